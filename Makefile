@@ -1,0 +1,64 @@
+# Two commands for newcomers: `make demo` and `make test`. Each makes .venv and installs what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help install demo test fast check format docs bench constraints clean
+
+help:
+	@echo "make demo    from a CSV to a gated, served model, on this machine"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types, import contracts, fresh reference pages"
+	@echo "make docs    write the reference pages anew"
+	@echo "make bench   print the benchmark tables"
+	@echo "make install make .venv and run nothing"
+
+install: $(READY)
+
+# uv where it can be had (seconds), else pip (half a minute).
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' \
+		|| { echo "Linewright needs Python 3.11 to 3.13; say which: make PYTHON=python3.11 ..."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'; \
+	elif $(BIN)/python -m pip --disable-pip-version-check install --quiet uv 2>/dev/null; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'; \
+	else \
+		$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test]'; \
+	fi
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/linewright demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+fast: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+check: $(READY)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/pyright --warnings
+	@$(BIN)/lint-imports
+	@$(BIN)/python docs/reference.py --check
+
+format: $(READY)
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+docs: $(READY)
+	@$(BIN)/python docs/reference.py
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/footprint.py
+	@$(BIN)/python benchmarks/kill.py --boundaries
+
+constraints: $(READY)
+	@$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable | sort --ignore-case > constraints.txt
+
+clean:
+	rm -rf .venv demo-factory .pytest_cache .ruff_cache .hypothesis .import_linter_cache

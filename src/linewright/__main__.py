@@ -1,0 +1,5 @@
+"""`python -m linewright` is the command `linewright`."""
+
+from linewright.interfaces.cli import main
+
+main()

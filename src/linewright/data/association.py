@@ -1,0 +1,159 @@
+"""How well one column alone tells the label, on rows that were not used to fit.
+
+A number is cut into at most 64 cells, a category has a cell a value. The label's mean in a cell, learned from one half of the rows, predicts the
+other half, and the other way round; so a column of random names does not look good, however many names it has.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Kind = Literal["binary", "multiclass", "regression"]
+
+MOST_CELLS = 64
+_ROWS_A_CELL = 20
+_PRIOR_ROWS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The label of the rows that are looked at."""
+
+    task: Kind
+    codes: Ints
+    """Class of each row, shape (n,); for two classes 1 is positive. Zeros for regression."""
+    ranks: Floats
+    """For regression: rank of the label, scaled to [0, 1], shape (n,); ranks, so that a few huge values do not rule."""
+    classes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows are looked at."""
+        return len(self.codes)
+
+    @property
+    def halves(self) -> npt.NDArray[np.bool_]:
+        """Which rows belong to the first half; the same for every column."""
+        return np.random.default_rng(0).permutation(self.rows) % 2 == 0
+
+
+def cells(values: pl.Series) -> Ints:
+    """Cut a column into cells: numbers and times by quantiles, other values one cell each.
+
+    Parameters
+    ----------
+    values : Series, n rows
+        In a type of the contract.
+
+    Returns
+    -------
+    int64 array, shape (n,)
+        Missing values are cell 0.
+
+    Examples
+    --------
+    >>> cells(pl.Series([5, None, 7, 5])).tolist()
+    [1, 0, 2, 1]
+    """
+    if values.dtype.is_numeric() or values.dtype.is_temporal():
+        return _quantile_cells(values)
+    text = values.cast(pl.String)
+    levels = text.drop_nulls().unique().sort()
+    return text.cast(pl.Enum(levels)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+
+
+def _quantile_cells(values: pl.Series) -> Ints:
+    number = values.cast(pl.Int64) if values.dtype.is_temporal() else values
+    x = number.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    known = x[~np.isnan(x)]
+    if not len(known):
+        return np.zeros(len(x), dtype=np.int64)
+    many = min(MOST_CELLS, max(2, len(known) // _ROWS_A_CELL))
+    edges = np.unique(known)
+    if len(edges) > many:
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, many + 1)[:-1]))
+    found = np.searchsorted(edges, x, side="right").astype(np.int64)
+    return np.where(np.isnan(x), 0, np.maximum(found, 1))
+
+
+def strength(cell: Ints, truth: Truth) -> float:
+    """Return how well the cells tell the label of rows that were not used to fit.
+
+    Parameters
+    ----------
+    cell : int64 array, shape (n,)
+        Cell of each row, from `cells`.
+    truth
+        The label.
+
+    Returns
+    -------
+    float
+        Two classes: area under the ROC curve, 0.5 by chance. More classes: share of the entropy that is taken away.
+        Numbers: share of the variance of the label's ranks that is explained. The last two are at most 1 and about
+        0 by chance, or a little below.
+    """
+    if truth.task == "binary":
+        return roc_auc(truth.codes, _predict(cell, truth.codes.astype(np.float64), truth.halves))
+    if truth.task == "regression":
+        guess = _predict(cell, truth.ranks, truth.halves)
+        spread = float(((truth.ranks - truth.ranks.mean()) ** 2).sum())
+        return 1 - float(((truth.ranks - guess) ** 2).sum()) / spread if spread else 0.0
+    return _entropy_taken(cell, truth)
+
+
+def _predict(cell: Ints, target: Floats, first: npt.NDArray[np.bool_]) -> Floats:
+    """Predict each half from the cell means of the other; the overall mean counts as a few rows of each cell."""
+    guess = np.empty(len(target))
+    size = int(cell.max(initial=0)) + 1
+    for fitted in (first, ~first):
+        mean = float(target[fitted].mean()) if fitted.any() else 0.0
+        rows = np.bincount(cell[fitted], minlength=size)
+        total = np.bincount(cell[fitted], weights=target[fitted], minlength=size)
+        guess[~fitted] = ((total + _PRIOR_ROWS * mean) / (rows + _PRIOR_ROWS))[cell[~fitted]]
+    return guess
+
+
+def _entropy_taken(cell: Ints, truth: Truth) -> float:
+    shares = np.bincount(truth.codes, minlength=len(truth.classes)) / truth.rows
+    entropy = -float((shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    guess = np.empty(truth.rows)
+    for code in range(len(truth.classes)):
+        of_class = truth.codes == code
+        guess[of_class] = _predict(cell, of_class.astype(np.float64), truth.halves)[of_class]
+    loss = -float(np.log(np.clip(guess, 1e-9, None)).mean())
+    return 1 - loss / entropy if entropy else 0.0
+
+
+def roc_auc(positive: Ints, scores: Floats) -> float:
+    """Return the area under the ROC curve: the chance that a positive row scores above a negative one.
+
+    Parameters
+    ----------
+    positive : int64 array, shape (n,)
+        1 for positive rows, else 0.
+    scores : float64 array, shape (n,)
+        Equal scores count half.
+
+    Returns
+    -------
+    float in [0, 1]
+        0.5 where there is only one class.
+
+    Examples
+    --------
+    >>> roc_auc(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4]))
+    0.75
+    """
+    _, place = np.unique(scores, return_inverse=True)
+    ones = np.bincount(place, weights=positive)
+    zeros = np.bincount(place) - ones
+    if not ones.sum() or not zeros.sum():
+        return 0.5
+    below = np.cumsum(zeros) - zeros
+    return float((ones * (below + zeros / 2)).sum() / (ones.sum() * zeros.sum()))

@@ -1,0 +1,171 @@
+"""Dataset versions: immutable tables in chunks, equal when their content is."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from linewright.data.facts import Chunk, Column, Dataset
+from linewright.data.types import DTYPES
+from linewright.errors import Corrupt, NotFound
+from linewright.store.seams import Artifacts, Metadata, MetadataReader
+from linewright.store.values import canonical_json
+
+CHUNK_ROWS = 16_384
+# Part of every content digest: our words, since a library's names for its types may change.
+_TYPE_WORDS: Mapping[pl.DataType, str] = {
+    pl.Int64(): "int64",
+    pl.Float64(): "float64",
+    pl.Boolean(): "boolean",
+    pl.String(): "text",
+    pl.Date(): "date",
+    pl.Datetime("us", "UTC"): "instant",
+}
+
+
+def write_dataset(
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    order: Sequence[str],
+    artifacts: Artifacts,
+    metadata: Metadata,
+) -> Dataset:
+    """Keep a table as a dataset version.
+
+    Rows are sorted by `order`, ties in the order they came. Chunks that are already kept are not written again: a
+    dataset that grew at its end shares all full chunks with the one before.
+
+    Parameters
+    ----------
+    frame
+        The rows, in the types of `columns`.
+    columns
+        Names and types.
+    order
+        Columns to sort by, ascending, missing values last; empty keeps the order of the rows.
+    artifacts, metadata
+        Where the Parquet blobs go, and the links from content to blob.
+
+    Returns
+    -------
+    Dataset
+        Not kept: that is for whoever asked.
+    """
+    frame = frame.select([pl.col(column.name).cast(DTYPES[column.type]) for column in columns])
+    if order:
+        frame = frame.sort(order, maintain_order=True, nulls_last=True)
+    chunks: list[Chunk] = []
+    for rows in frame.iter_slices(CHUNK_ROWS) if frame.height else ():
+        content = content_digest(rows)
+        _keep_chunk(rows, content, artifacts, metadata)
+        chunks.append(Chunk(content=content, rows=rows.height))
+    return Dataset(columns=tuple(columns), rows=frame.height, order=tuple(order), chunks=tuple(chunks))
+
+
+def read_dataset(
+    dataset: Dataset, artifacts: Artifacts, metadata: MetadataReader, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Return the rows of a dataset, in its order.
+
+    Parameters
+    ----------
+    dataset
+        What to read.
+    artifacts, metadata
+        Where its chunks are.
+    columns
+        Names to read, in the order wanted; `None` means all.
+
+    Raises
+    ------
+    NotFound
+        If there is no such column, or a chunk is nowhere.
+    Corrupt
+        If a stored blob changed, or does not hold what the dataset says.
+    """
+    types = {column.name: DTYPES[column.type] for column in dataset.columns}
+    names = list(types) if columns is None else list(columns)
+    unknown = [name for name in names if name not in types]
+    if unknown:
+        raise NotFound("the dataset has no such column", found=", ".join(unknown), allowed=", ".join(types))
+    schema = pl.Schema({name: types[name] for name in names})
+    parts = [_read_chunk(chunk, schema, artifacts, metadata) for chunk in dataset.chunks]
+    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema)
+
+
+def content_digest(frame: pl.DataFrame) -> str:
+    """Return a digest of names, types, which values are there, and the values; of nothing else.
+
+    The types are those of `types.DTYPES`. How the table lies in memory, what stands in a missing value's place and who wrote the file do not matter.
+
+    Examples
+    --------
+    >>> a = pl.DataFrame({"x": [1, None, 3]})
+    >>> content_digest(a) == content_digest(pl.concat([a[:1], a[1:]], rechunk=False))
+    True
+    >>> content_digest(a) == content_digest(a.rename({"x": "y"}))
+    False
+    """
+    head = {
+        "rows": frame.height,
+        "columns": [[name, _TYPE_WORDS[dtype]] for name, dtype in frame.schema.items()],
+    }
+    hashed = hashlib.sha256(canonical_json(head))
+    for column in frame.iter_columns():
+        hashed.update(np.packbits(column.is_not_null().to_numpy()).tobytes())
+        for part in _value_bytes(column):
+            hashed.update(part)
+    return "sha256:" + hashed.hexdigest()
+
+
+def _value_bytes(column: pl.Series) -> tuple[bytes, ...]:
+    """Values as little-endian bytes, a missing one as zero or as empty text; text with its lengths before it."""
+    if column.dtype == pl.String:
+        text = column.fill_null("")
+        lengths = text.str.len_bytes().to_numpy().astype("<i8").tobytes()
+        return lengths, "".join(text.to_list()).encode()
+    if column.dtype == pl.Boolean:
+        return (column.fill_null(value=False).to_numpy().astype("u1").tobytes(),)
+    if column.dtype == pl.Float64:
+        return (column.fill_null(0.0).to_numpy().astype("<f8").tobytes(),)
+    return (column.cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes(),)
+
+
+def _keep_chunk(rows: pl.DataFrame, content: str, artifacts: Artifacts, metadata: Metadata) -> None:
+    key = f"chunk:{content}"
+    linked = metadata.settled(key)
+    if linked is not None and artifacts.has(linked):
+        return
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(rows.to_arrow(), sink, compression="zstd", write_page_checksum=True)
+    blob = artifacts.put(sink.getvalue().to_pybytes())
+    metadata.settle(key, line="", station="chunk", inputs={}, digest=blob)
+
+
+def _read_chunk(
+    chunk: Chunk, schema: pl.Schema, artifacts: Artifacts, metadata: MetadataReader
+) -> pl.DataFrame:
+    blob = metadata.settled(f"chunk:{chunk.content}")
+    if blob is None:
+        raise NotFound("a chunk of the dataset is nowhere", found=chunk.content, hint="run the line again")
+    data = artifacts.get(blob)
+    try:
+        table = pyarrow.parquet.read_table(
+            pa.BufferReader(data), columns=schema.names(), use_threads=False, page_checksum_verification=True
+        )
+    except pa.ArrowException as error:
+        raise Corrupt(f"a chunk is no Parquet file: {error}", where=blob) from error
+    frame = cast("pl.DataFrame", pl.from_arrow(table))
+    if frame.height != chunk.rows or frame.schema != schema:
+        raise Corrupt(
+            "a chunk does not hold what the dataset says",
+            where=blob,
+            found=f"{frame.height} rows of {dict(frame.schema)}",
+            allowed=f"{chunk.rows} rows of {dict(schema)}",
+            hint="restore it from a backup",
+        )
+    return frame

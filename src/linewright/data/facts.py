@@ -1,0 +1,90 @@
+"""What the data room says."""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.store.values import Result
+
+TRAIN, TEST, EMBARGO = 0, 1, 2
+"""Codes of the parts of a split, one byte a row."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """Name and type of a column of a table."""
+
+    name: str
+    type: str
+    """One of `data.spec.ColumnType`."""
+    nullable: bool = True
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of at most 16,384 rows."""
+
+    content: str
+    """Digest of the rows' content (Arrow), the same whatever wrote the file. The Parquet blob is found by
+    `Metadata.settled("chunk:" + content)`."""
+    rows: int
+
+
+class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
+    """An immutable version of a line's table, in a stated order."""
+
+    columns: tuple[Column, ...]
+    rows: int
+    order: tuple[str, ...]
+    """Columns that the rows are sorted by; empty means the order of the source."""
+    chunks: tuple[Chunk, ...]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of a contract that did not hold."""
+
+    column: str
+    """Empty for rules about whole rows or the whole table."""
+    rule: str
+    """In words, e.g. ``"at least 16"``."""
+    failed: int
+    rows: int
+    first: str
+    """The first offending value, as text."""
+    action: Literal["stop", "quarantine", "warn"]
+
+
+class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
+    """The rows that a contract kept out, with the rule that caught each."""
+
+    rows: int
+    blob: str
+    """Digest of a JSON-lines artifact: {"source", "line", "row", "column", "rule", "found", "values"}; `line` is the
+    line of the source file (null where there is none), `row` counts rows of the table from 1."""
+
+
+class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
+    """What reading the sources gave."""
+
+    dataset: str
+    quarantine: str | None
+    findings: tuple[Finding, ...]
+    rows_read: int
+
+
+class Split(Result, frozen=True, kw_only=True, tag="split"):
+    """Which rows train and which test; a pure function of each row."""
+
+    dataset: str
+    by: Literal["random", "group", "time"]
+    why: str
+    """One sentence: why this kind of split."""
+    cutoff: str | None
+    """For a time split: rows at or after this instant are the test part."""
+    train: int
+    test: int
+    embargo: int
+    """Rows in neither part: their truth was not known at the cut-off."""
+    unlabelled: int
+    """Rows whose label is missing; they are in neither part (code EMBARGO)."""
+    parts: str
+    """Digest of an artifact with one byte a row of the dataset: TRAIN, TEST or EMBARGO."""
+    fold_salt: str

@@ -1,0 +1,75 @@
+"""From sources to a kept dataset version."""
+
+from pathlib import Path
+
+import msgspec
+
+from linewright.data.contract import Checked, breach, check
+from linewright.data.dataset import write_dataset
+from linewright.data.facts import Ingested, Quarantine
+from linewright.data.read import Raw, read_source
+from linewright.data.spec import DataSpec
+from linewright.data.table import build_table
+from linewright.engine.context import Context, Progress
+
+STATION = "ingest"
+
+
+def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
+    """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
+
+    Rows are kept in the order (time, key), as far as the line declares them, else in the order of the source.
+
+    Parameters
+    ----------
+    context
+        The dataset, the quarantine and the returned fact are kept in its store.
+    data
+        What the line says about its data.
+    root
+        Folder that relative paths start from.
+
+    Returns
+    -------
+    Ingested
+
+    Raises
+    ------
+    ContractBreach
+        If a rule says stop, or too many rows would be quarantined. What was caught is kept before, and named in
+        ``details["quarantine"]``.
+    SpecError, RequestError
+        If a source cannot be read, or does not have what the line names.
+    """
+    steps = len(data.sources) + 2
+    raws: list[Raw] = []
+    for name, source in data.sources.items():
+        raws.append(read_source(name, source, root))
+        says = f"read {raws[-1].rows:,} rows of {name}"
+        context.report(Progress(station=STATION, says=says, done=len(raws), of=steps))
+    checked = check(build_table(raws, data), data)
+    says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
+    context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
+    quarantine = _keep_quarantine(context, checked)
+    if checked.stop is not None:
+        raise breach(checked, quarantine)
+    order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
+    dataset = write_dataset(checked.frame, checked.columns, order, context.artifacts, context.metadata)
+    ingested = Ingested(
+        dataset=context.metadata.keep(dataset),
+        quarantine=quarantine,
+        findings=checked.findings,
+        rows_read=checked.rows_read,
+    )
+    context.metadata.keep(ingested)
+    says = f"kept {dataset.rows:,} rows in {len(dataset.chunks):,} chunks"
+    context.report(Progress(station=STATION, says=says, done=steps, of=steps))
+    return ingested
+
+
+def _keep_quarantine(context: Context, checked: Checked) -> str | None:
+    if not checked.quarantined:
+        return None
+    lines = b"".join(msgspec.json.encode(record) + b"\n" for record in checked.quarantined)
+    blob = context.artifacts.put(lines)
+    return context.metadata.keep(Quarantine(rows=len(checked.quarantined), blob=blob))

@@ -1,0 +1,294 @@
+"""Look at a table before anything is declared: what each column is, and what a person should know about it."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from linewright.data.association import Truth, cells, strength
+from linewright.data.roles import Roles, choose_roles, id_evidence, weight_evidence
+from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see
+from linewright.data.suspicion import Suspect, find_suspects
+from linewright.data.target import LabelProfile, describe_label
+from linewright.data.twins import Twin, find_twins, sentinel_evidence
+from linewright.errors import RequestError
+
+SAMPLE_ROWS = 50_000
+MOST_LEVELS = 30
+
+VerdictKind = Literal[
+    "id", "constant", "empty", "leak", "twin", "weight", "text", "later", "strong", "sentinel", "unusable"
+]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person should know about a column, with its evidence."""
+
+    verdict: VerdictKind
+    evidence: str
+    """One sentence with numbers."""
+    exclude: bool
+    """Whether a model should not see the column unless a person knows better."""
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What one column holds. Everything but `strength` is counted on all rows."""
+
+    name: str
+    type: str
+    """A type of the contract; `unusable` where the table cannot hold it."""
+    format: str | None
+    """strptime format of dates that are not ISO 8601."""
+    missing: int
+    distinct: int
+    """Different values, missing ones not counted."""
+    low: str | None
+    high: str | None
+    """Smallest and largest number, date or time, as text."""
+    levels: tuple[tuple[str, int], ...]
+    """Values with their counts, most frequent first; empty where there are more than 30."""
+    examples: tuple[str, ...]
+    strength: float | None
+    """How well the column alone tells the label, see `association.strength`; `None` where that says nothing."""
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def exclude(self) -> bool:
+        """Whether a verdict says that a model should not see the column."""
+        return any(verdict.exclude for verdict in self.verdicts)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a table holds, and what part each column plays."""
+
+    rows: int
+    looked_at: int
+    """Rows that `strength` and the verdicts on leaks rest on."""
+    label: LabelProfile
+    columns: tuple[ColumnProfile, ...]
+    roles: Roles
+    repeated: int
+    """Rows that are equal to an earlier one in every column."""
+    order: str
+    """What the rows are sorted by, in a sentence; empty where that is nothing to speak of."""
+
+    def column(self, name: str) -> ColumnProfile:
+        """Return the profile of a column."""
+        return next(column for column in self.columns if column.name == name)
+
+
+def look(
+    frame: pl.DataFrame,
+    *,
+    label: str,
+    positive: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    key: str | None = None,
+    weight: str | None = None,
+    exclude: Sequence[str] = (),
+) -> Profile:
+    """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
+
+    Parameters
+    ----------
+    frame
+        Rows as read: text, or native types.
+    label
+        Column that is to be predicted.
+    positive
+        For two classes: the value whose probability is wanted, as spelled in the data.
+    time, group, key, weight
+        Columns with a part, where a person knows them; time, group and key are looked for otherwise.
+    exclude
+        Columns that a model shall not see, whatever they hold.
+
+    Returns
+    -------
+    Profile
+        The same for the same frame. Leaks are judged on at most 50,000 rows.
+
+    Raises
+    ------
+    RequestError
+        If a column does not exist (the nearest is named), a label has fewer than two classes or is missing everywhere,
+        `positive` is not one of its two values, or a column does not suit its part.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})
+    >>> profile = look(frame, label="paid")
+    >>> profile.label.task, profile.label.positive, profile.column("age").type
+    ('binary', 'yes', 'integer')
+    """
+    named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
+    _refuse_unknown(frame, named, exclude)
+    seen = {name: see(frame[name]) for name in frame.columns}
+    about = describe_label(frame[label], seen[label], positive)
+    roles = choose_roles(seen, label=label, time=time, group=group, key=key, weight=weight, exclude=exclude)
+    sample = _sample(frame[label])
+    strengths, suspects = _judge(seen, frame[label], about, roles, sample)
+    twins = find_twins(seen)
+    columns = [
+        _profile(
+            column, strengths.get(name), _verdicts(column, suspects.get(name), twins.get(name), about, roles)
+        )
+        for name, column in seen.items()
+    ]
+    return Profile(
+        rows=frame.height,
+        looked_at=len(sample),
+        label=about,
+        columns=tuple(columns),
+        roles=roles,
+        repeated=_repeated(frame, seen),
+        order=_order(frame[label], seen, roles),
+    )
+
+
+def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclude: Sequence[str]) -> None:
+    wanted = [
+        *((f"--{part}", name) for part, name in named.items()),
+        *(("--exclude", name) for name in exclude),
+    ]
+    for option, name in wanted:
+        if name is not None and name not in frame.columns:
+            near = difflib.get_close_matches(
+                name.lower(), {column.lower() for column in frame.columns}, 1, 0.5
+            )
+            shown = next((column for column in frame.columns if near and column.lower() == near[0]), None)
+            raise RequestError(
+                "the data has no such column",
+                where=option,
+                found=name,
+                allowed=", ".join(frame.columns[:MOST_LEVELS]) + (", …" if frame.width > MOST_LEVELS else ""),
+                hint=f"did you mean {shown!r}?" if shown else "",
+            )
+    parts: dict[str, str] = {}
+    for option, name in wanted:
+        if name in parts and {option, parts[name]} != {"--key", "--group"}:
+            raise RequestError(
+                f"one column has two parts: {parts[name]} and {option}", where=option, found=name
+            )
+        if name is not None:
+            parts[name] = option
+
+
+def _sample(label: pl.Series) -> npt.NDArray[np.int64]:
+    """Rows with a label, at most 50,000 of them, in the order of the file."""
+    rows = np.flatnonzero(label.is_not_null().to_numpy())
+    if len(rows) > SAMPLE_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE_ROWS, replace=False))
+    return rows
+
+
+def _judge(
+    seen: Mapping[str, Seen],
+    label: pl.Series,
+    about: LabelProfile,
+    roles: Roles,
+    sample: npt.NDArray[np.int64],
+) -> tuple[dict[str, float], dict[str, Suspect]]:
+    truth = _truth(about, seen[about.column].values.gather(sample), label.gather(sample))
+    values = {
+        name: column.values.gather(sample)
+        for name, column in seen.items()
+        if name not in {about.column, *roles.parts}
+        and column.distinct
+        and column.type != "text"
+        and not id_evidence(column)
+    }
+    cut = {name: cells(column) for name, column in values.items()}
+    strengths = {name: strength(cell, truth) for name, cell in cut.items()}
+    time = seen[roles.time].values.gather(sample) if roles.time else None
+    return strengths, find_suspects(truth, values, cut, strengths, time=time)
+
+
+def _truth(about: LabelProfile, typed: pl.Series, spelled: pl.Series) -> Truth:
+    if about.task == "regression":
+        ranks = typed.cast(pl.Float64).rank("average").to_numpy()
+        zeros = np.zeros(len(ranks), dtype=np.int64)
+        return Truth(task="regression", codes=zeros, ranks=(ranks - 0.5) / len(ranks), classes=())
+    names = [name for name, _ in about.classes]
+    if about.positive is not None:
+        names = sorted(names, key=lambda name: name == about.positive)
+    codes = spelled.cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+    return Truth(task=about.task, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
+
+
+def _verdicts(
+    column: Seen, suspect: Suspect | None, twin: Twin | None, label: LabelProfile, roles: Roles
+) -> Iterator[Verdict]:
+    if column.type == UNUSABLE:
+        yield Verdict(verdict="unusable", evidence=column.because, exclude=False)
+    elif not column.present:
+        yield Verdict(verdict="empty", evidence="it has no value in any row", exclude=True)
+    elif column.distinct == 1 and not column.missing:
+        value = str(column.values[0])[:40]
+        yield Verdict(verdict="constant", evidence=f"every row has the same value, {value!r}", exclude=True)
+    elif column.name != label.column:
+        yield from _part_verdicts(column, suspect, twin, label, roles)
+    if column.type == "text":
+        says = f"free text: {column.because}; it is kept and not used by a model yet"
+        yield Verdict(verdict="text", evidence=says, exclude=False)
+    if evidence := sentinel_evidence(column):
+        yield Verdict(verdict="sentinel", evidence=evidence, exclude=False)
+
+
+def _part_verdicts(
+    column: Seen, suspect: Suspect | None, twin: Twin | None, label: LabelProfile, roles: Roles
+) -> Iterator[Verdict]:
+    has_part = column.name in roles.parts
+    if evidence := id_evidence(column):
+        yield Verdict(verdict="id", evidence=evidence, exclude=not has_part)
+    elif (evidence := weight_evidence(column)) and not has_part:
+        yield Verdict(verdict="weight", evidence=evidence, exclude=True)
+    elif twin is not None and twin.of == label.column:
+        yield Verdict(verdict="leak", evidence="it is the label: " + twin.evidence, exclude=True)
+        return
+    elif suspect is not None:
+        yield Verdict(verdict=suspect.kind, evidence=suspect.evidence, exclude=suspect.kind == "leak")
+    if twin is not None and not has_part:
+        yield Verdict(verdict="twin", evidence=twin.evidence, exclude=twin.is_equal)
+
+
+def _profile(column: Seen, value: float | None, verdicts: Iterator[Verdict]) -> ColumnProfile:
+    levels: tuple[tuple[str, int], ...] = ()
+    if column.type in {"category", "boolean"} and 0 < column.distinct <= MOST_LEVELS:
+        counts = column.values.drop_nulls().cast(pl.String).to_frame("level").group_by("level").len("rows")
+        levels = tuple(counts.sort(["rows", "level"], descending=[True, False]).iter_rows())
+    has_range = column.type in NUMBERS | TIMES and column.present
+    examples = column.values.drop_nulls().head(200).unique(maintain_order=True).head(3).to_list()
+    return ColumnProfile(
+        name=column.name,
+        type=column.type,
+        format=column.format,
+        missing=column.missing,
+        distinct=column.distinct,
+        low=str(column.values.min()) if has_range else None,
+        high=str(column.values.max()) if has_range else None,
+        levels=levels,
+        examples=tuple(str(example) for example in examples),
+        strength=value,
+        verdicts=tuple(verdicts),
+    )
+
+
+def _repeated(frame: pl.DataFrame, seen: Mapping[str, Seen]) -> int:
+    if any(column.is_unique for column in seen.values()):
+        return 0
+    return frame.height - frame.select(name for name in seen if seen[name].type != UNUSABLE).n_unique()
+
+
+def _order(label: pl.Series, seen: Mapping[str, Seen], roles: Roles) -> str:
+    time = seen[roles.time].values if roles.time else None
+    if time is not None and time.is_sorted():
+        return f"the rows are in the order of {roles.time!r}"
+    changes = (label != label.shift(1)).fill_null(value=False).sum()
+    if len(label) >= 100 and label.n_unique() <= MOST_LEVELS and changes < 2 * label.n_unique():
+        return f"the rows are sorted by the label {label.name!r}"
+    return ""

@@ -1,0 +1,106 @@
+"""When rows happened, and when they and their truth could have been known, as numbers that can be compared."""
+
+import re
+
+import numpy as np
+import polars as pl
+
+from linewright.data.spec import DataSpec
+from linewright.errors import SpecError
+
+_MICROS = {
+    "us": 1,
+    "ms": 10**3,
+    "s": 10**6,
+    "m": 60 * 10**6,
+    "h": 3600 * 10**6,
+    "d": 86_400 * 10**6,
+    "w": 604_800 * 10**6,
+}
+
+
+def moments(values: pl.Series) -> np.ndarray:
+    """Return times as numbers: dates and instants as microseconds since 1970 (UTC), numbers as they are.
+
+    Parameters
+    ----------
+    values : Series without nulls
+
+    Returns
+    -------
+    int64 or float64 array, shape (n,)
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> moments(pl.Series([date(1970, 1, 2)])).tolist()
+    [86400000000]
+    """
+    if values.dtype == pl.Date:
+        values = values.cast(pl.Datetime("us"))
+    return values.to_physical().to_numpy()
+
+
+def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
+    """Return when each row and its truth were both known, in the terms of `moments`.
+
+    A row is known at `table.known`, else when it happened; its truth at `label.known`, else `label.delay` after it
+    happened, else at once.
+
+    Raises
+    ------
+    SpecError
+        If a delay is added to times that are plain numbers, or times and numbers would be compared.
+    """
+    time = frame[str(data.table.time)]
+    happened = moments(time)
+    truth = happened + _delay(time, data)
+    row = happened
+    if data.table.known is not None:
+        row = _or_else(frame[data.table.known], time, happened, "table.known")
+    if data.label.known is not None:
+        truth = _or_else(frame[data.label.known], time, truth, "label.known")
+    return np.maximum(row, truth)
+
+
+def duration_micros(text: str) -> int:
+    """Return a duration such as ``45d`` in microseconds.
+
+    Examples
+    --------
+    >>> duration_micros("1.5h")
+    5400000000
+    """
+    parts = re.fullmatch(r"([0-9.]+)([a-z]+)", text)
+    if parts is None or parts[2] not in _MICROS:
+        raise SpecError(
+            "this is no duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
+        )
+    return round(float(parts[1]) * _MICROS[parts[2]])
+
+
+def _delay(time: pl.Series, data: DataSpec) -> int:
+    if data.label.delay is None:
+        return 0
+    if not time.dtype.is_temporal():
+        raise SpecError(
+            f"a delay cannot be added to {time.name!r}, which holds plain numbers",
+            where="label.delay",
+            found=data.label.delay,
+            hint="make table.time a date or datetime, or name the column label.known",
+        )
+    return duration_micros(data.label.delay)
+
+
+def _or_else(values: pl.Series, time: pl.Series, otherwise: np.ndarray, where: str) -> np.ndarray:
+    if values.dtype.is_temporal() != time.dtype.is_temporal():
+        raise SpecError(
+            f"{values.name!r} and the time {time.name!r} cannot be compared",
+            where=where,
+            found=str(values.dtype),
+            allowed="both dates and times, or both numbers",
+        )
+    there = values.is_not_null().to_numpy()
+    result = otherwise.copy()
+    result[there] = moments(values.drop_nulls())
+    return result

@@ -1,0 +1,319 @@
+"""Which column is the key, the time, the group or the weight: what a person said, else what the data suggest."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import polars as pl
+
+from linewright.data.seen import NUMBERS, TIMES, Seen
+from linewright.errors import RequestError
+
+Columns = Mapping[str, Seen]
+
+_NUMBERING = frozenset(
+    {"id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "serial", "index", "idx"}
+)
+_ENTITIES = frozenset(
+    [
+        "user",
+        "customer",
+        "client",
+        "patient",
+        "subject",
+        "person",
+        "member",
+        "household",
+        "machine",
+        "unit",
+        "device",
+        "engine",
+        "vehicle",
+        "account",
+        "session",
+        "student",
+        "driver",
+        "employee",
+        "player",
+        "animal",
+        "sensor",
+        "well",
+        "invoice",
+        "order",
+    ]
+)
+_TIME_WORDS = frozenset(
+    [
+        "time",
+        "timestamp",
+        "datetime",
+        "date",
+        "dt",
+        "ts",
+        "day",
+        "dteday",
+        "when",
+        "created",
+        "at",
+        "occurred",
+    ]
+)
+_OTHER_TIMES = frozenset(
+    [
+        "birth",
+        "dob",
+        "born",
+        "end",
+        "due",
+        "expiry",
+        "expires",
+        "expiration",
+        "until",
+        "valid",
+        "updated",
+        "modified",
+        "out",
+    ]
+)
+_WEIGHTS = frozenset({"fnlwgt", "wgt", "wt", "pweight", "finalwgt", "perwt", "hhwt"})
+_FEW = 20
+_UNIX_SECONDS = (300_000_000, 4_000_000_000)
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns that play a part, each with the reason; `None` where there is none, and why not."""
+
+    key: str | None
+    key_because: str
+    time: str | None
+    time_because: str
+    group: str | None
+    group_because: str
+    weight: str | None
+    weight_because: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Columns with a part; a model never sees them."""
+        return tuple(name for name in (self.key, self.time, self.group, self.weight) if name is not None)
+
+
+def choose_roles(
+    seen: Columns,
+    *,
+    label: str,
+    time: str | None,
+    group: str | None,
+    key: str | None,
+    weight: str | None,
+    exclude: Sequence[str],
+) -> Roles:
+    """Give the parts of a table to its columns.
+
+    Raises
+    ------
+    RequestError
+        If a column that a person named does not suit its part.
+    """
+    taken = {label, *exclude, *(name for name in (time, group, key, weight) if name)}
+    free = {name: column for name, column in seen.items() if name not in taken}
+    said = "you named it"
+    if key is not None:
+        _refuse_key(seen[key])
+    if time is not None:
+        _refuse_time(seen[time])
+    if weight is not None:
+        _refuse_weight(seen[weight])
+    times = (time, said) if time else _guess_time(free)
+    free.pop(times[0] or "", None)
+    keys = (key, said) if key else _guess_key(free)
+    free.pop(keys[0] or "", None)
+    groups = (group, said) if group else _guess_group(free)
+    return Roles(
+        key=keys[0],
+        key_because=keys[1],
+        time=times[0],
+        time_because=times[1],
+        group=groups[0],
+        group_because=groups[1],
+        weight=weight,
+        weight_because=said if weight else "",
+    )
+
+
+def _refuse_key(column: Seen) -> None:
+    where = f"--key {column.name}"
+    if column.missing:
+        raise RequestError(
+            "a key names every row, and this one is missing in some",
+            where=where,
+            found=f"{column.missing:,} rows without a value",
+            hint="name another column, or leave --key out",
+        )
+    if not column.is_unique:
+        counts = column.values.value_counts(sort=True, name="rows")
+        value, rows = counts.row(0)
+        raise RequestError(
+            "a key names one row, and this one repeats",
+            where=where,
+            found=f"{column.distinct:,} values in {len(column.values):,} rows; {str(value)[:60]!r} stands {rows:,} times",
+            hint="if its rows belong together, use --group",
+        )
+
+
+def _refuse_time(column: Seen) -> None:
+    if column.type in TIMES | NUMBERS:
+        return
+    example = column.values.drop_nulls().head(1).to_list()
+    raise RequestError(
+        "these are neither dates nor times",
+        where=f"--time {column.name}",
+        found=str(example[0])[:60] if example else "no values",
+        allowed="ISO 8601, a common format of dates that can be told apart, or numbers that grow",
+        hint="write the line without --time, and make the column in table.sql or say its format in contract.columns",
+    )
+
+
+def _refuse_weight(column: Seen) -> None:
+    where = f"--weight {column.name}"
+    if column.type not in NUMBERS:
+        raise RequestError("a weight is a number", where=where, found=column.type, allowed="integer, number")
+    low = column.values.min()
+    if column.missing or not isinstance(low, (int, float)) or low < 0:
+        raise RequestError(
+            "a weight is at least 0 in every row",
+            where=where,
+            found=f"{column.missing:,} missing, smallest {low}",
+        )
+
+
+def _guess_time(free: Columns) -> tuple[str | None, str]:
+    dated = [column for column in free.values() if column.type in TIMES and column.distinct > 2]
+    whole = [column for column in dated if not column.missing and not _OTHER_TIMES & set(column.words)]
+    if whole:
+        # `max` keeps the first of equals, so the order of the file decides.
+        best = max(
+            whole, key=lambda column: (bool(_TIME_WORDS & set(column.words)), column.type == "datetime")
+        )
+        rest = [column.name for column in dated if column is not best]
+        others = f"; other dates are in {_list(rest)}" if rest else ""
+        return best.name, f"{best.type}s from {best.values.min()} to {best.values.max()}{others}"
+    for column in free.values():
+        if column.type in NUMBERS and not column.missing and {"time", "timestamp", "ts"} & set(column.words):
+            if _is_unix(column.values):
+                return column.name, "whole numbers that read as Unix seconds"
+            if column.distinct > _FEW and column.values.is_sorted():
+                return column.name, "numbers that never fall from row to row"
+    return None, "no column holds dates without gaps" if dated else "no column holds dates"
+
+
+def _is_unix(values: pl.Series) -> bool:
+    low, high = values.min(), values.max()
+    return (
+        isinstance(low, int)
+        and isinstance(high, int)
+        and low >= _UNIX_SECONDS[0]
+        and high <= _UNIX_SECONDS[1]
+    )
+
+
+def _guess_key(free: Columns) -> tuple[str | None, str]:
+    ids = [
+        (column, evidence)
+        for column in free.values()
+        if column.is_unique and (evidence := id_evidence(column))
+    ]
+    if not ids:
+        return (
+            None,
+            "no column has a value of its own in every row, so feedback goes by the id of a prediction",
+        )
+    # A name that others gave outlives the file; a running number may be the file's own.
+    best, evidence = max(
+        ids, key=lambda item: (bool(_NUMBERING & set(item[0].words)), item[0].type not in NUMBERS)
+    )
+    return best.name, evidence
+
+
+def _guess_group(free: Columns) -> tuple[str | None, str]:
+    found: list[tuple[bool, int, Seen]] = []
+    for column in free.values():
+        words = set(column.words)
+        named = bool(words & _ENTITIES) and words <= _ENTITIES | _NUMBERING
+        numbered = column.words[-1:] == ("id",) and column.distinct >= 2 * _FEW
+        if (named or numbered) and _FEW <= column.distinct <= column.present / 2 and _names_things(column):
+            found.append((named, -column.distinct, column))
+    if not found:
+        return None, "no column names something that several rows belong to"
+    _, _, best = max(found, key=lambda item: item[:2])
+    rows = best.present / best.distinct
+    return (
+        best.name,
+        f"{best.distinct:,} values, {rows:.1f} rows each on average; by its name, rows of one belong together",
+    )
+
+
+def _names_things(column: Seen) -> bool:
+    if column.type == "number":  # whole numbers as a tool writes them where some are missing: 17850.0
+        return bool((column.values.drop_nulls() == column.values.drop_nulls().round()).all())
+    return column.type in {"integer", "category"}
+
+
+def id_evidence(column: Seen) -> str | None:
+    """Return why a column names rows rather than describes them, or `None` where it does not.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> id_evidence(see(pl.Series("instant", [str(i) for i in range(1, 101)])))
+    'a running number from 1 to 100 in the order of the file'
+    >>> id_evidence(see(pl.Series("age", [str(i % 50) for i in range(100)]))) is None
+    True
+    """
+    numbered = bool(_NUMBERING & set(column.words))
+    rows = len(column.values)
+    if column.type == "integer" and column.is_unique and (rows >= _FEW or numbered):
+        return _integer_id(column.values, numbered=numbered)
+    if column.type in {"category", "text"} and column.present >= _FEW:
+        has_blanks = column.values.drop_nulls().str.contains(r"\s").mean()
+        is_prose = isinstance(has_blanks, float) and has_blanks > 0.5
+        if column.is_unique and not is_prose:
+            return "a text of its own in every row"
+        if column.type == "category" and column.distinct > max(0.9 * column.present, 2 * _FEW):
+            return f"{column.distinct:,} different texts in {column.present:,} rows: nearly one a row"
+    return None
+
+
+def _integer_id(values: pl.Series, *, numbered: bool) -> str | None:
+    low, high = values.min(), values.max()
+    if not isinstance(low, int) or not isinstance(high, int):
+        return None
+    steps = values.diff().drop_nulls()
+    if steps.min() == steps.max() == 1:
+        return f"a running number from {low:,} to {high:,} in the order of the file"
+    if high - low < 1.1 * len(values):
+        return f"a number of its own in every row, from {low:,} to {high:,} with hardly a gap"
+    return "a number of its own in every row, and named as one" if numbered else None
+
+
+def weight_evidence(column: Seen) -> str | None:
+    """Return why a column looks like a sampling weight, or `None` where it does not."""
+    low, middle = column.values.min(), column.values.median()
+    if (
+        column.type not in NUMBERS
+        or not isinstance(low, (int, float))
+        or not isinstance(middle, float)
+        or low <= 0
+    ):
+        return None
+    words = set(column.words)
+    named = bool(words & _WEIGHTS) or (
+        "weight" in words and bool(words & {"sample", "sampling", "survey", "final"})
+    )
+    if named and column.distinct > _FEW:
+        return f"positive numbers (median {middle:,.0f}) with the name of a sampling weight"
+    return None
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "")

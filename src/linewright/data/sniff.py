@@ -1,0 +1,125 @@
+"""How a file of data is to be read, found by looking at it: separator, encoding, and what is written for "no value"."""
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from linewright.data.csvfile import open_unpacked
+from linewright.data.seen import NUMBERS, TIMES
+from linewright.data.spec import FileSource
+from linewright.data.types import infer
+from linewright.errors import RequestError
+
+_BLOCK = 1 << 16
+_LINES = 50
+_SEPARATORS = ",;\t|"
+_MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
+_MISSING_AMONG_NUMBERS = ("None", "none", "-", "--", ".", "unknown", "missing")
+
+
+def sniff(path: Path, written: str) -> FileSource:
+    r"""Return how a CSV or Parquet file is to be read; `missing` is left to `missing_spellings`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    written
+        Its path as the line file shall write it.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be opened, or is damaged gzip.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "a.csv")
+    >>> _ = file.write_bytes("name;town\nJosé;Köln\n".encode("cp1252"))
+    >>> found = sniff(file, "a.csv")
+    >>> found.separator, found.encoding
+    (';', 'cp1252')
+    """
+    try:
+        with open_unpacked(path) as file:
+            head = file.read(_BLOCK)
+        if head.startswith(b"PAR1"):
+            return FileSource(file=written)
+        encoding = _encoding(path, head)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RequestError(
+            f"the gzip file is damaged: {error}", where="--data", found=written, hint="copy it again"
+        ) from error
+    except OSError as error:
+        raise RequestError(
+            f"the file cannot be read: {error.strerror or error}", where="--data", found=written
+        ) from error
+    return FileSource(file=written, encoding=encoding, separator=_separator(head.decode(encoding, "replace")))
+
+
+def _encoding(path: Path, head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    for encoding in ("utf-8", "cp1252"):
+        decoder = codecs.getincrementaldecoder(encoding)()
+        with open_unpacked(path) as file:
+            try:
+                while block := file.read(_BLOCK):
+                    decoder.decode(block)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                continue
+            return encoding
+    return "latin-1"
+
+
+def _separator(head: str) -> str:
+    """Return the separator that cuts the first lines into most fields, as many in each."""
+
+    def fields(separator: str) -> int:
+        try:
+            rows = [row for row in csv.reader(io.StringIO(head.lstrip("\ufeff")), delimiter=separator) if row]
+        except csv.Error:
+            return 0
+        complete = rows[: min(_LINES, max(1, len(rows) - 1))]  # the last line of the head may be cut
+        widths = [len(row) for row in complete]
+        return widths[0] if widths and widths.count(widths[0]) > len(widths) / 2 else 0
+
+    return max(_SEPARATORS, key=fields)
+
+
+def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
+    """Return the spellings that mean "no value", with the number of columns that have each.
+
+    "NA" and its like count wherever they stand, "None", "-" and words only in a column that holds numbers or times
+    otherwise. A spelling that the label has among other words may be one of its classes, and does not count.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"age": ["31", "NA", "47"], "fence": ["None", "wood", "NA"], "sold": ["1", "0", "1"]})
+    >>> missing_spellings(frame, "sold")
+    {'NA': 2}
+    """
+    texts = [column for column in frame.iter_columns() if column.dtype == pl.String]
+    answers = next((column for column in texts if column.name == label), pl.Series(dtype=pl.String))
+    found: dict[str, int] = {}
+    for word in (*_MISSING, *_MISSING_AMONG_NUMBERS):
+        if (answers == word).any() and not _is_odd_one(answers, word, found):
+            continue
+        everywhere = word in _MISSING
+        has = [column for column in texts if (column == word).any()]
+        if count := sum(everywhere or _is_odd_one(column, word, found) for column in has):
+            found[word] = count
+    return found
+
+
+def _is_odd_one(column: pl.Series, word: str, missing: Mapping[str, int]) -> bool:
+    rest = column.filter(~column.is_in([word, *missing]))
+    return len(rest.drop_nulls()) > 0 and infer(rest).type in NUMBERS | TIMES

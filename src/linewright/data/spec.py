@@ -1,0 +1,146 @@
+"""What a line file may say about its data."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from linewright.spec import Spec
+
+ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
+OnBreach = Literal["stop", "quarantine", "warn"]
+Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
+"""A number and a unit (us, ms, s, m, h, d, w), e.g. ``45d``."""
+
+
+class FileSource(Spec):
+    """A table in a file: CSV, CSV.gz or Parquet, by its ending."""
+
+    file: str
+    """Path, relative to the factory folder or absolute."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """One character between the fields of a CSV file."""
+    encoding: str = "utf-8"
+    """Encoding of a CSV file; a byte order mark is skipped."""
+    missing: tuple[str, ...] = ("",)
+    """Spellings that mean "no value", after blanks around a value are removed."""
+
+
+class SqliteSource(Spec):
+    """The result of a query on a SQLite database."""
+
+    sqlite: str
+    """Path of the database file."""
+    query: str
+    """One SELECT statement; the database is opened read-only."""
+
+
+SourceSpec = FileSource | SqliteSource
+
+
+class TableSpec(Spec):
+    """How the sources become the one table that the line works on."""
+
+    sql: str | None = None
+    """DuckDB SQL over the sources by name; without it the line has one source and takes it whole."""
+    key: str | None = None
+    """Column that names a row: unique, never a feature, returned with predictions, used for feedback."""
+    time: str | None = None
+    """Column that says when the row happened; never a feature."""
+    known: str | None = None
+    """Column that says when the row could have been known (default: `time`)."""
+    group: str | None = None
+    """Column whose rows belong together (a patient, a machine); a group is never split between training and test."""
+    subject: str | None = None
+    """Column that names the person a row is about."""
+    weight: str | None = None
+    """Column with a sample weight of at least 0; never a feature."""
+    exclude: tuple[str, ...] = ()
+    """Columns that stay in the table and are never used by the model."""
+    zone: str | None = None
+    """IANA time zone of naive times in `time` and `known` (default: UTC)."""
+
+
+class LabelSpec(Spec):
+    """What the line predicts."""
+
+    column: str
+    """Column of the table that holds the truth."""
+    positive: str | None = None
+    """For two classes: the value whose probability is predicted, as spelled in the data."""
+    delay: Duration | None = None
+    """How long after `time` the truth is known."""
+    known: str | None = None
+    """Column that says when the truth was known (instead of `delay`)."""
+    columns: tuple[str, ...] | None = None
+    """Several label columns (multilabel)."""
+
+
+class ColumnRule(Spec):
+    """What one column may hold."""
+
+    type: ColumnType
+    """Type of the values."""
+    nullable: bool = True
+    """Whether a value may be missing."""
+    min: int | float | date | datetime | None = None
+    """Smallest allowed value."""
+    max: int | float | date | datetime | None = None
+    """Largest allowed value."""
+    allowed: tuple[str, ...] | None = None
+    """All values that a category may have; without it, any."""
+    unique: bool = False
+    """Whether each value occurs once."""
+    format: str | None = None
+    """strptime format of dates and times that are not ISO 8601, e.g. ``"%m/%d/%Y"``."""
+    on_breach: OnBreach | None = None
+    """What a breach does: stop the run, quarantine the row, or warn (default: the contract's `on_breach`)."""
+
+
+class RowsRule(Spec):
+    """How many rows the table may have."""
+
+    min: Annotated[int, Field(ge=0)] = 1
+    """Fewest rows."""
+    max: int | None = None
+    """Most rows."""
+
+
+class ContractSpec(Spec):
+    """What the table promises. Columns that it does not name follow `on_new_column`."""
+
+    columns: dict[str, ColumnRule] = Field(default_factory=dict)
+    """Rules by column; a named column must exist."""
+    on_breach: OnBreach = "quarantine"
+    """What a breach does where the column does not say."""
+    max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Largest share of rows that may be quarantined before the run stops."""
+    rows: RowsRule = RowsRule()
+    """How many rows the table may have."""
+
+
+class SplitSpec(Spec):
+    """How rows are parted into training and test."""
+
+    by: Literal["auto", "random", "group", "time"] = "auto"
+    """`time`: the latest rows are the test part. `group`: whole groups. `random`: by a salted hash of the key
+    (else of the content). `auto`: time where the table has one, else group where it has one, else random."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of rows in the test part."""
+    salt: str = ""
+    """Changes which rows a random or group split takes."""
+
+
+class DataSpec(Spec):
+    """Everything that the data room is asked for."""
+
+    sources: Annotated[dict[str, SourceSpec], Field(min_length=1)]
+    """Where the data is, by name."""
+    table: TableSpec = TableSpec()
+    """How the sources become one table."""
+    label: LabelSpec
+    """What is predicted."""
+    contract: ContractSpec = ContractSpec()
+    """What the table promises."""
+    on_new_column: Literal["ignore", "warn", "stop"] = "warn"
+    """What a column that the contract does not name does; it is never a feature."""

@@ -1,0 +1,278 @@
+"""Which rows train and which test: a pure function of each row, or a cut in time."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal, cast
+
+import numpy as np
+import polars as pl
+
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
+from linewright.data.moments import known_at, moments
+from linewright.data.rows import hash_rows, identity_text
+from linewright.data.spec import DataSpec, SplitSpec
+from linewright.engine.context import Context
+from linewright.errors import SpecError
+
+_WHOLE = float(1 << 64)
+_OFF = 0.1  # share of `test` by which a time split may miss it before it says so
+
+
+@dataclass(frozen=True)
+class _Cut:
+    parts: np.ndarray
+    """TRAIN or TEST for each row, before anything is embargoed."""
+    why: str
+    cutoff: Any = None
+    """First time value of the test part."""
+
+
+def split(context: Context, dataset_digest: str, dataset: Dataset, spec: SplitSpec, data: DataSpec) -> Split:
+    """Part the rows of a dataset into training and test.
+
+    A random or group split takes a row into the test part if a salted hash of its group (else key, else content) is
+    small: no other row matters, so a row once in the test part stays there, and rows that are alike stay together.
+    A time split takes the latest rows: the cut-off is the time value that leaves nearest to `test` of the labelled
+    rows at or after it; rows of the same time are never parted. Training rows that were not known at the cut-off, or
+    whose truth was not, are in neither part, and so are rows without a label.
+
+    Parameters
+    ----------
+    context
+        The parts are kept in its artifacts, and the split in its metadata.
+    dataset_digest, dataset
+        What is split.
+    spec
+        How.
+    data
+        Which columns are time, group, key and label.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    SpecError
+        If the table lacks the column for this kind of split, if a part would be empty, or if a part would hold one
+        class only.
+    """
+    by = _kind(spec, data)
+    frame = read_dataset(dataset, context.artifacts, context.metadata)
+    label = frame[data.label.column]
+    has_label = label.is_not_null().to_numpy()
+    if not has_label.any():
+        raise SpecError("no row has a label", where="label.column", found=data.label.column)
+    cut = _cut_in_time(frame, has_label, spec, data) if by == "time" else _cut_by_hash(frame, spec, data)
+    parts = np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
+    _refuse_useless(parts, label, data, cut.why)
+    result = Split(
+        dataset=dataset_digest,
+        by=by,
+        why=cut.why,
+        cutoff=None if cut.cutoff is None else _text_of(cut.cutoff),
+        train=int((parts == TRAIN).sum()),
+        test=int((parts == TEST).sum()),
+        embargo=int(((parts == EMBARGO) & has_label).sum()),
+        unlabelled=int((~has_label).sum()),
+        parts=context.artifacts.put(parts.tobytes()),
+        fold_salt=f"fold:{spec.salt}",
+    )
+    context.metadata.keep(result)
+    return result
+
+
+def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
+    """Return a number for each row that stays the same in every version of the dataset.
+
+    Parameters
+    ----------
+    frame
+        All columns of the dataset: a row without a key is known by its content, which is all but its label.
+
+    Returns
+    -------
+    uint64 array, shape (n,)
+        First 8 bytes of the BLAKE2b hash of the key, else of the content.
+    """
+    return hash_rows(identity_text(frame, data), salt="")
+
+
+def folds(
+    frame: pl.DataFrame, split: Split, data: DataSpec, k: int, *, parts: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Part the training rows into folds for cross-fitting.
+
+    Group and random splits: identities are dealt to `k` folds in the order of a salted hash, so that each identity is
+    in one fold and the folds are about alike in size. Time splits: forward chaining over consecutive blocks of time;
+    fold i trains on the blocks before block i, as far as their rows and truth were known when it began, and validates
+    on block i. The first block is never validated.
+
+    Parameters
+    ----------
+    frame
+        All rows and columns of the dataset.
+    split
+        What `split` returned for it.
+    data
+        Which columns are time, group and key.
+    k : int
+        Number of folds, at least 2. A time split has fewer where the training rows have fewer than `k` + 1 different
+        times.
+    parts : uint8 array, shape (n,)
+        The part of each row, from the artifact ``split.parts``.
+
+    Returns
+    -------
+    list of (train, valid)
+        Ascending row numbers of the dataset (int64). The valid parts share no row.
+
+    Raises
+    ------
+    SpecError
+        If there are fewer identities than folds, or no block has rows before it that were known.
+    """
+    rows = np.flatnonzero(parts == TRAIN)
+    if split.by == "time":
+        return _chain(frame, rows, data, k)
+    hashed = hash_rows(identity_text(frame[rows], data, by_group=True), salt=split.fold_salt)
+    distinct, place = np.unique(hashed, return_inverse=True)
+    if len(distinct) < k:
+        raise SpecError(
+            f"{len(distinct)} different {'groups' if data.table.group else 'rows'} cannot make {k} folds",
+            where="train.folds",
+            found=k,
+            allowed=f"at most {len(distinct)}",
+        )
+    return [(rows[place % k != fold], rows[place % k == fold]) for fold in range(k)]
+
+
+def _kind(spec: SplitSpec, data: DataSpec) -> Literal["random", "group", "time"]:
+    table = data.table
+    if spec.by == "auto":
+        return "time" if table.time else "group" if table.group else "random"
+    for by, column in (("time", table.time), ("group", table.group)):
+        if spec.by == by and column is None:
+            raise SpecError(
+                f"a {by} split needs table.{by}",
+                where="train.split.by",
+                found=by,
+                hint=f"name the {by} column, e.g. table: {{{by}: COLUMN}}",
+            )
+    return spec.by
+
+
+def _cut_by_hash(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> _Cut:
+    table = data.table
+    hashed = hash_rows(identity_text(frame, data, by_group=True), salt=spec.salt)
+    parts = np.where(hashed / _WHOLE < spec.test, TEST, TRAIN)
+    if table.group:
+        return _Cut(
+            parts,
+            f"rows of one {table.group!r} belong together, so whole groups go one way, by a salted hash",
+        )
+    of = f"their key {table.key!r}" if table.key else "their content"
+    asked = "the line asks for it" if spec.by == "random" else "the table names neither a time nor a group"
+    return _Cut(parts, f"{asked}: rows are parted by a salted hash of {of}")
+
+
+def _cut_in_time(frame: pl.DataFrame, has_label: np.ndarray, spec: SplitSpec, data: DataSpec) -> _Cut:
+    name = str(data.table.time)
+    at = moments(frame[name])
+    values, counts = np.unique(at[has_label], return_counts=True)
+    if len(values) < 2:
+        raise SpecError(
+            f"all labelled rows have the same {name!r}, so time cannot part them",
+            where="train.split.by",
+            found=str(frame[name][int(has_label.argmax())]),
+            hint="write split: {by: random}",
+        )
+    shares = counts[::-1].cumsum()[::-1] / counts.sum()  # share of labelled rows at or after each value
+    best = 1 + int(np.abs(shares[1:] - spec.test).argmin())
+    is_test = at >= values[best]
+    late = known_at(frame, data) > values[best]
+    cutoff = frame[name][int((at == values[best]).argmax())]
+    why = f"{name!r} says when rows happened: {shares[best]:.1%} of the labelled rows are at or after {_text_of(cutoff)}"
+    if abs(shares[best] - spec.test) > _OFF * spec.test:
+        why += f" (not {spec.test:.1%}, because many rows share a time)"
+    return _Cut(
+        np.where(is_test, TEST, np.where(late, EMBARGO, TRAIN)),
+        why + _straddling(frame, is_test, data),
+        cutoff,
+    )
+
+
+def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> str:
+    if data.table.group is None:
+        return ""
+    groups = frame[data.table.group]
+    both = set(groups.filter(pl.Series(is_test)).drop_nulls()) & set(
+        groups.filter(pl.Series(~is_test)).drop_nulls()
+    )
+    return f"; {len(both):,} of the groups in {data.table.group!r} have rows on both sides" if both else ""
+
+
+def _refuse_useless(parts: np.ndarray, label: pl.Series, data: DataSpec, why: str) -> None:
+    is_class = (
+        data.label.positive is not None
+        or isinstance(label.dtype, (pl.String, pl.Boolean))
+        or label.drop_nulls().n_unique() <= 2
+    )
+    for code, part in ((TRAIN, "training"), (TEST, "test")):
+        held = label.filter(pl.Series(parts == code))
+        if held.is_empty():
+            raise SpecError(
+                f"the {part} part is empty ({why})",
+                where="train.split",
+                found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label or were not known yet",
+                hint="change split.test or split.salt, choose split.by: random, or shorten label.delay",
+            )
+        if is_class and held.n_unique() < 2:
+            raise SpecError(
+                f"the {part} part holds one class only ({why})",
+                where="train.split",
+                found=str(held[0]),
+                hint="bring more rows, change split.test or split.salt, or choose split.by: random",
+            )
+
+
+def _text_of(value: object) -> str:
+    """Return a time value as text: RFC 3339 for instants."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _chain(
+    frame: pl.DataFrame, rows: np.ndarray, data: DataSpec, k: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    training = frame[rows]
+    at, known = moments(training[str(data.table.time)]), known_at(training, data)
+    starts = _block_starts(at, k)
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    for i, start in enumerate(starts):
+        is_valid = at >= start if i + 1 == len(starts) else (at >= start) & (at < starts[i + 1])
+        before = (at < start) & (known <= start)
+        if before.any():
+            pairs.append((rows[before], rows[is_valid]))
+    if not pairs:
+        raise SpecError(
+            "no block of time has training rows before it whose truth was known",
+            where="train.folds",
+            hint="bring a longer history, shorten label.delay, or choose split.by: random",
+        )
+    return pairs
+
+
+def _block_starts(at: np.ndarray, k: int) -> list[Any]:
+    """First moments of the blocks after the first: cuts nearest to equal counts, each at another moment."""
+    values, counts = np.unique(at, return_counts=True)
+    before = np.concatenate([[0], counts.cumsum()[:-1]]) / len(at)  # share of rows before each value
+    starts: list[int] = []
+    blocks = min(k + 1, len(values))
+    for i in range(1, blocks):
+        # Leave at least one value for each block before and after this one.
+        low, high = (starts[-1] if starts else 0) + 1, len(values) - (blocks - 1 - i)
+        starts.append(low + int(np.abs(before[low:high] - i / blocks).argmin()))
+    return cast("list[Any]", values[starts].tolist())

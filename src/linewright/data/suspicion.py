@@ -1,0 +1,236 @@
+"""Columns that tell the label too well to have been known beforehand.
+
+No statistic proves a leak: an honest column may be very good. So each rule states what it saw, and asks for more than
+honest columns of the usual public tables show (the best single columns of breast cancer diagnoses reach an area under
+the ROC curve of 0.97, with several others close behind).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from linewright.data.association import Ints, Truth
+from linewright.data.seen import percent
+
+Mask = npt.NDArray[np.bool_]
+
+_PERFECT = {"binary": 0.995, "multiclass": 0.98, "regression": 0.99}
+_HIGH = {"binary": 0.85, "multiclass": 0.8, "regression": 0.85}
+_NOTABLE = {"binary": 0.75, "multiclass": 0.5, "regression": 0.5}
+_SCALE = {
+    "binary": "ROC AUC",
+    "multiclass": "share of the label's entropy",
+    "regression": "share of the label's variance",
+}
+_PURE = 0.9
+_LIKELIHOOD_RATIO = 12.0
+_LEAST_ROWS = 20
+_FLAG_LEVELS = 3
+_COMMON = 0.6
+_LATE = 0.2
+_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A column that tells the label suspiciously well."""
+
+    kind: Literal["leak", "later", "strong"]
+    evidence: str
+
+
+def find_suspects(
+    truth: Truth,
+    values: Mapping[str, pl.Series],
+    cell: Mapping[str, Ints],
+    strengths: Mapping[str, float],
+    *,
+    time: pl.Series | None,
+) -> dict[str, Suspect]:
+    """Return the suspects by column.
+
+    Parameters
+    ----------
+    truth
+        The label of n rows.
+    values, cell, strengths
+        By column: its n values in their type, their cells, and how well they tell the label.
+    time
+        When each row happened, as dates or times.
+
+    Returns
+    -------
+    dict
+        ``leak``: should not be seen by a model. ``later``: its dates lie after the row's own. ``strong``: the best of
+        the honest, worth a thought.
+    """
+    found: dict[str, Suspect] = {}
+    for name, column in values.items():
+        says = (
+            _perfect(truth, cell[name], strengths[name])
+            or _by_presence(truth, column)
+            or _by_flag(truth, column)
+        )
+        if says:
+            found[name] = Suspect(kind="leak", evidence=says)
+        elif time is not None and (late := _later(column, time)):
+            found[name] = _late_suspect(truth, strengths[name], late, time.name)
+    return found | _stand_outs(truth, {name: value for name, value in strengths.items() if name not in found})
+
+
+def _stand_outs(truth: Truth, strengths: Mapping[str, float]) -> dict[str, Suspect]:
+    """Find the few columns that stand far above all others; without any, the best one where it is notable."""
+    rest = sorted(((value, name) for name, value in strengths.items()), reverse=True)
+    many = max(1, len(rest) // 4)
+    for count in range(min(many, len(rest)), 0, -1):
+        following = rest[count][0] if count < len(rest) else _chance(truth)
+        if _is_far_above(truth, rest[count - 1][0], following):
+            return {name: _far_above(truth, value, following) for value, name in rest[:count]}
+    if rest and rest[0][0] >= _NOTABLE[truth.task]:
+        value, name = rest[0]
+        return {
+            name: Suspect(
+                kind="strong",
+                evidence=f"the best single column ({_says(truth, value)}), as an honest one can be",
+            )
+        }
+    return {}
+
+
+def _far_above(truth: Truth, value: float, following: float) -> Suspect:
+    return Suspect(
+        kind="leak",
+        evidence=f"alone it reaches a {_says(truth, value)}, the next column {following:.3f}: "
+        "too far above the others to be taken on trust",
+    )
+
+
+def _says(truth: Truth, value: float) -> str:
+    return f"{_SCALE[truth.task]} of {value:.3f}"
+
+
+def _chance(truth: Truth) -> float:
+    return 0.5 if truth.task == "binary" else 0.0
+
+
+def _perfect(truth: Truth, cell: Ints, value: float) -> str | None:
+    if value < _PERFECT[truth.task]:
+        return None
+    if truth.task != "regression" and _is_function(cell, truth.codes):
+        return "each of its values goes with one label only: it is the label in other words"
+    return f"alone it predicts the label almost without error ({_says(truth, value)})"
+
+
+def _is_function(cell: Ints, codes: Ints) -> bool:
+    pairs = np.unique(np.stack([cell, codes]), axis=1)
+    return len(np.unique(pairs[0])) == pairs.shape[1]
+
+
+def _by_presence(truth: Truth, column: pl.Series) -> str | None:
+    """Say whether it is filled in, or left open, almost only for one class."""
+    present = column.is_not_null().to_numpy()
+    if present.all() or not present.any():
+        return None
+    if truth.task == "regression":
+        return _presence_of_number(truth, present)
+    for rows, what in ((present, "has a value"), (~present, "has no value")):
+        if hit := _pure_class(truth, rows):
+            name, share, base = hit
+            return (
+                f"it {what} in {rows.sum():,} of {truth.rows:,} rows, and {percent(share)} of them are {name!r} "
+                f"({percent(base)} overall): likely filled in after the label was known"
+            )
+    return None
+
+
+def _presence_of_number(truth: Truth, present: Mask) -> str | None:
+    groups = (truth.ranks[present], truth.ranks[~present])
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
+    explained = 1 - within / max(float(((truth.ranks - truth.ranks.mean()) ** 2).sum()), 1e-300)
+    if explained < 0.5 or min(map(len, groups)) < _LEAST_ROWS:
+        return None
+    return f"whether it has a value explains {percent(explained)} of the label's variance: likely filled in afterwards"
+
+
+def _by_flag(truth: Truth, column: pl.Series) -> str | None:
+    """Say whether one side of a yes-or-no column belongs to one class."""
+    if truth.task != "binary" or not 2 <= column.drop_nulls().n_unique() <= _FLAG_LEVELS:
+        return None
+    for level in column.drop_nulls().unique().sort().to_list():
+        rows = (column == level).fill_null(value=False).to_numpy()
+        if hit := _pure_class(truth, rows):
+            name, share, base = hit
+            return (
+                f"where it is {_plain(level)} ({rows.sum():,} rows), the label is {name!r} in {percent(share)} of them "
+                f"({percent(base)} overall): likely another name of the label"
+            )
+    return None
+
+
+def _plain(level: object) -> str:
+    return repr(level) if isinstance(level, str) else str(level)
+
+
+def _pure_class(truth: Truth, rows: Mask) -> tuple[str, float, float] | None:
+    """Return (class, its share among `rows`, its share overall) where they are nearly all of one class, far from chance.
+
+    A class that most rows have anyway proves nothing, and neither do few rows: the lower end of the share's 95 %
+    interval counts, and how much more often the class's rows are among `rows` than the others'.
+    """
+    n = int(rows.sum())
+    if n < _LEAST_ROWS:
+        return None
+    inside = np.bincount(truth.codes[rows], minlength=len(truth.classes))
+    overall = np.bincount(truth.codes, minlength=len(truth.classes))
+    code = int(np.argmax(inside))
+    share, base = inside[code] / n, overall[code] / truth.rows
+    if base > _COMMON or _wilson_low(float(share), n) < _PURE - 0.05 or share < _PURE:
+        return None
+    of_class = inside[code] / overall[code]
+    of_others = (n - inside[code]) / max(truth.rows - overall[code], 1)
+    if of_others and of_class / of_others < _LIKELIHOOD_RATIO:
+        return None
+    return truth.classes[code], float(share), float(base)
+
+
+def _wilson_low(share: float, n: int, z: float = 1.96) -> float:
+    """Return the lower end of Wilson's 95 % interval of a share."""
+    middle = share + z * z / (2 * n)
+    return (middle - z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+
+
+def _later(column: pl.Series, time: pl.Series) -> float | None:
+    """Return the share of rows whose date lies more than a day after the row's own time."""
+    if not column.dtype.is_temporal() or not time.dtype.is_temporal():
+        return None
+    micros = [part.cast(pl.Datetime("us")).to_physical() for part in (column, time)]
+    late = (micros[0] - micros[1]) > _DAY
+    share = late.fill_null(value=False).mean()
+    return share if isinstance(share, float) and share >= _LATE else None
+
+
+def _late_suspect(truth: Truth, value: float, share: float, time: str) -> Suspect:
+    says = f"later than {time!r} in {percent(share)} of rows"
+    tells = value >= (0.6 if truth.task == "binary" else 0.1)
+    if tells:
+        evidence = (
+            f"{says} and it tells the label ({_says(truth, value)}): not known yet when the row happened"
+        )
+        return Suspect(kind="leak", evidence=evidence)
+    return Suspect(kind="later", evidence=f"{says}: check that it is known when a prediction is asked for")
+
+
+def _is_far_above(truth: Truth, best: float, following: float) -> bool:
+    """For two classes on the scale of d', the distance between the classes in standard deviations: AUC is squeezed near 1."""
+    if best < _HIGH[truth.task]:
+        return False
+    if truth.task != "binary":
+        return following < 0.5 * best
+    near, far = (math.sqrt(2) * NormalDist().inv_cdf(min(max(auc, 0.5), 0.9999)) for auc in (following, best))
+    return far >= 2 * near and far - near >= 0.9

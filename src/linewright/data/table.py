@@ -1,0 +1,290 @@
+"""The one table of a line: sources joined by SQL, each column in its contract's type."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import polars as pl
+
+from linewright.data.facts import Column, Finding
+from linewright.data.read import Raw
+from linewright.data.spec import ColumnRule, DataSpec
+from linewright.data.types import cast, infer, known_zone
+from linewright.errors import ContractBreach, SpecError
+from linewright.store.values import to_builtins
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "enable_external_access": False,
+    "threads": 1,
+}
+_ORDERED = ("integer", "number", "date", "datetime")
+_SHOWN = 30  # column names that a message lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The columns that a line uses, as they were found and in their types. Row i of both is the same row."""
+
+    found: pl.DataFrame
+    frame: pl.DataFrame
+    """Null where there is no value, and where the value found does not fit the type."""
+    rules: Mapping[str, ColumnRule]
+    """What each column may hold: the contract, what the column's part in the line demands, else what was inferred."""
+    new: tuple[Finding, ...]
+    """Columns that the contract does not name; they are in neither frame."""
+    sources: tuple[Raw, ...]
+    is_joined: bool
+    """Whether SQL made the rows, so that they have no line in a file."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Name and type of each column, in the table's order."""
+        return tuple(
+            Column(name=name, type=rule.type, nullable=rule.nullable) for name, rule in self.rules.items()
+        )
+
+    def lines(self, rows: Sequence[int]) -> list[int | None]:
+        """Return the line of the source file at which each of these rows (from 0) starts, where there is one."""
+        return [None] * len(rows) if self.is_joined else self.sources[0].lines(rows)
+
+
+def build_table(raws: Sequence[Raw], data: DataSpec) -> Table:
+    """Join the sources and put each column in its type.
+
+    With `table.sql`, the text columns of a source are first cast to the narrowest type that holds all their values;
+    columns that the contract calls category or text stay text, so that their spelling is kept, and so do dates that
+    are not ISO 8601. The SQL sees the sources and nothing else: no files, no network, no extensions, UTC.
+
+    Parameters
+    ----------
+    raws
+        The sources as read, in the order of `data.sources`.
+    data
+        What the line says about its data.
+
+    Returns
+    -------
+    Table
+        Not yet checked: see `contract.check`.
+
+    Raises
+    ------
+    SpecError
+        For SQL that fails, for columns that the line names and the table lacks, and for types that do not suit a
+        column's part.
+    ContractBreach
+        If a column that the contract names is missing.
+    """
+    known_zone(data.table.zone)
+    found = _join(raws, data) if data.table.sql is not None else _only(raws)
+    named = dict(_named(data))
+    _refuse_unknown(named, found.columns, data)
+    contract = data.contract.columns
+    used = [name for name in found.columns if not contract or name in contract or name in named]
+    is_text = data.table.sql is None and raws[0].is_text
+    rules = {name: _rule(found[name], data, is_text=is_text) for name in used}
+    for name, rule in rules.items():
+        _refuse_unsuited(name, rule, data)
+    zoned = {data.table.time, data.table.known, data.label.known}
+    typed = [
+        cast(found[name], rule.type, pattern=rule.format, zone=data.table.zone if name in zoned else None)
+        for name, rule in rules.items()
+    ]
+    return Table(
+        found=found.select(used),
+        frame=pl.DataFrame(typed),
+        rules=rules,
+        new=_new(found.drop(used), data),
+        sources=tuple(raws),
+        is_joined=data.table.sql is not None,
+    )
+
+
+def _only(raws: Sequence[Raw]) -> pl.DataFrame:
+    if len(raws) != 1:
+        raise SpecError(
+            f"{len(raws)} sources become one table by SQL only",
+            where="table.sql",
+            found=", ".join(raw.name for raw in raws),
+            hint="join them, e.g. sql: select * from a join b using (id)",
+        )
+    return raws[0].frame
+
+
+def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
+    sql = str(data.table.sql)
+    with duckdb.connect(":memory:", config=_CONFIG) as connection:
+        # DuckDB takes the machine's zone by default; the same line must give the same table everywhere.
+        connection.execute("SET TimeZone='UTC'")
+        connection.execute("SET lock_configuration=true")
+        for raw in raws:
+            connection.register(raw.name, _typed(raw, data).to_arrow())
+        try:
+            kinds = [statement.type for statement in connection.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                raise SpecError("table.sql is one SELECT", where="table.sql", found=sql[:200])
+            result = connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise SpecError(
+                f"the SQL fails: {' '.join(str(error).split())}",
+                where="table.sql",
+                allowed="; ".join(f"{raw.name}({', '.join(raw.frame.columns[:_SHOWN])})" for raw in raws),
+            ) from error
+    _refuse_twins(result.column_names)
+    try:
+        frame = pl.DataFrame(pl.from_arrow(result))
+    except pl.exceptions.PolarsError as error:
+        raise SpecError(
+            f"a column has a type that the table cannot hold: {error}",
+            where="table.sql",
+            found=str(result.schema),
+        ) from error
+    return frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+
+
+def _refuse_twins(names: Sequence[str]) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise SpecError(
+            f"the SQL gives the same column twice: {', '.join(map(repr, twins))}",
+            where="table.sql",
+            hint="list the columns, rename with AS, or join with USING",
+        )
+
+
+def _typed(raw: Raw, data: DataSpec) -> pl.DataFrame:
+    if not raw.is_text:
+        return raw.frame
+    return raw.frame.with_columns(
+        _narrow(raw.frame[name], data) for name, dtype in raw.frame.schema.items() if dtype == pl.String
+    )
+
+
+def _narrow(text: pl.Series, data: DataSpec) -> pl.Series:
+    rule = data.contract.columns.get(text.name)
+    if rule is not None and rule.type in {"category", "text"}:
+        return text
+    inferred = infer(text)
+    if inferred.format or (inferred.type == "boolean" and rule is None and text.name == data.label.column):
+        return text
+    values = cast(text, inferred.type)
+    has_offsets = text.str.contains(r"[0-9]:[0-9]{2}.*(Z|[+-][0-9:]+)$").any()
+    # A time without an offset stays naive, so that `table.zone` can still say where it is.
+    return values.dt.replace_time_zone(None) if inferred.type == "datetime" and not has_offsets else values
+
+
+def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
+    """Every column that the line names outside its contract, with the place that names it."""
+    table, label = data.table, data.label
+    for part in ("key", "time", "known", "group", "subject", "weight"):
+        name = getattr(table, part)
+        if name is not None:
+            yield name, f"table.{part}"
+    for name in table.exclude:
+        yield name, "table.exclude"
+    if label.known is not None:
+        yield label.known, "label.known"
+    for name in label.columns or ():
+        yield name, "label.columns"
+    yield label.column, "label.column"
+
+
+def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
+    for name, where in named.items():
+        if name not in columns:
+            raise SpecError(
+                f"the table has no column {name!r}",
+                where=where,
+                found=name,
+                allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
+                hint=_nearest(name, columns),
+            )
+    missing = [name for name in data.contract.columns if name not in columns]
+    if missing:
+        findings = [
+            Finding(column=name, rule="a column of the table", failed=1, rows=1, first="", action="stop")
+            for name in missing
+        ]
+        raise ContractBreach(
+            f"the table lacks {len(missing)} of the columns that the contract names: {', '.join(map(repr, missing))}",
+            where="contract.columns",
+            allowed=", ".join(columns[:_SHOWN]),
+            hint=_nearest(missing[0], columns),
+            details={"findings": to_builtins(findings)},
+        )
+
+
+def _nearest(name: str, columns: Sequence[str]) -> str:
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
+        return "the file has one column: say its separator, e.g. separator: ';'"
+    folded = {column.lower(): column for column in reversed(columns)}
+    near = difflib.get_close_matches(name.lower(), folded, 1)
+    return (
+        f"did you mean {folded[near[0]]!r}?"
+        if near
+        else "name a column of the table, or make it in table.sql"
+    )
+
+
+def _rule(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
+    rule = data.contract.columns.get(found.name) or _inferred(found, data, is_text=is_text)
+    demands: dict[str, object] = {}
+    if found.name in {data.table.key, data.table.time}:
+        demands["nullable"] = False
+    if found.name == data.table.key:
+        demands["unique"] = True
+    if found.name == data.table.weight:
+        demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
+    if demands and (rule.on_breach or data.contract.on_breach) == "warn":
+        demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in
+    if found.name in {data.label.column, *(data.label.columns or ())}:
+        demands["nullable"] = True  # a row without a label is unlabelled, not wrong
+    return rule.model_copy(update=demands)
+
+
+def _inferred(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
+    inferred = infer(found)
+    # Where the source or the SQL says that it is text, text that looks like numbers stays text; and a class is
+    # answered as it is spelled in the data, so that a label of text is no boolean.
+    is_label = inferred.type == "boolean" and found.name == data.label.column
+    if found.dtype == pl.String and (is_label or not (is_text or inferred.type == "text")):
+        return ColumnRule(type="category")
+    return ColumnRule(type=inferred.type, format=inferred.format)
+
+
+def _refuse_unsuited(name: str, rule: ColumnRule, data: DataSpec) -> None:
+    numbers = ("integer", "number")
+    for part, wanted in (("time", _ORDERED), ("known", _ORDERED), ("weight", numbers)):
+        if name == getattr(data.table, part) and rule.type not in wanted:
+            raise SpecError(
+                f"column {name!r} cannot be the {part}: its type is {rule.type}",
+                where=f"table.{part}",
+                found=rule.type,
+                allowed=", ".join(wanted),
+                hint="say its type (and format) in contract.columns, or make it in table.sql",
+            )
+
+
+def _new(unused: pl.DataFrame, data: DataSpec) -> tuple[Finding, ...]:
+    if data.on_new_column == "ignore":
+        return ()
+    return tuple(
+        Finding(
+            column=column.name,
+            rule="named in the contract",
+            failed=column.len(),
+            rows=column.len(),
+            first=first_text(column),
+            action=data.on_new_column,
+        )
+        for column in unused.iter_columns()
+    )
+
+
+def first_text(values: pl.Series) -> str:
+    """Return the first value that is there, as text; empty where there is none."""
+    first = values.drop_nulls().head(1).to_list()
+    return str(first[0])[:200] if first else ""

@@ -1,0 +1,158 @@
+"""What a label asks for: the task, its classes, the positive one, each with the reason."""
+
+import difflib
+
+import msgspec
+import polars as pl
+
+from linewright.data.association import Kind
+from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, percent
+from linewright.errors import RequestError
+
+MOST_CLASSES = 100
+_FEW_NUMBERS = 10
+_POSITIVE = (
+    "1",
+    "true",
+    "yes",
+    "y",
+    "t",
+    "positive",
+    "1.0",
+    "bad",
+    "fraud",
+    "spam",
+    "churn",
+    "default",
+    "fail",
+    "failure",
+)
+_SHOWN = 10
+
+
+class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be predicted."""
+
+    column: str
+    task: Kind
+    because: str
+    classes: tuple[tuple[str, int], ...]
+    """Classes with their counts, most frequent first; empty for regression."""
+    positive: str | None
+    positive_because: str
+    missing: int
+    """Rows without a label; they neither train nor test."""
+
+
+def describe_label(spelled: pl.Series, seen: Seen, positive: str | None) -> LabelProfile:
+    """Say what the label asks for.
+
+    Parameters
+    ----------
+    spelled, seen
+        The column as it was read, and in its type.
+    positive
+        The value whose probability is wanted, where a person says so.
+
+    Raises
+    ------
+    RequestError
+        If the label is missing everywhere, has one value only, or is neither classes nor numbers; if `positive` is
+        not one of two classes.
+    """
+    where = f"--label {seen.name}"
+    counts = _counts(spelled, seen)
+    if not counts:
+        raise RequestError("the label is missing in every row", where=where, hint="name another column")
+    if len(counts) == 1:
+        raise RequestError(
+            "the label has one value only, so there is nothing to tell apart",
+            where=where,
+            found=counts[0][0],
+            allowed="at least two different values",
+        )
+    if len(counts) == 2:
+        return _binary(seen, counts, positive)
+    if positive is not None:
+        raise RequestError(
+            "a positive value is for a label of two values",
+            where=f"--positive {positive}",
+            found=f"{len(counts):,} values: {_names(counts)}",
+            hint="leave --positive out, or make a column of two values",
+        )
+    return _many(seen, counts, where)
+
+
+def _counts(spelled: pl.Series, seen: Seen) -> list[tuple[str, int]]:
+    if seen.type == UNUSABLE:
+        return []
+    text = spelled.drop_nulls().cast(pl.String).to_frame("name")
+    counted = text.group_by("name").len("rows").sort(["rows", "name"], descending=[True, False])
+    return [(str(name), int(rows)) for name, rows in counted.iter_rows()]
+
+
+def _names(counts: list[tuple[str, int]]) -> str:
+    shown = ", ".join(repr(name) for name, _ in counts[:_SHOWN])
+    return shown + (", …" if len(counts) > _SHOWN else "")
+
+
+def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> LabelProfile:
+    names = [name for name, _ in counts]
+    if positive is not None and positive not in names:
+        near = difflib.get_close_matches(positive.lower(), [name.lower() for name in names], 1)
+        meant = next((name for name in names if near and name.lower() == near[0]), None)
+        raise RequestError(
+            f"the label {seen.name!r} has no such value",
+            where="--positive",
+            found=positive,
+            allowed=" or ".join(repr(name) for name in names),
+            hint=f"did you mean {meant!r}?" if meant else "",
+        )
+    usual = next((name for word in _POSITIVE for name in names if name.lower() == word), None)
+    chosen, because = names[1], "the rarer value"
+    if positive is not None:
+        chosen, because = positive, "you named it"
+    elif usual is not None:
+        chosen, because = usual, "the usual name of a positive"
+    share = percent(dict(counts)[chosen] / seen.present)
+    return LabelProfile(
+        column=seen.name,
+        task="binary",
+        because=f"two values, {names[0]!r} and {names[1]!r}",
+        classes=tuple(counts),
+        positive=chosen,
+        positive_because=f"{because}; {share} of the rows with a label",
+        missing=seen.missing,
+    )
+
+
+def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile:
+    many = len(counts)
+    if seen.type in NUMBERS and not (many <= _FEW_NUMBERS and _are_whole(seen.values)):
+        task, because, classes = "regression", f"numbers, {many:,} different ones", ()
+    elif seen.type in NUMBERS:
+        task, because, classes = "multiclass", f"whole numbers, only {many} different ones", tuple(counts)
+    elif many <= MOST_CLASSES and seen.type not in TIMES:
+        task, because, classes = "multiclass", f"{many} different values", tuple(counts)
+    else:
+        raise RequestError(
+            "the label is neither a number nor a class",
+            where=where,
+            found=f"{many:,} different values of type {seen.type}: {_names(counts)}",
+            allowed=f"numbers, or at most {MOST_CLASSES} classes",
+            hint="name another column",
+        )
+    return LabelProfile(
+        column=seen.name,
+        task=task,
+        because=because,
+        classes=classes,
+        positive=None,
+        positive_because="",
+        missing=seen.missing,
+    )
+
+
+def _are_whole(values: pl.Series) -> bool:
+    numbers = values.drop_nulls().cast(pl.Float64)
+    return bool((numbers == numbers.round()).all())

@@ -1,0 +1,1 @@
+"""Durable runs: who runs what and when."""

@@ -1,0 +1,33 @@
+"""What a station may touch besides its inputs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from linewright.store.seams import Artifacts, Metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One step forward of long work, for a person who waits."""
+
+    station: str
+    says: str
+    done: int = 0
+    of: int = 0
+    """Total steps; 0 where it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything a station may touch besides its inputs."""
+
+    now: Callable[[], str]
+    """The time, UTC, RFC 3339 with microseconds."""
+    seed: Callable[[str], int]
+    """A seed in [0, 2**31) derived from a digest; no shared stream, so skipping a finished station changes nothing."""
+    new_id: Callable[[], str]
+    """A new UUIDv7."""
+    actor: str
+    metadata: Metadata
+    artifacts: Artifacts
+    report: Callable[[Progress], None]

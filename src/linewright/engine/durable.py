@@ -1,0 +1,339 @@
+"""Runs that survive kill -9, on DBOS: SQLite in the factory's folder, or PostgreSQL.
+
+The only module that imports `dbos`, which takes most of a second: import it lazily.
+"""
+
+import json
+import logging
+import math
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypedDict
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, WorkflowStatus
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+
+from linewright.engine.seam import (
+    Json,
+    Observe,
+    Workflow,
+    bug,
+    capture,
+    check_json,
+    find_workflow,
+    ignore,
+    release,
+)
+from linewright.errors import Conflict, NotFound, Terminal, Transient
+from linewright.store.database import explain, open_database, reading, set_pragmas
+
+_APPLICATION = "linewright"
+_EXECUTOR = "factory"
+_VERSION = "linewright-1"
+"""Of the form of runs: a run that was begun under one version is resumed under that version only."""
+_QUEUE = "runs"
+_WORKFLOW = "run"
+_POLL_S = 0.2
+_UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
+
+
+class _Bug(Exception):  # noqa: N818
+    """An exception that was no `LinewrightError`, read back as text."""
+
+
+class _JsonSerializer(Serializer):
+    """JSON instead of pickle, for what DBOS keeps."""
+
+    def name(self) -> str:
+        return "linewright-json"
+
+    def serialize(self, data: Any) -> str:
+        if isinstance(data, Exception):
+            data = {"bug": traceback.format_exception_only(data)[-1].strip()}
+        return json.dumps(data, allow_nan=False)
+
+    def deserialize(self, serialized_data: str) -> Any:
+        value = json.loads(serialized_data)
+        return _Bug(value["bug"]) if isinstance(value, dict) and "bug" in value else value
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # The traceback of a bug was shown already.
+    return not record.getMessage().startswith("Exception encountered in background workflow")
+
+
+class _Closing(BaseException):
+    """Ends a workflow's thread without an end of its run; DBOS records only what is an `Exception`."""
+
+
+class _Database(TypedDict, total=False):
+    system_database_url: str
+    system_database_engine: sa.Engine
+
+
+def _database(url: str) -> _Database:
+    """Return how DBOS reaches the database: its own engine on PostgreSQL, and on SQLite one with our settings."""
+    if not url.startswith("sqlite"):
+        return {"system_database_url": url}
+    engine = sa.create_engine(url, pool_size=20, max_overflow=0, connect_args={"check_same_thread": False})
+    event.listen(engine, "connect", _on_connect)
+    return {"system_database_engine": engine}
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    set_pragmas(connection)
+    # What DBOS sets on the engines that it makes itself: its transactions rely on it.
+    connection.isolation_level = "IMMEDIATE"
+
+
+@contextmanager
+def _explained(url: str) -> Generator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        explained = explain(error, sa.make_url(url).render_as_string(hide_password=True))
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def _require_database(url: str, *, schema: bool = False) -> None:
+    """Raise if the database cannot be read: DBOS would log a traceback first, or wait for ever.
+
+    With `schema`, raise also if no executor has made its tables yet.
+    """
+    engine = open_database(url)
+    place = "dbos" if engine.dialect.name == "postgresql" else None
+    try:
+        with reading(engine) as connection:
+            is_made = sa.inspect(connection).has_table("workflow_status", schema=place)
+    finally:
+        engine.dispose()
+    if schema and not is_made:
+        hint = "wait until `linewright up` has started, then try again"
+        raise Transient(
+            "no executor has opened this factory yet", where=engine.url.render_as_string(), hint=hint
+        )
+
+
+class EngineClient:
+    """Asks the executor of a factory, in another process, for runs, and follows them.
+
+    Parameters
+    ----------
+    url
+        The executor's database: ``sqlite:///FILE`` or ``postgresql://…``.
+
+    Raises
+    ------
+    Transient
+        If no executor has made the database yet, or it does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        _require_database(url, schema=True)
+        self._database = _database(url)
+        self._client = DBOSClient(
+            **self._database,
+            serializer=_JsonSerializer(),
+            application_name=_APPLICATION,
+            retry_connection_errors=False,
+        )
+
+    def start(self, workflow: str, run: str, request: Json) -> None:
+        """Put a run into the queue; it is kept once this returns. The id of a known run starts nothing."""
+        check_json(request, "the request")
+        with _explained(self._url):
+            self._client.enqueue(
+                {
+                    "queue_name": _QUEUE,
+                    "workflow_name": _WORKFLOW,
+                    "workflow_id": run,
+                    "app_version": _VERSION,
+                },
+                workflow,
+                request,
+            )
+
+    def follow(self, run: str, *, timeout: float | None = None) -> Json:
+        """Wait for the end of a run, and return what its workflow returned or raise what it raised.
+
+        See `engine.seam.Engine.follow`.
+        """
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        pause = 0.02
+        while (status := self._status(run)).status in _UNFINISHED:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Transient(
+                    "the run has not ended yet",
+                    where=f"run {run}",
+                    found=status.status.lower(),
+                    hint="follow it again",
+                    details={"unfinished": run},
+                )
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, 0.5)
+        return _end_of(status)
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of the runs that have not reached their end, oldest first."""
+        with _explained(self._url):
+            found = self._client.list_workflows(status=_UNFINISHED, load_input=False, load_output=False)
+        return [status.workflow_id for status in found]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.destroy()
+        if "system_database_engine" in self._database:
+            self._database["system_database_engine"].dispose()
+
+    def _status(self, run: str) -> WorkflowStatus:
+        with _explained(self._url):
+            found = self._client.list_workflows(workflow_ids=[run], load_input=False)
+        if not found:
+            raise NotFound("no such run", where=run)
+        return found[0]
+
+
+class DurableEngine(EngineClient):
+    """The executor of a factory: carries out its runs, one at a time, and resumes those that a crash interrupted.
+
+    Two live executors of one factory would run steps twice: hold `engine.lock.ExecutorLock` while one is open. A process
+    has at most one. Runs begin within about 0.2 s, also those that an `EngineClient` asks for.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///FILE`` (its folder must exist) or ``postgresql://…``; the schema is made at opening.
+    workflows
+        What can be started, by name.
+    observe
+        Told of each step that really runs, in the thread of the run.
+
+    Raises
+    ------
+    Conflict
+        If this process has an executor already.
+    Terminal, Transient
+        If the database cannot be opened or does not answer.
+    """
+
+    _open: ClassVar[bool] = False
+
+    def __init__(self, url: str, workflows: Mapping[str, Workflow], observe: Observe = ignore) -> None:
+        if DurableEngine._open:
+            raise Conflict(
+                "this process executes runs already", where=_EXECUTOR, hint="close that engine first"
+            )
+        self._workflows = workflows
+        self._observe = observe
+        self._closing = self._stopped = False
+        # Held while a run is carried out: runs come one at a time, and `close` waits for it.
+        self._busy = threading.Lock()
+        _require_database(url)
+        with _explained(url):
+            DBOS.migrate(url)
+        super().__init__(url)
+        self._launch()
+
+    def close(self, *, grace: float = 2.0) -> None:
+        """Stop: no step begins any more, and a step that is running has `grace` seconds to end and be recorded.
+
+        A step that takes longer goes on in its thread, for which Python waits at exit, and is done again when the run is
+        resumed. Its run, and all in the queue, stay unfinished.
+        """
+        if not DurableEngine._open:
+            return
+        self._closing = True
+        if self._busy.acquire(timeout=grace):
+            self._busy.release()
+        self._stopped = True
+        DBOS.destroy(destroy_registry=True)
+        super().close()
+        DurableEngine._open = False
+
+    def _launch(self) -> None:
+        config = DBOSConfig(
+            name=_APPLICATION,
+            executor_id=_EXECUTOR,
+            application_version=_VERSION,
+            serializer=_JsonSerializer(),
+            log_level="WARNING",
+            enable_otlp=False,
+            # Of its notifications we use none; and closing waits for this poll.
+            use_listen_notify=False,
+            notification_listener_polling_interval_sec=_POLL_S,
+            **self._database,
+        )
+        logging.getLogger("dbos").addFilter(_is_news)
+        DurableEngine._open = True
+        try:
+            with _explained(self._url):
+                # Before the launch: a queue that is registered later is noticed only after a second.
+                self._client.register_queue(_QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_S)
+                DBOS(config=config)
+                DBOS.workflow(name=_WORKFLOW)(self._workflow())
+                DBOS.launch()
+        except BaseException:
+            self.close()
+            raise
+
+    def _workflow(self) -> Callable[[str, Json], dict[str, Json]]:
+        # A plain function: DBOS would take a method for one of a class that it must know.
+        def run(workflow: str, request: Json) -> dict[str, Json]:
+            with self._busy:
+                try:
+                    return self._carry_out(workflow, request)
+                except Exception:
+                    # Before DBOS records the end: whoever follows may exit at once.
+                    traceback.print_exc()
+                    raise
+
+        return run
+
+    def _carry_out(self, workflow: str, request: Json) -> dict[str, Json]:
+        run = str(DBOS.workflow_id)
+
+        def step(name: str, do: Callable[[], Json]) -> Json:
+            if self._closing:
+                raise _Closing
+
+            def once() -> dict[str, Json]:
+                self._observe(run, name, "start")
+                outcome = capture(do, f"the answer of step {name!r}")
+                self._observe(run, name, "end")
+                if self._stopped:
+                    raise _Closing
+                return outcome
+
+            return release(DBOS.run_step({"name": name}, once))
+
+        return capture(
+            lambda: find_workflow(self._workflows, workflow)(step, request), "the answer of the workflow"
+        )
+
+
+def enqueue(url: str, workflow: str, run: str, request: Json) -> None:
+    """Ask the executor of a factory, in another process, for a run; it is kept once this returns."""
+    client = EngineClient(url)
+    try:
+        client.start(workflow, run, request)
+    finally:
+        client.close()
+
+
+def _end_of(status: WorkflowStatus) -> Json:
+    match status.status:
+        case "SUCCESS":
+            return release(status.output)
+        case "ERROR":
+            raise bug(status.workflow_id, str(status.error))
+        case other:
+            raise Terminal("the run was given up", where=f"run {status.workflow_id}", found=other.lower())

@@ -1,0 +1,1 @@
+"""Encodings: the same code in training, batch scoring and serving."""

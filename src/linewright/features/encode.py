@@ -1,0 +1,221 @@
+"""Apply an encoder: named columns in, one float32 matrix out.
+
+The only code that turns values into features. Training, batch scoring and serving call it alike, and a row's result
+never depends on the rows beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import RequestError
+from linewright.features.facts import (
+    Boolean,
+    Category,
+    DatePart,
+    Elapsed,
+    Encoder,
+    Encoding,
+    Frequency,
+    Number,
+)
+
+MISSING = int(np.iinfo(np.int64).min)
+"""The instant that means "no value"; numpy reads it as NaT."""
+
+RARE_CODE, MISSING_CODE, FIRST_CODE = 0, 1, 2
+"""Codes of `Category`: rare and unseen values, missing values, the first of its levels."""
+
+_DAY = 86_400_000_000
+_HOUR = 3_600_000_000
+_MINUTE = 60_000_000
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """A column of numbers; booleans are 0 and 1."""
+
+    values: NDArray[np.float64]
+    """Shape (n,); missing is NaN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """A column of categories: each distinct value once, and a code a row."""
+
+    codes: NDArray[np.int32]
+    """Shape (n,); indices into `levels`, -1 for missing."""
+    levels: Sequence[str]
+    """In any order, each once. They need not occur in `codes`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instants:
+    """A column of dates or times. A date is its midnight in UTC."""
+
+    micros: NDArray[np.int64]
+    """Shape (n,); microseconds since 1970 in UTC, `MISSING` for missing."""
+
+
+Values = Numbers | Levels | Instants
+Columns = Mapping[str, Values]
+
+V = TypeVar("V", Numbers, Levels, Instants)
+
+
+def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
+    """Encode `columns`, one matrix column an encoding.
+
+    Parameters
+    ----------
+    encoder
+        Encodings learned from training rows, in the order of the matrix columns.
+    columns
+        At least `encoder.columns`, all of one length n; others are not looked at.
+
+    Returns
+    -------
+    float32 array, shape (n, len(encoder.encodings)), C-contiguous
+        NaN where a number, boolean, part or duration is missing; never infinite: numbers beyond the range of float32
+        become the largest float32. Codes of categories are exact.
+
+    Raises
+    ------
+    RequestError
+        If a column is absent, of another form than its encoding reads, or of another length than the first.
+
+    Examples
+    --------
+    >>> encoder = Encoder(encodings=(Number(column="age"), Category(column="make", levels=("Ford", "Fiat"))))
+    >>> columns = {
+    ...     "age": Numbers(values=np.array([31.0, np.nan, 1e300])),
+    ...     "make": Levels(codes=np.array([1, -1, 0], dtype=np.int32), levels=["Opel", "Fiat"]),
+    ... }
+    >>> encode(encoder, columns).tolist()
+    [[31.0, 3.0], [nan, 1.0], [3.4028234663852886e+38, 0.0]]
+    """
+    n = _length(encoder.columns, columns)
+    matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
+    for j, encoding in enumerate(encoder.encodings):
+        matrix[:, j] = _encode_one(encoding, columns)
+    return matrix
+
+
+def _length(names: Sequence[str], columns: Columns) -> int:
+    lengths = {name: _rows(columns[name]) for name in names if name in columns}
+    first = next(iter(lengths.values()), 0)
+    for name, rows in lengths.items():
+        if rows != first:
+            raise RequestError(
+                "columns of different lengths", where=f"column {name!r}", found=rows, allowed=f"{first} rows"
+            )
+    return first
+
+
+def _rows(values: Values) -> int:
+    match values:
+        case Numbers():
+            return len(values.values)
+        case Levels():
+            return len(values.codes)
+        case Instants():
+            return len(values.micros)
+        case _:
+            assert_never(values)
+
+
+def _encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
+    match encoding:
+        case Number() | Boolean():
+            return _saturate(_values(columns, encoding.column, Numbers).values)
+        case Category():
+            return _codes(encoding, _values(columns, encoding.column, Levels))
+        case Frequency():
+            return _shares(encoding, _values(columns, encoding.column, Levels))
+        case DatePart():
+            return _part(encoding.part, _values(columns, encoding.column, Instants).micros)
+        case Elapsed():
+            return _elapsed(encoding, columns)
+        case _:
+            assert_never(encoding)
+
+
+def _values(columns: Columns, name: str, form: type[V]) -> V:
+    values = columns.get(name)
+    if isinstance(values, form):
+        return values
+    if values is None:
+        raise RequestError("a column that the model reads is absent", where=f"column {name!r}")
+    raise RequestError(
+        "the column has another form than the model was trained on",
+        where=f"column {name!r}",
+        found=type(values).__name__,
+        allowed=form.__name__,
+    )
+
+
+def _saturate(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+
+
+def _codes(encoding: Category, column: Levels) -> NDArray[np.float32]:
+    code = _index(encoding.levels)
+    # The entry for missing stands last, where the code -1 finds it.
+    table = [code.get(level, RARE_CODE - FIRST_CODE) + FIRST_CODE for level in column.levels]
+    return np.array([*table, MISSING_CODE], dtype=np.float32).take(column.codes)
+
+
+def _shares(encoding: Frequency, column: Levels) -> NDArray[np.float32]:
+    index, shares = _index(encoding.levels), (*encoding.shares, 0.0)
+    table = [shares[index.get(level, -1)] for level in column.levels]
+    return np.array([*table, encoding.missing], dtype=np.float32).take(column.codes)
+
+
+@lru_cache(maxsize=512)
+def _index(levels: tuple[str, ...]) -> Mapping[str, int]:
+    # Kept from call to call: for a request of one row, building it would be most of the work.
+    return {level: i for i, level in enumerate(levels)}
+
+
+def _part(part: str, micros: NDArray[np.int64]) -> NDArray[np.float32]:
+    values = _whole_part(part, micros).astype(np.float32)
+    values[micros == MISSING] = np.nan
+    return values
+
+
+def _whole_part(part: str, micros: NDArray[np.int64]) -> NDArray[np.int64]:
+    # Floor division and modulo, so that instants before 1970 have parts like any other.
+    match part:
+        case "month":
+            return micros.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) % 12 + 1
+        case "day":
+            days = micros.astype("datetime64[us]").astype("datetime64[D]")
+            return (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+        case "weekday":
+            return (micros // _DAY + 3) % 7
+        case "hour":
+            return micros // _HOUR % 24
+        case "minute":
+            return micros // _MINUTE % 60
+        case _:
+            raise RequestError(
+                "unknown part of a date", found=part, allowed="month, day, weekday, hour, minute"
+            )
+
+
+def _elapsed(encoding: Elapsed, columns: Columns) -> NDArray[np.float32]:
+    # Doubles hold whole microseconds of the years 1685 to 2255 exactly, and cannot overflow outside of them.
+    end = _micros(_values(columns, encoding.column, Instants))
+    start = encoding.origin if encoding.since is None else _micros(_values(columns, encoding.since, Instants))
+    return ((end - start) / _DAY).astype(np.float32)
+
+
+def _micros(column: Instants) -> NDArray[np.float64]:
+    micros = column.micros.astype(np.float64)
+    micros[column.micros == MISSING] = np.nan
+    return micros

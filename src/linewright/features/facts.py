@@ -1,0 +1,94 @@
+"""What the features room says: encodings as plain data.
+
+An encoder turns named columns into one float32 matrix. It is learned from training rows only, saved as JSON, and
+applied by the same code in training, batch scoring and serving (`features.encode`).
+"""
+
+import msgspec
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
+    """A number as itself. Missing stays NaN."""
+
+    column: str
+
+
+class Boolean(msgspec.Struct, frozen=True, kw_only=True, tag="boolean", tag_field="encoding"):
+    """False 0, true 1, missing NaN."""
+
+    column: str
+
+
+class Category(msgspec.Struct, frozen=True, kw_only=True, tag="category", tag_field="encoding"):
+    """A category as a code: 0 for rare and unseen values, 1 for missing, 2 + i for `levels[i]`."""
+
+    column: str
+    levels: tuple[str, ...]
+    """Levels seen at least twice in the training rows, most frequent first, then by spelling; at most 1,000."""
+
+
+class Frequency(msgspec.Struct, frozen=True, kw_only=True, tag="frequency", tag_field="encoding"):
+    """The share of training rows that have the value: for categories of more than 30 levels. Unseen and rare: 0."""
+
+    column: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+    missing: float
+
+
+class DatePart(msgspec.Struct, frozen=True, kw_only=True, tag="date_part", tag_field="encoding"):
+    """A part of a date or time: month, day, weekday (Monday 0), hour, minute; missing NaN."""
+
+    column: str
+    part: str
+
+
+class Elapsed(msgspec.Struct, frozen=True, kw_only=True, tag="elapsed", tag_field="encoding"):
+    """Days from `origin` (a constant, microseconds since 1970) or from another column, to `column`; missing NaN."""
+
+    column: str
+    origin: int = 0
+    since: str | None = None
+    """Other date or time column; `None` means `origin`."""
+
+
+Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed
+
+
+class Encoder(msgspec.Struct, frozen=True, kw_only=True):
+    """The encodings of a model, one matrix column each, in order."""
+
+    encodings: tuple[Encoding, ...]
+    version: int = 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One readable name a matrix column, e.g. ``"Age"``, ``"opened:weekday"``, ``"closed-opened"``."""
+        return tuple(_name(encoding) for encoding in self.encodings)
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """Indices of the matrix columns that hold codes."""
+        return tuple(i for i, encoding in enumerate(self.encodings) if isinstance(encoding, Category))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the table columns that are read, each once, in order of first use."""
+        seen: dict[str, None] = {}
+        for encoding in self.encodings:
+            seen[encoding.column] = None
+            if isinstance(encoding, Elapsed) and encoding.since:
+                seen[encoding.since] = None
+        return tuple(seen)
+
+
+def _name(encoding: Encoding) -> str:
+    match encoding:
+        case Number() | Boolean() | Category():
+            return encoding.column
+        case Frequency():
+            return f"{encoding.column}:frequency"
+        case DatePart():
+            return f"{encoding.column}:{encoding.part}"
+        case Elapsed():
+            return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"

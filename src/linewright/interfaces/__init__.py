@@ -1,0 +1,1 @@
+"""Command line and HTTP, derived from the operations."""

@@ -1,0 +1,25 @@
+"""The command line."""
+
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from linewright.interfaces.cli.build import run
+from linewright.interfaces.cli.show import ProgressLine
+from linewright.operations import OPERATIONS
+
+
+def main() -> None:
+    """Carry out the command line of this process and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every message
+    raise SystemExit(run(sys.argv[1:], OPERATIONS, _open_factory))
+
+
+def _open_factory(folder: Path, report: ProgressLine, anywhere: bool) -> Any:
+    # Imported when the first operation runs: the store costs a second that help need not pay.
+    factory = import_module("linewright.line.factory").Factory
+    return factory(folder, report=report) if anywhere else factory.open(folder, report=report)

@@ -1,0 +1,340 @@
+"""The command line, built from the table of operations. Only the command that is used imports its operation."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from linewright import __version__
+from linewright.errors import LinewrightError, NotFound, RequestError
+from linewright.interfaces.cli import complete
+from linewright.interfaces.cli.options import (
+    FACTORY_FILE,
+    click_parameter,
+    described,
+    shared_options,
+    texts,
+)
+from linewright.interfaces.cli.show import (
+    ProgressLine,
+    has_colour,
+    json_text,
+    render,
+    render_error,
+    terminal_width,
+)
+from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.operations.parameter import nearest
+
+OpenFactory = Callable[[Path, ProgressLine, bool], AbstractContextManager[Any]]
+"""(folder, callback for progress, whether it need not hold a factory) → what operations take first."""
+
+INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
+"""Exit codes beside those of `linewright.errors`: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE of sysexits.h."""
+
+_INTRODUCTION = """\
+An AI factory in one package: one line file from data to a gated, served, watched model.
+
+\b
+Three commands to start with:
+  linewright new NAME --data FILE --label COLUMN   look at the data and write lines/NAME.yaml
+  linewright run NAME                              train a model, judge it, promote or refuse it
+  linewright up                                    serve it on 127.0.0.1:8000
+"""
+
+
+class Settings(NamedTuple):
+    """What is said once for any command, before its name or after it."""
+
+    root: Path
+    as_json: bool
+    quiet: bool
+
+    @classmethod
+    def of(cls, ctx: click.Context) -> "Settings":
+        """Read them from a command's context; what stands after the name wins."""
+        own, before = ctx.params, ctx.find_root().params
+        given = own.get("factory") or before.get("factory")
+        return cls(
+            root=Path(given) if given else find_factory(Path.cwd()),
+            as_json=bool(own.get("json") or before.get("json")),
+            quiet=bool(own.get("quiet") or before.get("quiet")),
+        )
+
+
+def run(argv: Sequence[str], operations: Mapping[str, Entry], open_factory: OpenFactory) -> int:
+    """Carry out one command line and return its exit code.
+
+    Parameters
+    ----------
+    argv
+        The words after the program's name.
+    operations
+        All commands, in the order of help.
+    open_factory
+        Opens what operations work on; called only when one is carried out.
+
+    Returns
+    -------
+    int
+        0, that of the error or of the result's own ``exit_code``, 130 after Ctrl-C, 141 when nobody reads the
+        output any more, 70 for a bug in Linewright.
+    """
+    try:
+        code = _run(argv, operations, open_factory)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whatever is still buffered goes nowhere, so that the interpreter does not complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code
+
+
+def find_factory(start: Path) -> Path:
+    """Return the nearest folder upward that holds a factory, else `start`."""
+    return next((folder for folder in (start, *start.parents) if (folder / FACTORY_FILE).is_file()), start)
+
+
+class CommandLine(click.Group):
+    """All operations as commands, each imported when it is used.
+
+    Parameters
+    ----------
+    operations
+        Table of the operations, in the order of help. A name of two words is a command of two words.
+    open_factory
+        Opens what operations work on.
+    """
+
+    def __init__(self, operations: Mapping[str, Entry], open_factory: OpenFactory) -> None:
+        super().__init__(
+            complete.PROGRAM,
+            help=_INTRODUCTION,
+            params=[*shared_options(), *_own_options()],
+            callback=_show_help,
+            invoke_without_command=True,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )
+        self._operations, self._open = operations, open_factory
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, in the order of help."""
+        del ctx
+        return list(self._operations)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one operation and return its command; `None` where there is none of that name."""
+        if cmd_name not in self._operations:
+            return None
+        if ctx.resilient_parsing:
+            entry = self._operations[cmd_name]
+            return complete.sketch(cmd_name, entry, shared_options(), lambda inner: Settings.of(inner).root)
+        return OperationCommand(load(cmd_name, self._operations), self._open)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with, of two words if there is one."""
+        two = " ".join(args[:2])
+        name, rest = (two, args[2:]) if two in self._operations else (args[0], args[1:])
+        command = self.get_command(ctx, name)
+        if command is None and ctx.resilient_parsing:
+            return name, complete.Beginning(name, self._operations), rest
+        if command is None:
+            raise _no_command(name, self._operations)
+        return name, command, rest
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the form of a command line."""
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGUMENTS] [OPTIONS]")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by group, from the table; no operation is imported."""
+        del ctx
+        width = max((len(name) for name in self._operations), default=0)
+        for group in dict.fromkeys(entry.group for entry in self._operations.values()):
+            entries = [(name, entry) for name, entry in self._operations.items() if entry.group == group]
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands before the options: they are what people look for."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what may come next: commands, or options where a hyphen was written."""
+        words = complete.first_words(self._operations, incomplete)
+        return [*words, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+class OperationCommand(click.Command):
+    """One operation as a command.
+
+    Parameters
+    ----------
+    operation
+        What to carry out.
+    open_factory
+        Opens what it works on, after its arguments were found right.
+    """
+
+    def __init__(self, operation: Operation, open_factory: OpenFactory) -> None:
+        super().__init__(
+            operation.name,
+            help=f"{operation.summary}\n\n{operation.description}".strip(),
+            params=[*map(click_parameter, operation.parameters), *shared_options()],
+        )
+        self._operation, self._open = operation, open_factory
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Carry the operation out, print its result and return the exit code."""
+        given = {p.name: texts(ctx.params[p.name]) for p in self._operation.parameters}
+        values = self._operation.check(
+            {name: written for name, written in given.items() if written}, text=True
+        )
+        settings = Settings.of(ctx)
+        progress = ProgressLine(sys.stderr, quiet=settings.quiet)
+        try:
+            with self._open(settings.root, progress, self._operation.anywhere) as factory:
+                result = self._operation.carry_out(factory, values)
+                for part in result if self._operation.streams and not settings.as_json else [result]:
+                    text = json_text(to_json(part)) if settings.as_json else _human(part)
+                    progress.clear()
+                    click.echo(text, nl=bool(text))
+        finally:
+            progress.clear()
+        return int(getattr(result, "exit_code", 0))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what it does, and each argument with its description."""
+        super().format_help_text(ctx, formatter)
+        rows = [(p.name.upper(), described(p)) for p in self._operation.parameters if p.positional]
+        if rows:
+            with formatter.section("Arguments"):
+                formatter.write_dl(rows)
+
+
+def _run(argv: Sequence[str], operations: Mapping[str, Entry], open_factory: OpenFactory) -> int:
+    line = CommandLine(operations, open_factory)
+    as_json = "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
+    try:
+        if complete.COMPLETE_VAR in os.environ:
+            return complete.answer(line, os.environ[complete.COMPLETE_VAR])
+        _check_text(argv)
+        with line.make_context(complete.PROGRAM, list(argv)) as ctx:
+            return line.invoke(ctx)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _refuse(_from_click(error), as_json=as_json)
+    except LinewrightError as error:
+        return _refuse(error, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- the boundary: what nobody foresaw is our bug, and is said to be
+        return _confess(error, as_json=as_json)
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    try:
+        "".join(argv).encode()
+    except UnicodeEncodeError as error:
+        shown = " ".join(argv).encode(errors="backslashreplace").decode()
+        raise RequestError("the command line is not UTF-8", found=shown, hint="rename the file") from error
+
+
+def _refuse(error: LinewrightError, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json_text(to_json(error.to_json())))
+    else:
+        click.echo(render_error(error, colour=has_colour(sys.stderr)), err=True, color=has_colour(sys.stderr))
+    return error.exit_code
+
+
+def _confess(error: Exception, *, as_json: bool) -> int:
+    what = f"this is a bug in linewright, please report it: {type(error).__name__}: {error}"
+    if as_json:
+        click.echo(json_text(to_json({"error": "Bug", "message": what})))
+    click.echo("".join(traceback.format_exception(error)) + f"error: {what}", err=True)
+    return BUG
+
+
+def _from_click(error: click.UsageError) -> RequestError:
+    path = error.ctx.command_path if error.ctx else complete.PROGRAM
+    return RequestError(error.format_message().rstrip("."), hint=f"`{path} --help`")
+
+
+def _no_command(name: str, operations: Mapping[str, Entry]) -> NotFound:
+    names = {word: full for full in operations for word in (full.split(" ")[0], full)}
+    near = names.get(name) or names.get(nearest(name, names) or "")
+    hint = f"did you mean `{complete.PROGRAM} {near}`?" if near else f"`{complete.PROGRAM} --help` lists all"
+    return NotFound("no such command", found=name, hint=hint)
+
+
+def _human(result: Any) -> str:
+    return render(result, width=terminal_width(sys.stdout))
+
+
+def _own_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Print the version.",
+        ),
+        *(
+            click.Option(
+                [f"--{what}-completion"],
+                is_flag=False,
+                flag_value="auto",
+                metavar="[SHELL]",
+                is_eager=True,
+                expose_value=False,
+                callback=callback,
+                help=text,
+            )
+            for what, callback, text in (
+                ("install", _install_completion, "Teach bash, zsh or fish to complete commands."),
+                ("show", _show_completion, "Print the completion script of a shell."),
+            )
+        ),
+    ]
+
+
+@click.pass_context
+def _show_help(ctx: click.Context, /, **options: Any) -> int:
+    if ctx.invoked_subcommand is None:
+        if options["json"]:
+            raise RequestError("no command is given", hint=f"`{complete.PROGRAM} --help` lists all")
+        click.echo(ctx.get_help())
+    return 0
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"{complete.PROGRAM} {__version__}")
+        ctx.exit()
+
+
+def _show_completion(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(complete.script(ctx.command, value))
+        ctx.exit()
+
+
+def _install_completion(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(complete.install(ctx.command, value, Path.home()))
+        ctx.exit()

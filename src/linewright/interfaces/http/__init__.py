@@ -1,0 +1,1 @@
+"""The control plane: every operation that is not bound to a terminal, over HTTP."""

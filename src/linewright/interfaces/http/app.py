@@ -1,0 +1,240 @@
+"""The control plane: operations as HTTP routes, with their OpenAPI description."""
+
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from http import HTTPStatus
+from typing import Any, cast
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from linewright import __version__
+from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.interfaces.http.describe import components, method_of, path_of, route_of
+from linewright.interfaces.http.guard import Guard, require_loopback
+from linewright.interfaces.http.replies import Replies
+from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.serve.server import BoundedProtocol
+
+OpenFactory = Callable[[], AbstractContextManager[Any]]
+"""Opens what operations work on; called once a request, in a thread, and closed after it."""
+
+_JSON = "application/json"
+_DRAIN_S = 20
+
+
+class ControlApp(FastAPI):
+    """FastAPI behind the guard, with an OpenAPI description of the operations."""
+
+    def __init__(self, operations: list[Operation], *, replies: Replies | None, hosts: Iterable[str]) -> None:
+        super().__init__(
+            title="Linewright control plane",
+            version=__version__,
+            docs_url=None,  # both pages would load scripts from elsewhere
+            redoc_url=None,
+            redirect_slashes=False,
+            exception_handlers={LinewrightError: _refused, HTTPException: _no_route, Exception: _bug},
+        )
+        self._operations, self._replies, self._hosts = operations, replies, tuple(hosts)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the guard around everything, so that also an unforeseen error passes through it."""
+        return Guard(super().build_middleware_stack(), replies=self._replies, hosts=self._hosts)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description, with the schemas of all results."""
+        if not self.openapi_schema:
+            described = super().openapi()
+            schemas = described.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(components(self._operations))
+            self.openapi_schema = described
+        return self.openapi_schema
+
+
+def control_app(
+    open_factory: OpenFactory,
+    operations: Mapping[str, Entry],
+    *,
+    replies: Replies | None = None,
+    hosts: Iterable[str] = (),
+) -> ControlApp:
+    """Return the control plane of a factory.
+
+    Parameters
+    ----------
+    open_factory
+        Opens what operations work on, once a request. To share one: ``lambda: nullcontext(factory)``.
+    operations
+        Table of the operations; those that hold a terminal are left out.
+    replies
+        Remembers answers by ``Idempotency-Key``; without it such a key is refused.
+    hosts
+        Names in ``Host`` that are ours, beside the loopback ones.
+    """
+    loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
+    app = ControlApp(loaded, replies=replies, hosts=hosts)
+    index = to_json(
+        {
+            "name": "linewright",
+            "version": __version__,
+            "openapi": "/openapi.json",
+            "operations": [
+                {"method": method_of(o), "path": path_of(o), "summary": o.summary} for o in loaded
+            ],
+        }
+    )
+
+    async def show_index() -> Response:
+        return Response(index, media_type=_JSON)
+
+    app.add_api_route(
+        "/", show_index, methods=["GET"], summary="List the operations.", response_class=Response
+    )
+    for each in loaded:
+        app.add_api_route(
+            path_of(each),
+            _endpoint(each, open_factory),
+            methods=[method_of(each)],
+            summary=each.summary,
+            description=each.description,
+            operation_id=each.name.replace(" ", "-"),
+            response_class=Response,
+            openapi_extra=route_of(each),
+        )
+    return app
+
+
+def serve_control(app: FastAPI, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return.
+
+    Parameters
+    ----------
+    app
+        What `control_app` returned.
+    host
+        A loopback address.
+    port
+        Where to listen; 0 takes a free port.
+    ready
+        Called with the port once connections are accepted.
+
+    Raises
+    ------
+    Denied
+        If `host` is not a loopback address.
+    RequestError
+        If the port is taken.
+    """
+    require_loopback(host)
+    listening = _listen(host, port)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+    )
+    if ready:
+        ready(listening.getsockname()[1])
+    server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._captured_signals.clear()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise RequestError(
+            f"cannot listen: {getattr(error, 'strerror', error)}",
+            where=f"{host}:{port}",
+            hint="take another port",
+        ) from error
+    return listening
+
+
+def _endpoint(operation: Operation, open_factory: OpenFactory) -> Callable[[Request], Awaitable[Response]]:
+    def carry_out(arguments: Mapping[str, Any]) -> bytes:
+        values = operation.check(arguments, text=not operation.writes)
+        with open_factory() as factory:
+            return to_json(operation.carry_out(factory, values))
+
+    async def endpoint(request: Request) -> Response:
+        arguments = await _body(request) if operation.writes else _query(request)
+        return Response(await run_in_threadpool(carry_out, arguments), media_type=_JSON)
+
+    return endpoint
+
+
+def _query(request: Request) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        found.setdefault(name, []).append(value)
+    return found
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if request.url.query:
+        raise RequestError(
+            "arguments of a write come in the body", where="query", found=request.url.query[:80]
+        )
+    try:
+        body = msgspec.json.decode(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise RequestError(
+            f"the body is not JSON: {error}", where="body", hint="{} where there are no arguments"
+        ) from error
+    if not isinstance(body, dict):
+        raise RequestError(
+            "the body is not a JSON object", where="body", allowed="an object of arguments by name"
+        )
+    return cast("dict[str, Any]", body)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
+    headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
+    return Response(to_json(problem.to_json()), problem.http_status, headers=headers, media_type=_JSON)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status, headers = 500, {}
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, dict(error.headers or {})
+    path = request.url.path[:80]
+    if status == HTTPStatus.NOT_FOUND:
+        problem: LinewrightError = NotFound("no such path", found=path, hint="GET / lists the operations")
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = headers.get("Allow", "")
+        problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
+    else:
+        problem = RequestError(HTTPStatus(status).phrase, where=path)
+    return Response(to_json(problem.to_json()), status, headers=headers, media_type=_JSON)
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    what = f"this is a bug in linewright, please report it: {type(error).__name__}"
+    return Response(to_json({"error": "Bug", "message": what}), 500, media_type=_JSON)

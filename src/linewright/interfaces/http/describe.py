@@ -1,0 +1,116 @@
+"""What OpenAPI says of the control plane: each operation's arguments, results and refusals."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+
+from linewright.operations.declare import Operation, to_json
+from linewright.operations.parameter import Parameter
+
+PREFIX = "/api/v1/"
+_JSON = "application/json"
+_REF = "#/components/schemas/{name}"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What was wrong with a request, or went wrong with it."""
+
+    error: str
+    """Class of the error."""
+    message: str
+    """The whole in one sentence."""
+    what: str = ""
+    where: str = ""
+    found: str | int | float | bool | None = None
+    allowed: str = ""
+    hint: str = ""
+    """What to do next."""
+    details: dict[str, Any] = {}
+
+
+def path_of(operation: Operation) -> str:
+    """Return the path of an operation's route."""
+    return PREFIX + operation.name.replace(" ", "-")
+
+
+def method_of(operation: Operation) -> str:
+    """Return the HTTP method of an operation's route."""
+    return "POST" if operation.writes else "GET"
+
+
+def components(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the schemas that the routes refer to, by name."""
+    results = [kind for each in operations for kind in _kinds(each.result)]
+    return _schemas([Problem, *results])[1]
+
+
+def route_of(operation: Operation) -> dict[str, Any]:
+    """Return what OpenAPI says of a route beside its summary."""
+    kinds = [_schemas([kind])[0][0] for kind in _kinds(operation.result)]
+    answers = {
+        "200": {"description": "The result.", "content": {_JSON: {"schema": _any_of(kinds)}}},
+        "default": {"description": "Why not.", "content": {_JSON: {"schema": _schemas([Problem])[0][0]}}},
+    }
+    if not operation.writes:
+        parameters = [
+            {
+                "name": p.name,
+                "in": "query",
+                "required": p.required,
+                "description": p.help,
+                "schema": _schema(p),
+            }
+            for p in operation.parameters
+        ]
+        return {"parameters": parameters, "responses": answers}
+    body = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {p.name: {"description": p.help, **_schema(p)} for p in operation.parameters},
+        "required": [p.name for p in operation.parameters if p.required],
+    }
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "The same key with the same body gets the same answer, and is carried out once.",
+    }
+    return {
+        "parameters": [key],
+        "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
+        "responses": answers,
+    }
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    schema = _schemas([parameter.type])[0][0]
+    return (
+        schema
+        if parameter.required
+        else {**schema, "default": msgspec.json.decode(to_json(parameter.default))}
+    )
+
+
+def _schemas(kinds: list[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    return msgspec.json.schema_components(kinds, schema_hook=_path_schema, ref_template=_REF)
+
+
+def _path_schema(kind: type) -> dict[str, Any]:
+    if kind is Path:
+        return {"type": "string", "format": "path"}
+    raise NotImplementedError(f"{kind} has no JSON schema")
+
+
+def _kinds(result: Any) -> tuple[Any, ...]:
+    """Return the types that a result may be of; msgspec does not describe unions of untagged structs itself."""
+    if get_origin(result) in (Union, UnionType):
+        return get_args(result)
+    return (list[get_args(result)[0]],) if get_origin(result) in (Iterator, Iterable) else (result,)
+
+
+def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}

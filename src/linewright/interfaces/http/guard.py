@@ -1,0 +1,313 @@
+"""What every request to the control plane must pass before any of our code acts on it.
+
+The control plane trusts whoever can reach it, so until there are tokens it must be reachable from this machine only, and
+not through a browser that a stranger's page steers: the name in `Host` must be ours (DNS rebinding), a write must come
+from our own pages (`Origin`) and be JSON (which a form cannot send).
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from linewright.errors import Denied, LinewrightError, RequestError
+from linewright.interfaces.http.replies import Replies, Reply
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+BODY_LIMIT = 1 << 20
+"""Most bytes of a request body."""
+BODY_SECONDS = 60.0
+"""Seconds in which a whole body must have come; absolute, so that a slow sender cannot hold a place for ever."""
+SECURITY_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+"""Added to each answer that does not set them itself."""
+
+_JSON = "application/json"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def require_loopback(host: str) -> None:
+    """Refuse to listen where other machines could connect.
+
+    Raises
+    ------
+    Denied
+        If `host` is not a loopback address or ``localhost``.
+    """
+    if not is_loopback(host):
+        raise Denied(
+            "listening beyond this machine needs TLS and tokens, which do not exist yet",
+            found=host,
+            allowed="127.0.0.1, ::1 or localhost",
+            hint="put a reverse proxy with TLS on this machine in front of 127.0.0.1",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to an address.
+
+    Examples
+    --------
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
+    [True, True, True, False, False]
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Guard:
+    """ASGI middleware: refuses what must not get in, answers repeats, adds the headers that browsers obey.
+
+    Parameters
+    ----------
+    app
+        What answers the requests that pass.
+    replies
+        Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
+    hosts
+        Names in ``Host`` that are ours, beside the loopback ones.
+    body_seconds
+        Seconds in which a whole body must have come.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        replies: Replies | None,
+        hosts: Iterable[str] = (),
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._app, self._replies, self._body_seconds = app, replies, body_seconds
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one connection event of ASGI."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, _with_headers(send))
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        try:
+            host = self._host(scope)
+            if scope["method"] in _READS:
+                await self._app(scope, receive, send)
+                return
+            _check_origin(scope, host)
+            _check_content_type(scope)
+            body = await self._body(scope, receive)
+            key = _idempotency_key(scope)
+            if key is None:
+                await self._app(scope, _whole(body, receive), send)
+            else:
+                await self._once(key, scope, _whole(body, receive), send, body)
+        except _Refused as refused:
+            await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
+        except LinewrightError as error:
+            await _send(send, Reply(error.http_status, _JSON, msgspec.json.encode(error.to_json())))
+
+    def _host(self, scope: MutableMapping[str, Any]) -> SplitResult:
+        given = _headers(scope, b"host")
+        parts = _netloc(given[0]) if len(given) == 1 else None
+        name = (parts.hostname or "").rstrip(".") if parts else ""
+        if parts is None or not (is_loopback(name) or name in self._hosts):
+            raise Denied(
+                "this host name is not ours", where="Host", found=", ".join(given), hint="use 127.0.0.1"
+            )
+        return parts
+
+    async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+        too_large = _Refused(
+            413, RequestError("the body is too large", allowed=f"at most {BODY_LIMIT:,} bytes")
+        )
+        if any(
+            int(length) > BODY_LIMIT for length in _headers(scope, b"content-length") if length.isdecimal()
+        ):
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                is_more = True
+                while is_more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Refused(400, RequestError("the body ended early"))
+                    body += message.get("body", b"")
+                    is_more = message.get("more_body", False)
+                    if len(body) > BODY_LIMIT:
+                        raise too_large
+        except TimeoutError:
+            slow = RequestError("the body came too slowly", allowed=f"within {self._body_seconds:g} s")
+            raise _Refused(408, slow) from None
+        return bytes(body)
+
+    async def _once(
+        self, key: str, scope: MutableMapping[str, Any], receive: Receive, send: Send, body: bytes
+    ) -> None:
+        if self._replies is None:
+            raise RequestError(
+                "this control plane keeps no answers", where="Idempotency-Key", hint="leave it out"
+            )
+        request = _fingerprint(scope, body)
+        before = await asyncio.to_thread(self._replies.begin, key, request)
+        if before is not None:
+            await _send(send, before)
+            return
+        caught = _Caught()
+        try:
+            await self._app(scope, receive, caught)
+        finally:
+            # Kept before it is sent: an answer that somebody saw is the answer that every repeat gets. What ended
+            # without an answer stays taken, since nobody knows how far it came.
+            if caught.reply is not None:
+                if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                    await asyncio.to_thread(self._replies.release, key)
+                else:
+                    await asyncio.to_thread(self._replies.finish, key, caught.reply)
+                await _send(send, caught.reply)
+
+
+class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
+    """An answer whose status says more than the class of the error."""
+
+    def __init__(self, status: int, error: LinewrightError) -> None:
+        super().__init__(str(error))
+        self.status, self.error = status, error
+
+
+class _Caught:
+    """Takes an answer in place of the client."""
+
+    def __init__(self) -> None:
+        self.reply: Reply | None = None
+        self._status, self._type, self._body = 0, "", b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = dict(message.get("headers", ()))
+            self._status, self._type = message["status"], headers.get(b"content-type", b"").decode("latin-1")
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self.reply = Reply(self._status, self._type, self._body)
+
+
+def _check_origin(scope: MutableMapping[str, Any], host: SplitResult) -> None:
+    site, origins = _headers(scope, b"sec-fetch-site"), _headers(scope, b"origin")
+    if set(site) <= {"same-origin", "none"} and all(
+        _is_same(origin, host, scope["scheme"]) for origin in origins
+    ):
+        return
+    found = ", ".join(origins or site)
+    raise Denied(
+        "a write must not come from another site's page",
+        where="Origin",
+        found=found,
+        allowed="none, or our own",
+    )
+
+
+def _is_same(origin: str, host: SplitResult, scheme: str) -> bool:
+    start, _, place = origin.partition("://")
+    parts = _netloc(place)
+    # A proxy on this machine may have ended TLS for us: then the page is https and we see http.
+    if parts is None or start not in {scheme, "https"}:
+        return False
+    port = _DEFAULT_PORTS.get(start)
+    return (parts.hostname, parts.port or port) == (host.hostname, host.port or port)
+
+
+def _check_content_type(scope: MutableMapping[str, Any]) -> None:
+    given = _headers(scope, b"content-type")
+    if [each.partition(";")[0].strip().lower() for each in given] != [_JSON]:
+        found = ", ".join(given)
+        error = RequestError("a write is JSON", where="Content-Type", found=found, allowed=_JSON)
+        raise _Refused(415, error)
+
+
+def _idempotency_key(scope: MutableMapping[str, Any]) -> str | None:
+    given = _headers(scope, b"idempotency-key")
+    if not given:
+        return None
+    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+        allowed = "one, of 1 to 200 visible ASCII characters"
+        raise RequestError("not a key", where="Idempotency-Key", found=", ".join(given)[:80], allowed=allowed)
+    return given[0]
+
+
+def _fingerprint(scope: MutableMapping[str, Any], body: bytes) -> str:
+    head = [scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1")]
+    return hashlib.sha256(msgspec.json.encode(head) + b"\n" + body).hexdigest()
+
+
+def _netloc(text: str) -> SplitResult | None:
+    """Return a host with an optional port, or `None` where `text` is anything else."""
+    try:
+        parts = urlsplit(f"//{text}")
+        is_plain = parts.netloc == text and "@" not in text and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_plain and parts.hostname else None
+
+
+def _headers(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _whole(body: bytes, receive: Receive) -> Receive:
+    waiting = [body]
+
+    async def receive_whole() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return receive_whole
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            given = list(message.get("headers", ()))
+            names = {name for name, _ in given}
+            if message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+                # uvicorn closes the connection after an unforeseen error, so the client must not use it again.
+                given.append((b"connection", b"close"))
+            message["headers"] = [*given, *(each for each in SECURITY_HEADERS if each[0] not in names)]
+        await send(message)
+
+    return send_with_headers
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    headers = [
+        (b"content-type", reply.content_type.encode("latin-1")),
+        (b"content-length", str(len(reply.body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,1 @@
+"""Composes the rooms: the line file, the plan, the run."""

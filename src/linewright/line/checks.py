@@ -1,0 +1,403 @@
+"""Checks of a line file that no single field can make: what one section says about another."""
+
+import codecs
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import PurePath
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from linewright.data.spec import ColumnRule, FileSource
+from linewright.line.fit import looks_like_secret_name
+from linewright.line.mistakes import Mistake, Mistakes, did_you_mean, either
+from linewright.line.nodes import Entries, Items, Node, Scalar, find
+from linewright.line.spec import LineSpec
+from linewright.model.metrics import METRICS
+from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What one section says that another contradicts."""
+
+    path: Path
+    what: str
+    found: str | int | float | bool | None = None
+    allowed: str = ""
+    hint: str = ""
+
+
+def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
+    """Note each contradiction between sections of a line file, with its place."""
+    checks = (
+        _name(spec, mistakes.name),
+        _columns(spec),
+        _sources(spec),
+        _table(spec),
+        _label(spec),
+        _split(spec),
+    )
+    for problems in (*checks, _contract(spec), _gates(spec), _task(spec), _steps(spec)):
+        for problem in problems:
+            node = find(root, problem.path) or root
+            mistakes.add(
+                Mistake(
+                    path=dotted(problem.path),
+                    line=node.line,
+                    column=node.column,
+                    what=problem.what,
+                    found=problem.found,
+                    allowed=problem.allowed,
+                    hint=problem.hint,
+                )
+            )
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people do.
+
+    Examples
+    --------
+    >>> dotted(("gates", 1, "metric"))
+    'gates[1].metric'
+    """
+    words = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(words).lstrip(".")
+
+
+def _name(spec: LineSpec, name: str) -> Iterator[Problem]:
+    stem = PurePath(name).stem
+    if spec.line != stem:
+        yield Problem(
+            path=("line",),
+            what="the line is not named as its file",
+            found=spec.line,
+            allowed=stem,
+            hint="rename one of them",
+        )
+
+
+def _columns(spec: LineSpec) -> Iterator[Problem]:
+    """Key, time, label and weight are four columns; a group may repeat the key, since that harms nothing."""
+    table = spec.table
+    roles: dict[Path, str | None] = {
+        ("label", "column"): spec.label.column,
+        ("table", "key"): table.key,
+        ("table", "time"): table.time,
+        ("table", "weight"): table.weight,
+    }
+    taken: dict[str, Path] = {}
+    for path, column in roles.items():
+        if column is not None and column in taken:
+            yield _twice(path, column, taken[column])
+        elif column is not None:
+            taken[column] = path
+    kept_apart = {column: path for column, path in taken.items() if path != ("table", "key")}
+    if table.group in kept_apart:
+        yield _twice(("table", "group"), table.group, kept_apart[table.group])
+    for index, column in enumerate(table.exclude):
+        if column == spec.label.column:
+            hint = "the label is never a feature; remove it from 'exclude'"
+            yield Problem(
+                path=("table", "exclude", index), what="the label is excluded", found=column, hint=hint
+            )
+    for column, times in Counter(table.exclude).items():
+        if times > 1:
+            last = max(i for i, word in enumerate(table.exclude) if word == column)
+            yield Problem(path=("table", "exclude", last), what="the column is excluded twice", found=column)
+
+
+def _twice(path: Path, column: str, other: Path) -> Problem:
+    return Problem(
+        path=path,
+        what=f"{dotted(path)} is the same column as {dotted(other)}",
+        found=column,
+        allowed="another column, or none",
+    )
+
+
+def _sources(spec: LineSpec) -> Iterator[Problem]:
+    if len(spec.sources) > 1 and spec.table.sql is None:
+        yield Problem(
+            path=("sources",),
+            what="several sources need a query that makes one table of them",
+            found=", ".join(spec.sources),
+            hint="add table.sql, a SELECT over the sources by name, or leave one source",
+        )
+    for name, source in spec.sources.items():
+        if isinstance(source, FileSource) and not _is_encoding(source.encoding):
+            yield Problem(
+                path=("sources", name, "encoding"),
+                what="no such encoding",
+                found=source.encoding,
+                allowed="the name of a text encoding",
+                hint=did_you_mean(source.encoding, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
+            )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return bool(codecs.lookup(name))
+    except LookupError:
+        return False
+
+
+def _table(spec: LineSpec) -> Iterator[Problem]:
+    zone = spec.table.zone
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield Problem(
+            path=("table", "zone"),
+            what="no such time zone",
+            found=zone,
+            allowed="an IANA time zone such as Europe/Berlin",
+            hint=did_you_mean(zone, available_timezones()),
+        )
+    if spec.table.time is None and spec.table.known is None:
+        hint = "add table.time"
+        yield Problem(
+            path=("table", "zone"), what="there is no time that the zone is for", found=zone, hint=hint
+        )
+
+
+def _label(spec: LineSpec) -> Iterator[Problem]:
+    label = spec.label
+    if label.delay is not None and label.known is not None:
+        yield Problem(
+            path=("label", "delay"),
+            what="the label has a delay and a column that says when it was known",
+            found=label.delay,
+            hint="keep one of 'delay' and 'known'",
+        )
+    elif label.delay is not None and spec.table.time is None:
+        yield Problem(
+            path=("label", "delay"),
+            what="a delay counts from the time of the row, and the table names none",
+            found=label.delay,
+            hint="add table.time",
+        )
+    if label.known == label.column:
+        yield Problem(path=("label", "known"), what="the label cannot be its own time", found=label.known)
+
+
+def _split(spec: LineSpec) -> Iterator[Problem]:
+    by = spec.train.split.by
+    column = {"time": spec.table.time, "group": spec.table.group}.get(by, "")
+    if column is None:
+        yield Problem(
+            path=("train", "split", "by"),
+            what=f"a split by {by} needs the column, and the table names none",
+            found=by,
+            hint=f"add table.{by}, or let 'auto' choose",
+        )
+
+
+def _contract(spec: LineSpec) -> Iterator[Problem]:
+    for name, rule in spec.contract.columns.items():
+        path = ("contract", "columns", name)
+        yield from _bounds(path, rule)
+        if rule.format is not None and rule.type not in {"date", "datetime"}:
+            yield Problem(
+                path=(*path, "format"),
+                what=f"a column of type {rule.type} has no time format",
+                found=rule.format,
+                allowed="a format for date and datetime only",
+            )
+        if rule.allowed is not None and rule.type not in {"category", "text", "integer", "boolean"}:
+            yield Problem(
+                path=(*path, "allowed"),
+                what=f"a column of type {rule.type} has no list of values",
+                allowed="a list of values for category and text",
+                hint="use min and max" if rule.type in {"number", "date", "datetime"} else "",
+            )
+    rows = spec.contract.rows
+    if rows.max is not None and rows.max < rows.min:
+        path = ("contract", "rows", "max")
+        yield Problem(path=path, what="max is less than min", found=rows.max, allowed=f"at least {rows.min}")
+
+
+def _bounds(path: Path, rule: ColumnRule) -> Iterator[Problem]:
+    fitting: dict[str, tuple[type, ...]] = {
+        "integer": (int, float),
+        "number": (int, float),
+        "date": (date,),
+        "datetime": (date,),
+    }
+    kinds = fitting.get(rule.type)
+    wrong = False
+    for word, bound in (("min", rule.min), ("max", rule.max)):
+        if bound is None or (kinds and isinstance(bound, kinds)):
+            continue
+        wrong = True
+        number_or_time = "a number" if rule.type in {"integer", "number"} else "a date or time"
+        yield Problem(
+            path=(*path, word),
+            what=f"a column of type {rule.type} does not have this {word}",
+            found=_shown(bound),
+            allowed=number_or_time if kinds else "min and max for numbers, dates and times only",
+        )
+    if rule.min is not None and rule.max is not None and not wrong and _order(rule.min) > _order(rule.max):
+        yield Problem(
+            path=(*path, "max"),
+            what="max is less than min",
+            found=_shown(rule.max),
+            allowed=f"at least {rule.min}",
+        )
+
+
+def _shown(bound: float | date) -> str | int | float:
+    return str(bound) if isinstance(bound, date) else bound
+
+
+def _order(bound: float | date) -> float:
+    """Return a number that orders bounds of one column, whether dates, times with a zone or without (UTC)."""
+    if isinstance(bound, datetime):
+        naive = bound.replace(tzinfo=None)
+        offset = bound.utcoffset()
+        return (naive - datetime.min).total_seconds() - (offset.total_seconds() if offset else 0.0)  # noqa: DTZ901
+    if isinstance(bound, date):
+        return (bound - date.min).days * 86_400.0
+    return float(bound)
+
+
+def _gates(spec: LineSpec) -> Iterator[Problem]:
+    task = spec.train.task
+    named: list[tuple[Path, str | None]] = [
+        (("train", "metric"), None if spec.train.metric == "auto" else spec.train.metric)
+    ]
+    for index, gate in enumerate(spec.gates):
+        if isinstance(gate, MetricGate | BeatsGate):
+            named.append((("gates", index, "metric"), gate.metric))
+        if isinstance(gate, MetricGate):
+            yield from _bar(index, gate)
+        if isinstance(gate, FairnessGate) and task not in {"auto", "binary"}:
+            path = ("gates", index, "fairness")
+            what = f"a fairness gate compares yes-or-no decisions, and the task is {task}"
+            yield Problem(
+                path=path, what=what, found=gate.fairness, allowed="fairness gates for binary tasks only"
+            )
+    for path, name in named:
+        if name is not None:
+            yield from _known_metric(path, name, task)
+
+
+def _bar(index: int, gate: MetricGate) -> Iterator[Problem]:
+    rule = METRICS.get(gate.metric)
+    if rule is None:
+        return
+    word, right = ("at_most", "at_least") if rule.greater_is_better else ("at_least", "at_most")
+    bar = gate.at_most if word == "at_most" else gate.at_least
+    if bar is not None:
+        better = "more" if rule.greater_is_better else "less"
+        yield Problem(
+            path=("gates", index, word),
+            what=f"of {gate.metric} {better} is better, so its bar is '{right}'",
+            found=word,
+            allowed=right,
+            hint=f"write {right}: {bar:g}",
+        )
+    elif rule.is_bounded and not 0 <= (gate.at_least or gate.at_most or 0) <= 1:
+        yield Problem(
+            path=("gates", index, right),
+            what=f"{gate.metric} lies between 0 and 1",
+            found=gate.at_least if gate.at_most is None else gate.at_most,
+            allowed="a number from 0 to 1",
+        )
+
+
+def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
+    fitting = sorted(rule.name for rule in METRICS.values() if task == "auto" or task in rule.tasks)
+    if name in fitting:
+        return
+    rule = METRICS.get(name)
+    hint = f"{name!r} is for {either(rule.tasks)} tasks" if rule else did_you_mean(name, fitting)
+    what = "no such metric" if task == "auto" else f"no such metric for a {task} task"
+    yield Problem(path=path, what=what, found=name, allowed=", ".join(fitting), hint=hint)
+
+
+def _task(spec: LineSpec) -> Iterator[Problem]:
+    task = spec.train.task
+    if task in {"auto", "binary"}:
+        return
+    if spec.label.positive is not None:
+        yield Problem(
+            path=("label", "positive"),
+            what=f"a positive value is for two classes, and the task is {task}",
+            found=spec.label.positive,
+            hint="remove it, or write task: binary",
+        )
+    if spec.value is not None:
+        what = f"the value of true and false positives is for two classes, and the task is {task}"
+        yield Problem(path=("value",), what=what, hint="remove the section, or write task: binary")
+
+
+def _steps(spec: LineSpec) -> Iterator[Problem]:
+    steps = spec.release.steps
+    if not steps:
+        yield Problem(path=("release", "steps"), what="there is no step", allowed="shares that end with 1.0")
+        return
+    for index in range(1, len(steps)):
+        if steps[index] <= steps[index - 1]:
+            yield Problem(
+                path=("release", "steps", index),
+                what="the steps do not ascend",
+                found=steps[index],
+                allowed=f"a share above {steps[index - 1]:g}",
+            )
+            return
+    if not math.isclose(steps[-1], 1.0, rel_tol=0, abs_tol=0):
+        yield Problem(
+            path=("release", "steps", len(steps) - 1),
+            what="the last step does not reach all traffic",
+            found=steps[-1],
+            allowed="1.0 as the last step",
+        )
+
+
+_SECRETS = re.compile(
+    r"://[^/\s:@]*:[^/\s@]+@"  # a password in a URL
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b"
+    r"|\b(ghp|gho|github_pat|glpat|xox[abp])[-_][0-9A-Za-z_-]{16,}"
+    r"|\b(password|passwd|pwd|secret|token|api_?key)\s*=\s*[^\s&;]+",
+    re.IGNORECASE,
+)
+
+
+def check_secrets(root: Entries, mistakes: Mistakes) -> None:
+    """Note each value that looks like a secret; its text is never repeated."""
+    waiting: list[tuple[Path, Node]] = [((), root)]
+    while waiting:
+        path, node = waiting.pop()
+        match node:
+            case Scalar():
+                if _is_secret(path, node):
+                    mistakes.add(
+                        Mistake(
+                            path=dotted(path),
+                            line=node.line,
+                            column=node.column,
+                            what="this looks like a secret, and a line file is not the place for it",
+                            allowed=either(["env:NAME", "file:PATH"]),
+                            hint="name where the secret is, and change it if others have seen it",
+                        )
+                    )
+            case Items():
+                waiting.extend(((*path, index), item) for index, item in enumerate(node.items))
+            case Entries():
+                waiting.extend(((*path, word), value) for word, (_, value) in node.entries.items())
+
+
+def _is_secret(path: Path, node: Scalar) -> bool:
+    if re.fullmatch(r"(env|file):\S+", node.text):
+        return False
+    named = bool(path) and isinstance(path[-1], str) and looks_like_secret_name(path[-1])
+    return (named and node.value is not None) or _SECRETS.search(node.text) is not None

@@ -1,0 +1,394 @@
+"""The first text of a line file: what a look at the data suggests, each choice with its reason beside it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from linewright.data.look import ColumnProfile, Profile
+from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
+from linewright.data.spec import FileSource
+from linewright.errors import RequestError
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_RESERVED = frozenset("null true false yes no on off y n".split())  # noqa: SIM905 -- words, not a list
+_LONGEST_NAME = 200
+_MOST_LEVELS = 20
+_LONGEST_LEVELS = 300
+_SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
+_MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
+_METRICS = {
+    "binary": ("average_precision", "how well the positives are found, whatever the threshold"),
+    "multiclass": ("log_loss", "how good the probabilities are"),
+    "regression": ("rmse", "the typical error, in the unit of the label"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What a line file is written from."""
+
+    name: str
+    source: FileSource
+    is_outside: bool
+    """Whether the data lie outside the factory's folder."""
+    missing: Mapping[str, int]
+    """Spellings of "no value", with the number of columns that have each."""
+    profile: Profile
+    excluded: Mapping[str, str]
+    """Columns that no model sees, with the reason."""
+    by: str
+    by_because: str
+
+
+def write_draft(draft: Draft) -> str:
+    """Return the text of the line file; `parse_line` reads it."""
+    sections = (_head, _sources, _table, _label, _contract, _train, _gates, _later)
+    return "\n".join(line for section in sections for line in section(draft)) + "\n"
+
+
+def quoted(text: str) -> str:
+    r"""Write a text as YAML: plain where it is a simple word, else in quotes with escapes.
+
+    Raises
+    ------
+    RequestError
+        For names that are too long to stand in a line file.
+
+    Examples
+    --------
+    >>> quoted("age"), quoted("yes"), quoted("Torque [Nm]"), quoted("a\x00")
+    ('age', '"yes"', '"Torque [Nm]"', '"a\\u0000"')
+    """
+    if len(text) > _LONGEST_NAME:
+        raise RequestError(
+            "a name is too long for a line file",
+            found=text[:40] + "…",
+            allowed=f"at most {_LONGEST_NAME} characters",
+            hint="rename the column",
+        )
+    if _WORD.fullmatch(text) and text.lower() not in _RESERVED:
+        return text
+    return "".join(_escaped(character) for character in json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
+
+
+def _comment(text: str, *, indent: str = "") -> str:
+    return f"{indent}# " + "".join(character if character.isprintable() else " " for character in text)
+
+
+def _beside(lines: Sequence[tuple[str, str]], *, indent: str) -> Iterator[str]:
+    """Write lines with their comments in one column, where the lines are not too long for that."""
+    width = min(max((len(line) for line, comment in lines if comment), default=0), 70)
+    for line, comment in lines:
+        yield f"{indent}{line:<{width}}  {_comment(comment)}" if comment else f"{indent}{line}"
+
+
+def _head(draft: Draft) -> Iterator[str]:
+    profile = draft.profile
+    yield _comment(
+        f"Written by `linewright new` from a look at {profile.rows:,} rows and {len(profile.columns)} columns. "
+        "Each choice has its reason beside it; change what you know better."
+    )
+    yield _comment(f"Next: linewright run {draft.name}")
+    if not _features(draft):
+        yield _comment("NOTE: no column is left that a model can learn from, so a run will say so and stop.")
+    yield f"line: {quoted(draft.name)}"
+    file = draft.source.file.rsplit("/", 1)[-1]
+    yield f"about: {quoted_sentence(f'Predict {profile.label.column} from {file}')}"
+
+
+def quoted_sentence(text: str) -> str:
+    """Write a sentence as YAML, always in quotes."""
+    return "".join(_escaped(character) for character in json.dumps(text, ensure_ascii=False))
+
+
+def _features(draft: Draft) -> list[ColumnProfile]:
+    outside = {*draft.profile.roles.parts, *draft.excluded, draft.profile.label.column}
+    return [c for c in draft.profile.columns if c.name not in outside and c.type not in {"text", UNUSABLE}]
+
+
+def _sources(draft: Draft) -> Iterator[str]:
+    source, words = draft.source, [f"file: {quoted_sentence(draft.source.file)}"]
+    reasons: list[str] = []
+    if source.separator != ",":
+        words.append(f"separator: {json.dumps(source.separator)}")
+    if source.encoding != "utf-8":
+        words.append(f"encoding: {quoted(source.encoding)}")
+    if draft.missing:
+        words.append(f"missing: [{', '.join(map(json.dumps, ['', *draft.missing]))}]")
+        seen = ", ".join(f'"{word}" in {_count(many, "column")}' for word, many in draft.missing.items())
+        reasons.append(f'read as "no value": blanks, and {seen}')
+    if draft.is_outside:
+        reasons.append("outside the factory's folder, so a copy of the folder is not a copy of the data")
+    yield "sources:"
+    yield from _beside(
+        [(f"{source_name(draft.name)}: {{{', '.join(words)}}}", "; ".join(reasons))], indent="  "
+    )
+
+
+def source_name(line: str) -> str:
+    """Return the name of a line's source: the line's, as SQL can say it without quotes.
+
+    Examples
+    --------
+    >>> source_name("late-payers"), source_name("2024-claims")
+    ('late_payers', 't_2024_claims')
+    """
+    name = line.replace("-", "_")
+    return name if name[0].isalpha() else f"t_{name}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(draft: Draft) -> Iterator[str]:
+    roles = draft.profile.roles
+    parts: list[tuple[str, str]] = []
+    for part, column, because in (
+        ("key", roles.key, roles.key_because),
+        ("time", roles.time, roles.time_because),
+        ("group", roles.group, roles.group_because),
+        ("weight", roles.weight, roles.weight_because),
+    ):
+        if column is not None:
+            notes = [
+                because,
+                *(v.evidence for v in draft.profile.column(column).verdicts if v.evidence != because),
+            ]
+            parts.append((f"{part}: {quoted(column)}", "; ".join(notes)))
+        elif because:
+            parts.append((f"# no {part}: {because}", ""))
+    yield "table:" if any(not line.startswith("#") for line, _ in parts) or draft.excluded else "table: {}"
+    yield from _beside(parts, indent="  ")
+    if roles.time is None and (suggestion := _time_suggestion(draft)):
+        yield _comment(suggestion, indent="  ")
+    if draft.excluded:
+        yield "  exclude:  # these stay in the table, and no model sees them"
+        excluded = [(f"- {quoted(name)}", because) for name, because in draft.excluded.items()]
+        yield from _beside(excluded, indent="    ")
+
+
+def _time_suggestion(draft: Draft) -> str:
+    """Say how a year and a month become a time, where the table has both."""
+    columns = draft.profile.columns
+    for year, month in ((a, b) for a in columns for b in columns if _go_together(a, b)):
+        names = [_in_sql(year.name), _in_sql(month.name)]
+        if month.type == "integer" and month.low and 1 <= int(month.low) <= int(month.high or 0) <= 12:
+            date = f"make_date({names[0]}, {names[1]}, 1)"
+        elif month.levels and {level.lower() for level, _ in month.levels} <= _MONTHS:
+            date = f"strptime({names[0]} || ' ' || {names[1]}, '%Y %b')::date"
+        else:
+            continue
+        query = " ".join(["select *,", date, "as month_began from", source_name(draft.name)])
+        return (
+            f"{year.name} and {month.name} make a time, if the latest rows shall test the model: "
+            f"sql: {quoted_sentence(query)} and time: month_began"
+        )
+    return ""
+
+
+def _go_together(year: ColumnProfile, month: ColumnProfile) -> bool:
+    words = [set(words_of(column.name)) for column in (year, month)]
+    if not words[1] & {"month", "mo", "mnth"}:
+        return False
+    return _is_year(year) and words[0] - {"year", "yr"} == words[1] - {"month", "mo", "mnth"}
+
+
+def _in_sql(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def _label(draft: Draft) -> Iterator[str]:
+    label = draft.profile.label
+    words = [f"column: {quoted(label.column)}"]
+    reasons: list[str] = []
+    if label.positive is not None:
+        words.append(f"positive: {quoted_sentence(label.positive)}")
+        reasons.append(f"positive: {label.positive_because}")
+    if label.missing:
+        reasons.append(f"{_count(label.missing, 'row')} without a label neither train nor test")
+    reasons += [v.evidence for v in draft.profile.column(label.column).verdicts]
+    yield from _beside([(f"label: {{{', '.join(words)}}}", "; ".join(reasons))], indent="")
+
+
+def _contract(draft: Draft) -> Iterator[str]:
+    profile = draft.profile
+    rules = [
+        (f"{quoted(column.name)}: {{{_rule(column, draft)}}}", _about(column))
+        for column in profile.columns
+        if column.name not in draft.excluded and column.type != UNUSABLE
+    ]
+    yield "contract:"
+    yield _comment(
+        "Ranges are as seen, widened by half on either side; a row outside is set aside", indent="  "
+    )
+    yield _comment(
+        "(quarantine). A value that a category never had is let through with a warning.", indent="  "
+    )
+    yield "  columns:"
+    yield from _beside(rules, indent="    ")
+    for column in profile.columns:
+        if column.type == UNUSABLE:
+            yield f"    # {quoted(column.name)} is left out: {column.verdicts[0].evidence}"
+
+
+def _rule(column: ColumnProfile, draft: Draft) -> str:
+    label = draft.profile.label
+    is_label = column.name == label.column
+    is_class = is_label and label.task != "regression"
+    kind = "category" if is_class else column.type
+    words = [f"type: {kind}"]
+    if column.format and not is_class:
+        words.append(f"format: {quoted_sentence(column.format)}")
+    if not column.missing and not is_label:
+        words.append("nullable: false")
+    if column.name == draft.profile.roles.key:
+        words.append("unique: true")
+    if is_class:
+        words.append(f"allowed: [{', '.join(quoted_sentence(name) for name, _ in sorted(label.classes))}]")
+    elif column.name not in draft.profile.roles.parts and not is_label:
+        words += _limits(column)
+    return ", ".join(words)
+
+
+def _limits(column: ColumnProfile) -> list[str]:
+    if column.type in NUMBERS and column.low is not None and column.high is not None and column.distinct > 1:
+        low, high = widened(
+            column.low, column.high, whole=column.type == "integer", exact=column.distinct == 2
+        )
+        if _is_year(column):
+            return [f"min: {low}"]  # next year is no breach
+        return [f"min: {low}", f"max: {high}"] if low and high else []
+    levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
+    if (
+        column.type == "category"
+        and 0 < len(column.levels) <= _MOST_LEVELS
+        and len(levels) <= _LONGEST_LEVELS
+    ):
+        return [f"allowed: [{levels}]", "on_breach: warn"]
+    return []
+
+
+def _is_year(column: ColumnProfile) -> bool:
+    if column.type != "integer" or column.low is None or not {"year", "yr"} & set(words_of(column.name)):
+        return False
+    return 1800 <= int(column.low) <= int(column.high or 0) <= 2200
+
+
+def widened(low: str, high: str, *, whole: bool, exact: bool = False) -> tuple[str, str]:
+    """Widen a range by half on either side, rounded outwards; what was never negative stays so.
+
+    Returns
+    -------
+    (low, high)
+        As YAML numbers; empty where a whole number would not fit into 64 bits.
+
+    Examples
+    --------
+    >>> widened("17", "90", whole=True), widened("-1.25", "3.5", whole=False)
+    (('0', '130'), ('-4', '6'))
+    >>> widened("2006", "2010", whole=True), widened("0", "1", whole=True, exact=True)
+    (('2004', '2012'), ('0', '1'))
+    """
+    least, most = Decimal(low), Decimal(high)
+    if not exact:
+        slack = (most - least) / 2
+        step = Decimal(1).scaleb(max(slack.adjusted(), 0) if whole else slack.adjusted())
+        below = ((least - slack) / step).to_integral_value(ROUND_FLOOR) * step
+        above = ((most + slack) / step).to_integral_value(ROUND_CEILING) * step
+        least = max(below, Decimal(0)) if least >= 0 else below
+        most = min(above, Decimal(0)) if most <= 0 else above
+    if whole and not -(2**63) <= least <= most < 2**63:
+        return "", ""
+    return _written(least), _written(most)
+
+
+def _written(number: Decimal) -> str:
+    if number == number.to_integral_value() and abs(number) < 10**19:
+        return str(int(number))
+    return str(number.normalize()) if abs(number.adjusted()) > 15 else f"{number.normalize():f}"
+
+
+def _about(column: ColumnProfile) -> str:
+    seen: list[str] = []
+    if column.low is not None:
+        seen.append(f"{column.low} to {column.high}")
+    if column.levels:
+        total = sum(rows for _, rows in column.levels)
+        level, rows = column.levels[0]
+        seen.append(
+            f"{_count(len(column.levels), 'value')}, most often {level[:40]!r} ({percent(rows / total)})"
+        )
+    elif column.type == "category" and column.distinct:
+        seen.append(f"{column.distinct:,} values such as {column.examples[0][:40]!r}")
+    if column.missing:
+        seen.append(f"{column.missing:,} missing")
+    verdicts = [f"{v.verdict}: {v.evidence}" for v in column.verdicts if v.verdict != "id"]
+    return "; ".join(seen + verdicts)
+
+
+def _train(draft: Draft) -> Iterator[str]:
+    label = draft.profile.label
+    metric, why = _METRICS[label.task]
+    yield "train:"
+    lines = [
+        (f"task: {label.task}", f"{quoted(label.column)} has {label.because}"),
+        (f"metric: {metric}", why),
+        ("budget: normal", "quick and thorough are the others; the same budget gives the same model"),
+        (f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because),
+    ]
+    yield from _beside(lines, indent="  ")
+    if label.task == "multiclass" and draft.profile.column(label.column).type in NUMBERS:
+        yield _comment(
+            "The classes are numbers; if their order matters more than the exact class, task: regression with metric: rmse",
+            indent="  ",
+        )
+
+
+def _gates(draft: Draft) -> Iterator[str]:
+    label = draft.profile.label
+    yield "gates:"
+    yield from _beside(
+        [
+            (
+                "- {beats: champion, confidence: 0.95}",
+                "better than what serves, on rows that neither has seen; at first, than the baseline",
+            )
+        ],
+        indent="  ",
+    )
+    if label.task == "binary":
+        base = dict(label.classes)[label.positive or ""] / sum(rows for _, rows in label.classes)
+        yield _comment(
+            f"- {{metric: average_precision, at_least: {min(2 * base, (1 + base) / 2):.2f}}}  # a bar of your own; by chance it is {base:.2f}",
+            indent="  ",
+        )
+        for column in _features(draft):
+            if _SENSITIVE & set(words_of(column.name)):
+                words = f"- {{fairness: {quoted(column.name)}, at_most: 0.2}}  # treat its groups alike"
+                yield _comment(words, indent="  ")
+    if label.task == "regression":
+        yield _comment(
+            "- {metric: r2, at_least: 0.5}  # a bar of your own: the share of the variance that is explained",
+            indent="  ",
+        )
+
+
+def _later(draft: Draft) -> Iterator[str]:
+    yield _comment("release: {approve: [owner]}  # then `run` holds, and `linewright promote` serves")
+    if draft.profile.label.task == "binary":
+        yield _comment(
+            "value: {currency: EUR, true_positive: 100, false_positive: -10, false_negative: -100}  # sets the threshold"
+        )
+    yield _comment(
+        "watch: {every: 1h}  # monitors come with a later version; until then `check` refuses the word"
+    )

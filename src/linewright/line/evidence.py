@@ -1,0 +1,178 @@
+"""From a model back to everything that was recorded about it."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from linewright.data.facts import Dataset, Ingested, Split
+from linewright.errors import NotFound
+from linewright.line.factory import Factory
+from linewright.line.registry import certificates_of, find_model
+from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
+from linewright.store.seams import Version
+from linewright.store.values import Result
+
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The results behind one model, each with its digest beside it."""
+
+    version: Version
+    registered: Registered
+    package: Package
+    trained: Trained
+    dataset: Dataset
+    split: Split
+    ingested: Ingested
+    parity: Parity
+    certificate_digest: str | None
+    certificate: Certificate | None
+    """The latest one; `None` while a run is between its last two steps."""
+    evaluation: Evaluation | None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of the results, by name."""
+        found = {
+            "package": self.version.digest,
+            "trained": self.package.trained,
+            "dataset": self.trained.dataset,
+            "split": self.trained.split,
+            "ingested": self.registered.ingested,
+            "parity": self.registered.parity,
+            "certificate": self.certificate_digest,
+            "evaluation": self.certificate.evaluation if self.certificate else None,
+            "quarantine": self.ingested.quarantine,
+        }
+        return {name: digest for name, digest in found.items() if digest}
+
+
+def evidence_of(factory: Factory, version: Version) -> Evidence:
+    """Return everything that was recorded about a registered model, verified."""
+    metadata = factory.metadata
+    registered = next(
+        one for one in metadata.events(Registered, line=version.line) if one.package == version.digest
+    )
+    package = metadata.get(version.digest, Package)
+    trained = metadata.get(package.trained, Trained)
+    certificates = certificates_of(factory, version)
+    certificate = metadata.get(certificates[-1], Certificate) if certificates else None
+    return Evidence(
+        version=version,
+        registered=registered,
+        package=package,
+        trained=trained,
+        dataset=metadata.get(trained.dataset, Dataset),
+        split=metadata.get(trained.split, Split),
+        ingested=metadata.get(registered.ingested, Ingested),
+        parity=metadata.get(registered.parity, Parity),
+        certificate_digest=certificates[-1] if certificates else None,
+        certificate=certificate,
+        evaluation=metadata.get(certificate.evaluation, Evaluation) if certificate else None,
+    )
+
+
+def find_result(factory: Factory, prefix: str, kind: type[R]) -> tuple[str, R]:
+    """Return the one result of a kind whose digest starts with `prefix`.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or more than one.
+    """
+    word = kind.__struct_config__.tag
+    found = [digest for digest, name in factory.metadata.find(prefix) if name == word]
+    if len(found) != 1:
+        raise NotFound(
+            f"no {word} has that id" if not found else f"more than one {word} has that beginning",
+            found=prefix,
+            allowed=", ".join(found) or "the first digits of a digest",
+        )
+    return found[0], factory.metadata.get(found[0], kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A result, what it says in a sentence, and the results that it rests on."""
+
+    digest: str
+    kind: str
+    says: str
+    rests_on: tuple["Claim", ...]
+
+
+def explain(factory: Factory, name: str) -> Claim:
+    """Follow a model or an evidence id to everything that it rests on.
+
+    Parameters
+    ----------
+    name
+        LINE@VERSION (its certificate, else its package), or the beginning of a digest.
+    """
+    if "@" in name:
+        version = find_model(factory, name)
+        digest = evidence_of(factory, version).certificate_digest or version.digest
+        return _claim(factory, digest, {})
+    found = factory.metadata.find(name)
+    if len(found) != 1:
+        raise NotFound(
+            "no evidence has that id" if not found else "more than one evidence id has that beginning",
+            found=name,
+            allowed=", ".join(digest for digest, _ in found)
+            or "LINE@VERSION or the first digits of a digest",
+        )
+    return _claim(factory, found[0][0], {})
+
+
+def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
+    if digest not in seen:
+        body = msgspec.json.decode(factory.metadata.body(digest))
+        below = [one for one in _digests_in(body) if one != digest and _is_result(factory, one)]
+        seen[digest] = Claim(
+            digest=digest,
+            kind=body["kind"],
+            says=_says(body),
+            rests_on=tuple(_claim(factory, one, seen) for one in below),
+        )
+    return seen[digest]
+
+
+def _is_result(factory: Factory, digest: str) -> bool:
+    return any(found == digest for found, _ in factory.metadata.find(digest))
+
+
+def _digests_in(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return list(dict.fromkeys(found for part in value.values() for found in _digests_in(part)))
+    if isinstance(value, list):
+        return list(dict.fromkeys(found for part in value for found in _digests_in(part)))
+    return [value] if isinstance(value, str) and value.startswith("sha256:") else []
+
+
+def _says(body: dict[str, Any]) -> str:
+    match body["kind"]:
+        case "certificate":
+            return f"{body['verdict']}: {body['because']}"
+        case "evaluation":
+            metric = body["metrics"][0]
+            return (
+                f"{metric['name']} {metric['value']:.4g} [{metric['low']:.4g}, {metric['high']:.4g}] "
+                f"on {metric['n']:,} test rows"
+            )
+        case "package":
+            return f"{body['task']} model of {body['label']!r}, {len(body['encoder']['encodings'])} inputs"
+        case "trained":
+            return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
+        case "split":
+            return f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}"
+        case "dataset":
+            return f"{body['rows']:,} rows, {len(body['columns'])} columns"
+        case "parity":
+            return f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
+        case "quarantine":
+            return f"{body['rows']:,} rows kept out by the contract"
+        case _:
+            return "a recorded result"

@@ -1,0 +1,107 @@
+"""Carries out runs on the factory's one executor: this process, or the one that is up."""
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from typing import Any, cast
+
+from linewright.engine.durable import DurableEngine, EngineClient
+from linewright.engine.inline import InlineEngine
+from linewright.engine.lock import ExecutorLock
+from linewright.engine.seam import Engine, Json, Observe, ignore
+from linewright.errors import LinewrightError, Transient
+from linewright.line.factory import Factory
+from linewright.line.facts import Plan, RunResult
+from linewright.line.plan import make_plan
+from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
+from linewright.store.values import digest_of
+
+_LOOK_S = 1.0
+"""How often a run that another process carries out is checked for a dead executor."""
+
+
+def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Observe = ignore) -> RunResult:
+    """Finish what was interrupted, then plan a line and carry the plan out.
+
+    On SQLite a factory has one executor, which holds a lock. Where another process holds it (`up`, say), the run is
+    put into its queue and followed.
+
+    Parameters
+    ----------
+    plan
+        Digest of the plan to carry out (default: whatever the plan is now).
+    observe
+        Told of each step that really runs.
+
+    Raises
+    ------
+    Transient
+        If `plan` is no longer what a run would do.
+    LinewrightError
+        Whatever a station raised.
+    """
+    lock = ExecutorLock(factory.state / "executor.lock")
+    while not lock.acquire():
+        with closing(EngineClient(factory.engine_url)) as client, suppress(_ExecutorEnded):
+            return _carry_out(factory, line, client, plan=plan, follow=partial(_follow, client, lock))
+    try:
+        with closing(DurableEngine(factory.engine_url, workflows(factory), observe=observe)) as engine:
+            for run in engine.unfinished():
+                _settle(engine, run)
+            return _carry_out(factory, line, engine, plan=plan, follow=engine.follow)
+    finally:
+        lock.release()
+
+
+def execute_inline(factory: Factory, line: str) -> RunResult:
+    """Plan a line and carry the plan out in this process, without a durable engine: for worlds and tests."""
+    engine = InlineEngine(workflows(factory))
+    return _carry_out(factory, line, engine, plan=None, follow=engine.follow)
+
+
+def _carry_out(
+    factory: Factory, line: str, engine: Engine, *, plan: str | None, follow: Callable[[str], Json]
+) -> RunResult:
+    spec = factory.line(line)
+    now = make_plan(factory, spec)
+    if plan is not None:
+        _same(factory, plan, now)
+    if not now.changes:
+        return result_of(factory, spec, run=last_run(factory, line), did=())
+    run, request = prepare(factory, spec, now)
+    engine.start(WORKFLOW, run, request)
+    done = cast("dict[str, Any]", follow(run))
+    return result_of(factory, spec, run=run, did=tuple(done["did"]))
+
+
+class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
+    """The process that carried out the run has ended, and this one holds its lock now."""
+
+
+def _follow(client: EngineClient, lock: ExecutorLock, run: str) -> Json:
+    while True:
+        try:
+            return client.follow(run, timeout=_LOOK_S)
+        except Transient as error:
+            if error.details.get("unfinished") != run:
+                raise
+        if lock.acquire():
+            raise _ExecutorEnded
+
+
+def _same(factory: Factory, wanted: str, now: Plan) -> None:
+    plan = factory.metadata.get(wanted, Plan)
+    if digest_of(plan) != digest_of(now):
+        moved = [name for name, print_ in plan.sources.items() if now.sources.get(name) != print_]
+        raise Transient(
+            "the plan is no longer what a run would do",
+            where=wanted,
+            found=f"source {', '.join(moved)} changed" if moved else "the line or the store changed",
+            hint=f"plan again: linewright plan {now.line}",
+        )
+
+
+def _settle(engine: Engine, run: str) -> None:
+    """Follow an interrupted run to its end; how it ended is in its record, for those who asked for it."""
+    with suppress(LinewrightError):
+        engine.follow(run)

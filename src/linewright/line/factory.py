@@ -1,0 +1,193 @@
+"""A factory: one folder with its lines and all their state."""
+
+import getpass
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from linewright.engine.context import Context, Progress
+from linewright.errors import NotFound, RequestError
+from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file, write_factory_file
+from linewright.line.file import read_line
+from linewright.line.spec import LineSpec
+from linewright.serve.feedback import Feedback
+from linewright.store.clock import now_utc, seed_of, uuid7
+from linewright.store.local import LocalArtifacts
+from linewright.store.seams import Artifacts
+from linewright.store.sql import SqlMetadata
+
+FORMAT = "1"
+"""Form of the state folder; an older one is upgraded, a newer one refused."""
+
+
+def quiet(_: Progress) -> None:
+    """Report nothing."""
+
+
+class Factory:
+    """An opened factory folder. Stores are opened when they are first used.
+
+    Parameters
+    ----------
+    root
+        The folder that holds ``factory.yaml``.
+    report
+        Called with each step forward of long work.
+    actor
+        Who acts, for the record (default: the user of the operating system).
+    """
+
+    def __init__(self, root: Path, *, report: Callable[[Progress], None] = quiet, actor: str = "") -> None:
+        self.root = root
+        self.report = report
+        self.actor = actor or _user()
+
+    @classmethod
+    def open(
+        cls, path: str | Path = ".", *, report: Callable[[Progress], None] = quiet, actor: str = ""
+    ) -> Self:
+        """Open the factory in a folder.
+
+        Raises
+        ------
+        NotFound
+            If there is no ``factory.yaml``.
+        RequestError
+            If its state was written by a newer Linewright.
+        """
+        root = Path(path).expanduser().resolve()
+        if not (root / FACTORY_FILE).is_file():
+            raise NotFound(
+                "there is no factory here",
+                where=str(root),
+                hint="make one with `linewright new NAME --data FILE --label COLUMN`, or point at it with --factory DIR",
+            )
+        factory = cls(root, report=report, actor=actor)
+        factory._check_format()
+        return factory
+
+    @classmethod
+    def create(
+        cls, path: str | Path = ".", *, report: Callable[[Progress], None] = quiet, actor: str = ""
+    ) -> Self:
+        """Open the factory in a folder, making it where there is none; what exists is left as it is."""
+        root = Path(path).expanduser().resolve()
+        (root / "lines").mkdir(parents=True, exist_ok=True)
+        if not (root / FACTORY_FILE).exists():
+            write_factory_file(root)
+        return cls.open(root, report=report, actor=actor)
+
+    def _check_format(self) -> None:
+        file = self.state / "FORMAT"
+        if not file.exists():
+            self.state.mkdir(parents=True, exist_ok=True)
+            file.write_text(FORMAT + "\n")
+            return
+        found = file.read_text().strip()
+        if found != FORMAT:
+            raise RequestError(
+                "the state of this factory has another form",
+                where=str(file),
+                found=found,
+                allowed=FORMAT,
+                hint="use the Linewright that wrote it, or a newer one",
+            )
+
+    @cached_property
+    def file(self) -> FactoryFile:
+        """What ``factory.yaml`` says."""
+        return read_factory_file(self.root)
+
+    @property
+    def state(self) -> Path:
+        """Folder of all state; outside `lines/` and ``factory.yaml`` nothing else is written."""
+        return self.root / ".linewright"
+
+    @property
+    def serving(self) -> Path:
+        """Folder of the files by which endpoints learn what to serve."""
+        return self.state / "serving"
+
+    @cached_property
+    def metadata(self) -> SqlMetadata:
+        """What was computed and what happened."""
+        return SqlMetadata(self.metadata_url)
+
+    @property
+    def metadata_url(self) -> str:
+        """SQLAlchemy URL of the metadata store."""
+        return f"sqlite:///{self.state / 'metadata.sqlite'}"
+
+    @property
+    def engine_url(self) -> str:
+        """SQLAlchemy URL of the durable engine's own tables."""
+        return f"sqlite:///{self.state / 'engine.sqlite'}"
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Bytes by digest."""
+        return LocalArtifacts(self.state / "artifacts")
+
+    @property
+    def context(self) -> Context:
+        """What a station may touch."""
+        return Context(
+            now=now_utc,
+            seed=seed_of,
+            new_id=uuid7,
+            actor=self.actor,
+            metadata=self.metadata,
+            artifacts=self.artifacts,
+            report=self.report,
+        )
+
+    def names(self) -> list[str]:
+        """Names of the declared lines, sorted."""
+        return sorted(path.stem for path in (self.root / "lines").glob("*.yaml"))
+
+    def path_of(self, line: str) -> Path:
+        """Return the path of a line's file.
+
+        Raises
+        ------
+        NotFound
+            If there is no such line; the message names those there are.
+        """
+        path = self.root / "lines" / f"{line}.yaml"
+        if line not in self.names():
+            raise NotFound(
+                "there is no such line",
+                where=str(self.root / "lines"),
+                found=line,
+                allowed=", ".join(self.names()) or "(none yet)",
+                hint="make it with `linewright new NAME --data FILE --label COLUMN`",
+            )
+        return path
+
+    def line(self, name: str) -> LineSpec:
+        """Read a line's file."""
+        return read_line(self.path_of(name))
+
+    def feedback(self, line: str) -> Feedback:
+        """Return the predictions and labels of a line."""
+        return Feedback.of(self.state, line)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "metadata" in self.__dict__:
+            self.metadata.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _user() -> str:
+    try:
+        return os.environ.get("LINEWRIGHT_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

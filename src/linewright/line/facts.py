@@ -1,0 +1,97 @@
+"""What the line room says."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from linewright.model.facts import Metric
+from linewright.store.values import Event, Result
+
+
+class Declared(Result, frozen=True, kw_only=True, tag="declared"):
+    """A line file as it was when a run was accepted."""
+
+    spec: dict[str, Any]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """One step that a run would take, and why."""
+
+    step: str
+    because: str
+    from_: str | None
+    """What stood there: a digest or a text; `None` where nothing did."""
+    to: str | None
+    """What stands there now; `None` where only the run will tell."""
+
+
+class Plan(Result, frozen=True, kw_only=True, tag="plan"):
+    """The difference between what is declared and what is."""
+
+    line: str
+    declared: str
+    sources: dict[str, str]
+    """Fingerprint of each source."""
+    changes: tuple[Change, ...]
+
+
+class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
+    """A run was asked for and will reach a final state."""
+
+    run: str
+    plan: str
+    declared: str
+
+
+class Finished(Event, frozen=True, kw_only=True, tag="finished"):
+    """A run reached its final state."""
+
+    run: str
+    outcome: Literal["done", "failed"]
+    error: dict[str, Any] | None = None
+    certificate: str | None = None
+    promoted: bool = False
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run gave."""
+
+    line: str
+    run: str
+    dataset: str
+    split: str
+    candidate: str
+    """The candidate as LINE@VERSION."""
+    digest: str
+    metrics: tuple[Metric, ...]
+    verdict: str
+    because: str
+    certificate: str
+    promoted: bool
+    """Whether the candidate is the champion now."""
+    did: tuple[str, ...]
+    """Stations that were computed; the others were found."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 where the candidate serves, else 4."""
+        return 0 if self.promoted else 4
+
+    def to_text(self) -> str:
+        """Say what came out, why, and what to do next."""
+        did = ", ".join(self.did) if self.did else "nothing: every result was there already"
+        verdict = "promoted" if self.promoted else f"not promoted ({self.verdict})"
+        return "\n".join(
+            [
+                f"{self.candidate}  {verdict}",
+                f"  why      {self.because}",
+                *(f"  {_metric_text(metric)}" for metric in self.metrics),
+                f"  digest   {self.digest}",
+                f"  did      {did}",
+                f"Next: linewright {'up' if self.promoted else 'card ' + self.candidate}",
+            ]
+        )
+
+
+def _metric_text(metric: Metric) -> str:
+    return f"{metric.name}  {metric.value:.4g}  [{metric.low:.4g}, {metric.high:.4g}]  on {metric.n:,} rows"

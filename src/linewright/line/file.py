@@ -1,0 +1,151 @@
+"""Read a line file: ``lines/NAME.yaml``."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from linewright.errors import SpecError
+from linewright.line.checks import check_secrets, check_sections, dotted
+from linewright.line.fit import fit_spec
+from linewright.line.mistakes import Mistakes, did_you_mean
+from linewright.line.nodes import Entries, find, read_nodes, read_text
+from linewright.line.spec import LineSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def read_line(path: Path) -> LineSpec:
+    """Read a line file.
+
+    Raises
+    ------
+    NotFound
+        If there is no such file.
+    SpecError
+        If it says what it may not say; see `parse_line`.
+    """
+    return parse_line(read_text(path), name=str(path))
+
+
+def parse_line(text: str, *, name: str) -> LineSpec:
+    r"""Read the text of a line file.
+
+    Parameters
+    ----------
+    text
+        YAML 1.2 without aliases, anchors and tags; at most 1 MiB.
+    name
+        Path of the file for messages; its stem must be the line's name.
+
+    Raises
+    ------
+    SpecError
+        Its `where` is ``file:line:column`` of the first mistake, both from 1; `details["errors"]` lists all mistakes
+        with path, line, column, what, found, allowed and hint.
+
+    Examples
+    --------
+    >>> spec = parse_line("line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n", name="lines/a.yaml")
+    >>> spec.label.column
+    'y'
+    >>> parse_line("line: a\nsources: {a: {file: a.csv}}\nlabel: {colum: y}\n", name="lines/a.yaml")
+    Traceback (most recent call last):
+        ...
+    linewright.errors.SpecError: lines/a.yaml:3:9: unknown word in 'label': found 'colum', allowed: column, positive, delay, known, columns. Next: did you mean 'column'?
+    """
+    mistakes = Mistakes(name)
+    root = read_nodes(text, mistakes)
+    spec = None
+    if root is not None:
+        check_secrets(root, mistakes)
+        spec = fit_spec(LineSpec, root, mistakes)
+        if spec is not None:
+            check_sections(spec, root, mistakes)
+    mistakes.raise_if_any()
+    assert spec is not None  # noqa: S101 -- without a mistake there is a spec
+    return spec
+
+
+def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
+    r"""Return what the grammar knows and no station does yet, one error a section.
+
+    Parameters
+    ----------
+    spec
+        The line.
+    path
+        Its file, where the errors shall say line and column.
+
+    Examples
+    --------
+    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nwatch: {every: 1h}\n"
+    >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
+    ['watch']
+    """
+    root = read_nodes(read_text(path), Mistakes(str(path))) if path else None
+    return [
+        SpecError(
+            f"{dotted(section)!r} is part of the grammar, but its station does not exist yet",
+            where=_where(section, root, path),
+            found=found,
+            allowed=allowed,
+            hint=f"remove {dotted(section)!r} for now" if not allowed else "",
+        )
+        for section, found, allowed in _not_yet(spec)
+    ]
+
+
+def _where(section: tuple[str | int, ...], root: Entries | None, path: Path | None) -> str:
+    node = find(root, section) if root else None
+    return f"{path}:{node.line}:{node.column}" if node else dotted(section)
+
+
+def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, str]]:
+    """Return (section, what stands there, what may stand there) of each."""
+    release = spec.release
+    columns = [
+        (True, ("contract", "columns", name, "type"), rule.type, "a type of single values")
+        for name, rule in spec.contract.columns.items()
+        if rule.type in {"list", "file"}
+    ]
+    sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
+        (spec.label.columns is not None, ("label", "columns"), None, ""),
+        *columns,
+        (release.rollout != "immediate", ("release", "rollout"), release.rollout, "immediate"),
+        (release.steps != (1.0,), ("release", "steps"), str(list(release.steps)), "[1.0]"),
+        (release.bake is not None, ("release", "bake"), release.bake, ""),
+        (spec.watch is not None, ("watch",), None, ""),
+        (spec.retrain is not None, ("retrain",), None, ""),
+        (spec.keep is not None, ("keep",), spec.keep, ""),
+        (spec.sites is not None, ("sites",), None, ""),
+    ]
+    return [(section, found, allowed) for stands, section, found, allowed in sections if stands]
+
+
+def schema(section: str | None = None) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the line file, or of one of its sections, with descriptions.
+
+    Raises
+    ------
+    SpecError
+        If there is no such section; it names those there are, and the nearest.
+
+    Examples
+    --------
+    >>> schema("train")["title"], sorted(schema("train")["properties"])[:2]
+    ('train', ['budget', 'folds'])
+    """
+    if section is None:
+        return {"$schema": DIALECT, **LineSpec.model_json_schema()}
+    fields = LineSpec.model_fields
+    if section not in fields:
+        raise SpecError(
+            "the line file has no such section",
+            found=section,
+            allowed=", ".join(fields),
+            hint=did_you_mean(section, fields),
+        )
+    field = fields[section]
+    described = TypeAdapter(field.rebuild_annotation()).json_schema()
+    return {"$schema": DIALECT, **described, "title": section, "description": field.description or ""}

@@ -1,0 +1,66 @@
+"""What an id stands for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from linewright.errors import NotFound
+from linewright.line.evidence import evidence_of
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Finished
+from linewright.line.registry import find_model
+from linewright.store.values import to_builtins
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that has an id."""
+
+    id: str
+    kind: str
+    body: dict[str, Any]
+
+
+def look_up(factory: Factory, name: str) -> Found | None:
+    """Return what an id stands for: a model, a prediction, a run, or a result by the beginning of its digest."""
+    if "@" in name:
+        version = find_model(factory, name)
+        body = {"version": to_builtins(version), "evidence": evidence_of(factory, version).digests}
+        return Found(name, "model", body)
+    return _prediction(factory, name) or _run(factory, name) or _result(factory, name)
+
+
+def _prediction(factory: Factory, name: str) -> Found | None:
+    for line in factory.metadata.lines():
+        found = factory.feedback(line).find(name)
+        if found is not None:
+            record, label = found
+            return Found(name, "prediction", {**to_builtins(record), "label": label})
+    return None
+
+
+def _run(factory: Factory, name: str) -> Found | None:
+    accepted = [one for one in factory.metadata.events(Accepted) if one.run == name]
+    if not accepted:
+        return None
+    finished = [one for one in factory.metadata.events(Finished, line=accepted[0].line) if one.run == name]
+    body = {
+        "accepted": to_builtins(accepted[0]),
+        "finished": to_builtins(finished[0]) if finished else None,
+    }
+    return Found(name, "run", body)
+
+
+def _result(factory: Factory, name: str) -> Found | None:
+    found = factory.metadata.find(name)
+    if len(found) > 1:
+        raise NotFound(
+            "more than one result has that beginning",
+            found=name,
+            allowed=", ".join(digest for digest, _ in found),
+        )
+    if not found:
+        return None
+    digest, kind = found[0]
+    return Found(digest, kind, msgspec.json.decode(factory.metadata.body(digest)))

@@ -1,0 +1,94 @@
+"""What is wrong with a line file, each mistake with its place; all of them become one error."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from linewright.errors import SpecError
+
+ROOT = "the line file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One thing that the line file may not say."""
+
+    path: str
+    """Where in the declaration, e.g. ``"gates[1].metric"``; empty for the whole file."""
+    line: int
+    column: int
+    """Place of the key or value that is wrong, both from 1."""
+    what: str
+    found: str | int | float | bool | None = None
+    allowed: str = ""
+    hint: str = ""
+
+
+@dataclass
+class Mistakes:
+    """The mistakes of one file, collected so that a person sees all of them at once."""
+
+    name: str
+    """The file, as people know it."""
+    found: list[Mistake] = field(default_factory=list[Mistake])
+
+    def add(self, mistake: Mistake) -> None:
+        """Note one more mistake."""
+        self.found.append(mistake)
+
+    def raise_if_any(self) -> None:
+        """Raise the first mistake in the order of the file, with all of them in its details.
+
+        Raises
+        ------
+        SpecError
+            If there is any mistake.
+        """
+        if not self.found:
+            return
+        ordered = sorted(self.found, key=lambda mistake: (mistake.line, mistake.column))
+        errors = [{**self._error(mistake).to_json(), **asdict(mistake)} for mistake in ordered]
+        more = f" (the first of {len(ordered)} mistakes)" if len(ordered) > 1 else ""
+        parts = self._error(ordered[0]).to_parts()
+        raise SpecError(**{**parts, "what": parts["what"] + more, "details": {"errors": errors}})
+
+    def _error(self, mistake: Mistake) -> SpecError:
+        return SpecError(
+            mistake.what,
+            where=f"{self.name}:{mistake.line}:{mistake.column}",
+            found=mistake.found,
+            allowed=mistake.allowed,
+            hint=mistake.hint,
+        )
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the word that `word` was probably meant to be.
+
+    Examples
+    --------
+    >>> nearest("Tran", ["train", "label"])
+    'train'
+    >>> nearest("zebra", ["train", "label"]) is None
+    True
+    """
+    by_lower = {candidate.lower(): candidate for candidate in words}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return the hint that names the nearest word, or nothing."""
+    close = nearest(word, words)
+    return f"did you mean {close!r}?" if close else ""
+
+
+def either(words: Sequence[str]) -> str:
+    """Join words for people.
+
+    Examples
+    --------
+    >>> either(["quick", "normal", "thorough"])
+    'quick, normal or thorough'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

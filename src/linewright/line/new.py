@@ -1,0 +1,257 @@
+"""Write the first line file from a look at the data."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from linewright.data.association import Kind
+from linewright.data.look import Profile, look
+from linewright.data.read import read_source
+from linewright.data.seen import see
+from linewright.data.sniff import missing_spellings, sniff
+from linewright.data.spec import FileSource
+from linewright.errors import Conflict, RequestError
+from linewright.line.draft import Draft, source_name, write_draft
+from linewright.line.file import parse_line
+from linewright.line.spec import LINE_NAME
+
+_TEST = 0.2
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person should know about a column."""
+
+    column: str
+    verdict: str
+    evidence: str
+
+
+class NewLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line file that was written, and what the look at the data found."""
+
+    path: str
+    task: Kind
+    rows: int
+    columns: int
+    findings: tuple[Remark, ...]
+    excluded: tuple[str, ...]
+    """Columns that no model sees, beside label, key, time, group and weight."""
+    key: str | None
+    time: str | None
+    group: str | None
+    split: str
+
+    def to_text(self) -> str:
+        """Say what was found and what to do next."""
+        width = max((len(remark.column) for remark in self.findings), default=0)
+        return "\n".join(
+            [
+                f"Wrote {self.path}: {self.task} from {self.rows:,} rows and {self.columns} columns, split by {self.split}.",
+                *(
+                    f"  {remark.column:<{width}}  {remark.verdict}: {remark.evidence}"
+                    for remark in self.findings
+                ),
+                f"Next: read it, then linewright run {Path(self.path).stem}",
+            ]
+        )
+
+
+def new_line(
+    root: Path,
+    name: str,
+    *,
+    data: Path,
+    label: str,
+    positive: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    key: str | None = None,
+    exclude: Sequence[str] = (),
+    weight: str | None = None,
+) -> NewLine:
+    """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
+
+    Parameters
+    ----------
+    root
+        Folder of the factory.
+    name
+        Name of the line.
+    data
+        CSV, CSV.gz or Parquet file; a relative path starts from the current folder.
+    label, positive, time, group, key, exclude, weight
+        Columns and the positive value, as in `data.look.look`.
+
+    Returns
+    -------
+    NewLine
+
+    Raises
+    ------
+    RequestError
+        If the name, the file, a column or the label is not what a line can be made of. Nothing is written then.
+    Conflict
+        If the line file exists; it is never overwritten.
+    """
+    path = root / "lines" / f"{name}.yaml"
+    _refuse_name(name, path)
+    source, is_outside = _source(root, data)
+    frame = read_source(source_name(name), source, root).frame
+    if not frame.height:
+        raise RequestError("the data have no rows", where="--data", found=str(data))
+    missing = missing_spellings(frame, label) if label in frame.columns else {}
+    if missing:
+        source = source.model_copy(update={"missing": ("", *missing)})
+        frame = read_source(source_name(name), source, root).frame
+    profile = look(
+        frame,
+        label=label,
+        positive=positive,
+        time=time,
+        group=group,
+        key=key,
+        weight=weight,
+        exclude=exclude,
+    )
+    by, because = _split(frame, profile)
+    excluded = _excluded(profile, exclude)
+    text = write_draft(
+        Draft(
+            name=name,
+            source=source,
+            is_outside=is_outside,
+            missing=missing,
+            profile=profile,
+            excluded=excluded,
+            by=by,
+            by_because=because,
+        )
+    )
+    parse_line(text, name=str(path))
+    _write(path, text)
+    return NewLine(
+        path=str(path),
+        task=profile.label.task,
+        rows=profile.rows,
+        columns=len(profile.columns),
+        findings=tuple(
+            Remark(column=column.name, verdict=verdict.verdict, evidence=verdict.evidence)
+            for column in profile.columns
+            for verdict in column.verdicts
+        ),
+        excluded=tuple(excluded),
+        key=profile.roles.key,
+        time=profile.roles.time,
+        group=profile.roles.group,
+        split=by,
+    )
+
+
+def _refuse_name(name: str, path: Path) -> None:
+    if not re.fullmatch(LINE_NAME, name):
+        near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63]
+        raise RequestError(
+            "this cannot be the name of a line",
+            found=name,
+            allowed="1 to 63 small letters, digits and hyphens",
+            hint=f"{near!r} could" if near else "",
+        )
+    if path.exists():
+        raise _exists(path)
+
+
+def _exists(path: Path) -> Conflict:
+    return Conflict(
+        "there is a line of that name, and it is never overwritten",
+        where=str(path),
+        hint="choose another name, or remove the file",
+    )
+
+
+def _source(root: Path, data: Path) -> tuple[FileSource, bool]:
+    """Return how the file is read, and whether it lies outside the factory."""
+    found = data.expanduser().resolve()
+    if not found.is_file():
+        what = "this is not a file" if found.exists() else "there is no such file"
+        raise RequestError(what, where="--data", found=str(data), allowed="a CSV, CSV.gz or Parquet file")
+    home = root.resolve()
+    is_outside = not found.is_relative_to(home)
+    written = str(found) if is_outside else found.relative_to(home).as_posix()
+    return sniff(found, written), is_outside
+
+
+def _split(frame: pl.DataFrame, profile: Profile) -> tuple[str, str]:
+    """Choose the kind of split, and say why."""
+    roles = profile.roles
+    if roles.time is not None:
+        if not (alone := _only_class(frame, profile, roles.time)):
+            shared = f"; rows of one {roles.group} can be in both parts" if roles.group else ""
+            return "time", f"the latest fifth by {roles.time} is the test part, as in real use{shared}"
+        return (
+            "random",
+            f"not by time: the label is {alone} only in a fifth of the rows at one end of {roles.time}",
+        )
+    if roles.group is not None:
+        return "group", f"no {roles.group} is in both parts, so that knowing one does not help"
+    because = f"a salted hash of {roles.key or 'the whole row'} decides, so a row stays in its part"
+    if profile.repeated:
+        because += f"; {profile.repeated:,} rows repeat an earlier one, and equal rows stay together"
+    if profile.order:
+        because += f"; {profile.order}"
+    return "random", because
+
+
+def _only_class(frame: pl.DataFrame, profile: Profile, time: str) -> str | None:
+    """Return the class that is alone at the early or the late end of time, where one is."""
+    if profile.label.task == "regression":
+        return None
+    rows = pl.DataFrame(
+        {"time": see(frame[time]).values, "label": frame[profile.label.column].cast(pl.String)}
+    )
+    known = rows.drop_nulls().sort("time")
+    cut = int(len(known) * (1 - _TEST))
+    for end in (known["label"].slice(cut), known["label"].head(cut)):
+        if end.n_unique() < 2:
+            return repr(end[0]) if len(end) else "unknown"
+    return None
+
+
+def _excluded(profile: Profile, exclude: Sequence[str]) -> dict[str, str]:
+    """Columns that no model sees, with the evidence, in the order of the table."""
+    excluded: dict[str, str] = {}
+    for column in profile.columns:
+        said = ["you named it"] if column.name in exclude else []
+        evidence = [f"{v.verdict}: {v.evidence}" for v in column.verdicts]
+        if said or column.exclude:
+            proposal = (
+                [f"to use it: table.weight or `new` with --weight {column.name}"]
+                if _is_weight(profile, column.name)
+                else []
+            )
+            excluded[column.name] = "; ".join(said + evidence + proposal)
+    return excluded
+
+
+def _is_weight(profile: Profile, name: str) -> bool:
+    return any(verdict.verdict == "weight" for verdict in profile.column(name).verdicts)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the file whole or not at all, and never over another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # `link` fails where the name exists, which `rename` would overwrite.
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise _exists(path) from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,111 @@
+"""The plan: the difference between what a line declares and what there is, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from linewright.data.read import fingerprint
+from linewright.line.check import refuse
+from linewright.line.factory import Factory
+from linewright.line.facts import Change, Declared, Plan
+from linewright.line.file import unsupported
+from linewright.line.release import release_due
+from linewright.line.spec import LineSpec
+from linewright.line.stations import STATIONS, Station, words
+from linewright.line.work import Work
+from linewright.store.values import digest_of
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one station stands."""
+
+    station: Station
+    inputs: Mapping[str, str] | None
+    """`None` where a station before it has to run first."""
+    key: str | None
+    settled: str | None
+    """Digest of its result; `None` where it has to run."""
+
+
+def begin(factory: Factory, spec: LineSpec) -> Work:
+    """Look at the sources as they are now, and return the work that a run would do.
+
+    Raises
+    ------
+    SpecError
+        If the line asks for a station that does not exist yet.
+    """
+    refuse(unsupported(spec, factory.path_of(spec.line)))
+    sources = {name: fingerprint(source, factory.root) for name, source in sorted(spec.sources.items())}
+    return Work(factory=factory, spec=spec, sources=sources, known={})
+
+
+def survey(work: Work) -> tuple[list[Standing], Work]:
+    """Walk the stations in order and find which results are there already."""
+    standings: list[Standing] = []
+    for station in STATIONS:
+        if len(work.known) < len(standings):
+            standings.append(Standing(station, None, None, None))
+            continue
+        inputs = station.inputs(work)
+        key = station.key(inputs)
+        settled = work.metadata.settled(key)
+        standings.append(Standing(station, inputs, key, settled))
+        if settled is not None:
+            work = work.knowing(station.name, settled)
+    return standings, work
+
+
+def declared(spec: LineSpec) -> Declared:
+    """Return a line file as a result, so that a run can refer to exactly what was declared."""
+    return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def make_plan(factory: Factory, spec: LineSpec) -> Plan:
+    """Say what a run would do and why; nothing is run.
+
+    Returns
+    -------
+    Plan
+        Byte-stable: it holds digests and reasons, no time. `changes` is empty right after a run on unchanged sources.
+    """
+    work = begin(factory, spec)
+    standings, work = survey(work)
+    changes: list[Change] = []
+    for standing in standings:
+        if standing.settled is None:
+            changes.append(_change(standing, work, after=changes[-1].step if changes else None))
+    if changes:
+        changes.append(
+            Change(step="release", because="what the gates say decides about promotion", from_=None, to=None)
+        )
+    else:
+        changes.extend(
+            Change(step="release", because=because, from_=None, to=work.known["gate"])
+            for because in release_due(work)
+        )
+    return Plan(
+        line=spec.line, declared=digest_of(declared(spec)), sources=dict(work.sources), changes=tuple(changes)
+    )
+
+
+def _change(standing: Standing, work: Work, *, after: str | None) -> Change:
+    name = standing.station.name
+    before = work.metadata.last_inputs(work.spec.line, name)
+    if standing.inputs is None:
+        return Change(step=name, because=f"{after} gives it something new", from_=None, to=None)
+    if not before:
+        return Change(step=name, because="it was never done for this line", from_=None, to=standing.key)
+    moved = sorted(
+        part for part in {*before, *standing.inputs} if before.get(part) != standing.inputs.get(part)
+    )
+    if not moved:
+        return Change(
+            step=name, because="its last result is of an older Linewright", from_=None, to=standing.key
+        )
+    return Change(
+        step=name,
+        because=f"{', '.join(words(part) for part in moved)} changed",
+        from_=before.get(moved[0]),
+        to=standing.inputs.get(moved[0]),
+    )

@@ -1,0 +1,121 @@
+"""The last step of a run: the candidate gets its number, and the certificate decides about promotion."""
+
+from linewright.errors import Conflict
+from linewright.line.compare import rival_of
+from linewright.line.work import Work
+from linewright.model.facts import Certificate, Registered
+from linewright.release.facts import Promoted, Refused
+from linewright.release.pointer import promote
+
+WAITS = "the line file wants approval by {roles}: `linewright promote {model}` serves it"
+
+
+def version_of(work: Work, package: str) -> int | None:
+    """Return the number of a package in its line; `None` where it has none yet."""
+    found = [one.version for one in work.metadata.versions(work.spec.line) if one.digest == package]
+    return found[0] if found else None
+
+
+def withheld(work: Work, certificate: Certificate) -> str | None:
+    """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is."""
+    if work.spec.release.approve:
+        version = version_of(work, certificate.package)
+        roles = ", ".join(work.spec.release.approve)
+        return WAITS.format(roles=roles, model=f"{work.spec.line}@{version}")
+    incomparable = rival_of(work, certificate.package).incomparable
+    if incomparable:
+        return f"{incomparable}; promote it by hand if it should serve"
+    if _used(work) and not _is_champion(work, certificate.package):
+        return "this certificate has promoted it once, and it was taken back since"
+    return None
+
+
+def release_due(work: Work) -> list[str]:
+    """Say what the release step would do now; empty if nothing."""
+    certificate = work.certificate
+    due: list[str] = []
+    if version_of(work, certificate.package) is None:
+        due.append("the candidate has no number yet")
+    if (
+        certificate.verdict == "promote"
+        and not _is_champion(work, certificate.package)
+        and withheld(work, certificate) is None
+    ):
+        due.append("its certificate says promote")
+    return due
+
+
+def release(work: Work, run: str) -> bool:
+    """Give the candidate its number, then promote it or record why not; doing it twice is doing it once.
+
+    Returns
+    -------
+    bool
+        Whether the candidate is the champion now.
+    """
+    context, line, certificate = work.factory.context, work.spec.line, work.certificate
+    model = work.metadata.register(line, certificate.package, at=context.now())
+    if not _seen(work, Registered, certificate.package):
+        context.metadata.record(
+            Registered(
+                at=context.now(),
+                by=context.actor,
+                because="a run trained it",
+                line=line,
+                model=model,
+                package=certificate.package,
+                run=run,
+                ingested=work.known["ingest"],
+                parity=work.known["package"],
+            )
+        )
+    if _is_champion(work, certificate.package):
+        return True
+    hold = withheld(work, certificate)
+    if certificate.verdict == "promote" and hold is None:
+        try:
+            promote(
+                context,
+                work.factory.serving,
+                line,
+                model=model,
+                package=certificate.package,
+                certificate=work.known["gate"],
+                because=certificate.because,
+                run=run,
+            )
+        except Conflict:
+            # Someone moved the pointer between the gate and here: the certificate compared with a champion that
+            # no longer serves. The next run compares with the one that does.
+            return False
+        return True
+    if not any(one.certificate == work.known["gate"] for one in work.metadata.events(Refused, line=line)):
+        context.metadata.record(
+            Refused(
+                at=context.now(),
+                by=context.actor,
+                because=hold or certificate.because,
+                line=line,
+                model=model,
+                package=certificate.package,
+                verdict="hold" if hold else certificate.verdict,
+                certificate=work.known["gate"],
+                run=run,
+            )
+        )
+    return False
+
+
+def _used(work: Work) -> bool:
+    certificate = work.known["gate"]
+    return any(one.certificate == certificate for one in work.metadata.events(Promoted, line=work.spec.line))
+
+
+def _is_champion(work: Work, package: str) -> bool:
+    champion = work.metadata.pointer(work.spec.line).champion
+    return champion is not None and champion == version_of(work, package)
+
+
+def _seen(work: Work, kind: type[Registered], package: str) -> bool:
+    events: list[Registered] = work.metadata.events(kind, line=work.spec.line)
+    return any(event.package == package for event in events)

@@ -1,0 +1,188 @@
+"""A run: carries out the plan, one durable step a station.
+
+A step takes and returns digests only. Its station first looks for its result by key, so a step that is done twice
+(a kill between the result and the engine's note of it) computes nothing twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from linewright.engine.context import Progress
+from linewright.engine.seam import Json, Step, Workflow
+from linewright.errors import LinewrightError, NotFound, Transient
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
+from linewright.line.plan import begin, declared, survey
+from linewright.line.release import release, version_of, withheld
+from linewright.line.spec import LineSpec
+from linewright.line.stations import STATIONS, Station
+from linewright.line.work import Work
+from linewright.store.values import digest_of
+
+WORKFLOW = "run"
+
+
+def prepare(factory: Factory, spec: LineSpec, plan: Plan) -> tuple[str, dict[str, Json]]:
+    """Return the id of a new run of `plan`, and the request that makes an engine accept it."""
+    context = factory.context
+    request: dict[str, Json] = {
+        "run": context.new_id(),
+        "line": spec.line,
+        "by": context.actor,
+        "declared": context.metadata.keep(declared(spec)),
+        "plan": context.metadata.keep(plan),
+    }
+    return str(request["run"]), request
+
+
+def workflows(factory: Factory) -> Mapping[str, Workflow]:
+    """Return the workflows that an engine needs to carry out the runs of a factory."""
+
+    def run_line(step: Step, request: Json) -> Json:
+        return _run_line(factory, step, cast("dict[str, Any]", request))
+
+    return {WORKFLOW: run_line}
+
+
+def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
+    run = request["run"]
+    spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
+    plan = factory.metadata.get(request["plan"], Plan)
+    work = Work(factory=factory, spec=spec, sources=plan.sources)
+    step("accept", lambda: _accept(factory, plan, run, by=request["by"]))
+    did: list[Json] = []
+    try:
+        for station in STATIONS:
+            done = cast("dict[str, Any]", step(station.name, lambda s=station, w=work: _carry_out(s, w)))
+            work = work.knowing(station.name, done["digest"])
+            if done["computed"]:
+                did.append(station.name)
+        promoted = step("release", lambda: release(work, run))
+    except LinewrightError as error:
+        failure = error.to_json()
+        step("finish", lambda: _finish(factory, spec.line, run, error=failure))
+        raise
+    step(
+        "finish",
+        lambda: _finish(factory, spec.line, run, certificate=work.known["gate"], promoted=promoted is True),
+    )
+    return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
+
+
+def _carry_out(station: Station, work: Work) -> Json:
+    inputs = station.inputs(work)
+    key = station.key(inputs)
+    digest = work.metadata.settled(key)
+    computed = digest is None
+    if digest is None:
+        if station.reads_sources:
+            _check_sources(work)
+        work.factory.report(Progress(station=station.name, says=station.doing))
+        result = station.do(work)
+        if station.reads_sources:
+            _check_sources(work)  # a source that was written while it was read
+        digest = work.metadata.keep(result)
+    work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
+    return {"digest": digest, "computed": computed}
+
+
+def _check_sources(work: Work) -> None:
+    now = begin(work.factory, work.spec).sources
+    moved = [name for name, fingerprint in work.sources.items() if now.get(name) != fingerprint]
+    if moved:
+        raise Transient(
+            "a source changed after the run was planned",
+            where=", ".join(moved),
+            hint=f"run again: linewright run {work.spec.line}",
+        )
+
+
+def _accept(factory: Factory, plan: Plan, run: str, *, by: str) -> Json:
+    context = factory.context
+    if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
+        context.metadata.record(
+            Accepted(
+                at=context.now(),
+                by=by,
+                because=_why(plan),
+                line=plan.line,
+                run=run,
+                plan=digest_of(plan),
+                declared=plan.declared,
+            )
+        )
+    return True
+
+
+def _finish(
+    factory: Factory,
+    line: str,
+    run: str,
+    *,
+    error: dict[str, Any] | None = None,
+    certificate: str | None = None,
+    promoted: bool = False,
+) -> Json:
+    context = factory.context
+    if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
+        context.metadata.record(
+            Finished(
+                at=context.now(),
+                by=context.actor,
+                because=error["message"] if error else "every station is done",
+                line=line,
+                run=run,
+                outcome="failed" if error else "done",
+                error=error,
+                certificate=certificate,
+                promoted=promoted,
+            )
+        )
+    return True
+
+
+def result_of(factory: Factory, spec: LineSpec, *, run: str, did: tuple[str, ...]) -> RunResult:
+    """Return what there is for a line whose plan is empty.
+
+    Raises
+    ------
+    NotFound
+        If a station has not run yet.
+    """
+    standings, work = survey(begin(factory, spec))
+    missing = [one.station.name for one in standings if one.settled is None]
+    if missing:
+        raise NotFound("the line has no finished run", where=spec.line, found=f"{missing[0]} has not run")
+    return _result(work, run=run, did=did)
+
+
+def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
+    certificate = work.certificate
+    version = version_of(work, certificate.package)
+    champion = work.metadata.pointer(work.spec.line).champion
+    promoted = version is not None and champion == version
+    hold = None if promoted or certificate.verdict != "promote" else withheld(work, certificate)
+    return RunResult(
+        line=work.spec.line,
+        run=run,
+        dataset=work.ingested.dataset,
+        split=work.known["split"],
+        candidate=f"{work.spec.line}@{version}",
+        digest=certificate.package,
+        metrics=work.evaluation.metrics,
+        verdict="hold" if hold else certificate.verdict,
+        because=hold or certificate.because,
+        certificate=work.known["gate"],
+        promoted=promoted,
+        did=did,
+    )
+
+
+def last_run(factory: Factory, line: str) -> str:
+    """Return the id of the latest finished run of a line; empty if there is none."""
+    finished = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
+    return finished[0].run if finished else ""
+
+
+def _why(plan: Plan) -> str:
+    return "; ".join(f"{change.step}: {change.because}" for change in plan.changes)

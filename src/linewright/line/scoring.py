@@ -1,0 +1,169 @@
+"""Batch scoring: the answers for a file, from the package that serves, by the code that serves it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from linewright.data.read import read_source
+from linewright.data.spec import FileSource
+from linewright.data.types import cast
+from linewright.errors import RequestError
+from linewright.features.learn import to_columns
+from linewright.line.factory import Factory
+from linewright.line.registry import find_model
+from linewright.line.training import json_rows
+from linewright.model.facts import Package, RequestColumn
+from linewright.model.package import load
+from linewright.serve.facts import Prediction
+from linewright.serve.log import PredictionLog
+from linewright.serve.scoring import Scorer
+from linewright.store.seams import Version
+
+SHOWN = 3
+
+
+def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str, Any]:
+    """Answer every row of a file with the champion of a line, in the order of the file.
+
+    Each answer is logged (``via`` batch) before the output appears, so that the truth can be handed in by key or by
+    the ``id`` column of the output.
+
+    Returns
+    -------
+    dict
+        The fields of `operations.use.Predicted`.
+
+    Raises
+    ------
+    RequestError
+        If a column is missing or unknown, or a value is not of its type; nothing is written.
+    """
+    version = find_model(factory, line)
+    scorer = Scorer(load(version.digest, factory.artifacts.get))
+    package = scorer.model.package
+    frame = _typed(
+        read_source("file", FileSource(file=str(file.resolve())), factory.root).frame, package, file
+    )
+    answers = scorer.columns(to_columns(frame, package.encoder.columns))
+    ids = _log(factory, version, scorer, frame, answers)
+    table = _table(frame, package, ids, answers)
+    _write(table, out)
+    return {
+        "line": line,
+        "model": f"{line}@{version.version}",
+        "digest": version.digest,
+        "rows": table.height,
+        "out": str(out),
+        "first": tuple(table.head(SHOWN).rows(named=True)),
+    }
+
+
+def _typed(frame: pl.DataFrame, package: Package, file: Path) -> pl.DataFrame:
+    known = {column.name: column for column in package.columns}
+    unknown = [name for name in frame.columns if name not in known]
+    missing = [name for name in package.encoder.columns if name not in frame.columns]
+    if unknown or missing:
+        raise RequestError(
+            "the file has columns that the line does not know"
+            if unknown
+            else "the file lacks columns of the line",
+            where=str(file),
+            found=", ".join(unknown or missing),
+            allowed=", ".join(known),
+        )
+    return frame.with_columns(
+        _cast(frame[name], known[name], file) for name in frame.columns if name in known
+    )
+
+
+def _cast(values: pl.Series, column: RequestColumn, file: Path) -> pl.Series:
+    typed = cast(values, column.type, pattern=column.format)
+    bad = typed.is_null() & values.is_not_null()
+    if column.role == "feature" and not column.nullable:
+        bad |= values.is_null()
+    if column.role == "carried":
+        return values if bad.any() else typed
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise RequestError(
+            f"not {column.type}" if values[row] is not None else "a value is missing",
+            where=f"{file}: row {row + 1}, column {column.name!r}",
+            found=values[row],
+            allowed=column.type + (" or nothing" if column.nullable else ""),
+            details={"row": row + 1, "column": column.name, "failed": int(bad.sum())},
+        )
+    return typed
+
+
+def _log(
+    factory: Factory, version: Version, scorer: Scorer, frame: pl.DataFrame, answers: list[dict[str, Any]]
+) -> list[str]:
+    context, package = factory.context, scorer.model.package
+    generation = factory.metadata.pointer(version.line).generation
+    at = context.now()
+    records = [
+        Prediction(
+            id=context.new_id(),
+            line=version.line,
+            generation=generation,
+            model=version.version,
+            digest=scorer.model.digest,
+            at=at,
+            key=None if package.key is None or row.get(package.key) is None else str(row[package.key]),
+            row=row,
+            answer=answer,
+            threshold=package.threshold,
+            via="batch",
+        )
+        for row, answer in zip(json_rows(frame), answers, strict=True)
+    ]
+    log = PredictionLog(factory.state / "log" / version.line)
+    try:
+        log.append(records)
+        log.sync()
+    finally:
+        log.close()
+    return [record.id for record in records]
+
+
+def _table(
+    frame: pl.DataFrame, package: Package, ids: list[str], answers: list[dict[str, Any]]
+) -> pl.DataFrame:
+    name = package.key if package.key in frame.columns else "row"
+    keys = frame[package.key] if package.key in frame.columns else pl.Series(range(1, frame.height + 1))
+    columns: dict[str, Any] = {name: keys, "id": ids}
+    if answers:
+        columns |= _flat(answers, set(columns))
+    return pl.DataFrame(columns)
+
+
+def _flat(answers: list[dict[str, Any]], taken: set[str]) -> dict[str, Any]:
+    """Answer fields as columns; a dict (probabilities) and a list (interval) give one column a part."""
+    flat: dict[str, Any] = {}
+    for field, first in answers[0].items():
+        name = field if field not in taken else f"answer_{field}"
+        if isinstance(first, dict):
+            for part in first:
+                flat[f"{name}_{part}"] = [answer[field][part] for answer in answers]
+        elif isinstance(first, list | tuple):
+            for place, part in enumerate(("low", "high", "level")):
+                flat[f"{name}_{part}"] = [answer[field][place] for answer in answers]
+        else:
+            flat[name] = [answer[field] for answer in answers]
+    return flat
+
+
+def _write(table: pl.DataFrame, out: Path) -> None:
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        if out.suffix == ".parquet":
+            table.write_parquet(draft)
+        else:
+            table.write_csv(draft)
+        draft.replace(out)
+    except OSError as error:
+        raise RequestError(f"cannot write the answers: {error.strerror}", where=str(out)) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The stations ``train`` and ``package``: from training rows to a model that can serve."""
+
+from functools import partial
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from linewright.data.facts import Dataset
+from linewright.data.split import folds
+from linewright.features.encode import encode
+from linewright.features.learn import learn, to_columns
+from linewright.line.spec import LineSpec
+from linewright.line.work import Work, feature_columns, label_text, weights
+from linewright.model.export import to_onnx
+from linewright.model.facts import Parity, RequestColumn, Trained
+from linewright.model.package import Model, build, keep_package, load, open_model
+from linewright.model.parity import parity
+from linewright.model.train import train
+from linewright.model.trainers import read_native
+from linewright.serve.scoring import Scorer
+from linewright.store.values import canonical_json
+
+GOLDEN_ROWS = 16
+"""Rows that an endpoint tries after it has loaded a package."""
+PARITY_ROWS = 4096
+
+
+def train_station(work: Work) -> Trained:
+    """Learn the encoder and the model from the training rows alone."""
+    spec, rows, rules = work.spec, work.rows, work.rules
+    context = work.factory.context
+    frame = rows.frame[rows.train]
+    encoder = learn(frame, feature_columns(spec, work.dataset))
+    labels = label_text(frame, spec.label.column)
+    classes = rules.classes(labels, spec.label.positive)
+    target = rules.target(labels, classes)
+    weight = weights(frame, spec)
+    seed = context.seed(work.known["split"])
+    training = train(
+        x=encode(encoder, to_columns(frame, encoder.columns)),
+        target=target,
+        weight=weight,
+        encoder=encoder,
+        task=rules.name,
+        classes=classes,
+        folds=_fold_positions(work),
+        spec=spec.train,
+        value=spec.value,
+        seed=seed,
+        report=context.report,
+    )
+    return Trained(
+        dataset=work.ingested.dataset,
+        split=work.known["split"],
+        task=rules.name,
+        classes=classes,
+        encoder=encoder,
+        trials=training.trials,
+        chosen=training.chosen,
+        chosen_because=training.because,
+        native=context.artifacts.put(training.native),
+        calibration=training.calibration,
+        threshold=training.threshold,
+        threshold_because=training.threshold_because,
+        half_width=training.half_width,
+        baseline=rules.baseline(target, weight, classes),
+        rows=len(target),
+        seed=seed,
+        libraries=training.libraries,
+    )
+
+
+def _fold_positions(work: Work) -> list[tuple[np.ndarray, np.ndarray]]:
+    rows, spec = work.rows, work.spec
+    position = np.full(rows.frame.height, -1)
+    position[rows.train] = np.arange(len(rows.train))
+    pairs = folds(rows.frame, work.split, spec, spec.train.folds, parts=rows.parts)
+    return [(position[train], position[valid]) for train, valid in pairs]
+
+
+def package_station(work: Work) -> Parity:
+    """Export the model as a package, and prove that the package answers as the model does."""
+    trained, context = work.trained, work.factory.context
+    native = context.artifacts.get(trained.native)
+    graph = to_onnx(native, width=len(trained.encoder.encodings))
+    package = partial(
+        build,
+        trained,
+        label=work.spec.label.column,
+        key=work.spec.table.key,
+        columns=request_columns(work.spec, work.dataset, trained),
+        graph=graph,
+    )
+    golden = _golden(work, open_model(package(golden=b""), graph))
+    context.artifacts.put(graph)
+    context.artifacts.put(golden)
+    digest = keep_package(package(golden=golden), context.artifacts, context.metadata)
+    model = load(digest, context.artifacts.get)
+    Scorer(model).check_golden(context.artifacts.get)
+    held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
+    return parity(
+        read_native(native),
+        model,
+        x=encode(trained.encoder, to_columns(held_out, trained.encoder.columns)),
+        seed=context.seed(digest),
+    )
+
+
+def request_columns(spec: LineSpec, dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:
+    """Return the columns that a request row may have: those of the table, features first named by the encoder."""
+    used = set(trained.encoder.columns)
+    rules = spec.contract.columns
+    return tuple(
+        RequestColumn(
+            name=column.name,
+            type=column.type,
+            nullable=column.nullable,
+            role="feature" if column.name in used else "carried",
+            format=rules[column.name].format if column.name in rules else None,
+        )
+        for column in dataset.columns
+    )
+
+
+def _golden(work: Work, model: Model) -> bytes:
+    """Rows of the test part as a client would send them, with the answers of the batch path."""
+    encoder = model.package.encoder
+    frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
+    answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
+    return canonical_json({"rows": json_rows(frame), "predictions": answers})
+
+
+def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
+    """Return rows as JSON values: dates and times as ISO 8601."""
+    return [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]

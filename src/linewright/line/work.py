@@ -1,0 +1,172 @@
+"""What a run works on: a line as declared, the results so far, and the rows they speak about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.line.factory import Factory
+from linewright.line.spec import LineSpec
+from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
+from linewright.model.tasks import TaskRules, task
+from linewright.store.seams import Metadata
+
+LEARNABLE = frozenset({"integer", "number", "boolean", "category", "date", "datetime"})
+"""Column types that have an encoding."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a dataset version, parted by a split."""
+
+    frame: pl.DataFrame
+    parts: np.ndarray
+    """One code a row: TRAIN, TEST or EMBARGO."""
+
+    @property
+    def train(self) -> np.ndarray:
+        """Row numbers of the training part."""
+        return np.flatnonzero(self.parts == TRAIN)
+
+    @property
+    def test(self) -> np.ndarray:
+        """Row numbers of the test part."""
+        return np.flatnonzero(self.parts == TEST)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run works on."""
+
+    factory: Factory
+    spec: LineSpec
+    sources: Mapping[str, str]
+    """Fingerprint of each source, by name."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the result of each finished station, by name."""
+
+    def knowing(self, station: str, digest: str) -> "Work":
+        """Return the work after one more station."""
+        return replace(self, known={**self.known, station: digest})
+
+    @property
+    def metadata(self) -> Metadata:
+        """What was computed and what happened in this factory."""
+        return self.factory.metadata
+
+    @cached_property
+    def ingested(self) -> Ingested:
+        """What reading the sources gave."""
+        return self.metadata.get(self.known["ingest"], Ingested)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset version."""
+        return self.metadata.get(self.ingested.dataset, Dataset)
+
+    @cached_property
+    def split(self) -> Split:
+        """Which rows train and which test."""
+        return self.metadata.get(self.known["split"], Split)
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The model before packaging."""
+        return self.metadata.get(self.known["train"], Trained)
+
+    @cached_property
+    def parity(self) -> Parity:
+        """How near the package is to the model."""
+        return self.metadata.get(self.known["package"], Parity)
+
+    @cached_property
+    def package(self) -> Package:
+        """The model that can serve."""
+        return self.metadata.get(self.parity.package, Package)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """How good the package is."""
+        return self.metadata.get(self.known["evaluate"], Evaluation)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """What the gates said."""
+        return self.metadata.get(self.known["gate"], Certificate)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows of the dataset version with their parts."""
+        return read_rows(self.factory, self.dataset, self.split)
+
+    @cached_property
+    def rules(self) -> TaskRules:
+        """The rules of the line's task."""
+        return task(resolve_task(self.spec, self.dataset))
+
+
+def read_rows(factory: Factory, dataset: Dataset, split: Split) -> Rows:
+    """Read all rows of a dataset version, verified, with their parts."""
+    frame = read_dataset(dataset, factory.artifacts, factory.metadata)
+    return Rows(frame=frame, parts=np.frombuffer(factory.artifacts.get(split.parts), dtype=np.uint8))
+
+
+def resolve_task(spec: LineSpec, dataset: Dataset) -> str:
+    """Return the line's task: what the file says, else what the label's type suggests.
+
+    A positive value or a boolean label means binary, numbers mean regression, words mean multiclass.
+    """
+    if spec.train.task != "auto":
+        return spec.train.task
+    if spec.label.positive is not None:
+        return "binary"
+    types = {column.name: column.type for column in dataset.columns}
+    match types[spec.label.column]:
+        case "number" | "integer":
+            return "regression"
+        case "boolean":
+            return "binary"
+        case _:
+            return "multiclass"
+
+
+def feature_columns(spec: LineSpec, dataset: Dataset) -> tuple[Column, ...]:
+    """Return the columns that a model may use: named by the contract, of a learnable type, and without another role."""
+    barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
+    named = set(spec.contract.columns) or {column.name for column in dataset.columns}
+    return tuple(
+        column
+        for column in dataset.columns
+        if column.name in named and column.name not in barred and column.type in LEARNABLE
+    )
+
+
+def roles(spec: LineSpec) -> dict[str, str | None]:
+    """Return the columns that have a role other than feature, by role."""
+    table, label = spec.table, spec.label
+    return {
+        "key": table.key,
+        "time": table.time,
+        "known": table.known,
+        "group": table.group,
+        "subject": table.subject,
+        "weight": table.weight,
+        "label": label.column,
+        "label known": label.known,
+    }
+
+
+def label_text(frame: pl.DataFrame, column: str) -> list[str]:
+    """Return labels as spelled in the data."""
+    return frame[column].cast(pl.String).to_list()
+
+
+def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
+    """Return the sample weight of each row; ones where the line has no weight column."""
+    if spec.table.weight is None:
+        return np.ones(frame.height)
+    return frame[spec.table.weight].cast(pl.Float64).to_numpy()

@@ -1,0 +1,241 @@
+"""Gradient-boosted trees by LightGBM, kept as text that any float32 reader follows exactly.
+
+LightGBM compares doubles; what serves compares float32 numbers. `exact_text` rewrites a model's text so that the two
+cannot differ, and the rewritten text is the model from then on: it is what is kept, judged and exported.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import Corrupt, Terminal
+from linewright.model.facts import Task
+from linewright.model.margins import Floats, Matrix, centre_and_scale, to_scores
+
+# OpenMP reads this when LightGBM is loaded; threads that spin cost hundredfold time on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import lightgbm as lgb
+
+Valid = tuple[Matrix, npt.NDArray[Any], Floats]
+"""Matrix, target and weight of the rows that early stopping watches."""
+
+_OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+_LARGEST = float(np.finfo(np.float32).max)
+_ZERO = np.float32(1e-35)
+"""LightGBM reads every number from -1e-35 to 1e-35 (both as float32, both included) as 0."""
+_BELOW_ZERO = float(np.nextafter(-_ZERO, np.float32(-np.inf)))
+_CATEGORICAL, _DEFAULT_LEFT = 1, 2
+_MISSING_ZERO, _MISSING_NAN = 1 << 2, 2 << 2
+_MISSING_MASK = 3 << 2
+_TREE = re.compile(r"^(?=Tree=\d+$)", re.MULTILINE)
+
+
+class BoostedNative(msgspec.Struct, frozen=True, kw_only=True, tag="lightgbm", tag_field="family"):
+    """A LightGBM model as plain data."""
+
+    task: Task
+    width: int
+    """Columns of the matrix that it reads."""
+    offset: float
+    scale: float
+    """For regression: prediction = offset + scale * sum of the trees. Otherwise 0 and 1."""
+    text: str
+    """LightGBM's model text, thresholds and missing values rewritten by `exact_text`."""
+
+
+class BoostedFitted:
+    """A fitted LightGBM model; a `Fitted`."""
+
+    def __init__(self, native: BoostedNative, *, rounds: int = 0) -> None:
+        self.native = native
+        self.rounds = rounds
+        try:
+            self.booster = lgb.Booster(model_str=native.text)
+        except lgb.basic.LightGBMError as error:
+            raise Corrupt(f"not a LightGBM model: {error}", where="native model") from error
+
+    def scores(self, x: Matrix) -> Floats:
+        """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
+        native = self.native
+        raw = np.asarray(self.booster.predict(x, raw_score=True, num_threads=1), dtype=np.float64)
+        if native.task == "multiclass":
+            return to_scores(raw.reshape(len(x), self.booster.num_model_per_iteration()), native.task)
+        return to_scores(native.offset + native.scale * raw, native.task)
+
+    def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
+        """Return each numeric column's thresholds, ascending."""
+        found: dict[int, list[float]] = {}
+        for tree in trees_of(self.native.text):
+            for column, kind, threshold in zip(*_splits(tree), strict=True):
+                if not kind & _CATEGORICAL:
+                    found.setdefault(column, []).append(threshold)
+        return {column: np.unique(np.asarray(found[column], dtype=np.float32)) for column in sorted(found)}
+
+    def to_native(self) -> bytes:
+        """Return the model as bytes that `read_native` reads."""
+        return msgspec.json.encode(self.native)
+
+
+class Boosted:
+    """LightGBM on one thread with fixed seeds; a `Trainer`.
+
+    Settings: any of LightGBM's parameters; ``rounds``, the cap while `valid` is watched; and ``patience``, the rounds
+    without improvement after which to stop.
+    """
+
+    family = "lightgbm"
+
+    def fit(
+        self,
+        x: Matrix,
+        target: npt.NDArray[Any],
+        weight: Floats,
+        *,
+        categorical: tuple[int, ...],
+        task: Task,
+        classes: int,
+        rounds: int | None,
+        valid: Valid | None,
+        seed: int,
+        settings: Mapping[str, Any],
+    ) -> BoostedFitted:
+        """Fit trees; see `Trainer.fit`."""
+        offset, scale = centre_and_scale(target, weight) if task == "regression" else (0.0, 1.0)
+        data = lgb.Dataset(
+            x,
+            (target - offset) / scale,
+            weight=weight,
+            feature_name=[f"f{i}" for i in range(x.shape[1])],
+            categorical_feature=list(categorical),
+        )
+        watched: list[lgb.Dataset] = []
+        callbacks: list[Callable[..., Any]] = []
+        if rounds is None and valid is not None:
+            held, truth, mass = valid
+            watched.append(data.create_valid(held, (truth - offset) / scale, weight=mass))
+            callbacks.append(lgb.early_stopping(settings["patience"], verbose=False))
+        booster = lgb.train(
+            _parameters(task, classes, seed, settings),
+            data,
+            num_boost_round=rounds or settings["rounds"],
+            valid_sets=watched,
+            callbacks=callbacks,
+        )
+        used = booster.best_iteration if watched else booster.current_iteration()
+        text = exact_text(booster.model_to_string(num_iteration=used))
+        native = BoostedNative(task=task, width=x.shape[1], offset=offset, scale=scale, text=text)
+        return BoostedFitted(native, rounds=used)
+
+
+def _parameters(task: Task, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in settings.items() if name not in {"rounds", "patience"}}
+    return {
+        **own,
+        "objective": _OBJECTIVES[task],
+        "num_class": classes if task == "multiclass" else 1,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_col_wise": True,
+        "seed": seed,
+        "verbosity": -1,
+    }
+
+
+def floor_to_float32(values: npt.ArrayLike) -> Floats:
+    """Return the largest float32 numbers not above `values`, as doubles.
+
+    For every float32 number x, ``x <= value`` and ``x <= floor_to_float32(value)`` say the same.
+
+    Parameters
+    ----------
+    values : array of float
+        Doubles. Beyond the range of float32 they become its ends, so that the result is finite.
+
+    Examples
+    --------
+    >>> floor_to_float32([0.5, 16777217.0]).tolist()
+    [0.5, 16777216.0]
+    """
+    wanted = np.clip(np.asarray(values, dtype=np.float64), -_LARGEST, _LARGEST)
+    near = wanted.astype(np.float32)
+    with np.errstate(over="ignore"):  # below the smallest float32, which is never above what is wanted
+        below = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near > wanted, below, near).astype(np.float64)
+
+
+def exact_text(text: str) -> str:
+    """Rewrite a LightGBM model so that a reader with float32 thresholds gives the same answers.
+
+    Each numeric threshold becomes the largest float32 not above it. Splits that have no place for missing values get
+    one on the side where LightGBM sends them (it reads NaN as 0 there). What does not belong to the trees (parameters,
+    importances) is left out. Answers to float32 rows are unchanged.
+
+    Parameters
+    ----------
+    text
+        A LightGBM model, as `Booster.model_to_string` writes it.
+
+    Raises
+    ------
+    Terminal
+        If zeros count as missing (``zero_as_missing``), which no float32 threshold can say.
+    """
+    body = text[: text.index("end of trees")]
+    header, *trees = _TREE.split(body)
+    # With the line of sizes LightGBM reads trees in threads, where a mistake ends the process; without it, an error.
+    header = re.sub(r"^tree_sizes=.*\n", "", header, flags=re.MULTILINE)
+    return header + "".join(_exact_tree(tree) for tree in trees) + "end of trees\n"
+
+
+def trees_of(text: str) -> list[str]:
+    """Return the text of each tree."""
+    return _TREE.split(text)[1:]
+
+
+def _splits(tree: str) -> tuple[list[int], list[int], list[float]]:
+    columns = [int(word) for word in _words(tree, "split_feature")]
+    kinds = [int(word) for word in _words(tree, "decision_type")]
+    return columns, kinds, [float(word) for word in _words(tree, "threshold")]
+
+
+def _exact_tree(tree: str) -> str:
+    columns, kinds, thresholds = _splits(tree)
+    if not columns:
+        return tree
+    kind, threshold = np.asarray(kinds), np.asarray(thresholds)
+    numeric = (kind & _CATEGORICAL) == 0
+    if np.any(numeric & ((kind & _MISSING_MASK) == _MISSING_ZERO)):
+        raise Terminal(
+            "a split counts zeros as missing", where="LightGBM model", hint="leave zero_as_missing off"
+        )
+    threshold = np.where(numeric, _exact_thresholds(threshold), threshold)
+    nowhere = numeric & ((kind & _MISSING_MASK) == 0)
+    direction = np.where(threshold >= 0, _DEFAULT_LEFT, 0)
+    kind = np.where(nowhere, _MISSING_NAN | direction, kind)
+    tree = _replace(tree, "threshold", [_spell(value) for value in threshold.tolist()])
+    return _replace(tree, "decision_type", [str(value) for value in kind.tolist()])
+
+
+def _exact_thresholds(thresholds: Floats) -> Floats:
+    floors = floor_to_float32(thresholds)
+    # Inside LightGBM's zero band all numbers are 0: a split below 0 parts below the band, any other above it.
+    floors = np.where((floors >= -_ZERO) & (floors < 0), _BELOW_ZERO, floors)
+    return np.where((floors >= 0) & (floors < _ZERO), float(_ZERO), floors)
+
+
+def _spell(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _words(tree: str, name: str) -> list[str]:
+    found = re.search(rf"^{name}=(.*)$", tree, re.MULTILINE)
+    return found.group(1).split() if found else []
+
+
+def _replace(tree: str, name: str, words: list[str]) -> str:
+    return re.sub(rf"^{name}=.*$", f"{name}={' '.join(words)}", tree, count=1, flags=re.MULTILINE)

@@ -1,0 +1,134 @@
+"""The parts that a card is put together from."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from linewright.data.facts import Dataset, Ingested, Split
+from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
+from linewright.store.values import Event
+
+SCALE = 1000
+"""Width that the ends of bars are given in."""
+
+
+class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a card says; results come with the digests that it shows as evidence."""
+
+    line: str
+    version: int
+    about: str = ""
+    owner: str | None = None
+    digest: str
+    """Of the package."""
+    package: Package
+    trained: Trained
+    """Its digest is in the package; it holds those of the dataset and the split."""
+    dataset: Dataset
+    split: Split
+    ingested: Ingested | None = None
+    ingested_digest: str | None = None
+    parity: Parity | None = None
+    parity_digest: str | None = None
+    evaluation: Evaluation | None = None
+    evaluation_digest: str | None = None
+    certificate: Certificate | None = None
+    certificate_digest: str | None = None
+    champion: int | None = None
+    """The version that serves now."""
+    halted: bool = False
+    events: tuple[Event, ...] = ()
+    """What happened in the line, oldest first; those about other models are passed over."""
+    time_range: tuple[str, str] | None = None
+    """First and last value of the time column."""
+
+    @property
+    def name(self) -> str:
+        """The model as people call it."""
+        return f"{self.line}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """One statement and the digests of the results that it comes from."""
+
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text below their heads."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marks: tuple[str, ...] = ()
+    """One word a row by which it is coloured, e.g. ``"pass"``."""
+    shades: tuple[tuple[float, ...], ...] = ()
+    """How dark each cell after a row's first is, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A value and its interval on the scale 0…1000, perhaps beside another."""
+
+    name: str
+    note: str
+    text: str
+    at: tuple[int, int, int]
+    """Low end, value, high end."""
+    beside: tuple[int, int, int] | None = None
+    ends: tuple[str, str] = ("0", "1")
+    """What the ends of the scale stand for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of a card."""
+
+    name: str
+    title: str
+    sentences: tuple[Sentence, ...] = ()
+    table: Table | None = None
+    bars: tuple[Bar, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One of the few figures at the top."""
+
+    title: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A whole card."""
+
+    name: str
+    about: str
+    owner: str | None
+    status: str
+    mark: str
+    """``champion``, ``former`` or ``candidate``."""
+    tiles: tuple[Tile, ...]
+    sections: tuple[Section, ...]
+    evidence: tuple[tuple[str, str, str], ...]
+    """Word, digest, and the digest's first twelve digits."""
+
+
+def short(digest: str) -> str:
+    """Return the first twelve digits of a digest: enough for `linewright why`.
+
+    Examples
+    --------
+    >>> short("sha256:0123456789abcdef")
+    '0123456789ab'
+    """
+    return digest.removeprefix("sha256:")[:12]
+
+
+def cite(digest: str | None) -> tuple[str, ...]:
+    """Return the digest as evidence, or no evidence."""
+    return (digest,) if digest else ()

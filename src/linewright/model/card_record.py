@@ -1,0 +1,139 @@
+"""What was decided about a model and what was left open: standing, certificate, limits."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite
+from linewright.store.values import Event
+
+FAIRNESS = ("equalized_odds_difference", "demographic_parity_difference")
+
+
+def status_of(facts: CardFacts) -> tuple[str, str]:
+    """Return the model's status in words, and the mark by which it is coloured."""
+    if facts.champion == facts.version:
+        return ("Champion, halted" if facts.halted else "Champion"), "champion"
+    if any(_kind(event) == "promoted" for event in _own_events(facts)):
+        return "Former champion", "former"
+    return "Not promoted", "candidate"
+
+
+def standing(facts: CardFacts) -> Section:
+    """Say whether it serves, and what happened to it."""
+    if facts.champion == facts.version:
+        stands = f"It is the champion of {facts.line}: the endpoint answers with it."
+        if facts.halted:
+            stands = f"It is the champion of {facts.line}, which a person has halted: the endpoint does not answer."
+    elif facts.champion is None:
+        stands = f"It is not the champion; {facts.line} has none."
+    else:
+        stands = f"It is not the champion; {facts.line}@{facts.champion} is."
+    told = [Sentence(text=_told(event), evidence=_cited(event)) for event in _own_events(facts)]
+    return Section(name="standing", title="Where it stands", sentences=(Sentence(text=stands), *told))
+
+
+def certificate(facts: CardFacts) -> Section:
+    """Say what the gates found."""
+    found = facts.certificate
+    if found is None:
+        return Section(
+            name="certificate",
+            title="Certificate",
+            sentences=(Sentence(text="There is none: no gate has judged this model."),),
+        )
+    rival = found.rival
+    against = "the prediction that uses no features" if rival == "baseline" else "the champion"
+    cited = cite(facts.certificate_digest)
+    rival_cited = () if rival == "baseline" else (rival,)
+    left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
+    compared = f"It was compared with {against} on {found.n:,} rows that neither has seen"
+    return Section(
+        name="certificate",
+        title="Certificate",
+        sentences=(
+            Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
+            Sentence(text=compared + (left if found.excluded else "") + ".", evidence=(*cited, *rival_cited)),
+        ),
+        table=Table(
+            head=("Result", "Gate", "What was found"),
+            rows=tuple((one.status, one.gate, one.says) for one in found.outcomes),
+            marks=tuple(one.status for one in found.outcomes),
+        )
+        if found.outcomes
+        else None,
+    )
+
+
+def limits(facts: CardFacts) -> Section:
+    """Say what nobody looked at."""
+    return Section(
+        name="limits",
+        title="What was not examined",
+        sentences=tuple(Sentence(text=text, evidence=cited) for text, cited in _unexamined(facts)),
+    )
+
+
+def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
+    split = facts.split
+    cited, split_cited = cite(facts.certificate_digest), (facts.trained.split,)
+    outcomes = facts.certificate.outcomes if facts.certificate else ()
+    if not any(one.gate.startswith(FAIRNESS) for one in outcomes):
+        yield "Whether groups of people are treated alike: no fairness gate is declared.", cited
+    for one in outcomes:
+        if one.status == "undecided":
+            yield f"Undecided: {one.gate}.", cited
+    if split.by != "time":
+        yield f"Whether it holds in later times: the split is by {split.by}, not by time.", split_cited
+    if split.embargo:
+        text = f"{split.embargo:,} rows whose truth was not yet known at the cut-off are in neither part."
+        yield text, split_cited
+    if split.unlabelled:
+        yield f"{split.unlabelled:,} rows without a label are in neither part.", split_cited
+    if facts.evaluation is None:
+        yield "How good it is on rows that it has not seen.", ()
+    if facts.parity is None:
+        yield "Whether the package answers as the model that was trained.", ()
+    yield (
+        "Intervals tell the chance of the test rows alone: not that the world may change, nor that labels may be wrong.",
+        (),
+    )
+
+
+# Events
+
+
+_DID = {
+    "registered": "registered it",
+    "promoted": "promoted it",
+    "rolled_back": "rolled back",
+    "refused": "did not promote it",
+}
+
+
+def _kind(event: Event) -> str:
+    return str(type(event).__struct_config__.tag)
+
+
+def _own_events(facts: CardFacts) -> list[Event]:
+    return [event for event in facts.events if facts.version in _models(event)]
+
+
+def _models(event: Event) -> set[object]:
+    fields = msgspec.structs.asdict(event)
+    return {fields.get("model"), fields.get("before") if _kind(event) == "rolled_back" else None}
+
+
+def _told(event: Event) -> str:
+    fields = msgspec.structs.asdict(event)
+    did = _DID.get(_kind(event), _kind(event))
+    if _kind(event) == "rolled_back":
+        did = f"rolled back from version {fields['before']} to version {fields['model']}"
+    if fields.get("forced"):
+        did = "promoted it by force (no passing certificate was asked for)"
+    return f"{event.at[:10]} {event.at[11:16]} UTC: {event.by} {did}: {event.because.rstrip('.')}."
+
+
+def _cited(event: Event) -> tuple[str, ...]:
+    fields = msgspec.structs.asdict(event)
+    return cite(fields.get("certificate") or fields.get("package"))

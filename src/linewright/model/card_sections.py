@@ -1,0 +1,377 @@
+"""What a card says, section by section: sentences with their evidence, tables and bars, ready for any template."""
+
+from collections.abc import Iterator, Sequence
+
+from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency
+from linewright.model.card_parts import (
+    SCALE,
+    Bar,
+    Card,
+    CardFacts,
+    Section,
+    Sentence,
+    Table,
+    Tile,
+    cite,
+    short,
+)
+from linewright.model.card_record import certificate, limits, standing, status_of
+from linewright.model.facts import Metric, Trial
+from linewright.model.figures import in_words
+from linewright.model.metrics import METRICS
+
+MOST_CLASSES = 12
+"""Confusion matrices of more classes are told by their commonest mistakes."""
+MOST_NAMED = 40
+
+
+def card_of(facts: CardFacts) -> Card:
+    """Put a card together; a section without content is left out."""
+    made = (
+        _purpose(facts),
+        standing(facts),
+        certificate(facts),
+        _metrics(facts),
+        _confusion(facts),
+        _data(facts),
+        _features(facts),
+        _leaderboard(facts),
+        _decisions(facts),
+        limits(facts),
+        _reproduction(facts),
+    )
+    status, mark = status_of(facts)
+    return Card(
+        name=facts.name,
+        about=facts.about,
+        owner=facts.owner,
+        status=status,
+        mark=mark,
+        tiles=_tiles(facts),
+        sections=tuple(section for section in made if section.sentences or section.table or section.bars),
+        evidence=tuple((word, digest, short(digest)) for word, digest in _evidence(facts)),
+    )
+
+
+def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
+    known = (
+        ("package", facts.digest),
+        ("graph", facts.package.graph),
+        ("golden rows", facts.package.golden),
+        ("certificate", facts.certificate_digest),
+        ("evaluation", facts.evaluation_digest),
+        ("parity", facts.parity_digest),
+        ("trained", facts.package.trained),
+        ("split", facts.trained.split),
+        ("dataset", facts.trained.dataset),
+        ("ingested", facts.ingested_digest),
+        ("quarantine", facts.ingested.quarantine if facts.ingested else None),
+    )
+    return ((word, digest) for word, digest in known if digest)
+
+
+def _tiles(facts: CardFacts) -> tuple[Tile, ...]:
+    tiles = [Tile(title="Task", value=facts.package.task, note=f"of {facts.package.label}")]
+    if facts.evaluation and facts.evaluation.metrics:
+        first = facts.evaluation.metrics[0]
+        tiles.append(Tile(title=first.name, value=in_words(first.value), note=_interval(first)))
+    if facts.certificate:
+        tiles.append(
+            Tile(
+                title="Certificate",
+                value=facts.certificate.verdict,
+                note=f"{facts.certificate.n:,} test rows",
+            )
+        )
+    tiles.append(Tile(title="Trained on", value=f"{facts.trained.rows:,}", note="rows"))
+    return tuple(tiles)
+
+
+def _interval(metric: Metric) -> str:
+    return f"{in_words(metric.low)} to {in_words(metric.high)}, 95 %"
+
+
+def _purpose(facts: CardFacts) -> Section:
+    package = facts.package
+    answer = {
+        "binary": f"The probability that {package.label} is {_last(package.classes)!r}, and the class decided from it.",
+        "multiclass": f"Which of {len(package.classes)} classes {package.label} is, with the probability of each.",
+        "regression": f"{package.label}, a number, with a 90 % prediction interval.",
+    }[package.task]
+    sentences = [Sentence(text=answer, evidence=(facts.digest,))]
+    if package.classes:
+        sentences.append(Sentence(text=f"Classes: {_listed(package.classes)}.", evidence=(facts.digest,)))
+    if package.key:
+        sentences.append(Sentence(text=f"A row is named by {package.key}.", evidence=(facts.digest,)))
+    return Section(name="purpose", title="What it predicts", sentences=tuple(sentences))
+
+
+def _metrics(facts: CardFacts) -> Section:
+    evaluation = facts.evaluation
+    if evaluation is None:
+        return Section(name="metrics", title="How good it is")
+    drawn = f"{evaluation.clusters:,} groups drawn whole" if evaluation.clusters else "rows"
+    text = f"Measured on {evaluation.n:,} test rows; the 95 % intervals are from a bootstrap of {drawn}."
+    baseline = {metric.name: metric for metric in evaluation.baseline}
+    return Section(
+        name="metrics",
+        title="How good it is",
+        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)),),
+        table=Table(
+            head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
+            rows=tuple(_metric_row(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
+        ),
+        bars=tuple(_metric_bar(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
+    )
+
+
+def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
+    own = (metric.name, in_words(metric.value), f"{in_words(metric.low)} to {in_words(metric.high)}")
+    if baseline is None:
+        return (*own, "undefined", "")
+    return (*own, in_words(baseline.value), f"{in_words(baseline.low)} to {in_words(baseline.high)}")
+
+
+def _metric_bar(metric: Metric, baseline: Metric | None) -> Bar:
+    rule = METRICS.get(metric.name)
+    ends = [metric.low, metric.high, *([baseline.low, baseline.high] if baseline else [])]
+    low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(*ends) * 1.05)
+    beside = f"; without features {in_words(baseline.value)}" if baseline else ""
+    better = "more is better" if rule and rule.greater_is_better else "less is better"
+    return Bar(
+        name=metric.name,
+        note=better,
+        text=f"{in_words(metric.value)} ({in_words(metric.low)} to {in_words(metric.high)}){beside}",
+        at=_placed((metric.low, metric.value, metric.high), low, high),
+        beside=_placed((baseline.low, baseline.value, baseline.high), low, high) if baseline else None,
+        ends=(in_words(low), in_words(high)),
+    )
+
+
+def _placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
+    width = high - low if high > low else 1.0
+    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
+    return a, b, c
+
+
+def _confusion(facts: CardFacts) -> Section:
+    counts = facts.evaluation.confusion if facts.evaluation else ()
+    classes = facts.package.classes
+    cited = cite(facts.evaluation_digest)
+    if not counts:
+        return Section(name="confusion", title="Which mistakes it makes")
+    sentences = [Sentence(text=text, evidence=cited) for text in _two_class_mistakes(counts, classes)]
+    table = _matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes)
+    return Section(name="confusion", title="Which mistakes it makes", sentences=tuple(sentences), table=table)
+
+
+def _two_class_mistakes(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+    if len(classes) != 2:
+        return []
+    (_, false), (missed, found) = counts
+    return [
+        f"Of {found + missed:,} test rows that are {classes[1]!r} it finds {found:,} and misses {missed:,}.",
+        f"Of {found + false:,} rows that it calls {classes[1]!r}, {found:,} are.",
+    ]
+
+
+def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
+    return Table(
+        head=("truth ↓ answer →", *classes),
+        rows=tuple((name, *(f"{n:,}" for n in row)) for name, row in zip(classes, counts, strict=True)),
+        shades=tuple(tuple(n / max(sum(row), 1) for n in row) for row in counts),
+    )
+
+
+def _commonest(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
+    mistakes = [
+        (n, truth, answer)
+        for truth, row in enumerate(counts)
+        for answer, n in enumerate(row)
+        if n and truth != answer
+    ]
+    mistakes.sort(key=lambda one: (-one[0], one[1], one[2]))
+    return Table(
+        head=("Truth", "Answer", "Rows"),
+        rows=tuple(
+            (classes[truth], classes[answer], f"{n:,}") for n, truth, answer in mistakes[:MOST_CLASSES]
+        ),
+    )
+
+
+def _data(facts: CardFacts) -> Section:
+    dataset, split, ingested = facts.dataset, facts.split, facts.ingested
+    held = (facts.trained.dataset,)
+    sentences = [
+        Sentence(text=f"{dataset.rows:,} rows of {len(dataset.columns)} columns.", evidence=held),
+        Sentence(
+            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {split.why}",
+            evidence=(facts.trained.split,),
+        ),
+    ]
+    if facts.time_range:
+        sentences.insert(1, Sentence(text="From {} to {}.".format(*facts.time_range), evidence=held))
+    if split.cutoff:
+        sentences.append(
+            Sentence(
+                text=f"Test rows are those at or after {_instant(split.cutoff)}.",
+                evidence=(facts.trained.split,),
+            )
+        )
+    if ingested is None:
+        return Section(name="data", title="Data", sentences=tuple(sentences))
+    kept_out = ingested.rows_read - dataset.rows
+    sentences.append(
+        Sentence(
+            text=f"{ingested.rows_read:,} rows were read; the contract kept out {max(kept_out, 0):,}.",
+            evidence=(*cite(facts.ingested_digest), *cite(ingested.quarantine)),
+        )
+    )
+    broken = tuple(
+        (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
+        for one in ingested.findings
+    )
+    table = Table(head=("Column", "Rule that did not hold", "Rows", "First value", "Action"), rows=broken)
+    return Section(name="data", title="Data", sentences=tuple(sentences), table=table if broken else None)
+
+
+def _features(facts: CardFacts) -> Section:
+    used = facts.package.encoder.columns
+    carried = [column.name for column in facts.package.columns if column.role == "carried"]
+    rest = [
+        column.name
+        for column in facts.dataset.columns
+        if column.name not in {*used, *carried, facts.package.label}
+    ]
+    cited = (facts.digest,)
+    sentences = [Sentence(text=f"It uses {len(used)} columns of a row.", evidence=cited)]
+    if carried:
+        text = f"A request may carry these, which the model never uses: {_listed(carried)}."
+        sentences.append(Sentence(text=text, evidence=cited))
+    if rest:
+        sentences.append(Sentence(text=f"Left out of the features: {_listed(rest)}.", evidence=cited))
+    types = {column.name: column.type for column in facts.package.columns}
+    rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
+    return Section(
+        name="features",
+        title="What it looks at",
+        sentences=tuple(sentences),
+        table=Table(head=("Column", "Type", "Enters as"), rows=rows) if rows else None,
+    )
+
+
+def _encoded(facts: CardFacts, column: str) -> str:
+    entered = [_words(one) for one in facts.package.encoder.encodings if one.column == column]
+    return ", ".join(entered) or "part of a difference of times"
+
+
+def _words(encoding: Encoding) -> str:
+    match encoding:
+        case Category():
+            return f"category of {len(encoding.levels):,} levels"
+        case Frequency():
+            return f"frequency of {len(encoding.levels):,} levels"
+        case DatePart():
+            return encoding.part
+        case Elapsed():
+            return f"days since {encoding.since}" if encoding.since else "days"
+        case _:
+            return type(encoding).__name__.lower()
+
+
+def _leaderboard(facts: CardFacts) -> Section:
+    trained = facts.trained
+    cited = (facts.package.trained,)
+    text = f"{trained.chosen} was chosen. {trained.chosen_because}"
+    rows = tuple(
+        (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
+        for one in trained.trials
+    )
+    return Section(
+        name="leaderboard",
+        title="What else was tried",
+        sentences=(
+            Sentence(text=text, evidence=cited),
+            Sentence(text="Losses are out of fold, on training rows only; less is better.", evidence=cited),
+        ),
+        table=Table(
+            head=("Trial", "Family", "Loss", "95 % interval"),
+            rows=rows,
+            marks=tuple("chosen" if one.name == trained.chosen else "" for one in trained.trials),
+        )
+        if rows
+        else None,
+        bars=_loss_bars(trained.trials),
+    )
+
+
+def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
+    if len(trials) < 2:
+        return ()
+    low, high = min(one.low for one in trials), max(one.high for one in trials)
+    return tuple(
+        Bar(
+            name=one.name,
+            note=one.family,
+            text=f"{in_words(one.loss)} ({in_words(one.low)} to {in_words(one.high)})",
+            at=_placed((one.low, one.loss, one.high), low, high),
+            ends=(in_words(low), in_words(high)),
+        )
+        for one in trials
+    )
+
+
+def _decisions(facts: CardFacts) -> Section:
+    trained, cited = facts.trained, (facts.package.trained,)
+    method = facts.package.calibration.method
+    told = {
+        "none": "Scores are used as the model gives them; no calibration was needed or possible.",
+        "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
+        "isotonic": "Scores become probabilities by an isotonic step function.",
+        "temperature": "Scores become probabilities by a temperature.",
+    }[method]
+    sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes else []
+    threshold, half_width = facts.package.threshold, facts.package.half_width
+    if threshold is not None:
+        positive = _last(facts.package.classes)
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {trained.threshold_because}"
+        sentences.append(Sentence(text=text, evidence=cited))
+    if half_width is not None:
+        text = f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from out-of-fold residuals."
+        sentences.append(Sentence(text=text, evidence=cited))
+    return Section(name="decisions", title="How it decides", sentences=tuple(sentences))
+
+
+def _reproduction(facts: CardFacts) -> Section:
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
+    sentences = [
+        Sentence(
+            text=f"linewright rebuild {facts.name} trains it again from the stored dataset and compares the bytes."
+        ),
+        Sentence(
+            text=f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}.",
+            evidence=(facts.package.trained,),
+        ),
+    ]
+    parity = facts.parity
+    if parity:
+        flips = f"{parity.flips:,} decisions differ" if parity.flips else "no decision differs"
+        text = (
+            f"On {parity.rows:,} rows the package is within {in_words(parity.largest)} of the library that trained it "
+            f"({in_words(parity.allowed)} is allowed), and {flips}."
+        )
+        sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))
+    return Section(name="reproduction", title="How to reproduce it", sentences=tuple(sentences))
+
+
+def _instant(text: str) -> str:
+    return text.replace("T00:00:00.000000Z", "").replace(".000000Z", "Z")
+
+
+def _last(classes: Sequence[str]) -> str:
+    return classes[-1] if classes else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + rest

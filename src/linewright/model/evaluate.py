@@ -1,0 +1,168 @@
+"""How good a package is on the test part, beside the prediction that uses no features."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import ContractBreach
+from linewright.model.facts import Evaluation, Metric, Task
+from linewright.model.figures import figure
+from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
+from linewright.model.metrics import Floats, MetricRule, metric
+from linewright.model.tasks import task as rules_of
+
+Answers = npt.NDArray[Any]
+
+
+def evaluate(
+    *,
+    package: str,
+    split: str,
+    task: Task,
+    classes: Sequence[str],
+    headline: str,
+    truth: Answers,
+    scores: Floats,
+    baseline_scores: Floats,
+    weight: Floats,
+    clusters: Answers | None,
+    threshold: float | None,
+    seed: int,
+) -> Evaluation:
+    """Measure a package on rows that it has not seen.
+
+    Parameters
+    ----------
+    package, split
+        Digests of what is measured and of the split whose test part these rows are.
+    task, classes
+        As in `Trained`.
+    headline
+        The metric that people read first; the others of the task follow it.
+    truth : array, shape (n,)
+        int64 codes into `classes`, or float64 numbers.
+    scores, baseline_scores : float64 arrays, shape (n, classes) or (n,)
+        Calibrated probabilities or numbers, of the package and of the prediction that uses no features.
+    weight : float64 array, shape (n,)
+        Sample weights; ones if there are none.
+    clusters : array, shape (n,), or None
+        Group of each row where the split was by group; the bootstrap then draws whole groups.
+    threshold
+        Probability at and above which the positive class is decided, for both.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    Evaluation
+        Figures have 10 significant digits, so that the order of a sum does not change the digest. A metric that these
+        rows leave undefined (``roc_auc`` of one class) is left out. The confusion matrix counts rows without weights.
+        With fewer than two rows of a kind, an interval
+        ends at the smallest and largest draw.
+
+    Raises
+    ------
+    SpecError
+        If the task has no such metric.
+    ContractBreach
+        If there are no rows, or they leave the headline metric undefined.
+
+    Examples
+    --------
+    >>> truth = np.array([0, 1] * 50)
+    >>> scores = np.column_stack([1 - 0.8 * truth, 0.8 * truth])
+    >>> shares = np.full((100, 2), 0.5)
+    >>> found = evaluate(package="sha256:p", split="sha256:s", task="binary", classes=("no", "yes"), headline="roc_auc",
+    ...     truth=truth, scores=scores, baseline_scores=shares, weight=np.ones(100), clusters=None, threshold=0.5, seed=1)
+    >>> found.metrics[0].name, found.metrics[0].value, found.baseline[0].value, found.confusion
+    ('roc_auc', 1.0, 0.5, ((50, 0), (0, 50)))
+    """
+    _require_rows(truth, weight, split)
+    rules = rules_of(task)
+    measured = [metric(name, task) for name in dict.fromkeys((headline, *rules.metrics))]
+    decided = rules.decide(scores, threshold)
+    measure = partial(
+        _measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed
+    )
+    own = measure(scores=scores, decided=decided)
+    baseline = measure(scores=baseline_scores, decided=rules.decide(baseline_scores, threshold))
+    if own[0] is None:
+        raise ContractBreach(
+            f"the test part leaves {headline} undefined",
+            where=f"split {split}",
+            found=f"{len(truth):,} rows with {len(np.unique(truth))} distinct labels",
+            hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
+        )
+    return Evaluation(
+        package=package,
+        split=split,
+        metrics=tuple(one for one in own if one is not None),
+        baseline=tuple(one for one in baseline if one is not None),
+        confusion=confusion(truth, decided, len(classes)),
+        n=len(truth),
+        clusters=0 if clusters is None else len(np.unique(clusters)),
+    )
+
+
+def confusion(truth: Answers, decided: Answers, classes: int) -> tuple[tuple[int, ...], ...]:
+    """Count rows by truth (down) and answer (across), in the order of the classes; empty without classes.
+
+    Examples
+    --------
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    ((1, 1), (0, 1))
+    """
+    if classes == 0:
+        return ()
+    counts = np.bincount(truth * classes + decided, minlength=classes * classes)
+    return tuple(tuple(row) for row in counts.reshape(classes, classes).tolist())
+
+
+def _require_rows(truth: Answers, weight: Floats, split: str) -> None:
+    if len(truth) == 0 or not weight.sum() > 0:
+        raise ContractBreach(
+            "the test part has no rows that count",
+            where=f"split {split}",
+            found=f"{len(truth):,} rows of total weight {float(weight.sum()):g}",
+            hint="give the test part more rows (`train.split.test`)",
+        )
+
+
+def _measure(
+    measured: Sequence[MetricRule],
+    *,
+    task: Task,
+    truth: Answers,
+    weight: Floats,
+    clusters: Answers | None,
+    seed: int,
+    scores: Floats,
+    decided: Answers,
+) -> list[Metric | None]:
+    statistics = [rule.prepare(truth, decided if rule.uses == "decision" else scores) for rule in measured]
+    made = bootstrap(statistics, weight=weight, clusters=clusters, seed=seed)
+    # Where one answer is given to every row, draws that agree are exact: no row can show anything else.
+    is_constant = bool((scores == scores[0]).all())
+    spreads = [
+        Spread(
+            value=float(value),
+            drawn=drawn,
+            # With 2 units the interval ends at the smallest and the largest draw: as wide as the rows can say.
+            units=max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2),
+            bounds=(0.0, 1.0) if rule.is_bounded and not is_constant else UNBOUNDED,
+        )
+        for rule, value, drawn in zip(measured, made.values, made.drawn, strict=True)
+    ]
+    return [_metric(rule, spread, len(truth)) for rule, spread in zip(measured, spreads, strict=True)]
+
+
+def _metric(rule: MetricRule, spread: Spread, n: int) -> Metric | None:
+    if not np.isfinite(spread.value):
+        return None
+    low, high = spread.interval()
+    if np.isnan(low):
+        low, high = (0.0, 1.0) if rule.is_bounded else (spread.value, spread.value)
+    return Metric(name=rule.name, value=figure(spread.value), low=figure(low), high=figure(high), n=n)

@@ -1,0 +1,175 @@
+"""From a fitted model to the ONNX graph that serves.
+
+Input ``x`` float32 [n, width]; one output ``y`` float32: probabilities [n, classes], or numbers [n, 1]. Trees are
+added up by ONNX Runtime's own operator; probabilities come from the sums by one softmax in double, so that small ones
+keep their digits, which calibration needs. Equal models give equal bytes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnxmltools.convert import convert_lightgbm
+from onnxmltools.convert.common.data_types import FloatTensorType
+
+from linewright.errors import Terminal
+from linewright.model.boosted import BoostedFitted
+from linewright.model.facts import Task
+from linewright.model.linear import BEND, FAR, LinearNative
+from linewright.model.trainers import read_native
+
+NAME = "linewright"
+_OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+_CONVERTER_OPSET = 15
+
+
+def to_onnx(native: bytes, width: int) -> bytes:
+    """Return the ONNX graph of a native model.
+
+    Parameters
+    ----------
+    native
+        What `Fitted.to_native` returned.
+    width
+        Columns of the matrix that the encoder makes.
+
+    Returns
+    -------
+    bytes
+        A serialized ONNX model, the same in any process. Its scores differ from those of the native model by float32
+        rounding only; `parity` measures it.
+
+    Raises
+    ------
+    Corrupt
+        If `native` is not a native model.
+    Terminal
+        If it cannot be said in ONNX with equal answers; the message says why.
+    """
+    fitted = read_native(native)
+    if fitted.native.width != width:
+        raise Terminal(
+            "the model and the encoder do not belong together",
+            where="ONNX export",
+            found=f"a model of {fitted.native.width} columns",
+            allowed=f"{width} columns",
+        )
+    graph = _Graph()
+    if isinstance(fitted, BoostedFitted):
+        margins, outputs = _trees(graph, fitted)
+    else:
+        margins, outputs = _linear(graph, fitted.native), len(fitted.native.intercept)
+    _scores(graph, margins, fitted.native.task)
+    return graph.serialize(width=width, outputs=2 if fitted.native.task == "binary" else outputs)
+
+
+class _Graph:
+    """A graph in the making; names count up, so that equal graphs have equal bytes."""
+
+    def __init__(self) -> None:
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+        output = output or f"v{len(self._nodes)}"
+        node = helper.make_node(operator, inputs, [output], name=f"n{len(self._nodes)}", domain=domain)
+        node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in sorted(attributes))
+        self._nodes.append(node)
+        return output
+
+    def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64) -> str:
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
+        return name
+
+    def columns(self, matrix: str, places: list[int]) -> str:
+        return self.add("Gather", matrix, self.constant(places, np.int64), axis=1)
+
+    def serialize(self, *, width: int, outputs: int) -> bytes:
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])
+        graph = helper.make_graph(self._nodes, NAME, [x], [y], initializer=self._constants)
+        opsets = [helper.make_opsetid(domain, number) for domain, number in _OPSETS.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        model.producer_name = NAME
+        return model.SerializeToString(deterministic=True)
+
+
+def _scores(graph: _Graph, margins: str, task: Task) -> None:
+    if task == "binary":
+        # Log-odds of two classes are the margins 0 and x.
+        margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
+    if task != "regression":
+        margins = graph.add("Softmax", margins, axis=1)
+    graph.add("Cast", margins, output="y", to=TensorProto.FLOAT)
+
+
+def _trees(graph: _Graph, fitted: BoostedFitted) -> tuple[str, int]:
+    native = fitted.native
+    converted = convert_lightgbm(
+        fitted.booster,
+        name=NAME,
+        initial_types=[("x", FloatTensorType([None, native.width]))],
+        target_opset=_CONVERTER_OPSET,
+        zipmap=False,
+    )
+    ensemble = _ensemble(converted)
+    outputs = max(ensemble["target_ids"]) + 1
+    sums = graph.add("TreeEnsembleRegressor", "x", domain="ai.onnx.ml", n_targets=outputs, **ensemble)
+    margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
+    if native.task == "regression":
+        scaled = graph.add("Mul", margins, graph.constant(native.scale))
+        margins = graph.add("Add", scaled, graph.constant(native.offset))
+    return margins, outputs
+
+
+def _ensemble(converted: ModelProto) -> dict[str, Any]:
+    """Take the trees out of the converter's graph, leaving its labels and links behind."""
+    found = [node for node in converted.graph.node if node.op_type.startswith("TreeEnsemble")]
+    if len(found) != 1:
+        raise Terminal("the converter did not make one tree ensemble", where="ONNX export", found=len(found))
+    attributes = {item.name: helper.get_attribute_value(item) for item in found[0].attribute}
+    nodes = {name: value for name, value in attributes.items() if name.startswith("nodes_")}
+    del nodes["nodes_hitrates"]
+    leaves = {
+        name.replace("class_", "target_"): value
+        for name, value in attributes.items()
+        if name.startswith(("class_", "target_"))
+    }
+    return nodes | leaves
+
+
+def _linear(graph: _Graph, native: LinearNative) -> str:
+    """Say `linear.design` and its product with the coefficients, in double."""
+    rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
+    parts: list[str] = []
+    if native.numbers:
+        parts.append(_bent(graph, rows, native))
+    if native.missing:
+        absent = graph.add("IsNaN", graph.columns(rows, list(native.missing)))
+        parts.append(graph.add("Cast", absent, to=TensorProto.DOUBLE))
+    if native.hinges:
+        values = graph.columns(parts[0], [place for place, _ in native.hinges])
+        above = graph.add("Sub", values, graph.constant([knot for _, knot in native.hinges]))
+        parts.append(graph.add("Max", above, graph.constant(0.0)))
+    if native.levels:
+        codes = graph.columns(rows, [column for column, _ in native.levels])
+        same = graph.add("Equal", codes, graph.constant([code for _, code in native.levels]))
+        parts.append(graph.add("Cast", same, to=TensorProto.DOUBLE))
+    matrix = graph.add("Concat", *parts, axis=1)
+    products = graph.add("MatMul", matrix, graph.constant(np.asarray(native.coefficients).T))
+    return graph.add("Add", products, graph.constant(native.intercept))
+
+
+def _bent(graph: _Graph, rows: str, native: LinearNative) -> str:
+    numbers = graph.columns(rows, list(native.numbers))
+    centred = graph.add("Sub", numbers, graph.constant(native.centre))
+    scaled = graph.add("Mul", centred, graph.constant(native.factor))
+    scaled = graph.add("Clip", scaled, graph.constant(-FAR), graph.constant(FAR))
+    share = graph.add("Div", scaled, graph.constant(BEND))
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", share, share), graph.constant(1.0)))
+    bent = graph.add("Div", scaled, root)
+    return graph.add("Where", graph.add("IsNaN", numbers), graph.constant(0.0), bent)

@@ -1,0 +1,196 @@
+"""What the model room says."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from linewright.features.facts import Encoder
+from linewright.store.values import Event, Result
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """How raw scores become probabilities, as plain data.
+
+    ``none``: as they are. ``sigmoid`` (binary): p' = 1 / (1 + exp(-(a * logit(p) + b))), parameters [a, b].
+    ``isotonic`` (binary): linear interpolation through the points (x, y). ``temperature`` (multiclass):
+    softmax(log(p) / t), parameters [t].
+    """
+
+    method: Literal["none", "sigmoid", "isotonic", "temperature"] = "none"
+    parameters: tuple[float, ...] = ()
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting that was tried, judged on out-of-fold rows only."""
+
+    name: str
+    family: str
+    settings: dict[str, Any]
+    loss: float
+    """Out-of-fold loss that selects (log-loss, or squared error): less is better."""
+    low: float
+    high: float
+    """95 % interval of the loss."""
+    rounds: int
+    """Boosting rounds of the refit; 0 for linear models."""
+
+
+class Trained(Result, frozen=True, kw_only=True, tag="trained"):
+    """A model in its training library's own form, before packaging."""
+
+    dataset: str
+    split: str
+    task: Task
+    classes: tuple[str, ...]
+    """Classes as spelled in the data, sorted; for two classes the positive one is last. Empty for regression."""
+    encoder: Encoder
+    trials: tuple[Trial, ...]
+    """Best first."""
+    chosen: str
+    chosen_because: str
+    native: str
+    """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
+    calibration: Calibration
+    threshold: float | None
+    """Probability at and above which the positive class is answered; `None` outside binary tasks."""
+    threshold_because: str
+    half_width: float | None
+    """For regression: half-width of the 90 % prediction interval, from out-of-fold residuals (split conformal)."""
+    baseline: tuple[float, ...]
+    """Prediction that uses no features: class shares of the training rows, or their mean (weighted)."""
+    rows: int
+    seed: int
+    libraries: dict[str, str]
+    """Versions of what fitted it."""
+
+
+class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that a request row may have."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    role: Literal["feature", "carried"] = "feature"
+    """Carried columns (key, time, label, weight, group, excluded) may be present and are never used by the model."""
+    format: str | None = None
+
+
+class Package(Result, frozen=True, kw_only=True, tag="package"):
+    """One model that can serve: raw row in, calibrated answer out. Its digest is the model digest.
+
+    Its canonical JSON is also kept as an artifact under that same digest, so that an endpoint needs no metadata store.
+    """
+
+    model: Literal["onnx"] = "onnx"
+    task: Task
+    label: str
+    classes: tuple[str, ...]
+    key: str | None
+    columns: tuple[RequestColumn, ...]
+    encoder: Encoder
+    graph: str
+    """Digest of the ONNX artifact: input ``x`` float32 [n, width]; output ``y`` float32 [n, classes] probabilities, or [n, 1]."""
+    graph_bytes: int
+    calibration: Calibration
+    threshold: float | None
+    half_width: float | None
+    golden: str
+    """Digest of a JSON artifact {"rows": [row…], "predictions": [answer…]} to try after loading."""
+    trained: str
+
+
+class Parity(Result, frozen=True, kw_only=True, tag="parity"):
+    """How far the package's answers are from those of the library that trained it."""
+
+    package: str
+    rows: int
+    largest: float
+    """Largest absolute difference in probability (or, for regression, relative to the label's spread)."""
+    allowed: float
+    flips: int
+    """Rows further than `allowed` from the threshold whose decision differs."""
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric on rows that the model has not seen, with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    """Ends of the 95 % bootstrap interval."""
+    n: int
+
+
+class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
+    """How good a package is on the test part."""
+
+    package: str
+    split: str
+    metrics: tuple[Metric, ...]
+    """The line's metric first."""
+    baseline: tuple[Metric, ...]
+    """The same metrics for the prediction that uses no features."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows: truth, columns: answer, in the order of `classes`; empty for regression."""
+    n: int
+    clusters: int
+    """Groups that the bootstrap drew whole; 0 where rows were drawn."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gate said."""
+
+    gate: str
+    """The gate in words, e.g. ``"average_precision at least 0.1"``."""
+    status: Literal["pass", "fail", "undecided"]
+    value: float | None
+    low: float | None
+    high: float | None
+    """Ends of the one-sided confidence bounds at the gate's confidence."""
+    bar: float
+    n: int
+    more_rows: int | None
+    """For undecided gates: about how many more rows would decide; `None` where the data say nothing about it."""
+    says: str
+    """One sentence for people."""
+
+
+Verdict = Literal["promote", "hold", "reject", "need-more-data"]
+
+
+class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
+    """The recorded result of the gates for one candidate."""
+
+    package: str
+    rival: str
+    """Digest of the champion it was compared with, or ``"baseline"``."""
+    gates: str
+    """Digest of the gates as declared."""
+    split: str
+    rows: str
+    """Digest of the identities of the rows that were used."""
+    n: int
+    excluded: int
+    """Test rows left out because the rival had seen them."""
+    outcomes: tuple[Outcome, ...]
+    verdict: Verdict
+    because: str
+    evaluation: str = ""
+    """Digest of the candidate's `Evaluation`."""
+
+
+class Registered(Event, frozen=True, kw_only=True, tag="registered"):
+    """A package became a numbered model of a line."""
+
+    model: int
+    package: str
+    run: str
+    ingested: str = ""
+    """Digest of what reading the sources gave."""
+    parity: str = ""
+    """Digest of the proof that the package answers as the trained model does."""

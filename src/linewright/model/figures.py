@@ -1,0 +1,57 @@
+"""Figures as records hold them and as sentences say them."""
+
+
+def figure(value: float) -> float:
+    """Return `value` with 10 significant digits: what a record holds, whatever the order its sum was taken in.
+
+    Examples
+    --------
+    >>> figure(0.1 + 0.2)
+    0.3
+    """
+    return float(f"{value:.10g}")
+
+
+def in_words(value: float, *, beside: float | None = None) -> str:
+    """Return `value` in about three digits, and in as many as keep it on its side of another number.
+
+    Examples
+    --------
+    >>> in_words(0.123456), in_words(12345.6), in_words(0.20004, beside=0.2)
+    ('0.123', '12,346', '0.20004')
+    """
+    if value == 0:
+        return "0"
+    large = abs(value) >= 1000
+    for more in range(8):
+        text = f"{value:,.{more}f}" if large else f"{value:.{3 + more}g}"
+        if beside is None or value == beside or _keeps_side(float(text.replace(",", "")), value, beside):
+            return text
+    return f"{value:.17g}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(0.999)
+    ('95 %', '99.9 %')
+    """
+    return f"{100 * share:.10g} %"
+
+
+def roughly(rows: int) -> str:
+    """Return an estimate of rows, rounded up to two digits.
+
+    Examples
+    --------
+    >>> roughly(7), roughly(12_345)
+    ('7', '13,000')
+    """
+    unit = 10 ** max(0, len(str(rows)) - 2)
+    return f"{-(-rows // unit) * unit:,}"
+
+
+def _keeps_side(said: float, value: float, beside: float) -> bool:
+    return (said - beside) * (value - beside) > 0

@@ -1,0 +1,198 @@
+"""Gates: whether a candidate deserves to be released, and how sure that is.
+
+A gate compares a bound, not a value, with its bar. With c the gate's confidence, each bound is one-sided and is missed
+with a chance of 1 - c:
+
+=============  ==============================  ==============================  ===========
+gate           passes                          fails                           undecided
+=============  ==============================  ==============================  ===========
+``at_least``   lower bound reaches the bar     upper bound is below the bar    otherwise
+``at_most``    upper bound reaches the bar     lower bound is above the bar    otherwise
+``beats``      lower bound of the difference   upper bound of the difference   otherwise
+               is above the margin             is below the margin
+``fairness``   upper bound of the gap reaches  lower bound of the gap is       otherwise
+               the bar                         above the bar
+=============  ==============================  ==============================  ===========
+
+In ``beats`` the difference is paired (both models on the same rows and draws) and positive where the candidate is better.
+A candidate that is shown to be worse, or to be better by less than the margin, fails; one that is the same as its rival
+is undecided. A gate with fewer than `min_rows` rows (or groups) of a kind is always undecided.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from linewright.model.facts import Certificate, Outcome, Task, Verdict
+from linewright.model.judging import Rows, Said, judge
+from linewright.model.metrics import Floats
+from linewright.model.spec import BeatsGate, GateSpec
+from linewright.model.tasks import task as rules_of
+from linewright.store.values import digest_of
+
+Answers = npt.NDArray[Any]
+
+MIN_ROWS = 10
+WORTH_WAITING = 20
+"""A difference that takes more than so many times the present rows to decide is not worth waiting for."""
+
+
+def certify(
+    *,
+    package: str,
+    rival: str,
+    gates: Sequence[GateSpec],
+    headline: str,
+    task: Task,
+    classes: Sequence[str],
+    truth: Answers,
+    scores: Floats,
+    rival_scores: Floats | None,
+    baseline_scores: Floats,
+    weight: Floats,
+    clusters: Answers | None,
+    threshold: float | None,
+    rival_threshold: float | None,
+    groups: Mapping[str, Answers],
+    split: str,
+    rows_digest: str,
+    excluded: int,
+    seed: int,
+    min_rows: int = MIN_ROWS,
+) -> Certificate:
+    """Judge a candidate by the gates of its line.
+
+    Parameters
+    ----------
+    package, rival
+        Digests of the candidate and of the champion, or ``"baseline"`` while there is none.
+    gates
+        As declared in the line file.
+    headline
+        Metric of `beats` gates that name none.
+    task, classes
+        As in `Trained`.
+    truth : array, shape (n,)
+        int64 codes into `classes`, or float64 numbers.
+    scores, rival_scores, baseline_scores : float64 arrays, shape (n, classes) or (n,)
+        Calibrated probabilities or numbers. `rival_scores` is `None` while there is no champion.
+    weight : float64 array, shape (n,)
+        Sample weights; ones if there are none.
+    clusters : array, shape (n,), or None
+        Group of each row where the split was by group.
+    threshold, rival_threshold
+        At and above which each model answers the positive class. The baseline is decided with `threshold`.
+    groups
+        For each column of a fairness gate, the group of each row as text; `None` is a group of its own.
+    split, rows_digest
+        Digests of the split and of the identities of these rows.
+    excluded
+        Test rows that were left out because the rival had seen them.
+    seed
+        Of the bootstrap.
+    min_rows
+        Fewest rows (or groups, where groups are drawn) that a gate may be decided by: of the rarer of two classes, of
+        the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
+
+    Returns
+    -------
+    Certificate
+        Its verdict follows the rules of `conclude`.
+
+    Raises
+    ------
+    SpecError
+        If a metric does not fit the task, or a fairness gate is asked of a task other than binary or of an unknown column.
+    """
+    decide = rules_of(task).decide
+    rows = Rows(
+        task=task,
+        classes=classes,
+        headline=headline,
+        truth=truth,
+        weight=weight,
+        clusters=clusters,
+        candidate=Said(scores=scores, decided=decide(scores, threshold)),
+        champion=None
+        if rival_scores is None
+        else Said(scores=rival_scores, decided=decide(rival_scores, rival_threshold)),
+        baseline=Said(scores=baseline_scores, decided=decide(baseline_scores, threshold)),
+        groups=groups,
+        seed=seed,
+        min_rows=min_rows,
+    )
+    outcomes = tuple(judge(gate, rows) for gate in gates)
+    verdict, because = conclude(gates, outcomes)
+    return Certificate(
+        package=package,
+        rival=rival,
+        gates=digest_of([gate.model_dump(mode="json") for gate in gates]),
+        split=split,
+        rows=rows_digest,
+        n=rows.n,
+        excluded=excluded,
+        outcomes=outcomes,
+        verdict=verdict,
+        because=because,
+    )
+
+
+def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Verdict, str]:
+    """Draw the conclusion from what the gates said: the first of these rules that applies.
+
+    1. There are no gates: *hold*; nothing was asked, so nothing was shown.
+    2. A gate failed: *reject*.
+    3. A gate with ``when_small: block`` is undecided: *need-more-data*.
+    4. A `beats` gate is undecided: *need-more-data* if at most 20 times as many rows as there are would decide each
+       such gate (or there were too few rows to tell), else *hold*: no difference worth naming was shown.
+    5. No gate passed: *need-more-data*.
+    6. Otherwise *promote*: what could not be decided is neither for nor against.
+
+    Returns
+    -------
+    tuple of verdict and reason
+        The reason is one sentence.
+    """
+    if not outcomes:
+        return "hold", "The line declares no gates, so nothing was shown about this candidate."
+    pairs = list(zip(gates, outcomes, strict=True))
+    failed = [outcome for outcome in outcomes if outcome.status == "fail"]
+    open_gates = [(gate, outcome) for gate, outcome in pairs if outcome.status == "undecided"]
+    blocking = [outcome for gate, outcome in open_gates if gate.when_small == "block"]
+    comparisons = [outcome for gate, outcome in open_gates if isinstance(gate, BeatsGate)]
+    if failed:
+        return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
+    if blocking:
+        return (
+            "need-more-data",
+            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks.",
+        )
+    if comparisons:
+        return _wait_or_hold(comparisons)
+    passed = [outcome for outcome in outcomes if outcome.status == "pass"]
+    if not passed:
+        return "need-more-data", f"More data is needed, because no gate could be decided: {outcomes[0].says}."
+    if len(passed) == len(outcomes):
+        return (
+            "promote",
+            f"Every gate was passed ({len(passed)} of {len(outcomes)}); first, {passed[0].says}.",
+        )
+    counts = f"{len(passed)} of {len(outcomes)} gates were passed and none failed"
+    return "promote", f"{counts}; undecided, which does not block: {open_gates[0][1].says}."
+
+
+def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:
+    hopeless = [
+        outcome
+        for outcome in comparisons
+        if outcome.low is not None
+        and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
+    ]
+    if hopeless:
+        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}."
+    return "need-more-data", f"More data is needed, because {comparisons[0].says}{_and_others(comparisons)}."
+
+
+def _and_others(outcomes: Sequence[Outcome]) -> str:
+    return f" (and {len(outcomes) - 1} more)" if len(outcomes) > 1 else ""

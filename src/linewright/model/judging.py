@@ -1,0 +1,401 @@
+"""What one gate says of a candidate: bounds against a bar, in numbers and in one sentence."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import SpecError
+from linewright.model import fairness
+from linewright.model.facts import Outcome, Task
+from linewright.model.figures import figure, in_words, percent, roughly
+from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, class_units, units_of
+from linewright.model.metrics import Floats, MetricRule, Statistic, metric
+from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
+
+Answers = npt.NDArray[Any]
+Status = Literal["pass", "fail", "undecided"]
+
+DRAWS = 2_000
+MOST_ROWS = 1e9
+"""An estimate of more rows than this says that the value sits on the bar."""
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one model says of the test rows."""
+
+    scores: Floats
+    decided: Answers
+
+    def statistic(self, rule: MetricRule, truth: Answers) -> Statistic:
+        """Return the metric, prepared from what it uses."""
+        return rule.prepare(truth, self.decided if rule.uses == "decision" else self.scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The test rows and what the models say of them; the fields are explained at `gates.certify`."""
+
+    task: Task
+    classes: Sequence[str]
+    headline: str
+    truth: Answers
+    weight: Floats
+    clusters: Answers | None
+    candidate: Said
+    champion: Said | None
+    baseline: Said
+    groups: Mapping[str, Answers]
+    seed: int
+    min_rows: int
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return len(self.truth)
+
+    def units(self, rule: MetricRule) -> int:
+        """Return how many independent units a metric rests on."""
+        return units_of(self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A value with its one-sided bounds (NaN where the rows do not tell them), and the bar it is held against."""
+
+    value: float
+    low: float
+    high: float
+    bar: float
+    rises: bool
+    """Whether the value passes above the bar (else below)."""
+    is_strict: bool = False
+    """Whether a bound on the bar does not pass."""
+
+    @property
+    def passing(self) -> float:
+        """The bound that decides whether the gate is passed."""
+        return self.low if self.rises else self.high
+
+    @property
+    def failing(self) -> float:
+        """The bound that decides whether the gate is failed."""
+        return self.high if self.rises else self.low
+
+    @property
+    def status(self) -> Status:
+        """What the bounds say; NaN decides nothing."""
+        side = 1 if self.rises else -1
+        if side * (self.passing - self.bar) > 0 or (self.passing == self.bar and not self.is_strict):
+            return "pass"
+        return "fail" if side * (self.failing - self.bar) < 0 else "undecided"
+
+    def more_rows(self, n: int) -> int | None:
+        """Estimate how many more rows than `n` would decide if the value stays: bounds close in as 1 / sqrt(rows).
+
+        Examples
+        --------
+        >>> Claim(value=0.3, low=0.1, high=0.5, bar=0.2, rises=True).more_rows(1000)
+        3000
+        """
+        is_above = self.value >= self.bar
+        reach = self.value - self.low if is_above else self.high - self.value
+        distance = abs(self.value - self.bar)
+        if not math.isfinite(reach) or reach**2 * n > MOST_ROWS * distance**2:
+            return None
+        return max(1, math.ceil(n * ((reach / distance) ** 2 - 1) - 1e-6)) if distance else None
+
+
+def judge(gate: GateSpec, rows: Rows) -> Outcome:
+    """Return what one gate says of the candidate.
+
+    Raises
+    ------
+    SpecError
+        If the gate does not fit the task or the table.
+    """
+    match gate:
+        case MetricGate():
+            return _judge_metric(gate, rows)
+        case BeatsGate():
+            return _judge_beats(gate, rows)
+        case FairnessGate():
+            return _judge_fairness(gate, rows)
+        case _:
+            assert_never(gate)
+
+
+def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
+    rule = metric(gate.metric, rows.task)
+    rises = gate.at_least is not None
+    bar = gate.at_least if gate.at_least is not None else gate.at_most
+    assert bar is not None  # noqa: S101 -- the spec's validator allows a gate with neither
+    claim = _claim(
+        rows, rule, rows.candidate.statistic(rule, rows.truth), gate.confidence, bar=bar, rises=rises
+    )
+    status = _status(claim, rows, units=rows.units(rule))
+    return _outcome(
+        f"{rule.name} at {'least' if rises else 'most'} {in_words(bar)}",
+        claim,
+        rows,
+        status=status,
+        more=_more_rows(claim, rows, rows.units(rule)),
+        says=_unless_unknown(
+            f"{rule.name} is {in_words(claim.value, beside=bar)}, {_range(claim, status, gate.confidence)}: "
+            f"the bar of {in_words(bar)} is {_END[status]}",
+            rule,
+            claim,
+            rows,
+        ),
+    )
+
+
+def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
+    rule = metric(gate.metric or rows.headline, rows.task)
+    rival, name, note = _rival(gate, rows)
+    own, other = rows.candidate.statistic(rule, rows.truth), rival.statistic(rule, rows.truth)
+    claim = _claim(
+        rows,
+        rule,
+        lambda weights: rule.sign * (own(weights) - other(weights)),
+        gate.confidence,
+        bar=gate.margin,
+        is_strict=True,
+    )
+    status = _status(claim, rows, units=rows.units(rule))
+    margin = f" by more than {in_words(gate.margin)}" if gate.margin else ""
+    return _outcome(
+        f"beats the {gate.beats} on {rule.name}{margin}",
+        claim,
+        rows,
+        status=status,
+        more=_more_rows(claim, rows, rows.units(rule)),
+        says=_unless_unknown(
+            f"{rule.name} is {_better(claim.value, gate.margin)} than the {name}'s{note}, "
+            f"{_better_range(claim, status, gate.confidence)}: that it is better{margin} is {_SHOWN[status]}",
+            rule,
+            claim,
+            rows,
+        ),
+    )
+
+
+def _rival(gate: BeatsGate, rows: Rows) -> tuple[Said, str, str]:
+    if gate.beats == "baseline":
+        return rows.baseline, "baseline", ""
+    if rows.champion is None:
+        return rows.baseline, "baseline", " (there is no champion yet, so the baseline stands in)"
+    return rows.champion, "champion", ""
+
+
+def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
+    _require_groups(gate, rows)
+    groups = fairness.rows_by_group(rows.groups[gate.fairness], rows.weight)
+    large = {name: members for name, members in groups.items() if len(members) >= gate.min_group}
+    cells = fairness.cells(gate.measure, large, rows.truth, rows.clusters)
+    thin = [cell for cell in cells if cell.units < rows.min_rows]
+    gap = fairness.largest_gap(
+        [cell for cell in cells if cell.units >= max(rows.min_rows, 2)],
+        rows.candidate.decided,
+        weight=rows.weight,
+        clusters=rows.clusters,
+        confidence=gate.confidence,
+        seed=rows.seed,
+        draws=DRAWS,
+    )
+    ends = (gap.value, gap.low, gap.high) if gap else (math.nan, math.nan, math.nan)
+    claim = Claim(value=ends[0], low=ends[1], high=ends[2], bar=gate.at_most, rises=False)
+    # A cell that is too thin to measure may hide a gap: then the gate can fail, but not pass.
+    status = "undecided" if thin and claim.status == "pass" else claim.status
+    waits = [_to_reach(rows.min_rows, cell.units, rows.n) for cell in thin]
+    if gap is None and not thin:
+        waits.append(_until_two_groups(gate.min_group, groups, rows.n))
+    elif claim.status == "undecided":
+        waits.append(claim.more_rows(rows.n))
+    return _outcome(
+        f"{gate.measure} over {gate.fairness} at most {in_words(gate.at_most)}",
+        claim,
+        rows,
+        status=status,
+        more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
+        says=_gap_sentence(gate, gap, claim, status) + _left_out(gate, groups, large, thin, rows.min_rows),
+    )
+
+
+def _require_groups(gate: FairnessGate, rows: Rows) -> None:
+    if rows.task != "binary":
+        raise SpecError(
+            "a fairness gate compares how often groups get the positive answer, so it needs two classes",
+            where=f"gates, fairness: {gate.fairness}",
+            found=rows.task,
+            allowed="binary",
+            hint="remove the gate",
+        )
+    if gate.fairness not in rows.groups:
+        raise SpecError(
+            "a fairness gate names a column that the table does not have",
+            where="gates",
+            found=gate.fairness,
+            allowed=", ".join(sorted(rows.groups)),
+        )
+
+
+# Numbers
+
+
+def _claim(
+    rows: Rows,
+    rule: MetricRule,
+    statistic: Statistic,
+    confidence: float,
+    *,
+    bar: float,
+    rises: bool = True,
+    is_strict: bool = False,
+) -> Claim:
+    if not rows.weight.sum() > 0:
+        return Claim(value=math.nan, low=math.nan, high=math.nan, bar=bar, rises=rises, is_strict=is_strict)
+    made = bootstrap([statistic], weight=rows.weight, clusters=rows.clusters, seed=rows.seed, draws=DRAWS)
+    # A difference of two metrics in [0, 1] lies in [-1, 1]; only differences are compared strictly.
+    bounds = (-1.0 if is_strict else 0.0, 1.0) if rule.is_bounded else UNBOUNDED
+    spread = Spread(value=float(made.values[0]), drawn=made.drawn[0], units=rows.units(rule), bounds=bounds)
+    return Claim(
+        value=spread.value,
+        low=spread.lower(confidence),
+        high=spread.upper(confidence),
+        bar=bar,
+        rises=rises,
+        is_strict=is_strict,
+    )
+
+
+def _status(claim: Claim, rows: Rows, *, units: int) -> Status:
+    return "undecided" if units < rows.min_rows else claim.status
+
+
+def _more_rows(claim: Claim, rows: Rows, units: int) -> int | None:
+    return _to_reach(rows.min_rows, units, rows.n) if units < rows.min_rows else claim.more_rows(rows.n)
+
+
+def _to_reach(needed: int, units: int, n: int) -> int | None:
+    return math.ceil(n * (needed / units - 1)) if units else None
+
+
+def _until_two_groups(min_group: int, groups: Mapping[str, Answers], n: int) -> int | None:
+    sizes = sorted((len(members) for members in groups.values()), reverse=True)
+    return _to_reach(min_group, sizes[1], n) if len(sizes) > 1 else None
+
+
+def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int | None, says: str) -> Outcome:
+    awaited = more if status == "undecided" else None
+    return Outcome(
+        gate=gate,
+        status=status,
+        value=_known(claim.value),
+        low=_known(claim.low),
+        high=_known(claim.high),
+        bar=claim.bar,
+        n=rows.n,
+        more_rows=awaited,
+        says=says + ("" if awaited is None else f"; about {roughly(awaited)} more rows would decide"),
+    )
+
+
+def _known(value: float) -> float | None:
+    return figure(value) if np.isfinite(value) else None
+
+
+# Sentences
+
+_END: Mapping[Status, str] = {
+    "pass": "cleared",
+    "fail": "missed",
+    "undecided": "neither cleared nor missed",
+}
+_SHOWN: Mapping[Status, str] = {
+    "pass": "shown",
+    "fail": "ruled out",
+    "undecided": "neither shown nor ruled out",
+}
+
+
+def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
+    """Say that the value is unknown, or that it rests on too few rows, where that is so."""
+    units = rows.units(rule)
+    known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on these {rows.n:,} rows"
+    if units >= rows.min_rows:
+        return known
+    rows_or_groups = "rows" if rows.clusters is None else "groups of rows"
+    return f"{known}; {units} {rows_or_groups}{_rarest(rows)} are too few, {rows.min_rows} are needed"
+
+
+def _rarest(rows: Rows) -> str:
+    counts = class_units(rows.truth, rows.weight, rows.clusters, classes=len(rows.classes))
+    return f" of {rows.classes[counts.index(min(counts))]!r}" if rows.task == "binary" else ""
+
+
+def _range(claim: Claim, status: Status, confidence: float) -> str:
+    least = f"at least {in_words(claim.low, beside=claim.bar)}"
+    most = f"at most {in_words(claim.high, beside=claim.bar)}"
+    return _choose(least, most, claim, status, confidence)
+
+
+def _better_range(claim: Claim, status: Status, confidence: float) -> str:
+    least = f"at {'least' if claim.low > 0 else 'most'} {_better(claim.low, claim.bar)}"
+    most = f"at {'most' if claim.high > 0 else 'least'} {_better(claim.high, claim.bar)}"
+    return _choose(least, most, claim, status, confidence)
+
+
+def _choose(least: str, most: str, claim: Claim, status: Status, confidence: float) -> str:
+    sure = f"with {percent(confidence)} confidence"
+    match status:
+        case "pass":
+            return f"{least if claim.rises else most} {sure}"
+        case "fail":
+            return f"{most if claim.rises else least} {sure}"
+        case "undecided" if math.isnan(claim.low + claim.high):
+            return "within unknown bounds"
+        case "undecided":
+            return f"{least} and {most}, each {sure}"
+
+
+def _better(difference: float, margin: float) -> str:
+    if difference == 0:
+        return "0 better"
+    size = in_words(abs(difference), beside=margin if difference > 0 else None)
+    return f"{size} {'better' if difference > 0 else 'worse'}"
+
+
+def _gap_sentence(gate: FairnessGate, gap: fairness.Gap | None, claim: Claim, status: Status) -> str:
+    name = f"{gate.measure} over {gate.fairness}"
+    if gap is None:
+        return f"{name} cannot be measured, because fewer than two groups are large enough"
+    rate, top, bottom = gap.widest
+    return (
+        f"{name} is {in_words(gap.value, beside=gate.at_most)} ({rate} {in_words(gap.rates[0])} of {top!r} against "
+        f"{in_words(gap.rates[1])} of {bottom!r}), {_range(claim, status, gate.confidence)}: "
+        f"the bar of {in_words(gate.at_most)} is {_END[status]}"
+    )
+
+
+def _left_out(
+    gate: FairnessGate,
+    groups: Mapping[str, Answers],
+    large: Mapping[str, Answers],
+    thin: Sequence[fairness.Cell],
+    min_rows: int,
+) -> str:
+    small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
+    few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
+    text = f"; left out, with fewer than {gate.min_group:,} rows: {_listed(small)}" if small else ""
+    return text + (f"; too few to measure, with fewer than {min_rows} rows: {_listed(few)}" if few else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + rest

@@ -1,0 +1,234 @@
+"""Regularised linear models on a design that is computed from the same matrix as the trees read.
+
+scikit-learn finds the coefficients; from then on the model is a table of numbers that our own code scores.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_limits
+
+from linewright.model.facts import Task
+from linewright.model.margins import Floats, Matrix, centre_and_scale, to_scores
+
+Valid = tuple[Matrix, npt.NDArray[Any], Floats]
+
+LEVELS_PER_COLUMN = 40
+DESIGN_COLUMNS = 2_000
+"""Most design columns that codes may take, all columns together."""
+FIT_ROWS = 100_000
+"""Most rows that coefficients are fitted on; more change little and cost memory."""
+_CHUNK = 16_384
+BEND, FAR = 3.0, 30.0
+"""Scaled numbers are bent smoothly into (-3, 3); beyond 30 nothing changes any more."""
+_HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_ABSENT = 20.0
+"""A class without rows gets a margin this far below the lowest intercept: a probability of about 1e-9."""
+_NEWTON_COEFFICIENTS = 500
+
+
+class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_field="family"):
+    """A linear model as plain numbers.
+
+    The design has, in this order: each column of `numbers`, scaled, bent and with 0 for missing; an indicator for each
+    column of `missing`; a hinge ``max(0, value - knot)`` for each pair of `hinges`; and an indicator for each pair of
+    `levels`.
+    """
+
+    task: Task
+    width: int
+    numbers: tuple[int, ...]
+    """Matrix columns."""
+    centre: tuple[float, ...]
+    """Medians of `numbers`, each a float32."""
+    factor: tuple[float, ...]
+    """One over the spread of `numbers`; 0 for constant columns."""
+    missing: tuple[int, ...]
+    """Matrix columns that had missing numbers."""
+    hinges: tuple[tuple[int, float], ...]
+    """Place in `numbers`, and knot on the bent scale."""
+    levels: tuple[tuple[int, float], ...]
+    """Matrix column and code."""
+    coefficients: tuple[tuple[float, ...], ...]
+    """One row an output (one for binary and regression), one number a design column."""
+    intercept: tuple[float, ...]
+
+
+def design(native: LinearNative, x: Matrix) -> Floats:
+    """Return the design matrix of rows, shape (n, design columns)."""
+    rows = x.astype(np.float64)
+    numbers = rows[:, list(native.numbers)]
+    scaled = np.clip((numbers - np.asarray(native.centre)) * np.asarray(native.factor), -FAR, FAR)
+    bent = np.where(np.isnan(numbers), 0.0, scaled / np.sqrt(1 + (scaled / BEND) ** 2))
+    absent = np.isnan(rows[:, list(native.missing)]).astype(np.float64)
+    hinged = np.maximum(0.0, bent[:, [i for i, _ in native.hinges]] - [knot for _, knot in native.hinges])
+    codes = rows[:, [i for i, _ in native.levels]] == [code for _, code in native.levels]
+    return np.concatenate([bent, absent, hinged, codes.astype(np.float64)], axis=1)
+
+
+class LinearFitted:
+    """A fitted linear model; a `Fitted`."""
+
+    def __init__(self, native: LinearNative) -> None:
+        self.native = native
+        self.rounds = 0
+
+    def scores(self, x: Matrix) -> Floats:
+        """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
+        coefficients, intercept = np.asarray(self.native.coefficients).T, np.asarray(self.native.intercept)
+        parts = [design(self.native, part) @ coefficients + intercept for part in _chunks(x)]
+        margins = np.concatenate(parts) if parts else np.empty((0, len(intercept)))
+        return to_scores(margins if self.native.task == "multiclass" else margins[:, 0], self.native.task)
+
+    def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
+        """Return the places where a column's effect bends: its median, and where it stops growing."""
+        found: dict[int, npt.NDArray[np.float32]] = {}
+        for column, centre, factor in zip(
+            self.native.numbers, self.native.centre, self.native.factor, strict=True
+        ):
+            far = FAR / factor if factor else 0.0
+            found[column] = np.unique(np.asarray([centre - far, centre, centre + far]).astype(np.float32))
+        return found
+
+    def to_native(self) -> bytes:
+        """Return the model as bytes that `read_native` reads."""
+        return msgspec.json.encode(self.native)
+
+
+def _chunks(x: Matrix) -> Iterator[Matrix]:
+    return (x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK))
+
+
+class Linear:
+    """Ridge, logistic or multinomial regression; a `Trainer`.
+
+    Settings: ``c``, the weight of the data against the penalty of half the squared coefficients; and ``hinges``,
+    whether numbers get hinges at their 10, 30, 50, 70 and 90 % quantiles. `rounds` and `valid` are not used.
+    """
+
+    family = "linear"
+
+    def fit(
+        self,
+        x: Matrix,
+        target: npt.NDArray[Any],
+        weight: Floats,
+        *,
+        categorical: tuple[int, ...],
+        task: Task,
+        classes: int,
+        rounds: int | None,
+        valid: Valid | None,
+        seed: int,
+        settings: Mapping[str, Any],
+    ) -> LinearFitted:
+        """Fit coefficients; see `Trainer.fit`."""
+        del rounds, valid
+        if len(x) > FIT_ROWS:
+            taken = np.sort(np.random.default_rng(seed).choice(len(x), FIT_ROWS, replace=False))
+            x, target, weight = x[taken], target[taken], weight[taken]
+        blank = _learn_design(x, weight, categorical, task, hinges=bool(settings.get("hinges")))
+        with threadpool_limits(1), warnings.catch_warnings():
+            # The optimum need not be met to the last digit; a bounded number of steps is part of the plan.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", LinAlgWarning)
+            matrix = design(blank, x)
+            if task == "regression":
+                coefficients, intercept = _ridge(matrix, target, weight, settings["c"])
+            else:
+                coefficients, intercept = _logistic(matrix, target, weight, settings["c"], classes)
+        return LinearFitted(
+            msgspec.structs.replace(
+                blank,
+                coefficients=tuple(tuple(row) for row in coefficients.tolist()),
+                intercept=tuple(intercept.tolist()),
+            )
+        )
+
+
+def _learn_design(
+    x: Matrix, weight: Floats, categorical: tuple[int, ...], task: Task, *, hinges: bool
+) -> LinearNative:
+    numbers = tuple(i for i in range(x.shape[1]) if i not in set(categorical))
+    scales = [_centre_and_factor(x[:, i], weight) for i in numbers]
+    levels_each = min(LEVELS_PER_COLUMN, DESIGN_COLUMNS // max(1, len(categorical)))
+    native = LinearNative(
+        task=task,
+        width=x.shape[1],
+        numbers=numbers,
+        centre=tuple(centre for centre, _ in scales),
+        factor=tuple(factor for _, factor in scales),
+        missing=tuple(i for i in numbers if np.isnan(x[:, i]).any()),
+        hinges=(),
+        levels=tuple((i, code) for i in categorical for code in _frequent(x[:, i], weight, levels_each)),
+        coefficients=(),
+        intercept=(),
+    )
+    if not hinges:
+        return native
+    bent = design(native, x)[:, : len(numbers)]
+    knots = [(i, knot) for i in range(len(numbers)) for knot in _knots(bent[:, i], weight)]
+    return msgspec.structs.replace(native, hinges=tuple(knots))
+
+
+def _centre_and_factor(values: npt.NDArray[np.float32], weight: Floats) -> tuple[float, float]:
+    known = ~np.isnan(values)
+    if not known.any():
+        return 0.0, 0.0
+    low, centre, high = _quantiles(values[known], weight[known], (0.25, 0.5, 0.75))
+    spread = high - low if high > low else float(np.ptp(values[known].astype(np.float64))) / 2
+    return centre, 1 / spread if spread > 0 else 0.0
+
+
+def _quantiles(values: npt.NDArray[Any], weight: Floats, shares: tuple[float, ...]) -> list[float]:
+    """Smallest values that at least these shares of the weight do not exceed."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weight[order])
+    places = np.searchsorted(reached, np.asarray(shares) * reached[-1])
+    return [float(values[order[min(place, len(order) - 1)]]) for place in places]
+
+
+def _knots(bent: Floats, weight: Floats) -> list[float]:
+    lowest, highest = bent.min(), bent.max()
+    knots = sorted(set(_quantiles(bent, weight, _HINGE_QUANTILES)))
+    return [knot for knot in knots if lowest < knot < highest]
+
+
+def _frequent(codes: npt.NDArray[np.float32], weight: Floats, most: int) -> list[float]:
+    levels, places = np.unique(codes, return_inverse=True)
+    mass = np.bincount(places, weights=weight)
+    order = np.lexsort((levels, -mass))[:most]
+    return sorted(float(level) for level in levels[order])
+
+
+def _ridge(matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float) -> tuple[Floats, Floats]:
+    offset, scale = centre_and_scale(target, weight)
+    model = Ridge(alpha=1 / c, solver="cholesky").fit(matrix, (target - offset) / scale, sample_weight=weight)
+    intercept = offset + scale * float(model.intercept_)
+    return scale * np.asarray(model.coef_, dtype=np.float64).reshape(1, -1), np.array([intercept])
+
+
+def _logistic(
+    matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float, classes: int
+) -> tuple[Floats, Floats]:
+    seen = np.unique(target)
+    few = matrix.shape[1] * len(seen) <= _NEWTON_COEFFICIENTS
+    model = LogisticRegression(C=c, solver="newton-cholesky" if few else "lbfgs", max_iter=300, tol=1e-5)
+    model.fit(matrix, target, sample_weight=weight)
+    found, base = np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
+    if classes == len(seen) or classes == 2:
+        return found, base
+    if len(seen) == 2:
+        # Two of several classes: scikit-learn gives one row of log-odds, the first class stands at 0.
+        found, base = np.vstack([0 * found, found]), np.array([0.0, base[0]])
+    coefficients = np.zeros((classes, matrix.shape[1]))
+    intercept = np.full(classes, base.min() - _ABSENT)
+    coefficients[seen], intercept[seen] = found, base
+    return coefficients, intercept

@@ -1,0 +1,300 @@
+"""Metrics by their scikit-learn names, each computed for many weightings of the same rows at once.
+
+A metric first *prepares* truth and scores (sorting happens here, once) and becomes a `Statistic`: from a matrix with
+one weighting of the rows a line to one value a line. One weighting gives the metric; a thousand give its bootstrap.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import SpecError
+from linewright.model.facts import Task
+
+Floats = npt.NDArray[np.float64]
+Truth = npt.NDArray[Any]
+Statistic = Callable[[Floats], Floats]
+"""From weights, shape (b, n), to values, shape (b,); NaN where those weights leave the value undefined."""
+
+SMALLEST_PROBABILITY = 1e-15
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRule:
+    """What there is to know about one metric.
+
+    Examples
+    --------
+    >>> truth = np.array([0, 0, 1, 1])
+    >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.65, 0.35], [0.2, 0.8]])
+    >>> metric("roc_auc", "binary").function(truth, scores, np.ones(4))
+    0.75
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    greater_is_better: bool
+    uses: Literal["scores", "decision"]
+    """Whether `prepare` takes the model's scores or what was decided from them (class codes, int64)."""
+    prepare: Callable[[Truth, npt.NDArray[Any]], Statistic]
+    """From truth and scores to the statistic; sorts once, so that a weighting costs O(n)."""
+    is_bounded: bool
+    """Whether all values lie in [0, 1]."""
+    by_class: bool = False
+    """Whether each class counts alike however rare it is."""
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return 1 if self.greater_is_better else -1
+
+    def function(self, truth: Truth, scores: npt.NDArray[Any], weight: Floats) -> float:
+        """Return the metric of `scores`, or of decided codes where the metric `uses` decisions.
+
+        Parameters
+        ----------
+        truth : array, shape (n,)
+            Class codes, or numbers for regression.
+        scores : array, shape (n, classes) or (n,)
+            Probabilities, numbers, or decided codes.
+        weight : float64 array, shape (n,)
+            At least 0 each.
+
+        Returns
+        -------
+        float
+            NaN where it is undefined, e.g. ``roc_auc`` of rows of one class.
+        """
+        return float(self.prepare(truth, scores)(np.asarray(weight, dtype=np.float64)[np.newaxis])[0])
+
+
+def metric(name: str, task: Task) -> MetricRule:
+    """Return the metric with that scikit-learn name.
+
+    Raises
+    ------
+    SpecError
+        If there is no such metric, or it does not fit the task; it names those that do, and the nearest.
+
+    Examples
+    --------
+    >>> metric("auc", "binary")
+    Traceback (most recent call last):
+        ...
+    linewright.errors.SpecError: no such metric for a binary task: found 'auc', allowed: accuracy, \
+average_precision, balanced_accuracy, brier_score, f1, \
+f1_macro, log_loss, precision, recall, roc_auc. Next: write 'roc_auc'
+    """
+    rule = METRICS.get(name)
+    if rule is not None and task in rule.tasks:
+        return rule
+    allowed = sorted(rule.name for rule in METRICS.values() if task in rule.tasks)
+    nearest = get_close_matches(name, allowed, n=1, cutoff=0.4)
+    raise SpecError(
+        f"no such metric for a {task} task",
+        found=name,
+        allowed=", ".join(allowed),
+        hint=f"write {nearest[0]!r}" if nearest else "",
+    )
+
+
+def divide(above: Floats, below: Floats, *, otherwise: float = np.nan) -> Floats:
+    """Divide, and give `otherwise` where `below` is not positive."""
+    return np.divide(above, below, out=np.full(np.shape(below), otherwise), where=below > 0)
+
+
+def _mean(values: Floats) -> Statistic:
+    return lambda weights: divide(weights @ values, weights.sum(axis=1))
+
+
+def _curve(truth: Truth, scores: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Prepare the weights of true and false positives at and above each distinct score, highest first."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    # Rows of equal score count at once, so only the last row of each run is a point of the curve.
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    positive = (truth[order] == 1).astype(np.float64)
+
+    def curve(weights: Floats) -> tuple[Floats, Floats]:
+        sorted_weights = weights[:, order]
+        hits = np.cumsum(sorted_weights * positive, axis=1)
+        alarms = np.cumsum(sorted_weights, axis=1)
+        if len(ends) < len(order):
+            hits, alarms = hits[:, ends], alarms[:, ends]
+        return hits, alarms - hits
+
+    return curve
+
+
+def _roc_auc(truth: Truth, scores: Floats) -> Statistic:
+    curve = _curve(truth, scores[:, 1])
+
+    def area(weights: Floats) -> Floats:
+        hits, false = curve(weights)
+        steps = np.diff(false, axis=1, prepend=0.0)
+        # Trapezoids: a tie between a positive and a negative row counts half.
+        under = (steps * hits).sum(axis=1) - 0.5 * (steps * np.diff(hits, axis=1, prepend=0.0)).sum(axis=1)
+        return divide(under, hits[:, -1] * false[:, -1])
+
+    return area
+
+
+def _average_precision(truth: Truth, scores: Floats) -> Statistic:
+    curve = _curve(truth, scores[:, 1])
+
+    def mean_precision(weights: Floats) -> Floats:
+        hits, false = curve(weights)
+        precision = divide(hits, hits + false, otherwise=0.0)
+        gained = np.diff(hits, axis=1, prepend=0.0)
+        return divide((gained * precision).sum(axis=1), hits[:, -1], otherwise=0.0)
+
+    return mean_precision
+
+
+def _log_loss(truth: Truth, scores: Floats) -> Statistic:
+    chosen = scores[np.arange(len(truth)), truth]
+    return _mean(-np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1.0)))
+
+
+def _brier_score(truth: Truth, scores: Floats) -> Statistic:
+    return _mean((scores[:, 1] - truth) ** 2)
+
+
+def _accuracy(truth: Truth, decided: Truth) -> Statistic:
+    return _mean((truth == decided).astype(np.float64))
+
+
+def _sums(codes: Truth, classes: int) -> Callable[[Floats], Floats]:
+    """Prepare the weight of each code in 0…classes-1, shape (b, classes); a code of -1 counts nowhere."""
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(classes + 1))
+    members = [order[start:stop] for start, stop in pairwise(bounds)]
+    return lambda weights: np.stack([weights[:, rows].sum(axis=1) for rows in members], axis=1)
+
+
+Counts = Callable[[Floats], tuple[Floats, Floats, Floats]]
+
+
+def _counts(truth: Truth, decided: Truth) -> Counts:
+    """Prepare, by class, the weights of right answers, of truth and of answers, each shape (b, classes)."""
+    classes = int(max(truth.max(initial=0), decided.max(initial=0), 1)) + 1
+    right = _sums(np.where(truth == decided, truth, -1), classes)
+    true, answered = _sums(truth, classes), _sums(decided, classes)
+    return lambda weights: (right(weights), true(weights), answered(weights))
+
+
+def _balanced_accuracy(truth: Truth, decided: Truth) -> Statistic:
+    counts = _counts(truth, decided)
+
+    def mean_recall(weights: Floats) -> Floats:
+        right, true, _ = counts(weights)
+        present = (true > 0).sum(axis=1).astype(np.float64)
+        return divide(divide(right, true, otherwise=0.0).sum(axis=1), present)
+
+    return mean_recall
+
+
+def _f_scores(counts: Counts, weights: Floats) -> Floats:
+    right, true, answered = counts(weights)
+    return divide(2 * right, true + answered, otherwise=0.0)
+
+
+def _f1(truth: Truth, decided: Truth) -> Statistic:
+    counts = _counts(truth, decided)
+    return lambda weights: _f_scores(counts, weights)[:, 1]
+
+
+def _f1_macro(truth: Truth, decided: Truth) -> Statistic:
+    counts = _counts(truth, decided)
+    present = np.union1d(truth, decided)
+    return lambda weights: _f_scores(counts, weights)[:, present].mean(axis=1)
+
+
+def _precision(truth: Truth, decided: Truth) -> Statistic:
+    rows = np.flatnonzero(decided == 1)
+    return share(rows, (truth[rows] == 1).astype(np.float64))
+
+
+def _recall(truth: Truth, decided: Truth) -> Statistic:
+    rows = np.flatnonzero(truth == 1)
+    return share(rows, (decided[rows] == 1).astype(np.float64))
+
+
+def share(rows: Truth, values: Floats) -> Statistic:
+    """Prepare the mean of `values`, one for each of the rows with these indices; 0 where they have no weight."""
+    return lambda weights: divide(weights[:, rows] @ values, weights[:, rows].sum(axis=1), otherwise=0.0)
+
+
+def _mean_square(truth: Truth, scores: Floats) -> Statistic:
+    return _mean((truth - scores) ** 2)
+
+
+def _root_mean_square(truth: Truth, scores: Floats) -> Statistic:
+    mean = _mean_square(truth, scores)
+    return lambda weights: np.sqrt(mean(weights))
+
+
+def _mean_absolute(truth: Truth, scores: Floats) -> Statistic:
+    return _mean(np.abs(truth - scores))
+
+
+def _mean_absolute_share(truth: Truth, scores: Floats) -> Statistic:
+    return _mean(np.abs(truth - scores) / np.maximum(np.abs(truth), np.finfo(np.float64).eps))
+
+
+def _r2(truth: Truth, scores: Floats) -> Statistic:
+    # R2 does not change with the origin; near the middle of the data, squares lose the fewest digits.
+    centred = truth - np.median(truth) if len(truth) else truth
+    errors = (truth - scores) ** 2
+
+    def explained(weights: Floats) -> Floats:
+        missed = weights @ errors
+        total = weights @ centred**2 - divide((weights @ centred) ** 2, weights.sum(axis=1))
+        constant = np.where(missed > 0, 0.0, 1.0)  # as scikit-learn has it for a constant truth
+        return np.where(total > 0, 1 - divide(missed, total), constant)
+
+    return explained
+
+
+_ALL: tuple[Task, ...] = ("binary", "multiclass")
+_binary = partial(MetricRule, tasks=("binary",), greater_is_better=True, is_bounded=True)
+_classes = partial(MetricRule, tasks=_ALL, greater_is_better=True, uses="decision", is_bounded=True)
+_number = partial(MetricRule, tasks=("regression",), greater_is_better=False, uses="scores", is_bounded=False)
+
+METRICS: Mapping[str, MetricRule] = MappingProxyType(
+    {
+        rule.name: rule
+        for rule in (
+            _binary(name="average_precision", uses="scores", prepare=_average_precision),
+            _binary(name="roc_auc", uses="scores", prepare=_roc_auc),
+            MetricRule(
+                name="log_loss",
+                tasks=_ALL,
+                greater_is_better=False,
+                uses="scores",
+                prepare=_log_loss,
+                is_bounded=False,
+            ),
+            _binary(name="brier_score", uses="scores", prepare=_brier_score, greater_is_better=False),
+            _classes(name="accuracy", prepare=_accuracy),
+            _classes(name="balanced_accuracy", by_class=True, prepare=_balanced_accuracy),
+            _binary(name="f1", uses="decision", prepare=_f1),
+            _binary(name="precision", uses="decision", prepare=_precision),
+            _binary(name="recall", uses="decision", prepare=_recall),
+            _classes(name="f1_macro", by_class=True, prepare=_f1_macro),
+            _number(name="rmse", prepare=_root_mean_square),
+            _number(name="mse", prepare=_mean_square),
+            _number(name="mae", prepare=_mean_absolute),
+            _number(name="mape", prepare=_mean_absolute_share),
+            _number(name="r2", prepare=_r2, greater_is_better=True),
+        )
+    }
+)
+"""Every metric by its name."""

@@ -1,0 +1,349 @@
+"""A package: one model that can serve, as plain data and one ONNX graph.
+
+Imports numpy, onnxruntime and msgspec only, for an endpoint loads it. Nothing is parsed before it is hashed and found
+right, and nothing that is loaded here can run code of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from math import inf
+from typing import Any, assert_never
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import Corrupt, RequestError
+from linewright.model.facts import Calibration, Package, RequestColumn, Trained
+from linewright.model.graph import Graph, open_graph
+from linewright.model.tasks import task
+from linewright.store.seams import Artifacts, Metadata
+from linewright.store.values import canonical_json, decode, digest_of, digest_of_bytes
+
+NEAREST = 2.0**-24
+"""`calibrate` takes no probability to be nearer to 0 or 1: a float32 graph cannot say how much nearer to 1 it is."""
+
+_NEWEST = 1
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """A few request rows and what the model answered when it was packaged, to try after loading."""
+
+    rows: tuple[dict[str, Any], ...]
+    predictions: tuple[dict[str, Any], ...]
+
+
+class Model:
+    """A package that is ready to answer. Made by `load` and `open_model`; safe to use from several threads."""
+
+    def __init__(self, package: Package, *, digest: str, graph: Graph) -> None:
+        self.package, self.digest, self._graph = package, digest, graph
+        self._rules = task(package.task)
+
+    def scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the calibrated scores of encoded rows.
+
+        Parameters
+        ----------
+        x : float32 array, shape (n, width)
+            What `features.encode.encode` gives for the package's encoder.
+
+        Returns
+        -------
+        float64 array
+            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,).
+            All finite. A row's scores do not depend on the rows beside it.
+
+        Raises
+        ------
+        RequestError
+            If `x` has another form, or the graph has no finite answer for a row.
+        Terminal
+            If the graph fails, or answers in another shape than its package says.
+        """
+        width = len(self.package.encoder.encodings)
+        if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
+            raise RequestError(
+                "rows of another form than the model reads",
+                found=f"{x.dtype} {x.shape}",
+                allowed=f"float32 (n, {width})",
+            )
+        scores = calibrate(self.package.calibration, self._graph.run(x).astype(np.float64))
+        finite = np.isfinite(scores).all(axis=1)
+        if not finite.all():
+            row = int(finite.argmin())
+            raise RequestError(
+                "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
+            )
+        return scores if self.package.classes else scores[:, 0]
+
+    def answers(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+        """Return what the endpoint says for each row of scores, by the rules of the task."""
+        return self._rules.answers(
+            scores,
+            classes=self.package.classes,
+            threshold=self.package.threshold,
+            half_width=self.package.half_width,
+        )
+
+
+def load(digest: str, get: Callable[[str], bytes]) -> Model:
+    """Load a model by its digest.
+
+    Parameters
+    ----------
+    digest
+        Digest of a `Package`.
+    get
+        Returns the bytes of a digest, e.g. `Artifacts.get`. What it returns is not trusted.
+
+    Raises
+    ------
+    Corrupt
+        If the package or its graph is not what was stored, or the two do not belong together.
+    Denied
+        If the graph could reach outside of itself (see `check_graph`).
+    NotFound
+        From `get`.
+    """
+    package = decode(Package, get(digest), digest=digest)
+    return open_model(package, get(package.graph), digest=digest)
+
+
+def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:
+    """Make a model of a package and the bytes of its graph.
+
+    Parameters
+    ----------
+    package
+        Its `golden` need not exist yet, so that the golden answers can be computed by what will serve.
+    graph
+        Bytes of the ONNX file.
+    digest
+        Digest of the package (default: computed).
+
+    Raises
+    ------
+    Corrupt
+        If the bytes are not those of the package, or do not fit it.
+    Denied
+        If the graph could reach outside of itself (see `check_graph`).
+    """
+    where = digest or digest_of(package)
+    _check_fits(package, where)
+    _check_bytes(graph, package.graph)
+    if len(graph) != package.graph_bytes:
+        raise _misfit(where, "bytes of the graph", len(graph), package.graph_bytes)
+    width, outputs = len(package.encoder.encodings), len(package.classes) or 1
+    return Model(package, digest=where, graph=open_graph(graph, width=width, outputs=outputs, where=where))
+
+
+def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
+    """Return the golden rows of a package.
+
+    Raises
+    ------
+    Corrupt
+        If they are not what was stored.
+    """
+    body = get(package.golden)
+    _check_bytes(body, package.golden)
+    try:
+        golden = msgspec.json.decode(body, type=Golden)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"not golden rows: {error}", where=package.golden) from error
+    if len(golden.rows) != len(golden.predictions):
+        raise _misfit(package.golden, "golden predictions", len(golden.predictions), len(golden.rows))
+    return golden
+
+
+def golden_differences(model: Model, x: NDArray[np.float32], expected: Sequence[Mapping[str, Any]]) -> float:
+    """Return how far the model's answers are from those it gave when it was packaged.
+
+    Parameters
+    ----------
+    model
+        The loaded model.
+    x : float32 array, shape (n, width)
+        The golden rows, encoded.
+    expected
+        The golden predictions, one a row.
+
+    Returns
+    -------
+    float in [0, inf]
+        Largest absolute difference in a probability; for regression, largest difference in the prediction, relative
+        to the expected one where that is larger than 1. Infinite where answers are of another form, class or number.
+        On the machine that packaged it, 0.
+    """
+    answers = model.answers(model.scores(x))
+    if len(answers) != len(expected):
+        return inf
+    return max((_difference(a, e) for a, e in zip(answers, expected, strict=True)), default=0.0)
+
+
+def _difference(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+    if answer.keys() != expected.keys():
+        return inf
+    if "probabilities" not in answer:
+        truth = expected["prediction"]
+        return abs(answer["prediction"] - truth) / max(1.0, abs(truth))
+    # The class follows from the probabilities; a row on the threshold may fall to either side on another machine.
+    found, wanted = answer["probabilities"], expected["probabilities"]
+    return max(abs(found[name] - wanted[name]) for name in wanted) if found.keys() == wanted.keys() else inf
+
+
+def build(
+    trained: Trained,
+    *,
+    label: str,
+    key: str | None,
+    columns: Sequence[RequestColumn],
+    graph: bytes,
+    golden: bytes,
+) -> Package:
+    """Return the package of a trained model; nothing is kept.
+
+    Parameters
+    ----------
+    trained
+        What training gave.
+    label, key
+        Names of these columns of the line's table.
+    columns
+        What a request row may have.
+    graph
+        The trained model as an ONNX file.
+    golden
+        Canonical JSON of `Golden`; empty for a package that will only compute them.
+    """
+    return Package(
+        task=trained.task,
+        label=label,
+        classes=trained.classes,
+        key=key,
+        columns=tuple(columns),
+        encoder=trained.encoder,
+        graph=digest_of_bytes(graph),
+        graph_bytes=len(graph),
+        calibration=trained.calibration,
+        threshold=trained.threshold,
+        half_width=trained.half_width,
+        golden=digest_of_bytes(golden),
+        trained=digest_of(trained),
+    )
+
+
+def keep_package(package: Package, artifacts: Artifacts, metadata: Metadata) -> str:
+    """Keep a package as an artifact, for endpoints, and as a result, for the factory; return its one digest.
+
+    Its graph and golden rows must have been put before.
+    """
+    artifacts.put(canonical_json(package))
+    return metadata.keep(package)
+
+
+def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn raw scores into probabilities, as `Calibration` says.
+
+    Parameters
+    ----------
+    calibration
+        A fitted calibration. ``sigmoid`` and ``isotonic`` read the second column, of two.
+    scores : float64 array, shape (n, k)
+        Raw probabilities; for ``none``, anything.
+
+    Returns
+    -------
+    float64 array, shape (n, k)
+        For all but ``none``, each row sums to 1. ``sigmoid`` takes probabilities within `NEAREST` of 0 or 1 to be
+        that far from it; ``isotonic`` is constant outside of its points.
+
+    Examples
+    --------
+    >>> raw = np.array([[0.5, 0.5], [0.1, 0.9]])
+    >>> calibrate(Calibration(method="sigmoid", parameters=(0.5, 0.0)), raw).round(3).tolist()
+    [[0.5, 0.5], [0.25, 0.75]]
+    >>> calibrate(Calibration(method="isotonic", x=(0.4, 0.6), y=(0.0, 0.2)), raw).round(3).tolist()
+    [[0.9, 0.1], [0.8, 0.2]]
+    """
+    match calibration.method:
+        case "none":
+            return scores
+        case "sigmoid":
+            a, b = calibration.parameters
+            p = np.clip(scores[:, 1], NEAREST, 1 - NEAREST)
+            return _two_columns(_expit(a * np.log(p / (1 - p)) + b))
+        case "isotonic":
+            return _two_columns(np.interp(scores[:, 1], calibration.x, calibration.y))
+        case "temperature":
+            (t,) = calibration.parameters
+            return _softmax_of_log(scores, t)
+        case _:
+            assert_never(calibration.method)
+
+
+def _two_columns(positive: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([1 - positive, positive])
+
+
+def _expit(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # exp of what is never positive cannot overflow.
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1, small) / (1 + small)
+
+
+def _softmax_of_log(p: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        z = np.log(p) / t
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _check_bytes(body: bytes, digest: str) -> None:
+    found = digest_of_bytes(body)
+    if found != digest:
+        raise Corrupt(
+            "stored bytes have changed", where=digest, found=found, hint="restore them from a backup"
+        )
+
+
+def _misfit(where: str, what: str, found: object, allowed: object) -> Corrupt:
+    return Corrupt(
+        f"the parts of the package do not fit together: {what}",
+        where=where,
+        found=found,
+        allowed=str(allowed),
+    )
+
+
+def _check_fits(package: Package, where: str) -> None:
+    if package.version > _NEWEST or package.encoder.version > _NEWEST:
+        raise Corrupt("the package was written by a newer version", where=where, hint="upgrade linewright")
+    k = len(package.classes)
+    least, most = {"binary": (2, 2), "multiclass": (2, inf), "regression": (0, 0)}[package.task]
+    if not least <= k <= most:
+        raise _misfit(where, f"classes of a {package.task} model", k, f"{least} to {most}")
+    if not _is_usable(package.calibration, package.task):
+        raise _misfit(
+            where,
+            f"calibration of a {package.task} model",
+            package.calibration.method,
+            "with the parameters that `Calibration` describes for the task",
+        )
+
+
+def _is_usable(calibration: Calibration, of: str) -> bool:
+    parameters, x, y = calibration.parameters, calibration.x, calibration.y
+    match calibration.method:
+        case "none":
+            return True
+        case "sigmoid":
+            return of == "binary" and len(parameters) == 2
+        case "isotonic":
+            rises = all(a <= b for a, b in pairwise(x))
+            return of == "binary" and len(x) == len(y) > 0 and rises and 0 <= min(y) <= max(y) <= 1
+        case "temperature":
+            return of == "multiclass" and len(parameters) == 1 and parameters[0] > 0
+        case _:
+            assert_never(calibration.method)

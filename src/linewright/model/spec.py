@@ -1,0 +1,107 @@
+"""What a line file may say about training, gates and value."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from linewright.data.spec import SplitSpec
+from linewright.spec import Spec
+
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class TrialsBudget(Spec):
+    """A budget counted in trials."""
+
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    """How many settings are tried."""
+
+
+class TrainSpec(Spec):
+    """How a model is made. Everything has a default that the data decides."""
+
+    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    """What kind of answer; `auto` looks at the label."""
+    metric: str = "auto"
+    """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task."""
+    budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
+    """How much is tried; the same budget gives the same model."""
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Folds of the cross-fitting."""
+    split: SplitSpec = SplitSpec()
+    """How rows are parted into training and test."""
+
+
+class MetricGate(Spec):
+    """A metric must reach a bar, with confidence."""
+
+    metric: str
+    """Metric by its scikit-learn name."""
+    at_least: float | None = None
+    """Smallest passing value, on the metric's own scale."""
+    at_most: float | None = None
+    """Largest passing value, for metrics where less is better."""
+    confidence: Confidence = 0.95
+    """How sure we must be that the true value passes."""
+    when_small: Literal["warn", "block"] = "warn"
+    """What too few rows to decide do."""
+
+    @model_validator(mode="after")
+    def _one_bar(self) -> "MetricGate":
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a metric gate has either at_least or at_most")
+        return self
+
+
+class BeatsGate(Spec):
+    """The candidate must be better than what serves now, on rows that neither has seen."""
+
+    beats: Literal["champion", "baseline"]
+    """Rival; while there is no champion, the baseline stands in."""
+    metric: str | None = None
+    """Metric to compare (default: the line's)."""
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    """How much better it must be, on the metric's own scale."""
+    confidence: Confidence = 0.95
+    """How sure we must be."""
+    when_small: Literal["warn", "block"] = "warn"
+    """What too few rows to decide do."""
+
+
+class FairnessGate(Spec):
+    """Groups of people must be treated alike."""
+
+    fairness: str
+    """Column that holds the groups."""
+    measure: Literal["equalized_odds_difference", "demographic_parity_difference"] = (
+        "equalized_odds_difference"
+    )
+    """What is compared between groups."""
+    at_most: Annotated[float, Field(ge=0, le=1)]
+    """Largest passing difference."""
+    min_group: Annotated[int, Field(ge=1)] = 100
+    """Groups with fewer test rows are left out, and said to be."""
+    confidence: Confidence = 0.95
+    """How sure we must be."""
+    when_small: Literal["warn", "block"] = "warn"
+    """What too few rows to decide do."""
+
+
+GateSpec = MetricGate | BeatsGate | FairnessGate
+
+
+class ValueSpec(Spec):
+    """What decisions are worth, in money; the threshold follows from it."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    """ISO 4217 code."""
+    true_positive: float = 0.0
+    """Worth of one positive that was found."""
+    false_positive: float = 0.0
+    """Worth (usually negative) of one false alarm."""
+    false_negative: float = 0.0
+    """Worth (usually negative) of one positive that was missed."""
+    true_negative: float = 0.0
+    """Worth of one negative left alone."""

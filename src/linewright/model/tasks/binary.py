@@ -1,0 +1,155 @@
+"""Two classes, one of which is looked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import SpecError
+from linewright.model.facts import Task
+from linewright.model.tasks import rules
+
+DEFAULT_THRESHOLD = 0.5
+
+_OBVIOUS = (
+    ("no", "yes"),
+    ("n", "y"),
+    ("false", "true"),
+    ("f", "t"),
+    ("0", "1"),
+    ("0.0", "1.0"),
+    ("-1", "1"),
+    ("negative", "positive"),
+    ("neg", "pos"),
+)
+"""Pairs of which the second is what people look for, in small letters."""
+
+
+def positive_class(labels: Sequence[str]) -> tuple[str, str]:
+    """Choose which of two classes is looked for, and say why.
+
+    The affirmative one of a pair such as no/yes, false/true or 0/1; else the rarer; else, of two equally frequent
+    classes, the later by spelling.
+
+    Raises
+    ------
+    SpecError
+        If there are not exactly two classes.
+
+    Examples
+    --------
+    >>> positive_class(["No", "Yes", "Yes"])
+    ('Yes', "'Yes' is the affirmative one of 'No' and 'Yes'")
+    >>> positive_class(["ham", "spam", "ham"])
+    ('spam', "'spam' is the rarer: 1 of 3 rows")
+    """
+    first, second = sorted(_two(labels))
+    by_small = {first.strip().lower(): first, second.strip().lower(): second}
+    for no, yes in _OBVIOUS:
+        if {no, yes} == set(by_small):
+            return by_small[
+                yes
+            ], f"{by_small[yes]!r} is the affirmative one of {by_small[no]!r} and {by_small[yes]!r}"
+    counts = rules.count_labels(labels)
+    if counts[first] == counts[second]:
+        return second, f"{first!r} and {second!r} are equally frequent; {second!r} is the later by spelling"
+    rarer = min(first, second, key=lambda name: counts[name])
+    return rarer, f"{rarer!r} is the rarer: {counts[rarer]:,} of {len(labels):,} rows"
+
+
+def _two(labels: Sequence[str]) -> tuple[str, str]:
+    counts = rules.count_labels(labels)
+    if len(counts) > 2:
+        raise SpecError(
+            "a binary label has two values",
+            where="train.task",
+            found=f"{len(counts):,} values, {', '.join(repr(name) for name in sorted(counts)[:5])}, …",
+            allowed="2 values",
+            hint="write `task: multiclass`, or make two values of them in `table.sql`",
+        )
+    first, second = counts
+    return first, second
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Rules of the binary task: classes are (negative, positive), scores are (n, 2) probabilities."""
+
+    name: Task = "binary"
+    metrics: tuple[str, ...] = (
+        "average_precision",
+        "roc_auc",
+        "log_loss",
+        "brier_score",
+        "balanced_accuracy",
+        "f1",
+        "precision",
+        "recall",
+    )
+    objective: str = "log_loss"
+
+    def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:
+        """Return (negative, positive); without `positive`, as `positive_class` chooses."""
+        names = _two(labels)
+        if positive is None:
+            positive = positive_class(labels)[0]
+        if positive not in names:
+            raise SpecError(
+                "no row has the positive label",
+                where="label.positive",
+                found=positive,
+                allowed=" or ".join(map(repr, sorted(names))),
+                hint="spell it as in the data",
+            )
+        return (names[0] if positive == names[1] else names[1], positive)
+
+    def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return 1 for the positive class, 0 for the other."""
+        return rules.class_codes(labels, classes)
+
+    def baseline(
+        self, target: NDArray[Any], weight: NDArray[np.float64], classes: tuple[str, ...]
+    ) -> tuple[float, ...]:
+        """Return the shares of the two classes."""
+        return rules.weighted_shares(target, weight, len(classes))
+
+    def baseline_scores(self, baseline: tuple[float, ...], n: int) -> NDArray[np.float64]:
+        """Return the shares once a row, shape (n, 2)."""
+        return rules.repeat(baseline, n)
+
+    def row_loss(self, target: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log-loss of each row."""
+        return rules.log_loss_of_rows(target, scores)
+
+    def decide(self, scores: NDArray[np.float64], threshold: float | None) -> NDArray[np.int64]:
+        """Return 1 where the positive class has at least `threshold` (0.5 if `None`)."""
+        bar = DEFAULT_THRESHOLD if threshold is None else threshold
+        return (scores[:, 1] >= bar).astype(np.int64)
+
+    def answers(
+        self,
+        scores: NDArray[np.float64],
+        *,
+        classes: tuple[str, ...],
+        threshold: float | None,
+        half_width: float | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
+    ) -> list[dict[str, Any]]:
+        """Return the class, both probabilities and the threshold that decided.
+
+        Examples
+        --------
+        >>> BINARY.answers(np.array([[0.7, 0.3]]), classes=("No", "Yes"), threshold=0.25, half_width=None)
+        [{'prediction': 'Yes', 'probabilities': {'No': 0.7, 'Yes': 0.3}, 'threshold': 0.25}]
+        """
+        bar = DEFAULT_THRESHOLD if threshold is None else threshold
+        decided = self.decide(scores, threshold).tolist()
+        probabilities = rules.by_class(scores, classes)
+        return [
+            {"prediction": classes[code], "probabilities": p, "threshold": bar}
+            for code, p in zip(decided, probabilities, strict=True)
+        ]
+
+
+BINARY = Binary()

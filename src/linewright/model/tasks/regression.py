@@ -1,0 +1,124 @@
+"""A number."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import SpecError
+from linewright.model.facts import Task
+from linewright.model.tasks import rules
+
+INTERVAL_LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Rules of the regression task: there are no classes, scores are the predictions, shape (n,)."""
+
+    name: Task = "regression"
+    metrics: tuple[str, ...] = ("rmse", "mae", "r2")
+    objective: str = "mse"
+
+    def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:
+        """Return no classes, after a look whether the labels are numbers of which two differ."""
+        if positive is not None:
+            raise SpecError(
+                "a number has no positive value",
+                where="label.positive",
+                found=positive,
+                hint="remove `positive`, or write `task: binary`",
+            )
+        self.target(labels, ())
+        rules.count_labels(labels)
+        return ()
+
+    def target(
+        self,
+        labels: Sequence[str] | NDArray[Any],
+        classes: tuple[str, ...],  # noqa: ARG002 -- the protocol's; numbers have none
+    ) -> NDArray[np.float64]:
+        """Return the labels as numbers.
+
+        Examples
+        --------
+        >>> REGRESSION.target(["1.5", "-2"], ()).tolist()
+        [1.5, -2.0]
+        """
+        try:
+            numbers = np.asarray(labels).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise _not_a_number(labels) from error
+        if not np.isfinite(numbers).all():
+            raise _not_a_number(labels)
+        return numbers
+
+    def baseline(
+        self,
+        target: NDArray[Any],
+        weight: NDArray[np.float64],
+        classes: tuple[str, ...],  # noqa: ARG002 -- the protocol's; numbers have none
+    ) -> tuple[float, ...]:
+        """Return the weighted mean."""
+        return (float((target * weight).sum()) / rules.total_weight(weight),)
+
+    def baseline_scores(self, baseline: tuple[float, ...], n: int) -> NDArray[np.float64]:
+        """Return the mean once a row, shape (n,)."""
+        return rules.repeat(baseline, n)[:, 0]
+
+    def row_loss(self, target: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the squared error of each row, in squared units of the label."""
+        return (target - scores) ** 2
+
+    def decide(
+        self,
+        scores: NDArray[np.float64],
+        threshold: float | None,  # noqa: ARG002 -- the protocol's; a number is its own decision
+    ) -> NDArray[np.float64]:
+        """Return the predictions as they are."""
+        return scores
+
+    def answers(
+        self,
+        scores: NDArray[np.float64],
+        *,
+        classes: tuple[str, ...],  # noqa: ARG002 -- the protocol's; numbers have none
+        threshold: float | None,  # noqa: ARG002
+        half_width: float | None,
+    ) -> list[dict[str, Any]]:
+        """Return the number, with its 90 % interval where a half-width is known.
+
+        Examples
+        --------
+        >>> REGRESSION.answers(np.array([10.0]), classes=(), threshold=None, half_width=2.5)
+        [{'prediction': 10.0, 'interval': [7.5, 12.5, 0.9]}]
+        """
+        if half_width is None:
+            return [{"prediction": x} for x in scores.tolist()]
+        return [
+            {"prediction": x, "interval": [x - half_width, x + half_width, INTERVAL_LEVEL]}
+            for x in scores.tolist()
+        ]
+
+
+def _not_a_number(labels: Iterable[Any]) -> SpecError:
+    row, label = next((row, label) for row, label in enumerate(labels) if not _is_number(label))
+    return SpecError(
+        "a regression label is a finite number",
+        where=f"label.column, row {row}",
+        found=str(label),
+        hint="write `task: multiclass` if these are classes, or correct the value",
+    )
+
+
+def _is_number(label: Any) -> bool:
+    try:
+        return math.isfinite(float(label))
+    except (TypeError, ValueError):
+        return False
+
+
+REGRESSION = Regression()

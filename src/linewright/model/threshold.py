@@ -1,0 +1,169 @@
+"""Where the positive class begins: the probability at and above which it is answered."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import SpecError
+from linewright.model.margins import Floats
+from linewright.model.spec import ValueSpec
+
+_TIE = 1e-12
+_RISK = 0.05
+"""How often luck alone may move a threshold away from where the declared amounts break even."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """A decision threshold and its reason."""
+
+    at: float
+    """In [0, 1]."""
+    because: str
+    """One sentence with numbers."""
+
+
+def choose_threshold(
+    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec | None
+) -> Threshold:
+    """Choose the threshold of a binary task from rows that the model did not learn from.
+
+    Parameters
+    ----------
+    probability : float64 array, shape (n,)
+        Calibrated out-of-fold probabilities of the positive class.
+    target : int64 array, shape (n,)
+        1 for positive rows.
+    weight : float64 array, shape (n,)
+    value
+        What decisions are worth. `None`: the threshold with the best F1.
+
+    Returns
+    -------
+    Threshold
+        With `value`: the probability at which both answers are worth the same, unless another threshold earned more on
+        these rows by more than chance explains while the probabilities are right. Among equally good thresholds the
+        one with the fewest alarms.
+
+    Raises
+    ------
+    SpecError
+        If under `value` finding a positive is worth no more than missing it.
+
+    Examples
+    --------
+    >>> p, y = np.array([0.1, 0.2, 0.6, 0.9]), np.array([0, 0, 1, 1])
+    >>> choose_threshold(p, y, np.ones(4), None).at
+    0.4
+    """
+    if value is None:
+        return _best_f1(probability, target, weight)
+    return _best_value(probability, target, weight, value)
+
+
+def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats) -> Threshold:
+    positive = float(weight @ target)
+    if positive == 0:
+        return Threshold(at=0.5, because="no out-of-fold row is positive, so nothing speaks against one half")
+    steps = _steps(probability, weight, weight * target)
+    f1 = 2 * steps.amount / (steps.weight + positive)
+    best = int(np.argmax(f1 >= f1.max() - _TIE))
+    recall, precision = steps.amount[best] / positive, steps.amount[best] / steps.weight[best]
+    because = (
+        f"best F1 on {len(target):,} out-of-fold rows: {f1[best]:.3f} "
+        f"(precision {precision:.3f}, recall {recall:.3f})"
+    )
+    return Threshold(at=steps.cut(best), because=because)
+
+
+def _best_value(
+    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec
+) -> Threshold:
+    gain, cost = _stakes(value)
+    fair = cost / (gain + cost)
+    # What an alarm adds to leaving the row alone.
+    added = weight * np.where(target == 1, gain, -cost)
+    steps = _steps(probability, weight, added)
+    best = steps.cut(int(np.argmax(steps.amount >= steps.amount.max() - _TIE * np.abs(added).sum())))
+    at_fair = probability >= fair
+    moved = (probability >= best).astype(np.float64) - at_fair
+    more = float(added @ moved)
+    chance = _by_chance(probability, weight * moved, gain, cost, len(steps.high))
+    rows, money = f"{len(target):,} out-of-fold rows", value.currency
+    if more > max(0.0, chance):
+        because = (
+            f"it earned most on {rows}: {more:,.0f} {money} more than {fair:.4g}, where the declared amounts "
+            f"break even; if the probabilities were right, chance would explain {chance:,.0f}"
+        )
+        return Threshold(at=best, because=because)
+    because = (
+        f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g}); on {rows} "
+        f"alarms from there added {added @ at_fair:,.0f} {money}, and no other threshold surely more"
+    )
+    return Threshold(at=fair, because=because)
+
+
+def _stakes(value: ValueSpec) -> tuple[float, float]:
+    """Return what an alarm gains on a positive row and costs on a negative one, both against leaving it alone."""
+    gain, cost = value.true_positive - value.false_negative, value.true_negative - value.false_positive
+    if gain <= 0:
+        raise SpecError(
+            "finding a positive is worth no more than missing it, so no alarm could ever pay",
+            where="value",
+            found=f"true_positive {value.true_positive:g}, false_negative {value.false_negative:g}",
+            allowed="true_positive above false_negative",
+            hint="correct the amounts, or `label.positive`; or leave `value` out",
+        )
+    # An alarm that is welcome on negative rows too costs nothing: all rows get one.
+    return gain, max(0.0, cost)
+
+
+def _by_chance(probability: Floats, moved: Floats, gain: float, cost: float, tried: int) -> float:
+    """Return what the best of `tried` thresholds gains at most by chance, if the probabilities are right.
+
+    Bernstein's inequality and the union bound. What the rows themselves scatter would mislead: where positives are
+    rare, a stretch without any looks certain.
+    """
+    expected = float(np.sum(moved * (probability * gain - (1 - probability) * cost)))
+    swing = np.abs(moved) * (gain + cost)
+    variance = float(np.sum(swing**2 * probability * (1 - probability)))
+    doubt = float(np.log(tried / _RISK))
+    return expected + float(np.sqrt(2 * variance * doubt)) + float(swing.max()) * doubt / 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Steps:
+    """What lies at and above each distinct probability, from the highest down."""
+
+    high: Floats
+    low: Floats
+    """The next lower probability; 0 below the lowest."""
+    weight: Floats
+    amount: Floats
+
+    def cut(self, step: int) -> float:
+        """Return a threshold that parts this step from the next."""
+        return _shortest_between(float(self.low[step]), float(self.high[step]))
+
+
+def _steps(probability: Floats, weight: Floats, amount: Floats) -> _Steps:
+    order = np.argsort(-probability, kind="stable")
+    down = probability[order]
+    last = np.append(np.flatnonzero(np.diff(down)), len(order) - 1)
+    return _Steps(
+        high=down[last],
+        low=np.append(down[last[:-1] + 1], 0.0),
+        weight=np.cumsum(weight[order])[last],
+        amount=np.cumsum(amount[order])[last],
+    )
+
+
+def _shortest_between(low: float, high: float) -> float:
+    """Return the number with the fewest decimals above `low` and not above `high`, near their middle."""
+    middle = low + (high - low) / 2
+    for digits in range(1, 17):
+        short = round(middle, digits)
+        if low < short <= high:
+            return float(short)
+    return float(high)

@@ -1,0 +1,361 @@
+"""Try settings on folds, choose one by what it says about rows it has not seen, and fit it to all training rows."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.engine.context import Progress
+from linewright.errors import SpecError, Terminal
+from linewright.features.facts import Encoder
+from linewright.model.budget import Setting, planned
+from linewright.model.calibrate import fit_calibration
+from linewright.model.facts import Calibration, Task, Trial
+from linewright.model.margins import Floats, Matrix
+from linewright.model.package import calibrate
+from linewright.model.spec import TrainSpec, ValueSpec
+from linewright.model.tasks import task as rules_of
+from linewright.model.threshold import choose_threshold
+from linewright.model.trainers import TRAINERS, Fitted, Trainer
+
+Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+"""Positions of the rows to learn from and of the rows to judge on."""
+
+LEVEL = 0.9
+"""Share of new rows whose truth a prediction interval should hold."""
+NOISE = 0.01
+"""Losses that differ by less than this share are not worth a larger model."""
+
+_REFIT = 1.1
+"""More rows bear more rounds."""
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "scikit-learn", "scipy")
+_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """What training gives."""
+
+    native: bytes
+    """The fitted model, for `trainers.read_native`."""
+    trials: tuple[Trial, ...]
+    """Best first."""
+    chosen: str
+    because: str
+    """Why that trial, in one sentence with numbers."""
+    calibration: Calibration
+    threshold: float | None
+    threshold_because: str
+    half_width: float | None
+    out_of_fold: Floats
+    """Calibrated scores of the training rows by models that did not see them, shape (n, classes) or (n,); NaN for
+    rows that no fold judged."""
+    libraries: dict[str, str]
+    """Versions of what fitted it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rows:
+    """Training rows, their weights with mean 1."""
+
+    x: Matrix
+    target: npt.NDArray[Any]
+    weight: Floats
+    categorical: tuple[int, ...]
+    task: Task
+    classes: int
+    seed: int
+
+    def fit(
+        self,
+        trainer: Trainer,
+        taken: npt.NDArray[Any],
+        held: npt.NDArray[Any] | None,
+        rounds: int | None,
+        setting: Setting,
+    ) -> Fitted:
+        valid = None if held is None else (self.x[held], self.target[held], self.weight[held])
+        return trainer.fit(
+            self.x[taken],
+            self.target[taken],
+            self.weight[taken],
+            categorical=self.categorical,
+            task=self.task,
+            classes=self.classes,
+            rounds=rounds,
+            valid=valid,
+            seed=self.seed,
+            settings=setting.settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tried:
+    setting: Setting
+    scores: Floats
+    loss: Floats
+    """Loss of each judged row."""
+    rounds: int
+    size: int
+    """About the number of leaves; 0 for linear models."""
+
+
+class _Pace:
+    """Report each fit, and stop when the cap on seconds is reached."""
+
+    def __init__(
+        self, total: int, cap: float | None, report: Callable[[Progress], None], clock: Callable[[], float]
+    ) -> None:
+        self._total, self._cap, self._report, self._clock = total, cap, report, clock
+        self._start, self._done = clock(), 0
+
+    def next(self, says: str) -> None:
+        spent = self._clock() - self._start
+        if self._cap is not None and spent > self._cap:
+            raise Terminal(
+                "training takes longer than allowed",
+                where="train.max_seconds",
+                found=f"{spent:.1f} seconds after {self._done} of {self._total} fits",
+                allowed=f"{self._cap:g} seconds",
+                hint="choose a smaller `train.budget` or fewer `train.folds`, or raise `train.max_seconds`",
+            )
+        self._report(Progress(station="train", says=says, done=self._done, of=self._total))
+        self._done += 1
+
+
+def train(
+    *,
+    x: Matrix,
+    target: npt.NDArray[Any],
+    weight: Floats,
+    encoder: Encoder,
+    task: Task,
+    classes: tuple[str, ...],
+    folds: Sequence[Fold],
+    spec: TrainSpec,
+    value: ValueSpec | None,
+    seed: int,
+    report: Callable[[Progress], None],
+    trainers: Mapping[str, Trainer] = TRAINERS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Training:
+    """Train a model.
+
+    Parameters
+    ----------
+    x : float32 array, shape (n, width)
+        All training rows, encoded. The encoder has seen these rows but no label, so folds need no encoder of their own.
+    target : array, shape (n,)
+        Class codes or numbers.
+    weight : float64 array, shape (n,), at least 0
+        Rows of weight 0 are not learned from.
+    encoder
+        Says which columns of `x` hold codes.
+    task, classes
+        What is predicted.
+    folds
+        Positions to learn from and to judge on. A row may be judged at most once; with forward chaining the earliest
+        never are.
+    spec
+        Budget and cap. Its `task` and `split` are not read.
+    value
+        What decisions are worth, for the threshold of a binary task.
+    seed
+        In [0, 2**31).
+    report
+        Told of each fit before it starts.
+    trainers
+        Families by name.
+    clock
+        Seconds, for `spec.max_seconds` alone; it never decides which model comes out.
+
+    Returns
+    -------
+    Training
+        Equal arguments give equal values, bit for bit.
+
+    Raises
+    ------
+    SpecError
+        If there is no feature, or there are too few rows to judge a model on.
+    Terminal
+        If `spec.max_seconds` is exceeded.
+    """
+    rows = _rows(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
+    settings = planned(spec.budget, rows=len(x), width=x.shape[1], outputs=_outputs(rows))
+    usable = _usable(rows, folds)
+    judged = np.concatenate([held for _, held in usable])
+    truth, mass = target[judged], rows.weight[judged]
+    pace = _Pace(len(settings) * len(usable) + 1, spec.max_seconds, report, clock)
+    tried = [_try(rows, setting, trainers[setting.family], usable, pace) for setting in settings]
+    tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
+    best, because = _choose(tried, mass, rules_of(task).objective)
+    pace.next(f"{best.setting.name}: all training rows")
+    learned = np.flatnonzero(rows.weight > 0)
+    final = rows.fit(trainers[best.setting.family], learned, None, best.rounds, best.setting)
+    calibration = fit_calibration(best.scores, truth, mass, kind=task, seed=seed)
+    scores = calibrate(calibration, best.scores)
+    threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
+    return Training(
+        native=final.to_native(),
+        trials=tuple(_trial(one, mass) for one in tried),
+        chosen=best.setting.name,
+        because=because,
+        calibration=calibration,
+        threshold=threshold.at if threshold else None,
+        threshold_because=threshold.because if threshold else "",
+        half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
+        out_of_fold=_spread(scores, judged, len(x)),
+        libraries={name: version(name) for name in _LIBRARIES},
+    )
+
+
+def _rows(
+    x: Matrix, target: npt.NDArray[Any], weight: Floats, *, encoder: Encoder, task: Task, classes: int, seed: int
+) -> _Rows:
+    if x.shape[1] == 0:
+        raise SpecError(
+            "no column is left to learn from",
+            where="table",
+            hint="the key, the time, the label and excluded columns are never features: exclude fewer",
+        )
+    if not np.any(weight > 0):
+        raise SpecError("no training row has a weight above 0", where="table.weight")
+    return _Rows(
+        x=x,
+        target=target,
+        weight=weight / weight[weight > 0].mean(),
+        categorical=encoder.categorical,
+        task=task,
+        classes=classes,
+        seed=seed,
+    )
+
+
+def _outputs(rows: _Rows) -> int:
+    return rows.classes if rows.task == "multiclass" else 1
+
+
+def _usable(rows: _Rows, folds: Sequence[Fold]) -> list[Fold]:
+    """Leave out of the folds what says nothing: rows without weight, and rows of a class not learned there."""
+    usable: list[Fold] = []
+    for taken, held in folds:
+        learn, judge = taken[rows.weight[taken] > 0], held[rows.weight[held] > 0]
+        if rows.task != "regression":
+            known = np.unique(rows.target[learn])
+            judge = judge[np.isin(rows.target[judge], known)]
+            learn = learn if len(known) > 1 else learn[:0]
+        if len(learn) > 1 and len(judge):
+            usable.append((learn, judge))
+    if not usable:
+        raise SpecError(
+            "too few training rows to judge a model on: no fold has rows of two classes to learn from and rows to judge"
+            if rows.task != "regression"
+            else "too few training rows to judge a model on",
+            where="train.folds",
+            found=f"{len(rows.target):,} training rows in {len(folds)} folds",
+            hint="bring more rows (of the rarer class), or choose fewer folds",
+        )
+    return usable
+
+
+def _try(rows: _Rows, setting: Setting, trainer: Trainer, folds: list[Fold], pace: _Pace) -> _Tried:
+    scores: list[Floats] = []
+    rounds: list[int] = []
+    for number, (taken, held) in enumerate(folds, start=1):
+        pace.next(f"{setting.name}: fold {number} of {len(folds)}")
+        fitted = rows.fit(trainer, taken, held, None, setting)
+        scores.append(fitted.scores(rows.x[held]))
+        rounds.append(fitted.rounds)
+    used = round(_REFIT * float(np.mean(rounds)))
+    judged, together = np.concatenate([held for _, held in folds]), np.concatenate(scores)
+    return _Tried(
+        setting=setting,
+        scores=together,
+        loss=rules_of(rows.task).row_loss(rows.target[judged], together),
+        rounds=used,
+        size=used * setting.settings.get("num_leaves", 0) * _outputs(rows),
+    )
+
+
+def _choose(tried: Sequence[_Tried], mass: Floats, objective: str) -> tuple[_Tried, str]:
+    """Return the smallest model that is as good as the best, as far as the judged rows can tell."""
+    best, word = tried[0], _WORDS[objective]
+    lowest = _mean(best.loss, mass)
+    for one in sorted(tried, key=lambda one: one.size):
+        more, error = _mean(one.loss - best.loss, mass), _error(one.loss - best.loss, mass)
+        if one is not best and more <= min(error, NOISE * lowest):
+            return one, (
+                f"smallest model within noise: out-of-fold {word} {lowest + more:.4g}, {more:.2g} above "
+                f"{best.setting.name} (standard error {error:.2g}), on {len(mass):,} rows"
+            )
+        if one is best:
+            break
+    because = f"lowest out-of-fold {word} of {len(tried)} trials: {lowest:.4g} on {len(mass):,} rows"
+    if len(tried) > 1:
+        because += f", against {_mean(tried[1].loss, mass):.4g} of {tried[1].setting.name}"
+    return best, because
+
+
+def _trial(one: _Tried, mass: Floats) -> Trial:
+    loss, error = _mean(one.loss, mass), _error(one.loss, mass)
+    return Trial(
+        name=one.setting.name,
+        family=one.setting.family,
+        settings=dict(one.setting.settings),
+        loss=loss,
+        low=max(0.0, loss - 1.96 * error),
+        high=loss + 1.96 * error,
+        rounds=one.rounds,
+    )
+
+
+def _mean(loss: Floats, mass: Floats) -> float:
+    return float(mass @ loss / mass.sum())
+
+
+def _error(loss: Floats, mass: Floats) -> float:
+    """Return the standard error of the weighted mean."""
+    return float(np.sqrt(np.sum((mass * (loss - _mean(loss, mass))) ** 2)) / mass.sum())
+
+
+def half_width(residuals: Floats, weight: Floats) -> float:
+    """Return the half-width of an interval that holds `LEVEL` of new rows, from rows like them [1]_.
+
+    Parameters
+    ----------
+    residuals : float64 array, shape (n,)
+        Absolute out-of-fold residuals.
+    weight : float64 array, shape (n,)
+        A new row counts with their mean.
+
+    Returns
+    -------
+    float
+        For equal weights the ceil(0.9 * (n + 1))-th smallest residual; the largest where there are fewer than 9 rows,
+        which then hold less than they should.
+
+    References
+    ----------
+    .. [1] J. Lei et al., Distribution-free predictive inference for regression, JASA 113 (2018), 1094-1111.
+
+    Examples
+    --------
+    >>> half_width(np.arange(1.0, 20.0), np.ones(19))
+    18.0
+    """
+    order = np.argsort(residuals, kind="stable")
+    reached = np.cumsum(weight[order])
+    needed = LEVEL * (reached[-1] + weight.mean())
+    place = int(np.searchsorted(reached, needed * (1 - 1e-12)))
+    return float(residuals[order[min(place, len(order) - 1)]])
+
+
+def _spread(scores: Floats, judged: npt.NDArray[Any], n: int) -> Floats:
+    spread = np.full((n, *scores.shape[1:]), np.nan)
+    spread[judged] = scores
+    return spread

@@ -1,0 +1,49 @@
+"""Everything that a person or a program may ask for, each declared once.
+
+This table says where an operation lives and what it does; commands, HTTP routes, reference pages and `Factory` methods
+are derived from it, and import an operation's module only when it is used.
+"""
+
+from collections.abc import Mapping
+
+from linewright.operations.declare import Entry
+
+_START = "Start"
+_RUN = "Run a line"
+_USE = "Use its model"
+_LOOK = "Look"
+_RELEASE = "Decide what serves"
+
+
+def _entry(module: str, group: str, summary: str) -> Entry:
+    return Entry(module=f"linewright.operations.{module}", summary=summary, group=group)
+
+
+OPERATIONS: Mapping[str, Entry] = {
+    "demo": _entry(
+        "demo", _START, "Show a line's first life on this machine, on data that scikit-learn ships."
+    ),
+    "new": _entry(
+        "lines", _START, "Look at a table and write a line file for it, each choice with its reason."
+    ),
+    "init": _entry("lines", _START, "Make an empty factory in a folder."),
+    "check": _entry("lines", _START, "Check the line files, and whether the data keep their contracts."),
+    "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
+    "plan": _entry("lines", _RUN, "Say what a run would change, and why."),
+    "run": _entry("lines", _RUN, "Train, judge and release lines; finish what was interrupted."),
+    "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
+    "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
+    "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),
+    "feedback": _entry("use", _USE, "Hand in the truth for predictions, by id or key, from a file."),
+    "status": _entry("record", _LOOK, "Show what serves, since when, and what waits."),
+    "runs": _entry("record", _LOOK, "List runs, newest first."),
+    "models": _entry("record", _LOOK, "List the models of a line."),
+    "datasets": _entry("datasets", _LOOK, "List the dataset versions of a line, or the rows in quarantine."),
+    "card": _entry("evidence", _LOOK, "Write the model card of a model."),
+    "show": _entry("evidence", _LOOK, "Show what an id stands for: a prediction, a run or a result."),
+    "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
+    "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
+    "rollback": _entry("release", _RELEASE, "Let the previous champion of a line serve again."),
+    "halt": _entry("release", _RELEASE, "Stop a line's endpoint from answering, or free it."),
+}
+"""Name of each command → where it lives, in the order in which people meet them."""

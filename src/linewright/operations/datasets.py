@@ -1,0 +1,134 @@
+"""Operations about dataset versions and the rows that a contract kept out."""
+
+from typing import Any
+
+import msgspec
+
+from linewright.data.facts import Dataset, Ingested, Quarantine
+from linewright.line.evidence import find_result
+from linewright.line.factory import Factory
+from linewright.line.quarantine import quarantined_rows
+from linewright.model.facts import Registered
+from linewright.operations.declare import operation
+from linewright.operations.words import count
+
+
+class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset version in a list."""
+
+    dataset: str
+    rows: int
+    columns: int
+    quarantined: int
+    models: tuple[str, ...]
+    """Models that were trained on it."""
+    at: str
+
+
+class Datasets(msgspec.Struct, frozen=True, kw_only=True):
+    """The dataset versions of a line, newest first."""
+
+    line: str
+    datasets: tuple[DatasetLine, ...]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """How two dataset versions differ."""
+
+    line: str
+    before: str
+    after: str
+    rows: tuple[int, int]
+    added_columns: tuple[str, ...]
+    gone_columns: tuple[str, ...]
+    changed_types: tuple[str, ...]
+    shared_chunks: int
+    new_chunks: int
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that the contract kept out of the newest reading of a line."""
+
+    line: str
+    rows: tuple[dict[str, Any], ...]
+
+    def to_text(self) -> str:
+        """Say each row with the rule that caught it."""
+        if not self.rows:
+            return f"{self.line}: no row is in quarantine"
+        said = [
+            f"  {_place(row)}: {row['column']}: {row['rule']}, found {row['found']!r}" for row in self.rows
+        ]
+        return "\n".join([f"{self.line}: {count(len(self.rows), 'row')} in quarantine", *said])
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['source']}:{row['line']}" if row.get("line") else f"row {row['row']}"
+
+
+@operation(writes=False)
+def datasets(
+    factory: Factory, line: str, /, *, diff: tuple[str, str] | None = None, quarantine: bool = False
+) -> Datasets | Difference | Quarantined:
+    """List the dataset versions of a line, or the rows in quarantine.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    diff
+        Two dataset digests (or their beginnings) to compare.
+    quarantine
+        Show the rows in quarantine, with source line and rule.
+    """
+    factory.path_of(line)
+    if quarantine:
+        return Quarantined(line=line, rows=tuple(quarantined_rows(factory, line)))
+    if diff:
+        return _difference(factory, line, *diff)
+    return Datasets(line=line, datasets=tuple(reversed(_dataset_lines(factory, line))))
+
+
+def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
+    readings: dict[str, list[Registered]] = {}
+    for event in factory.metadata.events(Registered, line=line):
+        readings.setdefault(event.ingested, []).append(event)
+    listed: list[DatasetLine] = []
+    for digest, events in readings.items():
+        ingested = factory.metadata.get(digest, Ingested)
+        dataset = factory.metadata.get(ingested.dataset, Dataset)
+        kept_out = factory.metadata.get(ingested.quarantine, Quarantine).rows if ingested.quarantine else 0
+        listed.append(
+            DatasetLine(
+                dataset=ingested.dataset,
+                rows=dataset.rows,
+                columns=len(dataset.columns),
+                quarantined=kept_out,
+                models=tuple(f"{line}@{event.model}" for event in events),
+                at=events[0].at,
+            )
+        )
+    return listed
+
+
+def _difference(factory: Factory, line: str, before: str, after: str) -> Difference:
+    old_digest, old = find_result(factory, before, Dataset)
+    new_digest, new = find_result(factory, after, Dataset)
+    old_types = {column.name: column.type for column in old.columns}
+    new_types = {column.name: column.type for column in new.columns}
+    shared = {chunk.content for chunk in old.chunks} & {chunk.content for chunk in new.chunks}
+    return Difference(
+        line=line,
+        before=old_digest,
+        after=new_digest,
+        rows=(old.rows, new.rows),
+        added_columns=tuple(name for name in new_types if name not in old_types),
+        gone_columns=tuple(name for name in old_types if name not in new_types),
+        changed_types=tuple(
+            f"{name}: {old_types[name]} -> {kind}"
+            for name, kind in new_types.items()
+            if name in old_types and old_types[name] != kind
+        ),
+        shared_chunks=len(shared),
+        new_chunks=len(new.chunks) - len(shared),
+    )

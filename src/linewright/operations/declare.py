@@ -1,0 +1,255 @@
+"""How an operation is declared: a function, its types, its docstring. Commands and routes are derived from them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+import msgspec
+
+from linewright.errors import NotFound, RequestError
+from linewright.operations.parameter import Parameter, brief, function_name, nearest, shape_of
+
+RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
+"""Names that every command has already."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Entry(NamedTuple):
+    """Where an operation lives, and what help says of it before it is imported."""
+
+    module: str
+    summary: str
+    """First line of its docstring; `load` refuses another."""
+    group: str
+    """Heading that it stands under in help."""
+
+
+class _Flags(NamedTuple):
+    writes: bool
+    streams: bool
+    local: bool
+    anywhere: bool
+    short: Mapping[str, str]
+
+
+_DECLARED: dict[Callable[..., Any], _Flags] = {}
+
+
+def operation(
+    *,
+    writes: bool,
+    streams: bool = False,
+    local: bool = False,
+    anywhere: bool = False,
+    short: Mapping[str, str] | None = None,
+) -> Callable[[F], F]:
+    """Declare a function as an operation; the function itself stays as it is.
+
+    Its first parameter is the factory. Positional parameters become arguments of the command (``*names``: any
+    number), keyword-only ones its options; each is described in the docstring's Parameters section. Types: `str`, `int`, `float`, `bool`,
+    `Path`, `Literal` of texts, tuples of these, any of them `| None`, and `Annotated` with `msgspec.Meta`. A
+    parameter whose name is a Python keyword gets a trailing underscore, as does such an operation.
+
+    Parameters
+    ----------
+    writes
+        Whether it may change the factory: POST instead of GET.
+    streams
+        Whether its result is an iterator of structs, shown one by one.
+    local
+        Whether it holds the terminal, so that it is a command only.
+    anywhere
+        Whether it works in a folder that holds no factory: it gets one that was not opened.
+    short
+        One-letter options by parameter, e.g. ``{"out": "o"}``.
+    """
+
+    def declare(function: F) -> F:
+        _DECLARED[function] = _Flags(writes, streams, local, anywhere, short or {})
+        return function
+
+    return declare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One thing that a person or a program may ask for."""
+
+    name: str
+    summary: str
+    description: str
+    """What the docstring says between summary and first section."""
+    writes: bool
+    streams: bool
+    local: bool
+    anywhere: bool
+    parameters: tuple[Parameter, ...]
+    result: Any
+    """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
+    function: Callable[..., Any]
+
+    def call(self, factory: Any, arguments: Mapping[str, Any], *, text: bool = False) -> Any:
+        """Check the arguments and carry the operation out.
+
+        Parameters
+        ----------
+        factory
+            What the operation works on.
+        arguments
+            Values by parameter name, as JSON has them; with `text`, a list of texts for each.
+        text
+            Whether the values were written as text, on a command line or in a query.
+
+        Raises
+        ------
+        RequestError
+            If an argument is unknown, missing or of the wrong type.
+        """
+        return self.carry_out(factory, self.check(arguments, text=text))
+
+    def carry_out(self, factory: Any, values: Mapping[str, Any]) -> Any:
+        """Call the function with values that `check` returned."""
+        positional = [
+            value
+            for p in self.parameters
+            if p.positional
+            for value in (values[p.name] if p.spreads else [values[p.name]])
+        ]
+        named = {function_name(p.name): values[p.name] for p in self.parameters if not p.positional}
+        return self.function(factory, *positional, **named)
+
+    def check(self, arguments: Mapping[str, Any], *, text: bool = False) -> dict[str, Any]:
+        """Return a value for each parameter, or raise `RequestError`; nothing is run."""
+        names = [parameter.name for parameter in self.parameters]
+        for name in arguments:
+            if name not in names:
+                near = nearest(name, names)
+                raise RequestError(
+                    "unknown argument",
+                    where=self.name,
+                    found=brief(name),
+                    allowed=", ".join(names) or "none",
+                    hint=f"did you mean {near!r}?" if near else "",
+                )
+        return {p.name: self._value(p, arguments, text=text) for p in self.parameters}
+
+    def _value(self, parameter: Parameter, arguments: Mapping[str, Any], *, text: bool) -> Any:
+        if parameter.name in arguments:
+            given = arguments[parameter.name]
+            return parameter.check(parameter.from_text(given) if text else given, where=self.name)
+        if parameter.required:
+            raise RequestError(
+                f"{parameter.name!r} is missing",
+                where=self.name,
+                allowed=parameter.allowed,
+                hint=parameter.help,
+            )
+        return parameter.default
+
+
+def load(name: str, operations: Mapping[str, Entry]) -> Operation:
+    """Import one operation.
+
+    Raises
+    ------
+    NotFound
+        If the table has no such name.
+    TypeError
+        If its declaration contradicts the table or itself: a mistake in the code, not in the request.
+    """
+    entry = operations.get(name)
+    if entry is None:
+        near = nearest(name, operations)
+        hint = f"did you mean {near!r}?" if near else ""
+        raise NotFound("no operation has that name", found=brief(name), hint=hint)
+    function = getattr(import_module(entry.module), function_name(name), None)
+    if function is None or function not in _DECLARED:
+        raise TypeError(f"{entry.module} declares no operation {function_name(name)!r}")
+    loaded = _read(name, function)
+    if loaded.summary != entry.summary:
+        raise TypeError(f"{name}: the table says {entry.summary!r}, the docstring {loaded.summary!r}")
+    return loaded
+
+
+def to_json(result: Any) -> bytes:
+    """Return a result as JSON; an iterator of structs becomes an array, a path its text.
+
+    Examples
+    --------
+    >>> to_json({"folder": Path("a/b"), "rows": (1, 2)})
+    b'{"folder":"a/b","rows":[1,2]}'
+    """
+    whole = list(result) if isinstance(result, Iterator) else result
+    return msgspec.json.encode(whole, enc_hook=_from_path)
+
+
+def _read(name: str, function: Callable[..., Any]) -> Operation:
+    flags = _DECLARED[function]
+    summary, description, described = _docstring(function)
+    hints = get_type_hints(function, include_extras=True)
+    result = hints.pop("return", NoneType)
+    parameters: list[Parameter] = []
+    for each in list(inspect.signature(function).parameters.values())[1:]:
+        spreads = each.kind is inspect.Parameter.VAR_POSITIONAL
+        kind = tuple[hints[each.name], ...] if spreads else hints[each.name]
+        element, count = shape_of(kind, where=f"{name}: {each.name}")
+        shown = each.name.removesuffix("_")
+        if shown in RESERVED or each.name not in described:
+            raise TypeError(f"{name}: parameter {each.name!r} is reserved or not described in the docstring")
+        parameters.append(
+            Parameter(
+                name=shown,
+                type=kind,
+                default=() if spreads else each.default,
+                help=described.pop(each.name),
+                positional=each.kind is not inspect.Parameter.KEYWORD_ONLY,
+                spreads=spreads,
+                short=flags.short.get(each.name, ""),
+                element=element,
+                count=count,
+            )
+        )
+    if described.keys() - {"factory"}:
+        raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
+    return Operation(
+        name=name,
+        summary=summary,
+        description=description,
+        writes=flags.writes,
+        streams=flags.streams,
+        local=flags.local,
+        anywhere=flags.anywhere,
+        parameters=tuple(parameters),
+        result=result,
+        function=function,
+    )
+
+
+def _docstring(function: Callable[..., Any]) -> tuple[str, str, dict[str, str]]:
+    lines = (inspect.getdoc(function) or "").splitlines()
+    heads = [i for i in range(len(lines) - 1) if lines[i + 1] and not lines[i + 1].strip("-") and lines[i]]
+    sections = {
+        lines[start]: lines[start + 2 : end]
+        for start, end in zip(heads, [*heads, len(lines)][1:], strict=True)
+    }
+    described: dict[str, str] = {}
+    names: list[str] = []
+    for line in sections.get("Parameters", []):
+        if line and not line[0].isspace():
+            names = [name.strip(" *") for name in line.partition(" : ")[0].split(",")]
+            described |= dict.fromkeys(names, "")
+        else:
+            described |= {name: f"{described[name]} {line.strip()}".strip() for name in names}
+    summary, *rest = lines[: heads[0] if heads else None] or [""]
+    return summary, "\n".join(rest).strip(), described
+
+
+def _from_path(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"a result cannot hold a {type(value).__name__}")

@@ -1,0 +1,120 @@
+"""Operations that answer for a model: its card, what an id stands for, what a claim rests on."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from linewright.errors import NotFound
+from linewright.line.card import card_facts
+from linewright.line.evidence import Claim, explain
+from linewright.line.factory import Factory
+from linewright.line.lookup import look_up
+from linewright.line.registry import find_model
+from linewright.model.card import card_html, card_markdown
+from linewright.operations.declare import operation
+from linewright.operations.words import short
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A model card."""
+
+    model: str
+    markdown: str
+    html: str
+    """Path of the page."""
+
+    def to_text(self) -> str:
+        """Return the card itself, and where its page is."""
+        return f"{self.markdown}\nAs a page: {self.html}"
+
+
+@operation(writes=False)
+def card(factory: Factory, model: str, /, *, out: Path | None = None) -> Card:
+    """Write the model card of a model.
+
+    Parameters
+    ----------
+    model
+        Which model, as LINE@VERSION; LINE alone means its champion.
+    out
+        Where to write the page (default: ``cards/LINE@VERSION.html`` in the factory).
+    """
+    version = find_model(factory, model)
+    facts = card_facts(factory, version)
+    page = out or factory.root / "cards" / f"{version.line}@{version.version}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(card_html(facts), encoding="utf-8")
+    return Card(model=f"{version.line}@{version.version}", markdown=card_markdown(facts), html=str(page))
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What an id stands for."""
+
+    id: str
+    kind: str
+    body: dict[str, Any]
+
+    def to_text(self) -> str:
+        """Return the value, indented."""
+        return (
+            f"{self.kind} {self.id}\n{msgspec.json.format(msgspec.json.encode(self.body), indent=2).decode()}"
+        )
+
+
+@operation(writes=False)
+def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of the interface contract
+    """Show what an id stands for: a prediction, a run or a result.
+
+    Parameters
+    ----------
+    id
+        A prediction id, a run id, LINE@VERSION, or the beginning of a digest.
+    """
+    found = look_up(factory, id)
+    if found is None:
+        raise NotFound(
+            "nothing has that id",
+            found=id,
+            hint="`linewright runs` and `linewright models LINE` list what there is",
+        )
+    return Shown(id=found.id, kind=found.kind, body=found.body)
+
+
+class Because(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim and what it rests on."""
+
+    id: str
+    kind: str
+    says: str
+    rests_on: tuple["Because", ...]
+
+    def to_text(self) -> str:
+        """Return the tree of evidence."""
+        return "\n".join(_tree(self, 0))
+
+
+def _tree(claim: Because, depth: int) -> list[str]:
+    said = f"{'  ' * depth}{claim.kind} {short(claim.id)}: {claim.says}"
+    return [said, *(line for part in claim.rests_on for line in _tree(part, depth + 1))]
+
+
+@operation(writes=False)
+def why(factory: Factory, evidence: str, /) -> Because:
+    """Follow a claim to its evidence.
+
+    Parameters
+    ----------
+    evidence
+        LINE@VERSION, or the beginning of an evidence id on a card.
+    """
+    return _because(explain(factory, evidence))
+
+
+def _because(claim: Claim) -> Because:
+    return Because(
+        id=claim.digest,
+        kind=claim.kind,
+        says=claim.says,
+        rests_on=tuple(_because(part) for part in claim.rests_on),
+    )

@@ -1,0 +1,266 @@
+"""Operations that make, check, plan and run lines."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from linewright.data.facts import Finding
+from linewright.errors import LinewrightError, RequestError
+from linewright.line.check import check_line
+from linewright.line.execute import execute
+from linewright.line.factory import Factory
+from linewright.line.facts import Change, RunResult
+from linewright.line.file import schema as line_schema
+from linewright.line.new import NewLine, new_line
+from linewright.line.plan import make_plan
+from linewright.operations.declare import operation
+from linewright.operations.words import count, short
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A factory that is there now."""
+
+    factory: str
+    lines: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """Say where it is and what to do next."""
+        return (
+            f"The factory is in {self.factory}; lines: {', '.join(self.lines) or 'none yet'}.\n"
+            "Next: linewright new NAME --data FILE --label COLUMN"
+        )
+
+
+@operation(writes=True, local=True, anywhere=True)
+def new(
+    factory: Factory,
+    name: str,
+    /,
+    *,
+    data: Path,
+    label: str,
+    positive: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    key: str | None = None,
+    exclude: tuple[str, ...] = (),
+    weight: str | None = None,
+) -> NewLine:
+    """Look at a table and write a line file for it, each choice with its reason.
+
+    Parameters
+    ----------
+    name
+        Name of the line: small letters, digits and hyphens.
+    data
+        CSV, CSV.gz or Parquet file.
+    label
+        Column to predict.
+    positive
+        For two classes: the value whose probability is predicted.
+    time
+        Column that says when a row happened; the latest rows then test the model.
+    group
+        Column whose rows belong together, such as a patient or a machine.
+    key
+        Column that names a row, used to match the truth with a prediction later.
+    exclude
+        Columns that the model must not use, separated by commas.
+    weight
+        Column with a sample weight.
+    """
+    made = new_line(
+        factory.root,
+        name,
+        data=data,
+        label=label,
+        positive=positive,
+        time=time,
+        group=group,
+        key=key,
+        exclude=exclude,
+        weight=weight,
+    )
+    Factory.create(factory.root).close()
+    return made
+
+
+@operation(writes=True, local=True, anywhere=True)
+def init(factory: Factory, directory: Path = Path(), /) -> Made:
+    """Make an empty factory in a folder.
+
+    Parameters
+    ----------
+    directory
+        The folder, made where it is missing; an existing factory is left as it is.
+    """
+    with Factory.create(factory.root / directory) as made:
+        return Made(factory=str(made.root), lines=tuple(made.names()))
+
+
+class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What checking one line found."""
+
+    line: str
+    rows: int | None
+    """Rows of the table that keep the contract; `None` where it was not read."""
+    quarantined: int
+    errors: tuple[dict[str, Any], ...]
+    """What is wrong with the file or stops the run."""
+    findings: tuple[Finding, ...]
+    """Rules of the contract that did not hold."""
+    exit_code: int
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What checking lines found."""
+
+    lines: tuple[CheckedLine, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the lines."""
+        return max((line.exit_code for line in self.lines), default=0)
+
+    def to_text(self) -> str:
+        """Say, line by line, what is right and what is not."""
+        return "\n".join(_checked_text(line) for line in self.lines) or "There is no line yet."
+
+
+def _checked_text(line: CheckedLine) -> str:
+    if line.errors:
+        return "\n".join([f"{line.line}: not right", *(f"  {error['message']}" for error in line.errors)])
+    said = f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"
+    if line.quarantined:
+        said += f", {line.quarantined:,} would go to quarantine"
+    return "\n".join([said, *(f"  {finding_text(finding)}" for finding in line.findings)])
+
+
+def finding_text(finding: Finding) -> str:
+    """Say one finding in a sentence."""
+    where = f"{finding.column}: " if finding.column else ""
+    first = f", first {finding.first!r}" if finding.first else ""
+    return f"{finding.action}: {where}{finding.rule} fails for {finding.failed:,} of {finding.rows:,} rows{first}"
+
+
+@operation(writes=False)
+def check(factory: Factory, /, *lines: str) -> Checked:
+    """Check the line files, and whether the data keep their contracts.
+
+    Parameters
+    ----------
+    lines
+        Names of lines (default: all).
+    """
+    return Checked(lines=tuple(_check(factory, name) for name in lines or factory.names()))
+
+
+def _check(factory: Factory, name: str) -> CheckedLine:
+    try:
+        rows, quarantined, findings = check_line(factory, name)
+    except LinewrightError as error:
+        errors = error.details.get("errors") or [error.to_json()]
+        return CheckedLine(
+            line=name, rows=None, quarantined=0, errors=tuple(errors), findings=(), exit_code=error.exit_code
+        )
+    return CheckedLine(
+        line=name, rows=rows, quarantined=quarantined, errors=(), findings=findings, exit_code=0
+    )
+
+
+@operation(writes=False, anywhere=True)
+def schema(factory: Factory, section: str | None = None, /) -> dict[str, Any]:
+    """Print the JSON Schema of the line file or of one of its sections.
+
+    Parameters
+    ----------
+    section
+        A section such as ``train`` or ``gates`` (default: the whole file).
+    """
+    del factory
+    return line_schema(section)
+
+
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of one line would change."""
+
+    plan: str
+    line: str
+    changes: tuple[Change, ...]
+
+    def to_text(self) -> str:
+        """Say each step with its reason."""
+        if not self.changes:
+            return f"{self.line}: no changes"
+        width = max(len(change.step) for change in self.changes)
+        steps = [f"  {change.step:<{width}}  {change.because}{_moved(change)}" for change in self.changes]
+        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps])
+
+
+def _moved(change: Change) -> str:
+    if change.from_ is None or change.to is None:
+        return ""
+    return f" ({short(change.from_)} -> {short(change.to)})"
+
+
+class Plans(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs of several lines would change."""
+
+    plans: tuple[PlanResult, ...]
+
+    def to_text(self) -> str:
+        """Say each line's plan."""
+        return "\n".join(plan.to_text() for plan in self.plans) or "There is no line yet."
+
+
+@operation(writes=False)
+def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
+    """Say what a run would change, and why.
+
+    Parameters
+    ----------
+    lines
+        Names of lines (default: all).
+    """
+    plans = tuple(_plan(factory, name) for name in lines or factory.names())
+    return plans[0] if len(plans) == 1 else Plans(plans=plans)
+
+
+def _plan(factory: Factory, name: str) -> PlanResult:
+    value = make_plan(factory, factory.line(name))
+    return PlanResult(plan=factory.metadata.keep(value), line=name, changes=value.changes)
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs of several lines gave."""
+
+    runs: tuple[RunResult, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the runs."""
+        return max((run.exit_code for run in self.runs), default=0)
+
+    def to_text(self) -> str:
+        """Say what each run gave."""
+        return "\n\n".join(run.to_text() for run in self.runs)
+
+
+@operation(writes=True)
+def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunResult | Ran:
+    """Train, judge and release lines; finish what was interrupted.
+
+    Parameters
+    ----------
+    lines
+        Names of lines.
+    plan
+        Carry out exactly this plan, or fail if a source has changed since.
+    """
+    if not lines:
+        raise RequestError("say which line to run", allowed=", ".join(factory.names()) or "(none yet)")
+    if plan and len(lines) > 1:
+        raise RequestError("a plan is of one line", found=", ".join(lines))
+    runs = tuple(execute(factory, name, plan=plan) for name in lines)
+    return runs[0] if len(runs) == 1 else Ran(runs=runs)

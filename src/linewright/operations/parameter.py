@@ -1,0 +1,179 @@
+"""One argument of an operation: which types it may have, and how text and JSON become such a value."""
+
+import csv
+import keyword
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import Parameter as Declared
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from linewright.errors import RequestError
+
+MANY = -1
+"""`Parameter.count` of a parameter that takes any number of values."""
+REQUIRED: Any = Declared.empty
+"""`Parameter.default` of a parameter that has none."""
+_SCALARS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
+_LONGEST_FOUND = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One argument of an operation."""
+
+    name: str
+    """As callers write it: without the trailing underscore of a Python keyword."""
+    type: Any
+    default: Any
+    help: str
+    positional: bool
+    spreads: bool
+    """Whether it is declared as ``*name``."""
+    short: str
+    """One-letter option, or empty."""
+    element: Any
+    """Type of one value: a scalar type or a `Literal`."""
+    count: int
+    """How many values it takes: 1, a fixed number, or `MANY`."""
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is REQUIRED
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All values that it may have; empty where they are not listed."""
+        return get_args(self.element) if get_origin(self.element) is Literal else ()
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        one = " or ".join(repr(choice) for choice in self.choices) or _SCALARS[self.element] + _bounds(
+            self.type
+        )
+        if self.count == 1:
+            return one
+        return f"a list of {one}" if self.count == MANY else f"{self.count} times {one}"
+
+    def from_text(self, texts: Sequence[str]) -> Any:
+        """Return what was written on a command line or in a query; what is no such value stays text."""
+        if self.count == MANY and not self.positional:
+            texts = [field for row in csv.reader(texts, skipinitialspace=True) for field in row]
+        values = tuple(_from_text(text, self.element) for text in texts)
+        if self.count != 1:
+            return values
+        if len(values) != 1:
+            raise RequestError(f"{self.name!r} is given {len(values)} times", allowed="one value")
+        return next(iter(values))
+
+    def check(self, value: Any, *, where: str) -> Any:
+        """Return `value` as this parameter's type, or raise `RequestError`."""
+        try:
+            return msgspec.convert(value, self.type, dec_hook=_to_path)
+        except msgspec.ValidationError as error:
+            near = nearest(value, self.choices) if isinstance(value, str) else None
+            raise RequestError(
+                f"wrong value of {self.name!r}",
+                where=where,
+                found=brief(value),
+                allowed=self.allowed,
+                hint=f"did you mean {near!r}?" if near else "",
+            ) from error
+
+
+def function_name(name: str) -> str:
+    """Return the Python name of an operation or a parameter.
+
+    Examples
+    --------
+    >>> function_name("audit verify"), function_name("import")
+    ('audit_verify', 'import_')
+    """
+    plain = name.replace("-", "_").replace(" ", "_")
+    return f"{plain}_" if keyword.iskeyword(plain) else plain
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the word that was probably meant, or `None`.
+
+    Examples
+    --------
+    >>> nearest("promot", ["predict", "promote"])
+    'promote'
+    """
+    return next(iter(get_close_matches(word, list(words), n=1)), None)
+
+
+def shape_of(annotation: Any, *, where: str) -> tuple[Any, int]:
+    """Return the type of one value of a parameter, and how many it takes; `TypeError` for types it cannot have."""
+    core = _core(annotation)
+    if get_origin(core) is tuple:
+        kinds = get_args(core)
+        count = MANY if kinds[-1] is Ellipsis else len(kinds)
+        element = _core(kinds[0])
+        alike = count == MANY or len(set(kinds)) == 1
+    else:
+        element, count, alike = core, 1, True
+    is_choice = get_origin(element) is Literal and all(
+        isinstance(choice, str) for choice in get_args(element)
+    )
+    if not alike or not (is_choice or element in _SCALARS):
+        raise TypeError(f"{where}: a parameter cannot be of type {annotation}")
+    return element, count
+
+
+def _core(annotation: Any) -> Any:
+    """Return a type without `Annotated` and `| None`."""
+    if get_origin(annotation) is Annotated:
+        return _core(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+        return _core(kinds[0]) if len(kinds) == 1 else annotation
+    return annotation
+
+
+def _bounds(annotation: Any) -> str:
+    """Say the limits of an `Annotated` number in words."""
+    if get_origin(annotation) in (Union, UnionType):
+        return "".join(_bounds(kind) for kind in get_args(annotation))
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    metas = [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    limits = [
+        f"{words[key]} {getattr(m, key)}" for m in metas for key in words if getattr(m, key) is not None
+    ]
+    return ", " + " and ".join(limits) if limits else ""
+
+
+def _from_text(text: str, element: Any) -> Any:
+    if element not in (int, float, bool):
+        return text
+    try:
+        value = msgspec.convert(text, element, strict=False)
+    except msgspec.ValidationError:
+        return text
+    return text if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _to_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"{value!r} is not a {kind.__name__}")
+
+
+def brief(value: Any) -> Any:
+    """Return a value that fits in a message."""
+    shown = value if isinstance(value, str) else repr(value)
+    return value if len(shown) <= _LONGEST_FOUND else shown[:_LONGEST_FOUND] + "…"

@@ -1,0 +1,205 @@
+"""Operations that say how lines, runs and models stand."""
+
+import msgspec
+
+from linewright.errors import NotFound
+from linewright.line.evidence import evidence_of
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Finished
+from linewright.line.registry import certificates_of
+from linewright.model.facts import Certificate, Metric
+from linewright.operations.declare import operation
+from linewright.operations.words import count, short
+from linewright.release.facts import Promoted
+from linewright.serve.server import endpoint
+
+
+class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one line stands."""
+
+    line: str
+    champion: str | None
+    digest: str | None
+    endpoint: str | None
+    """URL at which its predictions are asked for; `None` while nothing serves."""
+    since: str | None
+    because: str | None
+    challenger: str | None
+    halted: bool
+    predictions: int
+    labels: int
+    alerts: int
+    proposals: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the factory stands."""
+
+    factory: str
+    endpoint: str | None
+    lines: tuple[LineStatus, ...]
+
+    def to_text(self) -> str:
+        """Say, line by line, what serves."""
+        up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
+        return "\n".join([f"factory {self.factory}, {up}", *(_status_text(line) for line in self.lines)])
+
+
+def _status_text(line: LineStatus) -> str:
+    if line.champion is None:
+        return f"{line.line}: no champion yet. Next: linewright run {line.line}"
+    halted = " HALTED" if line.halted else ""
+    return "\n".join(
+        [
+            f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z",
+            f"  because {line.because}",
+            f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}",
+        ]
+    )
+
+
+@operation(writes=False)
+def status(factory: Factory, line: str | None = None, /) -> Status:
+    """Show what serves, since when, and what waits.
+
+    Parameters
+    ----------
+    line
+        Name of one line (default: all).
+    """
+    names = sorted({*factory.names(), *factory.metadata.lines()})
+    if line is not None:
+        if line not in names:
+            raise NotFound("there is no such line", found=line, allowed=", ".join(names) or "(none yet)")
+        names = [line]
+    address = endpoint(factory.state)
+    url = f"http://{address}" if address else None
+    return Status(
+        factory=str(factory.root),
+        endpoint=url,
+        lines=tuple(_line_status(factory, name, url) for name in names),
+    )
+
+
+def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
+    metadata = factory.metadata
+    pointer = metadata.pointer(name)
+    digests = {one.version: one.digest for one in metadata.versions(name)}
+    promoted = metadata.events(Promoted, line=name, newest_first=True, limit=1)
+    newest = max(digests, default=None)
+    predictions, labels = factory.feedback(name).counts()
+    return LineStatus(
+        line=name,
+        champion=None if pointer.champion is None else f"{name}@{pointer.champion}",
+        digest=None if pointer.champion is None else digests[pointer.champion],
+        endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
+        since=promoted[0].at if promoted else None,
+        because=promoted[0].because if promoted else None,
+        challenger=None if newest in {None, pointer.champion} else f"{name}@{newest}",
+        halted=pointer.halt,
+        predictions=predictions,
+        labels=labels,
+        alerts=0,
+        proposals=0,
+    )
+
+
+class RunLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in a list."""
+
+    run: str
+    line: str
+    at: str
+    by: str
+    state: str
+    """``done``, ``failed`` or ``unfinished``."""
+    promoted: bool
+    because: str
+
+
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs, newest first."""
+
+    runs: tuple[RunLine, ...]
+
+
+@operation(writes=False)
+def runs(factory: Factory, line: str | None = None, /, *, limit: int = 20) -> Runs:
+    """List runs, newest first.
+
+    Parameters
+    ----------
+    line
+        Name of one line (default: all).
+    limit
+        Most runs to list.
+    """
+    ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True, limit=limit)
+    return Runs(runs=tuple(_run_line(one, ended.get(one.run)) for one in accepted))
+
+
+def _run_line(accepted: Accepted, ended: Finished | None) -> RunLine:
+    return RunLine(
+        run=accepted.run,
+        line=accepted.line,
+        at=accepted.at,
+        by=accepted.by,
+        state=ended.outcome if ended else "unfinished",
+        promoted=ended is not None and ended.promoted,
+        because=ended.because if ended and ended.outcome == "failed" else accepted.because,
+    )
+
+
+class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One model in a list."""
+
+    version: int
+    digest: str
+    role: str
+    """``champion``, ``challenger`` or empty."""
+    verdict: str
+    metric: Metric | None
+    at: str
+
+
+class Models(msgspec.Struct, frozen=True, kw_only=True):
+    """The models of a line, newest first."""
+
+    line: str
+    models: tuple[ModelLine, ...]
+
+
+@operation(writes=False)
+def models(factory: Factory, line: str, /) -> Models:
+    """List the models of a line.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    """
+    versions = list(reversed(factory.metadata.versions(line)))
+    if not versions:
+        factory.path_of(line)  # an unknown line is an error; a line without models is an empty list
+    champion = factory.metadata.pointer(line).champion
+    newest = versions[0].version if versions else None
+    listed: list[ModelLine] = []
+    for version in versions:
+        role = (
+            "champion" if version.version == champion else "challenger" if version.version == newest else ""
+        )
+        certificates = certificates_of(factory, version)
+        verdict = factory.metadata.get(certificates[-1], Certificate).verdict if certificates else ""
+        evaluation = evidence_of(factory, version).evaluation
+        listed.append(
+            ModelLine(
+                version=version.version,
+                digest=version.digest,
+                role=role,
+                verdict=verdict,
+                metric=evaluation.metrics[0] if evaluation else None,
+                at=version.at,
+            )
+        )
+    return Models(line=line, models=tuple(listed))

@@ -1,0 +1,138 @@
+"""Keeps the processes of a factory alive until it is told to stop."""
+
+import ctypes
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+from linewright.engine.context import Progress
+from linewright.errors import Terminal
+from linewright.line.factory import Factory
+
+_PR_SET_PDEATHSIG = 1
+_STEADY_S = 60.0
+"""A child that lived this long has no failures any more."""
+_LONGEST_PAUSE_S = 10.0
+_DRAIN_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A process of the factory that listens on a port."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """What follows ``python -m``."""
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass
+class _Running:
+    child: Child
+    process: "subprocess.Popen[bytes]"
+    started: float
+    is_ready: bool = False
+    """Whether it has ever answered."""
+    failures: int = 0
+    restart_at: float | None = None
+
+
+class _Stop:
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def supervise(factory: Factory, children: tuple[Child, ...]) -> None:
+    """Start the children, start again those that die, and stop all on SIGTERM or SIGINT.
+
+    Raises
+    ------
+    Terminal
+        If a child ends before it has ever answered (its port is taken, say); it has said why on stderr.
+    """
+    stop = _Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    running = [_start(child) for child in children]
+    try:
+        while not stop.asked:
+            time.sleep(0.1)
+            for one in running:
+                _look_after(factory, one)
+    finally:
+        _end(running)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(child: Child) -> _Running:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *child.arguments],
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- the supervisor has one thread
+    )
+    return _Running(child=child, process=process, started=time.monotonic())
+
+
+def _end_with_parent() -> None:
+    # A supervisor that is killed takes its children along, else they would hold the ports of the next one.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _look_after(factory: Factory, one: _Running) -> None:
+    now = time.monotonic()
+    if one.restart_at is not None:
+        if now >= one.restart_at:
+            fresh = _start(one.child)
+            one.process, one.started, one.restart_at = fresh.process, fresh.started, None
+        return
+    code = one.process.poll()
+    if code is None:
+        if not one.is_ready and _answers(one.child):
+            one.is_ready = True
+            factory.report(Progress(station="up", says=f"{one.child.name} on {one.child.url}"))
+        return
+    if not one.is_ready:
+        raise Terminal(
+            f"the {one.child.name} did not start", found=f"exit code {code}", hint="see its message above"
+        )
+    one.failures = 1 if now - one.started > _STEADY_S else one.failures + 1
+    pause = min(_LONGEST_PAUSE_S, 0.25 * 2**one.failures)
+    one.restart_at = now + pause
+    factory.report(
+        Progress(station="up", says=f"{one.child.name} ended ({code}); it starts again in {pause:g} s")
+    )
+
+
+def _answers(child: Child) -> bool:
+    try:
+        socket.create_connection((child.host, child.port), timeout=0.1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(running: list[_Running]) -> None:
+    alive = [one for one in running if one.process.poll() is None]
+    for one in alive:
+        one.process.terminate()
+    deadline = time.monotonic() + _DRAIN_S
+    for one in alive:
+        try:
+            one.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()

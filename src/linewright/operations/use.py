@@ -1,0 +1,80 @@
+"""Operations that use a model: answers for a file, and the truth about them."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from linewright.line.factory import Factory
+from linewright.line.labels import hand_in
+from linewright.line.scoring import predict_file
+from linewright.operations.declare import operation
+from linewright.operations.words import count, short
+
+
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers for a file."""
+
+    line: str
+    model: str
+    digest: str
+    rows: int
+    out: str
+    first: tuple[dict[str, Any], ...]
+    """The first answers."""
+
+    def to_text(self) -> str:
+        """Say how many rows were answered by what, and where the answers are."""
+        shown = "\n".join(
+            f"  {', '.join(f'{name}={value}' for name, value in row.items())}" for row in self.first
+        )
+        return (
+            f"{count(self.rows, 'row')} answered by {self.model} ({short(self.digest)}): {self.out}\n{shown}"
+        )
+
+
+@operation(writes=True, short={"out": "o"})
+def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = None) -> Predicted:
+    """Answer every row of a file with the model that serves.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        CSV, CSV.gz or Parquet file whose rows are rows of the line's table.
+    out
+        Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``).
+    """
+    return Predicted(**predict_file(factory, line, file, out or file.with_name(f"{file.stem}.{line}.csv")))
+
+
+class FedBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of labels that were handed in."""
+
+    line: str
+    accepted: int
+    repeated: int
+    unknown: int
+
+    def to_text(self) -> str:
+        """Say what became of them."""
+        return (
+            f"{self.line}: {count(self.accepted, 'label')} accepted, {self.repeated:,} there already, "
+            f"{self.unknown:,} about predictions that were never made"
+        )
+
+
+@operation(writes=True)
+def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
+    """Hand in the truth for predictions, by id or key, from a file.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        CSV or Parquet with a column ``id`` (or ``key``, or the key column's name) and one ``label`` (or the label
+        column's name), and perhaps ``at``: when the label became true.
+    """
+    return FedBack(line=line, **hand_in(factory, line, file))

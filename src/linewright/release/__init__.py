@@ -1,0 +1,1 @@
+"""Promotion and rollback: which model of a line serves."""

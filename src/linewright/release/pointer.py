@@ -1,0 +1,335 @@
+"""Which model of a line serves: promotion, rollback and halt.
+
+The metadata decides, by compare-and-set; an endpoint reads only `<serving>/LINE.json`, which is a projection of it. A
+process that is killed between the two leaves an older file; `project` at the next start brings it up to date.
+"""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from linewright.engine.context import Context
+from linewright.errors import Conflict, GateRefused, NotFound, RequestError
+from linewright.model.facts import Certificate, Package
+from linewright.release.facts import Arm, Halted, Promoted, RolledBack, Serving
+from linewright.store.seams import MetadataReader, Pointer
+from linewright.store.values import decode
+
+HALT_ATTEMPTS = 10
+BASELINE = "baseline"
+"""What a certificate calls the rival of a line's first candidate."""
+
+
+def promote(
+    context: Context,
+    serving_dir: Path,
+    line: str,
+    *,
+    model: int,
+    package: str,
+    certificate: str | None,
+    because: str,
+    forced: bool = False,
+    run: str | None = None,
+) -> Promoted:
+    """Make a registered model the champion of its line.
+
+    Parameters
+    ----------
+    context
+        Of the caller.
+    serving_dir
+        Folder of the files that endpoints follow.
+    line
+        Name of the line.
+    model, package
+        Version and digest of the model, as registered.
+    certificate
+        Digest of the certificate that says promote; may be `None` only where `forced`.
+    because
+        The reason, for the record.
+    forced
+        Whether a person promotes it whatever the certificate says; the record says so.
+    run
+        The run that promotes, or `None` for a person. A run promotes at most once: the same again returns the first
+        promotion. Its certificate must compare with the model that still serves.
+
+    Returns
+    -------
+    Promoted
+        The event, recorded together with the move; the file is written after it.
+
+    Raises
+    ------
+    NotFound
+        If the line has no such model, or bytes of the package are missing.
+    Corrupt
+        If stored bytes have changed; nothing moves.
+    GateRefused
+        If there is no certificate for exactly this package that says promote, and it is not forced.
+    RequestError
+        If it is forced without a reason.
+    Conflict
+        If the model is the champion already, the run has promoted another, or someone else moved the line meanwhile.
+    """
+    earlier = _promotion_of(context.metadata, line, run)
+    if earlier is not None:
+        if earlier.package != package:
+            raise Conflict(
+                "this run has already promoted a model",
+                where=f"{line}, run {run}",
+                found=f"{line}@{earlier.model}",
+            )
+        project(context.metadata, serving_dir, line)
+        return earlier
+    now = context.metadata.pointer(line)
+    _require_registered(context.metadata, line, model, package)
+    if now.champion == model:
+        raise Conflict("the model is the champion already", where=f"{line}@{model}")
+    if forced:
+        _require_word(line, because)
+    else:
+        rival = BASELINE if now.champion is None else _package_of(context.metadata, line, now.champion)
+        _require_certificate(context.metadata, certificate, package, rival=None if run is None else rival)
+    _require_bytes(context, package)
+    after = Pointer(
+        generation=now.generation + 1,
+        champion=model,
+        challenger=None if now.challenger == model else now.challenger,
+        halt=now.halt,
+    )
+    event = Promoted(
+        at=context.now(),
+        by=context.actor,
+        because=because,
+        line=line,
+        model=model,
+        package=package,
+        before=now.champion,
+        generation=after.generation,
+        certificate=certificate,
+        forced=forced,
+        run=run,
+    )
+    context.metadata.move(line, after, event)
+    project(context.metadata, serving_dir, line)
+    return event
+
+
+def rollback(context: Context, serving_dir: Path, line: str, because: str) -> RolledBack:
+    """Let the champion before the present one serve again.
+
+    Rolling back again goes further back; it never returns to a model that was rolled back.
+
+    Raises
+    ------
+    RequestError
+        If there is no champion, or none before it.
+    Corrupt, NotFound
+        If bytes of that model have changed or are missing; nothing moves.
+    Conflict
+        If someone else moved the line meanwhile.
+    """
+    now = context.metadata.pointer(line)
+    chain = champions(context.metadata, line)
+    if now.champion is None or len(chain) < 2:
+        raise RequestError(
+            "there is no champion to go back to",
+            where=line,
+            found="no champion" if now.champion is None else f"{line}@{now.champion}, the first of its chain",
+            hint=f"linewright models {line} lists what can be promoted",
+        )
+    model = chain[-2]
+    package = _package_of(context.metadata, line, model)
+    _require_bytes(context, package)
+    after = msgspec.structs.replace(now, generation=now.generation + 1, champion=model)
+    event = RolledBack(
+        at=context.now(),
+        by=context.actor,
+        because=because,
+        line=line,
+        model=model,
+        package=package,
+        before=now.champion,
+        generation=after.generation,
+    )
+    context.metadata.move(line, after, event)
+    project(context.metadata, serving_dir, line)
+    return event
+
+
+def halt(context: Context, serving_dir: Path, line: str, halt: bool, because: str) -> Halted:
+    """Stop the endpoint of a line from answering, or free it.
+
+    A halt does not yield to a promotion at the same moment: it tries again on what that left.
+
+    Raises
+    ------
+    Conflict
+        If the line moves so often that it lost ten times.
+    """
+    for _ in range(HALT_ATTEMPTS - 1):
+        with suppress(Conflict):
+            return _halt_once(context, serving_dir, line, halt=halt, because=because)
+    return _halt_once(context, serving_dir, line, halt=halt, because=because)
+
+
+def _halt_once(context: Context, serving_dir: Path, line: str, *, halt: bool, because: str) -> Halted:
+    now = context.metadata.pointer(line)
+    after = msgspec.structs.replace(now, generation=now.generation + 1, halt=halt)
+    event = Halted(
+        at=context.now(),
+        by=context.actor,
+        because=because,
+        line=line,
+        halt=halt,
+        generation=after.generation,
+    )
+    context.metadata.move(line, after, event)
+    project(context.metadata, serving_dir, line)
+    return event
+
+
+def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
+    """Write the file that endpoints of a line follow, if it is missing or does not say what the metadata says.
+
+    It may be called at any time by any number of processes; the file is replaced as a whole, survives power loss, and
+    its generation never falls behind what the metadata said when any of these calls began.
+
+    Returns
+    -------
+    Serving
+        What the file says now.
+    """
+    serving_dir.mkdir(parents=True, exist_ok=True)
+    path = serving_dir / f"{line}.json"
+    with _only_writer(serving_dir / f".{line}.lock"):
+        # Read under the lock: else a slow writer could put an older generation over a newer one.
+        serving = _serving(metadata, line)
+        body = msgspec.json.format(msgspec.json.encode(serving), indent=2) + b"\n"
+        if not (path.exists() and path.read_bytes() == body):
+            _replace(path, body)
+    return serving
+
+
+def champions(metadata: MetadataReader, line: str) -> list[int]:
+    """Return the chain of champions that rollbacks walk back: the present one last; empty before the first.
+
+    A promotion adds to the chain; a rollback takes off what it went back from.
+    """
+    moves: list[Promoted | RolledBack] = [
+        *metadata.events(Promoted, line=line),
+        *metadata.events(RolledBack, line=line),
+    ]
+    chain: list[int] = []
+    for move in sorted(moves, key=lambda event: event.generation):
+        if isinstance(move, Promoted):
+            chain.append(move.model)
+        else:
+            chain.pop()
+    return chain
+
+
+def _serving(metadata: MetadataReader, line: str) -> Serving:
+    now = metadata.pointer(line)
+    champion = None
+    if now.champion is not None:
+        champion = Arm(model=now.champion, package=_package_of(metadata, line, now.champion))
+    return Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
+
+
+def _promotion_of(metadata: MetadataReader, line: str, run: str | None) -> Promoted | None:
+    if run is None:
+        return None
+    return next((event for event in metadata.events(Promoted, line=line) if event.run == run), None)
+
+
+def _package_of(metadata: MetadataReader, line: str, model: int) -> str:
+    for version in metadata.versions(line):
+        if version.version == model:
+            return version.digest
+    raise NotFound("the line has no such model", where=line, found=f"{line}@{model}")
+
+
+def _require_registered(metadata: MetadataReader, line: str, model: int, package: str) -> None:
+    registered = _package_of(metadata, line, model)
+    if registered != package:
+        raise NotFound(
+            "the model with that version is another one",
+            where=f"{line}@{model}",
+            found=package,
+            allowed=registered,
+        )
+
+
+def _require_word(line: str, because: str) -> None:
+    if not because.strip():
+        raise RequestError("a forced promotion needs a reason", where=line, hint='add --because "why"')
+
+
+def _require_certificate(
+    metadata: MetadataReader, certificate: str | None, package: str, *, rival: str | None
+) -> None:
+    """Require a certificate that says promote for exactly this package, against `rival` where that is given."""
+    if certificate is None:
+        raise GateRefused(
+            "no certificate says that this model may be promoted",
+            found=package,
+            hint='linewright run, or promote --force --because "why"',
+        )
+    found = metadata.get(certificate, Certificate)
+    if found.package != package:
+        raise GateRefused(
+            "the certificate is for another model", where=certificate, found=found.package, allowed=package
+        )
+    if found.verdict != "promote":
+        raise GateRefused(
+            f"the certificate says {found.verdict}: {found.because}",
+            where=certificate,
+            hint='promote --force --because "why" overrules it, and the record says so',
+        )
+    if rival is not None and found.rival != rival:
+        raise Conflict(
+            "the certificate compares with a model that no longer serves",
+            where=certificate,
+            found=found.rival,
+            allowed=rival,
+            hint="run the line again",
+        )
+
+
+def _require_bytes(context: Context, package: str) -> None:
+    """Require that everything an endpoint will load is there, with its digest."""
+    read = decode(Package, context.artifacts.get(package), digest=package)
+    for digest in (read.graph, read.golden):
+        context.artifacts.get(digest)
+
+
+@contextmanager
+def _only_writer(path: Path) -> Generator[None]:
+    # The kernel frees the lock when its holder is killed, so it never has to be cleared by hand.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, body: bytes) -> None:
+    # One name for the temporary file: only the holder of the lock writes it, so a killed one leaves no litter.
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""The inference server and its prediction log: starts fast, imports little."""

@@ -1,0 +1,317 @@
+"""The data plane: which route answers what. Raw ASGI, since it is the price of every request."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+import msgspec
+
+from linewright import __version__
+from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.serve import answer, oip
+from linewright.serve.answer import Loaded
+from linewright.serve.feedback import Feedback
+from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
+from linewright.serve.log import PredictionLog
+from linewright.serve.metrics import Metrics
+from linewright.serve.pointer import Get, Lines, Live
+from linewright.serve.request import (
+    BODY_DEADLINE_S,
+    BodyBudget,
+    Gone,
+    Message,
+    Receive,
+    Refusal,
+    Request,
+    Response,
+    Send,
+    to_refusal,
+    to_response,
+)
+from linewright.serve.rows import to_schema
+
+INLINE_ROWS = 64
+INLINE_BYTES = 32_768
+"""Larger requests are computed in a thread, so that small ones beside them do not wait."""
+CATCH_UP_S = 10.0
+_LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
+
+T = TypeVar("T")
+Handler = Callable[["App", Request, tuple[str, ...]], Awaitable[Response]]
+
+
+class App:
+    """Answers the requests of one endpoint.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory: `serving/` is read, `log/` and `feedback/` are written.
+    get
+        Returns the bytes of a digest.
+    tell
+        Called with one JSON object for each thing that the operator should know.
+    body_deadline_s
+        Longest time, in seconds, that a body may take to come.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        get: Get,
+        *,
+        tell: Callable[[dict[str, object]], None],
+        body_deadline_s: float = BODY_DEADLINE_S,
+    ) -> None:
+        self._state, self._tell, self._body_deadline_s = state, tell, body_deadline_s
+        self._lines = Lines(state / "serving", get, tell=tell)
+        self._metrics = Metrics()
+        self._logs: dict[str, PredictionLog] = {}
+        self._budget = BodyBudget()
+        self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
+        self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the server's life."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await _in_thread(None, self._lines.start)
+        catching_up = asyncio.create_task(self._keep_catching_up())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        catching_up.cancel()
+        with suppress(asyncio.CancelledError):
+            await catching_up
+        await _in_thread(None, self._close)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _close(self) -> None:
+        self._lines.close()
+        self._scoring.shutdown()
+        self._labelling.shutdown()
+        for log in self._logs.values():
+            log.close()
+
+    async def _keep_catching_up(self) -> None:
+        """Index what was logged now and then, so that no label ever waits for a long log."""
+        seen: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(CATCH_UP_S)
+            for line, log in list(self._logs.items()):
+                if seen.get(line) != log.written_bytes:
+                    seen[line] = log.written_bytes
+                    await self._catch_up(line)
+
+    async def _catch_up(self, line: str) -> None:
+        try:
+            await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
+        except LinewrightError as error:
+            self._tell({"event": "labels-not-indexed", "line": line, "because": str(error)})
+
+    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        begun = perf_counter()
+        request = Request(
+            method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive
+        )
+        try:
+            response = await self._respond(request)
+        except (LinewrightError, Refusal) as error:
+            response = to_refusal(error)
+        except Gone:
+            return
+        await response.send(send)
+        self._metrics.count(request.line, request.version, response.status, perf_counter() - begun)
+
+    async def _respond(self, request: Request) -> Response:
+        found = _find(request.path) if len(request.path) <= 200 else None
+        if found is None:
+            raise NotFound("there is no such path", where=request.path[:200], hint="see /")
+        method, handler, arguments = found
+        allowed = "POST" if method == "POST" else "GET, HEAD"
+        if request.method not in allowed.split(", "):
+            error = RequestError(
+                "not a method of this path", where=request.path, found=request.method, allowed=allowed
+            )
+            raise Refusal(405, error, allow=allowed)
+        return await handler(self, request, arguments)
+
+    # Lines
+
+    def _line(self, name: str, request: Request) -> Live:
+        live = self._lines.live.get(name)
+        if live is not None:
+            request.line = name
+            return live
+        if _LINE_NAME.fullmatch(name) and (self._state.parent / "lines" / f"{name}.yaml").is_file():
+            raise _no_model(name)
+        raise NotFound(
+            "no line of that name is served here",
+            found=name[:100],
+            allowed=", ".join(sorted(self._lines.live))[:1000] or "(none yet)",
+            hint="a line serves once `linewright run LINE` has promoted a model",
+        )
+
+    def _loaded(self, request: Request, name: str, version: str | None = None) -> Loaded:
+        live = self._line(name, request)
+        if live.scorer is None or live.arm is None:
+            raise _no_model(name, live.refused)
+        if version is not None and version != str(live.arm.model):
+            raise NotFound(
+                "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
+            )
+        request.version = str(live.arm.model)
+        return Loaded(name, live.generation, live.arm, live.scorer)
+
+    def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
+        loaded = self._loaded(request, name, version)
+        if self._line(name, request).halt:
+            raise Transient(
+                "a person halted this line; it does not answer",
+                where=name,
+                hint=f"`linewright halt {name} --off` lets it answer again",
+            )
+        return loaded
+
+    def _log(self, line: str) -> PredictionLog:
+        if line not in self._logs:
+            self._logs[line] = PredictionLog(self._state / "log" / line)
+        return self._logs[line]
+
+    # Routes
+
+    async def index(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Say what there is."""
+        routes = [f"{method} {path}" for path, method, _ in _ROUTES]
+        return to_response({"linewright": __version__, "lines": sorted(self._lines.live), "routes": routes})
+
+    async def server(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Describe the server, as the protocol wants."""
+        return to_response({"name": "linewright", "version": __version__, "extensions": oip.EXTENSIONS})
+
+    async def health(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Say how each line is."""
+        return to_response(to_health(self._lines.live, self._logs))
+
+    async def live(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Say that the process runs."""
+        return to_response({"live": True})
+
+    async def ready(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Say whether requests should come here."""
+        ready = is_ready(self._lines.live)
+        return to_response({"ready": ready}, 200 if ready else 503)
+
+    async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Describe the model of a line."""
+        loaded = self._loaded(request, *arguments)
+        return to_response(oip.to_metadata(loaded.line, loaded.arm.model, loaded.package))
+
+    async def model_ready(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Say whether a line answers."""
+        live = self._line(arguments[0], request)
+        if live.scorer is not None:
+            self._loaded(request, *arguments)
+        ready = is_answering(live)
+        return to_response({"name": live.line, "ready": ready}, 200 if ready else 503)
+
+    async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Give the JSON Schema of a request row."""
+        loaded = self._loaded(request, *arguments)
+        schema = to_schema(loaded.package.columns, title=f"A row of {loaded.line}@{loaded.arm.model}")
+        return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
+
+    async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Answer rows."""
+        loaded = self._answering(request, *arguments)
+        with self._budget.take() as take:
+            body = await request.read_body(take, self._body_deadline_s)
+            ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
+            work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+            response = await self._compute(work, small=len(ask.rows) <= INLINE_ROWS)
+        self._metrics.count_rows(request.line, request.version, len(ask.rows))
+        return response
+
+    async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Answer tensors."""
+        loaded = self._answering(request, *arguments)
+        with self._budget.take() as take:
+            body = await request.read_body(take, self._body_deadline_s)
+            asked = await self._compute(partial(oip.read_infer, body), small=len(body) <= INLINE_BYTES)
+            work = partial(answer.infer, loaded, self._log(loaded.line), asked)
+            response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS)
+        self._metrics.count_rows(request.line, request.version, len(asked.rows))
+        return response
+
+    async def _compute(self, work: Callable[[], T], *, small: bool) -> T:
+        return work() if small else await _in_thread(self._scoring, work)
+
+    async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Keep labels."""
+        loaded = self._loaded(request, *arguments)
+        labels = Feedback.of(self._state, loaded.line)
+        idempotency_key = request.header(b"idempotency-key")
+        with self._budget.take() as take:
+            body = await request.read_body(take, self._body_deadline_s)
+            work = partial(answer.accept, labels, body, loaded.package, idempotency_key)
+            return await _in_thread(self._labelling, work)
+
+    async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Give counts and times, as Prometheus reads them."""
+        text = self._metrics.to_text(to_gauges(self._lines.live, self._logs))
+        return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _no_model(line: str, refused: str | None = None) -> Transient:
+    because = f": the newest one was refused ({refused})" if refused else ""
+    return Transient(
+        f"this line has no model that serves yet{because}",
+        where=line,
+        hint=f"`linewright run {line}` makes one and promotes it",
+    )
+
+
+_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("/", "GET", App.index),
+    ("/metrics", "GET", App.metrics),
+    ("/v2", "GET", App.server),
+    ("/v2/health", "GET", App.health),
+    ("/v2/health/live", "GET", App.live),
+    ("/v2/health/ready", "GET", App.ready),
+    ("/v2/models/{line}", "GET", App.model),
+    ("/v2/models/{line}/ready", "GET", App.model_ready),
+    ("/v2/models/{line}/infer", "POST", App.infer),
+    ("/v2/models/{line}/versions/{version}", "GET", App.model),
+    ("/v2/models/{line}/versions/{version}/ready", "GET", App.model_ready),
+    ("/v2/models/{line}/versions/{version}/infer", "POST", App.infer),
+    ("/v1/lines/{line}/predict", "POST", App.predict),
+    ("/v1/lines/{line}/feedback", "POST", App.feedback),
+    ("/v1/lines/{line}/schema", "GET", App.schema),
+)
+_PATTERNS = tuple(
+    (re.compile(re.sub(r"\{\w+\}", "([^/]+)", path)), method, handler) for path, method, handler in _ROUTES
+)
+
+
+@lru_cache(maxsize=1024)
+def _find(path: str) -> tuple[str, Handler, tuple[str, ...]] | None:
+    """Return the method, handler and arguments of a path, or `None`."""
+    for pattern, method, handler in _PATTERNS:
+        match = pattern.fullmatch(path)
+        if match:
+            return method, handler, match.groups()
+    return None

@@ -1,0 +1,52 @@
+"""What the serve room says."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged answer: the prediction log record, version 1."""
+
+    id: str
+    """UUIDv7."""
+    version: int = 1
+    """Version of this record's form; every reader reads every older one."""
+    line: str
+    site: str | None = None
+    generation: int
+    """Generation of the line's pointer that brought the model."""
+    model: int
+    """Version of the model in its line."""
+    digest: str
+    """Digest of the package that computed the answer."""
+    arm: Literal["champion", "canary", "shadow"] = "champion"
+    at: str
+    """When the row was received: UTC, RFC 3339 with microseconds."""
+    key: str | None
+    unit: str | None = None
+    """Value that decided the arm."""
+    subject: str | None = None
+    """The person that the row is about."""
+    row: dict[str, Any]
+    """The row as received."""
+    answer: dict[str, Any]
+    threshold: float | None
+    durability: Literal["buffered", "durable"] = "buffered"
+    """``buffered``: survives the kill of any process; ``durable``: survives power loss."""
+    via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
+    """What turned out to be true for a prediction."""
+
+    label: str | float
+    """The class as spelled in the training data, or a number."""
+    at: str | None
+    """When it became true, UTC, where the sender said so."""
+    received: str
+    """When it was accepted, UTC."""
+    by: Literal["id", "key"]
+    """Whether the label named this prediction or its row's key."""

@@ -1,0 +1,353 @@
+"""Labels: what turned out to be true, by prediction id or by key.
+
+One SQLite file a line. It holds the labels and an index of the prediction log (id and key to the place of the record),
+which is caught up from the log inside the transaction that needs it, so that memory does not grow with the log.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from linewright.errors import Conflict, Corrupt, RequestError, Transient
+from linewright.model.facts import Package
+from linewright.serve.facts import Prediction, Truth
+from linewright.serve.labels import Label, check_labels
+from linewright.serve.log import Damage, ignore, read_frames, read_record, sync_file, sync_folder
+from linewright.store.clock import now_utc
+from linewright.store.values import digest_of_bytes
+
+BUSY_S = 10.0
+"""Longest wait, in seconds, for another process that writes labels of the same line."""
+CHUNK = 20_000
+"""Log records that one transaction takes in."""
+KEEP_ANSWERS = timedelta(days=7)
+MAX_IDEMPOTENCY_KEY = 255
+
+_SCHEMA = """
+CREATE TABLE segments (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, position INTEGER NOT NULL);
+CREATE TABLE predictions (id BLOB PRIMARY KEY, key TEXT, segment INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
+CREATE TABLE by_id (id BLOB PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+class Counts(NamedTuple):
+    """How much is known of a line."""
+
+    predictions: int
+    labelled: int
+
+
+class _Indexed(msgspec.Struct):
+    id: str
+    key: str | None
+
+
+_INDEXED = msgspec.json.Decoder(_Indexed)
+
+
+class Feedback:
+    """The labels of one line. Safe to use from several threads and processes.
+
+    Parameters
+    ----------
+    file
+        The SQLite file, ``feedback/LINE.sqlite`` of the factory's state; made when it is first needed.
+    log_folder
+        The line's prediction log, ``log/LINE``.
+    damaged
+        Called for bytes of the log that hold no record.
+    """
+
+    def __init__(self, file: Path, log_folder: Path, *, damaged: Callable[[Damage], None] = ignore) -> None:
+        self._file, self._log, self._damaged = file, log_folder, damaged
+
+    @classmethod
+    def of(cls, state: Path, line: str) -> "Feedback":
+        """Return the labels of a line, from the state folder of its factory."""
+        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line)
+
+    def accept(
+        self, labels: object, *, package: Package, idempotency_key: str | None = None
+    ) -> dict[str, int]:
+        """Keep labels durably; all of them or, where one is wrong or contradicts another, none.
+
+        Parameters
+        ----------
+        labels
+            A list of at most 10,000 objects {"id" or "key": …, "label": …, "at": optional ISO 8601 time}.
+        package
+            The model whose task and classes a label must fit.
+        idempotency_key
+            At most 255 characters; for 7 days the same key with the same labels gives the same answer.
+
+        Returns
+        -------
+        dict
+            ``accepted``: new; ``repeated``: known already; ``unknown``: no prediction has that id or key, not kept.
+
+        Raises
+        ------
+        RequestError
+            If a label has a wrong form; nothing is kept.
+        Conflict
+            If another label is already kept for the same prediction or key, or the idempotency key came with other
+            labels before; nothing is kept.
+        Transient
+            If another process holds the file, or the disk is full.
+        """
+        checked = check_labels(labels, package)
+        if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_IDEMPOTENCY_KEY:
+            raise RequestError(
+                "the idempotency key has a wrong length",
+                where="Idempotency-Key",
+                found=len(idempotency_key),
+                allowed=f"1 to {MAX_IDEMPOTENCY_KEY} characters",
+            )
+        body = digest_of_bytes(msgspec.json.encode(checked))
+        received = now_utc()
+        with self._caught_up() as database:
+            if idempotency_key is not None and (known := _answer_before(database, idempotency_key, body)):
+                return known
+            answer = {"accepted": 0, "repeated": 0, "unknown": 0}
+            for label in checked:
+                answer[_keep(database, label, received)] += 1
+            if idempotency_key is not None:
+                _remember(database, idempotency_key, body, answer, received)
+            return answer
+
+    def find(self, prediction_id: str) -> tuple[Prediction, Truth | None] | None:
+        """Return a logged prediction with its label, or `None` where no prediction has that id."""
+        number = _uuid(prediction_id)
+        if number is None:
+            return None
+        with self._caught_up() as database:
+            row = database.execute(_JOINED + " WHERE p.id = ?", (number,)).fetchone()
+        record = read_record(self._log, row[0], row[1]) if row else None
+        return (record, _truth(row[2:])) if record else None
+
+    def read_labels(self) -> Iterator[tuple[Prediction, Truth]]:
+        """Iterate over the labelled predictions in the order of the log; each has one label."""
+        with self._caught_up():
+            pass
+        with self._connected() as database:
+            # A temporary copy, since an open read of the labels themselves would keep writers out.
+            database.execute(
+                "CREATE TEMP TABLE labelled AS "
+                + _JOINED
+                + " WHERE i.id IS NOT NULL OR k.key IS NOT NULL ORDER BY s.name, p.offset"
+            )
+            for row in database.execute("SELECT * FROM labelled ORDER BY rowid"):
+                record, truth = read_record(self._log, row[0], row[1]), _truth(row[2:])
+                if record is not None and truth is not None:
+                    yield record, truth
+
+    def counts(self) -> Counts:
+        """Count the logged predictions, and those whose truth is known."""
+        with self._caught_up() as database:
+            (predictions,) = database.execute("SELECT count(*) FROM predictions").fetchone()
+            (by_id,) = database.execute("SELECT count(*) FROM by_id").fetchone()
+            (by_key,) = database.execute(
+                "SELECT count(*) FROM by_key k JOIN predictions p ON p.key = k.key "
+                "WHERE p.id NOT IN (SELECT id FROM by_id)"
+            ).fetchone()
+        return Counts(predictions, by_id + by_key)
+
+    def catch_up(self) -> None:
+        """Take new records of the log into the index, so that the next label does not wait for it."""
+        with self._caught_up():
+            pass
+
+    @contextmanager
+    def _caught_up(self) -> Generator[sqlite3.Connection]:
+        """Give a write transaction that has seen every complete record of the log."""
+        with self._connected() as database:
+            database.execute("BEGIN IMMEDIATE")
+            while self._index(database) == CHUNK:
+                database.execute("COMMIT")
+                database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+
+    @contextmanager
+    def _connected(self) -> Generator[sqlite3.Connection]:
+        if not self._file.parent.is_dir():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(self._file.parent.parent)
+        try:
+            with closing(_open(self._file)) as database:
+                yield database
+        except sqlite3.OperationalError as error:
+            raise Transient(
+                f"labels cannot be kept now: {error}",
+                where=self._file.name,
+                hint="try again; if the disk is full, free space",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise Corrupt(f"the labels cannot be read: {error}", where=self._file.name) from error
+
+    def _index(self, database: sqlite3.Connection) -> int:
+        """Take at most `CHUNK` records into the index and return how many it took."""
+        segments = {
+            name: (number, position)
+            for name, number, position in database.execute("SELECT name, number, position FROM segments")
+        }
+        position = {name: at for name, (_, at) in segments.items()}
+        numbers = {name: number for name, (number, _) in segments.items()}
+        rows = list(self._new_rows(position, numbers))
+        if not rows:
+            return 0
+        database.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", rows)
+        for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
+            # A label survives power loss; so must the prediction that it is about.
+            sync_file(self._log / name)
+            database.execute(
+                "INSERT INTO segments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET position = ?3",
+                (name, numbers[name], position[name]),
+            )
+        return len(rows)
+
+    def _new_rows(
+        self, position: dict[str, int], numbers: dict[str, int]
+    ) -> Iterator[tuple[bytes, str | None, int, int]]:
+        taken = 0
+        for frame in read_frames(self._log, dict(position), damaged=self._damaged):
+            number = numbers.setdefault(frame.segment, len(numbers) + 1)
+            position[frame.segment] = frame.end
+            try:
+                record = _INDEXED.decode(frame.payload)
+            except msgspec.MsgspecError as error:
+                self._damaged(Damage(frame.segment, frame.offset, str(error)))
+                continue
+            identity = _uuid(record.id)
+            if identity is not None:
+                yield identity, record.key, number, frame.offset
+                taken += 1
+            if taken == CHUNK:
+                return
+
+
+_JOINED = (
+    "SELECT s.name, p.offset, i.label, i.at, i.received, k.label, k.at, k.received "
+    "FROM predictions p JOIN segments s ON s.number = p.segment "
+    "LEFT JOIN by_id i ON i.id = p.id LEFT JOIN by_key k ON k.key = p.key"
+)
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
+    database.execute("PRAGMA journal_mode = DELETE")
+    # EXTRA also forces the folder to the disk after a commit: with FULL, power loss can bring the journal back.
+    database.execute("PRAGMA synchronous = EXTRA")
+    if database.execute("PRAGMA user_version").fetchone() == (0,):
+        database.execute("BEGIN IMMEDIATE")
+        if database.execute("PRAGMA user_version").fetchone() == (0,):
+            for statement in _SCHEMA.strip().split(";\n"):
+                database.execute(statement)
+        database.execute("COMMIT")
+    return database
+
+
+def _uuid(text: str) -> bytes | None:
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        return None
+
+
+def _truth(row: Sequence[Any]) -> Truth | None:
+    label, at, received, key_label, key_at, key_received = row
+    if label is not None:
+        return Truth(label=msgspec.json.decode(label), at=at, received=received, by="id")
+    if key_label is not None:
+        return Truth(label=msgspec.json.decode(key_label), at=key_at, received=key_received, by="key")
+    return None
+
+
+def _keep(database: sqlite3.Connection, label: Label, received: str) -> str:
+    """Keep one label and return how it counts."""
+    text = msgspec.json.encode(label.label).decode()
+    return (
+        _keep_by_id(database, label, text, received)
+        if label.id is not None
+        else _keep_by_key(database, label, text, received)
+    )
+
+
+def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
+    identity = _uuid(label.id or "")
+    row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
+    if row is None:
+        return "unknown"
+    kept = database.execute(
+        "SELECT label FROM by_id WHERE id = ? UNION ALL SELECT label FROM by_key WHERE key = ?",
+        (identity, row[0]),
+    ).fetchone()
+    if kept is not None:
+        return _repeated(label, text, kept[0], about=f"prediction {label.id}")
+    database.execute("INSERT INTO by_id VALUES (?, ?, ?, ?)", (identity, text, label.at, received))
+    return "accepted"
+
+
+def _keep_by_key(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
+    about = f"key {label.key}"
+    kept = database.execute("SELECT label FROM by_key WHERE key = ?", (label.key,)).fetchone()
+    if kept is not None:
+        return _repeated(label, text, kept[0], about=about)
+    predictions = database.execute(
+        "SELECT p.id, i.label FROM predictions p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?",
+        (label.key,),
+    ).fetchall()
+    if not predictions:
+        return "unknown"
+    for identity, other in predictions:
+        if other is not None:
+            _repeated(label, text, other, about=f"prediction {uuid.UUID(bytes=identity)} of {about}")
+    database.execute("INSERT INTO by_key VALUES (?, ?, ?, ?)", (label.key, text, label.at, received))
+    return "repeated" if all(other is not None for _, other in predictions) else "accepted"
+
+
+def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
+    if text != kept:
+        raise Conflict(
+            f"another label is already kept for {about}; nothing of this batch is kept",
+            where=f"labels[{label.number}]",
+            found=label.label,
+            allowed=str(msgspec.json.decode(kept)),
+            hint="take the label out of the batch, and find out which of the two is true",
+            details={"id": label.id, "key": label.key},
+        )
+    return "repeated"
+
+
+def _answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, int] | None:
+    row = database.execute("SELECT body, answer FROM answers WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    if row[0] != body:
+        raise Conflict(
+            "this idempotency key came with other labels before",
+            where="Idempotency-Key",
+            found=key,
+            hint="use a new key for new labels",
+        )
+    return msgspec.json.decode(row[1], type=dict[str, int])
+
+
+def _remember(
+    database: sqlite3.Connection, key: str, body: str, answer: Mapping[str, int], received: str
+) -> None:
+    oldest = (datetime.fromisoformat(received).astimezone(UTC) - KEEP_ANSWERS).isoformat()
+    database.execute("DELETE FROM answers WHERE received < ?", (oldest,))
+    database.execute(
+        "INSERT INTO answers VALUES (?, ?, ?, ?)", (key, body, msgspec.json.encode(answer).decode(), received)
+    )

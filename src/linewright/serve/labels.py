@@ -1,0 +1,137 @@
+"""Reading labels that were sent: their form, and whether they fit the task."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from linewright.errors import RequestError
+from linewright.model.facts import Package
+from linewright.serve.values import MAX_TEXT, kind_of, shown, spell
+
+MAX_LABELS = 10_000
+_FIELDS = frozenset({"id", "key", "label", "at"})
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """One label in its one spelling: it has an `id` or a `key`."""
+
+    number: int
+    """Place in the batch, from 0."""
+    id: str | None
+    key: str | None
+    label: str | float
+    at: str | None
+
+
+def check_labels(labels: object, package: Package) -> list[Label]:
+    """Return labels in their one spelling.
+
+    Raises
+    ------
+    RequestError
+        For the first that has a wrong form or does not fit the task; it names the place, e.g. ``labels[3].label``.
+    """
+    if not isinstance(labels, list):
+        raise RequestError(
+            "labels is not a list", where="labels", found=kind_of(labels), allowed="a list of objects"
+        )
+    if not 0 < len(labels) <= MAX_LABELS:
+        raise RequestError(
+            "too many labels" if labels else "there are no labels",
+            where="labels",
+            found=len(labels),
+            allowed=f"1 to {MAX_LABELS:,} labels",
+        )
+    return [_label(number, entry, package) for number, entry in enumerate(labels)]
+
+
+def _label(number: int, entry: object, package: Package) -> Label:
+    where = f"labels[{number}]"
+    if not isinstance(entry, dict):
+        raise RequestError(
+            "not an object", where=where, found=kind_of(entry), allowed='{"id" or "key": …, "label": …}'
+        )
+    unknown = [name for name in entry if name not in _FIELDS]
+    if unknown:
+        raise RequestError(
+            "unknown field", where=where, found=str(unknown[0])[:100], allowed="id, key, label, at"
+        )
+    if (entry.get("id") is None) == (entry.get("key") is None):
+        raise RequestError("a label names either an id or a key", where=where, allowed="one of id, key")
+    return Label(
+        number=number,
+        id=_id(entry.get("id"), where),
+        key=_key(entry.get("key"), where),
+        label=_fitting(entry.get("label"), package, f"{where}.label"),
+        at=_instant(entry.get("at"), f"{where}.at"),
+    )
+
+
+def _id(value: object, where: str) -> str | None:
+    if value is None or (isinstance(value, str) and len(value) <= 100):
+        return value
+    raise RequestError("not a prediction id", where=f"{where}.id", found=shown(value), allowed="a text")
+
+
+def _key(value: object, where: str) -> str | None:
+    if value is None:
+        return None
+    text = spell(value) if isinstance(value, (str, int, float)) and _is_plain(value) else None
+    if text is None or len(text) > MAX_TEXT:
+        raise RequestError(
+            "not a key", where=f"{where}.key", found=shown(value), allowed="a text or a number"
+        )
+    return text
+
+
+def _fitting(value: object, package: Package, where: str) -> str | float:
+    if package.task == "regression":
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
+            return float(value) + 0.0  # so that -0.0 is 0.0
+        raise RequestError("not a number", where=where, found=shown(value), allowed="a finite number")
+    spelled = next((text for text in _spellings(value) if text in package.classes), None)
+    if spelled is None:
+        raise RequestError(
+            "not a class of this line",
+            where=where,
+            found=shown(value),
+            allowed=", ".join(package.classes)[:1000],
+        )
+    return spelled
+
+
+def _spellings(value: object) -> Sequence[str]:
+    """Texts that a JSON value may stand for in the training data, the likeliest first."""
+    match value:
+        case bool():
+            return ("true", "True", "TRUE", "1", "1.0") if value else ("false", "False", "FALSE", "0", "0.0")
+        case int():
+            return (str(value), f"{value}.0") if _is_plain(value) else ()
+        case float():
+            return (str(value), spell(value) or "") if _is_plain(value) else ()
+        case str():
+            return (value, value.strip())
+        case _:
+            return ()
+
+
+def _is_plain(value: str | float) -> bool:
+    """Whether a value is a text, a finite number, or an integer of at most 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or -(2**63) <= value < 2**63
+
+
+def _instant(value: object, where: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value.strip() if isinstance(value, str) else "")
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RequestError(
+            "not a time", where=where, found=shown(value), allowed="ISO 8601, e.g. 2026-01-31T12:00:00Z"
+        ) from None
+    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

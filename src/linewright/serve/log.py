@@ -1,0 +1,290 @@
+"""The prediction log: what was asked and answered, appended before the answer goes out.
+
+A folder of segments, one writer each. A segment is a run of frames: length and CRC-32 of the payload (unsigned 32 bits,
+little-endian), then the payload, one `Prediction` as JSON. Frames are handed to the kernel by one `write` a request, so
+they survive the kill of any process; about every 200 ms a thread forces them to the disk.
+"""
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from linewright.errors import Transient
+from linewright.serve.facts import Prediction
+from linewright.store.clock import now_utc, uuid7
+
+SEGMENT_BYTES = 64 * 2**20
+SYNC_EVERY_S = 0.2
+MAX_PAYLOAD = 64 * 2**20
+ENDING = ".log"
+_HEADER = struct.Struct("<II")
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Prediction)
+
+
+class Frame(NamedTuple):
+    """One record as stored."""
+
+    segment: str
+    """File name of the segment."""
+    offset: int
+    end: int
+    """Where the frame begins and ends in its segment, in bytes; `end` is a position to read on from."""
+    payload: bytes
+
+
+class Logged(NamedTuple):
+    """One record of a log, and the position after it."""
+
+    segment: str
+    offset: int
+    end: int
+    record: Prediction
+
+
+class Damage(NamedTuple):
+    """Bytes of a segment that hold no record."""
+
+    segment: str
+    offset: int
+    why: str
+    """``torn``: the end of a segment whose writer was killed or is writing; else what is wrong with a whole frame."""
+
+
+def ignore(_: Damage) -> None:
+    """Report nothing."""
+
+
+class PredictionLog:
+    """Appends to the log of one line. Safe to use from several threads; several processes may write beside each other.
+
+    Parameters
+    ----------
+    folder
+        The line's log folder; made when the first record comes.
+    segment_bytes
+        Size at which a segment is closed and the next one begun.
+    sync_every_s
+        Longest time, in seconds, that written records wait to be forced to the disk.
+    """
+
+    def __init__(
+        self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, sync_every_s: float = SYNC_EVERY_S
+    ) -> None:
+        self.folder = folder
+        self.trouble: str | None = None
+        """Why the disk last refused to keep what was written; `None` where it did not."""
+        self._segment_bytes, self._sync_every_s = segment_bytes, sync_every_s
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._size = 0
+        self._retired: list[BinaryIO] = []
+        self._written = self._synced = 0
+        self._dirty, self._closed = threading.Event(), threading.Event()
+        self._syncer = threading.Thread(target=self._keep_syncing, name="log-sync", daemon=True)
+        self._syncer.start()
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes written by this process."""
+        return self._written
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """Bytes that would not survive power loss yet."""
+        return self._written - self._synced
+
+    def append(self, records: Sequence[Prediction]) -> None:
+        """Write `records`, all or none; when it returns they survive the kill of this process.
+
+        Raises
+        ------
+        Transient
+            If they cannot be written; then nothing may be answered.
+        """
+        frames = b"".join(_frame(_ENCODER.encode(record)) for record in records)
+        with self._lock:
+            try:
+                self._write(self._room_for(len(frames)), frames)
+            except OSError as error:
+                self._abandon()
+                raise Transient(
+                    f"the prediction log cannot be written: {error.strerror}",
+                    where=self.folder.name,
+                    hint="free disk space; until then no answer is given, because none could be recorded",
+                ) from error
+            self._size += len(frames)
+            self._written += len(frames)
+        if not self._dirty.is_set():
+            self._dirty.set()
+
+    def sync(self) -> None:
+        """Force what was written to the disk; whether that worked is in `trouble`."""
+        with self._lock:
+            files = [*self._retired, *([self._file] if self._file else [])]
+            self._retired, written = [], self._written
+            current = self._file
+        try:
+            for file in files:
+                os.fsync(file.fileno())
+            self.trouble = None
+            self._synced = written
+        except OSError as error:
+            self.trouble = f"not forced to the disk: {error.strerror}"
+        for file in files:
+            if file is not current:
+                file.close()
+
+    def close(self) -> None:
+        """Force what was written to the disk and stop."""
+        self._closed.set()
+        self._dirty.set()
+        self._syncer.join()
+        with self._lock:
+            self._retire()
+        self.sync()
+
+    def _keep_syncing(self) -> None:
+        while not self._closed.is_set():
+            self._dirty.wait()
+            self._closed.wait(self._sync_every_s)
+            self._dirty.clear()
+            self.sync()
+
+    def _room_for(self, size: int) -> BinaryIO:
+        if self._file is not None and self._size and self._size + size > self._segment_bytes:
+            self._retire()
+        if self._file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"{now_utc().replace(':', '')}-{uuid7()}{ENDING}"
+            self._file = (self.folder / name).open("xb", buffering=0)
+            self._size = 0
+            sync_folder(self.folder)
+        return self._file
+
+    def _write(self, file: BinaryIO, data: bytes) -> None:
+        view, done = memoryview(data), 0
+        while done < len(data):
+            done += os.write(file.fileno(), view[done:])
+
+    def _abandon(self) -> None:
+        # Half a frame must not be followed by a whole one, and readers may have seen it: so nothing more goes here.
+        if self._file is None:
+            return
+        try:
+            os.ftruncate(self._file.fileno(), self._size)
+            if not self._size:
+                Path(self._file.name).unlink()
+        except OSError as error:
+            self.trouble = f"a torn record could not be removed: {error.strerror}"
+        self._retire()
+
+    def _retire(self) -> None:
+        if self._file is not None:
+            self._retired.append(self._file)
+            self._file = None
+
+
+def _frame(payload: bytes) -> bytes:
+    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    _sync(folder, os.O_DIRECTORY)
+
+
+def sync_file(path: Path) -> None:
+    """Force what any process wrote to a file to the disk."""
+    _sync(path, 0)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_log(
+    folder: Path, after: Mapping[str, int] | None = None, *, damaged: Callable[[Damage], None] = ignore
+) -> Iterator[Logged]:
+    """Iterate over the records of a log, segment by segment in the order in which they were begun.
+
+    Parameters
+    ----------
+    folder
+        A line's log folder; one that does not exist is an empty log.
+    after
+        For each segment by file name, the position to read on from: the last `Logged.end` seen. Segments that are not
+        named are read from their beginning, since several processes may write beside each other.
+    damaged
+        Called for bytes that hold no record: a torn end, or a frame whose checksum is wrong. Reading goes on.
+
+    Notes
+    -----
+    One record is in memory at a time.
+    """
+    for frame in read_frames(folder, after, damaged=damaged):
+        try:
+            yield Logged(frame.segment, frame.offset, frame.end, _DECODER.decode(frame.payload))
+        except msgspec.MsgspecError as error:
+            damaged(Damage(frame.segment, frame.offset, str(error)))
+
+
+def read_frames(
+    folder: Path, after: Mapping[str, int] | None = None, *, damaged: Callable[[Damage], None] = ignore
+) -> Iterator[Frame]:
+    """Iterate like `read_log`, without decoding the payloads."""
+    start = after or {}
+    for path in sorted(folder.glob("*" + ENDING)):
+        yield from _read_segment(path, start.get(path.name, 0), damaged)
+
+
+def _read_segment(path: Path, offset: int, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return
+    if offset >= size:
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        while offset < size:
+            length, checksum = _header(file)
+            end = offset + _HEADER.size + length
+            if not length or length > MAX_PAYLOAD or end > size:
+                damaged(Damage(path.name, offset, "torn"))
+                return
+            payload = file.read(length)
+            if zlib.crc32(payload) == checksum:
+                yield Frame(path.name, offset, end, payload)
+            else:
+                damaged(Damage(path.name, offset, "the checksum is wrong"))
+            offset = end
+
+
+def _header(file: BinaryIO) -> tuple[int, int]:
+    header = file.read(_HEADER.size)
+    # A length of 0 is what a file system leaves where it grew a file and lost its content.
+    return _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
+
+
+def read_record(folder: Path, segment: str, offset: int) -> Prediction | None:
+    """Return the record at a place of a log, or `None` where there is none (any more)."""
+    path = folder / segment
+    for frame in _read_segment(path, offset, ignore):
+        if frame.offset != offset:
+            return None
+        try:
+            return _DECODER.decode(frame.payload)
+        except msgspec.MsgspecError:
+            return None
+    return None

@@ -1,0 +1,216 @@
+"""What to serve: the pointer files, followed while the endpoint runs.
+
+A file a line, replaced by rename, is all that an endpoint needs to know of the factory. A new model is loaded beside
+the old one, verified and tried, and only then takes its place; requests that have begun finish on the old one.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from linewright.model.package import load
+from linewright.release.facts import Arm, Serving
+from linewright.serve.scoring import Scorer
+from linewright.store.clock import now_utc
+
+POLL_S = 0.2
+RETRY_S = 5.0
+"""Time until a package that was refused is tried again: someone may have restored its bytes."""
+
+Get = Callable[[str], bytes]
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """One line as it is served at a moment. A request takes it once and stays with it."""
+
+    line: str
+    halt: bool = False
+    arm: Arm | None = None
+    """The model that answers; `None` where none could be loaded yet."""
+    generation: int = 0
+    """Generation of the pointer that brought it."""
+    scorer: Scorer | None = None
+    wanted: Serving | None = None
+    """The newest pointer; `None` where the file could not be read yet."""
+    refused: str | None = None
+    """Why the wanted model, or the pointer, was not taken over."""
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers, as LINE@VERSION."""
+        return f"{self.line}@{self.arm.model}" if self.arm else None
+
+
+class Lines:
+    """Follows the pointer files of a folder and holds the loaded models.
+
+    Parameters
+    ----------
+    folder
+        Where the files ``LINE.json`` are; it need not exist yet.
+    get
+        Returns the bytes of a digest. What it returns is verified.
+    tell
+        Called with one JSON object for each change, for the log of the process.
+    """
+
+    def __init__(self, folder: Path, get: Get, *, tell: Callable[[dict[str, object]], None]) -> None:
+        self._folder, self._get, self._tell = folder, get, tell
+        self._live: Mapping[str, Live] = {}
+        self._seen: dict[str, Signature] = {}
+        self._loading: dict[str, Future[None]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._complaint = ""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._loader = ThreadPoolExecutor(2, thread_name_prefix="load")
+        self._follower = threading.Thread(target=self._follow, name="pointers", daemon=True)
+
+    @property
+    def live(self) -> Mapping[str, Live]:
+        """The lines as they are served now, by name."""
+        return self._live
+
+    def start(self, *, wait_s: float = 30.0) -> None:
+        """Load what should serve, waiting at most `wait_s` seconds for it, and follow changes from then on."""
+        self.look()
+        wait(list(self._loading.values()), timeout=wait_s)
+        self._follower.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        if self._follower.is_alive():
+            self._follower.join()
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def look(self) -> None:
+        """Read the pointer files that changed, and begin to load what they want."""
+        try:
+            found = _signatures(self._folder)
+        except OSError as error:
+            self._complain(str(error))
+            return
+        for line in self._live.keys() - found.keys():
+            self._forget(line)
+        for line, signature in found.items():
+            if self._seen.get(line) != signature:
+                self._seen[line] = signature
+                self._read(line)
+            self._load_if_wanted(line)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_S):
+            self.look()
+
+    def _complain(self, because: str) -> None:
+        if because != self._complaint:
+            self._complaint = because
+            self._tell({"event": "pointers-unreadable", "because": because})
+
+    def _forget(self, line: str) -> None:
+        with self._lock:
+            self._live = {name: live for name, live in self._live.items() if name != line}
+        self._seen.pop(line, None)
+        self._tell({"event": "line-gone", "line": line})
+
+    def _read(self, line: str) -> None:
+        try:
+            serving = msgspec.json.decode((self._folder / f"{line}.json").read_bytes(), type=Serving)
+            if serving.line != line:
+                raise msgspec.ValidationError(f"it is about line {serving.line!r}")
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._refuse(line, f"its pointer cannot be read: {error}")
+            return
+        self._retry_at.pop(line, None)
+        with self._lock:
+            now = self._live.get(line) or Live(line=line)
+            # A halt holds at once, whatever becomes of the model beside it.
+            now = replace(now, wanted=serving, halt=serving.halt, refused=None)
+            settled = now.arm == serving.champion
+            self._put(replace(now, generation=serving.generation) if settled else now)
+        model = serving.champion.model if serving.champion else None
+        self._tell(
+            {
+                "event": "pointer",
+                "line": line,
+                "generation": serving.generation,
+                "model": model,
+                "halt": serving.halt,
+            }
+        )
+
+    def _load_if_wanted(self, line: str) -> None:
+        now = self._live[line]
+        wanted = now.wanted
+        if wanted is None or now.arm == wanted.champion or line in self._loading:
+            return
+        if wanted.champion is None:
+            self._take(line, wanted, None)
+        elif monotonic() >= self._retry_at.get(line, 0.0):
+            future = self._loader.submit(self._load, line, wanted, wanted.champion)
+            self._loading[line] = future
+            future.add_done_callback(partial(self._after_load, line, wanted))
+
+    def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
+        scorer = Scorer(load(champion.package, self._get))
+        scorer.check_golden(self._get)
+        if self._take(line, wanted, scorer):
+            self._tell({"event": "serves", "line": line, "model": champion.model, "digest": champion.package})
+
+    def _take(self, line: str, wanted: Serving, scorer: Scorer | None) -> bool:
+        with self._lock:
+            now = self._live.get(line)
+            # While this model was loaded the pointer may have moved on, even back; then it must not serve.
+            if now is None or now.wanted != wanted:
+                return False
+            self._put(
+                replace(now, arm=wanted.champion, scorer=scorer, generation=wanted.generation, refused=None)
+            )
+        return True
+
+    def _after_load(self, line: str, wanted: Serving, future: Future[None]) -> None:
+        # Whatever loading raised is a reason not to serve the new model; the old one goes on.
+        error = None if future.cancelled() else future.exception()
+        now = self._live.get(line)
+        if error is not None and now is not None and now.wanted == wanted:
+            self._retry_at[line] = monotonic() + RETRY_S
+            self._refuse(line, f"{type(error).__name__}: {error}")
+        self._loading.pop(line, None)
+
+    def _refuse(self, line: str, because: str) -> None:
+        with self._lock:
+            before = self._live.get(line) or Live(line=line)
+            self._put(replace(before, refused=because))
+        if before.refused != because:
+            self._tell({"event": "refused", "line": line, "because": because})
+
+    def _put(self, live: Live) -> None:
+        # A new mapping of frozen values: a request sees a line before or after a change, nothing between.
+        self._live = {**self._live, live.line: live}
+
+
+def _signatures(folder: Path) -> dict[str, Signature]:
+    found: dict[str, Signature] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        found[path.stem] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+    return found
+
+
+def tell_stderr(event: dict[str, object]) -> None:
+    """Write one event as a line of JSON to stderr."""
+    sys.stderr.write(msgspec.json.encode({"at": now_utc(), **event}).decode() + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,274 @@
+"""One HTTP request of the data plane: reading its body within bounds, and answering."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from linewright.errors import LinewrightError, RequestError, Transient
+
+MAX_BODY = 10 * 2**20
+BODY_DEADLINE_S = 30.0
+"""From the first wait for a body to its last byte."""
+BODIES_BUDGET = 256 * 2**20
+"""Bytes of request bodies that may be in memory at one time."""
+_DRAIN = 32 * 2**20
+"""Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+
+
+class Refusal(Exception):  # noqa: N818 -- reads as what happened
+    """An error with the HTTP status that says it more exactly than its class does.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    error
+        What is wrong, for the answer's body.
+    headers
+        Further headers of the answer.
+    """
+
+    def __init__(self, status: int, error: LinewrightError, **headers: str) -> None:
+        self.status, self.error = status, error
+        self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
+        super().__init__(str(error))
+
+
+class Gone(Exception):  # noqa: N818
+    """The client hung up; nobody waits for an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """An answer, complete."""
+
+    body: bytes
+    status: int = 200
+    media_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        headers = [
+            (b"content-type", self.media_type.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            *((name.encode(), text.encode()) for name, text in self.headers.items()),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def to_response(value: object, status: int = 200) -> Response:
+    """Return `value` as a JSON answer."""
+    return Response(body=msgspec.json.encode(value), status=status)
+
+
+def to_refusal(error: LinewrightError | Refusal) -> Response:
+    """Return an error as a JSON answer."""
+    status, headers = error_status(error)
+    inner = error.error if isinstance(error, Refusal) else error
+    return Response(body=msgspec.json.encode(inner.to_json()), status=status, headers=headers)
+
+
+def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]:
+    """Return the HTTP status and headers of an error."""
+    if isinstance(error, Refusal):
+        return error.status, error.headers
+    return error.http_status, {"retry-after": "2"} if isinstance(error, Transient) else {}
+
+
+class BodyBudget:
+    """Counts the bytes of bodies in memory, so that many large requests at one time are refused, not swallowed."""
+
+    def __init__(self, limit: int = BODIES_BUDGET) -> None:
+        self._left = limit
+
+    @contextmanager
+    def take(self) -> Generator[Callable[[int], None]]:
+        """Give a function that takes bytes of the budget; all are given back at the end of the block."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise Transient("too many large requests at one time", hint="send fewer beside each other")
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+@dataclass(kw_only=True)
+class Request:
+    """A request whose head was read."""
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    receive: Receive
+    line: str = ""
+    """Name of the line that it is about, once known; for metrics."""
+    version: str = ""
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's text, or `None`."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def read_body(self, take: Callable[[int], None], deadline_s: float = BODY_DEADLINE_S) -> bytes:
+        """Return the JSON body.
+
+        Parameters
+        ----------
+        take
+            Called with the size of each part before it is kept.
+        deadline_s
+            Longest time, in seconds, for the whole body.
+
+        Raises
+        ------
+        Refusal
+            415 for another content type or a compressed body, 413 beyond 10 MiB, 408 past the deadline.
+        Gone
+            If the client hung up.
+        """
+        self._check_media_type()
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._receive_body(take)
+        except TimeoutError:
+            raise Refusal(
+                408,
+                RequestError(
+                    "the body did not come in time", where="body", allowed=f"within {deadline_s:g} seconds"
+                ),
+                connection="close",
+            ) from None
+
+    def _check_media_type(self) -> None:
+        media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise _unsupported("content-type", media_type or "none", "application/json")
+        encoding = (self.header(b"content-encoding") or "identity").strip().lower()
+        if encoding != "identity":
+            raise _unsupported("content-encoding", encoding, "identity")
+
+    async def _receive_body(self, take: Callable[[int], None]) -> bytes:
+        length = self.header(b"content-length")
+        # Nothing was read yet, so a client that waits for "100 Continue" is spared the sending.
+        if length is not None and len(length) > 18:
+            raise _too_large()
+        excessive = length is not None and int(length) > MAX_BODY
+        if excessive and (b"expect" in self.headers or int(length or 0) > _DRAIN):
+            raise _too_large()
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size <= MAX_BODY and not excessive:
+                take(len(part))
+                parts.append(part)
+            elif size > _DRAIN:
+                raise _too_large()
+            if not message.get("more_body", False):
+                break
+        if excessive or size > MAX_BODY:
+            raise _too_large()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> Refusal:
+    error = RequestError(
+        "the body is too large",
+        where="body",
+        allowed=f"{MAX_BODY:,} bytes",
+        hint="send it in several requests",
+    )
+    return Refusal(413, error, connection="close")
+
+
+def _unsupported(header: str, found: str, allowed: str) -> Refusal:
+    error = RequestError("this form of body is not read", where=header, found=found[:100], allowed=allowed)
+    return Refusal(415, error)
+
+
+def read_json(body: bytes, kind: type[T]) -> T:
+    """Decode a JSON body.
+
+    Numbers beyond the range of a double become infinite, so that whoever reads the value can name its place.
+
+    Raises
+    ------
+    Refusal
+        400 where it is not JSON (with the byte), or nested too deeply.
+    RequestError
+        Where it is JSON of another form than `kind` (with the place).
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        if "out of range" in str(error):
+            return _read_wide(body, kind)
+        raise _other_form(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(body, error) from None
+
+
+def _read_wide(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.Decoder(kind, float_hook=float).decode(body)
+    except msgspec.ValidationError as error:
+        raise _other_form(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(body, error) from None
+
+
+def _other_form(error: msgspec.ValidationError) -> RequestError:
+    text = str(error)
+    path = _PATH.search(text)
+    return RequestError(text[: path.start()] if path else text, where=(path and path[1]) or "body")
+
+
+def _not_json(body: bytes, error: Exception) -> Refusal:
+    match error:
+        case RecursionError():
+            return Refusal(400, RequestError("the body is nested too deeply", where="body"))
+        case UnicodeDecodeError():
+            return Refusal(400, RequestError("the body is not UTF-8", where=f"byte {_first_bad_byte(body)}"))
+        case _:
+            found = _BYTE.search(str(error))
+            position = int(found[1]) if found else len(body)
+            what = _BYTE.sub("", str(error)).strip()
+            return Refusal(
+                400,
+                RequestError(
+                    f"the body is not JSON: {what}", where=f"byte {position}", details={"byte": position}
+                ),
+            )
+
+
+def _first_bad_byte(body: bytes) -> int:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(body)

@@ -1,0 +1,210 @@
+"""Strict reading of JSON rows into columns: the same meaning that the CSV reader gives to a row of the table.
+
+Blanks around a text are removed and an empty text is a missing value. Nothing is guessed: a value of another type, a
+column that the contract does not name, or a number that is not finite is refused with its place.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+from linewright.errors import RequestError, Terminal
+from linewright.features.encode import Columns, Values
+from linewright.model.facts import RequestColumn
+from linewright.serve.values import KINDS, Excess, check_carried, kind_of, shown
+
+MAX_ROWS = 10_000
+MAX_MISTAKES = 20
+
+Place = Callable[[int, str], str]
+"""Names the place of a value, from its row (0 is the first) and column."""
+
+
+def in_rows(row: int, column: str) -> str:
+    """Name a place in a list of rows.
+
+    Examples
+    --------
+    >>> in_rows(3, "Age"), in_rows(3, "")
+    ('rows[3].Age', 'rows[3]')
+    """
+    return f"rows[{row}].{column[:100]}" if column else f"rows[{row}]"
+
+
+class RowReader:
+    """Reads rows of one model's table.
+
+    Parameters
+    ----------
+    columns
+        What a row may have; columns with role ``feature`` are converted, the others only checked to be scalars.
+
+    Examples
+    --------
+    >>> reader = RowReader([RequestColumn(name="Age", type="integer", nullable=False)])
+    >>> reader.read([{"Age": 41}, {"Age": 17.0}])["Age"].values.tolist()
+    [41.0, 17.0]
+    >>> reader.read([{"Age": "old"}])
+    Traceback (most recent call last):
+        ...
+    linewright.errors.RequestError: rows[0].Age: not a value of this column: found 'old', allowed: an integer
+    """
+
+    def __init__(self, columns: Sequence[RequestColumn]) -> None:
+        self._known = {column.name: column for column in columns}
+        self._features = [(column, _converter(column)) for column in columns if column.role == "feature"]
+        self._carried = [column.name for column in columns if column.role != "feature"]
+
+    def read(self, rows: object, *, place: Place = in_rows) -> Columns:
+        """Return the feature columns of `rows`, which is a list of at least 1 and at most 10,000 objects.
+
+        Raises
+        ------
+        RequestError
+            For the first mistake in row order; `details["errors"]` lists the first 20.
+        """
+        checked = _checked_shape(rows)
+        try:
+            return self._convert(checked)
+        except (ValueError, TypeError, OverflowError):
+            raise _refusal(self._mistakes(checked, place)) from None
+
+    def _convert(self, rows: list[dict[str, Any]]) -> Columns:
+        for row in rows:
+            if not row.keys() <= self._known.keys():
+                raise ValueError
+        for name in self._carried:
+            for row in rows:
+                check_carried(row.get(name))
+        columns: dict[str, Values] = {}
+        for column, convert in self._features:
+            name = column.name
+            values = [convert(row.get(name)) for row in rows]
+            if not column.nullable and None in values:
+                raise ValueError
+            columns[name] = KINDS[column.type].to_column(values)
+        return columns
+
+    def _mistakes(self, rows: list[dict[str, Any]], place: Place) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for number, row in enumerate(rows):
+            for column, mistake in self._mistakes_of(row):
+                found.append({"where": place(number, column), **mistake})
+                if len(found) == MAX_MISTAKES:
+                    return found
+        return found
+
+    def _mistakes_of(self, row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name in [name for name in row if name not in self._known]:
+            yield name, _unknown(name, self._known)
+        for name in self._carried:
+            try:
+                check_carried(row.get(name))
+            except ValueError as error:
+                yield name, _mistake("not a value of this column", row[name], str(error))
+        for column, convert in self._features:
+            allowed = KINDS[column.type].allowed
+            try:
+                missing = convert(row.get(column.name)) is None
+            except (ValueError, TypeError, OverflowError) as error:
+                because = str(error) if isinstance(error, Excess) else allowed
+                yield column.name, _mistake("not a value of this column", row[column.name], because)
+                continue
+            if missing and not column.nullable:
+                what = "a value is needed" if column.name in row else "the column is needed"
+                yield column.name, _mistake(what, None, allowed)
+
+
+def _checked_shape(rows: object) -> list[dict[str, Any]]:
+    if not isinstance(rows, list):
+        raise RequestError(
+            "rows is not a list", where="rows", found=kind_of(rows), allowed="a list of objects"
+        )
+    if not rows or len(rows) > MAX_ROWS:
+        raise RequestError(
+            "too many rows" if rows else "there are no rows",
+            where="rows",
+            found=len(rows),
+            allowed=f"1 to {MAX_ROWS:,} rows",
+            hint="send them in several requests" if rows else "",
+        )
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise RequestError(
+                "not an object",
+                where=in_rows(number, ""),
+                found=kind_of(row),
+                allowed="an object {column: value}",
+            )
+    return rows
+
+
+def _converter(column: RequestColumn) -> Callable[[object], Any]:
+    kind = KINDS.get(column.type)
+    if kind is None:
+        raise Terminal(
+            "this endpoint cannot read the column",
+            where=column.name,
+            found=column.type,
+            allowed=", ".join(KINDS),
+        )
+    return partial(kind.read, form=column.format) if column.type in ("date", "datetime") else kind.read
+
+
+def _mistake(message: str, value: object, allowed: str) -> dict[str, Any]:
+    return {"message": message, "found": shown(value), "allowed": allowed, "hint": ""}
+
+
+def _unknown(name: str, known: Mapping[str, RequestColumn]) -> dict[str, Any]:
+    near = get_close_matches(name, known, n=1) if len(name) <= 100 else []
+    return {
+        "message": "the contract has no such column",
+        "found": name[:100],
+        "allowed": ", ".join(known)[:1000],
+        "hint": f"did you mean {near[0]!r}?" if near else "",
+    }
+
+
+def _refusal(mistakes: list[dict[str, Any]]) -> RequestError:
+    first = mistakes[0]
+    return RequestError(
+        first["message"],
+        where=first["where"],
+        found=first["found"],
+        allowed=first["allowed"],
+        hint=first["hint"],
+        details={"errors": mistakes},
+    )
+
+
+def to_schema(columns: Sequence[RequestColumn], *, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a row, in the plainest form of each value.
+
+    Examples
+    --------
+    >>> to_schema([RequestColumn(name="Age", type="integer", nullable=False)], title="A row")["properties"]
+    {'Age': {'type': 'integer', 'minimum': -9223372036854775808, 'maximum': 9223372036854775807}}
+    """
+    features = [column for column in columns if column.role == "feature"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": {column.name: _property(column) for column in columns},
+        "required": [column.name for column in features if not column.nullable],
+        "additionalProperties": False,
+    }
+
+
+def _property(column: RequestColumn) -> dict[str, Any]:
+    if column.role != "feature":
+        return {
+            "type": ["string", "number", "boolean", "null"],
+            "description": "may be present; the model does not use it",
+        }
+    schema = dict(KINDS[column.type].schema)
+    if column.format is not None:
+        schema.pop("format", None)
+        schema["description"] = f"strptime format {column.format}, or ISO 8601"
+    return {**schema, "type": [schema["type"], "null"]} if column.nullable else schema

@@ -1,0 +1,305 @@
+"""The endpoint's process: a socket, deadlines, and a clean end."""
+
+import asyncio
+import fcntl
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from linewright.errors import RequestError
+from linewright.serve.app import App
+from linewright.serve.pointer import tell_stderr
+from linewright.serve.request import BODY_DEADLINE_S
+from linewright.store.clock import uuid7
+from linewright.store.local import LocalArtifacts
+
+HEAD_DEADLINE_S = 15.0
+"""From the first byte of a request (or the connection) to the end of its headers."""
+MAX_HEAD = 65_536
+"""Bytes of a request's line and headers."""
+MAX_MESSAGE = 64 * 2**20
+"""Bytes of a whole request as sent, with the framing of its chunks."""
+LINGER_S = 30.0
+"""How long a client may take to read the rest of its answer after the connection was closed."""
+REFUSED_S = 1.0
+"""How long what a refused client still sends is thrown away, so that it can read the refusal."""
+GRACE_S = 20
+_ENDPOINT = "endpoint"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with an absolute deadline for the head of a request and bounds on its size.
+
+    uvicorn has neither: a client that sends a byte now and then would hold a connection for ever. The deadline of the
+    body is the app's.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._last_timer: asyncio.TimerHandle | None = None
+        self._received = self._head = 0
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._disarm()
+        if self._last_timer is not None:
+            self._last_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes, and wait for the rest of a head that has begun."""
+        if self._refused:
+            return
+        self._received += len(data)
+        super().data_received(data)
+        if self._refused or self.transport.is_closing():
+            return
+        if not self.cycle or self.cycle.response_complete:
+            if self._received > MAX_HEAD:
+                self._refuse(431, "the head of the request is too large")
+            elif self._head_timer is None:
+                self._arm()
+        elif self._received > MAX_MESSAGE:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Count from here."""
+        self._received = self._head = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count the headers; those that follow a body count too."""
+        self._head += len(name) + len(value) + 4
+        if self._head > MAX_HEAD:
+            raise ValueError("too many headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock: the head is here."""
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on, or end within `LINGER_S` also where the client does not read its answer."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._end_within(LINGER_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        super().timeout_keep_alive_handler()
+        self._end_within(LINGER_S)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or has too large a head."""
+        if self._head > MAX_HEAD:
+            self._refuse(431, "the head of the request is too large")
+        else:
+            self._refuse(400, msg)
+
+    def _arm(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_DEADLINE_S, self._give_up)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self._received:
+            self._refuse(408, "the head of the request did not come in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._refused = True
+        if self.cycle and not self.cycle.response_complete:
+            if self.cycle.response_started or not self.cycle.more_body:
+                # The request before is being answered: it gets its answer, and then the connection ends.
+                self.cycle.keep_alive = False
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = msgspec.json.encode(RequestError(message).to_json())
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        # Closing with bytes unread would reset the connection, and the client could not read why.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._end_within(REFUSED_S)
+
+    def _end_within(self, seconds: float) -> None:
+        self._last_timer = self.loop.call_later(seconds, self.transport.abort)
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, and ends with exit code 0 after a signal."""
+
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # uvicorn would raise the signal again, and the process would end by it though its work is done.
+        self._captured_signals.clear()
+
+
+def serve(
+    state: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    behind_proxy: bool = False,
+    body_deadline_s: float = BODY_DEADLINE_S,
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    host, port
+        Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
+    behind_proxy
+        Whether a proxy with TLS stands before it; without one only loopback is listened on.
+    body_deadline_s
+        Longest time, in seconds, for a request's body; at most 60.
+    started
+        Called with host:port once connections are accepted.
+
+    Raises
+    ------
+    RequestError
+        If the address cannot be listened on, or is not loopback and there is no proxy.
+    """
+    listener = _listen(host, port, behind_proxy=behind_proxy)
+    address = _shown(listener)
+    announced: list[IO[str]] = []
+
+    def announce() -> None:
+        announced.append(_announce(state, address))
+        if started is not None:
+            started(address)
+
+    app = App(
+        state,
+        LocalArtifacts(state / "artifacts").get,
+        tell=tell_stderr,
+        body_deadline_s=min(body_deadline_s, 60.0),
+    )
+    config = uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
+        http=BoundedProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    try:
+        _Server(config, started=announce).run(sockets=[listener])
+    finally:
+        listener.close()
+        for file in announced:
+            _withdraw(state, file)
+
+
+def _listen(host: str, port: int, *, behind_proxy: bool) -> socket.socket:
+    where = f"{host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, OverflowError) as error:
+        raise RequestError(f"there is no such address: {error}", where=where) from error
+    if not behind_proxy and not ipaddress.ip_address(address[0]).is_loopback:
+        raise RequestError(
+            "only loopback is served without TLS",
+            where=where,
+            allowed="127.0.0.1, ::1 or localhost",
+            hint="put a proxy with TLS before it and declare it",
+        )
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        # Connections wait in the backlog from here on, until the models are loaded.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise RequestError(
+            f"cannot listen: {error.strerror}",
+            where=where,
+            hint="another process has the port; stop it, or choose one with --port",
+        ) from error
+    return listener
+
+
+def _shown(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _announce(state: Path, address: str) -> IO[str]:
+    # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
+    folder = state / "serving"
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{_ENDPOINT}-{uuid7()}"
+    file = temporary.open("x")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(address + "\n")
+    file.flush()
+    temporary.replace(folder / _ENDPOINT)
+    return file
+
+
+def _withdraw(state: Path, file: IO[str]) -> None:
+    path = state / "serving" / _ENDPOINT
+    with suppress(FileNotFoundError):
+        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            path.unlink()
+    file.close()
+
+
+def endpoint(state: Path) -> str | None:
+    """Return host:port of the endpoint that serves this factory now, or `None`."""
+    try:
+        with (state / "serving" / _ENDPOINT).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except FileNotFoundError:
+        pass
+    return None

@@ -1,0 +1,1 @@
+"""Metadata (SQL) and artifacts (blobs by digest)."""

@@ -1,0 +1,146 @@
+"""Open a database with the settings that durability needs, and say in our words what went wrong."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from linewright.errors import Corrupt, LinewrightError, SpecError, Terminal, Transient
+
+# The rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database that several processes write.
+_PRAGMAS = (
+    "busy_timeout=30000",
+    "journal_mode=DELETE",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",
+)
+_WRITES = "linewright_writes"
+
+
+def open_database(url: str) -> sa.Engine:
+    """Return an engine for a SQLite or PostgreSQL URL. Nothing is connected yet.
+
+    On SQLite a transaction of `writing` starts with ``BEGIN IMMEDIATE``: it waits for other writers at its start, and
+    can then read and write without being refused. A database in memory has one connection, which threads share in turn.
+
+    Raises
+    ------
+    SpecError
+        If the URL is of another kind.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise _not_a_database("not a URL") from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _open_sqlite(parsed)
+        case "postgresql":
+            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        case other:
+            raise _not_a_database(other)
+
+
+def _not_a_database(found: str) -> SpecError:
+    return SpecError("not a database for a factory", found=found, allowed="sqlite:///FILE, postgresql://…")
+
+
+def _open_sqlite(url: sa.URL) -> sa.Engine:
+    in_memory = url.database in {None, "", ":memory:"}
+    engine = sa.create_engine(
+        url,
+        connect_args={"check_same_thread": False},
+        poolclass=sa.QueuePool,
+        pool_size=1 if in_memory else 5,
+        max_overflow=0 if in_memory else 10,
+    )
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    set_pragmas(connection)
+    # The driver would begin transactions by its own rules; `_on_begin` does.
+    connection.isolation_level = None
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def set_pragmas(connection: Any) -> None:
+    """Make a new `sqlite3` connection durable, strict and patient (30 s) with other writers."""
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Generator[sa.Connection]:
+    """Run a transaction that only reads."""
+    with _transaction(engine, writes=False) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Generator[sa.Connection]:
+    """Run a transaction that may write; all of it is durable once the block is left, or none of it happened.
+
+    Raises
+    ------
+    Transient
+        If the database is busy, full or not reachable.
+    Terminal
+        If it cannot be opened or written.
+    Corrupt
+        If the file is damaged.
+    """
+    with _transaction(engine, writes=True) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: sa.Engine, *, writes: bool) -> Generator[sa.Connection]:
+    where = engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            connection.execution_options(**{_WRITES: writes})
+            with connection.begin():
+                yield connection
+    except DBAPIError as error:
+        explained = explain(error, where)
+        if explained is None:
+            raise
+        raise explained from error
+    except PoolTimeout as error:
+        raise Transient("too many things at once", where=where, hint="try again") from error
+
+
+def explain(error: DBAPIError, where: str) -> LinewrightError | None:
+    """Say what an error of a database means for the store and what to do next; `None` if it is a bug of ours."""
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    says = str(error.orig).strip()
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Transient("another process holds the database", where=where, found=says, hint="try again")
+    if name.startswith("SQLITE_FULL") or getattr(error.orig, "sqlstate", None) == "53100":
+        return Transient("no space is left", where=where, found=says, hint="free some space, then try again")
+    if name.startswith("SQLITE_READONLY"):
+        hint = "let this user write the file and its folder"
+        return Terminal("the database cannot be written", where=where, found=says, hint=hint)
+    if name.startswith("SQLITE_CANTOPEN"):
+        hint = "check that its folder exists and that this user may write there"
+        return Terminal("the database cannot be opened", where=where, found=says, hint=hint)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Corrupt("the database is damaged", where=where, found=says, hint="restore it from a backup")
+    if name.startswith("SQLITE_IOERR"):
+        return Terminal("the disk failed", where=where, found=says, hint="check the disk")
+    if not name and (isinstance(error, OperationalError) or error.connection_invalidated):
+        hint = "check that the server runs and the URL is right, then try again"
+        return Transient("the database did not answer", where=where, found=says, hint=hint)
+    return None

@@ -1,0 +1,371 @@
+"""Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
+from linewright.store.database import open_database, reading, writing
+from linewright.store.seams import Pointer, Recorded, Version
+from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
+
+R = TypeVar("R", bound=Result)
+E = TypeVar("E", bound=Event)
+
+REVISIONS = ("0001",)
+"""Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
+
+TABLES = sa.MetaData()
+_DIGEST = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_SEQ = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_results = sa.Table(
+    "results",
+    TABLES,
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+_settled = sa.Table(
+    "settled",
+    TABLES,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+)
+_inputs = sa.Table(
+    "inputs",
+    TABLES,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("inputs", sa.Text, nullable=False),
+)
+_events = sa.Table(
+    "events",
+    TABLES,
+    sa.Column("seq", _SEQ, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("events_by_line", "line", "kind", "seq"),
+    sa.Index("events_by_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
+_pointers = sa.Table(
+    "pointers",
+    TABLES,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("champion", sa.Integer),
+    sa.Column("challenger", sa.Integer),
+    sa.Column("halt", sa.Boolean, nullable=False),
+)
+_models = sa.Table(
+    "models",
+    TABLES,
+    sa.Column("line", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.UniqueConstraint("line", "digest", name="models_one_version_a_digest"),
+)
+_version = sa.table("alembic_version", sa.column("version_num"))
+
+_MIGRATION_LOCK = 0x6C696E65
+"""Key of the PostgreSQL advisory lock under which one process migrates and the others wait."""
+
+
+class SqlMetadata:
+    """What was computed and what happened, in one database. The schema is made, or brought up to date, at opening.
+
+    Any number of threads and processes may use one database at once; each method is one transaction.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///FILE``, ``sqlite://`` (in memory) or ``postgresql://…``. The folder of the file must exist.
+    kinds
+        Kinds of events that `history` returns; by default all that are loaded when it is called.
+
+    Raises
+    ------
+    Terminal
+        If it cannot be opened, or was written by a newer Linewright.
+    Transient
+        If it is busy for longer than 30 s, or the server does not answer.
+
+    Examples
+    --------
+    >>> from linewright.store.seams import Pointer
+    >>> with SqlMetadata("sqlite://") as metadata:
+    ...     metadata.register("claims", "sha256:aa", at="2026-11-25T01:02:03.000004Z"), metadata.pointer("claims")
+    (1, Pointer(generation=0, champion=None, challenger=None, halt=False))
+    """
+
+    def __init__(self, url: str, *, kinds: Sequence[type[Event]] | None = None) -> None:
+        self._engine = open_database(url)
+        self._kinds = kinds
+        self._insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        try:
+            self._bring_up_to_date()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    # Reading
+
+    def get(self, digest: str, kind: type[R]) -> R:
+        """Return the result with that digest; raise `NotFound`, or `Corrupt` where the bytes changed."""
+        return decode(kind, self._stored(digest), digest=digest)
+
+    def body(self, digest: str) -> bytes:
+        """Return the canonical JSON of a result, verified."""
+        body = self._stored(digest)
+        found = digest_of_bytes(body)
+        if found != digest:
+            raise Corrupt(
+                "stored bytes have changed", where=digest, found=found, hint="restore them from a backup"
+            )
+        return body
+
+    def find(self, prefix: str) -> list[tuple[str, str]]:
+        """Return (digest, kind) of at most 20 results whose digest starts with `prefix` (with or without "sha256:")."""
+        low = "sha256:" + prefix.lower().removeprefix("sha256:")
+        # Above every digest with that prefix: hex digits sort before "g".
+        query = (
+            sa.select(_results.c.digest, _results.c.kind)
+            .where(_results.c.digest >= low, _results.c.digest < low + "g")
+            .order_by(_results.c.digest)
+            .limit(20)
+        )
+        return [(row.digest, row.kind) for row in self._rows(query)]
+
+    def settled(self, key: str) -> str | None:
+        """Return the digest that the station with this key computed, or `None`."""
+        rows = self._rows(sa.select(_settled.c.digest).where(_settled.c.key == key))
+        return rows[0].digest if rows else None
+
+    def last_inputs(self, line: str, station: str) -> Mapping[str, str]:
+        """Return the inputs (name to digest or text) of the latest settled station of a line; empty if none."""
+        query = sa.select(_inputs.c.inputs).where(_inputs.c.line == line, _inputs.c.station == station)
+        rows = self._rows(query)
+        return msgspec.json.decode(rows[0].inputs, type=dict[str, str]) if rows else {}
+
+    def events(
+        self, kind: type[E], *, line: str | None = None, newest_first: bool = False, limit: int = 0
+    ) -> list[E]:
+        """Return events of one kind, in order; `limit` 0 means all."""
+        query = sa.select(_events).where(_events.c.kind == _name(kind))
+        rows = self._rows(_ordered(query, line=line, newest_first=newest_first, limit=limit))
+        return [_read_event(kind, row) for row in rows]
+
+    def history(self, *, line: str | None = None, limit: int = 50) -> list[Recorded]:
+        """Return events of all known kinds, newest first; `limit` 0 means all."""
+        known = {_name(kind): kind for kind in (_loaded(Event) if self._kinds is None else self._kinds)}
+        query = sa.select(_events).where(_events.c.kind.in_(known))
+        return [
+            Recorded(seq=row.seq, kind=row.kind, event=_read_event(known[row.kind], row))
+            for row in self._rows(_ordered(query, line=line, newest_first=True, limit=limit))
+        ]
+
+    def pointer(self, line: str) -> Pointer:
+        """Return which models serve; the default `Pointer` for a line without one."""
+        rows = self._rows(sa.select(_pointers).where(_pointers.c.line == line))
+        if not rows:
+            return Pointer()
+        row = rows[0]
+        return Pointer(
+            generation=row.generation, champion=row.champion, challenger=row.challenger, halt=row.halt
+        )
+
+    def versions(self, line: str) -> list[Version]:
+        """Return the registered models of a line, oldest first."""
+        rows = self._rows(sa.select(_models).where(_models.c.line == line).order_by(_models.c.version))
+        return [Version(line=row.line, version=row.version, digest=row.digest, at=row.at) for row in rows]
+
+    def lines(self) -> list[str]:
+        """Return the names of lines with a pointer or a version, sorted."""
+        rows = self._rows(sa.union(sa.select(_pointers.c.line), sa.select(_models.c.line)))
+        return sorted(row.line for row in rows)
+
+    # Writing
+
+    def keep(self, result: Result) -> str:
+        """Keep `result` and return its digest; keeping it twice is keeping it once."""
+        body = canonical_json(result)
+        digest = digest_of_bytes(body)
+        row = {
+            "digest": digest,
+            "kind": _name(type(result)),
+            "version": result.version,
+            "body": body.decode(),
+        }
+        with writing(self._engine) as connection:
+            connection.execute(self._insert(_results).values(row).on_conflict_do_nothing())
+        return digest
+
+    def settle(self, key: str, *, line: str, station: str, inputs: Mapping[str, str], digest: str) -> None:
+        """Note that the station with this key computed `digest`, from these inputs.
+
+        Raises
+        ------
+        Conflict
+            If the key is settled with another digest: the station is not a function of what its key says.
+        """
+        text = canonical_json(dict(inputs)).decode()
+        latest = self._insert(_inputs).values(line=line, station=station, inputs=text)
+        with writing(self._engine) as connection:
+            connection.execute(self._insert(_settled).values(key=key, digest=digest).on_conflict_do_nothing())
+            kept = connection.scalar(sa.select(_settled.c.digest).where(_settled.c.key == key))
+            if kept != digest:
+                raise Conflict(
+                    "the same inputs gave another result",
+                    where=f"{line}, station {station}",
+                    found=digest,
+                    allowed=str(kept),
+                    hint="report it: this station is not deterministic",
+                )
+            connection.execute(
+                latest.on_conflict_do_update(index_elements=["line", "station"], set_={"inputs": text})
+            )
+
+    def record(self, event: Event) -> None:
+        """Append `event`."""
+        with writing(self._engine) as connection:
+            _append(connection, event)
+
+    def register(self, line: str, digest: str, *, at: str) -> int:
+        """Give a package its version (1, 2, …) in a line, and return it; a registered digest keeps its version."""
+        for _ in range(20):
+            try:
+                return self._register(line, digest, at)
+            except IntegrityError:
+                # On PostgreSQL another process took the same number, or registered the same digest: look again.
+                continue
+        raise Transient("many processes register models of this line at once", where=line, hint="try again")
+
+    def move(self, line: str, pointer: Pointer, event: Event) -> None:
+        """Replace the pointer of a line and append `event`, both or neither.
+
+        Raises
+        ------
+        Conflict
+            If `pointer.generation` is not exactly the stored generation + 1: someone else moved it.
+        """
+        values = {"line": line, **msgspec.structs.asdict(pointer)}
+        before = pointer.generation - 1
+        change: Any = (
+            self._insert(_pointers).values(values).on_conflict_do_nothing()
+            if before == 0
+            else sa.update(_pointers)
+            .where(_pointers.c.line == line, _pointers.c.generation == before)
+            .values(values)
+        )
+        with writing(self._engine) as connection:
+            # Compare-and-set in one statement: of two processes that read the same generation exactly one moves it.
+            if connection.execute(change.returning(_pointers.c.line)).first() is None:
+                found = connection.scalar(sa.select(_pointers.c.generation).where(_pointers.c.line == line))
+                raise Conflict(
+                    "the line was moved by someone else meanwhile",
+                    where=line,
+                    found=f"generation {found or 0}",
+                    allowed=f"generation {before}",
+                    hint="look at its status, then decide again",
+                )
+            _append(connection, event)
+
+    def _register(self, line: str, digest: str, at: str) -> int:
+        of_line = sa.select(_models.c.version).where(_models.c.line == line)
+        with writing(self._engine) as connection:
+            kept = connection.scalar(of_line.where(_models.c.digest == digest))
+            if kept is not None:
+                return kept
+            newest = connection.scalar(of_line.order_by(_models.c.version.desc()).limit(1)) or 0
+            connection.execute(sa.insert(_models).values(line=line, version=newest + 1, digest=digest, at=at))
+            return newest + 1
+
+    def _rows(self, query: sa.Executable) -> Sequence[Any]:
+        with reading(self._engine) as connection:
+            return connection.execute(query).all()
+
+    def _stored(self, digest: str) -> bytes:
+        rows = self._rows(sa.select(_results.c.body).where(_results.c.digest == digest))
+        if not rows:
+            raise NotFound("no result has that digest", where=digest)
+        return rows[0].body.encode()
+
+    # Schema
+
+    def _bring_up_to_date(self) -> None:
+        with reading(self._engine) as connection:
+            if self._is_current(connection):
+                return
+        with writing(self._engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            # Again, now that no other process can migrate: it may have done so while this one waited.
+            if not self._is_current(connection):
+                import_module("linewright.store.migrations").upgrade(connection)
+
+    def _is_current(self, connection: sa.Connection) -> bool:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.scalar(sa.select(_version.c.version_num))
+        if found is not None and found not in REVISIONS:
+            raise Terminal(
+                "the state was written by a newer Linewright",
+                where=self._engine.url.render_as_string(hide_password=True),
+                found=found,
+                allowed=", ".join(REVISIONS),
+                hint="upgrade this installation, or restore a backup made with this version",
+            )
+        return found == REVISIONS[-1]
+
+
+def _append(connection: sa.Connection, event: Event) -> None:
+    row = {"kind": _name(type(event)), "body": canonical_json(event).decode()}
+    who = {"line": event.line, "at": event.at, "by": event.by, "because": event.because}
+    connection.execute(sa.insert(_events).values({**row, **who}))
+
+
+def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:
+    if line is not None:
+        query = query.where(_events.c.line == line)
+    query = query.order_by(_events.c.seq.desc() if newest_first else _events.c.seq)
+    return query.limit(limit) if limit else query
+
+
+def _read_event(kind: type[E], row: Any) -> E:
+    try:
+        return msgspec.json.decode(row.body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"not a {kind.__name__}: {error}", where=f"event {row.seq}") from error
+
+
+def _name(kind: type[msgspec.Struct]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _loaded(kind: type[Event]) -> list[type[Event]]:
+    children = kind.__subclasses__()
+    return children + [deeper for child in children for deeper in _loaded(child)]

@@ -1,0 +1,85 @@
+"""Results and events: the two kinds of fact that a factory keeps.
+
+A `Result` says what was computed: pure, content-addressed, without time, host or duration. An `Event` says what
+happened: who, when and why; it refers to results by digest.
+"""
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+import rfc8785
+
+from linewright.errors import Corrupt
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What was computed. Equal results have equal digests in any folder and on any day."""
+
+    version: int = 1
+    """Version of this kind's form; every reader reads every older one."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What happened."""
+
+    at: str
+    """UTC, RFC 3339 with microseconds."""
+    by: str
+    because: str
+    line: str
+    version: int = 1
+
+
+R = TypeVar("R", bound=Result)
+
+
+def canonical_json(value: object) -> bytes:
+    """Return `value` as canonical JSON (RFC 8785): equal values give equal bytes.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1.0, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
+    """
+    return rfc8785.dumps(msgspec.to_builtins(value))
+
+
+def digest_of_bytes(data: bytes | memoryview) -> str:
+    """Return the address of `data`: ``sha256:`` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return the address of a value: the SHA-256 of its canonical JSON.
+
+    Examples
+    --------
+    >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+    True
+    """
+    return digest_of_bytes(canonical_json(value))
+
+
+def decode(kind: type[R], body: bytes, *, digest: str) -> R:
+    """Read a result from bytes that have the given digest.
+
+    Raises
+    ------
+    Corrupt
+        If the bytes do not have that digest, or are not of that kind. Nothing is parsed before it is hashed.
+    """
+    found = digest_of_bytes(body)
+    if found != digest:
+        raise Corrupt(
+            "stored bytes have changed", where=digest, found=found, hint="restore them from a backup"
+        )
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"not a {kind.__name__}: {error}", where=digest) from error
+
+
+def to_builtins(value: object) -> Any:
+    """Return `value` as plain JSON values."""
+    return msgspec.to_builtins(value)

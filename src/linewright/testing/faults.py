@@ -1,0 +1,70 @@
+"""Faults on purpose: a run that dies by SIGKILL at a chosen moment, so that resuming can be proved.
+
+Run as a program, it carries out one line and dies: ``python -m linewright.testing.faults FOLDER LINE MOMENT``.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from linewright.line.execute import execute
+from linewright.line.factory import Factory
+from linewright.store.sql import SqlMetadata
+
+WRITES = ("keep", "settle", "record", "register", "move")
+"""The methods of `Metadata` that make something have happened."""
+
+
+class DyingMetadata:
+    """A metadata store whose process is killed at the n-th moment: before a write, or right after it.
+
+    Moments count from 1, two for each write.
+    """
+
+    def __init__(self, metadata: SqlMetadata, tick: Callable[[], None]) -> None:
+        self._metadata, self._tick = metadata, tick
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._metadata, name)
+        if name not in WRITES:
+            return method
+
+        def dying(*arguments: Any, **named: Any) -> Any:
+            self._tick()
+            result = method(*arguments, **named)
+            self._tick()
+            return result
+
+        return dying
+
+
+class Countdown:
+    """Kills this process at the n-th tick; a negative n only counts."""
+
+    def __init__(self, moment: int) -> None:
+        self.moment, self.ticks = moment, 0
+
+    def __call__(self) -> None:
+        self.ticks += 1
+        if self.ticks == self.moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_and_die(root: Path, line: str, moment: int) -> int:
+    """Carry out a line, and die at a moment; return how many moments there were if that one never came."""
+    countdown = Countdown(moment)
+
+    def observe(_run: str, _step: str, _what: str) -> None:
+        countdown()
+
+    with Factory.open(root) as factory:
+        factory.__dict__["metadata"] = DyingMetadata(SqlMetadata(factory.metadata_url), countdown)
+        execute(factory, line, observe=observe)
+    return countdown.ticks
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{run_and_die(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))}\n")

@@ -1,0 +1,1 @@
+"""Monitors of what serves; so far their grammar in the line file."""

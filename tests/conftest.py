@@ -1,0 +1,67 @@
+"""What many tests need: a private PostgreSQL, started once."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_ROOT = 0
+
+
+def _postgres_programs() -> Path | None:
+    """Return the folder that holds `initdb` and `pg_ctl`, the newest first; `None` where there is none."""
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True
+    )
+    on_path = shutil.which("pg_ctl")
+    candidates = [*installed, *([Path(on_path).parent] if on_path else [])]
+    return next(
+        (path for path in candidates if (path / "initdb").exists() and (path / "pg_ctl").exists()), None
+    )
+
+
+def _run(*command: str | Path) -> None:
+    # PostgreSQL refuses to run as root, so in containers it runs as whoever owns nothing.
+    user = "nobody" if os.getuid() == _ROOT else None
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, user=user, extra_groups=[] if user else None, cwd="/"
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a private PostgreSQL that listens on a Unix socket in a temporary folder only."""
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl (apt-get install postgresql)")
+    # Not `tmp_path_factory`: its folders are closed to other users, and a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    if os.getuid() == _ROOT:
+        shutil.chown(folder, "nobody")
+    data = folder / "data"
+    settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    _run(
+        programs / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "-D", data
+    )
+    _run(programs / "pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", settings)
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        _run(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a new, empty database on that server, dropped afterwards."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    server = postgres_url.replace("postgresql+psycopg", "postgresql")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"'.encode())
+        yield postgres_url.replace("@/postgres?", f"@/{name}?")
+        connection.execute(f'drop database "{name}" with (force)'.encode())

@@ -1,0 +1,181 @@
+import hashlib
+import io
+import struct
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from linewright.data.dataset import CHUNK_ROWS, content_digest, read_dataset, write_dataset
+from linewright.data.facts import Column, Dataset
+from linewright.engine.context import Context
+from linewright.errors import Corrupt, NotFound
+from linewright.store.sql import SqlMetadata
+from linewright.store.values import canonical_json
+
+KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
+    "integer": (pl.Int64, st.integers(-(2**63), 2**63 - 1)),
+    "number": (pl.Float64, st.floats(allow_nan=False, allow_infinity=False)),
+    "boolean": (pl.Boolean, st.booleans()),
+    "category": (pl.String, st.text(max_size=3)),
+    "date": (pl.Date, st.dates()),
+    "datetime": (pl.Datetime("us", "UTC"), st.datetimes(timezones=st.just(UTC))),
+}
+COLUMNS = [Column(name=name, type=name) for name in KINDS]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pl.DataFrame:
+    height = draw(st.integers(0, 12))
+    return pl.DataFrame(
+        [
+            pl.Series(name, draw(st.lists(st.none() | values, min_size=height, max_size=height)), dtype=dtype)
+            for name, (dtype, values) in KINDS.items()
+        ]
+    )
+
+
+def write(context: Context, frame: pl.DataFrame, *order: str) -> Dataset:
+    columns = [Column(name=name, type="integer") for name in frame.columns]
+    return write_dataset(frame, columns, order, context.artifacts, context.metadata)
+
+
+@given(frames())
+def test_what_was_written_is_read_again(lasting, frame):
+    """Values, types and missing values of every kind survive, bit for bit."""
+    dataset = write_dataset(frame, COLUMNS, (), lasting.artifacts, lasting.metadata)
+    back = read_dataset(dataset, lasting.artifacts, lasting.metadata)
+
+    assert_frame_equal(frame, back, check_exact=True)
+    assert content_digest(frame) == content_digest(back)
+
+
+@given(frames(), st.integers(0, 11), st.sampled_from(list(KINDS)))
+def test_the_content_digest_sees_every_cell(frame, row, name):
+    """A changed cell is a changed dataset; a null is not the value that stands in its place."""
+    if row >= frame.height:
+        return
+    blank = {"integer": 0, "number": 0.0, "boolean": False, "category": "", "date": date(1970, 1, 1)}
+    value = blank.get(name, datetime(1970, 1, 1, tzinfo=UTC))
+    other = frame.with_columns(
+        pl.Series(name, [*frame[name][:row], value, *frame[name][row + 1 :]], dtype=frame[name].dtype)
+    )
+    same = frame[name][row] == value and str(frame[name][row]) == str(value)
+
+    assert same is (content_digest(frame) == content_digest(other))
+
+
+def test_the_content_digest_does_not_see_how_the_table_lies_in_memory():
+    """Chunks, slices and what stands in a null's place are accidents."""
+    frame = pl.DataFrame({"a": ["x", None, "y"], "n": [1, None, 3]})
+    parts = pl.concat([frame[:1], frame[1:]], rechunk=False)
+    sliced = pl.concat([frame, frame]).slice(3)
+    masked = pl.DataFrame({"a": ["x", "hidden", "y"], "n": [1, 99, 3]}).with_columns(
+        pl.when(pl.Series([True, False, True])).then(pl.all())
+    )
+
+    assert {content_digest(frame)} == {content_digest(other) for other in (parts, sliced, masked)}
+
+
+def test_text_cannot_flow_from_one_cell_to_the_next():
+    """["ab", "c"] and ["a", "bc"] are different columns."""
+    assert content_digest(pl.DataFrame({"a": ["ab", "c"]})) != content_digest(
+        pl.DataFrame({"a": ["a", "bc"]})
+    )
+
+
+def test_the_content_digest_is_of_these_bytes():
+    """Every stored chunk is found by it: whoever changes the form makes all datasets unreadable."""
+    frame = pl.DataFrame(
+        {"i": [None, 1], "x": [None, 0.5], "b": [None, True], "s": [None, "é"], "d": [None, date(1970, 1, 3)]}
+    ).with_columns(pl.Series("t", [None, datetime(1970, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC")))
+    words = {"i": "int64", "x": "float64", "b": "boolean", "s": "text", "d": "date", "t": "instant"}
+    there = b"\x40"  # the second of two rows, high bit first
+    values = (
+        struct.pack("<qq", 0, 1),
+        struct.pack("<dd", 0, 0.5),
+        b"\0\1",
+        struct.pack("<qq", 0, 2) + "é".encode(),
+        struct.pack("<qq", 0, 2),
+        struct.pack("<qq", 0, 0),
+    )
+    head = canonical_json({"rows": 2, "columns": [list(item) for item in words.items()]})
+    expected = hashlib.sha256(head + b"".join(there + part for part in values)).hexdigest()
+
+    assert f"sha256:{expected}" == content_digest(frame)
+
+
+def test_rows_are_sorted_and_ties_keep_their_order(context):
+    """The same rows in another order are the same dataset, as far as the line says what order means."""
+    frame = pl.DataFrame({"t": [2, 1, 2, None, 1], "v": [1, 2, 3, 4, 5]})
+    dataset = write(context, frame, "t")
+
+    assert [2, 5, 1, 3, 4] == read_dataset(dataset, context.artifacts, context.metadata)["v"].to_list()
+    assert dataset == write(context, frame.sort("t", maintain_order=True), "t")
+    assert dataset != write(context, frame)
+
+
+def test_a_dataset_that_grew_shares_its_full_chunks(context):
+    """Appending a day must not store a year again."""
+    frame = pl.DataFrame({"v": range(2 * CHUNK_ROWS + 10)})
+    before = write(context, frame[: 2 * CHUNK_ROWS + 5])
+    blobs = len(list(context.artifacts.digests()))
+    after = write(context, frame)
+
+    assert [CHUNK_ROWS, CHUNK_ROWS, 10] == [chunk.rows for chunk in after.chunks]
+    assert before.chunks[:2] == after.chunks[:2]
+    assert blobs + 1 == len(list(context.artifacts.digests()))
+    assert frame.equals(read_dataset(after, context.artifacts, context.metadata))
+
+
+def test_columns_are_read_in_the_order_asked(context):
+    """Reading two of two hundred columns is cheap."""
+    dataset = write(context, pl.DataFrame({"a": [1], "b": [2], "c": [3]}))
+
+    assert [(3, 1)] == read_dataset(dataset, context.artifacts, context.metadata, ["c", "a"]).rows()
+    with pytest.raises(NotFound, match=r"no such column.*'d'.*a, b, c"):
+        read_dataset(dataset, context.artifacts, context.metadata, ["d"])
+
+
+def test_an_empty_dataset_has_columns(context):
+    """It can be read like any other."""
+    dataset = write(context, pl.DataFrame(schema={"a": pl.Int64}))
+
+    assert (0, ()) == (dataset.rows, dataset.chunks)
+    assert pl.DataFrame(schema={"a": pl.Int64}).equals(
+        read_dataset(dataset, context.artifacts, context.metadata)
+    )
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    frame.write_parquet(sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [b"no parquet", _parquet(pl.DataFrame({"a": [1]})), _parquet(pl.DataFrame({"a": ["1", "2"]}))],
+    ids=["junk", "rows", "types"],
+)
+def test_a_chunk_that_is_not_what_the_dataset_says_is_refused(context, blob):
+    """A link that points elsewhere must not become training data."""
+    digest = context.artifacts.put(blob)
+    frame = pl.DataFrame({"a": [1, 2]})
+    content = content_digest(frame)
+    context.metadata.settle(f"chunk:{content}", line="", station="chunk", inputs={}, digest=digest)
+    dataset = write(context, frame)
+
+    with pytest.raises(Corrupt, match="chunk"):
+        read_dataset(dataset, context.artifacts, context.metadata)
+
+
+def test_a_chunk_that_is_nowhere_is_missed(context):
+    """A dataset from another factory cannot be read here."""
+    dataset = write(context, pl.DataFrame({"a": [1]}))
+    with SqlMetadata("sqlite://") as empty, pytest.raises(NotFound, match="nowhere"):
+        read_dataset(dataset, context.artifacts, empty)

@@ -1,0 +1,478 @@
+"""Looking at a table: types, parts, and what tells the label too well."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.metrics import roc_auc_score
+
+from linewright.data.association import Truth, cells, roc_auc, strength
+from linewright.data.look import Profile, look
+from linewright.data.read import read_source
+from linewright.data.sniff import missing_spellings, sniff
+from linewright.data.spec import FileSource
+from linewright.errors import RequestError
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+ROWS = 2_000
+
+
+def table(**columns: Any) -> pl.DataFrame:
+    """Text columns, as a CSV file gives them, beside an honest number and a label that it half explains."""
+    rng = np.random.default_rng(7)
+    signal = rng.normal(size=ROWS)
+    label = (signal + rng.normal(size=ROWS) > 0.5).astype(int)
+    base = {"signal": signal.round(3), "noise": rng.normal(size=ROWS).round(3), "y": label}
+    frame = pl.DataFrame({**base, **{name: make(rng, label) for name, make in columns.items()}}, strict=False)
+    return frame.with_columns(pl.all().cast(pl.String))
+
+
+def verdicts(profile: Profile, name: str) -> list[str]:
+    return [verdict.verdict for verdict in profile.column(name).verdicts]
+
+
+def leaks(profile: Profile) -> set[str]:
+    return {column.name for column in profile.columns if "leak" in verdicts(profile, column.name)}
+
+
+def from_bunch(bunch: Any) -> pl.DataFrame:
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    frame = pl.DataFrame(bunch.data, schema=names).with_columns(
+        pl.Series("target", [str(bunch.target_names[code]) for code in bunch.target])
+    )
+    return frame.with_columns(pl.all().cast(pl.String))
+
+
+def shared(file: str, **options: Any) -> Profile:
+    if not (SHARED / file).exists():
+        pytest.skip("needs the data in ../shared/data")
+    frame = read_source("data", FileSource(file=file), SHARED).frame
+    return look(frame, **options)
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn():
+    """Every verdict on leaks rests on this number."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        scores, truth = rng.integers(0, 9, 300) / 9, rng.integers(0, 2, 300)
+
+        assert roc_auc_score(truth, scores) == pytest.approx(roc_auc(truth, scores), abs=1e-12)
+
+
+def test_a_column_of_random_names_tells_nothing():
+    """Fitted on the rows it is judged by, a column of many names looks perfect; that must not happen here."""
+    rng = np.random.default_rng(5)
+    names = pl.Series([f"n{code}" for code in rng.integers(0, 700, 1_400)])
+    codes = rng.integers(0, 2, 1_400)
+    truth = Truth(task="binary", codes=codes, ranks=np.zeros(1_400), classes=("0", "1"))
+
+    assert 0.5 == pytest.approx(strength(cells(names), truth), abs=0.05)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_copy_of_the_label_has_the_full_strength_in_every_task(task: Any):
+    """The scale of each task must end at 1, or a threshold near 1 would never be reached."""
+    codes = np.random.default_rng(1).integers(0, 2 if task == "binary" else 5, 5_000)
+    ranks = np.random.default_rng(2).permutation(5_000) / 5_000
+    truth = Truth(task=task, codes=codes, ranks=ranks, classes=tuple("01234")[: codes.max() + 1])
+    column = pl.Series(ranks if task == "regression" else codes)
+
+    assert 0.98 < strength(cells(column), truth) <= 1.0
+
+
+def test_honest_columns_that_are_very_good_are_no_leaks():
+    """Breast cancer diagnoses: several measurements reach an area of 0.97 each, and all are honest."""
+    profile = look(from_bunch(load_breast_cancer()), label="target", positive="malignant")
+
+    assert set() == leaks(profile)
+    assert 0.95 < max(column.strength or 0 for column in profile.columns)
+    assert [] == [column.name for column in profile.columns if column.exclude]
+
+
+def test_petals_are_no_leaks():
+    """Iris: one class is told perfectly by one petal, and the flower is not cheating."""
+    profile = look(from_bunch(load_iris()), label="target")
+
+    assert "multiclass" == profile.label.task
+    assert set() == leaks(profile)
+
+
+def test_the_label_in_other_words_is_a_leak():
+    """The commonest mistake of all: the outcome stands in the table twice."""
+    frame = table(outcome=lambda _, y: np.where(y == 1, "paid", "open"))
+
+    profile = look(frame, label="y")
+
+    assert {"outcome"} == leaks(profile)
+    assert "it is the label" in profile.column("outcome").verdicts[0].evidence
+
+
+def test_what_is_filled_in_after_the_fact_is_a_leak():
+    """A date of the second offence exists only where there was one."""
+
+    def when(rng: np.random.Generator, y: np.ndarray) -> list[str | None]:
+        return [f"{rng.integers(1, 99)}" if one and rng.random() < 0.5 else None for one in y]
+
+    profile = look(table(days_to_second=when), label="y")
+
+    assert {"days_to_second"} == leaks(profile)
+    assert "100 % of them are '1'" in profile.column("days_to_second").verdicts[0].evidence
+
+
+def test_values_that_are_missing_for_other_reasons_are_no_leak():
+    """Most gaps are honest, and some even help."""
+
+    def gaps(rng: np.random.Generator, y: np.ndarray) -> list[str | None]:
+        return [None if rng.random() < 0.2 + 0.3 * one else "5" for one in y]
+
+    assert set() == leaks(look(table(lab=gaps), label="y"))
+
+
+def test_a_flag_that_only_one_class_raises_is_a_leak():
+    """A failure mode is a name of the failure."""
+
+    def mode(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return ((y == 1) & (rng.random(len(y)) < 0.2)).astype(int)
+
+    profile = look(table(heat_failure=mode), label="y")
+
+    assert {"heat_failure"} == leaks(profile)
+
+
+def test_a_flag_of_a_common_class_proves_nothing():
+    """Where 97 % are negative anyway, a flag without positives is what chance gives."""
+    rng = np.random.default_rng(11)
+    frame = pl.DataFrame(
+        {"flag": rng.integers(0, 2, 1_000).astype(str), "y": np.where(rng.random(1_000) < 0.03, "yes", "no")}
+    )
+
+    assert set() == leaks(look(frame, label="y"))
+
+
+def test_a_number_far_above_all_others_is_a_leak():
+    """An almost perfect number in a world where everything else is weak."""
+
+    def end(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return (np.where(y == 1, 300, 700) + rng.normal(0, 130, len(y))).round(1)
+
+    profile = look(table(end=end).drop("signal"), label="y")
+
+    assert {"end"} == leaks(profile)
+    assert "too far above the others" in profile.column("end").verdicts[0].evidence
+
+
+def test_dates_after_the_row_happened_are_a_leak_where_they_tell_the_label():
+    """The release date of a prisoner is not known at the screening."""
+    day = pl.date(2020, 1, 1)
+
+    def later(rng: np.random.Generator, y: np.ndarray) -> pl.Series:
+        days = pl.Series(rng.integers(5, 40, len(y)) + 25 * y)
+        return pl.select(day + pl.duration(days=days)).to_series().cast(pl.String)
+
+    def any_day(rng: np.random.Generator, y: np.ndarray) -> pl.Series:
+        return (
+            pl.select(day + pl.duration(days=pl.Series(rng.integers(0, 30, len(y)))))
+            .to_series()
+            .cast(pl.String)
+        )
+
+    profile = look(table(screened=any_day, released=later), label="y", time="screened")
+
+    assert {"released"} == leaks(profile)
+    assert "later than 'screened'" in profile.column("released").verdicts[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("row", lambda _, y: np.arange(1, len(y) + 1)),
+        ("shuffled_no", lambda rng, y: rng.permutation(len(y)) * 3 + 17),
+        ("code", lambda rng, y: [f"C{i:05}" for i in rng.permutation(len(y))]),
+    ],
+)
+def test_a_number_of_its_own_in_every_row_is_an_id(name: str, make: Any):
+    """A model that learns the row's name has learned nothing."""
+    profile = look(table(**{name: make}), label="y")
+
+    assert ["id"] == verdicts(profile, name)
+    assert name == profile.roles.key
+
+
+def test_a_second_id_is_excluded():
+    """Only one can be the key; the other must not become a feature."""
+    profile = look(
+        table(udi=lambda _, y: np.arange(len(y)), product_id=lambda _, y: [f"M{i}" for i in range(len(y))]),
+        label="y",
+    )
+
+    assert "product_id" == profile.roles.key
+    assert ["udi"] == [column.name for column in profile.columns if column.exclude]
+
+
+def test_a_unique_measurement_is_no_id():
+    """Nanometres and salaries may all differ and still measure something."""
+    profile = look(table(length=lambda rng, y: rng.choice(10**9, len(y), replace=False)), label="y")
+
+    assert [] == verdicts(profile, "length")
+
+
+def test_constants_gaps_and_twins_are_named():
+    """They cost attention and carry nothing."""
+    profile = look(
+        table(
+            unit=lambda _, y: ["mm"] * len(y),
+            empty=lambda _, y: [None] * len(y),
+            grade=lambda rng, y: rng.integers(1, 9, len(y)),
+        ).with_columns(
+            again=pl.col("grade"),
+            word=pl.col("grade").replace_strict({str(i): "abcdefghi"[i] for i in range(1, 9)}),
+        ),
+        label="y",
+    )
+
+    assert (["constant"], ["empty"], ["twin"]) == tuple(
+        verdicts(profile, name) for name in ("unit", "empty", "again")
+    )
+    assert "it equals 'grade' in every row" == profile.column("again").verdicts[0].evidence
+    assert not profile.column("word").exclude
+    assert "one to one" in profile.column("word").verdicts[0].evidence
+
+
+def test_a_number_that_stands_for_missing_is_named():
+    """-200 degrees are no temperature."""
+    profile = look(
+        table(temp=lambda rng, y: np.where(rng.random(len(y)) < 0.05, -200, rng.integers(5, 40, len(y)))),
+        label="y",
+    )
+
+    assert ["sentinel"] == verdicts(profile, "temp")
+    assert profile.column("temp").verdicts[0].evidence.startswith("-200 stands in ")
+
+
+def test_a_group_is_known_by_its_name_and_its_repetition():
+    """Rows of one patient in both parts make a model look better than it is."""
+    profile = look(table(patient_id=lambda rng, y: rng.integers(0, 200, len(y))), label="y")
+
+    assert "patient_id" == profile.roles.group
+
+
+def test_a_date_without_gaps_becomes_the_time():
+    """Birth dates are dates too, and not when the row happened."""
+
+    def days(rng: np.random.Generator, y: np.ndarray) -> list[str]:
+        return [
+            f"2023-{m:02}-{d:02}"
+            for m, d in zip(rng.integers(1, 13, len(y)), rng.integers(1, 29, len(y)), strict=True)
+        ]
+
+    profile = look(table(birth_date=days, sold_at=days), label="y")
+
+    assert "sold_at" == profile.roles.time
+
+
+def test_unix_seconds_are_a_time():
+    """Recommendation data tell the time in seconds since 1970."""
+    profile = look(table(timestamp=lambda rng, y: 1_500_000_000 + rng.integers(0, 10**7, len(y))), label="y")
+
+    assert "timestamp" == profile.roles.time
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["yes", "no"], "binary"),
+        (["0", "1"], "binary"),
+        (["3", "4", "5"], "multiclass"),
+        (["red", "green", "blue"], "multiclass"),
+        ([str(i) for i in range(40)], "regression"),
+        (["0.5", "1.0", "1.5"], "regression"),
+    ],
+)
+def test_the_label_says_the_task(values: list[str], task: str):
+    """The user names a column; what kind of answer it asks for is seen."""
+    frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
+
+    assert task == look(frame, label="y").label.task
+
+
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [(["no", "yes"], "yes"), (["0", "1"], "1"), (["True", "False"], "True"), (["a", "b", "b"], "a")],
+)
+def test_the_positive_is_the_usual_name_else_the_rarer_value(values: list[str], positive: str):
+    """The question is nearly always about the rarer, worse outcome."""
+    frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
+
+    assert positive == look(frame, label="y").label.positive
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "Signl"}, "did you mean 'signal'"),
+        ({"label": "y", "exclude": ["nois"]}, "did you mean 'noise'"),
+        ({"label": "y", "positive": "yes"}, "allowed: '0' or '1'|allowed: '1' or '0'"),
+        ({"label": "signal", "positive": "1"}, "a positive value is for a label of two values"),
+        ({"label": "y", "key": "noise"}, "this one repeats"),
+        ({"label": "y", "time": "word"}, "neither dates nor times"),
+        ({"label": "y", "weight": "signal"}, "at least 0 in every row"),
+        ({"label": "y", "weight": "word"}, "a weight is a number"),
+        ({"label": "y", "time": "y"}, "one column has two parts"),
+        ({"label": "y", "exclude": ["y"]}, "one column has two parts"),
+        ({"label": "one"}, "one value only"),
+        ({"label": "gone"}, "missing in every row"),
+        ({"label": "prose"}, "neither a number nor a class"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_written(options: dict[str, Any], message: str):
+    """Each of these is a slip of the finger with one obvious remedy."""
+    frame = table(
+        word=lambda rng, y: rng.choice(["a", "b"], len(y)),
+        one=lambda _, y: ["x"] * len(y),
+        gone=lambda _, y: [None] * len(y),
+        prose=lambda _, y: [f"text number {i}" for i in range(len(y))],
+    )
+
+    with pytest.raises(RequestError, match=message):
+        look(frame, **options)
+
+
+def test_native_types_are_taken_as_they_are():
+    """Parquet says what its columns are; lists are left out and named."""
+    frame = pl.DataFrame(
+        {
+            "n": range(100),
+            "b": [True, False] * 50,
+            "l": [[1]] * 100,
+            "c": pl.Series(["x", "y"] * 50, dtype=pl.Categorical),
+        }
+    ).with_columns(pl.col("c").cast(pl.String))
+
+    profile = look(frame, label="b")
+
+    assert "unusable" == profile.column("l").type
+    assert ("binary", "true") == (profile.label.task, profile.label.positive)
+
+
+def test_the_same_table_is_seen_the_same_way_twice():
+    """`new` must not depend on chance, even where it looks at a sample."""
+    frame = pl.concat([table()] * 30)
+
+    assert look(frame, label="y") == look(frame, label="y")
+    assert 50_000 == look(frame, label="y").looked_at
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path):
+    """Semicolons, tabs, code pages and UTF-16 come from spreadsheets every day."""
+    rows = "name;town\nJosé;Köln\nAnn;Bonn\n"
+    for encoding in ("utf-8", "utf-8-sig", "cp1252", "utf-16"):
+        path = tmp_path / encoding
+        path.write_bytes(rows.encode(encoding))
+        found = sniff(path, encoding)
+
+        assert ";" == found.separator
+        assert "Köln" == read_source("a", found, tmp_path).frame["town"][0]
+
+
+def test_a_word_for_missing_that_is_a_class_stays_a_class():
+    """A region may be called NA; a number may not."""
+    frame = pl.DataFrame({"x": ["1", "NA", "3"], "region": ["NA", "EU", "EU"], "z": ["1", "-", "2"]})
+
+    assert {"NA": 2, "-": 1} == missing_spellings(frame, "x")
+    assert {"-": 1} == missing_spellings(frame, "region")
+
+
+@pytest.mark.shared
+def test_the_leaks_of_recidivism_are_found():
+    """The best known table full of them."""
+    profile = shared("compas_two_years.csv", label="two_year_recid")
+    out = {column.name for column in profile.columns if column.exclude}
+    again = {
+        f"r_{part}"
+        for part in (
+            "charge_degree",
+            "days_from_arrest",
+            "offense_date",
+            "charge_desc",
+            "jail_in",
+            "jail_out",
+        )
+    }
+    violent = {f"vr_{part}" for part in ("charge_degree", "offense_date", "charge_desc")}
+    known_later = {"is_recid", "is_violent_recid", "event", "end", "in_custody", "out_custody"}
+
+    assert again | violent | known_later <= leaks(profile)
+    assert {"violent_recid", "decile_score.1", "priors_count.1", "screening_date"} <= out
+    assert not {"age", "priors_count", "decile_score", "sex", "c_charge_degree", "juv_fel_count"} & out
+    assert ("id", "compas_screening_date") == (profile.roles.key, profile.roles.time)
+
+
+@pytest.mark.shared
+def test_the_failure_modes_of_machines_are_leaks():
+    """Four of the five say that the machine failed; the fifth (random failures) does not show it in the data."""
+    profile = shared("ai4i_2020.csv", label="Machine.failure")
+
+    assert {"TWF", "HDF", "PWF", "OSF"} == leaks(profile)
+    assert "Product_ID" == profile.roles.key
+    assert ["id"] == verdicts(profile, "UDI")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "label", "strong"),
+    [
+        ("credit_default_taiwan.csv", "default payment", "PAY_0"),
+        ("house_prices_ames.csv", "SalePrice", "OverallQual"),
+        ("creditcard_fraud_subset.csv", "Class", "V14"),
+        ("telco_churn.csv", "Churn", "Contract"),
+        ("insurance_fraud.csv", "FraudFound", "PolicyType"),
+        ("german_credit.csv", "class-label", "checking-account"),
+        ("electricity_elec2.csv", "class", "nswprice"),
+        ("bike_sharing_hour.csv", "cnt", "hr"),
+        ("wine_quality.csv", "quality", "alcohol"),
+        ("bearing_cwru_features.csv", "fault", "rms"),
+    ],
+)
+def test_honest_tables_have_no_leaks(file: str, label: str, strong: str):
+    """A false alarm would throw away the best column."""
+    profile = shared(file, label=label)
+
+    assert set() == leaks(profile)
+    assert strong == max(profile.columns, key=lambda column: column.strength or -1).name
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "label", "column", "part"),
+    [
+        ("adult_income.csv", "income", "fnlwgt", "weight"),
+        ("house_prices_ames.csv", "SalePrice", "Id", "key"),
+        ("bike_sharing_hour.csv", "cnt", "instant", "key"),
+        ("bike_sharing_hour.csv", "cnt", "dteday", "time"),
+        ("telco_churn.csv", "Churn", "customerID", "key"),
+        ("insurance_fraud.csv", "FraudFound", "PolicyNumber", "key"),
+        ("cmapss_fd001_train.csv.gz", "s_2", "unit", "group"),
+        ("online_retail_dec2010_feb2011.csv.gz", "Quantity", "CustomerID", "group"),
+        ("movielens_small_ratings.csv.gz", "rating", "timestamp", "time"),
+    ],
+)
+def test_columns_with_a_part_are_found(file: str, label: str, column: str, part: str):
+    """These are what people forget to say."""
+    profile = shared(file, label=label)
+    verdict = {"key": "id", "weight": "weight"}.get(part)
+
+    assert part == "weight" or column == getattr(profile.roles, part)
+    assert verdict is None or verdict in verdicts(profile, column)
+
+
+@pytest.mark.shared
+def test_a_look_takes_about_a_second():
+    """Thirty thousand rows of twenty-four columns, on one core: a person waits for this."""
+    began = time.perf_counter()
+    shared("credit_default_taiwan.csv", label="default payment")
+
+    assert time.perf_counter() - began < 10

@@ -1,0 +1,255 @@
+import gzip
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linewright.data.read import Raw, fingerprint, read_source
+from linewright.data.spec import FileSource, SqliteSource
+from linewright.errors import RequestError, SpecError
+
+
+def read(folder: Path, text: str | bytes, name: str = "a.csv", **options: object) -> Raw:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_source("a", FileSource(file=name, **options), folder)
+
+
+def database(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / "a.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def query(folder: Path, sql: str) -> Raw:
+    return read_source("a", SqliteSource(sqlite="a.db", query=sql), folder)
+
+
+def test_csv_fields_stay_text(tmp_path):
+    """Nothing is guessed while reading: "007" and "1.50" are what the file says."""
+    raw = read(tmp_path, "id,price,on\n007,1.50,2020-01-01\n8,NaN,true\n")
+
+    assert [("007", "1.50", "2020-01-01"), ("8", "NaN", "true")] == raw.frame.rows()
+    assert raw.is_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a,b\n1,x y\n2,\n",
+        b"\xef\xbb\xbfa,b\n1,x y\n2,\n",
+        b"a,b\r\n1,x y\r\n2,\r\n",
+        b"a,b\r1,x y\r2,\r",
+        b" a , b\n 1, x y \n\n2 ,  \n",
+        b'"a","b"\n"1","x y"\n2,""',
+        gzip.compress(b"a,b\n1,x y\n2,\n"),
+    ],
+    ids=["plain", "bom", "crlf", "cr", "blanks", "quoted", "gzip"],
+)
+def test_the_same_table_however_it_is_written(tmp_path, text):
+    """A byte order mark, line ends, blanks and packing are accidents of the program that wrote the file."""
+    raw = read(tmp_path, text)
+
+    assert pl.DataFrame({"a": ["1", "2"], "b": ["x y", None]}).equals(raw.frame)
+
+
+def test_gzip_is_known_by_its_content(tmp_path):
+    """Files lose and gain endings on their way."""
+    raw = read(tmp_path, gzip.compress(b"a\n1\n"), name="a.csv")
+
+    assert [("1",)] == raw.frame.rows()
+    assert [("1",)] == read(tmp_path, b"a\n1\n", name="b.csv.gz").frame.rows()
+
+
+def test_missing_spellings_become_null(tmp_path):
+    """Each source spells "no value" in its own way, and a spelling that is not declared is a value."""
+    raw = read(tmp_path, "a\n ?\nNA\n?x\nnone\n", missing=("?", "NA"))
+
+    assert [None, None, "?x", "none"] == raw.frame["a"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("cp1252", "é"), ("utf-16", "é"), ("latin-1", "é"), ("utf-8-sig", "é")]
+)
+def test_other_encodings_are_read_where_declared(tmp_path, encoding, name):
+    """Spreadsheets write anything but UTF-8."""
+    raw = read(tmp_path, f"{name};b\nü;1\n".encode(encoding), encoding=encoding, separator=";")
+
+    assert {name: ["ü"], "b": ["1"]} == raw.frame.to_dict(as_series=False)
+
+
+def test_ragged_rows_are_set_aside_with_their_lines(tmp_path):
+    """A person must find the row in the file, also below quoted line ends and blank lines."""
+    raw = read(tmp_path, 'a,b\n1,2\n\n"x\ny",3\n4\n5,6\n7,8,9\n"p\r\nq\r\nr",0\n9,9\n')
+
+    assert [("1", "2"), ("x\ny", "3"), ("5", "6"), ("p\r\nq\r\nr", "0"), ("9", "9")] == raw.frame.rows()
+    assert ["4", "7,8,9"] == [row.text for row in raw.ragged]
+    assert [(1, 2), (3, 2)] == [(row.fields, row.expected) for row in raw.ragged]
+    assert [2, 4, 7, 9, 12] == raw.lines(range(5))
+    assert [6, 8] == raw.ragged_lines()
+
+
+FIELDS = st.text(alphabet='ab ",\n\r;é', max_size=5)
+
+
+@settings(max_examples=150)
+@given(
+    rows=st.lists(st.lists(FIELDS, min_size=1, max_size=3), max_size=8),
+    blanks=st.lists(st.booleans(), min_size=8, max_size=8),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_each_row_knows_the_line_on_which_it_starts(tmp_path_factory, rows, blanks, end):
+    """Quarantine points at lines; a number that is off by one sends a person to the wrong record."""
+    text, line, expected, ragged = "a,b", 1, [], []
+    for row, blank in zip(rows, blanks, strict=False):
+        text, line = text + end * (2 if blank else 1), line + (2 if blank else 1)
+        record = ",".join('"' + field.replace('"', '""') + '"' for field in row)
+        (expected if len(row) == 2 else ragged).append((line, row))
+        line += record.replace("\r\n", "\n").count("\n") + record.replace("\r\n", "").count("\r")
+        text += record
+    raw = read(tmp_path_factory.mktemp("csv"), text, missing=())
+
+    assert [tuple(field.strip() for field in row) for _, row in expected] == raw.frame.rows()
+    assert [line for line, _ in expected] == raw.lines(range(raw.frame.height))
+    assert [line for line, _ in ragged] == raw.ragged_lines()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "empty"),
+        (b" \n \n", "empty"),
+        (b"PK\x03\x04abc", "Excel"),
+        (b"SQLite format 3\0", "SQLite"),
+        (b"\x7fELF\0\0\0", "not text"),
+        (b"a,b\n1,\xe9\n", r"line 2 cannot be decoded.*cp1252"),
+        (b"a\xe9,b\n1,2\n", r"line 1 cannot be decoded"),
+        (b'a,b\n1,2\n3,"4\n5,6\n', "never closed"),
+        (b"a,,b\n1,2,3\n", "column 2 of the header has no name"),
+        (b"a,b,a \n1,2,3\n", "same name twice: 'a'"),
+        (gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:60], "gzip file is damaged"),
+        (gzip.compress(b"a,b\n1,2\n")[:-1] + b"\xff", "gzip file is damaged"),
+        (b"PAR1 and no more", "Parquet file cannot be read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_is_no_table_is_refused_with_the_reason(tmp_path, text, says):
+    """These are the files that people really hand in."""
+    with pytest.raises(RequestError, match=says):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"encoding": "utf-9"}, "sources.a.encoding"),
+        ({"separator": "é"}, "sources.a.separator"),
+        ({"separator": '"'}, "sources.a.separator"),
+    ],
+)
+def test_reading_options_that_cannot_be_are_refused(tmp_path, options, says):
+    """The message names the place in the line file."""
+    with pytest.raises(SpecError, match=says):
+        read(tmp_path, "a,b\n1,2\n", **options)
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    """Most missing files are misspelled."""
+    (tmp_path / "claims.csv").write_text("a\n1\n")
+
+    with pytest.raises(RequestError, match=r"sources\.a\.file.*did you mean 'claims\.csv'"):
+        read_source("a", FileSource(file="claim.csv"), tmp_path)
+    with pytest.raises(RequestError, match="not a file"):
+        read_source("a", FileSource(file="."), tmp_path)
+
+
+def test_a_header_without_rows_is_an_empty_table(tmp_path):
+    """Whether no rows are too few is for the contract to say."""
+    raw = read(tmp_path, "a,b\n")
+
+    assert (0, 2) == raw.frame.shape
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    """Parquet says what its columns are; only its text is cleaned, and NaN is how pandas writes a missing number."""
+    frame = pl.DataFrame({"n": [1, None], "x": [float("nan"), 2.5], "s": [" a ", ""], "c": ["u", "v"]})
+    (tmp_path / "year=2020").mkdir()
+    frame.with_columns(pl.col("c").cast(pl.Categorical)).write_parquet(tmp_path / "year=2020" / "a.parquet")
+
+    raw = read_source("a", FileSource(file="year=2020/a.parquet"), tmp_path)
+
+    assert pl.DataFrame({"n": [1, None], "x": [None, 2.5], "s": ["a", None], "c": ["u", "v"]}).equals(
+        raw.frame
+    )
+    assert not raw.is_text
+    assert [None, None] == raw.lines([0, 1])
+
+
+def test_a_query_gives_each_column_its_type(tmp_path):
+    """SQLite types values, not columns; a column of several kinds is text."""
+    database(
+        tmp_path,
+        "create table t (i, x, s, m, n)",
+        "insert into t values (1, 1.5, 'a', 1, null), (2, 2, null, 'b', null)",
+    )
+    raw = query(tmp_path, "select * from t order by i")
+
+    assert [(1, 1.5, "a", "1", None), (2, 2.0, None, "b", None)] == raw.frame.rows()
+    assert [pl.Int64, pl.Float64, pl.String, pl.String, pl.String] == raw.frame.dtypes
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("select nope from t", r"no such column: nope.*'t'"),
+        ("select 1; select 2", "one statement at a time"),
+        ("delete from t", "not authorized|readonly"),
+        ("attach 'other.db' as other", "not authorized"),
+        ("-- nothing", "returns no table"),
+        ("select i, i from t", "same name"),
+        ("select x'00' as b from t", "holds bytes"),
+    ],
+)
+def test_a_query_that_is_not_one_select_is_refused(tmp_path, sql, says):
+    """A line file must not change the database that it reads."""
+    database(tmp_path, "create table t (i)", "insert into t values (1)")
+
+    with pytest.raises(SpecError, match=says):
+        query(tmp_path, sql)
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    """The path, not the query, is what is wrong."""
+    (tmp_path / "a.db").write_text("a,b\n" * 500)
+
+    with pytest.raises(RequestError, match=r"sources\.a\.sqlite.*not a SQLite database"):
+        query(tmp_path, "select * from t")
+
+
+def test_a_fingerprint_is_of_the_content(tmp_path):
+    """A plan says "no changes" for a copied folder, and notices one changed byte or another way of reading."""
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (tmp_path / "b.csv").write_text("a\n1\n")
+    (tmp_path / "c.csv").write_text("a\n2\n")
+    of = {name: fingerprint(FileSource(file=f"{name}.csv"), tmp_path) for name in "abc"}
+
+    assert of["a"] == of["b"]
+    assert of["a"] != of["c"]
+    assert of["a"] != fingerprint(FileSource(file="a.csv", missing=("1",)), tmp_path)
+
+
+def test_the_fingerprint_of_a_query_is_of_its_rows(tmp_path):
+    """Other tables of a busy database may change as they like."""
+    database(tmp_path, "create table t (i)", "create table u (i)", "insert into t values (1)")
+    spec = SqliteSource(sqlite="a.db", query="select i from t")
+    before = fingerprint(spec, tmp_path)
+    database(tmp_path, "insert into u values (1)")
+    between = fingerprint(spec, tmp_path)
+    database(tmp_path, "update t set i = '1'")
+
+    assert before == between
+    assert between != fingerprint(spec, tmp_path)

@@ -1,0 +1,373 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linewright.data.dataset import write_dataset
+from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
+from linewright.data.spec import DataSpec, SplitSpec
+from linewright.data.split import folds, identities, split
+from linewright.engine.context import Context
+from linewright.errors import SpecError
+from linewright.store.values import digest_of
+
+TYPES = {
+    pl.Int64: "integer",
+    pl.Float64: "number",
+    pl.String: "category",
+    pl.Boolean: "boolean",
+    pl.Date: "date",
+    pl.Datetime: "datetime",
+}
+DAYS = [date(2020, 1, 1) + timedelta(days=day) for day in range(400)]
+
+
+def line(**parts: Any) -> DataSpec:
+    label = {"column": "y", **parts.pop("label", {})}
+    return DataSpec.model_validate({"sources": {"a": {"file": "a.csv"}}, "label": label, "table": parts})
+
+
+@dataclass
+class Parting:
+    """Splits frames, all in one store."""
+
+    context: Context
+
+    def __call__(self, frame: pl.DataFrame, data: DataSpec, **spec: Any) -> tuple[Split, np.ndarray]:
+        columns = [Column(name=name, type=TYPES[dtype.base_type()]) for name, dtype in frame.schema.items()]
+        artifacts, metadata = self.context.artifacts, self.context.metadata
+        dataset = write_dataset(frame, columns, (), artifacts, metadata)
+        made = split(self.context, "sha256:d", dataset, SplitSpec(**spec), data)
+        parts = np.frombuffer(artifacts.get(made.parts), dtype=np.uint8)
+        counts = (made.train, made.test, made.embargo + made.unlabelled)
+        assert counts == tuple(int((parts == code).sum()) for code in (TRAIN, TEST, EMBARGO))
+        assert made == metadata.get(digest_of(made), Split)
+        return made, parts
+
+
+@pytest.fixture(scope="module")
+def part(lasting: Context) -> Parting:
+    return Parting(lasting)
+
+
+def table(ids: Sequence[int], **columns: Sequence[Any]) -> pl.DataFrame:
+    """Rows whose label alternates, so that parts of any size have both classes almost surely."""
+    return pl.DataFrame({"id": ids, "y": [str(i // 7 % 2) for i in range(len(ids))], **columns})
+
+
+def test_a_row_is_in_the_test_part_if_its_salted_hash_is_small(part):
+    """Anybody can check where a row belongs, in any language, from its key alone."""
+    frame = table(range(500))
+    made, parts = part(frame, line(key="id"), test=0.3, salt="s")
+    hashed = [int.from_bytes(blake2b(f"s{i}".encode()).digest()[:8], "big") / 2**64 for i in range(500)]
+
+    assert [TEST if share < 0.3 else TRAIN for share in hashed] == parts.tolist()
+    assert ("random", None, "fold:s") == (made.by, made.cutoff, made.fold_salt)
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from("abcdefgh"), st.booleans()), min_size=1, max_size=30
+)
+
+
+@given(ROWS, ROWS, st.sampled_from(["key", "group", "content"]))
+def test_a_row_keeps_its_part_whatever_other_rows_come(part, rows, more, identity):
+    """Retraining on a grown table must never train on yesterday's test rows."""
+    named = {"key": {"key": "id"}, "group": {"group": "g"}, "content": {}}[identity]
+    before = _hash_parts(part, rows, line(**named))
+    after = _hash_parts(part, [*more, *rows], line(**named))
+
+    assert before.tolist() == after[len(more) :].tolist()
+
+
+@given(ROWS)
+def test_groups_never_straddle_the_parts(part, rows):
+    """A patient in both parts makes the test an exam whose answers were shown."""
+    parts = _hash_parts(part, rows, line(group="g", key="id"))
+
+    assert all(
+        len({code for (_, g, _), code in zip(rows, parts, strict=True) if g == group}) == 1
+        for _, group, _ in rows
+    )
+
+
+@given(ROWS)
+def test_equal_rows_are_in_one_part_also_where_labels_differ(part, rows):
+    """Duplicates on both sides leak; and a label that is mended must not move its row."""
+    parts = _hash_parts(part, rows, line())
+    where: dict[tuple[int, str], set[int]] = {}
+    for (number, group, _), code in zip(rows, parts, strict=True):
+        where.setdefault((number, group), set()).add(int(code))
+
+    assert all(len(codes) == 1 for codes in where.values())
+
+
+def _hash_parts(part: Parting, rows: Sequence[tuple[int, str, bool]], data: DataSpec) -> np.ndarray:
+    """Parts of the rows; a pad of other rows sees to it that both parts exist."""
+    pad = [(1000 + i, f"pad {i}", bool(i // 5 % 2)) for i in range(200)]
+    numbers, groups, labels = zip(*rows, *pad, strict=True)
+    frame = pl.DataFrame({"id": numbers, "g": groups, "y": labels})
+    _, parts = part(frame, data, by="group" if data.table.group else "random", test=0.4)
+    return parts[: len(rows)]
+
+
+def test_identity_is_the_key_else_the_content():
+    """Certificates count the rows that neither model has seen, by these numbers."""
+    frame = table([1, 2, 3], x=[0.5, None, 0.5], t=[DAYS[0]] * 3)
+    by_key, by_content = identities(frame, line(key="id")), identities(frame, line())
+    shuffled = frame.select(reversed(frame.columns))[[2, 0, 1]]
+    mended = frame.with_columns(y=pl.lit("1"))
+
+    assert int.from_bytes(blake2b(b"2").digest()[:8], "big") == int(by_key[1])
+    assert np.uint64 == by_key.dtype
+    assert by_content[[2, 0, 1]].tolist() == identities(shuffled, line()).tolist()
+    assert by_content.tolist() == identities(mended, line()).tolist()
+    assert 3 == len(set(by_content.tolist()))
+
+
+def test_missing_values_are_not_the_values_that_stand_for_them():
+    """A null, an empty text and a zero are three rows."""
+    frame = pl.DataFrame({"a": [None, 0], "b": ["", ""], "c": [None, 0.0], "y": ["0", "1"]})
+    other = pl.DataFrame({"b": ["", None], "y": ["0", "1"]})
+
+    assert 2 == len(set(identities(frame, line()).tolist()))
+    assert 2 == len(set(identities(other, line()).tolist()))
+
+
+def test_rows_without_a_group_go_their_own_way(part):
+    """One group of all that is unknown would be the largest of all."""
+    frame = table(range(400), g=["a", None] * 200)
+    _, parts = part(frame, line(key="id", group="g"), by="group", test=0.5)
+
+    assert {TRAIN, TEST} == set(parts[1::2].tolist())
+    assert 1 == len(set(parts[::2].tolist()))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=2, max_size=60),
+    st.sampled_from([0.1, 0.2, 0.5]),
+)
+def test_every_test_row_is_at_or_after_the_cutoff_and_every_training_row_before(part, rows, test):
+    """Nothing of the future may be known in training; the cut is the nearest to the share that was asked for."""
+    labelled = [day for day, has_label in rows if has_label]
+    if len(set(labelled)) < 3:
+        return  # the label below would have two values, and a part might hold one of them only
+    frame = pl.DataFrame(
+        {"t": [DAYS[day] for day, _ in rows], "y": [float(day) if has else None for day, has in rows]}
+    )
+    cuts = sorted(set(labelled))[1:]
+    off = {cut: abs(sum(day >= cut for day in labelled) / len(labelled) - test) for cut in cuts}
+    made, parts = part(frame, line(time="t"), by="auto", test=test)
+    cutoff = date.fromisoformat(str(made.cutoff))
+    codes = [EMBARGO if not has else TEST if DAYS[day] >= cutoff else TRAIN for day, has in rows]
+
+    assert codes == parts.tolist()
+    assert min(off.values()) == pytest.approx(off[DAYS.index(cutoff)])
+    assert (0, sum(not has for _, has in rows)) == (made.embargo, made.unlabelled)
+
+
+def test_one_time_that_holds_too_much_is_said(part):
+    """The person asked for 20 % and gets what time allows."""
+    frame = table(range(100), t=[DAYS[0]] * 40 + [DAYS[1]] * 60)
+    made, _ = part(frame, line(time="t"))
+
+    assert (40, 60, "2020-01-02") == (made.train, made.test, made.cutoff)
+    assert made.why.endswith(
+        "60.0% of the labelled rows are at or after 2020-01-02 (not 20.0%, because many rows share a time)"
+    )
+
+
+def test_truth_that_was_not_known_at_the_cutoff_is_not_trained_on(part):
+    """A claim is found to be a fraud weeks later; a model at the cut-off could not have learned from it."""
+    frame = table(range(100), t=DAYS[:100])
+    made, parts = part(frame, line(time="t", label={"delay": "10d"}))
+    none, _ = part(frame, line(time="t", label={"delay": "0d"}))
+
+    assert "2020-03-21" == made.cutoff == DAYS[80].isoformat()
+    assert [TRAIN] * 71 + [EMBARGO] * 9 + [TEST] * 20 == parts.tolist()
+    assert (71, 20, 9, 0) == (made.train, made.test, made.embargo, made.unlabelled)
+    assert 0 == none.embargo
+
+
+def test_columns_say_row_by_row_when_things_were_known(part):
+    """`label.known` comes before the delay, and a row that arrived late was not there either."""
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(days=day) for day in range(10)]
+    known = [times[9], None, *[None] * 8]
+    arrived = [None, None, times[9], *times[3:]]
+    frame = pl.DataFrame(
+        {"t": times, "k": known, "a": arrived, "y": [float(i) for i in range(10)]},
+        schema_overrides={
+            "k": pl.Datetime("us", "UTC"),
+            "a": pl.Datetime("us", "UTC"),
+            "t": pl.Datetime("us", "UTC"),
+        },
+    )
+    made, parts = part(frame, line(time="t", known="a", label={"known": "k", "delay": "1d"}))
+
+    assert "2020-01-09T00:00:00.000000Z" == made.cutoff
+    assert [EMBARGO, TRAIN, EMBARGO, *[TRAIN] * 5, TEST, TEST] == parts.tolist()
+
+
+def test_numbers_can_be_times_but_take_no_delay(part):
+    """A running number orders rows; it has no days."""
+    frame = table(range(100), t=range(100))
+    made, _ = part(frame, line(time="t"))
+
+    assert ("80", 20) == (made.cutoff, made.test)
+    with pytest.raises(SpecError, match=r"label\.delay.*plain numbers"):
+        part(frame, line(time="t", label={"delay": "1d"}))
+    with pytest.raises(SpecError, match=r"table\.known.*cannot be compared"):
+        part(frame.with_columns(k=pl.Series(DAYS[:100])), line(time="t", known="k"))
+
+
+def test_auto_takes_time_then_group_then_chance(part):
+    """The most honest split that the table allows."""
+    frame = table(range(100), t=DAYS[:100], g=[f"{i % 30}" for i in range(100)])
+    kinds = [part(frame, line(**columns))[0] for columns in ({"time": "t", "group": "g"}, {"group": "g"}, {})]
+
+    assert ["time", "group", "random"] == [made.by for made in kinds]
+    assert "20 of the groups in 'g' have rows on both sides" in kinds[0].why
+    assert "'g' belong together" in kinds[1].why
+    assert "neither a time nor a group: rows are parted by a salted hash of their content" in kinds[2].why
+
+
+@pytest.mark.parametrize(
+    ("columns", "spec", "says"),
+    [
+        ({}, {"by": "time"}, r"a time split needs table\.time"),
+        ({}, {"by": "group"}, r"a group split needs table\.group"),
+        ({"group": "one"}, {"by": "group"}, r"part is empty.*split\.by: random"),
+        ({"time": "one"}, {}, r"same 'one'.*by: random"),
+        ({"time": "t", "label": {"delay": "200d"}}, {}, r"training part is empty.*shorten label\.delay"),
+        ({"time": "t", "label": {"column": "late"}}, {}, r"training part holds one class only.*'0'"),
+        ({"time": "t", "label": {"column": "early"}}, {}, r"test part holds one class only.*'0'"),
+        ({"label": {"column": "none"}}, {}, "no row has a label"),
+    ],
+)
+def test_splits_that_could_teach_or_tell_nothing_are_refused(part, columns, spec, says):
+    """The message says what to do; a metric on one class would be undefined."""
+    frame = table(
+        range(100),
+        t=DAYS[:100],
+        one=[1] * 100,
+        late=["0"] * 90 + ["1"] * 10,
+        early=["1"] * 10 + ["0"] * 90,
+        none=pl.Series([None] * 100, dtype=pl.String),
+    )
+    with pytest.raises(SpecError, match=says):
+        part(frame, line(**columns), **spec)
+
+
+def test_a_number_as_label_may_be_constant_in_a_part(part):
+    """For regression that is dull, not impossible."""
+    frame = pl.DataFrame({"t": DAYS[:10], "y": [1.0, 2.0, 3.0] + [0.0] * 7})
+    made, _ = part(frame, line(time="t"))
+
+    assert (8, 2) == (made.train, made.test)
+
+
+@given(ROWS, st.integers(2, 5), st.sampled_from(["key", "group", "content"]))
+def test_folds_partition_the_training_rows_and_keep_identities_together(rows, k, identity):
+    """Out-of-fold predictions need each training row once; calibration on a seen twin would flatter."""
+    named = {"key": {"key": "id"}, "group": {"group": "g"}, "content": {}}[identity]
+    frame = pl.DataFrame(rows, schema=["id", "g", "y"], orient="row").with_columns(
+        pl.col("y").cast(pl.String)
+    )
+    parts = np.array([TEST if i % 4 == 3 else TRAIN for i in range(len(rows))], dtype=np.uint8)
+    training = np.flatnonzero(parts == TRAIN)
+    name = {"key": ["id"], "group": ["g"], "content": ["id", "g"]}[identity]
+    who = [tuple(row) for row in frame.select(name).rows()]
+    distinct = {who[row] for row in training}
+    if len(distinct) < k:
+        with pytest.raises(SpecError, match=r"train\.folds"):
+            folds(frame, made(by="random"), line(**named), k, parts=parts)
+        return
+    pairs = folds(frame, made(by="random"), line(**named), k, parts=parts)
+
+    assert training.tolist() == sorted(int(row) for _, valid in pairs for row in valid)
+    for train, valid in pairs:
+        assert training.tolist() == sorted([*train.tolist(), *valid.tolist()])
+        assert set() == {who[row] for row in train} & {who[row] for row in valid}
+    sizes = [len({who[row] for row in valid}) for _, valid in pairs]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def made(by: str, salt: str = "fold:") -> Split:
+    return Split(
+        dataset="",
+        by=by,
+        why="",
+        cutoff=None,
+        train=0,
+        test=0,
+        embargo=0,
+        unlabelled=0,
+        parts="",
+        fold_salt=salt,
+    )
+
+
+def test_folds_do_not_follow_the_split(part):
+    """With the split's own hash the rows next to the test part would share a fold."""
+    frame = table(range(2000))
+    _, parts = part(frame, line(key="id"), test=0.5)
+    pairs = folds(frame, made(by="random"), line(key="id"), 2, parts=parts)
+    hashed = identities(frame, line(key="id")) / 2**64
+
+    assert 0.75 == pytest.approx(hashed[pairs[0][1]].mean(), abs=0.02)
+    assert [len(valid) for _, valid in pairs] == pytest.approx([parts.tolist().count(TRAIN) / 2] * 2, abs=1)
+
+
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=60), st.integers(2, 5), st.integers(0, 4))
+def test_time_folds_train_on_the_past_only(days, k, delay):
+    """Forward chaining: each block is judged by what was known when it began."""
+    frame = pl.DataFrame({"t": [DAYS[day] for day in days], "y": [float(day) for day in days]})
+    parts = np.full(len(days), TRAIN, dtype=np.uint8)
+    parts[::7] = TEST
+    rows = np.flatnonzero(parts == TRAIN)
+    data = line(time="t", label={"delay": f"{delay}d"})
+    try:
+        pairs = folds(frame, made(by="time"), data, k, parts=parts)
+    except SpecError:
+        distinct = sorted({days[row] for row in rows})
+        assert all(not any(day + delay <= start for day in distinct) for start in _starts(days, rows, k))
+        return
+    seen: set[int] = set()
+    for train, valid in pairs:
+        start, last = min(days[row] for row in valid), max(days[row] for row in valid)
+        assert [row for row in rows if days[row] + delay <= start and days[row] < start] == train.tolist()
+        assert [row for row in rows if start <= days[row] <= last] == valid.tolist()
+        assert set() == seen & set(valid.tolist())
+        seen |= set(valid.tolist())
+    if delay == 0:
+        assert min(k, len({days[row] for row in rows}) - 1) == len(pairs)
+        first = min(days[row] for row in pairs[0][1])
+        assert [row for row in rows if days[row] >= first] == sorted(seen)
+
+
+def _starts(days: list[int], rows: np.ndarray, k: int) -> list[int]:
+    """First days of all blocks but the first, where nothing has to be known beforehand."""
+    frame = pl.DataFrame({"t": [DAYS[day] for day in days], "y": [0.0] * len(days)})
+    parts = np.full(len(days), TEST, dtype=np.uint8)
+    parts[rows] = TRAIN
+    if len({days[row] for row in rows}) < 2:
+        return []
+    pairs = folds(frame, made(by="time"), line(time="t"), k, parts=parts)
+    return [min(days[row] for row in valid) for _, valid in pairs]
+
+
+def test_blocks_of_time_are_about_alike():
+    """A fold of three rows tells nothing."""
+    frame = pl.DataFrame({"t": DAYS[:120], "y": [0.0] * 120})
+    pairs = folds(frame, made(by="time"), line(time="t"), 5, parts=np.zeros(120, dtype=np.uint8))
+
+    assert [20] * 5 == [len(valid) for _, valid in pairs]
+    assert [20, 40, 60, 80, 100] == [len(train) for train, _ in pairs]

@@ -1,0 +1,352 @@
+"""The line file: what it says is read, what it may not say is answered with its place and a way out."""
+
+import json
+import pickle  # noqa: TID251 -- errors must survive the way from a worker
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from linewright.errors import NotFound, SpecError
+from linewright.line.factory_file import read_factory_file, write_factory_file
+from linewright.line.file import parse_line, read_line, schema, unsupported
+from linewright.line.fit import FORMS
+from linewright.line.spec import LineSpec
+from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+
+HERE = Path(__file__).parent
+BAD = HERE / "bad_lines"
+HEAD = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n"
+
+# file: (line, column, a part of the message)
+EXPECTED = {
+    "a-list": (1, 1, "the file does not hold a line"),
+    "alert-budget": (4, 23, "how many per how long (h, d or w), such as 1 per 90d"),
+    "alias": (4, 8, "an anchor (&t) is not allowed in a line file"),
+    "api-key": (4, 1, "a line file holds no secrets"),
+    "approve": (4, 20, "'release.approve' must be a list: found 'boss'"),
+    "bound-of-text": (6, 30, "a column of type category does not have this min: found 3"),
+    "budget": (4, 17, "did you mean 'quick'?"),
+    "column-type": (6, 17, "found 'int', allowed: integer, number, boolean, category"),
+    "currency": (4, 19, "three capital letters, such as EUR"),
+    "deep": (4, 30, "nesting more than 20 deep"),
+    "delay": (4, 27, "a number and a unit (us, ms, s, m, h, d or w), such as 45d"),
+    "delay-without-time": (3, 20, "a delay counts from the time of the row"),
+    "empty": (1, 1, "found 'nothing', allowed: a mapping with at least 'line', 'sources' and 'label'"),
+    "key-is-time": (4, 18, "table.time is the same column as table.key"),
+    "label-excluded": (4, 22, "the label is excluded: found 'y'"),
+    "metric-of-another-task": (6, 6, "'roc_auc' is for binary tasks"),
+    "min-above-max": (6, 35, "max is less than min: found 16, allowed: at least 60"),
+    "misplaced-word": (4, 1, "'split' belongs in 'train'"),
+    "misspelt-in-gate": (5, 6, "unknown word in 'gates[0]': found 'metrc'"),
+    "misspelt-section": (4, 1, "did you mean 'train'?"),
+    "nameless-gate": (5, 5, "one with 'metric', 'beats' or 'fairness'"),
+    "no-label": (1, 1, "'label' is missing in the line file"),
+    "no-source": (2, 10, "'sources' is empty"),
+    "not-utf-8": (2, 11, "the file is not UTF-8"),
+    "null-positive": (4, 8, "'owner' must be a single value: found 'a mapping'"),
+    "other-name": (1, 1, "found 'another', allowed: other-name"),
+    "password": (2, 23, "allowed: env:NAME or file:PATH"),
+    "quoted-number": (4, 16, "write 5 without quotes"),
+    "several": (4, 1, "(the first of 3 mistakes)"),
+    "share": (4, 23, "found 20, allowed: a number above 0 and below 1"),
+    "source-of-nothing": (2, 14, "one with 'file' or 'sqlite'"),
+    "split-without-time": (4, 17, "add table.time, or let 'auto' choose"),
+    "steps": (4, 41, "the steps do not ascend: found 0.25, allowed: a share above 0.5"),
+    "steps-end": (4, 41, "the last step does not reach all traffic"),
+    "tabs": (5, 1, "indent with blanks, not with tabs"),
+    "tag": (4, 8, "is not allowed in a line file"),
+    "trials": (4, 26, "found 'many', allowed: a whole number of at least 1 and of at most 1000"),
+    "trigger": (4, 18, "did you mean 'drift'?"),
+    "twice": (5, 1, "the key 'train' stands twice (first on line 4)"),
+    "two-bars": (5, 5, "a metric gate has either at_least or at_most"),
+    "two-documents": (4, 1, "a second document is not allowed"),
+    "two-sources-no-sql": (2, 1, "add table.sql"),
+    "unclosed": (4, 1, "not readable as YAML"),
+    "unknown-metric": (4, 9, "did you mean 'roc_auc'?"),
+    "wrong-bar": (5, 24, "write at_most: 0.3"),
+    "yes": (6, 36, "found 'yes', allowed: true or false. Next: write true"),
+    "zone": (4, 18, "did you mean 'Europe/Berlin'?"),
+}
+
+
+def line(text: str = "") -> LineSpec:
+    return parse_line(HEAD + text, name="lines/a.yaml")
+
+
+def mistake(text: str) -> SpecError:
+    with pytest.raises(SpecError, match="lines/a") as caught:
+        parse_line(text, name="lines/a.yaml")
+    return caught.value
+
+
+def test_the_whole_grammar_is_read():
+    """The example of the documentation uses every section; it must mean what it says."""
+    spec = read_line(HERE / "claims.yaml")
+
+    assert "Yes" == spec.label.positive
+    assert ["metric", "beats", "fairness"] == [next(iter(gate.model_dump())) for gate in spec.gates]
+    assert (MetricGate, BeatsGate, FairnessGate) == tuple(type(gate) for gate in spec.gates)
+    assert (0.05, 0.25, 1.0) == spec.release.steps
+    assert spec.retrain is not None
+    assert ["drift", "performance", {"labels": 2000}, {"every": "7d"}] == [
+        when if isinstance(when, str) else when.model_dump() for when in spec.retrain.when
+    ]
+    assert spec.value is not None
+    assert -900.0 == spec.value.false_negative
+
+
+def test_what_the_file_leaves_out_is_the_default():
+    """Three words make a line; everything else is considered for the user."""
+    assert (
+        LineSpec.model_validate({"line": "a", "sources": {"a": {"file": "a.csv"}}, "label": {"column": "y"}})
+        == line()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_bad_file_is_answered_with_the_place_and_a_way_out(name: str):
+    """A person who mistyped must find the letter, not read a stack trace."""
+    row, column, part = EXPECTED[name]
+    path = BAD / f"{name}.yaml"
+
+    with pytest.raises(SpecError) as caught:
+        read_line(path)
+
+    assert f"{path}:{row}:{column}" == caught.value.where
+    assert part in str(caught.value)
+
+
+def test_every_bad_file_is_expected_and_every_expectation_has_its_file():
+    """A corpus that nothing reads protects nothing."""
+    assert sorted(EXPECTED) == sorted(path.stem for path in BAD.glob("*.yaml"))
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file():
+    """Nobody wants to learn of the third mistake after the second was mended."""
+    error = mistake(HEAD + "tran: {task: binary}\ngates: [{beats: champ}]\nvalue: {currency: euro}\n")
+
+    places = [(part["path"], part["line"], part["hint"]) for part in error.details["errors"]]
+    assert [
+        ("tran", 4, "did you mean 'train'?"),
+        ("gates[0].beats", 5, "did you mean 'champion'?"),
+        ("value.currency", 6, ""),
+    ] == places
+    assert error.details["errors"][1]["message"].startswith("lines/a.yaml:5:17: 'gates[0].beats'")
+
+
+def test_an_error_survives_json_and_pickle():
+    """Errors travel from workers and into `--json`; their parts must arrive."""
+    error = mistake(HEAD + "tran: {}\ntrain: {folds: 2.5, split: {by: date}}\n")
+
+    assert error.to_parts() == pickle.loads(pickle.dumps(error)).to_parts()  # noqa: S301
+    assert 3 == len(json.loads(json.dumps(error.to_json()))["details"]["errors"])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Yes", "Yes"),
+        ("1", "1"),
+        ("true", "true"),
+        ("1.0", "1.0"),
+        ("'no'", "no"),
+        ("012", "012"),
+        ("2024-05-01", "2024-05-01"),
+    ],
+)
+def test_a_text_is_taken_as_it_is_spelled(written: str, meant: str):
+    """`positive: 1` must find the class "1", and `Yes` is no boolean in YAML 1.2."""
+    text = f"line: a\nsources: {{a: {{file: a.csv}}}}\nlabel: {{column: y, positive: {written}}}\n"
+
+    assert meant == parse_line(text, name="a.yaml").label.positive
+
+
+def test_spellings_in_lists_are_texts_too():
+    """Codes such as 1 and 2 are values of a category."""
+    spec = line("contract:\n  columns:\n    sex: {type: category, allowed: [1, 2, no]}\n")
+
+    assert ("1", "2", "no") == spec.contract.columns["sex"].allowed
+
+
+def test_a_null_in_a_list_of_texts_must_be_quoted():
+    """An unquoted null would mean nothing at all, where the word was meant."""
+    error = mistake("line: a\nsources: {a: {file: a.csv, missing: [NA, null]}}\nlabel: {column: y}\n")
+
+    assert 'write "null" in quotes if that is the text' == error.hint
+
+
+def test_bounds_are_numbers_or_dates_as_written():
+    """A bound keeps its kind, since a date is compared as a date."""
+    spec = line(
+        "contract:\n  columns:\n    t: {type: date, min: 2020-01-01, max: 2021-06-30}\n    n: {type: number, min: -1.5, max: 3}\n"
+    )
+
+    assert (date(2020, 1, 1), date(2021, 6, 30)) == (
+        spec.contract.columns["t"].min,
+        spec.contract.columns["t"].max,
+    )
+    assert (-1.5, 3) == (spec.contract.columns["n"].min, spec.contract.columns["n"].max)
+
+
+def test_a_secret_is_never_repeated():
+    """Messages end in logs and tickets; a password must not travel with them."""
+    error = mistake(
+        HEAD.replace("file: a.csv", "file: 'https://me:hunter2@host/a.csv'") + "password: hunter2\n"
+    )
+
+    assert "hunter2" not in json.dumps(error.to_json())
+    assert 3 == len(error.details["errors"])
+
+
+def test_a_reference_to_a_secret_is_no_secret():
+    """References are the way out that the message names."""
+    assert "env:TOKEN" == line("owner: env:TOKEN\n").owner
+
+
+def test_a_key_may_also_be_the_group():
+    """A group per row harms nothing, and a template may say both."""
+    assert "id" == line("table: {key: id, group: id}\n").table.group
+
+
+def test_a_file_that_is_not_there_names_its_neighbours(tmp_path: Path):
+    """The nearest name is usually the one that was meant."""
+    (tmp_path / "claims.yaml").write_text(HEAD)
+
+    with pytest.raises(NotFound, match=r"did you mean 'claims\.yaml'\?"):
+        read_line(tmp_path / "claim.yaml")
+
+
+def test_a_file_of_more_than_a_mebibyte_is_refused(tmp_path: Path):
+    """A line file is written by people; more is a mistake or an attack."""
+    path = tmp_path / "a.yaml"
+    path.write_text(HEAD + "# " + "x" * (1 << 20))
+
+    with pytest.raises(SpecError, match="at most 1 MiB"):
+        read_line(path)
+
+
+def test_a_folder_is_no_line_file(tmp_path: Path):
+    """What cannot be read is said to be, not raised through."""
+    with pytest.raises(SpecError, match="cannot read it"):
+        read_line(tmp_path)
+
+
+def test_what_has_no_station_yet_is_named_with_its_place():
+    """`check` must refuse what would otherwise silently do nothing."""
+    path = HERE / "claims.yaml"
+
+    errors = unsupported(read_line(path), path)
+
+    assert [
+        (f"{path}:19:11", "'release.rollout'"),
+        (f"{path}:19:28", "'release.steps'"),
+        (f"{path}:20:1", "'watch'"),
+        (f"{path}:21:1", "'retrain'"),
+    ] == [(error.where, error.what.split(" is ")[0]) for error in errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("keep: 90d\n", "keep"),
+        ("sites: {lyon: {}}\n", "sites"),
+        ("release: {bake: 5m}\n", "release.bake"),
+        ("contract: {columns: {y: {type: list}}}\n", "contract.columns.y.type"),
+        ("contract: {columns: {photo: {type: file}}}\n", "contract.columns.photo.type"),
+    ],
+)
+def test_each_reserved_word_is_refused_by_name(text: str, where: str):
+    """The grammar is whole from the start; its stations come one by one."""
+    assert [where] == [error.where for error in unsupported(line(text))]
+
+
+def test_an_ordinary_line_asks_for_nothing_that_is_missing():
+    """The default must run."""
+    assert [] == unsupported(line("table: {subject: person}\nrelease: {approve: [owner]}\n"))
+
+
+def test_the_schema_describes_every_section():
+    """Editors and forms show these sentences."""
+    whole = schema()
+
+    assert set(LineSpec.model_fields) == set(whole["properties"])
+    assert [] == [
+        name
+        for name, part in whole["properties"].items()
+        if not (part.get("description") or part.get("$ref"))
+    ]
+    assert {"line", "sources", "label"} == set(whole["required"])
+    for section in LineSpec.model_fields:
+        assert schema(section)["description"]
+
+
+def test_a_section_that_does_not_exist_is_answered_with_the_nearest():
+    """`linewright schema gate` should lead to `gates`."""
+    with pytest.raises(SpecError, match="did you mean 'gates'"):
+        schema("gate")
+
+
+def _patterns(model: type[BaseModel]) -> set[str]:
+    def walk(value: object) -> set[str]:
+        if isinstance(value, dict):
+            own = {value["pattern"]} if isinstance(value.get("pattern"), str) else set()
+            return own.union(*map(walk, value.values()))
+        return set().union(*map(walk, value)) if isinstance(value, list) else set()
+
+    return walk(model.model_json_schema())
+
+
+def test_every_pattern_of_the_grammar_is_said_in_words():
+    """Nobody should have to read a regular expression to write a duration."""
+    assert _patterns(LineSpec) == set(FORMS)
+
+
+@given(st.text(max_size=200))
+def test_any_text_that_is_no_line_is_answered_with_a_place(text: str):
+    """Whatever a person saves by accident, the answer is a message."""
+    with pytest.raises(SpecError, match=r"a\.yaml:[0-9]+:[0-9]+"):
+        parse_line("about: " + text, name="a.yaml")
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=20)
+
+
+@given(about=_WORDS, column=_WORDS, positive=_WORDS, allowed=st.lists(_WORDS, max_size=4))
+def test_a_spec_survives_the_way_through_a_file(about: str, column: str, positive: str, allowed: list[str]):
+    """What was declared is what is read, whatever letters it is made of."""
+    spec = LineSpec.model_validate(
+        {
+            "line": "a",
+            "about": about,
+            "sources": {"a": {"file": "a.csv"}},
+            "label": {"column": "y", "positive": positive},
+            "contract": {"columns": {column: {"type": "category", "allowed": allowed}}},
+        }
+    )
+
+    assert spec == parse_line(json.dumps(spec.model_dump(mode="json", exclude_defaults=True)), name="a.yaml")
+
+
+def test_a_new_factory_file_is_read_and_an_old_one_is_left_alone(tmp_path: Path):
+    """Making a factory twice must not forget what a person wrote."""
+    write_factory_file(tmp_path)
+    assert 1 == read_factory_file(tmp_path).format
+
+    (tmp_path / "factory.yaml").write_text("format: 1\nabout: ours\n")
+    write_factory_file(tmp_path)
+
+    assert "ours" == read_factory_file(tmp_path).about
+
+
+def test_a_factory_of_another_format_is_refused(tmp_path: Path):
+    """An older Linewright must not write into a newer folder."""
+    (tmp_path / "factory.yaml").write_text("format: 2\n")
+
+    with pytest.raises(
+        SpecError, match=r"factory\.yaml:1:9: 'format' cannot have this value: found 2, allowed: 1"
+    ):
+        read_factory_file(tmp_path)

@@ -1,0 +1,394 @@
+"""`new`: from a table to a line file that runs, with its reasons; on failure nothing is written."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer
+
+from linewright.data.contract import Checked, check
+from linewright.data.read import read_source
+from linewright.data.table import build_table
+from linewright.errors import Conflict, RequestError
+from linewright.line.draft import quoted, quoted_sentence, widened
+from linewright.line.file import parse_line, read_line, unsupported
+from linewright.line.new import NewLine, new_line
+from linewright.line.spec import LineSpec
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+TABLES = {
+    "adult_income.csv": "income",
+    "ai4i_2020.csv": "Machine.failure",
+    "air_quality_uci.csv": "C6H6(GT)",
+    "bearing_cwru_features.csv": "fault",
+    "bike_sharing_hour.csv": "cnt",
+    "cmapss_fd001_test.csv.gz": "s_2",
+    "cmapss_fd001_test_rul.csv": "rul",
+    "cmapss_fd001_train.csv.gz": "s_2",
+    "compas_two_years.csv": "two_year_recid",
+    "credit_default_taiwan.csv": "default payment",
+    "creditcard_fraud_subset.csv": "Class",
+    "electricity_elec2.csv": "class",
+    "german_credit.csv": "class-label",
+    "house_prices_ames.csv": "SalePrice",
+    "insurance_fraud.csv": "FraudFound",
+    "movielens_small_items.csv": "year",
+    "movielens_small_ratings.csv.gz": "rating",
+    "online_retail_dec2010_feb2011.csv.gz": "Quantity",
+    "sms_spam.csv": "label",
+    "telco_churn.csv": "Churn",
+    "wine_quality.csv": "quality",
+}
+
+
+def breast_cancer(folder: Path) -> Path:
+    """Write the table that scikit-learn ships, with a key, as a CSV file."""
+    bunch: Any = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    key = pl.Series("sample", [f"S{row:04}" for row in range(len(bunch.target))])
+    answer = pl.Series("diagnosis", [str(bunch.target_names[code]) for code in bunch.target])
+    frame = pl.DataFrame(bunch.data, schema=names).insert_column(0, key).with_columns(answer)
+    path = folder / "data" / "tumours.csv"
+    path.parent.mkdir(parents=True)
+    frame.write_csv(path)
+    return path
+
+
+def checked(root: Path, name: str) -> tuple[LineSpec, Checked]:
+    path = root / "lines" / f"{name}.yaml"
+    spec = read_line(path)
+    assert [] == unsupported(spec, path)
+    raws = [read_source(source, how, root) for source, how in spec.sources.items()]
+    return spec, check(build_table(raws, spec), spec)
+
+
+def write(path: Path, columns: dict[str, list[Any]]) -> Path:
+    pl.DataFrame(columns, strict=False).write_csv(path)
+    return path
+
+
+def small(**columns: list[Any]) -> dict[str, list[Any]]:
+    rng = np.random.default_rng(4)
+    return {
+        "x": rng.normal(size=200).round(3).tolist(),
+        "y": rng.choice(["no", "yes"], 200).tolist(),
+        **columns,
+    }
+
+
+def test_a_new_line_parses_and_its_contract_accepts_its_data(tmp_path: Path):
+    """The first `run` after `new` must not stumble over what `new` itself wrote."""
+    data = breast_cancer(tmp_path)
+
+    made = new_line(tmp_path, "tumours", data=data, label="diagnosis", positive="malignant")
+    spec, result = checked(tmp_path, "tumours")
+
+    assert ((), None) == (result.findings, result.stop)
+    assert ("binary", 569, 32, "sample", "random") == (
+        made.task,
+        made.rows,
+        made.columns,
+        made.key,
+        made.split,
+    )
+    assert ("malignant", "sample", "average_precision") == (
+        spec.label.positive,
+        spec.table.key,
+        spec.train.metric,
+    )
+    assert {"tumours": "data/tumours.csv"} == {
+        name: getattr(source, "file", "") for name, source in spec.sources.items()
+    }
+    assert spec.contract.columns["sample"].unique
+
+
+def test_the_text_reads_in_the_order_of_the_grammar_with_a_reason_beside_each_choice(tmp_path: Path):
+    """People learn the grammar from this file."""
+    new_line(tmp_path, "tumours", data=breast_cancer(tmp_path), label="diagnosis")
+    text = (tmp_path / "lines" / "tumours.yaml").read_text()
+
+    sections = [line.split(":")[0] for line in text.splitlines() if re.match(r"[a-z]", line)]
+    assert ["line", "about", "sources", "table", "label", "contract", "train", "gates"] == sections
+    assert "# no time: no column holds dates" in text
+    assert re.search(r"key: sample +# a text of its own in every row", text)
+    assert re.search(r"task: binary +# diagnosis has two values, 'benign' and 'malignant'", text)
+    assert re.search(r"by: random, test: 0.2\} +# a salted hash of sample decides", text)
+
+
+def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: Path):
+    """A suggestion that does not parse is worse than none."""
+    columns = small(
+        sex=["f", "m"] * 100, year=[2020 + i % 3 for i in range(200)], month=[1 + i % 12 for i in range(200)]
+    )
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    opened = re.sub(r"^( *)# (- \{|release:|value:|watch:)", r"\1\2", text, flags=re.MULTILINE)
+    sql = re.search(r'sql: ("(?:[^"\\]|\\.)*") and time: (\w+)', text)
+    assert sql is not None
+    spec = parse_line(opened.replace("table: {}", f"table: {{sql: {sql[1]}, time: {sql[2]}}}"), name="a.yaml")
+
+    assert 3 == len(spec.gates)
+    assert spec.watch is not None
+    assert "select *, make_date(year, month, 1) as month_began from a" == spec.table.sql
+
+
+def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
+    """The reason must stand where the eye is."""
+    columns = small(
+        row=list(range(1, 201)),
+        code=[f"C{i}" for i in range(200)],
+        unit=["mm"] * 200,
+        outcome=["paid" if answer == "yes" else "open" for answer in small()["y"]],
+    )
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert ("row", "unit", "outcome") == made.excluded
+    assert re.search(r"- row +# id: a running number from 1 to 200 in the order of the file", text)
+    assert re.search(r"- unit +# constant: every row has the same value, 'mm'", text)
+    assert re.search(r"- outcome +# leak: each of its values goes with one label only: it is the label", text)
+    assert {"row", "unit", "outcome"} == set(read_line(tmp_path / "lines" / "a.yaml").table.exclude)
+    assert ("outcome", "leak") in [(remark.column, remark.verdict) for remark in made.findings]
+    assert "outcome" in made.to_text()
+
+
+def test_what_a_person_says_is_written_down(tmp_path: Path):
+    """Options win over guesses."""
+    columns = small(
+        when=[f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(200)],
+        who=[f"p{i % 40}" for i in range(200)],
+        w=[1.5] * 100 + [2.5] * 100,
+        z=[i % 7 for i in range(200)],
+        name=[f"n{i}" for i in range(200)],
+    )
+    made = new_line(
+        tmp_path,
+        "a",
+        data=write(tmp_path / "a.csv", columns),
+        label="y",
+        positive="no",
+        time="when",
+        group="who",
+        key="name",
+        weight="w",
+        exclude=["z"],
+    )
+    spec, result = checked(tmp_path, "a")
+
+    assert () == result.findings
+    assert ("no", "when", "who", "name", "w", ("z",)) == (
+        spec.label.positive,
+        spec.table.time,
+        spec.table.group,
+        spec.table.key,
+        spec.table.weight,
+        spec.table.exclude,
+    )
+    assert ("time", "time") == (made.split, spec.train.split.by)
+
+
+def test_a_sampling_weight_is_proposed_and_not_used(tmp_path: Path):
+    """Only a person knows whether rows stand for many; as a feature it is wrong in any case."""
+    columns = small(fnlwgt=[10_000 + 37 * i % 90_000 for i in range(200)])
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+
+    assert "--weight fnlwgt" in (tmp_path / "lines" / "a.yaml").read_text()
+    assert ("fnlwgt",) == read_line(tmp_path / "lines" / "a.yaml").table.exclude
+
+
+def test_a_time_at_whose_end_one_class_is_alone_does_not_split(tmp_path: Path):
+    """A test part of one class judges nothing; the reason is written down."""
+    columns = small(when=[f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(200)])
+    columns["y"] = ["no", "yes"] * 75 + ["no"] * 50
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+
+    assert ("when", "random") == (made.time, made.split)
+    assert "the label is 'no' only" in (tmp_path / "lines" / "a.yaml").read_text()
+
+
+def test_words_for_missing_become_missing(tmp_path: Path):
+    """One "NA" in a number makes it a category, and a model worse, unless it is said."""
+    columns = small(age=["NA" if i % 10 == 0 else str(20 + i % 50) for i in range(200)])
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    spec, result = checked(tmp_path, "a")
+
+    assert () == result.findings
+    assert ("integer", True) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
+
+
+def test_parquet_keeps_its_types(tmp_path: Path):
+    """What a file says about its types is better than what its values look like."""
+    frame = pl.DataFrame(small(flag=[True, False] * 100, zip=["01234", "99999"] * 100))
+    frame.with_columns(pl.lit([[1, 2]]).alias("tags")).write_parquet(tmp_path / "a.parquet")
+
+    new_line(tmp_path, "a", data=tmp_path / "a.parquet", label="y")
+    spec, result = checked(tmp_path, "a")
+
+    assert ["warn"] == [finding.action for finding in result.findings]
+    assert ("boolean", "category") == (spec.contract.columns["flag"].type, spec.contract.columns["zip"].type)
+    assert "tags is left out" in (tmp_path / "lines" / "a.yaml").read_text()
+
+
+def test_data_outside_the_folder_are_named_by_their_whole_path(tmp_path: Path):
+    """A copied folder is a copied factory, unless its data lie elsewhere; that is said."""
+    root = tmp_path / "factory"
+    new_line(root, "a", data=write(tmp_path / "a.csv", small()), label="y")
+    text = (root / "lines" / "a.yaml").read_text()
+
+    assert str(tmp_path / "a.csv") in text
+    assert "outside the factory's folder" in text
+
+
+def test_a_relative_path_starts_where_the_person_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The shell completes file names from the current folder."""
+    (tmp_path / "here").mkdir()
+    write(tmp_path / "here" / "a.csv", small())
+    monkeypatch.chdir(tmp_path / "here")
+
+    new_line(tmp_path, "a", data=Path("a.csv"), label="y")
+
+    assert 'file: "here/a.csv"' in (tmp_path / "lines" / "a.yaml").read_text()
+
+
+def test_a_line_is_never_overwritten(tmp_path: Path):
+    """A person's hours are in that file."""
+    data = write(tmp_path / "a.csv", small())
+    new_line(tmp_path, "a", data=data, label="y")
+    path = tmp_path / "lines" / "a.yaml"
+    path.write_text("mine")
+
+    with pytest.raises(Conflict, match="never overwritten"):
+        new_line(tmp_path, "a", data=data, label="y")
+
+    assert "mine" == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "options", "message"),
+    [
+        ("My Line", "a.csv", {}, "'my-line' could"),
+        ("a", "b.csv", {}, "there is no such file"),
+        ("a", ".", {}, "this is not a file"),
+        ("a", "empty.csv", {}, "the file is empty"),
+        ("a", "header.csv", {}, "no rows"),
+        ("a", "zip.csv", {}, "ZIP"),
+        ("a", "broken.csv.gz", {}, "gzip"),
+        ("a", "a.csv", {"label": "Y"}, "did you mean 'y'"),
+        ("a", "a.csv", {"time": "wenn"}, "no such column"),
+        ("a", "a.csv", {"positive": "YES"}, "did you mean 'yes'"),
+        ("a", "a.csv", {"positive": "maybe"}, "allowed: 'no' or 'yes'"),
+        ("a", "one.csv", {}, "one value only"),
+        ("a", "none.csv", {}, "missing in every row"),
+    ],
+)
+def test_a_failed_new_leaves_nothing_behind(
+    tmp_path: Path, name: str, file: str, options: dict[str, Any], message: str
+):
+    """A half-made line would be found later and trusted."""
+    write(tmp_path / "a.csv", small())
+    write(tmp_path / "one.csv", small(y=["x"] * 200))
+    write(tmp_path / "none.csv", small(y=[None] * 200))
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("x,y\n")
+    (tmp_path / "zip.csv").write_bytes(b"PK\x03\x04" + b"x" * 100)
+    (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b" + b"x" * 100)
+
+    with pytest.raises(RequestError, match=message):
+        new_line(tmp_path, name, data=tmp_path / file, **{"label": "y", **options})
+
+    assert not (tmp_path / "lines").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole"),
+    [("0", "1", True), ("-5", "-1", True), ("0.001", "0.002", False), ("-1e-9", "1e300", False)],
+)
+def test_a_widened_range_holds_the_seen_one_and_keeps_its_sign(low: str, high: str, whole: bool):
+    """A contract must accept its own data, and lengths do not become negative."""
+    least, most = widened(low, high, whole=whole)
+
+    assert float(least) <= float(low) <= float(high) <= float(most)
+    assert (float(low) >= 0) == (float(least) >= 0)
+    assert (float(high) <= 0) == (float(most) <= 0)
+
+
+def test_whole_numbers_at_the_end_of_64_bits_get_no_bounds():
+    """A bound that the column cannot hold would be an error in itself."""
+    assert ("", "") == widened("0", str(2**63 - 1), whole=True)
+
+
+_NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
+
+
+@given(_NAMES)
+def test_any_name_can_stand_in_a_line_file(name: str):
+    """Column names come from spreadsheets: with colons, quotes, hashes and line ends."""
+    text = (
+        f"line: a\nsources: {{a: {{file: a.csv}}}}\nlabel: {{column: {quoted(name)}, positive: {quoted_sentence(name)}}}\n"
+        f"contract:\n  columns:\n    {quoted(name)}: {{type: category}}\n"
+    )
+    spec = parse_line(text, name="a.yaml")
+
+    assert (name, name, [name]) == (spec.label.column, spec.label.positive, list(spec.contract.columns))
+
+
+_CELLS = st.one_of(
+    st.none(),
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.dates().map(str),
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12),
+    st.sampled_from(["NA", "?", "None", "-", "1", "0", "yes", "true", "007", "1e5", "null"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cells=st.lists(st.tuples(_CELLS, _CELLS), min_size=4, max_size=30),
+    label=st.lists(st.sampled_from(["a", "b"]), min_size=30, max_size=30),
+    header=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=8).filter(
+            lambda name: name == name.strip().strip("\ufeff") and name != "label"
+        ),
+        min_size=2,
+        max_size=2,
+        unique=True,
+    ),
+)
+def test_whatever_the_table_holds_its_line_parses_and_accepts_it(
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: list[tuple[str | None, str | None]],
+    label: list[str],
+    header: list[str],
+):
+    """The law of `new`: what it writes is a line, and its contract fits the very data."""
+    root = tmp_path_factory.mktemp("new")
+    columns = {header[i]: pl.Series([row[i] for row in cells], dtype=pl.String) for i in (0, 1)}
+    labels = ["a", "b", *label[: len(cells) - 2]]
+    pl.DataFrame({**columns, "label": labels}).write_csv(root / "t.csv", quote_style="always")
+
+    new_line(root, "t", data=root / "t.csv", label="label")
+    _, result = checked(root, "t")
+
+    assert [] == [finding for finding in result.findings if finding.action != "warn"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("file", sorted(TABLES))
+def test_real_tables_become_lines_that_accept_them(tmp_path: Path, file: str):
+    """Published data with all their warts."""
+    if not (SHARED / file).exists():
+        pytest.skip("needs the data in ../shared/data")
+    name = re.sub(r"[^a-z0-9]+", "-", file.partition(".")[0])
+
+    made: NewLine = new_line(tmp_path, name, data=SHARED / file, label=TABLES[file])
+    _, result = checked(tmp_path, name)
+
+    assert ((), None) == (result.findings, result.stop)
+    assert result.frame.height == made.rows

@@ -1,0 +1,423 @@
+"""Cards: every figure is from the record, and whatever users wrote stays text."""
+
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from linewright.data.facts import Column, Dataset, Finding, Ingested, Split
+from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
+from linewright.model.card import CardFacts, card_html, card_markdown
+from linewright.model.evaluate import evaluate
+from linewright.model.facts import (
+    Calibration,
+    Package,
+    Parity,
+    Registered,
+    RequestColumn,
+    Trained,
+    Trial,
+)
+from linewright.model.figures import in_words
+from linewright.model.gates import certify
+from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+from linewright.release.facts import Promoted, Refused, RolledBack
+from linewright.store.values import digest_of
+
+NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # !"
+
+
+def digest(word):
+    return digest_of([word])
+
+
+def scores_for(truth, chance, noise):
+    odds = 1.6 * truth - 2.6 + noise * chance.normal(size=len(truth))
+    positive = 1 / (1 + np.exp(-odds))
+    return np.column_stack([1 - positive, positive])
+
+
+def facts(
+    *, name="claims", label="FraudFound", classes=("No", "Yes"), sex="Sex", about="Flag suspicious claims."
+):
+    chance = np.random.default_rng(5)
+    n = 1500
+    truth = (chance.random(n) < 0.12).astype(np.int64)
+    scores, rival = scores_for(truth, chance, 1.0), scores_for(truth, chance, 2.5)
+    shares = np.tile([0.88, 0.12], (n, 1))
+    rows = {
+        "truth": truth,
+        "scores": scores,
+        "baseline_scores": shares,
+        "weight": np.ones(n),
+        "clusters": None,
+    }
+    evaluation = evaluate(
+        package=digest("package"),
+        split=digest("split"),
+        task="binary",
+        classes=classes,
+        headline="average_precision",
+        threshold=0.25,
+        seed=1,
+        **rows,
+    )
+    gates = (
+        MetricGate(metric="average_precision", at_least=0.1),
+        BeatsGate(beats="champion"),
+        FairnessGate(fairness=sex, at_most=0.2, min_group=100),
+    )
+    certificate = certify(
+        package=digest("package"),
+        rival=digest("rival"),
+        gates=gates,
+        headline="average_precision",
+        task="binary",
+        classes=classes,
+        rival_scores=rival,
+        threshold=0.25,
+        rival_threshold=0.3,
+        groups={sex: chance.choice(["Female", "Male"], n).astype(object)},
+        split=digest("split"),
+        rows_digest=digest("rows"),
+        excluded=120,
+        seed=1,
+        **rows,
+    )
+    encoder = Encoder(
+        encodings=(
+            Number(column="Age"),
+            Category(column=sex, levels=("Male", "Female")),
+            Frequency(column="Make", levels=("a", "b"), shares=(0.6, 0.3), missing=0.1),
+            DatePart(column="accident_month", part="month"),
+            Elapsed(column="accident_month"),
+        )
+    )
+    columns = tuple(
+        RequestColumn(name=one, type=kind, role=role)
+        for one, kind, role in (
+            ("Age", "integer", "feature"),
+            (sex, "category", "feature"),
+            ("Make", "category", "feature"),
+            ("accident_month", "date", "feature"),
+            ("PolicyNumber", "integer", "carried"),
+        )
+    )
+    package = Package(
+        task="binary",
+        label=label,
+        classes=classes,
+        key="PolicyNumber",
+        columns=columns,
+        encoder=encoder,
+        graph=digest("graph"),
+        graph_bytes=123_456,
+        calibration=Calibration(method="sigmoid", parameters=(1.0, 0.0)),
+        threshold=0.25,
+        half_width=None,
+        golden=digest("golden"),
+        trained=digest("trained"),
+    )
+    trials = (
+        Trial(name="lgb_s", family="lightgbm", settings={}, loss=0.2031, low=0.197, high=0.21, rounds=220),
+        Trial(name="lgb", family="lightgbm", settings={}, loss=0.2077, low=0.2, high=0.214, rounds=140),
+        Trial(name="linear", family="linear", settings={}, loss=0.2204, low=0.214, high=0.227, rounds=0),
+    )
+    trained = Trained(
+        dataset=digest("dataset"),
+        split=digest("split"),
+        task="binary",
+        classes=classes,
+        encoder=encoder,
+        trials=trials,
+        chosen="lgb_s",
+        chosen_because="Its out-of-fold log-loss is the lowest; lgb is 0.0046 higher.",
+        native=digest("native"),
+        calibration=package.calibration,
+        threshold=0.25,
+        threshold_because="It maximises the value of decisions on out-of-fold rows: a missed claim costs 900 EUR.",
+        half_width=None,
+        baseline=(0.88, 0.12),
+        rows=12_336,
+        seed=17,
+        libraries={"lightgbm": "4.7.0", "numpy": "2.4.6"},
+    )
+    finding = Finding(
+        column="Age", rule="at least 16", failed=320, rows=15_420, first="0", action="quarantine"
+    )
+    event = {"by": "ada", "line": name, "package": digest("package")}
+    return CardFacts(
+        line=name,
+        version=3,
+        about=about,
+        owner="Ada Lovelace",
+        digest=digest("package"),
+        package=package,
+        trained=trained,
+        dataset=Dataset(
+            columns=tuple(Column(name=one, type="text") for one in ("Age", sex, "Make", "Days", label)),
+            rows=15_100,
+            order=("accident_month",),
+            chunks=(),
+        ),
+        split=Split(
+            dataset=digest("dataset"),
+            by="time",
+            why="The table has a time column, so the latest rows are the test part.",
+            cutoff="1996-01-01T00:00:00.000000Z",
+            train=12_336,
+            test=1_620,
+            embargo=44,
+            unlabelled=7,
+            parts=digest("parts"),
+            fold_salt="",
+        ),
+        ingested=Ingested(
+            dataset=digest("dataset"), quarantine=digest("quarantine"), findings=(finding,), rows_read=15_420
+        ),
+        ingested_digest=digest("ingested"),
+        parity=Parity(package=digest("package"), rows=2_000, largest=1.2e-7, allowed=1e-5, flips=0),
+        parity_digest=digest("parity"),
+        evaluation=evaluation,
+        evaluation_digest=digest("evaluation"),
+        certificate=certificate,
+        certificate_digest=digest("certificate"),
+        champion=3,
+        events=(
+            Registered(
+                at="2026-11-25T01:02:03.000004Z", because="a run trained it", model=3, run="r", **event
+            ),
+            Promoted(
+                at="2026-11-25T01:02:04.000004Z",
+                because=certificate.because,
+                model=3,
+                before=2,
+                generation=4,
+                certificate=digest("certificate"),
+                **event,
+            ),
+        ),
+        time_range=("1994-01-01", "1996-12-31"),
+    )
+
+
+@pytest.fixture(scope="module")
+def card():
+    return facts()
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def rendered(markdown):
+    return Page(MarkdownIt("commonmark").enable("table").render(markdown))
+
+
+def both(card):
+    return (Page(card_html(card)), rendered(card_markdown(card)))
+
+
+def test_both_forms_say_what_the_record_says(card):
+    """A card that rounds differently, or from elsewhere, is worth nothing."""
+    for page in both(card):
+        for metric in (*card.evaluation.metrics, *card.evaluation.baseline):
+            assert metric.name in page.text
+            assert in_words(metric.value) in page.text
+            assert f"{in_words(metric.low)} to {in_words(metric.high)}" in page.text
+        for outcome in card.certificate.outcomes:
+            assert outcome.says in page.text
+        for told in (
+            card.certificate.because,
+            card.trained.chosen_because,
+            card.trained.threshold_because,
+            card.split.why,
+            "It is the champion of claims",
+            "15,420 rows were read; the contract kept out 320",
+            "at least 16",
+            "44 rows whose truth was not yet known",
+            "From 1994-01-01 to 1996-12-31",
+            "Left out of the features: Days",
+            "which the model never uses: PolicyNumber",
+            "frequency of 2 levels",
+            "linewright rebuild claims@3",
+            "lightgbm 4.7.0",
+            "answered for by Ada Lovelace",
+        ):
+            assert told in page.text
+
+
+def test_the_confusion_matrix_is_told_in_words_too(card):
+    """Counts of people, not only rates."""
+    (_, false), (missed, found) = card.evaluation.confusion
+
+    for page in both(card):
+        assert (
+            f"Of {found + missed} test rows that are 'Yes' it finds {found} and misses {missed}." in page.text
+        )
+        assert f"Of {found + false} rows that it calls 'Yes', {found} are." in page.text
+
+
+def test_every_evidence_id_beside_a_sentence_is_in_the_list_of_evidence(card):
+    """A claim whose evidence cannot be followed is only a claim."""
+    page = Page(card_html(card))
+    ids = {value for name, value in page.attributes if name == "id" and value.startswith("e-")}
+    links = {value for name, value in page.attributes if name == "href"}
+    rival = "#e-" + card.certificate.rival.removeprefix("sha256:")[:12]
+
+    assert links - {rival} <= {f"#{one}" for one in ids}
+    assert len(links) > 5
+    assert all(digest(word) in page.text for word in ("package", "certificate", "dataset", "quarantine"))
+
+
+def test_the_page_is_self_contained_and_runs_nothing(card):
+    """It is mailed to auditors, opened from disks and printed."""
+    html = card_html(card)
+    page = Page(html)
+
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert all(value.startswith("#") for name, value in page.attributes if name == "href")
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert {"svg", "table"} <= set(page.tags)
+
+
+def test_what_users_wrote_stays_text_in_both_forms():
+    """A class, a column or a sentence of a line file may hold anything."""
+    card = facts(about=NASTY, label=NASTY, classes=("No", NASTY), sex=NASTY)
+    plain = facts()
+
+    for page, ordinary in zip(both(card), both(plain), strict=True):
+        assert ordinary.tags == page.tags
+        assert NASTY in page.text
+        assert not [
+            value for _, value in page.attributes if value and "javascript" in value and "aria" not in _
+        ]
+
+
+@pytest.mark.parametrize(
+    "about", ["# title", "- item", "1. item", "> quote", "a\n\n<hr>\n\n---", "===", "```", "| a |"]
+)
+def test_a_sentence_never_becomes_a_block_of_markdown(about):
+    """What begins like a heading or a list is still a sentence."""
+    page = rendered(card_markdown(facts(about=about)))
+
+    assert rendered(card_markdown(facts())).tags == page.tags
+    assert " ".join(about.split()) in page.text
+
+
+def test_bars_lie_where_the_figures_say(card):
+    """A picture that contradicts its number is worse than none."""
+    html = card_html(card)
+    metric = card.evaluation.metrics[0]
+    drawn = re.search(
+        rf'aria-label="{metric.name}: .*?class="own" x1="(\d+)" x2="(\d+)".*?class="own" x1="(\d+)"',
+        html,
+        re.DOTALL,
+    )
+
+    assert [round(1000 * x) for x in (metric.low, metric.high, metric.value)] == [
+        int(x) for x in drawn.groups()
+    ]
+
+
+def test_a_model_that_serves_no_more_says_who_does(card):
+    """And how that came about, forced promotions included."""
+    event = {"at": "2026-11-26T01:02:03.000004Z", "by": "ada", "line": "claims", "package": digest("package")}
+    forced = Promoted(
+        because="it was urgent", model=3, before=1, generation=2, certificate=None, forced=True, **event
+    )
+    back = RolledBack(because="complaints", model=1, before=3, generation=3, **event)
+    other = Refused(because="no", model=2, verdict="reject", certificate=digest("other"), run="r", **event)
+    told = msgspec.structs.replace(card, champion=1, events=(forced, back, other))
+
+    for page in both(told):
+        assert "Former champion" in page.text
+        assert "It is not the champion; claims@1 is." in page.text
+        assert "ada promoted it by force (no passing certificate was asked for): it was urgent." in page.text
+        assert "ada rolled back from version 3 to version 1: complaints." in page.text
+        assert "did not promote it" not in page.text
+
+
+def test_what_is_not_known_is_said_and_not_made_up(card):
+    """A model that was never judged has no figures, and a card all the same."""
+    bare = msgspec.structs.replace(
+        card,
+        about="",
+        owner=None,
+        champion=None,
+        events=(),
+        ingested=None,
+        ingested_digest=None,
+        evaluation=None,
+        evaluation_digest=None,
+        certificate=None,
+        certificate_digest=None,
+        parity=None,
+        parity_digest=None,
+        time_range=None,
+    )
+
+    for page in both(bare):
+        assert "Not promoted" in page.text
+        assert "There is none: no gate has judged this model." in page.text
+        assert "no fairness gate is declared" in page.text
+        assert "How good it is on rows that it has not seen." in page.text
+        assert "None" not in page.text.replace("There is none", "")
+
+
+def test_numbers_and_many_classes_have_cards_too(card):
+    """The other tasks have no threshold, or too many classes for a table."""
+    names = tuple(f"class {i}" for i in range(30))
+    truth = np.arange(300) % 30
+    scores = np.full((300, 30), 0.01)
+    scores[np.arange(300), np.where(truth == 7, 8, truth)] = 0.71
+    evaluation = evaluate(
+        package=digest("package"),
+        split=digest("split"),
+        task="multiclass",
+        classes=names,
+        headline="accuracy",
+        truth=truth,
+        scores=scores,
+        baseline_scores=np.full((300, 30), 1 / 30),
+        weight=np.ones(300),
+        clusters=None,
+        threshold=None,
+        seed=1,
+    )
+    changes = {"task": "multiclass", "classes": names, "threshold": None}
+    many = msgspec.structs.replace(
+        card, evaluation=evaluation, package=msgspec.structs.replace(card.package, **changes)
+    )
+    changes = {"task": "regression", "classes": (), "threshold": None, "half_width": 12.5}
+    number = msgspec.structs.replace(
+        card,
+        evaluation=msgspec.structs.replace(evaluation, confusion=()),
+        package=msgspec.structs.replace(card.package, **changes),
+    )
+
+    for page in both(many):
+        assert "class 7 class 8 10" in page.text.replace(" | ", " ")
+    for page in both(number):
+        assert "plus or minus 12.5" in page.text
+        assert "Which mistakes it makes" not in page.text

@@ -1,0 +1,502 @@
+"""Gates: a promotion by luck is as rare as it says, and too little data decides nothing."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linewright.errors import SpecError
+from linewright.model.facts import Outcome
+from linewright.model.gates import certify, conclude
+from linewright.model.judging import Claim
+from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+from linewright.store.values import digest_of
+
+CLASSES = ("No", "Yes")
+
+
+def probabilities(odds):
+    positive = 1 / (1 + np.exp(-odds))
+    return np.column_stack([1 - positive, positive])
+
+
+def rows(n=1000, share=0.2, seed=1):
+    """Truth of n rows, and a signal that models see with more or less noise."""
+    chance = np.random.default_rng(seed)
+    truth = (chance.random(n) < share).astype(np.int64)
+    return chance, truth, 2.0 * truth - 2.0
+
+
+def certified(gates, *, truth, scores, task="binary", **changes):
+    n = len(truth)
+    asked = {
+        "package": "sha256:candidate",
+        "rival": "sha256:champion",
+        "headline": "average_precision" if task == "binary" else "rmse",
+        "classes": CLASSES if task == "binary" else (),
+        "rival_scores": None,
+        "baseline_scores": np.tile([0.8, 0.2], (n, 1)) if task == "binary" else np.zeros(n),
+        "weight": np.ones(n),
+        "clusters": None,
+        "threshold": 0.5 if task == "binary" else None,
+        "rival_threshold": 0.5 if task == "binary" else None,
+        "groups": {},
+        "split": "sha256:split",
+        "rows_digest": "sha256:rows",
+        "excluded": 0,
+        "seed": 11,
+    }
+    return certify(gates=gates, task=task, truth=truth, scores=scores, **(asked | changes))
+
+
+def outcome_of(gate, **parts):
+    return certified([gate], **parts).outcomes[0]
+
+
+def good_and_bad(n=1000, seed=1):
+    chance, truth, signal = rows(n, seed=seed)
+    good, bad = (probabilities(signal + noise * chance.normal(size=n)) for noise in (0.5, 3.0))
+    return truth, good, bad
+
+
+# Metric gates
+
+
+@settings(max_examples=12, deadline=None)
+@given(bars=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_who_clears_a_bar_clears_every_lower_one(bars):
+    """And who misses one misses every higher one."""
+    truth, _, scores = good_and_bad(300)
+    low, high = sorted(bars)
+    easy, hard = (
+        outcome_of(MetricGate(metric="roc_auc", at_least=bar), truth=truth, scores=scores)
+        for bar in (low, high)
+    )
+    order = ("fail", "undecided", "pass")
+
+    assert order.index(easy.status) >= order.index(hard.status)
+
+
+@pytest.mark.parametrize(
+    ("gate", "status", "says"),
+    [
+        (MetricGate(metric="roc_auc", at_least=0.5), "pass", "the bar of 0.5 is cleared"),
+        (MetricGate(metric="roc_auc", at_least=0.99), "fail", "the bar of 0.99 is missed"),
+        (MetricGate(metric="log_loss", at_most=1.0), "pass", "the bar of 1 is cleared"),
+        (MetricGate(metric="log_loss", at_most=0.01), "fail", "the bar of 0.01 is missed"),
+    ],
+)
+def test_a_bar_is_cleared_or_missed_from_its_own_side(gate, status, says):
+    """Of some metrics less is better."""
+    truth, _, scores = good_and_bad()
+    outcome = outcome_of(gate, truth=truth, scores=scores)
+
+    assert status == outcome.status
+    assert says in outcome.says
+    assert "with 95 % confidence" in outcome.says
+    assert outcome.low < outcome.value < outcome.high
+
+
+def test_a_bar_within_the_bounds_is_undecided_and_more_rows_are_asked_for():
+    """About as many as bring the bound to the bar: bounds close in as one over the root of the rows."""
+    truth, _, scores = good_and_bad()
+    value = outcome_of(MetricGate(metric="roc_auc", at_least=0.5), truth=truth, scores=scores).value
+    outcome = outcome_of(MetricGate(metric="roc_auc", at_least=value - 0.005), truth=truth, scores=scores)
+    needed = 1000 * ((outcome.value - outcome.low) / 0.005) ** 2
+
+    assert outcome.status == "undecided"
+    assert needed - 1000 == pytest.approx(outcome.more_rows, rel=0.01)
+    assert "more rows would decide" in outcome.says
+
+
+def test_a_value_on_the_bar_says_nothing_about_how_many_rows_would_decide():
+    """No number of rows would."""
+    assert Claim(value=0.5, low=0.4, high=0.6, bar=0.5, rises=True).more_rows(100) is None
+    assert Claim(value=0.5 + 1e-9, low=0.4, high=0.6, bar=0.5, rises=True).more_rows(100) is None
+
+
+def test_four_positives_decide_nothing_however_good_the_model_looks():
+    """A perfect ranking of four positive rows is luck as often as skill."""
+    truth = np.array([1] * 4 + [0] * 200)
+    scores = probabilities(10.0 * truth - 5)
+    outcome = outcome_of(MetricGate(metric="roc_auc", at_least=0.5), truth=truth, scores=scores)
+
+    assert (outcome.status, outcome.value) == ("undecided", 1.0)
+    assert "4 rows of 'Yes' are too few, 10 are needed" in outcome.says
+    assert 306 == outcome.more_rows
+
+
+def test_a_perfect_model_on_few_rows_is_not_certified_as_nearly_perfect():
+    """Thirty right answers do not show that 98 of 100 are right."""
+    truth = np.array([0, 1] * 15)
+    outcome = outcome_of(
+        MetricGate(metric="accuracy", at_least=0.98), truth=truth, scores=probabilities(10.0 * truth - 5)
+    )
+
+    assert outcome.status == "undecided"
+
+
+def test_the_higher_the_confidence_the_wider_the_bounds():
+    """A line asks for as much certainty as a wrong promotion costs."""
+    truth, _, scores = good_and_bad()
+    lows = [
+        outcome_of(
+            MetricGate(metric="roc_auc", at_least=0.5, confidence=sure), truth=truth, scores=scores
+        ).low
+        for sure in (0.8, 0.95, 0.99)
+    ]
+
+    assert sorted(lows, reverse=True) == lows
+
+
+# Comparisons
+
+
+def test_a_better_candidate_beats_the_champion_and_a_worse_one_is_refused():
+    """The two cases that are clear."""
+    truth, good, bad = good_and_bad()
+    better = certified([BeatsGate(beats="champion")], truth=truth, scores=good, rival_scores=bad)
+    worse = certified([BeatsGate(beats="champion")], truth=truth, scores=bad, rival_scores=good)
+
+    assert (better.verdict, worse.verdict) == ("promote", "reject")
+    assert -better.outcomes[0].value == pytest.approx(worse.outcomes[0].value)
+    assert "worse than the champion's" in worse.outcomes[0].says
+
+
+@pytest.mark.parametrize("name", ["log_loss", "brier_score", "roc_auc", "f1"])
+def test_better_is_positive_for_every_metric(name):
+    """Also for those of which less is better."""
+    truth, good, bad = good_and_bad()
+    outcome = outcome_of(BeatsGate(beats="champion", metric=name), truth=truth, scores=good, rival_scores=bad)
+
+    assert outcome.value > 0
+    assert outcome.status == "pass"
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    name=st.sampled_from(["log_loss", "roc_auc", "f1", "accuracy"]),
+    margin=st.sampled_from([0.0, 0.01]),
+)
+def test_a_model_never_beats_itself(seed, name, margin):
+    """Retraining on the same data must not promote for ever."""
+    truth, scores, _ = good_and_bad(200, seed=seed)
+    outcome = outcome_of(
+        BeatsGate(beats="champion", metric=name, margin=margin),
+        truth=truth,
+        scores=scores,
+        rival_scores=scores,
+    )
+
+    assert outcome.status != "pass"
+    assert outcome.value == 0
+
+
+def test_the_same_model_again_is_held_not_rejected():
+    """Nothing is wrong with it; there is only no reason to replace the champion."""
+    truth, scores, _ = good_and_bad()
+    certificate = certified([BeatsGate(beats="champion")], truth=truth, scores=scores, rival_scores=scores)
+
+    assert certificate.verdict == "hold"
+    assert "no difference worth naming was shown" in certificate.because
+
+
+def test_candidates_as_good_as_the_champion_beat_it_no_more_often_than_the_confidence_allows():
+    """The promise of a certificate: at 95 % confidence, luck promotes about one in twenty."""
+    chance = np.random.default_rng(13)
+    passed = 0
+    for seed in range(400):
+        truth, one, other = chance.normal(size=(3, 100))
+        outcome = outcome_of(
+            BeatsGate(beats="champion"),
+            task="regression",
+            truth=truth,
+            scores=0.7 * truth + one,
+            rival_scores=0.7 * truth + other,
+            seed=seed,
+        )
+        passed += outcome.status == "pass"
+
+    assert passed <= 400 * 0.05 + 3 * math.sqrt(400 * 0.05 * 0.95)
+    assert passed > 0
+
+
+def test_a_margin_asks_for_more_than_being_better():
+    """A candidate that is better, but surely by less than the margin, fails."""
+    truth, good, bad = good_and_bad()
+    gap = outcome_of(BeatsGate(beats="champion"), truth=truth, scores=good, rival_scores=bad)
+    missed = outcome_of(
+        BeatsGate(beats="champion", margin=gap.high + 0.01), truth=truth, scores=good, rival_scores=bad
+    )
+
+    assert missed.status == "fail"
+    assert "is ruled out" in missed.says
+
+
+def test_without_a_champion_the_baseline_stands_in_and_the_gate_says_so():
+    """The first model of a line must at least be better than no model."""
+    truth, good, _ = good_and_bad()
+    outcome = outcome_of(BeatsGate(beats="champion"), truth=truth, scores=good)
+
+    assert outcome.status == "pass"
+    assert "there is no champion yet, so the baseline stands in" in outcome.says
+
+
+def test_the_baseline_is_the_rival_where_the_gate_names_it():
+    """Even beside a champion."""
+    truth, good, bad = good_and_bad()
+    outcome = outcome_of(BeatsGate(beats="baseline"), truth=truth, scores=bad, rival_scores=good)
+
+    assert outcome.status == "pass"
+    assert "than the baseline's" in outcome.says
+
+
+def test_each_model_is_decided_at_its_own_threshold():
+    """A champion that decides at 0.1 is not judged as if it decided at 0.5."""
+    truth, scores, _ = good_and_bad()
+    outcome = outcome_of(
+        BeatsGate(beats="champion", metric="recall"),
+        truth=truth,
+        scores=scores,
+        rival_scores=scores,
+        threshold=0.1,
+        rival_threshold=0.9,
+    )
+
+    assert outcome.status == "pass"
+
+
+def test_rows_of_groups_decide_less_than_as_many_independent_rows():
+    """Twelve machines are twelve witnesses, however many rows each wrote."""
+    chance = np.random.default_rng(3)
+    groups = np.repeat(np.arange(12), 50)
+    truth = chance.normal(size=600)
+    shared = chance.normal(size=12)[groups]
+    parts = {"truth": truth, "scores": truth + 0.9 * shared, "rival_scores": truth + 1.0 * shared[::-1]}
+    by_row = outcome_of(BeatsGate(beats="champion"), task="regression", **parts)
+    by_group = outcome_of(BeatsGate(beats="champion"), task="regression", clusters=groups, **parts)
+
+    assert by_group.high - by_group.low > 2 * (by_row.high - by_row.low)
+
+
+def test_fewer_than_ten_groups_decide_nothing():
+    """Nor do 600 rows of 5 machines."""
+    chance = np.random.default_rng(3)
+    truth = chance.normal(size=600)
+    outcome = outcome_of(
+        BeatsGate(beats="champion"),
+        task="regression",
+        truth=truth,
+        scores=truth,
+        rival_scores=truth + 5,
+        clusters=np.repeat(np.arange(5), 120),
+    )
+
+    assert outcome.status == "undecided"
+    assert "5 groups of rows are too few" in outcome.says
+
+
+# Fairness
+
+
+def two_groups(rates, n=2000, small=0):
+    """Decisions that are positive at each group's rate, whatever the truth."""
+    chance = np.random.default_rng(2)
+    group = np.array(["a", "b"] * (n // 2), dtype=object)
+    truth = (chance.random(n) < 0.5).astype(np.int64)
+    positive = (chance.random(n) < np.where(group == "a", *rates)).astype(float)
+    group[:small] = "tiny"
+    return {"truth": truth, "scores": np.column_stack([1 - positive, positive]), "groups": {"Sex": group}}
+
+
+@pytest.mark.parametrize("measure", ["equalized_odds_difference", "demographic_parity_difference"])
+@pytest.mark.parametrize(
+    ("rates", "bar", "status"),
+    [((0.5, 0.5), 0.2, "pass"), ((0.8, 0.2), 0.2, "fail"), ((0.5, 0.4), 0.1, "undecided")],
+)
+def test_groups_must_be_treated_alike(measure, rates, bar, status):
+    """Shown to be alike, shown not to be, or neither."""
+    outcome = outcome_of(FairnessGate(fairness="Sex", measure=measure, at_most=bar), **two_groups(rates))
+
+    assert status == outcome.status
+
+
+def test_the_difference_of_equalized_odds_is_the_larger_one_of_its_two_rates():
+    """By hand: true positive rates 1 and 0.5, false positive rates 0.25 and 0."""
+    group = np.array((["a"] * 40 + ["b"] * 40), dtype=object)
+    truth = np.array(([1] * 20 + [0] * 20) * 2)
+    decided = np.array([1] * 20 + [1] * 5 + [0] * 15 + [1] * 10 + [0] * 30, dtype=float)
+    parts = {"truth": truth, "scores": np.column_stack([1 - decided, decided]), "groups": {"Sex": group}}
+    odds = outcome_of(FairnessGate(fairness="Sex", at_most=0.2, min_group=20), **parts)
+    parity = outcome_of(
+        FairnessGate(fairness="Sex", at_most=0.2, min_group=20, measure="demographic_parity_difference"),
+        **parts,
+    )
+
+    assert odds.value == pytest.approx(0.5)
+    assert "true positive rate 1 of 'a' against 0.5 of 'b'" in odds.says
+    assert parity.value == pytest.approx(25 / 40 - 10 / 40)
+
+
+def test_groups_that_are_alike_fail_no_more_often_than_the_confidence_allows():
+    """The largest of many chance differences is large; a fair model must not be refused for it."""
+    chance = np.random.default_rng(4)
+    failed = 0
+    for seed in range(100):
+        group = chance.integers(0, 6, 600).astype(str).astype(object)
+        positive = (chance.random(600) < 0.5).astype(float)
+        outcome = outcome_of(
+            FairnessGate(fairness="Sex", measure="demographic_parity_difference", at_most=0.0, min_group=20),
+            truth=(chance.random(600) < 0.5).astype(np.int64),
+            scores=np.column_stack([1 - positive, positive]),
+            groups={"Sex": group},
+            seed=seed,
+        )
+        failed += outcome.status == "fail"
+
+    assert failed <= 100 * 0.05 + 3 * math.sqrt(100 * 0.05 * 0.95)
+
+
+def test_small_groups_are_left_out_and_named():
+    """Nobody may think that they were looked at."""
+    outcome = outcome_of(FairnessGate(fairness="Sex", at_most=0.2), **two_groups((0.5, 0.5), small=30))
+
+    assert outcome.status == "pass"
+    assert "left out, with fewer than 100 rows: 'tiny' (30)" in outcome.says
+
+
+def test_one_group_alone_cannot_be_compared():
+    """Undecided, with the number of rows that would bring a second group to its size."""
+    outcome = outcome_of(
+        FairnessGate(fairness="Sex", at_most=0.2, min_group=1001), **two_groups((0.5, 0.5), small=0)
+    )
+
+    assert (outcome.status, outcome.value) == ("undecided", None)
+    assert "fewer than two groups are large enough" in outcome.says
+    assert 2 == outcome.more_rows
+
+
+def test_a_group_with_too_few_positives_can_hide_a_gap_so_the_gate_does_not_pass():
+    """Equal false alarms of a thousand rows say nothing of its three positives."""
+    parts = two_groups((0.5, 0.5))
+    truth = np.where(parts["groups"]["Sex"] == "a", parts["truth"], 0)
+    truth[np.flatnonzero(parts["groups"]["Sex"] == "b")[:3]] = 1
+    outcome = outcome_of(FairnessGate(fairness="Sex", at_most=0.3), **(parts | {"truth": truth}))
+
+    assert outcome.status == "undecided"
+    assert "true positive rate of 'b' (3)" in outcome.says
+
+
+def test_missing_group_labels_are_a_group_of_their_own():
+    """Leaving them out could hide whom a form does not name."""
+    parts = two_groups((0.8, 0.2))
+    parts["groups"] = {"Sex": np.where(parts["groups"]["Sex"] == "b", None, "a")}
+    outcome = outcome_of(FairnessGate(fairness="Sex", at_most=0.2), **parts)
+
+    assert outcome.status == "fail"
+    assert "'(missing)'" in outcome.says
+
+
+def test_fairness_is_refused_where_it_means_nothing():
+    """There is no positive answer among numbers."""
+    truth = np.zeros(50)
+
+    with pytest.raises(SpecError, match="it needs two classes"):
+        outcome_of(FairnessGate(fairness="Sex", at_most=0.1), task="regression", truth=truth, scores=truth)
+
+
+def test_a_fairness_gate_on_an_unknown_column_is_refused():
+    """With the columns that there are."""
+    with pytest.raises(SpecError, match="a column that the table does not have.*allowed: Sex"):
+        outcome_of(FairnessGate(fairness="Gender", at_most=0.1), **two_groups((0.5, 0.5)))
+
+
+# The conclusion
+
+
+def said(status, *, more=None, low=0.0, n=100):
+    return Outcome(
+        gate="g", status=status, value=0.1, low=low, high=1.0, bar=0.5, n=n, more_rows=more, says="it is so"
+    )
+
+
+METRIC = MetricGate(metric="roc_auc", at_least=0.5)
+BLOCKING = MetricGate(metric="roc_auc", at_least=0.5, when_small="block")
+BEATS = BeatsGate(beats="champion")
+
+
+@pytest.mark.parametrize(
+    ("gates", "outcomes", "verdict"),
+    [
+        ([], [], "hold"),
+        ([METRIC, BEATS], [said("fail"), said("pass")], "reject"),
+        ([BLOCKING, BEATS], [said("undecided"), said("fail")], "reject"),
+        ([BLOCKING, BEATS], [said("undecided"), said("pass")], "need-more-data"),
+        ([METRIC, BEATS], [said("pass"), said("undecided", more=2000)], "need-more-data"),
+        ([METRIC, BEATS], [said("pass"), said("undecided", more=2001)], "hold"),
+        ([METRIC, BEATS], [said("pass"), said("undecided")], "hold"),
+        ([METRIC, BEATS], [said("pass"), said("undecided", low=None)], "need-more-data"),
+        ([METRIC, METRIC], [said("undecided"), said("undecided")], "need-more-data"),
+        ([METRIC, BEATS], [said("undecided"), said("pass")], "promote"),
+        ([METRIC, BEATS], [said("pass"), said("pass")], "promote"),
+    ],
+)
+def test_the_verdict_follows_from_what_the_gates_said(gates, outcomes, verdict):
+    """The rules of `conclude`, one line each."""
+    found, because = conclude(gates, outcomes)
+
+    assert verdict == found
+    assert because.endswith(".")
+
+
+def test_no_rows_at_all_ask_for_data_and_do_not_crash():
+    """A rival may have seen every test row."""
+    truth, good, bad = good_and_bad()
+    none = slice(0, 0)
+    certificate = certified(
+        [BEATS, METRIC, FairnessGate(fairness="Sex", at_most=0.1)],
+        truth=truth[none],
+        scores=good[none],
+        rival_scores=bad[none],
+        groups={"Sex": np.array([], dtype=object)},
+        excluded=1000,
+    )
+
+    assert (certificate.verdict, certificate.n, certificate.excluded) == ("need-more-data", 0, 1000)
+    assert all(outcome.value is None for outcome in certificate.outcomes)
+
+
+def test_a_certificate_refers_to_what_it_judged_and_is_the_same_again():
+    """Its digest is what a promotion refers to."""
+    truth, good, bad = good_and_bad()
+    gates = [METRIC, BEATS]
+    certificate, again = (
+        certified(gates, truth=truth, scores=good, rival_scores=bad, excluded=3) for _ in range(2)
+    )
+
+    assert digest_of(certificate) == digest_of(again)
+    assert (certificate.package, certificate.rival) == ("sha256:candidate", "sha256:champion")
+    assert digest_of([gate.model_dump(mode="json") for gate in gates]) == certificate.gates
+    assert digest_of([METRIC.model_dump(mode="json")]) != certificate.gates
+
+
+def test_several_classes_are_judged_by_all_rows_unless_the_metric_counts_classes_alike():
+    """A class of two rows must not block a line for ever, nor be measured from two rows."""
+    chance = np.random.default_rng(5)
+    truth = np.concatenate([chance.integers(0, 2, 300), [2, 2]])
+    scores = np.full((302, 3), 0.1)
+    scores[np.arange(302), truth] = 0.8
+    parts = {
+        "task": "multiclass",
+        "classes": ("a", "b", "c"),
+        "truth": truth,
+        "scores": scores,
+        "baseline_scores": np.tile([0.5, 0.49, 0.01], (302, 1)),
+        "threshold": None,
+    }
+
+    assert outcome_of(MetricGate(metric="accuracy", at_least=0.9), **parts).status == "pass"
+    assert outcome_of(MetricGate(metric="balanced_accuracy", at_least=0.5), **parts).status == "undecided"

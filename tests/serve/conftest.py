@@ -1,0 +1,268 @@
+"""A small line with a hand-made model, and a real endpoint in a process of its own."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from linewright.features.encode import encode
+from linewright.features.facts import Boolean, Category, DatePart, Encoder, Number
+from linewright.model.facts import Calibration, Package, RequestColumn
+from linewright.model.package import Golden, open_model
+from linewright.release.facts import Arm, Serving
+from linewright.serve.rows import RowReader
+from linewright.serve.server import endpoint
+from linewright.store.local import LocalArtifacts
+from linewright.store.values import canonical_json, digest_of_bytes
+
+ENCODER = Encoder(
+    encodings=(
+        Number(column="Age"),
+        Number(column="Amount"),
+        Boolean(column="Insured"),
+        Category(column="Make", levels=("Ford", "Fiat")),
+        DatePart(column="opened", part="month"),
+    )
+)
+WEIGHTS = (0.05, -0.01, 0.5, 0.3, 0.02)
+COLUMNS = (
+    RequestColumn(name="Age", type="integer", nullable=False),
+    RequestColumn(name="Amount", type="number"),
+    RequestColumn(name="Insured", type="boolean"),
+    RequestColumn(name="Make", type="category"),
+    RequestColumn(name="opened", type="date"),
+    RequestColumn(name="PolicyNumber", type="integer", nullable=False, role="carried"),
+    RequestColumn(name="Fraud", type="category", nullable=False, role="carried"),
+    RequestColumn(name="at", type="datetime", role="carried"),
+)
+ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
+GOLDEN_ROWS = (
+    {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01"},
+    {"Age": 17, "Amount": None, "Insured": None, "Make": None, "opened": None},
+)
+TASKS = {
+    "binary": {"task": "binary", "classes": ("No", "Yes"), "threshold": 0.4, "half_width": None},
+    "multiclass": {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None, "half_width": None},
+    "regression": {"task": "regression", "classes": (), "threshold": None, "half_width": 2.5},
+}
+
+
+def graph_of(outputs: int, bias: float) -> bytes:
+    """Make a graph: x with 0 for missing, times one column of weights an output, then softmax where there are classes."""
+    columns = np.outer(WEIGHTS, np.arange(outputs) if outputs > 1 else [1.0]).astype(np.float32)
+    shift = np.linspace(0, bias, outputs) if outputs > 1 else np.array([bias])
+    constants = [
+        helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0]),
+        helper.make_tensor("w", TensorProto.FLOAT, columns.shape, columns.ravel()),
+        helper.make_tensor("b", TensorProto.FLOAT, [outputs], shift.astype(np.float32)),
+    ]
+    nodes = [
+        helper.make_node("IsNaN", ["x"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "x"], ["known"]),
+        helper.make_node("MatMul", ["known", "w"], ["product"]),
+        helper.make_node("Add", ["product", "b"], ["z" if outputs > 1 else "y"]),
+    ]
+    if outputs > 1:
+        nodes.append(helper.make_node("Softmax", ["z"], ["y"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "hand-made",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", len(WEIGHTS)])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])],
+        constants,
+    )
+    opsets = [helper.make_opsetid("", 15)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def make_package(artifacts, *, task: str = "binary", bias: float = -2.0, **changes) -> tuple[Package, str]:
+    """Keep a package that answers by `bias`, with golden rows, and return it with its digest."""
+    rules = TASKS[task]
+    graph = graph_of(len(rules["classes"]) or 1, bias)
+    draft = Package(
+        **rules,
+        label="Fraud",
+        key="PolicyNumber",
+        columns=COLUMNS,
+        encoder=ENCODER,
+        graph=digest_of_bytes(graph),
+        graph_bytes=len(graph),
+        calibration=Calibration(),
+        golden="",
+        trained="sha256:00",
+    )
+    model = open_model(draft, graph)
+    x = encode(ENCODER, RowReader(COLUMNS).read(list(GOLDEN_ROWS)))
+    golden = Golden(rows=GOLDEN_ROWS, predictions=tuple(model.answers(model.scores(x))))
+    parts = {name: getattr(draft, name) for name in draft.__struct_fields__}
+    parts["golden"] = artifacts.put(canonical_json(golden))
+    package = Package(**{**parts, **changes})
+    artifacts.put(graph)
+    return package, artifacts.put(canonical_json(package))
+
+
+@dataclass
+class Claims:
+    """A factory's state with one line, moved by writing its pointer."""
+
+    state: Path
+    line: str = "claims"
+    generation: int = 0
+    models: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> LocalArtifacts:
+        return LocalArtifacts(self.state / "artifacts")
+
+    def make(self, version: int, **settings) -> str:
+        package, self.models[version] = make_package(self.artifacts, bias=-2.0 + version / 10, **settings)
+        self.package = package
+        return self.models[version]
+
+    def point(self, version: int | None, *, halt: bool = False, digest: str | None = None) -> None:
+        """Replace the pointer, as a promotion does."""
+        self.generation += 1
+        package = digest or (self.models[version] if version else "")
+        arm = Arm(model=version, package=package) if version else None
+        serving = Serving(line=self.line, generation=self.generation, champion=arm, halt=halt)
+        folder = self.state / "serving"
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{self.line}"
+        temporary.write_bytes(canonical_json(serving))
+        temporary.replace(folder / f"{self.line}.json")
+
+
+class Endpoint:
+    """An endpoint in a process of its own, and one kept-alive connection to it."""
+
+    def __init__(
+        self, state: Path, *, head_deadline_s: float = 15.0, linger_s: float = 30.0, **settings
+    ) -> None:
+        self.state = state
+        code = (
+            "import sys, json; from pathlib import Path; from linewright.serve import server; "
+            f"server.HEAD_DEADLINE_S, server.LINGER_S = {head_deadline_s}, {linger_s}; "
+            "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
+        )
+        self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(state), json.dumps(settings)], stderr=self.log, stdout=self.log
+        )
+        self.connection = None
+        self.used = 0.0
+        self.address = self._wait_for_address()
+
+    def _wait_for_address(self) -> tuple[str, int]:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the endpoint ended: {self.said()}")
+            if found := endpoint(self.state):
+                host, _, port = found.rpartition(":")
+                return host, int(port)
+            time.sleep(0.02)
+        raise AssertionError("the endpoint did not start")
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+    def ask(self, method: str, path: str, body=None, **headers):
+        """Return (status, headers, JSON or text) of a request; `body` is bytes, or a value to send as JSON."""
+        if time.monotonic() - self.used > 3:
+            self.hang_up()  # the endpoint closes idle connections after 5 s
+        self.used = time.monotonic()
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection(*self.address, timeout=30)
+        if body is not None:
+            headers = {
+                "Content-Type": "application/json",
+                **{k.replace("_", "-"): v for k, v in headers.items()},
+            }
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.connection.request(method, path, body=body, headers=headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        if answer.getheader("connection") == "close":
+            self.hang_up()
+        is_json = "json" in (answer.getheader("content-type") or "")
+        return answer.status, answer.headers, json.loads(text) if is_json and text else text.decode()
+
+    def predict(self, *rows, line: str = "claims"):
+        """Return the answer to rows that must be answered."""
+        status, _, answer = self.ask("POST", f"/v1/lines/{line}/predict", {"rows": list(rows)})
+        assert status == 200, answer
+        return answer
+
+    def wait_for(self, is_so, within_s: float = 5.0):
+        """Return how long it took, in seconds, until `is_so()`."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < within_s:
+            if is_so():
+                return time.monotonic() - begun
+            time.sleep(0.02)
+        raise AssertionError(f"not within {within_s} s: {self.said()}")
+
+    def hang_up(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.hang_up()
+        if self.process.poll() is None:
+            os.kill(self.process.pid, how)
+        return self.process.wait(timeout=30)
+
+    def close(self) -> None:
+        self.stop(signal.SIGKILL)
+        self.log.close()
+
+
+@pytest.fixture(scope="session")
+def claims_at():
+    """Give a function that makes a line with a champion, version 1, in a state folder."""
+
+    def make(state: Path, *, line: str = "claims", **settings) -> Claims:
+        made = Claims(state, line=line)
+        made.make(1, **settings)
+        made.point(1)
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def endpoint_at():
+    """Give the class of running endpoints, for tests that share one."""
+    return Endpoint
+
+
+@pytest.fixture
+def claims(tmp_path, claims_at) -> Claims:
+    """Make a line with a champion, version 1."""
+    return claims_at(tmp_path / ".linewright")
+
+
+@pytest.fixture
+def start():
+    """Give a function that starts an endpoint on a state folder; all are ended afterwards."""
+    started: list[Endpoint] = []
+
+    def begin(state: Path, **settings) -> Endpoint:
+        started.append(Endpoint(state, **settings))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()

@@ -1,0 +1,232 @@
+"""The prediction log: nothing that was acknowledged is lost, and nothing damaged is believed."""
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linewright.errors import Transient
+from linewright.serve.facts import Prediction
+from linewright.serve.log import Damage, PredictionLog, read_log, read_record
+from linewright.store.clock import uuid7
+
+ANSWER = {"prediction": "No", "probabilities": {"No": 0.75, "Yes": 0.25}, "threshold": 0.4}
+
+
+def record(key: str = "7", **row) -> Prediction:
+    return Prediction(
+        id=uuid7(),
+        line="claims",
+        generation=1,
+        model=1,
+        digest="sha256:00",
+        at="2026-01-31T12:00:00.000000Z",
+        key=key,
+        row=row,
+        answer=ANSWER,
+        threshold=0.4,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "log" / "claims"
+
+
+def write(folder, *batches, **settings):
+    log = PredictionLog(folder, **settings)
+    for batch in batches:
+        log.append(batch)
+    log.close()
+
+
+def test_what_was_appended_is_read_back_in_order(folder):
+    """The log is what answers are recomputed from."""
+    records = [record(str(number), Age=number, Make=None, text="é\n") for number in range(5)]
+    write(folder, records[:2], records[2:])
+
+    assert records == [logged.record for logged in read_log(folder)]
+
+
+def test_an_empty_log_and_an_absent_folder_are_read_as_nothing(folder):
+    """A line that has not answered yet is not an error."""
+    write(folder)
+
+    assert [] == list(read_log(folder))
+    assert not folder.exists()
+
+
+def test_a_frame_is_what_the_documentation_says(folder):
+    """Others may read the log: length, CRC-32, JSON."""
+    write(folder, [record()])
+    data = next(folder.iterdir()).read_bytes()
+    length, checksum = struct.unpack("<II", data[:8])
+
+    assert len(data) == 8 + length
+    assert zlib.crc32(data[8:]) == checksum
+    assert data[8:].startswith(b'{"id":"')
+
+
+def test_segments_roll_and_are_read_in_order(folder):
+    """No file grows without end."""
+    records = [record(str(number)) for number in range(20)]
+    write(folder, *[[each] for each in records], segment_bytes=1500)
+
+    assert 5 < len(list(folder.iterdir()))
+    assert all(1500 >= path.stat().st_size for path in folder.iterdir())
+    assert records == [logged.record for logged in read_log(folder)]
+
+
+def test_reading_goes_on_from_a_position(folder):
+    """Whoever follows the log takes each record once, also from writers beside each other."""
+    one, other = PredictionLog(folder), PredictionLog(folder)
+    one.append([record("a")])
+    other.append([record("b")])
+    position = {logged.segment: logged.end for logged in read_log(folder)}
+    one.append([record("c")])
+    other.append([record("d")])
+    one.close()
+    other.close()
+
+    assert ["c", "d"] == [logged.record.key for logged in read_log(folder, position)]
+
+
+def test_a_record_is_found_at_its_place(folder):
+    """The index of the labels keeps places, not records."""
+    records = [record(str(number)) for number in range(3)]
+    write(folder, records)
+    places = [(logged.segment, logged.offset) for logged in read_log(folder)]
+
+    assert records == [read_record(folder, *place) for place in places]
+    assert None is read_record(folder, places[0][0], 10**6)
+    assert None is read_record(folder, "gone.log", 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(1, 400))
+def test_a_torn_end_is_reported_and_all_before_it_is_read(tmp_path_factory, cut):
+    """A writer that was killed leaves half a frame; the whole ones are good."""
+    folder = tmp_path_factory.mktemp("log")
+    records = [record("a"), record("b")]
+    write(folder, records)
+    path = next(folder.iterdir())
+    ends = [logged.end for logged in read_log(folder)]
+    size = ends[-1] - min(cut, ends[-1] - ends[0] - 1)
+    os.truncate(path, size)
+    damages: list[Damage] = []
+
+    assert records[:1] == [logged.record for logged in read_log(folder, damaged=damages.append)]
+    assert [Damage(path.name, ends[0], "torn")] == damages
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_flipped_bit_is_never_read_as_a_record(tmp_path_factory, data):
+    """Law: what is read was written, bit for bit."""
+    folder = tmp_path_factory.mktemp("log")
+    records = [record(str(number)) for number in range(3)]
+    write(folder, records)
+    path = next(folder.iterdir())
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, len(content) * 8 - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    damages: list[Damage] = []
+    found = [logged.record for logged in read_log(folder, damaged=damages.append)]
+
+    assert damages
+    assert len(found) < len(records)
+    assert all(each in records for each in found)
+
+
+def test_a_tail_of_zeros_is_torn(folder):
+    """Some file systems leave that where the power went."""
+    write(folder, [record()])
+    path = next(folder.iterdir())
+    with path.open("ab") as file:
+        file.write(bytes(64))
+    damages: list[Damage] = []
+
+    assert 1 == len(list(read_log(folder, damaged=damages.append)))
+    assert ["torn"] == [damage.why for damage in damages]
+
+
+def test_what_is_written_is_forced_to_the_disk_soon(folder):
+    """Power loss costs a moment of the log at most, and the lag can be watched."""
+    log = PredictionLog(folder, sync_every_s=0.01)
+    log.append([record()])
+    waiting = log.unsynced_bytes
+    log.close()
+
+    assert waiting == log.written_bytes
+    assert 0 == log.unsynced_bytes
+    assert None is log.trouble
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_log import record
+from linewright.errors import Transient
+from linewright.serve.log import PredictionLog
+log = PredictionLog(Path(sys.argv[1]))
+log.append([record("kept")])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+for key in "ab":
+    try:
+        log.append([record("refused " + key, text="x" * 3000)])
+    except Transient as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.append([record("again")])
+log.close()
+"""
+
+
+def test_a_full_disk_refuses_whole_records_and_damages_none(folder):
+    """An answer that cannot be recorded must not be given, and what was recorded stays readable."""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(folder), here], capture_output=True, text=True, check=True
+    )
+    damages: list[Damage] = []
+    keys = [logged.record.key for logged in read_log(folder, damaged=damages.append)]
+
+    assert 2 == done.stdout.count("the prediction log cannot be written")
+    assert ["kept", "again"] == keys
+    assert [] == damages
+
+
+def test_a_log_that_cannot_be_opened_says_so(tmp_path):
+    """The message reaches the client as 503, so it says what to do."""
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    log = PredictionLog(blocked / "claims")
+    with pytest.raises(Transient, match="cannot be written"):
+        log.append([record()])
+    log.close()
+
+
+def test_reading_a_log_needs_little_memory(folder):
+    """A log is larger than memory: one record is held at a time."""
+    write(folder, *[[record(str(number), text="x" * 20_000)] for number in range(1500)])
+    code = (
+        "import resource, sys; from pathlib import Path; from linewright.serve.log import read_log\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "count = sum(1 for _ in read_log(Path(sys.argv[1])))\n"
+        "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    count, grown_kib = map(int, done.stdout.split())
+
+    assert 1500 == count
+    assert 2_000 > grown_kib
