@@ -35,7 +35,10 @@ def prepare(root: Path) -> None:
     with (root / "cancer.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*(name.replace(" ", "_") for name in bunch.feature_names), "diagnosis"])
-        writer.writerows([*map(float, row), bunch.target_names[target]] for row, target in zip(bunch.data, bunch.target, strict=True))
+        writer.writerows(
+            [*map(float, row), bunch.target_names[target]]
+            for row, target in zip(bunch.data, bunch.target, strict=True)
+        )
     new_line(root, LINE, data=root / "cancer.csv", label="diagnosis", positive="malignant")
     line = root / "lines" / f"{LINE}.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))

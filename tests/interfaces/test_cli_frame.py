@@ -4,9 +4,9 @@ import json
 import os
 import pty
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -526,15 +526,18 @@ print(sorted(loaded & {HEAVY!r}), sorted(operations))
 """
     took: list[float] = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        took.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert (
         "[] ['linewright.operations.declare', 'linewright.operations.parameter']"
         == done.stdout.splitlines()[-1]
     )
-    assert min(took) < 0.6  # 0.12 s on an idle machine
+    assert (
+        min(took) < 0.3
+    )  # seconds of CPU, since other work on the machine is no fault of ours; 0.12 was measured
 
 
 def test_the_program_says_its_version():

@@ -31,9 +31,10 @@ from linewright.errors import (
     Transient,
 )
 from linewright.interfaces.http.app import control_app, serve_control
-from linewright.interfaces.http.guard import BODY_LIMIT, Guard, require_loopback
+from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declare import Entry, operation
+from linewright.serve.address import require_loopback
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):

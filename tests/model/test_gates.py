@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import SpecError
+from linewright.model.claim import Claim
 from linewright.model.facts import Outcome
 from linewright.model.gates import certify, conclude
-from linewright.model.judging import Claim
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.store.values import digest_of
 
@@ -410,7 +410,7 @@ def test_fairness_is_refused_where_it_means_nothing():
 
 def test_a_fairness_gate_on_an_unknown_column_is_refused():
     """With the columns that there are."""
-    with pytest.raises(SpecError, match="a column that the table does not have.*allowed: Sex"):
+    with pytest.raises(SpecError, match=r"a column that the table does not have.*allowed: Sex"):
         outcome_of(FairnessGate(fairness="Gender", at_most=0.1), **two_groups((0.5, 0.5)))
 
 

@@ -502,7 +502,7 @@ def test_large_requests_do_not_hold_up_small_ones(served):
             slowest = max(slowest, time.perf_counter() - begun)
 
         assert [(200, 10_000)] * 3 == list(answers)
-    assert 1.0 > slowest
+    assert 2.0 > slowest
 
 
 def test_metrics_name_lines_versions_and_statuses_only(served):

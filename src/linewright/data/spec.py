@@ -50,7 +50,8 @@ class TableSpec(Spec):
     known: str | None = None
     """Column that says when the row could have been known (default: `time`)."""
     group: str | None = None
-    """Column whose rows belong together (a patient, a machine); a group is never split between training and test."""
+    """Column whose rows belong together (a patient, a machine); a group is never split between training and
+    test, unless the split is by time."""
     subject: str | None = None
     """Column that names the person a row is about."""
     weight: str | None = None

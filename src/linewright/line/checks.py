@@ -2,7 +2,6 @@
 
 import codecs
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +10,11 @@ from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.spec import ColumnRule, FileSource
-from linewright.line.fit import looks_like_secret_name
-from linewright.line.mistakes import Mistake, Mistakes, did_you_mean, either
-from linewright.line.nodes import Entries, Items, Node, Scalar, find
+from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either
+from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +52,6 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
                     hint=problem.hint,
                 )
             )
-
-
-def dotted(path: Path) -> str:
-    """Write a path as people do.
-
-    Examples
-    --------
-    >>> dotted(("gates", 1, "metric"))
-    'gates[1].metric'
-    """
-    words = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "".join(words).lstrip(".")
 
 
 def _name(spec: LineSpec, name: str) -> Iterator[Problem]:
@@ -360,44 +344,3 @@ def _steps(spec: LineSpec) -> Iterator[Problem]:
             found=steps[-1],
             allowed="1.0 as the last step",
         )
-
-
-_SECRETS = re.compile(
-    r"://[^/\s:@]*:[^/\s@]+@"  # a password in a URL
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b"
-    r"|\b(ghp|gho|github_pat|glpat|xox[abp])[-_][0-9A-Za-z_-]{16,}"
-    r"|\b(password|passwd|pwd|secret|token|api_?key)\s*=\s*[^\s&;]+",
-    re.IGNORECASE,
-)
-
-
-def check_secrets(root: Entries, mistakes: Mistakes) -> None:
-    """Note each value that looks like a secret; its text is never repeated."""
-    waiting: list[tuple[Path, Node]] = [((), root)]
-    while waiting:
-        path, node = waiting.pop()
-        match node:
-            case Scalar():
-                if _is_secret(path, node):
-                    mistakes.add(
-                        Mistake(
-                            path=dotted(path),
-                            line=node.line,
-                            column=node.column,
-                            what="this looks like a secret, and a line file is not the place for it",
-                            allowed=either(["env:NAME", "file:PATH"]),
-                            hint="name where the secret is, and change it if others have seen it",
-                        )
-                    )
-            case Items():
-                waiting.extend(((*path, index), item) for index, item in enumerate(node.items))
-            case Entries():
-                waiting.extend(((*path, word), value) for word, (_, value) in node.entries.items())
-
-
-def _is_secret(path: Path, node: Scalar) -> bool:
-    if re.fullmatch(r"(env|file):\S+", node.text):
-        return False
-    named = bool(path) and isinstance(path[-1], str) and looks_like_secret_name(path[-1])
-    return (named and node.value is not None) or _SECRETS.search(node.text) is not None

@@ -4,16 +4,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from linewright.data.look import ColumnProfile, Profile
 from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
 from linewright.data.spec import FileSource
-from linewright.errors import RequestError
+from linewright.line.spelling import quoted, quoted_sentence, widened
 
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_RESERVED = frozenset("null true false yes no on off y n".split())  # noqa: SIM905 -- words, not a list
-_LONGEST_NAME = 200
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
@@ -48,38 +44,6 @@ def write_draft(draft: Draft) -> str:
     return "\n".join(line for section in sections for line in section(draft)) + "\n"
 
 
-def quoted(text: str) -> str:
-    r"""Write a text as YAML: plain where it is a simple word, else in quotes with escapes.
-
-    Raises
-    ------
-    RequestError
-        For names that are too long to stand in a line file.
-
-    Examples
-    --------
-    >>> quoted("age"), quoted("yes"), quoted("Torque [Nm]"), quoted("a\x00")
-    ('age', '"yes"', '"Torque [Nm]"', '"a\\u0000"')
-    """
-    if len(text) > _LONGEST_NAME:
-        raise RequestError(
-            "a name is too long for a line file",
-            found=text[:40] + "…",
-            allowed=f"at most {_LONGEST_NAME} characters",
-            hint="rename the column",
-        )
-    if _WORD.fullmatch(text) and text.lower() not in _RESERVED:
-        return text
-    return "".join(_escaped(character) for character in json.dumps(text, ensure_ascii=False))
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
-
-
 def _comment(text: str, *, indent: str = "") -> str:
     return f"{indent}# " + "".join(character if character.isprintable() else " " for character in text)
 
@@ -103,11 +67,6 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"line: {quoted(draft.name)}"
     file = draft.source.file.rsplit("/", 1)[-1]
     yield f"about: {quoted_sentence(f'Predict {profile.label.column} from {file}')}"
-
-
-def quoted_sentence(text: str) -> str:
-    """Write a sentence as YAML, always in quotes."""
-    return "".join(_escaped(character) for character in json.dumps(text, ensure_ascii=False))
 
 
 def _features(draft: Draft) -> list[ColumnProfile]:
@@ -265,9 +224,9 @@ def _limits(column: ColumnProfile) -> list[str]:
         low, high = widened(
             column.low, column.high, whole=column.type == "integer", exact=column.distinct == 2
         )
-        if _is_year(column):
-            return [f"min: {low}"]  # next year is no breach
-        return [f"min: {low}", f"max: {high}"] if low and high else []
+        if not low or not high:
+            return []
+        return [f"min: {low}"] if _is_year(column) else [f"min: {low}", f"max: {high}"]
     levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
     if (
         column.type == "category"
@@ -279,43 +238,10 @@ def _limits(column: ColumnProfile) -> list[str]:
 
 
 def _is_year(column: ColumnProfile) -> bool:
+    """Return whether the column holds years, of which the next one is no breach."""
     if column.type != "integer" or column.low is None or not {"year", "yr"} & set(words_of(column.name)):
         return False
     return 1800 <= int(column.low) <= int(column.high or 0) <= 2200
-
-
-def widened(low: str, high: str, *, whole: bool, exact: bool = False) -> tuple[str, str]:
-    """Widen a range by half on either side, rounded outwards; what was never negative stays so.
-
-    Returns
-    -------
-    (low, high)
-        As YAML numbers; empty where a whole number would not fit into 64 bits.
-
-    Examples
-    --------
-    >>> widened("17", "90", whole=True), widened("-1.25", "3.5", whole=False)
-    (('0', '130'), ('-4', '6'))
-    >>> widened("2006", "2010", whole=True), widened("0", "1", whole=True, exact=True)
-    (('2004', '2012'), ('0', '1'))
-    """
-    least, most = Decimal(low), Decimal(high)
-    if not exact:
-        slack = (most - least) / 2
-        step = Decimal(1).scaleb(max(slack.adjusted(), 0) if whole else slack.adjusted())
-        below = ((least - slack) / step).to_integral_value(ROUND_FLOOR) * step
-        above = ((most + slack) / step).to_integral_value(ROUND_CEILING) * step
-        least = max(below, Decimal(0)) if least >= 0 else below
-        most = min(above, Decimal(0)) if most <= 0 else above
-    if whole and not -(2**63) <= least <= most < 2**63:
-        return "", ""
-    return _written(least), _written(most)
-
-
-def _written(number: Decimal) -> str:
-    if number == number.to_integral_value() and abs(number) < 10**19:
-        return str(int(number))
-    return str(number.normalize()) if abs(number.adjusted()) > 15 else f"{number.normalize():f}"
 
 
 def _about(column: ColumnProfile) -> str:

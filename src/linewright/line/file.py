@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from linewright.errors import SpecError
-from linewright.line.checks import check_secrets, check_sections, dotted
+from linewright.line.checks import check_sections
 from linewright.line.fit import fit_spec
-from linewright.line.mistakes import Mistakes, did_you_mean
+from linewright.line.mistakes import Mistakes, did_you_mean, dotted
 from linewright.line.nodes import Entries, find, read_nodes, read_text
+from linewright.line.secret import check_secrets
 from linewright.line.spec import LineSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

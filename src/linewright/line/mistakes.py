@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from linewright.errors import SpecError
 
 ROOT = "the line file"
+Path = tuple[str | int, ...]
+"""Words and positions on the way from the whole file to a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +50,14 @@ class Mistakes:
             return
         ordered = sorted(self.found, key=lambda mistake: (mistake.line, mistake.column))
         errors = [{**self._error(mistake).to_json(), **asdict(mistake)} for mistake in ordered]
-        more = f" (the first of {len(ordered)} mistakes)" if len(ordered) > 1 else ""
-        parts = self._error(ordered[0]).to_parts()
-        raise SpecError(**{**parts, "what": parts["what"] + more, "details": {"errors": errors}})
+        first = self._error(ordered[0], of=len(ordered))
+        first.details = {"errors": errors}
+        raise first
 
-    def _error(self, mistake: Mistake) -> SpecError:
+    def _error(self, mistake: Mistake, *, of: int = 1) -> SpecError:
+        more = f" (the first of {of} mistakes)" if of > 1 else ""
         return SpecError(
-            mistake.what,
+            mistake.what + more,
             where=f"{self.name}:{mistake.line}:{mistake.column}",
             found=mistake.found,
             allowed=mistake.allowed,
@@ -92,3 +95,15 @@ def either(words: Sequence[str]) -> str:
     'quick, normal or thorough'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people do.
+
+    Examples
+    --------
+    >>> dotted(("gates", 1, "metric"))
+    'gates[1].metric'
+    """
+    words = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(words).lstrip(".")

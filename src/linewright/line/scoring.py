@@ -19,6 +19,7 @@ from linewright.model.package import load
 from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog
 from linewright.serve.scoring import Scorer
+from linewright.serve.values import spell
 from linewright.store.seams import Version
 
 SHOWN = 3
@@ -43,16 +44,15 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     version = find_model(factory, line)
     scorer = Scorer(load(version.digest, factory.artifacts.get))
     package = scorer.model.package
-    frame = _typed(
-        read_source("file", FileSource(file=str(file.resolve())), factory.root).frame, package, file
-    )
+    source = FileSource(file=str(file.resolve()), **_reading(factory, version.line))
+    frame = _typed(read_source("file", source, factory.root).frame, package, file)
     answers = scorer.columns(to_columns(frame, package.encoder.columns))
     ids = _log(factory, version, scorer, frame, answers)
     table = _table(frame, package, ids, answers)
     _write(table, out)
     return {
-        "line": line,
-        "model": f"{line}@{version.version}",
+        "line": version.line,
+        "model": f"{version.line}@{version.version}",
         "digest": version.digest,
         "rows": table.height,
         "out": str(out),
@@ -60,10 +60,19 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     }
 
 
+def _reading(factory: Factory, line: str) -> dict[str, Any]:
+    """Return how the line reads its one file, so that another file of the same make is read alike."""
+    sources = list(factory.line(line).sources.values())
+    if len(sources) == 1 and isinstance(sources[0], FileSource):
+        return sources[0].model_dump(exclude={"file"})
+    return {}
+
+
 def _typed(frame: pl.DataFrame, package: Package, file: Path) -> pl.DataFrame:
     known = {column.name: column for column in package.columns}
     unknown = [name for name in frame.columns if name not in known]
-    missing = [name for name in package.encoder.columns if name not in frame.columns]
+    absent = [name for name in package.encoder.columns if name not in frame.columns]
+    missing = [name for name in absent if not known[name].nullable]
     if unknown or missing:
         raise RequestError(
             "the file has columns that the line does not know"
@@ -73,9 +82,8 @@ def _typed(frame: pl.DataFrame, package: Package, file: Path) -> pl.DataFrame:
             found=", ".join(unknown or missing),
             allowed=", ".join(known),
         )
-    return frame.with_columns(
-        _cast(frame[name], known[name], file) for name in frame.columns if name in known
-    )
+    whole = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
+    return whole.with_columns(_cast(whole[name], known[name], file) for name in whole.columns)
 
 
 def _cast(values: pl.Series, column: RequestColumn, file: Path) -> pl.Series:
@@ -111,7 +119,7 @@ def _log(
             model=version.version,
             digest=scorer.model.digest,
             at=at,
-            key=None if package.key is None or row.get(package.key) is None else str(row[package.key]),
+            key=spell(row.get(package.key)) if package.key else None,
             row=row,
             answer=answer,
             threshold=package.threshold,

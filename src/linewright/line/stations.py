@@ -13,8 +13,7 @@ import numpy as np
 from linewright.data.ingest import ingest
 from linewright.data.split import split
 from linewright.line.compare import BASELINE, fair_rows, rival_of, scores_of
-from linewright.line.spec import LineSpec
-from linewright.line.training import package_station, train_station
+from linewright.line.training import missing_texts, package_station, train_station
 from linewright.line.work import Work, label_text, resolve_task, weights
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import Certificate, Evaluation, Package
@@ -50,8 +49,8 @@ def words(part: str) -> str:
 def _ingest_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
     asked = {
-        "table": spec.table.model_dump(mode="json", exclude={"exclude", "subject"}),
-        "label": spec.label.column,
+        "table": spec.table.model_dump(mode="json"),
+        "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
         "contract": spec.contract.model_dump(mode="json"),
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
@@ -86,11 +85,8 @@ def _train_inputs(work: Work) -> dict[str, str]:
 
 
 def _package_inputs(work: Work) -> dict[str, str]:
-    return {"model": work.known["train"], "columns": digest_of(_formats(work.spec))}
-
-
-def _formats(spec: LineSpec) -> dict[str, str | None]:
-    return {name: rule.format for name, rule in spec.contract.columns.items()}
+    formats = {name: rule.format for name, rule in work.spec.contract.columns.items()}
+    return {"model": work.known["train"], "columns": digest_of([formats, missing_texts(work.spec)])}
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.facts import Dataset
+from linewright.data.spec import FileSource
 from linewright.data.split import folds
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
@@ -90,6 +91,7 @@ def package_station(work: Work) -> Parity:
         label=work.spec.label.column,
         key=work.spec.table.key,
         columns=request_columns(work.spec, work.dataset, trained),
+        missing=missing_texts(work.spec),
         graph=graph,
     )
     golden = _golden(work, open_model(package(golden=b""), graph))
@@ -121,6 +123,14 @@ def request_columns(spec: LineSpec, dataset: Dataset, trained: Trained) -> tuple
         )
         for column in dataset.columns
     )
+
+
+def missing_texts(spec: LineSpec) -> tuple[str, ...]:
+    """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
+    sources = list(spec.sources.values())
+    if len(sources) == 1 and spec.table.sql is None and isinstance(sources[0], FileSource):
+        return sources[0].missing
+    return FileSource(file="").missing
 
 
 def _golden(work: Work, model: Model) -> bytes:

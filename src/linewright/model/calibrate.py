@@ -24,6 +24,8 @@ POINTS = 256
 """Most points of that curve."""
 STEEPEST = 50.0
 """Largest slope of that curve. Served scores are float32; a steeper curve would make their rounding visible."""
+VISIBLE = 5e-6
+"""Half of what answers may differ by from those of the trained model."""
 CLIP = 1e-6
 """Calibrated probabilities of the curve stay this far from 0 and 1."""
 
@@ -98,7 +100,8 @@ def _cross_fitted(fit: Fit, scores: Floats, target: Codes, weight: Floats, seed:
 def fit_sigmoid(scores: Floats, target: Codes, weight: Floats) -> Calibration:
     """Fit p' = 1 / (1 + exp(-(a * logit(p) + b))) by maximum likelihood, with Platt's softened targets [1]_.
 
-    Without a rising fit (a above 0) nothing is calibrated.
+    Without a rising fit (a above 0), or where the fit is so gentle that it would magnify the rounding of served scores
+    to float32 near 1 (a below about 0.7), nothing is calibrated.
 
     References
     ----------
@@ -116,9 +119,17 @@ def fit_sigmoid(scores: Floats, target: Codes, weight: Floats) -> Calibration:
         found = found + step
         if np.abs(step).max() < 1e-10:
             break
-    if not np.isfinite(found).all() or found[0] <= 0:
-        return Calibration()
-    return Calibration(method="sigmoid", parameters=(float(found[0]), float(found[1])))
+    fitted = Calibration(method="sigmoid", parameters=(float(found[0]), float(found[1])))
+    is_rising = bool(np.isfinite(found).all() and found[0] > 0)
+    return fitted if is_rising and _magnified(fitted) <= VISIBLE else Calibration()
+
+
+def _magnified(calibration: Calibration) -> float:
+    """Return what rounding of a probability to float32 changes at most after calibration."""
+    # Near 0 float32 is finer than anywhere else; near 1 it is 2**-24 apart, so at most 2**-25 off.
+    near = 1 - 2.0 ** np.linspace(-1, -23, 200)
+    before, after = (calibrate(calibration, np.column_stack([1 - p, p])) for p in (near, near + NEAREST / 2))
+    return float(np.abs(after - before).max())
 
 
 def _newton_step(features: Floats, soft: Floats, weight: Floats, at: Floats) -> Floats:

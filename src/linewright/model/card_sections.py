@@ -205,7 +205,7 @@ def _data(facts: CardFacts) -> Section:
     sentences = [
         Sentence(text=f"{dataset.rows:,} rows of {len(dataset.columns)} columns.", evidence=held),
         Sentence(
-            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {split.why}",
+            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {_whole(split.why)}",
             evidence=(facts.trained.split,),
         ),
     ]
@@ -282,7 +282,7 @@ def _words(encoding: Encoding) -> str:
 def _leaderboard(facts: CardFacts) -> Section:
     trained = facts.trained
     cited = (facts.package.trained,)
-    text = f"{trained.chosen} was chosen. {trained.chosen_because}"
+    text = f"{trained.chosen} was chosen. {_whole(trained.chosen_because)}"
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
         for one in trained.trials
@@ -334,7 +334,7 @@ def _decisions(facts: CardFacts) -> Section:
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None:
         positive = _last(facts.package.classes)
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {trained.threshold_because}"
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {_whole(trained.threshold_because)}"
         sentences.append(Sentence(text=text, evidence=cited))
     if half_width is not None:
         text = f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from out-of-fold residuals."
@@ -362,6 +362,11 @@ def _reproduction(facts: CardFacts) -> Section:
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))
     return Section(name="reproduction", title="How to reproduce it", sentences=tuple(sentences))
+
+
+def _whole(reason: str) -> str:
+    """Return a reason as a sentence of its own."""
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
 def _instant(text: str) -> str:

@@ -84,9 +84,7 @@ def evaluate(
     rules = rules_of(task)
     measured = [metric(name, task) for name in dict.fromkeys((headline, *rules.metrics))]
     decided = rules.decide(scores, threshold)
-    measure = partial(
-        _measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed
-    )
+    measure = partial(_measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed)
     own = measure(scores=scores, decided=decided)
     baseline = measure(scores=baseline_scores, decided=rules.decide(baseline_scores, threshold))
     if own[0] is None:

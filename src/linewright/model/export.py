@@ -118,7 +118,9 @@ def _trees(graph: _Graph, fitted: BoostedFitted) -> tuple[str, int]:
     )
     ensemble = _ensemble(converted)
     outputs = max(ensemble["target_ids"]) + 1
-    sums = graph.add("TreeEnsembleRegressor", "x", domain="ai.onnx.ml", n_targets=outputs, **ensemble)
+    # Double all through: over a thousand trees, sums in float32 would be off by what `parity` allows.
+    rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
+    sums = graph.add("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=outputs, **ensemble)
     margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
     if native.task == "regression":
         scaled = graph.add("Mul", margins, graph.constant(native.scale))
@@ -132,14 +134,15 @@ def _ensemble(converted: ModelProto) -> dict[str, Any]:
     if len(found) != 1:
         raise Terminal("the converter did not make one tree ensemble", where="ONNX export", found=len(found))
     attributes = {item.name: helper.get_attribute_value(item) for item in found[0].attribute}
-    nodes = {name: value for name, value in attributes.items() if name.startswith("nodes_")}
-    del nodes["nodes_hitrates"]
-    leaves = {
+    ensemble = {
         name.replace("class_", "target_"): value
         for name, value in attributes.items()
-        if name.startswith(("class_", "target_"))
+        if name.startswith(("nodes_", "class_", "target_")) and name != "nodes_hitrates"
     }
-    return nodes | leaves
+    for name in ("nodes_values", "target_weights"):
+        numbers = np.asarray(ensemble.pop(name), dtype=np.float64)
+        ensemble[f"{name}_as_tensor"] = numpy_helper.from_array(numbers, name)
+    return ensemble
 
 
 def _linear(graph: _Graph, native: LinearNative) -> str:

@@ -91,6 +91,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     classes: tuple[str, ...]
     key: str | None
     columns: tuple[RequestColumn, ...]
+    missing: tuple[str, ...] = ("",)
+    """Texts that mean "no value" in a request row, as in the source that it was trained on."""
     encoder: Encoder
     graph: str
     """Digest of the ONNX artifact: input ``x`` float32 [n, width]; output ``y`` float32 [n, classes] probabilities, or [n, 1]."""

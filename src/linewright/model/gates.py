@@ -178,8 +178,12 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
             "promote",
             f"Every gate was passed ({len(passed)} of {len(outcomes)}); first, {passed[0].says}.",
         )
-    counts = f"{len(passed)} of {len(outcomes)} gates were passed and none failed"
-    return "promote", f"{counts}; undecided, which does not block: {open_gates[0][1].says}."
+    undecided = ", ".join(outcome.gate for _, outcome in open_gates)
+    counts = f"{len(passed)} of {len(outcomes)} gates were passed, none failed"
+    return (
+        "promote",
+        f"{counts}, and what is undecided ({undecided}) does not block; first, {passed[0].says}.",
+    )
 
 
 def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:

@@ -9,7 +9,7 @@ cancels (a paired bootstrap).
 
 Rows are drawn without regard to class. Drawing each class apart would hold the class shares still, as if the next test
 part were sure to have them; for metrics that depend on the shares, 95 % intervals then cover far less (in simulations
-with 6 % positives, one-sided 95 % bounds of accuracy and log-loss were missed in 16 % to 20 % of repetitions instead of 5 %).
+with 6 % positives, one-sided 95 % bounds of accuracy and log-loss were missed in 16 % to 21 % of repetitions instead of 5 %).
 
 Bounds are percentiles of the draws, at a level widened for small samples [2]_: with m units, the normal quantile is
 replaced by that of Student's t with m - 1 degrees of freedom, times sqrt(m / (m - 1)). A unit is a row or a group; for

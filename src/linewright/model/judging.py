@@ -3,26 +3,32 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
 from linewright.model import fairness
+from linewright.model.claim import Claim, Status
 from linewright.model.facts import Outcome, Task
-from linewright.model.figures import figure, in_words, percent, roughly
+from linewright.model.figures import figure, in_words, roughly
+from linewright.model.gate_words import (
+    END,
+    SHOWN,
+    better,
+    better_range,
+    gap_sentence,
+    left_out,
+    range_in_words,
+)
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, class_units, units_of
 from linewright.model.metrics import Floats, MetricRule, Statistic, metric
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
 Answers = npt.NDArray[Any]
-Status = Literal["pass", "fail", "undecided"]
 
 DRAWS = 2_000
-MOST_ROWS = 1e9
-"""An estimate of more rows than this says that the value sits on the bar."""
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,53 +70,6 @@ class Rows:
         return units_of(self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A value with its one-sided bounds (NaN where the rows do not tell them), and the bar it is held against."""
-
-    value: float
-    low: float
-    high: float
-    bar: float
-    rises: bool
-    """Whether the value passes above the bar (else below)."""
-    is_strict: bool = False
-    """Whether a bound on the bar does not pass."""
-
-    @property
-    def passing(self) -> float:
-        """The bound that decides whether the gate is passed."""
-        return self.low if self.rises else self.high
-
-    @property
-    def failing(self) -> float:
-        """The bound that decides whether the gate is failed."""
-        return self.high if self.rises else self.low
-
-    @property
-    def status(self) -> Status:
-        """What the bounds say; NaN decides nothing."""
-        side = 1 if self.rises else -1
-        if side * (self.passing - self.bar) > 0 or (self.passing == self.bar and not self.is_strict):
-            return "pass"
-        return "fail" if side * (self.failing - self.bar) < 0 else "undecided"
-
-    def more_rows(self, n: int) -> int | None:
-        """Estimate how many more rows than `n` would decide if the value stays: bounds close in as 1 / sqrt(rows).
-
-        Examples
-        --------
-        >>> Claim(value=0.3, low=0.1, high=0.5, bar=0.2, rises=True).more_rows(1000)
-        3000
-        """
-        is_above = self.value >= self.bar
-        reach = self.value - self.low if is_above else self.high - self.value
-        distance = abs(self.value - self.bar)
-        if not math.isfinite(reach) or reach**2 * n > MOST_ROWS * distance**2:
-            return None
-        return max(1, math.ceil(n * ((reach / distance) ** 2 - 1) - 1e-6)) if distance else None
-
-
 def judge(gate: GateSpec, rows: Rows) -> Outcome:
     """Return what one gate says of the candidate.
 
@@ -146,8 +105,8 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
-            f"{rule.name} is {in_words(claim.value, beside=bar)}, {_range(claim, status, gate.confidence)}: "
-            f"the bar of {in_words(bar)} is {_END[status]}",
+            f"{rule.name} is {in_words(claim.value, beside=bar)}, {range_in_words(claim, status, gate.confidence)}: "
+            f"the bar of {in_words(bar)} is {END[status]}",
             rule,
             claim,
             rows,
@@ -176,8 +135,8 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
-            f"{rule.name} is {_better(claim.value, gate.margin)} than the {name}'s{note}, "
-            f"{_better_range(claim, status, gate.confidence)}: that it is better{margin} is {_SHOWN[status]}",
+            f"{rule.name} is {better(claim.value, gate.margin)} than the {name}'s{note}, "
+            f"{better_range(claim, status, gate.confidence)}: that it is better{margin} is {SHOWN[status]}",
             rule,
             claim,
             rows,
@@ -223,7 +182,7 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
         rows,
         status=status,
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
-        says=_gap_sentence(gate, gap, claim, status) + _left_out(gate, groups, large, thin, rows.min_rows),
+        says=gap_sentence(gate, gap, claim, status) + left_out(gate, groups, large, thin, rows.min_rows),
     )
 
 
@@ -310,20 +269,6 @@ def _known(value: float) -> float | None:
     return figure(value) if np.isfinite(value) else None
 
 
-# Sentences
-
-_END: Mapping[Status, str] = {
-    "pass": "cleared",
-    "fail": "missed",
-    "undecided": "neither cleared nor missed",
-}
-_SHOWN: Mapping[Status, str] = {
-    "pass": "shown",
-    "fail": "ruled out",
-    "undecided": "neither shown nor ruled out",
-}
-
-
 def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
     """Say that the value is unknown, or that it rests on too few rows, where that is so."""
     units = rows.units(rule)
@@ -337,65 +282,3 @@ def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> st
 def _rarest(rows: Rows) -> str:
     counts = class_units(rows.truth, rows.weight, rows.clusters, classes=len(rows.classes))
     return f" of {rows.classes[counts.index(min(counts))]!r}" if rows.task == "binary" else ""
-
-
-def _range(claim: Claim, status: Status, confidence: float) -> str:
-    least = f"at least {in_words(claim.low, beside=claim.bar)}"
-    most = f"at most {in_words(claim.high, beside=claim.bar)}"
-    return _choose(least, most, claim, status, confidence)
-
-
-def _better_range(claim: Claim, status: Status, confidence: float) -> str:
-    least = f"at {'least' if claim.low > 0 else 'most'} {_better(claim.low, claim.bar)}"
-    most = f"at {'most' if claim.high > 0 else 'least'} {_better(claim.high, claim.bar)}"
-    return _choose(least, most, claim, status, confidence)
-
-
-def _choose(least: str, most: str, claim: Claim, status: Status, confidence: float) -> str:
-    sure = f"with {percent(confidence)} confidence"
-    match status:
-        case "pass":
-            return f"{least if claim.rises else most} {sure}"
-        case "fail":
-            return f"{most if claim.rises else least} {sure}"
-        case "undecided" if math.isnan(claim.low + claim.high):
-            return "within unknown bounds"
-        case "undecided":
-            return f"{least} and {most}, each {sure}"
-
-
-def _better(difference: float, margin: float) -> str:
-    if difference == 0:
-        return "0 better"
-    size = in_words(abs(difference), beside=margin if difference > 0 else None)
-    return f"{size} {'better' if difference > 0 else 'worse'}"
-
-
-def _gap_sentence(gate: FairnessGate, gap: fairness.Gap | None, claim: Claim, status: Status) -> str:
-    name = f"{gate.measure} over {gate.fairness}"
-    if gap is None:
-        return f"{name} cannot be measured, because fewer than two groups are large enough"
-    rate, top, bottom = gap.widest
-    return (
-        f"{name} is {in_words(gap.value, beside=gate.at_most)} ({rate} {in_words(gap.rates[0])} of {top!r} against "
-        f"{in_words(gap.rates[1])} of {bottom!r}), {_range(claim, status, gate.confidence)}: "
-        f"the bar of {in_words(gate.at_most)} is {_END[status]}"
-    )
-
-
-def _left_out(
-    gate: FairnessGate,
-    groups: Mapping[str, Answers],
-    large: Mapping[str, Answers],
-    thin: Sequence[fairness.Cell],
-    min_rows: int,
-) -> str:
-    small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
-    few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
-    text = f"; left out, with fewer than {gate.min_group:,} rows: {_listed(small)}" if small else ""
-    return text + (f"; too few to measure, with fewer than {min_rows} rows: {_listed(few)}" if few else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + rest

@@ -199,6 +199,7 @@ def build(
     label: str,
     key: str | None,
     columns: Sequence[RequestColumn],
+    missing: Sequence[str] = ("",),
     graph: bytes,
     golden: bytes,
 ) -> Package:
@@ -212,6 +213,8 @@ def build(
         Names of these columns of the line's table.
     columns
         What a request row may have.
+    missing
+        Texts that mean "no value" there.
     graph
         The trained model as an ONNX file.
     golden
@@ -223,6 +226,7 @@ def build(
         classes=trained.classes,
         key=key,
         columns=tuple(columns),
+        missing=tuple(missing),
         encoder=trained.encoder,
         graph=digest_of_bytes(graph),
         graph_bytes=len(graph),

@@ -215,7 +215,14 @@ def train(
 
 
 def _rows(
-    x: Matrix, target: npt.NDArray[Any], weight: Floats, *, encoder: Encoder, task: Task, classes: int, seed: int
+    x: Matrix,
+    target: npt.NDArray[Any],
+    weight: Floats,
+    *,
+    encoder: Encoder,
+    task: Task,
+    classes: int,
+    seed: int,
 ) -> _Rows:
     if x.shape[1] == 0:
         raise SpecError(

@@ -39,7 +39,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "runs": _entry("record", _LOOK, "List runs, newest first."),
     "models": _entry("record", _LOOK, "List the models of a line."),
     "datasets": _entry("datasets", _LOOK, "List the dataset versions of a line, or the rows in quarantine."),
-    "card": _entry("evidence", _LOOK, "Write the model card of a model."),
+    "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry("evidence", _LOOK, "Show what an id stands for: a prediction, a run or a result."),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),

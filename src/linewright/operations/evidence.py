@@ -1,6 +1,5 @@
 """Operations that answer for a model: its card, what an id stands for, what a claim rests on."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,31 +20,28 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     markdown: str
-    html: str
-    """Path of the page."""
+    html: str | None
+    """The card as one self-contained page, where it was asked for."""
 
     def to_text(self) -> str:
-        """Return the card itself, and where its page is."""
-        return f"{self.markdown}\nAs a page: {self.html}"
+        """Return the card."""
+        return self.html or f"{self.markdown}\nAs a page: linewright card {self.model} --html > card.html"
 
 
 @operation(writes=False)
-def card(factory: Factory, model: str, /, *, out: Path | None = None) -> Card:
-    """Write the model card of a model.
+def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
+    """Show the model card of a model, as Markdown or as a page.
 
     Parameters
     ----------
     model
         Which model, as LINE@VERSION; LINE alone means its champion.
-    out
-        Where to write the page (default: ``cards/LINE@VERSION.html`` in the factory).
+    html
+        As one self-contained HTML page instead of Markdown.
     """
     version = find_model(factory, model)
     facts = card_facts(factory, version)
-    page = out or factory.root / "cards" / f"{version.line}@{version.version}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(card_html(facts), encoding="utf-8")
-    return Card(model=f"{version.line}@{version.version}", markdown=card_markdown(facts), html=str(page))
+    return Card(model=facts.name, markdown=card_markdown(facts), html=card_html(facts) if html else None)
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):

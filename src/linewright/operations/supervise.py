@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from linewright.engine.context import Progress
-from linewright.errors import Terminal
+from linewright.errors import RequestError, Terminal
 from linewright.line.factory import Factory
 
 _PR_SET_PDEATHSIG = 1
@@ -61,7 +61,7 @@ def supervise(factory: Factory, children: tuple[Child, ...]) -> None:
     Raises
     ------
     Terminal
-        If a child ends before it has ever answered (its port is taken, say); it has said why on stderr.
+        If a child cannot start (its port is taken, say); it has said why on stderr.
     """
     stop = _Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -105,7 +105,8 @@ def _look_after(factory: Factory, one: _Running) -> None:
             one.is_ready = True
             factory.report(Progress(station="up", says=f"{one.child.name} on {one.child.url}"))
         return
-    if not one.is_ready:
+    if not one.is_ready or code == RequestError.exit_code:
+        # It says that what it was asked is wrong (a taken port, say): asking again would not help.
         raise Terminal(
             f"the {one.child.name} did not start", found=f"exit code {code}", hint="see its message above"
         )

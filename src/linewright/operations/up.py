@@ -1,13 +1,11 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
-from linewright.errors import Denied
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
 from linewright.release.pointer import project
+from linewright.serve.address import require_loopback
 from linewright.serve.server import serve as serve_endpoint
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @operation(writes=True, local=True)
@@ -23,23 +21,14 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: int = 8000, contro
     control_port
         Port of the control plane.
     """
-    _refuse_beyond_loopback(host)
+    require_loopback(host)
     _project_all(factory)
     supervise(
         factory,
         (
             Child(
                 name="endpoint",
-                arguments=(
-                    "linewright",
-                    "--factory",
-                    str(factory.root),
-                    "serve",
-                    "--host",
-                    host,
-                    "--port",
-                    str(port),
-                ),
+                arguments=("linewright.serve", str(factory.state), host, str(port)),
                 host=host,
                 port=port,
             ),
@@ -64,19 +53,8 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: int = 8000) -> 
     port
         Port of the endpoint; 0 takes a free one.
     """
-    _refuse_beyond_loopback(host)
+    require_loopback(host)
     serve_endpoint(factory.state, host=host, port=port)
-
-
-def _refuse_beyond_loopback(host: str) -> None:
-    if host not in LOOPBACK:
-        raise Denied(
-            "serving beyond this machine needs TLS or a declared proxy, which do not exist yet",
-            where="--host",
-            found=host,
-            allowed=", ".join(sorted(LOOPBACK)),
-            hint="put a reverse proxy with TLS on this machine in front of 127.0.0.1",
-        )
 
 
 def _project_all(factory: Factory) -> None:

@@ -1,6 +1,6 @@
 """Strict reading of JSON rows into columns: the same meaning that the CSV reader gives to a row of the table.
 
-Blanks around a text are removed and an empty text is a missing value. Nothing is guessed: a value of another type, a
+Blanks around a text are removed, and the texts that mean "no value" in the source mean it here. Nothing is guessed: a value of another type, a
 column that the contract does not name, or a number that is not finite is refused with its place.
 """
 
@@ -39,6 +39,8 @@ class RowReader:
     ----------
     columns
         What a row may have; columns with role ``feature`` are converted, the others only checked to be scalars.
+    missing
+        Texts that mean "no value", once blanks around them are removed.
 
     Examples
     --------
@@ -51,9 +53,12 @@ class RowReader:
     linewright.errors.RequestError: rows[0].Age: not a value of this column: found 'old', allowed: an integer
     """
 
-    def __init__(self, columns: Sequence[RequestColumn]) -> None:
+    def __init__(self, columns: Sequence[RequestColumn], *, missing: Sequence[str] = ("",)) -> None:
         self._known = {column.name: column for column in columns}
-        self._features = [(column, _converter(column)) for column in columns if column.role == "feature"]
+        none = frozenset(missing)
+        self._features = [
+            (column, _converter(column, none)) for column in columns if column.role == "feature"
+        ]
         self._carried = [column.name for column in columns if column.role != "feature"]
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
@@ -140,7 +145,7 @@ def _checked_shape(rows: object) -> list[dict[str, Any]]:
     return rows
 
 
-def _converter(column: RequestColumn) -> Callable[[object], Any]:
+def _converter(column: RequestColumn, missing: frozenset[str]) -> Callable[[object], Any]:
     kind = KINDS.get(column.type)
     if kind is None:
         raise Terminal(
@@ -149,7 +154,8 @@ def _converter(column: RequestColumn) -> Callable[[object], Any]:
             found=column.type,
             allowed=", ".join(KINDS),
         )
-    return partial(kind.read, form=column.format) if column.type in ("date", "datetime") else kind.read
+    read = partial(kind.read, form=column.format) if column.type in ("date", "datetime") else kind.read
+    return lambda value: None if type(value) is str and value.strip() in missing else read(value)
 
 
 def _mistake(message: str, value: object, allowed: str) -> dict[str, Any]:

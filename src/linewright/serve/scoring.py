@@ -23,7 +23,7 @@ class Scorer:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._reader = RowReader(model.package.columns)
+        self._reader = RowReader(model.package.columns, missing=model.package.missing)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
         """Return the feature columns of JSON rows.

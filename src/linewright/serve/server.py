@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from linewright.errors import RequestError
+from linewright.serve.address import require_loopback
 from linewright.serve.app import App
 from linewright.serve.pointer import tell_stderr
 from linewright.serve.request import BODY_DEADLINE_S
@@ -175,7 +175,6 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    behind_proxy: bool = False,
     body_deadline_s: float = BODY_DEADLINE_S,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -187,8 +186,6 @@ def serve(
         State folder of the factory.
     host, port
         Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
-    behind_proxy
-        Whether a proxy with TLS stands before it; without one only loopback is listened on.
     body_deadline_s
         Longest time, in seconds, for a request's body; at most 60.
     started
@@ -197,9 +194,9 @@ def serve(
     Raises
     ------
     RequestError
-        If the address cannot be listened on, or is not loopback and there is no proxy.
+        If the address cannot be listened on, or other machines could reach it.
     """
-    listener = _listen(host, port, behind_proxy=behind_proxy)
+    listener = _listen(host, port)
     address = _shown(listener)
     announced: list[IO[str]] = []
 
@@ -237,19 +234,13 @@ def serve(
             _withdraw(state, file)
 
 
-def _listen(host: str, port: int, *, behind_proxy: bool) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     where = f"{host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, OverflowError) as error:
         raise RequestError(f"there is no such address: {error}", where=where) from error
-    if not behind_proxy and not ipaddress.ip_address(address[0]).is_loopback:
-        raise RequestError(
-            "only loopback is served without TLS",
-            where=where,
-            allowed="127.0.0.1, ::1 or localhost",
-            hint="put a proxy with TLS before it and declare it",
-        )
+    require_loopback(str(address[0]))
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -48,6 +48,7 @@ class Countdown:
         self.moment, self.ticks = moment, 0
 
     def __call__(self) -> None:
+        """Count one moment."""
         self.ticks += 1
         if self.ticks == self.moment:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """The command line."""
 
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -10,13 +11,21 @@ from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine
 from linewright.operations import OPERATIONS
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Carry out the command line of this process and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every message
-    raise SystemExit(run(sys.argv[1:], OPERATIONS, _open_factory))
+    code = run(sys.argv[1:], OPERATIONS, _open_factory)
+    if code == INTERRUPTED:
+        # A station that is still at work would hold the process until it is done; its run is resumed later.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def _open_factory(folder: Path, report: ProgressLine, anywhere: bool) -> Any:

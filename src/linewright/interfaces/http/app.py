@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
-from linewright.interfaces.http.guard import Guard, require_loopback
+from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.serve.address import require_loopback
 from linewright.serve.server import BoundedProtocol
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +17,7 @@ import msgspec
 
 from linewright.errors import Denied, LinewrightError, RequestError
 from linewright.interfaces.http.replies import Replies, Reply
+from linewright.serve.address import is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,37 +44,6 @@ _JSON = "application/json"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def require_loopback(host: str) -> None:
-    """Refuse to listen where other machines could connect.
-
-    Raises
-    ------
-    Denied
-        If `host` is not a loopback address or ``localhost``.
-    """
-    if not is_loopback(host):
-        raise Denied(
-            "listening beyond this machine needs TLS and tokens, which do not exist yet",
-            found=host,
-            allowed="127.0.0.1, ::1 or localhost",
-            hint="put a reverse proxy with TLS on this machine in front of 127.0.0.1",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect to an address.
-
-    Examples
-    --------
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-    [True, True, True, False, False]
-    """
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class Guard:

@@ -1,0 +1,93 @@
+"""What gates say, in sentences for people."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from linewright.model.claim import Claim, Status
+from linewright.model.fairness import Cell, Gap
+from linewright.model.figures import in_words, percent
+from linewright.model.spec import FairnessGate
+
+MOST_NAMED = 5
+
+END: Mapping[Status, str] = {
+    "pass": "cleared",
+    "fail": "missed",
+    "undecided": "neither cleared nor missed",
+}
+SHOWN: Mapping[Status, str] = {
+    "pass": "shown",
+    "fail": "ruled out",
+    "undecided": "neither shown nor ruled out",
+}
+
+
+def range_in_words(claim: Claim, status: Status, confidence: float) -> str:
+    """Say the bound that decided, or both where neither did."""
+    least = f"at least {in_words(claim.low, beside=claim.bar)}"
+    most = f"at most {in_words(claim.high, beside=claim.bar)}"
+    return _choose(least, most, claim, status, confidence)
+
+
+def better_range(claim: Claim, status: Status, confidence: float) -> str:
+    """Say how much better or worse, by the bound that decided, or by both where neither did."""
+    low, high = (in_words(abs(end), beside=claim.bar if end > 0 else None) for end in (claim.low, claim.high))
+    least = f"at least {low} better" if claim.low > 0 else f"at most {low} worse"
+    most = f"at most {high} better" if claim.high > 0 else f"at least {high} worse"
+    return _choose(least, most, claim, status, confidence)
+
+
+def _choose(least: str, most: str, claim: Claim, status: Status, confidence: float) -> str:
+    sure = f"with {percent(confidence)} confidence"
+    match status:
+        case "pass":
+            return f"{least if claim.rises else most} {sure}"
+        case "fail":
+            return f"{most if claim.rises else least} {sure}"
+        case "undecided" if math.isnan(claim.low + claim.high):
+            return "within unknown bounds"
+        case "undecided":
+            return f"{least} and {most}, each {sure}"
+
+
+def better(difference: float, margin: float) -> str:
+    """Say how much better a difference is, in digits that keep it on its side of the margin."""
+    if difference == 0:
+        return "0 better"
+    size = in_words(abs(difference), beside=margin if difference > 0 else None)
+    return f"{size} {'better' if difference > 0 else 'worse'}"
+
+
+def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Status) -> str:
+    """Say how far apart groups are, and which two are furthest."""
+    name = f"{gate.measure} over {gate.fairness}"
+    if gap is None:
+        return f"{name} cannot be measured, because fewer than two groups are large enough"
+    rate, top, bottom = gap.widest
+    return (
+        f"{name} is {in_words(gap.value, beside=gate.at_most)} ({rate} {in_words(gap.rates[0])} of {top!r} against "
+        f"{in_words(gap.rates[1])} of {bottom!r}), {range_in_words(claim, status, gate.confidence)}: "
+        f"the bar of {in_words(gate.at_most)} is {END[status]}"
+    )
+
+
+def left_out(
+    gate: FairnessGate,
+    groups: Mapping[str, npt.NDArray[Any]],
+    large: Mapping[str, npt.NDArray[Any]],
+    thin: Sequence[Cell],
+    min_rows: int,
+) -> str:
+    """Name the groups and cells that were too small to look at; empty where there are none."""
+    small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
+    few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
+    text = f"; left out, with fewer than {gate.min_group:,} rows: {_listed(small)}" if small else ""
+    return text + (f"; too few to measure, with fewer than {min_rows} rows: {_listed(few)}" if few else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + rest

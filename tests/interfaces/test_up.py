@@ -1,0 +1,109 @@
+"""`linewright up` as a process: what it does when it is told to stop, and when something dies under it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from linewright.line.factory import Factory
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def started(folder: Path, port: int, control: int, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
+    return subprocess.Popen([*command, *more], cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(url: str, *, up: bool = True) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            answered = httpx.get(url, timeout=5).status_code < 500
+        except httpx.TransportError:
+            answered = False
+        if answered == up:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} did not {'come up' if up else 'go down'}")
+
+
+def process_that_listens(port: int) -> int:
+    """Return the id of the process of ours that listens on a port."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(port).encode() in arguments and b"linewright.serve" in arguments:
+            return int(folder.name)
+    raise AssertionError(f"nothing of ours listens on {port}")
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Path:
+    Factory.create(tmp_path).close()
+    return tmp_path
+
+
+def test_an_endpoint_that_is_killed_is_started_again(factory):
+    """Nobody is awake at three in the morning to do it by hand."""
+    port, control = free_port(), free_port()
+    process = started(factory, port, control)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+        os.kill(process_that_listens(port), signal.SIGKILL)
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live", up=False)
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+
+    assert 0 == process.returncode
+
+
+def test_a_supervisor_that_is_killed_leaves_no_process_behind(factory):
+    """The next `up` would find its ports taken."""
+    port, control = free_port(), free_port()
+    process = started(factory, port, control)
+    wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+    wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+
+    process.kill()
+    process.communicate(timeout=40)
+
+    wait_for(f"http://127.0.0.1:{port}/v2/health/live", up=False)
+    wait_for(f"http://127.0.0.1:{control}/api/v1/status", up=False)
+
+
+def test_a_taken_port_is_said_and_nothing_stays_up(factory):
+    """A second `up` by mistake must not fight with the first."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = started(factory, taken.getsockname()[1], free_port())
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode >= 2
+    assert "another process has the port" in said
+    assert "Traceback" not in said
+
+
+def test_other_machines_are_refused(factory):
+    """A fresh install must not be reachable from outside by a slip."""
+    process = started(factory, free_port(), free_port(), "--host", "0.0.0.0")  # noqa: S104
+    _, said = process.communicate(timeout=60)
+
+    assert 2 == process.returncode
+    assert "0.0.0.0" in said

@@ -1,0 +1,50 @@
+"""A small line on data that scikit-learn ships, run in process."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from linewright.line.factory import Factory
+from linewright.line.new import new_line
+
+
+def write_tumours(path: Path, rows: int = 569) -> None:
+    """Write the first rows of the table, in an order that mixes both classes."""
+    bunch: Any = load_breast_cancer()
+    names = ["sample", *(name.replace(" ", "_") for name in bunch.feature_names[:8]), "diagnosis"]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for number in range(rows):
+            values = [f"{value:.6g}" for value in bunch.data[number][:8]]
+            writer.writerow([f"S{number:04}", *values, bunch.target_names[bunch.target[number]]])
+
+
+@pytest.fixture
+def tumours(tmp_path: Path) -> Callable[..., Factory]:
+    """Return a function that makes a factory with the line ``tumours`` in a folder of its own."""
+
+    def make(name: str = "factory", *, rows: int = 569) -> Factory:
+        root = tmp_path / name
+        root.mkdir()
+        write_tumours(root / "cancer.csv", rows)
+        new_line(
+            root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample"
+        )
+        change(root, "budget: normal", "budget: quick")
+        return Factory.create(root)
+
+    return make
+
+
+def change(root: Path, old: str, new: str) -> None:
+    """Replace a text of the line file that must be there."""
+    path = root / "lines" / "tumours.yaml"
+    text = path.read_text()
+
+    assert old in text
+    path.write_text(text.replace(old, new))

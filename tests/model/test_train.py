@@ -1,0 +1,476 @@
+"""Training: a fair choice among settings, and a model that is the same every time."""
+
+import subprocess
+import sys
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.metrics import log_loss, mean_squared_error
+
+from linewright.errors import SpecError, Terminal
+from linewright.features.facts import Category, Encoder, Number
+from linewright.model.budget import SETTINGS, planned
+from linewright.model.package import calibrate
+from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
+from linewright.model.train import half_width, train
+from linewright.model.trainers import TRAINERS, read_native
+from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, mixed_rows
+
+CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": ()}
+
+
+def folds_of(n, k=5):
+    part = np.arange(n) % k
+    return [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(k)]
+
+
+def chained(n, blocks=5):
+    """Each block is judged by what came before it; the first by nothing."""
+    edges = np.linspace(0, n, blocks + 1).astype(int)
+    return [(np.arange(edges[i]), np.arange(edges[i], edges[i + 1])) for i in range(1, blocks)]
+
+
+def encoder_of(x, codes=()):
+    return Encoder(
+        encodings=tuple(
+            Category(column=f"c{i}", levels=()) if i in codes else Number(column=f"c{i}")
+            for i in range(x.shape[1])
+        )
+    )
+
+
+def run(x, target, task, **changes):
+    spec = TrainSpec(budget=changes.pop("budget", "quick"), max_seconds=changes.pop("max_seconds", None))
+    x = x.astype(np.float32)
+    classes = {"binary": 2, "regression": 0}.get(task, int(target.max()) + 1)
+    arguments = {
+        "weight": np.ones(len(x)),
+        "encoder": encoder_of(x, changes.pop("codes", ())),
+        "classes": tuple(f"class {i}" for i in range(classes)),
+        "folds": folds_of(len(x)),
+        "value": None,
+        "seed": 11,
+        "report": lambda _: None,
+    }
+    return train(x=x, target=target, task=task, spec=spec, **(arguments | changes))
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def mixed(request):
+    """Train once a task, with the usual budget, on the awkward table."""
+    x, target, weight = mixed_rows(request.param, n=600)
+    return (
+        request.param,
+        x,
+        target,
+        weight,
+        run(x, target, request.param, weight=weight, codes=CODES, budget="normal"),
+    )
+
+
+def test_trials_are_those_of_the_budget_best_first(mixed):
+    """People read them from the top, and each has its interval."""
+    *_, training = mixed
+    losses = [trial.loss for trial in training.trials]
+
+    assert {"lgb", "lgb_s", "lgb_xt", "lin"} == {trial.name for trial in training.trials}
+    assert sorted(losses) == losses
+    assert all(trial.low < trial.loss < trial.high for trial in training.trials)
+    assert training.chosen in {trial.name for trial in training.trials}
+
+
+def test_the_native_model_reads_back_and_tells_new_rows(mixed):
+    """What is kept is a model for the whole table."""
+    task, _, target, _, training = mixed
+    fresh, truth, _ = mixed_rows(task, n=600, seed=8)
+    scores = read_native(training.native).scores(fresh)
+
+    if task == "regression":
+        assert mean_squared_error(truth, scores) < 0.4 * truth.var()
+    else:
+        shares = np.bincount(target) / len(target)
+        assert log_loss(truth, scores) < 0.7 * -np.sum(shares * np.log(shares))
+
+
+def test_out_of_fold_scores_are_honest_about_new_rows(mixed):
+    """They choose settings, calibration and threshold, so they must not be hopeful."""
+    task, _, target, weight, training = mixed
+    fresh, truth, _ = mixed_rows(task, n=4_000, seed=8)
+    scores = calibrate(training.calibration, read_native(training.native).scores(fresh))
+    if task == "regression":
+        judged, new = mean_squared_error(target, training.out_of_fold), mean_squared_error(truth, scores)
+    else:
+        judged, new = log_loss(target, training.out_of_fold, sample_weight=weight), log_loss(truth, scores)
+
+    assert new == pytest.approx(judged, rel=0.2)
+
+
+def test_the_task_decides_what_else_is_learned(mixed):
+    """A threshold for two classes, an interval for numbers."""
+    task, *_, training = mixed
+
+    assert (task == "binary") == (training.threshold is not None) == bool(training.threshold_because)
+    assert (task == "regression") == (training.half_width is not None)
+    assert {"lightgbm", "scikit-learn"} <= set(training.libraries)
+
+
+@pytest.mark.parametrize(
+    ("load", "task", "splits"),
+    [
+        (load_breast_cancer, "binary", 3),
+        (load_wine, "multiclass", 3),
+        (load_digits, "multiclass", 1),
+        (load_diabetes, "regression", 3),
+    ],
+    ids=["breast_cancer", "wine", "digits", "diabetes"],
+)
+def test_even_quick_training_beats_the_defaults_of_the_library(load, task, splits):
+    """On a third of the rows of known tables, all splits together."""
+    x, target = load(return_X_y=True)
+    x = x.astype(np.float32)
+    kind = {"objective": task} | ({"num_class": int(target.max()) + 1} if task == "multiclass" else {})
+    own, library = 0.0, 0.0
+    for seed in range(splits):
+        learn = np.random.default_rng(seed).random(len(x)) < 2 / 3
+        training = run(x[learn], target[learn].astype(float if task == "regression" else int), task)
+        scores = calibrate(training.calibration, read_native(training.native).scores(x[~learn]))
+        data = lgb.Dataset(x[learn], target[learn])
+        plain = lgb.train({**kind, "num_threads": 1, "verbosity": -1}, data, 100).predict(x[~learn])
+        loss = mean_squared_error if task == "regression" else log_loss
+        own, library = own + loss(target[~learn], scores), library + loss(target[~learn], plain)
+
+    assert own < library
+
+
+def scripted(*, linear=(1.0, 0.0), boosted=(1.0, 0.0), rounds=10):
+    """Return trainers whose models are known: margin = slope * column 0 + offset."""
+    return {
+        "linear": ScriptedTrainer(slope=(linear[0],), offset=(linear[1],)),
+        "lightgbm": ScriptedTrainer(slope=(boosted[0],), offset=(boosted[1],), rounds=rounds),
+    }
+
+
+def coin(n=1_000, *, seed=0):
+    """Rows whose honest log-odds are twice column 0."""
+    chance = np.random.default_rng(seed)
+    x = chance.normal(size=(n, 2)).astype(np.float32)
+    return x, (chance.random(n) < 1 / (1 + np.exp(-2 * x[:, 0]))).astype(np.int64)
+
+
+def test_no_model_is_judged_on_rows_that_it_learned_from():
+    """Nor may early stopping watch rows that are learned; the refit takes all rows and watches none."""
+    x, target = coin(100)
+    x[:, 1] = np.arange(100)
+    trainers = scripted()
+    run(x, target, "binary", trainers=trainers)
+    *crossed, refit = trainers["linear"].asked
+    held = [set(asked["valid"][0][:, 1]) for asked in crossed]
+
+    assert all(not set(asked["x"][:, 1]) & rows for asked, rows in zip(crossed, held, strict=True))
+    assert set(range(100)) == set().union(*held)
+    assert set(range(100)) == set(refit["x"][:, 1])
+    assert refit["valid"] is None
+
+
+def test_the_refit_gets_a_tenth_more_rounds_than_the_folds_found_best():
+    """More rows bear more rounds."""
+    x, target = coin()
+    trainers = scripted(linear=(-1.0, 0.0), boosted=(2.0, 0.0), rounds=20)
+    training = run(x, target, "binary", trainers=trainers)
+
+    assert 22 == trainers["lightgbm"].asked[-1]["rounds"] == training.trials[0].rounds
+    assert [None] * 5 == [asked["rounds"] for asked in trainers["lightgbm"].asked[:-1]]
+
+
+def test_the_better_model_is_chosen_where_the_rows_can_tell():
+    """And the sentence has both losses."""
+    x, target = coin()
+    training = run(x, target, "binary", trainers=scripted(linear=(0.3, 0.0), boosted=(2.0, 0.0)))
+
+    assert "lgb_s" == training.chosen
+    assert f"{training.trials[0].loss:.4g}" in training.because
+    assert f"{training.trials[1].loss:.4g} of lin" in training.because
+
+
+def test_the_simpler_model_is_chosen_within_noise():
+    """A thousand trees for the third digit are not worth their milliseconds."""
+    x, target = coin()
+    training = run(x, target, "binary", trainers=scripted(linear=(1.9, 0.0), boosted=(2.0, 0.0)))
+
+    assert "lgb_s" == training.trials[0].name
+    assert "lin" == training.chosen
+    assert "within noise" in training.because
+
+
+def test_losses_count_weights():
+    """The loss is scikit-learn's weighted log-loss."""
+    x, target = coin(400)
+    weight = np.random.default_rng(4).choice([0.2, 1.0, 3.0], 400)
+    trial = run(x, target, "binary", weight=weight, trainers=scripted()).trials[0]
+    probability = 1 / (1 + np.exp(-x[:, 0].astype(np.float64)))
+
+    assert trial.loss == pytest.approx(log_loss(target, probability, sample_weight=weight), rel=1e-5)
+
+
+def test_intervals_of_losses_hold_the_truth_as_often_as_they_say():
+    """95 of 100 times; the truth is known because the rows are made up."""
+    z, step = np.linspace(-8, 8, 10_001, retstep=True)
+    honest, shown = 1 / (1 + np.exp(-2 * z)), 1 / (1 + np.exp(-z))
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    truth = -np.sum(density * (honest * np.log(shown) + (1 - honest) * np.log(1 - shown))) * step
+    held = 0
+    for seed in range(200):
+        x, target = coin(400, seed=seed)
+        trial = run(x, target, "binary", trainers=scripted(), budget=TrialsBudget(trials=1)).trials[0]
+        held += trial.low < truth < trial.high
+
+    assert 180 <= held <= 199
+
+
+def test_rows_without_weight_are_as_if_absent():
+    """They are neither learned from nor judged."""
+    x, target, _ = mixed_rows("binary", n=300)
+    weight = np.where(np.arange(300) % 7 == 3, 0.0, 1.0)
+    kept = np.flatnonzero(weight)
+    place = np.full(300, -1)
+    place[kept] = np.arange(len(kept))
+    folds = [tuple(place[np.intersect1d(part, kept)] for part in pair) for pair in folds_of(300)]
+    whole = run(x, target, "binary", weight=weight, codes=CODES)
+    without = run(x[kept], target[kept], "binary", codes=CODES, folds=folds)
+
+    assert without.trials == whole.trials
+    assert without.native == whole.native
+    assert np.isnan(whole.out_of_fold[weight == 0]).all()
+
+
+def test_equal_weights_of_any_size_say_the_same():
+    """A weight of two for every row is no information."""
+    x, target, _ = mixed_rows("regression", n=200)
+    once, twice = (run(x, target, "regression", codes=CODES, weight=np.full(200, w)) for w in (1.0, 2.0))
+
+    assert once.native == twice.native
+    assert once.trials == twice.trials
+
+
+def test_with_forward_chaining_the_first_block_has_no_scores():
+    """Nothing came before it."""
+    x, target, _ = mixed_rows("binary", n=300)
+    training = run(x, target, "binary", codes=CODES, folds=chained(300))
+
+    assert np.isnan(training.out_of_fold[:60]).all()
+    assert np.isfinite(training.out_of_fold[60:]).all()
+
+
+def test_declared_amounts_set_the_threshold():
+    """Through the calibrated out-of-fold probabilities."""
+    x, target = coin(2_000)
+    value = ValueSpec(true_positive=9, false_positive=-1)
+    training = run(x, target, "binary", value=value, trainers=scripted(linear=(2.0, 0.0)))
+
+    assert 0.1 == pytest.approx(training.threshold)
+    assert "break-even" in training.threshold_because
+
+
+def test_thirty_rows_with_two_in_a_class_are_enough():
+    """Small tables get a model, and a modest one."""
+    x, _ = coin(30)
+    target = np.zeros(30, dtype=np.int64)
+    target[[4, 17]] = 1
+    for budget in ("quick", "normal"):
+        training = run(x, target, "binary", budget=budget)
+
+        assert np.isfinite(read_native(training.native).scores(x)).all()
+
+
+def test_a_class_that_a_fold_could_not_learn_is_not_judged_there():
+    """Both rows of a rare class may fall into one fold; what a model never saw says nothing about its settings."""
+    x, target, _ = mixed_rows("multiclass", n=150)
+    target = np.where(target == 2, 0, target)
+    target[[5, 10]] = 2
+    training = run(x, target, "multiclass", codes=CODES)
+
+    assert [5, 10] == np.flatnonzero(np.isnan(training.out_of_fold[:, 0])).tolist()
+    assert all(trial.loss < 2 for trial in training.trials)
+
+
+def test_folds_that_say_nothing_are_left_out():
+    """Early blocks of a rare event may hold one class only."""
+    x, target = coin(200)
+    target[:90] = 0
+    training = run(x, target, "binary", folds=chained(200))
+
+    assert np.isnan(training.out_of_fold[:120]).all()
+    assert np.isfinite(training.out_of_fold[120:]).all()
+
+
+@pytest.mark.parametrize("case", ["one class", "no folds", "one row"])
+def test_too_few_rows_to_judge_are_refused(case):
+    """With what was found, and what to do."""
+    x, target = coin(40)
+    changes = {
+        "one class": {"target": 0 * target},
+        "no folds": {"folds": []},
+        "one row": {"x": x[:1], "target": target[:1], "folds": folds_of(1)},
+    }[case]
+    arguments = {"x": x, "target": target} | changes
+
+    with pytest.raises(SpecError, match=r"too few training rows to judge a model on.*bring more rows"):
+        run(arguments.pop("x"), arguments.pop("target"), "binary", **arguments)
+
+
+def test_a_table_without_features_is_refused():
+    """Everything was excluded."""
+    with pytest.raises(SpecError, match="no column is left to learn from"):
+        run(np.empty((40, 0)), np.arange(40) % 2, "binary")
+
+
+def test_weights_that_are_all_zero_are_refused():
+    """There is nothing to learn from."""
+    x, target = coin(40)
+
+    with pytest.raises(SpecError, match="no training row has a weight above 0"):
+        run(x, target, "binary", weight=np.zeros(40))
+
+
+def test_a_constant_numeric_target_is_learned():
+    """Dull, but not an error."""
+    x, _ = coin(60)
+    training = run(x, np.full(60, 7.5), "regression")
+
+    np.testing.assert_allclose(7.5, read_native(training.native).scores(x))
+    assert training.half_width == pytest.approx(0, abs=1e-9)
+
+
+def test_a_cap_on_seconds_stops_and_says_what_to_do():
+    """A clock never decides which model comes out: it is all or nothing."""
+    x, target = coin(60)
+    ticks = iter(range(0, 1_000, 10))
+
+    with pytest.raises(Terminal, match=r"40\.0 seconds after 3 of 11 fits.*allowed: 35 seconds.*budget"):
+        run(x, target, "binary", max_seconds=35, clock=lambda: float(next(ticks)))
+
+
+def test_a_cap_that_is_not_reached_changes_nothing():
+    """The same model with and without."""
+    x, target = coin(60)
+
+    assert run(x, target, "binary").native == run(x, target, "binary", max_seconds=3_600).native
+
+
+def test_every_fit_is_reported_before_it_starts():
+    """Who waits sees how far it is."""
+    x, target = coin(60)
+    seen = []
+    run(x, target, "binary", report=seen.append)
+
+    assert list(range(11)) == [progress.done for progress in seen]
+    assert {11} == {progress.of for progress in seen}
+    assert "lin: fold 1 of 5" == seen[0].says
+
+
+@given(st.lists(st.floats(0, 100), min_size=9, max_size=60))
+def test_the_half_width_is_the_conformal_quantile(residuals):
+    """Of equal weights, the ceil(0.9 (n + 1))-th smallest residual."""
+    n = len(residuals)
+
+    assert sorted(residuals)[-(-9 * (n + 1) // 10) - 1] == half_width(np.array(residuals), np.ones(n))
+
+
+def test_the_interval_holds_nine_of_ten_new_numbers():
+    """At least: by the theorem, on average over training sets."""
+    x, target, _ = mixed_rows("regression", n=500)
+    training = run(x, target, "regression", codes=CODES)
+    fresh, truth, _ = mixed_rows("regression", n=5_000, seed=9)
+    inside = np.abs(truth - read_native(training.native).scores(fresh)) <= training.half_width
+
+    assert 0.87 < inside.mean() < 0.94
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["quick", "normal", "thorough"]),
+    st.integers(1, 2_000_000),
+    st.integers(1, 500),
+    st.integers(1, 20),
+)
+def test_plans_are_bounded_and_grow_with_the_budget(budget, rows, width, outputs):
+    """Rounds come from the table's size alone; a faster learning rate makes up for fewer."""
+    plan = planned(budget, rows=rows, width=width, outputs=outputs)
+    larger = planned(budget, rows=2 * rows, width=width, outputs=outputs)
+    table = {setting.name: setting.settings for setting in SETTINGS}
+    for setting, other in zip(plan, larger, strict=True):
+        if setting.family != "lightgbm":
+            continue
+        rate, base = setting.settings["learning_rate"], table[setting.name]["learning_rate"]
+
+        assert 60 <= setting.settings["rounds"] <= 2_000
+        assert base <= rate <= 4.5 * base + 1e-4
+        assert rate <= other.settings["learning_rate"]
+        assert set(table[setting.name]) | {"rounds", "patience"} == set(setting.settings)
+
+
+def test_a_budget_of_trials_takes_the_first_of_the_table():
+    """So that one more trial never changes the ones before."""
+    plans = [planned(TrialsBudget(trials=n), rows=500, width=5, outputs=1) for n in (1, 2, 99)]
+
+    assert "lgb" == plans[0][0].name
+    assert plans[0] == plans[1][:1]
+    assert plans[1] == plans[2][:2]
+    assert len(SETTINGS) == len(plans[2])
+
+
+def test_every_setting_has_a_trainer_and_a_name_of_its_own():
+    """The table is data; a slip in it would show only in use."""
+    assert {setting.family for setting in SETTINGS} <= set(TRAINERS)
+    assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
+
+
+def test_every_setting_of_the_table_trains():
+    """The thorough budget on a small table."""
+    x, target, weight = mixed_rows("multiclass", n=120)
+    training = run(
+        x, target, "multiclass", weight=weight, codes=CODES, budget="thorough", folds=folds_of(120, 2)
+    )
+
+    assert {setting.name for setting in SETTINGS} == {trial.name for trial in training.trials}
+
+
+FRESH = """
+import hashlib
+import numpy as np
+from linewright.features.facts import Category, Encoder, Number
+from linewright.model.spec import TrainSpec
+from linewright.model.train import train
+from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
+encoder = Encoder(encodings=tuple(
+    Category(column=str(i), levels=()) if i in CODES else Number(column=str(i)) for i in range(6)))
+for task in TASKS:
+    x, target, weight = mixed_rows(task, n=200)
+    part = np.arange(200) % 3
+    folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
+    made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
+        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(), value=None, seed=3, report=lambda _: None)
+    print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.because, made.calibration, made.threshold,
+        made.half_width, made.trials)
+"""
+
+
+def test_training_is_the_same_in_fresh_processes():
+    """The digest of a model is that of its inputs, whatever the hash seed or the number of threads."""
+    printed = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", FRESH],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert 3 == len(printed[0].splitlines())
+    assert printed[0] == printed[1]

@@ -1,0 +1,51 @@
+"""What `import linewright` gives."""
+
+import subprocess
+import sys
+import types
+
+import linewright
+from linewright.operations import OPERATIONS
+
+
+def test_the_public_face_is_exactly_what_is_listed():
+    """Nothing becomes public by accident, and the list stays sorted."""
+    seen = {
+        name
+        for name, value in vars(linewright).items()
+        if not name.startswith("_")
+        and not isinstance(value, types.ModuleType)
+        and value.__class__ is not type
+    }
+
+    assert sorted(linewright.__all__) == linewright.__all__
+    assert seen <= {"Factory", "Any", "TYPE_CHECKING", "import_module"}
+    assert all(hasattr(linewright, name) for name in linewright.__all__)
+
+
+def test_every_operation_is_a_method_of_the_factory(tmp_path):
+    """A notebook must be able to do what the command line can."""
+    with linewright.Factory.create(tmp_path) as factory:
+        methods = {name: getattr(factory, name.replace("-", "_")) for name in OPERATIONS}
+
+        assert all(callable(method) for method in methods.values())
+        assert [] == list(factory.status().lines)
+
+
+def test_importing_linewright_imports_nothing_heavy():
+    """A notebook's first cell should not take seconds."""
+    heavy = {
+        "polars",
+        "pyarrow",
+        "pydantic",
+        "sqlalchemy",
+        "lightgbm",
+        "sklearn",
+        "typer",
+        "fastapi",
+        "numpy",
+    }
+    code = f"import sys, linewright; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()
