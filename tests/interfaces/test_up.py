@@ -102,7 +102,7 @@ def test_a_taken_port_is_said_and_nothing_stays_up(factory):
 
 def test_other_machines_are_refused(factory):
     """A fresh install must not be reachable from outside by a slip."""
-    process = started(factory, free_port(), free_port(), "--host", "0.0.0.0")  # noqa: S104
+    process = started(factory, free_port(), free_port(), "--host", "0.0.0.0")
     _, said = process.communicate(timeout=60)
 
     assert 2 == process.returncode
