@@ -78,13 +78,6 @@ def test_perfectly_separated_rows_give_a_finite_sigmoid():
     assert b == pytest.approx(0, abs=1e-6)
 
 
-def test_a_sigmoid_that_would_magnify_the_rounding_of_served_scores_is_not_taken():
-    """Served scores are float32: near 1 they are 6e-8 apart, and a gentle slope makes 5e-5 of that."""
-    scores, target, weight, _ = drawn(3_000, lambda p: expit(3 * logit(p)))
-
-    assert Calibration() == fit_sigmoid(scores, target, weight)
-
-
 def test_scores_that_point_the_wrong_way_are_not_turned_round():
     """A model that is worse than chance out of fold is broken, not to be inverted."""
     scores, target, weight, _ = drawn(500, lambda p: 1 - p)

@@ -633,3 +633,14 @@ def test_the_test_graphs_are_valid_onnx():
     """Otherwise the refusals above would prove little."""
     for proto in (softmax_proto(2), softmax_proto(3), linear_proto(), with_function()):
         onnx.checker.check_model(proto)
+
+
+def test_a_gentle_sigmoid_does_not_magnify_the_rounding_of_served_scores():
+    """Near 1 a float32 probability is 6e-8 apart; its complement says how near it is."""
+    margins = np.linspace(-30, 30, 2_001)
+    exact = np.column_stack([1 / (1 + np.exp(margins)), 1 / (1 + np.exp(-margins))])
+    gentle = Calibration(method="sigmoid", parameters=(0.4, 0.1))
+
+    served = calibrate(gentle, exact.astype(np.float32).astype(np.float64))
+
+    assert np.abs(served - calibrate(gentle, exact)).max() < 1e-6

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from linewright.errors import RequestError
+from linewright.errors import Denied, RequestError
 from linewright.serve.feedback import Feedback
 from linewright.serve.log import read_log
 from linewright.serve.server import endpoint as address_of
@@ -113,9 +113,9 @@ def test_a_port_in_use_is_said_in_one_sentence(claims, start):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "203.0.113.1"])
-def test_only_loopback_is_listened_on_without_a_proxy(claims, host):
+def test_only_loopback_is_listened_on(claims, host):
     """A fresh install is not reachable from the network."""
-    with pytest.raises(RequestError, match="only loopback"):
+    with pytest.raises(Denied, match="beyond this machine"):
         serve(claims.state, host, 0)
 
 
@@ -160,7 +160,7 @@ def test_the_program_ends_with_the_exit_code_of_its_error(claims):
     done = subprocess.run(command, check=False, capture_output=True, text=True)
 
     assert (2, "") == (done.returncode, done.stdout)
-    assert "only loopback" in done.stderr
+    assert "beyond this machine" in done.stderr
     assert "Traceback" not in done.stderr
 
 

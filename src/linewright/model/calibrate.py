@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 
 from linewright.model.facts import Calibration, Task
 from linewright.model.margins import Floats
-from linewright.model.package import NEAREST, calibrate
+from linewright.model.package import calibrate, log_odds
 from linewright.model.tasks import task
 
 Codes = npt.NDArray[np.int64]
@@ -24,8 +24,6 @@ POINTS = 256
 """Most points of that curve."""
 STEEPEST = 50.0
 """Largest slope of that curve. Served scores are float32; a steeper curve would make their rounding visible."""
-VISIBLE = 5e-6
-"""Half of what answers may differ by from those of the trained model."""
 CLIP = 1e-6
 """Calibrated probabilities of the curve stay this far from 0 and 1."""
 
@@ -100,16 +98,14 @@ def _cross_fitted(fit: Fit, scores: Floats, target: Codes, weight: Floats, seed:
 def fit_sigmoid(scores: Floats, target: Codes, weight: Floats) -> Calibration:
     """Fit p' = 1 / (1 + exp(-(a * logit(p) + b))) by maximum likelihood, with Platt's softened targets [1]_.
 
-    Without a rising fit (a above 0), or where the fit is so gentle that it would magnify the rounding of served scores
-    to float32 near 1 (a below about 0.7), nothing is calibrated.
+    Without a rising fit (a above 0) nothing is calibrated.
 
     References
     ----------
     .. [1] J. Platt, Probabilistic outputs for support vector machines and comparisons to regularized likelihood
        methods, Advances in Large Margin Classifiers (1999), 61-74.
     """
-    p = np.clip(scores[:, 1], NEAREST, 1 - NEAREST)
-    z = np.log(p / (1 - p))
+    z = log_odds(scores)
     positive, total = float(weight @ target), float(weight.sum())
     soft = np.where(target == 1, (positive + 1) / (positive + 2), 1 / (total - positive + 2))
     features = np.column_stack([z, np.ones_like(z)])
@@ -120,16 +116,7 @@ def fit_sigmoid(scores: Floats, target: Codes, weight: Floats) -> Calibration:
         if np.abs(step).max() < 1e-10:
             break
     fitted = Calibration(method="sigmoid", parameters=(float(found[0]), float(found[1])))
-    is_rising = bool(np.isfinite(found).all() and found[0] > 0)
-    return fitted if is_rising and _magnified(fitted) <= VISIBLE else Calibration()
-
-
-def _magnified(calibration: Calibration) -> float:
-    """Return what rounding of a probability to float32 changes at most after calibration."""
-    # Near 0 float32 is finer than anywhere else; near 1 it is 2**-24 apart, so at most 2**-25 off.
-    near = 1 - 2.0 ** np.linspace(-1, -23, 200)
-    before, after = (calibrate(calibration, np.column_stack([1 - p, p])) for p in (near, near + NEAREST / 2))
-    return float(np.abs(after - before).max())
+    return fitted if np.isfinite(found).all() and found[0] > 0 else Calibration()
 
 
 def _newton_step(features: Floats, soft: Floats, weight: Floats, at: Floats) -> Floats:

@@ -20,8 +20,8 @@ from linewright.model.tasks import task
 from linewright.store.seams import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, digest_of, digest_of_bytes
 
-NEAREST = 2.0**-24
-"""`calibrate` takes no probability to be nearer to 0 or 1: a float32 graph cannot say how much nearer to 1 it is."""
+SMALLEST = 1e-30
+"""`log_odds` takes no probability to be smaller; float32 goes a little below."""
 
 _NEWEST = 1
 
@@ -260,8 +260,7 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
     Returns
     -------
     float64 array, shape (n, k)
-        For all but ``none``, each row sums to 1. ``sigmoid`` takes probabilities within `NEAREST` of 0 or 1 to be
-        that far from it; ``isotonic`` is constant outside of its points.
+        For all but ``none``, each row sums to 1. ``isotonic`` is constant outside of its points.
 
     Examples
     --------
@@ -276,8 +275,7 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
             return scores
         case "sigmoid":
             a, b = calibration.parameters
-            p = np.clip(scores[:, 1], NEAREST, 1 - NEAREST)
-            return _two_columns(_expit(a * np.log(p / (1 - p)) + b))
+            return _two_columns(_expit(a * log_odds(scores) + b))
         case "isotonic":
             return _two_columns(np.interp(scores[:, 1], calibration.x, calibration.y))
         case "temperature":
@@ -285,6 +283,20 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
             return _softmax_of_log(scores, t)
         case _:
             assert_never(calibration.method)
+
+
+def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logit of the second of two columns of probabilities.
+
+    It is taken from both columns: near 1 a float32 probability is coarse, and the other column says how near it is.
+
+    Examples
+    --------
+    >>> log_odds(np.array([[0.5, 0.5], [0.0, 1.0]])).round(2).tolist()
+    [0.0, 69.08]
+    """
+    logs = np.log(np.maximum(scores, SMALLEST))
+    return logs[:, 1] - logs[:, 0]
 
 
 def _two_columns(positive: NDArray[np.float64]) -> NDArray[np.float64]:
