@@ -266,7 +266,7 @@ def test_both_forms_say_what_the_record_says(card):
             "Left out of the features: Days",
             "which the model never uses: PolicyNumber",
             "frequency of 2 levels",
-            "linewright rebuild claims@3",
+            "give this digest again, in any folder",
             "lightgbm 4.7.0",
             "answered for by Ada Lovelace",
         ):

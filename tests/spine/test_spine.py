@@ -160,11 +160,11 @@ def test_promotion_and_rollback_reach_a_busy_endpoint_without_a_failed_request(t
     folder, rows = tumours
     line = folder / "lines" / "tumours.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
-    second = linewright(folder, "run", "tumours", code=4)
-
-    assert "tumours@2" == second["candidate"]
-
     with up(folder) as (endpoint, _):
+        second = linewright(folder, "run", "tumours", code=4)  # carried out by the worker, whose lock it is
+
+        assert "tumours@2" == second["candidate"]
+
         linewright(folder, "promote", "tumours@2", code=4)
         linewright(folder, "promote", "tumours@2", "--force", "--because", "a drill")
         ask_until(endpoint, rows[:1], "tumours@2")

@@ -1,5 +1,9 @@
 """The facts of a model card, gathered from the record."""
 
+from typing import Any
+
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import Dataset
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
@@ -11,14 +15,14 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
     """Gather everything that the card of a registered model says."""
     evidence = evidence_of(factory, version)
     digests = evidence.digests
-    about, owner = _words(factory, version.line, evidence.registered.run)
+    spec = _declared(factory, version.line, evidence.registered.run)
     pointer = factory.metadata.pointer(version.line)
     history = factory.metadata.history(line=version.line, limit=200)
     return CardFacts(
         line=version.line,
         version=version.version,
-        about=about,
-        owner=owner,
+        about=spec.get("about", ""),
+        owner=spec.get("owner"),
         digest=version.digest,
         package=evidence.package,
         trained=evidence.trained,
@@ -35,11 +39,18 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         champion=pointer.champion,
         halted=pointer.halt,
         events=tuple(recorded.event for recorded in reversed(history)),
+        time_range=_time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
     )
 
 
-def _words(factory: Factory, line: str, run: str) -> tuple[str, str | None]:
-    """Return what the line file said about itself when the run was accepted."""
+def _declared(factory: Factory, line: str, run: str) -> dict[str, Any]:
+    """Return the line file as it was when the run was accepted."""
     accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
-    spec = factory.metadata.get(accepted.declared, Declared).spec
-    return spec.get("about", ""), spec.get("owner")
+    return factory.metadata.get(accepted.declared, Declared).spec
+
+
+def _time_range(factory: Factory, dataset: Dataset, time: str | None) -> tuple[str, str] | None:
+    if time is None:
+        return None
+    times = read_dataset(dataset, factory.artifacts, factory.metadata, columns=[time])[time]
+    return str(times.min()), str(times.max())

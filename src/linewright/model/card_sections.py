@@ -346,7 +346,7 @@ def _reproduction(facts: CardFacts) -> Section:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
     sentences = [
         Sentence(
-            text=f"linewright rebuild {facts.name} trains it again from the stored dataset and compares the bytes."
+            text="The same rows, the same line file and the same libraries give this digest again, in any folder."
         ),
         Sentence(
             text=f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}.",

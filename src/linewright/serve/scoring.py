@@ -62,5 +62,5 @@ class Scorer:
                 where=self.model.digest,
                 found=largest,
                 allowed=f"differences of at most {TOLERANCE:g}",
-                hint="rebuild it with `linewright rebuild`",
+                hint="let the champion before it serve: linewright rollback LINE",
             )

@@ -164,14 +164,14 @@ def explain(error: OSError, path: Path) -> BackendError:
     Examples
     --------
     >>> print(explain(OSError(errno.ENOSPC, "No space left on device"), Path("blobs/ab")))
-    blobs/ab: no space is left on the disk. Next: free some space (linewright gc), then try again
+    blobs/ab: no space is left on the disk. Next: free some space, then try again
     """
     where = str(path)
     if error.errno in _NO_SPACE:
         return Transient(
             "no space is left on the disk",
             where=where,
-            hint="free some space (linewright gc), then try again",
+            hint="free some space, then try again",
         )
     if error.errno in _NOT_WRITABLE:
         return Terminal(
