@@ -20,7 +20,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' \
 		|| { echo "Linewright needs Python 3.11 to 3.13; say which: make PYTHON=python3.11 ..."; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'; \
 	elif $(BIN)/python -m pip --disable-pip-version-check install --quiet uv 2>/dev/null; then \

@@ -85,13 +85,19 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             [
                 f"{self.candidate}  {verdict}",
                 f"  why      {self.because}",
-                *(f"  {_metric_text(metric)}" for metric in self.metrics),
                 f"  digest   {self.digest}",
                 f"  did      {did}",
+                f"  on {self.metrics[0].n:,} rows that it has not seen, with 95 % intervals:",
+                *metrics_text(self.metrics),
                 f"Next: linewright {'up' if self.promoted else 'card ' + self.candidate}",
             ]
         )
 
 
-def _metric_text(metric: Metric) -> str:
-    return f"{metric.name}  {metric.value:.4g}  [{metric.low:.4g}, {metric.high:.4g}]  on {metric.n:,} rows"
+def metrics_text(metrics: tuple[Metric, ...]) -> list[str]:
+    """Return one aligned line a metric: its name, its value, its interval."""
+    width = max((len(metric.name) for metric in metrics), default=0)
+    return [
+        f"    {metric.name:<{width}}  {metric.value:>8.4g}   {metric.low:.4g} to {metric.high:.4g}"
+        for metric in metrics
+    ]

@@ -5,7 +5,7 @@ from linewright.line.compare import rival_of
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Promoted, Refused
-from linewright.release.pointer import promote
+from linewright.release.pointer import project, promote
 
 WAITS = "the line file wants approval by {roles}: `linewright promote {model}` serves it"
 
@@ -70,6 +70,9 @@ def release(work: Work, run: str) -> bool:
             )
         )
     if _is_champion(work, certificate.package):
+        project(
+            work.metadata, work.factory.serving, line
+        )  # a kill may have come between the move and the file
         return True
     hold = withheld(work, certificate)
     if certificate.verdict == "promote" and hold is None:

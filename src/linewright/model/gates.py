@@ -176,7 +176,7 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
     if len(passed) == len(outcomes):
         return (
             "promote",
-            f"Every gate was passed ({len(passed)} of {len(outcomes)}); first, {passed[0].says}.",
+            f"{_all_passed(len(passed))}: {passed[0].says}.",
         )
     undecided = ", ".join(outcome.gate for _, outcome in open_gates)
     counts = f"{len(passed)} of {len(outcomes)} gates were passed, none failed"
@@ -184,6 +184,10 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
         "promote",
         f"{counts}, and what is undecided ({undecided}) does not block; first, {passed[0].says}.",
     )
+
+
+def _all_passed(number: int) -> str:
+    return "Its gate was passed" if number == 1 else f"All {number} gates were passed; first"
 
 
 def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:

@@ -128,6 +128,7 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     )
     status = _status(claim, rows, units=rows.units(rule))
     margin = f" by more than {in_words(gate.margin)}" if gate.margin else ""
+    verdict = "" if status == "pass" and not margin else f": that it is better{margin} is {SHOWN[status]}"
     return _outcome(
         f"beats the {gate.beats} on {rule.name}{margin}",
         claim,
@@ -136,7 +137,7 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
             f"{rule.name} is {better(claim.value, gate.margin)} than the {name}'s{note}, "
-            f"{better_range(claim, status, gate.confidence)}: that it is better{margin} is {SHOWN[status]}",
+            f"{better_range(claim, status, gate.confidence)}{verdict}",
             rule,
             claim,
             rows,

@@ -52,7 +52,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 "3. linewright up",
                 f"   asked     POST /v1/lines/{LINE}/predict  {json.dumps(first)[:-1]}, ...}}",
                 f"   answered  {prediction['prediction']}  {json.dumps(prediction['probabilities'])}",
-                f"   by        {self.answered['model']}  {self.answered['digest'][:19]}...  (the truth: {self.truth})",
+                f"   by        {self.answered['model']}  {self.answered['digest'][:19]}...  (not in the table; the truth: {self.truth})",
                 "",
                 f"The whole of it took {self.seconds:.0f} s. It is yours to keep:",
                 f"  linewright up --factory {self.factory}",
@@ -72,7 +72,7 @@ def demo(factory: Factory, /) -> Demo:
     root = factory.root / "demo-factory" if factory.root == Path.cwd() else factory.root
     asked, truth = _write_table(root / "data" / "breast_cancer.csv")
     if not (root / "lines" / f"{LINE}.yaml").exists():
-        factory.report(Progress(station="new", says="looking at 569 tumours and writing the line file"))
+        factory.report(Progress(station="new", says="looking at 568 tumours and writing the line file"))
         new_line(
             root,
             LINE,
@@ -97,10 +97,10 @@ def demo(factory: Factory, /) -> Demo:
 
 
 def _write_table(path: Path) -> tuple[dict[str, Any], str]:
-    """Write the table, and return one of its rows as a client would send it, with its truth."""
+    """Write the table without its first row; return that row as a client would send it, with its truth."""
     bunch: Any = load_breast_cancer()
     names = ["sample", *(name.replace(" ", "_") for name in bunch.feature_names), LABEL]
-    rows = [
+    asked, *rows = [
         [f"S{number:04}", *map(float, values), str(bunch.target_names[target])]
         for number, (values, target) in enumerate(zip(bunch.data, bunch.target, strict=True), start=1)
     ]
@@ -109,38 +109,30 @@ def _write_table(path: Path) -> tuple[dict[str, Any], str]:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(rows)
-    row: dict[str, Any] = dict(zip(names, rows[0], strict=True))
+    row: dict[str, Any] = dict(zip(names, asked, strict=True))
     return row, row.pop(LABEL)
 
 
 @contextmanager
 def _served(factory: Factory) -> Generator[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "linewright",
-        "--factory",
-        str(factory.root),
-        "--quiet",
-        "serve",
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "linewright.serve", str(factory.state), "127.0.0.1", "0"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield f"http://{_address(factory, process)}"
         finally:
             process.send_signal(signal.SIGTERM)
+            process.communicate()
 
 
-def _address(factory: Factory, process: "subprocess.Popen[bytes]") -> str:
+def _address(factory: Factory, process: "subprocess.Popen[str]") -> str:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and process.poll() is None:
         address = endpoint(factory.state)
         if address is not None:
             return address
         time.sleep(0.05)
-    raise Terminal("the endpoint did not start", found=process.poll(), hint="see its message above")
+    process.terminate()
+    raise Terminal("the endpoint did not start", found=process.communicate()[1])
 
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
