@@ -1,7 +1,8 @@
 """A small line on data that scikit-learn ships, run in process."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def write_tumours(path: Path, rows: int = 569) -> None:
 
 
 @pytest.fixture
-def tumours(tmp_path: Path) -> Callable[..., Factory]:
-    """Return a function that makes a factory with the line ``tumours`` in a folder of its own."""
+def tumours(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
+    """Give a function that makes a factory with the line ``tumours`` in a folder of its own."""
+    opened = ExitStack()
 
     def make(name: str = "factory", *, rows: int = 569) -> Factory:
         root = tmp_path / name
@@ -36,9 +38,10 @@ def tumours(tmp_path: Path) -> Callable[..., Factory]:
             root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample"
         )
         change(root, "budget: normal", "budget: quick")
-        return Factory.create(root)
+        return opened.enter_context(Factory.create(root))
 
-    return make
+    with opened:
+        yield make
 
 
 def change(root: Path, old: str, new: str) -> None:
