@@ -241,7 +241,7 @@ def rows(*values):
         ("POST", PREDICT, b'\xff\xfe{"rows"', 400, None),
         ("POST", PREDICT, b'{"rows": [{"Make": "\xff"}]}', 400, "byte 20"),
         ("POST", PREDICT, b"[" * 100_000, 422, "body"),
-        ("POST", PREDICT, b'{"rows": [{"Make": ' + b"[" * 5000 + b"]" * 5000 + b"}]}", 400, "body"),
+        ("POST", PREDICT, b'{"rows": [{"Make": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", 400, "body"),
         ("POST", PREDICT, [], 422, "body"),
         ("POST", PREDICT, 5, 422, "body"),
         ("POST", PREDICT, {}, 422, "body"),

@@ -245,6 +245,15 @@ _JOINED = (
 
 def _open(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
+    try:
+        _prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = DELETE")
     # EXTRA also forces the folder to the disk after a commit: with FULL, power loss can bring the journal back.
     database.execute("PRAGMA synchronous = EXTRA")
@@ -254,7 +263,6 @@ def _open(file: Path) -> sqlite3.Connection:
             for statement in _SCHEMA.strip().split(";\n"):
                 database.execute(statement)
         database.execute("COMMIT")
-    return database
 
 
 def _uuid(text: str) -> bytes | None:

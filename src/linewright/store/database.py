@@ -76,9 +76,13 @@ def _on_begin(connection: sa.Connection) -> None:
 
 
 def set_pragmas(connection: Any) -> None:
-    """Make a new `sqlite3` connection durable, strict and patient (30 s) with other writers."""
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    """Make a new `sqlite3` connection durable, strict and patient (30 s) with other writers; close it on failure."""
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager
