@@ -1,7 +1,7 @@
 """The last step of a run: the candidate gets its number, and the certificate decides about promotion."""
 
 from linewright.errors import Conflict
-from linewright.line.compare import rival_of
+from linewright.line.rival import rival_of
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Promoted, Refused

@@ -6,19 +6,10 @@ the same table, so that what is planned is what is done.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
-import msgspec
-import numpy as np
-
-from linewright.data.ingest import ingest
-from linewright.data.split import split
-from linewright.line.compare import BASELINE, fair_rows, rival_of, scores_of
-from linewright.line.training import missing_texts, package_station, train_station
-from linewright.line.work import Work, label_text, resolve_task, weights
-from linewright.model.evaluate import evaluate
-from linewright.model.facts import Certificate, Evaluation, Package
-from linewright.model.gates import certify
-from linewright.model.spec import FairnessGate
+from linewright.line.rival import rival_of
+from linewright.line.work import Work, headline, missing_texts, resolve_task
 from linewright.store.values import Result, digest_of
 
 
@@ -33,8 +24,15 @@ class Station:
     """What it does, for a person who waits."""
     inputs: Callable[[Work], dict[str, str]]
     """Everything that its result depends on: name to digest or short text."""
-    do: Callable[[Work], Result]
+    carried_out_by: str
+    """``module:function`` of the function from `Work` to `Result`. Imported when it is first carried out: planning must
+    not wait for the training libraries."""
     reads_sources: bool = False
+
+    def do(self, work: Work) -> Result:
+        """Compute the result."""
+        module, _, function = self.carried_out_by.partition(":")
+        return getattr(import_module(module), function)(work)
 
     def key(self, inputs: Mapping[str, str]) -> str:
         """Return the address under which the result of equal inputs is found."""
@@ -105,99 +103,48 @@ def _gate_inputs(work: Work) -> dict[str, str]:
     }
 
 
-def headline(work: Work) -> str:
-    """Return the metric that people read first."""
-    return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
-
-
-def _ingest(work: Work) -> Result:
-    return ingest(work.factory.context, work.spec, work.factory.root)
-
-
-def _split(work: Work) -> Result:
-    return split(work.factory.context, work.ingested.dataset, work.dataset, work.spec.train.split, work.spec)
-
-
-def _clusters(work: Work, rows: np.ndarray) -> np.ndarray | None:
-    if work.split.by != "group" or work.spec.table.group is None:
-        return None
-    groups = label_text(work.rows.frame[rows], work.spec.table.group)
-    return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
-
-
-def _evaluate(work: Work) -> Evaluation:
-    rows, trained, rules = work.rows.test, work.trained, work.rules
-    frame = work.rows.frame[rows]
-    return evaluate(
-        package=work.parity.package,
-        split=work.known["split"],
-        task=rules.name,
-        classes=trained.classes,
-        headline=headline(work),
-        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
-        scores=scores_of(work, work.parity.package, rows),
-        baseline_scores=rules.baseline_scores(trained.baseline, len(rows)),
-        weight=weights(frame, work.spec),
-        clusters=_clusters(work, rows),
-        threshold=trained.threshold,
-        seed=work.factory.context.seed(work.parity.package),
-    )
-
-
-def _gate(work: Work) -> Certificate:
-    rules, trained, package = work.rules, work.trained, work.parity.package
-    rival = rival_of(work, package)
-    fair = fair_rows(work, rival.digest)
-    frame = work.rows.frame[fair.rows]
-    compared = rival.digest != BASELINE
-    certificate = certify(
-        package=package,
-        rival=rival.digest,
-        gates=work.spec.gates,
-        headline=headline(work),
-        task=rules.name,
-        classes=trained.classes,
-        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
-        scores=scores_of(work, package, fair.rows),
-        rival_scores=scores_of(work, rival.digest, fair.rows) if compared else None,
-        rival_threshold=work.metadata.get(rival.digest, Package).threshold if compared else None,
-        baseline_scores=rules.baseline_scores(trained.baseline, len(fair.rows)),
-        weight=weights(frame, work.spec),
-        clusters=_clusters(work, fair.rows),
-        threshold=trained.threshold,
-        groups={
-            gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
-            for gate in work.spec.gates
-            if isinstance(gate, FairnessGate)
-        },
-        split=work.known["split"],
-        rows_digest=fair.digest,
-        excluded=fair.excluded,
-        seed=work.factory.context.seed(digest_of([package, rival.digest])),
-    )
-    return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
-
-
 STATIONS = (
     Station(
         name="ingest",
         code=1,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
-        do=_ingest,
+        carried_out_by="linewright.line.gathering:ingest_station",
         reads_sources=True,
     ),
-    Station(name="split", code=1, doing="parting training and test rows", inputs=_split_inputs, do=_split),
-    Station(name="train", code=1, doing="training", inputs=_train_inputs, do=train_station),
+    Station(
+        name="split",
+        code=1,
+        doing="parting training and test rows",
+        inputs=_split_inputs,
+        carried_out_by="linewright.line.gathering:split_station",
+    ),
+    Station(
+        name="train",
+        code=1,
+        doing="training",
+        inputs=_train_inputs,
+        carried_out_by="linewright.line.training:train_station",
+    ),
     Station(
         name="package",
         code=1,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
-        do=package_station,
+        carried_out_by="linewright.line.training:package_station",
     ),
     Station(
-        name="evaluate", code=1, doing="judging it on the test rows", inputs=_evaluate_inputs, do=_evaluate
+        name="evaluate",
+        code=1,
+        doing="judging it on the test rows",
+        inputs=_evaluate_inputs,
+        carried_out_by="linewright.line.judging:evaluate_station",
     ),
-    Station(name="gate", code=1, doing="asking the gates", inputs=_gate_inputs, do=_gate),
+    Station(
+        name="gate",
+        code=1,
+        doing="asking the gates",
+        inputs=_gate_inputs,
+        carried_out_by="linewright.line.judging:gate_station",
+    ),
 )

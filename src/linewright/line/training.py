@@ -7,12 +7,11 @@ import numpy as np
 import polars as pl
 
 from linewright.data.facts import Dataset
-from linewright.data.spec import FileSource
 from linewright.data.split import folds
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
 from linewright.line.spec import LineSpec
-from linewright.line.work import Work, feature_columns, label_text, weights
+from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
 from linewright.model.export import to_onnx
 from linewright.model.facts import Parity, RequestColumn, Trained
 from linewright.model.package import Model, build, keep_package, load, open_model
@@ -123,14 +122,6 @@ def request_columns(spec: LineSpec, dataset: Dataset, trained: Trained) -> tuple
         )
         for column in dataset.columns
     )
-
-
-def missing_texts(spec: LineSpec) -> tuple[str, ...]:
-    """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
-    sources = list(spec.sources.values())
-    if len(sources) == 1 and spec.table.sql is None and isinstance(sources[0], FileSource):
-        return sources[0].missing
-    return FileSource(file="").missing
 
 
 def _golden(work: Work, model: Model) -> bytes:

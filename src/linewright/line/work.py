@@ -9,6 +9,7 @@ import polars as pl
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.data.spec import FileSource
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
@@ -170,3 +171,16 @@ def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
     if spec.table.weight is None:
         return np.ones(frame.height)
     return frame[spec.table.weight].cast(pl.Float64).to_numpy()
+
+
+def headline(work: Work) -> str:
+    """Return the metric that people read first."""
+    return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
+
+
+def missing_texts(spec: LineSpec) -> tuple[str, ...]:
+    """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
+    sources = list(spec.sources.values())
+    if len(sources) == 1 and spec.table.sql is None and isinstance(sources[0], FileSource):
+        return sources[0].missing
+    return FileSource(file="").missing

@@ -30,7 +30,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "check": _entry("lines", _START, "Check the line files, and whether the data keep their contracts."),
     "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
     "plan": _entry("lines", _RUN, "Say what a run would change, and why."),
-    "run": _entry("lines", _RUN, "Train, judge and release lines; finish what was interrupted."),
+    "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),

@@ -1,0 +1,121 @@
+"""The stations ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from linewright.data.facts import Dataset, Split
+from linewright.data.split import identities
+from linewright.features.encode import encode
+from linewright.features.learn import to_columns
+from linewright.line.rival import BASELINE, rival_of
+from linewright.line.work import Rows, Work, headline, label_text, read_rows, weights
+from linewright.model.evaluate import evaluate
+from linewright.model.facts import Certificate, Evaluation, Package, Trained
+from linewright.model.gates import certify
+from linewright.model.package import load
+from linewright.model.spec import FairnessGate
+from linewright.store.values import digest_of
+
+
+def _clusters(work: Work, rows: np.ndarray) -> np.ndarray | None:
+    if work.split.by != "group" or work.spec.table.group is None:
+        return None
+    groups = label_text(work.rows.frame[rows], work.spec.table.group)
+    return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
+
+
+def evaluate_station(work: Work) -> Evaluation:
+    """Measure the package on the test rows."""
+    rows, trained, rules = work.rows.test, work.trained, work.rules
+    frame = work.rows.frame[rows]
+    return evaluate(
+        package=work.parity.package,
+        split=work.known["split"],
+        task=rules.name,
+        classes=trained.classes,
+        headline=headline(work),
+        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
+        scores=scores_of(work, work.parity.package, rows),
+        baseline_scores=rules.baseline_scores(trained.baseline, len(rows)),
+        weight=weights(frame, work.spec),
+        clusters=_clusters(work, rows),
+        threshold=trained.threshold,
+        seed=work.factory.context.seed(work.parity.package),
+    )
+
+
+def gate_station(work: Work) -> Certificate:
+    """Ask the gates about the candidate, on rows that neither it nor its rival was fitted on."""
+    rules, trained, package = work.rules, work.trained, work.parity.package
+    rival = rival_of(work, package)
+    fair = fair_rows(work, rival.digest)
+    frame = work.rows.frame[fair.rows]
+    compared = rival.digest != BASELINE
+    certificate = certify(
+        package=package,
+        rival=rival.digest,
+        gates=work.spec.gates,
+        headline=headline(work),
+        task=rules.name,
+        classes=trained.classes,
+        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
+        scores=scores_of(work, package, fair.rows),
+        rival_scores=scores_of(work, rival.digest, fair.rows) if compared else None,
+        rival_threshold=work.metadata.get(rival.digest, Package).threshold if compared else None,
+        baseline_scores=rules.baseline_scores(trained.baseline, len(fair.rows)),
+        weight=weights(frame, work.spec),
+        clusters=_clusters(work, fair.rows),
+        threshold=trained.threshold,
+        groups={
+            gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
+            for gate in work.spec.gates
+            if isinstance(gate, FairnessGate)
+        },
+        split=work.known["split"],
+        rows_digest=fair.digest,
+        excluded=fair.excluded,
+        seed=work.factory.context.seed(digest_of([package, rival.digest])),
+    )
+    return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
+
+
+@dataclass(frozen=True)
+class Fair:
+    """Test rows that neither model, nor its calibration, threshold or selection, has seen."""
+
+    rows: np.ndarray
+    """Row numbers in the candidate's dataset."""
+    excluded: int
+    digest: str
+    """Digest of the rows' identities."""
+
+
+def fair_rows(work: Work, rival: str) -> Fair:
+    """Return the candidate's test rows without those that the rival was fitted on."""
+    test = work.rows.test
+    ours = identities(work.rows.frame, work.spec)[test]
+    seen = np.zeros(len(test), dtype=bool)
+    if rival != BASELINE:
+        seen = np.isin(ours, _fitted_on(work, rival))
+    kept = ours[~seen]
+    return Fair(
+        rows=test[~seen],
+        excluded=int(seen.sum()),
+        digest=digest_of([format(one, "016x") for one in kept.tolist()]),
+    )
+
+
+def _fitted_on(work: Work, rival: str) -> np.ndarray:
+    trained = work.metadata.get(work.metadata.get(rival, Package).trained, Trained)
+    dataset = work.metadata.get(trained.dataset, Dataset)
+    rows: Rows = read_rows(work.factory, dataset, work.metadata.get(trained.split, Split))
+    return identities(rows.frame, work.spec)[rows.train]
+
+
+def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:
+    """Return what a package answers to rows of the candidate's dataset."""
+    model = load(package, work.factory.artifacts.get)
+    encoder = model.package.encoder
+    return model.scores(encode(encoder, to_columns(work.rows.frame[rows], encoder.columns)))

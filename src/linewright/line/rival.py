@@ -1,0 +1,46 @@
+"""Which model a candidate is compared with."""
+
+from dataclasses import dataclass
+
+from linewright.line.work import Work
+from linewright.model.facts import Certificate, Package
+from linewright.release.facts import Promoted
+
+BASELINE = "baseline"
+"""The rival of a line's first candidate: the prediction that uses no features."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a candidate is compared with."""
+
+    digest: str
+    """Digest of a package, or ``"baseline"``."""
+    incomparable: str | None = None
+    """Why the champion cannot be compared with; the baseline stands in, and a person has to promote."""
+
+
+def rival_of(work: Work, package: str) -> Rival:
+    """Return the rival of a candidate: the champion, or the rival of its own promotion where it is the champion."""
+    line = work.spec.line
+    digests = {one.version: one.digest for one in work.metadata.versions(line)}
+    champion = work.metadata.pointer(line).champion
+    if champion is None:
+        return Rival(BASELINE)
+    if digests[champion] != package:
+        return _comparable(work, digests[champion])
+    promotions = work.metadata.events(Promoted, line=line, newest_first=True)
+    promotion = next(one for one in promotions if one.package == package)
+    if promotion.certificate:
+        return Rival(work.metadata.get(promotion.certificate, Certificate).rival)
+    return Rival(digests[promotion.before]) if promotion.before else Rival(BASELINE)
+
+
+def _comparable(work: Work, digest: str) -> Rival:
+    theirs, ours = work.metadata.get(digest, Package), work.trained
+    if (theirs.task, theirs.label, theirs.classes) != (ours.task, work.spec.label.column, ours.classes):
+        return Rival(BASELINE, "the champion answers another question (its task, label or classes differ)")
+    gone = sorted(set(theirs.encoder.columns) - {column.name for column in work.dataset.columns})
+    if gone:
+        return Rival(BASELINE, f"the champion needs columns that the table no longer has: {', '.join(gone)}")
+    return Rival(digest)
