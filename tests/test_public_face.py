@@ -49,3 +49,10 @@ def test_importing_linewright_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
+    """`Factory.feedback` must be the operation, not an inner part of the same name."""
+    from linewright.line.factory import Factory
+
+    assert [] == [name for name in OPERATIONS if hasattr(Factory, name.replace("-", "_"))]

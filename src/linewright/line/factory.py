@@ -170,7 +170,7 @@ class Factory:
         """Read a line's file."""
         return read_line(self.path_of(name))
 
-    def feedback(self, line: str) -> Feedback:
+    def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
         return Feedback.of(self.state, line)
 

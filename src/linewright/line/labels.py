@@ -40,7 +40,7 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, int]:
         for row in frame.iter_rows(named=True)
     ]
     total = {"accepted": 0, "repeated": 0, "unknown": 0}
-    feedback = factory.feedback(line)
+    feedback = factory.labels_of(line)
     for start in range(0, len(labels), BATCH):
         for name, number in feedback.accept(labels[start : start + BATCH], package=package).items():
             total[name] += number

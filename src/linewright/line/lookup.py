@@ -33,7 +33,7 @@ def look_up(factory: Factory, name: str) -> Found | None:
 
 def _prediction(factory: Factory, name: str) -> Found | None:
     for line in factory.metadata.lines():
-        found = factory.feedback(line).find(name)
+        found = factory.labels_of(line).find(name)
         if found is not None:
             record, label = found
             return Found(name, "prediction", {**to_builtins(record), "label": label})

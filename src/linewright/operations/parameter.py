@@ -168,7 +168,7 @@ def _from_text(text: str, element: Any) -> Any:
 
 
 def _to_path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise TypeError(f"{value!r} is not a {kind.__name__}")
 

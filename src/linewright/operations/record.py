@@ -87,7 +87,7 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
     digests = {one.version: one.digest for one in metadata.versions(name)}
     promoted = metadata.events(Promoted, line=name, newest_first=True, limit=1)
     newest = max(digests, default=None)
-    predictions, labels = factory.feedback(name).counts()
+    predictions, labels = factory.labels_of(name).counts()
     return LineStatus(
         line=name,
         champion=None if pointer.champion is None else f"{name}@{pointer.champion}",

@@ -1,0 +1,160 @@
+"""The operations that read the record and use a model, on one small line."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from linewright import Factory
+from linewright.errors import Conflict, NotFound, RequestError
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory):
+    root = tmp_path_factory.mktemp("factory")
+    bunch: Any = load_breast_cancer()
+    with (root / "cancer.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["sample", *(name.replace(" ", "_") for name in bunch.feature_names[:6]), "diagnosis"]
+        )
+        for number, (row, target) in enumerate(zip(bunch.data, bunch.target, strict=True)):
+            writer.writerow([f"S{number:04}", *row[:6], bunch.target_names[target]])
+    with Factory.create(root) as opened:
+        opened.new("tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
+        line = root / "lines" / "tumours.yaml"
+        line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+        opened.run("tumours")
+        yield opened
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    pl.DataFrame(rows).write_csv(path)
+    return path
+
+
+def test_the_status_names_what_serves(factory):
+    """It is the first thing that anyone asks."""
+    line = factory.status().lines[0]
+
+    assert ("tumours", "tumours@1", None, False) == (line.line, line.champion, line.endpoint, line.halted)
+    assert factory.models("tumours").models[0].digest == line.digest
+
+
+def test_models_datasets_and_runs_refer_to_each_other(factory):
+    """From any of them the others must be found."""
+    model, dataset, run = (
+        factory.models("tumours").models[0],
+        factory.datasets("tumours").datasets[0],
+        factory.runs().runs[0],
+    )
+
+    assert ("champion", "promote") == (model.role, model.verdict)
+    assert (569, ("tumours@1",)) == (dataset.rows, dataset.models)
+    assert ("done", True) == (run.state, run.promoted)
+
+
+def test_an_id_is_shown_whatever_it_stands_for(factory):
+    """People paste what they have."""
+    model, run = factory.models("tumours").models[0], factory.runs().runs[0]
+
+    assert "package" == factory.show(model.digest[:20]).kind
+    assert "model" == factory.show("tumours@1").kind
+    assert "run" == factory.show(run.run).kind
+    with pytest.raises(NotFound, match="nothing has that id"):
+        factory.show("01a2106f-96b9-7782-bbb6-b0c952d7266d")
+
+
+def test_a_claim_is_followed_down_to_the_rows(factory):
+    """The promise: each sentence can be followed to its evidence."""
+    claim = factory.why("tumours@1")
+    kinds, below = [], [claim]
+    while below:
+        one = below.pop()
+        kinds.append(one.kind)
+        below.extend(one.rests_on)
+
+    assert "certificate" == claim.kind
+    assert {"evaluation", "package", "trained", "split", "dataset"} <= set(kinds)
+
+
+def test_a_dataset_is_compared_with_another(factory):
+    """After new data came, a person wants to know what is new."""
+    digest = factory.datasets("tumours").datasets[0].dataset
+    same = factory.datasets("tumours", diff=(digest, digest[:24]))
+
+    assert (569, 569) == same.rows
+    assert (1, 0) == (same.shared_chunks, same.new_chunks)
+
+
+def test_batch_answers_keep_the_order_and_can_be_given_their_truth(factory, tmp_path):
+    """The file that comes back is joined with the one that went out."""
+    asked = pl.read_csv(factory.root / "cancer.csv").reverse().head(20).drop("diagnosis")
+    asked.write_csv(tmp_path / "ask.csv")
+    told = factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.parquet")
+    answers = pl.read_parquet(tmp_path / "answers.parquet")
+
+    assert 20 == told.rows
+    assert asked["sample"].to_list() == answers["sample"].to_list()
+    assert {"prediction", "probabilities_malignant", "probabilities_benign", "id"} <= set(answers.columns)
+
+    truth = write(tmp_path / "truth.csv", [{"id": answers["id"][0], "label": "benign"}])
+
+    assert (1, 0, 0) == tuple(
+        getattr(factory.feedback("tumours", truth), name) for name in ("accepted", "repeated", "unknown")
+    )
+    assert 1 == factory.feedback("tumours", truth).repeated
+    assert "benign" == factory.show(answers["id"][0]).body["label"]["label"]
+
+    wrong = write(tmp_path / "wrong.csv", [{"id": answers["id"][0], "label": "malignant"}])
+    with pytest.raises(Conflict, match=answers["id"][0]):
+        factory.feedback("tumours", wrong)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"sample": "S1", "mean_radius": "x"}], "lacks columns"),
+        ([{"sample": "S1", "colour": "red"}], "does not know"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(factory, tmp_path, rows, message):
+    """Half an answer file would be used."""
+    file = write(tmp_path / "ask.csv", rows)
+
+    with pytest.raises(RequestError, match=message):
+        factory.predict("tumours", file, out=tmp_path / "answers.csv")
+    assert [file] == list(tmp_path.iterdir())
+
+
+def test_a_value_that_does_not_fit_is_named_with_its_row(factory, tmp_path):
+    """A person must find it among a million."""
+    asked = pl.read_csv(factory.root / "cancer.csv", infer_schema=False).head(3)
+    asked[1, "mean_area"] = "large"
+    asked.write_csv(tmp_path / "ask.csv")
+
+    with pytest.raises(RequestError, match=r"row 2, column 'mean_area'.*found 'large'"):
+        factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def test_the_card_says_what_the_record_says(factory):
+    """A card whose figures were typed would soon lie."""
+    card, model = factory.card("tumours", html=True), factory.models("tumours").models[0]
+
+    assert "tumours@1" == card.model
+    assert model.digest.removeprefix("sha256:")[:12] in card.markdown
+    assert "<script" not in card.html
+    assert f"{model.metric.value:.3g}" in card.markdown
+
+
+def test_a_failed_new_leaves_nothing_behind(tmp_path):
+    """The next try must not stumble over the last one."""
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,y\n")
+    with Factory.create(tmp_path / "f") as empty, pytest.raises(RequestError, match="'c'"):
+        empty.new("line", data=tmp_path / "t.csv", label="c")
+
+    assert [] == list((tmp_path / "f" / "lines").iterdir())
