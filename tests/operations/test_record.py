@@ -103,9 +103,9 @@ def test_batch_answers_keep_the_order_and_can_be_given_their_truth(factory, tmp_
 
     truth = write(tmp_path / "truth.csv", [{"id": answers["id"][0], "label": "benign"}])
 
-    assert (1, 0, 0) == tuple(
-        getattr(factory.feedback("tumours", truth), name) for name in ("accepted", "repeated", "unknown")
-    )
+    first = factory.feedback("tumours", truth)
+
+    assert (1, 0, 0) == (first.accepted, first.repeated, first.unknown)
     assert 1 == factory.feedback("tumours", truth).repeated
     assert "benign" == factory.show(answers["id"][0]).body["label"]["label"]
 
