@@ -36,7 +36,7 @@ def _prediction(factory: Factory, name: str) -> Found | None:
         found = factory.labels_of(line).find(name)
         if found is not None:
             record, label = found
-            return Found(name, "prediction", {**to_builtins(record), "label": label})
+            return Found(name, "prediction", {**to_builtins(record), "label": to_builtins(label)})
     return None
 
 
