@@ -235,3 +235,16 @@ def test_a_killed_run_is_finished_by_the_next_with_equal_digests(tumours, moment
     assert expected == digests(ran)
     assert 1 == len(killed.metadata.events(Promoted, line="tumours"))
     assert 1 == len(killed.metadata.events(Finished, line="tumours"))
+
+
+def test_a_row_that_is_kept_out_later_is_found_though_the_dataset_stays_the_same(tumours):
+    """The table did not change, but what was read did."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    with (factory.root / "cancer.csv").open("a") as file:
+        file.write("S9999,too,few\n")
+
+    ran = execute_inline(factory, "tumours")
+
+    assert ("ingest",) == ran.did
+    assert [571] == [row["line"] for row in quarantined_rows(factory, "tumours")]

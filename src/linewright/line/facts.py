@@ -49,6 +49,8 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     run: str
     outcome: Literal["done", "failed"]
     error: dict[str, Any] | None = None
+    ingested: str | None = None
+    """Digest of what reading the sources gave."""
     certificate: str | None = None
     promoted: bool = False
 

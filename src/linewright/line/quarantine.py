@@ -7,7 +7,6 @@ import msgspec
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.model.facts import Registered
 
 
 def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
@@ -24,10 +23,8 @@ def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
 
 
 def _newest(factory: Factory, line: str) -> str | None:
-    finished = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
-    if finished and finished[0].error:
-        kept = finished[0].error["details"].get("quarantine")
-        if kept:
-            return kept
-    registered = factory.metadata.events(Registered, line=line, newest_first=True, limit=1)
-    return factory.metadata.get(registered[0].ingested, Ingested).quarantine if registered else None
+    for run in factory.metadata.events(Finished, line=line, newest_first=True, limit=1):
+        if run.ingested is not None:
+            return factory.metadata.get(run.ingested, Ingested).quarantine
+        return run.error["details"].get("quarantine") if run.error else None
+    return None

@@ -60,12 +60,9 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
-        step("finish", lambda: _finish(factory, spec.line, run, error=failure))
+        step("finish", lambda: _finish(work, run, error=failure))
         raise
-    step(
-        "finish",
-        lambda: _finish(factory, spec.line, run, certificate=work.known["gate"], promoted=promoted is True),
-    )
+    step("finish", lambda: _finish(work, run, promoted=promoted is True))
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
@@ -114,16 +111,8 @@ def _accept(factory: Factory, plan: Plan, run: str, *, by: str) -> Json:
     return True
 
 
-def _finish(
-    factory: Factory,
-    line: str,
-    run: str,
-    *,
-    error: dict[str, Any] | None = None,
-    certificate: str | None = None,
-    promoted: bool = False,
-) -> Json:
-    context = factory.context
+def _finish(work: Work, run: str, *, error: dict[str, Any] | None = None, promoted: bool = False) -> Json:
+    context, line = work.factory.context, work.spec.line
     if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
         context.metadata.record(
             Finished(
@@ -134,7 +123,8 @@ def _finish(
                 run=run,
                 outcome="failed" if error else "done",
                 error=error,
-                certificate=certificate,
+                ingested=work.known.get("ingest"),
+                certificate=work.known.get("gate"),
                 promoted=promoted,
             )
         )

@@ -187,7 +187,13 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
 
 
 def _all_passed(number: int) -> str:
-    return "Its gate was passed" if number == 1 else f"All {number} gates were passed; first"
+    match number:
+        case 1:
+            return "Its gate was passed"
+        case 2:
+            return "Both gates were passed; first"
+        case _:
+            return f"All {number} gates were passed; first"
 
 
 def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:

@@ -7,6 +7,7 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Quarantine
 from linewright.line.evidence import find_result
 from linewright.line.factory import Factory
+from linewright.line.facts import Finished
 from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Registered
 from linewright.operations.declare import operation
@@ -90,11 +91,12 @@ def datasets(
 
 
 def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
-    readings: dict[str, list[Registered]] = {}
-    for event in factory.metadata.events(Registered, line=line):
-        readings.setdefault(event.ingested, []).append(event)
+    read = {
+        run.ingested: run for run in reversed(factory.metadata.events(Finished, line=line)) if run.ingested
+    }
+    models = factory.metadata.events(Registered, line=line)
     listed: list[DatasetLine] = []
-    for digest, events in readings.items():
+    for digest, run in reversed(read.items()):
         ingested = factory.metadata.get(digest, Ingested)
         dataset = factory.metadata.get(ingested.dataset, Dataset)
         kept_out = factory.metadata.get(ingested.quarantine, Quarantine).rows if ingested.quarantine else 0
@@ -104,8 +106,8 @@ def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
                 rows=dataset.rows,
                 columns=len(dataset.columns),
                 quarantined=kept_out,
-                models=tuple(f"{line}@{event.model}" for event in events),
-                at=events[0].at,
+                models=tuple(f"{line}@{event.model}" for event in models if event.ingested == digest),
+                at=run.at,
             )
         )
     return listed

@@ -87,12 +87,16 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Return the tree of evidence."""
-        return "\n".join(_tree(self, 0))
+        return "\n".join(_tree(self, 0, set()))
 
 
-def _tree(claim: Because, depth: int) -> list[str]:
+def _tree(claim: Because, depth: int, told: set[str]) -> list[str]:
+    """Say a claim and what it rests on; what was told above is not told again."""
+    if claim.id in told:
+        return []
+    told.add(claim.id)
     said = f"{'  ' * depth}{claim.kind} {short(claim.id)}: {claim.says}"
-    return [said, *(line for part in claim.rests_on for line in _tree(part, depth + 1))]
+    return [said, *(line for part in claim.rests_on for line in _tree(part, depth + 1, told))]
 
 
 @operation(writes=False)

@@ -140,7 +140,8 @@ def finding_text(finding: Finding) -> str:
     """Say one finding in a sentence."""
     where = f"{finding.column}: " if finding.column else ""
     first = f", first {finding.first!r}" if finding.first else ""
-    return f"{finding.action}: {where}{finding.rule} fails for {finding.failed:,} of {finding.rows:,} rows{first}"
+    share = f"{finding.failed:,} of {finding.rows:,} rows"
+    return f"{finding.action}: {where}{finding.rule}: this does not hold for {share}{first}"
 
 
 @operation(writes=False)
