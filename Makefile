@@ -45,6 +45,7 @@ check: $(READY)
 	@$(BIN)/pyright --warnings
 	@$(BIN)/lint-imports
 	@$(BIN)/python docs/reference.py --check
+	@$(BIN)/python docs/licences.py --check
 
 format: $(READY)
 	@$(BIN)/ruff format --quiet .
@@ -52,6 +53,7 @@ format: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python docs/reference.py
+	@$(BIN)/python docs/licences.py
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/footprint.py
