@@ -476,3 +476,12 @@ def test_a_look_takes_about_a_second():
     shared("credit_default_taiwan.csv", label="default payment")
 
     assert time.perf_counter() - began < 10
+
+
+def test_a_marker_of_no_value_in_the_label_is_known_by_a_column_of_numbers():
+    """A third sex named "NA" would be predicted, and every number with a gap would become a category."""
+    sexes = [*["MALE"] * 10, *["FEMALE"] * 9, "NA"]
+    frame = pl.DataFrame({"mass": ["3750", "NA", *["3800"] * 18], "sex": sexes})
+
+    assert {"NA": 2} == missing_spellings(frame, "sex")
+    assert {} == missing_spellings(frame.drop("mass"), "sex")

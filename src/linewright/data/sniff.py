@@ -20,6 +20,7 @@ _BLOCK = 1 << 16
 _LINES = 50
 _SEPARATORS = ",;\t|"
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
+_RARE = 0.1
 _MISSING_AMONG_NUMBERS = ("None", "none", "-", "--", ".", "unknown", "missing")
 
 
@@ -99,7 +100,8 @@ def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
     """Return the spellings that mean "no value", with the number of columns that have each.
 
     "NA" and its like count wherever they stand, "None", "-" and words only in a column that holds numbers or times
-    otherwise. A spelling that the label has among other words may be one of its classes, and does not count.
+    otherwise. A spelling that the label has among other words may be one of its classes; it counts only if at most a tenth
+    of the rows have it there and a column of numbers or times has it too.
 
     Examples
     --------
@@ -111,10 +113,12 @@ def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
     answers = next((column for column in texts if column.name == label), pl.Series(dtype=pl.String))
     found: dict[str, int] = {}
     for word in (*_MISSING, *_MISSING_AMONG_NUMBERS):
-        if (answers == word).any() and not _is_odd_one(answers, word, found):
-            continue
         everywhere = word in _MISSING
         has = [column for column in texts if (column == word).any()]
+        is_rare = (answers == word).sum() <= _RARE * len(answers)
+        witnesses = has if everywhere and is_rare else [answers]
+        if (answers == word).any() and not any(_is_odd_one(column, word, found) for column in witnesses):
+            continue
         if count := sum(everywhere or _is_odd_one(column, word, found) for column in has):
             found[word] = count
     return found
