@@ -39,7 +39,7 @@ INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
 """Exit codes beside those of `linewright.errors`: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE of sysexits.h."""
 
 _INTRODUCTION = """\
-An AI factory in one package: one line file from data to a gated, served, watched model.
+An AI factory in one package: one line file from data to a gated, served model.
 
 \b
 Three commands to start with:
