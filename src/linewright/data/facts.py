@@ -6,6 +6,7 @@ import msgspec
 
 from linewright.store.values import Result
 
+MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""
 
@@ -17,6 +18,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     """One of `data.spec.ColumnType`."""
     nullable: bool = True
+    format: str | None = None
+    """strptime format of dates and times that are not ISO 8601, as the contract says or as it was found."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     quarantine: str | None
     findings: tuple[Finding, ...]
     rows_read: int
+    labels: tuple[str, ...] = ()
+    """Different values of the label, as spelled, sorted; empty where there are more than `MOST_LABELS`."""
 
 
 class Split(Result, frozen=True, kw_only=True, tag="split"):

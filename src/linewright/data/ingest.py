@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import msgspec
+import polars as pl
 
 from linewright.data.contract import Checked, breach, check
 from linewright.data.dataset import write_dataset
-from linewright.data.facts import Ingested, Quarantine
+from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
 from linewright.data.read import Raw, read_source
 from linewright.data.spec import DataSpec
 from linewright.data.table import build_table
@@ -60,11 +61,17 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
         quarantine=quarantine,
         findings=checked.findings,
         rows_read=checked.rows_read,
+        labels=_labels(checked.frame[data.label.column]),
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows in {len(dataset.chunks):,} chunks"
     context.report(Progress(station=STATION, says=says, done=steps, of=steps))
     return ingested
+
+
+def _labels(values: pl.Series) -> tuple[str, ...]:
+    different = values.drop_nulls().unique()
+    return tuple(sorted(different.cast(pl.String).to_list())) if len(different) <= MOST_LABELS else ()
 
 
 def _keep_quarantine(context: Context, checked: Checked) -> str | None:

@@ -65,7 +65,7 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
     r"""Read a source into memory.
 
     CSV fields are text; blanks around names and values are removed, and the spellings of `missing` become null, in
-    Parquet's text too. Numbers that are not a number (NaN) are null. SQLite text is taken as it is.
+    Parquet's text too. Numbers that are not a number (NaN) are null. In SQLite text an empty value is null.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
     where = f"sources.{name}"
     if isinstance(spec, SqliteSource):
         path = _existing(spec.sqlite, root, f"{where}.sqlite")
-        return Raw(name=name, frame=_read_sqlite(path, spec, where), is_text=True)
+        return Raw(name=name, frame=clean(_read_sqlite(path, spec, where), ("",)), is_text=True)
     path = _existing(spec.file, root, f"{where}.file")
     if _is_parquet(path):
-        return Raw(name=name, frame=_clean(_read_parquet(path, where), spec.missing), is_text=False)
+        return Raw(name=name, frame=clean(_read_parquet(path, where), spec.missing), is_text=False)
     frame, ragged = read_csv(path, spec, where)
-    return Raw(name=name, frame=_clean(frame, spec.missing), is_text=True, ragged=ragged, file=(path, spec))
+    return Raw(name=name, frame=clean(frame, spec.missing), is_text=True, ragged=ragged, file=(path, spec))
 
 
 def fingerprint(spec: SourceSpec, root: Path) -> str:
@@ -168,7 +168,8 @@ def _read_parquet(path: Path, where: str) -> pl.DataFrame:
     return frame.rename({name: name.strip() for name in names})
 
 
-def _clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
+def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
+    """Return a table whose texts have no blanks around them, and no value where one is spelled as missing."""
     # Category and Enum are spellings of text; NaN is how pandas writes a missing number.
     frame = frame.with_columns(
         pl.col(pl.Categorical, pl.Enum).cast(pl.String), pl.col(pl.Float32, pl.Float64).fill_nan(None)

@@ -14,7 +14,7 @@ Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
 
 
 class FileSource(Spec):
-    """A table in a file: CSV, CSV.gz or Parquet, by its ending."""
+    """A table in a file: CSV, CSV.gz or Parquet, by what it holds."""
 
     file: str
     """Path, relative to the factory folder or absolute."""

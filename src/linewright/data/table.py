@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from linewright.data.facts import Column, Finding
-from linewright.data.read import Raw
+from linewright.data.read import Raw, clean
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import cast, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
@@ -43,7 +43,8 @@ class Table:
     def columns(self) -> tuple[Column, ...]:
         """Name and type of each column, in the table's order."""
         return tuple(
-            Column(name=name, type=rule.type, nullable=rule.nullable) for name, rule in self.rules.items()
+            Column(name=name, type=rule.type, nullable=rule.nullable, format=rule.format)
+            for name, rule in self.rules.items()
         )
 
     def lines(self, rows: Sequence[int]) -> list[int | None]:
@@ -79,7 +80,8 @@ def build_table(raws: Sequence[Raw], data: DataSpec) -> Table:
         If a column that the contract names is missing.
     """
     known_zone(data.table.zone)
-    found = _join(raws, data) if data.table.sql is not None else _only(raws)
+    # SQL may make blanks and empty texts anew; they mean the same in every table, and in a request row.
+    found = clean(_join(raws, data), ("",)) if data.table.sql is not None else _only(raws)
     named = dict(_named(data))
     _refuse_unknown(named, found.columns, data)
     contract = data.contract.columns

@@ -1,6 +1,8 @@
 """What a label asks for: the task, its classes, the positive one, each with the reason."""
 
 import difflib
+from collections.abc import Collection
+from typing import Literal
 
 import msgspec
 import polars as pl
@@ -128,7 +130,7 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
 
 def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile:
     many = len(counts)
-    if seen.type in NUMBERS and not (many <= _FEW_NUMBERS and _are_whole(seen.values)):
+    if seen.type in NUMBERS and task_of_many(seen.type, [name for name, _ in counts]) == "regression":
         task, because, classes = "regression", f"numbers, {many:,} different ones", ()
     elif seen.type in NUMBERS:
         task, because, classes = "multiclass", f"whole numbers, only {many} different ones", tuple(counts)
@@ -153,6 +155,22 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
     )
 
 
-def _are_whole(values: pl.Series) -> bool:
-    numbers = values.drop_nulls().cast(pl.Float64)
-    return bool((numbers == numbers.round()).all())
+def task_of_many(kind: str, labels: Collection[str]) -> Literal["multiclass", "regression"]:
+    """Return the task of a label that has more than two values: `new` and a run that is not told agree on it.
+
+    Parameters
+    ----------
+    kind
+        The column's type.
+    labels
+        The different values, as spelled; none where there are too many to list.
+
+    Examples
+    --------
+    >>> task_of_many("integer", ["3", "4", "5"]), task_of_many("number", ["0.5", "1.5", "2.5"])
+    ('multiclass', 'regression')
+    """
+    if kind not in NUMBERS:
+        return "multiclass"
+    is_few = 0 < len(labels) <= _FEW_NUMBERS and all(float(label).is_integer() for label in labels)
+    return "multiclass" if is_few else "regression"

@@ -20,6 +20,7 @@ DTYPES: Mapping[str, pl.DataType] = {
 }
 """How each type is held in memory. `list` and `file` have no station yet."""
 
+_WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
 
@@ -184,6 +185,14 @@ def _from_native(column: pl.Expr, dtype: pl.DataType, to: str, zone: str | None)
     if dtype.is_nested() or dtype == pl.Binary:
         return nothing
     if to in {"category", "text"}:
+        if dtype.is_float():
+            # As an endpoint spells them: a whole number has no decimals.
+            is_whole = (column == column.round()) & (column.abs() < _WHOLE)
+            return (
+                pl.when(is_whole)
+                .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+                .otherwise(column.cast(pl.String))
+            )
         return column.dt.to_string("iso") if dtype.is_temporal() else column.cast(pl.String)
     if to in {"date", "datetime"}:
         return _time_from_native(column, dtype, to, zone) if dtype.is_temporal() else nothing

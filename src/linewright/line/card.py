@@ -8,7 +8,10 @@ from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.model.card import CardFacts
+from linewright.model.facts import Registered
+from linewright.release.facts import Halted, Promoted, Refused, RolledBack
 from linewright.store.seams import Version
+from linewright.store.values import Event
 
 
 def card_facts(factory: Factory, version: Version) -> CardFacts:
@@ -17,7 +20,6 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
     digests = evidence.digests
     spec = _declared(factory, version.line, evidence.registered.run)
     pointer = factory.metadata.pointer(version.line)
-    history = factory.metadata.history(line=version.line, limit=200)
     return CardFacts(
         line=version.line,
         version=version.version,
@@ -38,9 +40,15 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         certificate_digest=digests.get("certificate"),
         champion=pointer.champion,
         halted=pointer.halt,
-        events=tuple(recorded.event for recorded in reversed(history)),
+        events=_events(factory, version.line),
         time_range=_time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
     )
+
+
+def _events(factory: Factory, line: str) -> tuple[Event, ...]:
+    kinds: tuple[type[Event], ...] = (Registered, Refused, Promoted, RolledBack, Halted)
+    found = [event for kind in kinds for event in factory.metadata.events(kind, line=line)]
+    return tuple(sorted(found, key=lambda event: event.at))
 
 
 def _declared(factory: Factory, line: str, run: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from linewright.store.seams import Artifacts
 from linewright.store.sql import SqlMetadata
 
 FORMAT = "1"
-"""Form of the state folder; an older one is upgraded, a newer one refused."""
+"""Form of the state folder; another one is refused."""
 
 
 def quiet(_: Progress) -> None:
@@ -74,19 +74,24 @@ class Factory:
     ) -> Self:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
         root = Path(path).expanduser().resolve()
-        (root / "lines").mkdir(parents=True, exist_ok=True)
+        try:
+            (root / "lines").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"a factory cannot be made here: {error.strerror}", where=str(root)) from error
         if not (root / FACTORY_FILE).exists():
             write_factory_file(root)
         return cls.open(root, report=report, actor=actor)
 
     def _check_format(self) -> None:
         file = self.state / "FORMAT"
-        if not file.exists():
+        found = file.read_text().strip() if file.exists() else ""
+        if not found:
+            # Replaced as a whole: a kill must not leave a factory that cannot be opened.
             self.state.mkdir(parents=True, exist_ok=True)
-            file.write_text(FORMAT + "\n")
-            return
-        found = file.read_text().strip()
-        if found != FORMAT:
+            draft = file.with_name(f".FORMAT.{os.getpid()}")
+            draft.write_text(FORMAT + "\n")
+            draft.replace(file)
+        elif found != FORMAT:
             raise RequestError(
                 "the state of this factory has another form",
                 where=str(file),
@@ -167,8 +172,13 @@ class Factory:
         return path
 
     def line(self, name: str) -> LineSpec:
-        """Read a line's file."""
-        return read_line(self.path_of(name))
+        """Read a line's file.
+
+        The value is that of its canonical form, as a run keeps it: what is planned from the file and what is carried
+        out from the record must be the same.
+        """
+        spec = read_line(self.path_of(name))
+        return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
 
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""

@@ -76,13 +76,15 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 where the candidate serves, else 4."""
-        return 0 if self.promoted else 4
+        """0 where the candidate serves with a passing certificate, else 4."""
+        return 0 if self.promoted and self.verdict == "promote" else 4
 
     def to_text(self) -> str:
         """Say what came out, why, and what to do next."""
         did = ", ".join(self.did) if self.did else "nothing: every result was there already"
         verdict = "promoted" if self.promoted else f"not promoted ({self.verdict})"
+        if self.promoted and self.verdict != "promote":
+            verdict = f"serves, though the gates now say {self.verdict}"
         return "\n".join(
             [
                 f"{self.candidate}  {verdict}",

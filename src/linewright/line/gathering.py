@@ -3,6 +3,7 @@
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.split import split
+from linewright.line.check import refuse_unknown_groups
 from linewright.line.work import Work
 
 
@@ -13,4 +14,6 @@ def ingest_station(work: Work) -> Ingested:
 
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
+    columns = [column.name for column in work.dataset.columns]
+    refuse_unknown_groups(work.spec, columns, where=work.spec.line)
     return split(work.factory.context, work.ingested.dataset, work.dataset, work.spec.train.split, work.spec)

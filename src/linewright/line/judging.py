@@ -10,7 +10,7 @@ from linewright.data.split import identities
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.rival import BASELINE, rival_of
-from linewright.line.work import Rows, Work, headline, label_text, read_rows, weights
+from linewright.line.work import Work, headline, label_text, read_rows, weights
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import Certificate, Evaluation, Package, Trained
 from linewright.model.gates import certify
@@ -93,25 +93,36 @@ class Fair:
 
 
 def fair_rows(work: Work, rival: str) -> Fair:
-    """Return the candidate's test rows without those that the rival was fitted on."""
+    """Return the candidate's test rows without those that the rival was fitted on.
+
+    A row is known in both datasets by its key, where both have it, else by what both tables say of it.
+    """
     test = work.rows.test
-    ours = identities(work.rows.frame, work.spec)[test]
-    seen = np.zeros(len(test), dtype=bool)
+    ours, theirs = identities(work.rows.frame, work.spec)[test], np.array([], dtype=np.uint64)
     if rival != BASELINE:
-        seen = np.isin(ours, _fitted_on(work, rival))
-    kept = ours[~seen]
+        ours, theirs = _in_common(work, rival)
+    is_seen = np.isin(ours, theirs)
+    kept = ours[~is_seen]
     return Fair(
-        rows=test[~seen],
-        excluded=int(seen.sum()),
+        rows=test[~is_seen],
+        excluded=int(is_seen.sum()),
         digest=digest_of([format(one, "016x") for one in kept.tolist()]),
     )
 
 
-def _fitted_on(work: Work, rival: str) -> np.ndarray:
+def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return who the candidate's test rows and the rival's training rows are, in terms that both datasets have."""
     trained = work.metadata.get(work.metadata.get(rival, Package).trained, Trained)
     dataset = work.metadata.get(trained.dataset, Dataset)
-    rows: Rows = read_rows(work.factory, dataset, work.metadata.get(trained.split, Split))
-    return identities(rows.frame, work.spec)[rows.train]
+    rows = read_rows(work.factory, dataset, work.metadata.get(trained.split, Split))
+    types = {column.name: column.type for column in dataset.columns}
+    common = [column.name for column in work.dataset.columns if types.get(column.name) == column.type]
+    table = work.spec.table
+    spec = work.spec
+    if table.key not in common:
+        spec = spec.model_copy(update={"table": table.model_copy(update={"key": None})})
+    ours, theirs = (identities(frame.select(common), spec) for frame in (work.rows.frame, rows.frame))
+    return ours[work.rows.test], theirs[rows.train]
 
 
 def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:

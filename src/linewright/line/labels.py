@@ -7,6 +7,7 @@ from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.registry import find_model
+from linewright.line.scoring import reading_options
 from linewright.model.facts import Package
 
 BATCH = 10_000
@@ -28,7 +29,9 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, int]:
         If another label is already kept for the same prediction; the batch that holds it is not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
-    frame = read_source("file", FileSource(file=str(file.resolve())), factory.root).frame
+    frame = read_source(
+        "file", FileSource(file=str(file.resolve()), **reading_options(factory, line)), factory.root
+    ).frame
     who = _named(frame.columns, file, "id", "key", package.key)
     label = _named(frame.columns, file, "label", package.label)
     labels = [

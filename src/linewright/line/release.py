@@ -54,21 +54,22 @@ def release(work: Work, run: str) -> bool:
         Whether the candidate is the champion now.
     """
     context, line, certificate = work.factory.context, work.spec.line, work.certificate
-    model = work.metadata.register(line, certificate.package, at=context.now())
-    if not _seen(work, Registered, certificate.package):
-        context.metadata.record(
-            Registered(
-                at=context.now(),
-                by=context.actor,
-                because="a run trained it",
-                line=line,
-                model=model,
-                package=certificate.package,
-                run=run,
-                ingested=work.known["ingest"],
-                parity=work.known["package"],
-            )
-        )
+    model = work.metadata.register(
+        line,
+        certificate.package,
+        at=context.now(),
+        event=lambda number: Registered(
+            at=context.now(),
+            by=context.actor,
+            because="a run trained it",
+            line=line,
+            model=number,
+            package=certificate.package,
+            run=run,
+            ingested=work.known["ingest"],
+            parity=work.known["package"],
+        ),
+    )
     if _is_champion(work, certificate.package):
         project(
             work.metadata, work.factory.serving, line
@@ -117,8 +118,3 @@ def _used(work: Work) -> bool:
 def _is_champion(work: Work, package: str) -> bool:
     champion = work.metadata.pointer(work.spec.line).champion
     return champion is not None and champion == version_of(work, package)
-
-
-def _seen(work: Work, kind: type[Registered], package: str) -> bool:
-    events: list[Registered] = work.metadata.events(kind, line=work.spec.line)
-    return any(event.package == package for event in events)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, Step, Workflow
-from linewright.errors import LinewrightError, NotFound, Transient
+from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
@@ -60,6 +60,11 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
+        step("finish", lambda: _finish(work, run, error=failure))
+        raise
+    except Exception as error:
+        # A bug ends the run as well: it is recorded here, and its traceback goes on to the engine.
+        failure = Terminal(f"the run failed by a bug: {type(error).__name__}: {error}").to_json()
         step("finish", lambda: _finish(work, run, error=failure))
         raise
     step("finish", lambda: _finish(work, run, promoted=promoted is True))

@@ -12,6 +12,7 @@ from linewright.data.types import cast
 from linewright.errors import RequestError
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.registry import find_model
 from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
@@ -41,10 +42,11 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     RequestError
         If a column is missing or unknown, or a value is not of its type; nothing is written.
     """
+    _refuse_precious(factory, file, out)
     version = find_model(factory, line)
     scorer = Scorer(load(version.digest, factory.artifacts.get))
     package = scorer.model.package
-    source = FileSource(file=str(file.resolve()), **_reading(factory, version.line))
+    source = FileSource(file=str(file.resolve()), **reading_options(factory, version.line))
     frame = _typed(read_source("file", source, factory.root).frame, package, file)
     answers = scorer.columns(to_columns(frame, package.encoder.columns))
     ids = _log(factory, version, scorer, frame, answers)
@@ -60,7 +62,31 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     }
 
 
-def _reading(factory: Factory, line: str) -> dict[str, Any]:
+def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
+    """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
+    target = out.resolve()
+    sources = [
+        (factory.root / source.file).resolve()
+        for name in factory.names()
+        for source in factory.line(name).sources.values()
+        if isinstance(source, FileSource)
+    ]
+    own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
+    if target in [file.resolve(), *sources] or any(target.is_relative_to(path) for path in own):
+        raise RequestError(
+            "answers would overwrite what the factory needs",
+            where=str(out),
+            hint="name another file with --out",
+        )
+    if target.suffix not in (".csv", ".parquet"):
+        raise RequestError(
+            "answers are CSV or Parquet", where=str(out), found=target.suffix, allowed=".csv or .parquet"
+        )
+    if not target.parent.is_dir():
+        raise RequestError("there is no such folder", where=str(target.parent))
+
+
+def reading_options(factory: Factory, line: str) -> dict[str, Any]:
     """Return how the line reads its one file, so that another file of the same make is read alike."""
     sources = list(factory.line(line).sources.values())
     if len(sources) == 1 and isinstance(sources[0], FileSource):
@@ -141,7 +167,8 @@ def _table(
 ) -> pl.DataFrame:
     name = package.key if package.key in frame.columns else "row"
     keys = frame[package.key] if package.key in frame.columns else pl.Series(range(1, frame.height + 1))
-    columns: dict[str, Any] = {name: keys, "id": ids}
+    # A key column that is itself called id keeps its name; the prediction's id then stands beside it.
+    columns: dict[str, Any] = {name: keys, "prediction_id" if name == "id" else "id": ids}
     if answers:
         columns |= _flat(answers, set(columns))
     return pl.DataFrame(columns)

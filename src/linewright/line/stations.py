@@ -64,7 +64,7 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "split": spec.train.split.model_dump(mode="json"),
         "table": spec.table.model_dump(mode="json", include={"key", "time", "known", "group", "zone"}),
         "label": spec.label.model_dump(mode="json", exclude={"positive"}),
-        "task": resolve_task(spec, work.dataset),
+        "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
     return {"dataset": work.ingested.dataset, "split": digest_of(asked)}
 
@@ -83,8 +83,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
 
 
 def _package_inputs(work: Work) -> dict[str, str]:
-    formats = {name: rule.format for name, rule in work.spec.contract.columns.items()}
-    return {"model": work.known["train"], "columns": digest_of([formats, missing_texts(work.spec)])}
+    return {"model": work.known["train"], "missing texts": digest_of(missing_texts(work.spec))}
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:

@@ -10,7 +10,6 @@ from linewright.data.facts import Dataset
 from linewright.data.split import folds
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
-from linewright.line.spec import LineSpec
 from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
 from linewright.model.export import to_onnx
 from linewright.model.facts import Parity, RequestColumn, Trained
@@ -19,7 +18,6 @@ from linewright.model.parity import parity
 from linewright.model.train import train
 from linewright.model.trainers import read_native
 from linewright.serve.scoring import Scorer
-from linewright.store.values import canonical_json
 
 GOLDEN_ROWS = 16
 """Rows that an endpoint tries after it has loaded a package."""
@@ -89,7 +87,7 @@ def package_station(work: Work) -> Parity:
         trained,
         label=work.spec.label.column,
         key=work.spec.table.key,
-        columns=request_columns(work.spec, work.dataset, trained),
+        columns=request_columns(work.dataset, trained),
         missing=missing_texts(work.spec),
         graph=graph,
     )
@@ -108,17 +106,16 @@ def package_station(work: Work) -> Parity:
     )
 
 
-def request_columns(spec: LineSpec, dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:
+def request_columns(dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:
     """Return the columns that a request row may have: those of the table, features first named by the encoder."""
     used = set(trained.encoder.columns)
-    rules = spec.contract.columns
     return tuple(
         RequestColumn(
             name=column.name,
             type=column.type,
             nullable=column.nullable,
             role="feature" if column.name in used else "carried",
-            format=rules[column.name].format if column.name in rules else None,
+            format=column.format,
         )
         for column in dataset.columns
     )
@@ -129,7 +126,7 @@ def _golden(work: Work, model: Model) -> bytes:
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
     answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
-    return canonical_json({"rows": json_rows(frame), "predictions": answers})
+    return msgspec.json.encode({"rows": json_rows(frame), "predictions": answers})
 
 
 def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ import polars as pl
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.spec import FileSource
+from linewright.data.target import task_of_many
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
@@ -51,8 +52,15 @@ class Work:
     """Digest of the result of each finished station, by name."""
 
     def knowing(self, station: str, digest: str) -> "Work":
-        """Return the work after one more station."""
-        return replace(self, known={**self.known, station: digest})
+        """Return the work after one more station; what was read so far is not read again."""
+        after = replace(self, known={**self.known, station: digest})
+        read = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in {"factory", "spec", "sources", "known"}
+        }
+        vars(after).update(read)
+        return after
 
     @property
     def metadata(self) -> Metadata:
@@ -107,7 +115,7 @@ class Work:
     @cached_property
     def rules(self) -> TaskRules:
         """The rules of the line's task."""
-        return task(resolve_task(self.spec, self.dataset))
+        return task(resolve_task(self.spec, self.dataset, self.ingested.labels))
 
 
 def read_rows(factory: Factory, dataset: Dataset, split: Split) -> Rows:
@@ -116,23 +124,22 @@ def read_rows(factory: Factory, dataset: Dataset, split: Split) -> Rows:
     return Rows(frame=frame, parts=np.frombuffer(factory.artifacts.get(split.parts), dtype=np.uint8))
 
 
-def resolve_task(spec: LineSpec, dataset: Dataset) -> str:
-    """Return the line's task: what the file says, else what the label's type suggests.
+def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> str:
+    """Return the line's task: what the file says, else what the label asks for.
 
-    A positive value or a boolean label means binary, numbers mean regression, words mean multiclass.
+    Two values mean binary; numbers mean regression, unless they are a few whole ones; all else is multiclass.
+
+    Parameters
+    ----------
+    labels
+        The different labels, as in `Ingested`.
     """
     if spec.train.task != "auto":
         return spec.train.task
-    if spec.label.positive is not None:
+    if spec.label.positive is not None or len(labels) == 2:
         return "binary"
-    types = {column.name: column.type for column in dataset.columns}
-    match types[spec.label.column]:
-        case "number" | "integer":
-            return "regression"
-        case "boolean":
-            return "binary"
-        case _:
-            return "multiclass"
+    kind = next(column.type for column in dataset.columns if column.name == spec.label.column)
+    return task_of_many(kind, labels)
 
 
 def feature_columns(spec: LineSpec, dataset: Dataset) -> tuple[Column, ...]:

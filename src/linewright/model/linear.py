@@ -143,7 +143,9 @@ class Linear:
             if task == "regression":
                 coefficients, intercept = _ridge(matrix, target, weight, settings["c"])
             else:
-                coefficients, intercept = _logistic(matrix, target, weight, settings["c"], classes)
+                coefficients, intercept = _logistic(
+                    matrix, target, weight, settings["c"], 1 if task == "binary" else classes
+                )
         return LinearFitted(
             msgspec.structs.replace(
                 blank,
@@ -216,19 +218,19 @@ def _ridge(matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float) -
 
 
 def _logistic(
-    matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float, classes: int
+    matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float, lines: int
 ) -> tuple[Floats, Floats]:
     seen = np.unique(target)
     few = matrix.shape[1] * len(seen) <= _NEWTON_COEFFICIENTS
     model = LogisticRegression(C=c, solver="newton-cholesky" if few else "lbfgs", max_iter=300, tol=1e-5)
     model.fit(matrix, target, sample_weight=weight)
     found, base = np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
-    if classes == len(seen) or classes == 2:
+    if lines in (1, len(found)):
         return found, base
     if len(seen) == 2:
         # Two of several classes: scikit-learn gives one row of log-odds, the first class stands at 0.
         found, base = np.vstack([0 * found, found]), np.array([0.0, base[0]])
-    coefficients = np.zeros((classes, matrix.shape[1]))
-    intercept = np.full(classes, base.min() - _ABSENT)
+    coefficients = np.zeros((lines, matrix.shape[1]))
+    intercept = np.full(lines, base.min() - _ABSENT)
     coefficients[seen], intercept[seen] = found, base
     return coefficients, intercept

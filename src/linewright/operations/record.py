@@ -1,5 +1,7 @@
 """Operations that say how lines, runs and models stand."""
 
+from typing import Annotated
+
 import msgspec
 
 from linewright.errors import NotFound
@@ -10,7 +12,7 @@ from linewright.line.registry import certificates_of
 from linewright.model.facts import Certificate, Metric
 from linewright.operations.declare import operation
 from linewright.operations.words import count, short
-from linewright.release.facts import Promoted
+from linewright.release.facts import Promoted, RolledBack
 from linewright.serve.server import endpoint
 
 
@@ -85,7 +87,11 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
     metadata = factory.metadata
     pointer = metadata.pointer(name)
     digests = {one.version: one.digest for one in metadata.versions(name)}
-    promoted = metadata.events(Promoted, line=name, newest_first=True, limit=1)
+    moves: list[Promoted | RolledBack] = [
+        *metadata.events(Promoted, line=name, newest_first=True, limit=1),
+        *metadata.events(RolledBack, line=name, newest_first=True, limit=1),
+    ]
+    last = max(moves, key=lambda event: event.generation, default=None)
     newest = max(digests, default=None)
     predictions, labels = factory.labels_of(name).counts()
     return LineStatus(
@@ -93,8 +99,8 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
         champion=None if pointer.champion is None else f"{name}@{pointer.champion}",
         digest=None if pointer.champion is None else digests[pointer.champion],
         endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
-        since=promoted[0].at if promoted else None,
-        because=promoted[0].because if promoted else None,
+        since=last.at if last else None,
+        because=last.because if last else None,
         challenger=None if newest in {None, pointer.champion} else f"{name}@{newest}",
         halted=pointer.halt,
         predictions=predictions,
@@ -124,7 +130,9 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @operation(writes=False)
-def runs(factory: Factory, line: str | None = None, /, *, limit: int = 20) -> Runs:
+def runs(
+    factory: Factory, line: str | None = None, /, *, limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+) -> Runs:
     """List runs, newest first.
 
     Parameters

@@ -4,10 +4,12 @@ import msgspec
 
 from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.plan import begin, survey
 from linewright.line.registry import find_model, passing_certificate
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
+from linewright.store.seams import Version
 
 
 class Serves(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     if force and not because.strip():
         raise RequestError("a forced promotion needs a reason", where="--because", hint='add --because "why"')
     factory.artifacts.get(version.digest)  # corrupt bytes are refused before anything moves
-    certificate = passing_certificate(factory, version)
+    certificate = passing_certificate(factory, version) or _standing_certificate(factory, version)
     if certificate is None and not force:
         raise GateRefused(
             "no passing certificate is for this model",
@@ -72,6 +74,16 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         generation=event.generation,
         because=event.because,
     )
+
+
+def _standing_certificate(factory: Factory, version: Version) -> str | None:
+    """Return the passing certificate that the line has now, where it was found and not computed by a run of its own."""
+    if version.line not in factory.names():
+        return None
+    _, work = survey(begin(factory, factory.line(version.line)))
+    if "gate" not in work.known or work.certificate.package != version.digest:
+        return None
+    return work.known["gate"] if work.certificate.verdict == "promote" else None
 
 
 @operation(writes=True)

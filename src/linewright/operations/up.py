@@ -1,5 +1,9 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
@@ -7,9 +11,11 @@ from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
 from linewright.serve.server import serve as serve_endpoint
 
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
 
 @operation(writes=True, local=True)
-def up(factory: Factory, /, *, host: str = "127.0.0.1", port: int = 8000, control_port: int = 8080) -> None:
+def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, control_port: Port = 8080) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
     Parameters
@@ -43,7 +49,7 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: int = 8000, contro
 
 
 @operation(writes=True, local=True)
-def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters

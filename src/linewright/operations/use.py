@@ -33,7 +33,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@operation(writes=True, short={"out": "o"})
+@operation(writes=True, local=True, short={"out": "o"})
 def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = None) -> Predicted:
     """Answer every row of a file with the model that serves.
 
@@ -65,7 +65,7 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@operation(writes=True)
+@operation(writes=True, local=True)
 def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
     """Hand in the truth for predictions, by id or key, from a file.
 

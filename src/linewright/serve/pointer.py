@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -181,11 +182,11 @@ class Lines:
     def _after_load(self, line: str, wanted: Serving, future: Future[None]) -> None:
         # Whatever loading raised is a reason not to serve the new model; the old one goes on.
         error = None if future.cancelled() else future.exception()
+        self._loading.pop(line, None)
         now = self._live.get(line)
         if error is not None and now is not None and now.wanted == wanted:
             self._retry_at[line] = monotonic() + RETRY_S
             self._refuse(line, f"{type(error).__name__}: {error}")
-        self._loading.pop(line, None)
 
     def _refuse(self, line: str, because: str) -> None:
         with self._lock:
@@ -212,5 +213,7 @@ def _signatures(folder: Path) -> dict[str, Signature]:
 
 def tell_stderr(event: dict[str, object]) -> None:
     """Write one event as a line of JSON to stderr."""
-    sys.stderr.write(msgspec.json.encode({"at": now_utc(), **event}).decode() + "\n")
-    sys.stderr.flush()
+    # Nobody may be reading any more; the endpoint goes on all the same.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(msgspec.json.encode({"at": now_utc(), **event}).decode() + "\n")
+        sys.stderr.flush()

@@ -15,7 +15,11 @@ MAX_TEXT = 65_536
 _INT64 = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_TRUTH = {"true": 1.0, "yes": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "0": 0.0}
+_TRUTH: Mapping[str, float] = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), 1.0),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), 0.0),
+}
+"""The words that `data.types` reads as booleans; a test compares the two."""
 
 
 class Excess(ValueError):  # noqa: N818 -- reads as what is wrong
@@ -77,7 +81,7 @@ def _text(value: object) -> str | None:
         return _bounded(value) or None
     if type(value) is int:
         return str(_int64(value))
-    if type(value) is bool:
+    if type(value) is bool or (type(value) is float and math.isfinite(value)):
         return spell(value)
     return _blank(value)
 

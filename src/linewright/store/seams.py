@@ -1,6 +1,6 @@
 """The two seams of the store: metadata (what was computed, what happened) and artifacts (bytes by digest)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -130,8 +130,13 @@ class Metadata(MetadataReader, Protocol):
         """Append `event`."""
         ...
 
-    def register(self, line: str, digest: str, *, at: str) -> int:
-        """Give a package its version (1, 2, …) in a line, and return it; a registered digest keeps its version."""
+    def register(
+        self, line: str, digest: str, *, at: str, event: Callable[[int], Event] | None = None
+    ) -> int:
+        """Give a package its version (1, 2, …) in a line, and return it; a registered digest keeps its version.
+
+        A new version and the event that `event` makes of it are kept together or not at all.
+        """
         ...
 
     def move(self, line: str, pointer: Pointer, event: Event) -> None:

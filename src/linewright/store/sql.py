@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -254,11 +254,16 @@ class SqlMetadata:
         with writing(self._engine) as connection:
             _append(connection, event)
 
-    def register(self, line: str, digest: str, *, at: str) -> int:
-        """Give a package its version (1, 2, …) in a line, and return it; a registered digest keeps its version."""
+    def register(
+        self, line: str, digest: str, *, at: str, event: Callable[[int], Event] | None = None
+    ) -> int:
+        """Give a package its version (1, 2, …) in a line, and return it; a registered digest keeps its version.
+
+        A new version and the event that `event` makes of it are kept together or not at all.
+        """
         for _ in range(20):
             try:
-                return self._register(line, digest, at)
+                return self._register(line, digest, at, event)
             except IntegrityError:
                 # On PostgreSQL another process took the same number, or registered the same digest: look again.
                 continue
@@ -294,7 +299,7 @@ class SqlMetadata:
                 )
             _append(connection, event)
 
-    def _register(self, line: str, digest: str, at: str) -> int:
+    def _register(self, line: str, digest: str, at: str, event: Callable[[int], Event] | None) -> int:
         of_line = sa.select(_models.c.version).where(_models.c.line == line)
         with writing(self._engine) as connection:
             kept = connection.scalar(of_line.where(_models.c.digest == digest))
@@ -302,6 +307,8 @@ class SqlMetadata:
                 return kept
             newest = connection.scalar(of_line.order_by(_models.c.version.desc()).limit(1)) or 0
             connection.execute(sa.insert(_models).values(line=line, version=newest + 1, digest=digest, at=at))
+            if event is not None:
+                _append(connection, event(newest + 1))
             return newest + 1
 
     def _rows(self, query: sa.Executable) -> Sequence[Any]:

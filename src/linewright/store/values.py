@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import rfc8785
 
-from linewright.errors import Corrupt
+from linewright.errors import Corrupt, RequestError
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -37,12 +37,25 @@ R = TypeVar("R", bound=Result)
 def canonical_json(value: object) -> bytes:
     """Return `value` as canonical JSON (RFC 8785): equal values give equal bytes.
 
+    Raises
+    ------
+    RequestError
+        If a whole number is beyond what JSON numbers hold exactly.
+
     Examples
     --------
     >>> canonical_json({"b": 1.0, "a": [True, None]})
     b'{"a":[true,null],"b":1}'
     """
-    return rfc8785.dumps(msgspec.to_builtins(value))
+    try:
+        return rfc8785.dumps(msgspec.to_builtins(value))
+    except rfc8785.IntegerDomainError as error:
+        raise RequestError(
+            "a whole number is too large to be kept exactly",
+            found=str(error),
+            allowed="whole numbers of at most 2**53 - 1 in size",
+            hint="write larger bounds as a category, or leave them out",
+        ) from error
 
 
 def digest_of_bytes(data: bytes | memoryview) -> str:

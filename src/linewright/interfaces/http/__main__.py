@@ -7,7 +7,7 @@ It holds the factory's executor lock, resumes runs that were interrupted, and ca
 
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from linewright.engine.context import Progress
@@ -39,7 +39,8 @@ def main(root: Path, host: str, port: int) -> int:
 
 
 def _say(progress: Progress) -> None:
-    sys.stderr.write(f"{progress.station}: {progress.says}\n")
+    with suppress(OSError, ValueError):  # nobody may be reading any more; the run goes on all the same
+        sys.stderr.write(f"{progress.station}: {progress.says}\n")
 
 
 if __name__ == "__main__":
