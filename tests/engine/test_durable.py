@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from linewright.engine.durable import DurableEngine, EngineClient, enqueue
+from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.lock import ExecutorLock
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
 
@@ -100,6 +101,12 @@ def test_a_run_killed_in_each_step_in_turn_ends_as_if_nothing_had_been_killed(ki
     assert [1 + (step in kills) for step in STEPS] == [noted.count(f"begin {step}") for step in STEPS]
 
 
+def ask(url, workflow, run, request):
+    """Ask for a run from beside the executor."""
+    with closing(EngineClient(url)) as client:
+        client.start(workflow, run, request)
+
+
 def test_opening_resumes_what_a_kill_interrupted_and_starting_it_again_does_not_double_it(url, journal):
     """Recovery and an impatient user both offer the same run; it is carried out once."""
     _execute(url, journal, "train")
@@ -139,7 +146,7 @@ def test_another_process_may_ask_for_a_run_and_follow_it(url, journal):
         client.start("chain", "run-1", {"seed": 7})
         digest = client.follow("run-1", timeout=30)
         took = time.monotonic() - asked
-        enqueue(url, "refuse", "run-2", "r")
+        ask(url, "refuse", "run-2", "r")
         with pytest.raises(GateRefused, match="claims@3: not good enough") as caught:
             client.follow("run-2", timeout=30)
         client.close()
@@ -155,7 +162,7 @@ def test_another_process_may_ask_for_a_run_and_follow_it(url, journal):
 def test_what_is_asked_for_while_no_executor_lives_waits_for_the_next(url):
     """A request that was accepted is carried out, whoever stops in between."""
     DurableEngine(url, {}).close()
-    enqueue(url, "echo", "run-1", "hello")
+    ask(url, "echo", "run-1", "hello")
     client = EngineClient(url)
     with pytest.raises(Transient, match="has not ended yet: found 'enqueued'") as caught:
         client.follow("run-1", timeout=0)

@@ -320,15 +320,6 @@ class DurableEngine(EngineClient):
         )
 
 
-def enqueue(url: str, workflow: str, run: str, request: Json) -> None:
-    """Ask the executor of a factory, in another process, for a run; it is kept once this returns."""
-    client = EngineClient(url)
-    try:
-        client.start(workflow, run, request)
-    finally:
-        client.close()
-
-
 def _end_of(status: WorkflowStatus) -> Json:
     match status.status:
         case "SUCCESS":

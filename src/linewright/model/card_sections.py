@@ -327,7 +327,7 @@ def _decisions(facts: CardFacts) -> Section:
     told = {
         "none": "Scores are used as the model gives them; no calibration was needed or possible.",
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
-        "isotonic": "Scores become probabilities by an isotonic step function.",
+        "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
     }[method]
     sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes else []
