@@ -107,3 +107,22 @@ def test_other_machines_are_refused(factory):
 
     assert 2 == process.returncode
     assert "0.0.0.0" in said
+
+
+def test_a_second_up_is_refused_and_the_first_one_is_still_known(factory):
+    """Else `status` says that nothing serves while the endpoint answers."""
+    port, control = free_port(), free_port()
+    process = started(factory, port, control)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+        second = started(factory, free_port(), free_port())
+        _, said = second.communicate(timeout=60)
+        status = httpx.get(f"http://127.0.0.1:{control}/api/v1/status", timeout=10).json()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+
+    assert 6 == second.returncode
+    assert "another process executes this factory's runs" in said
+    assert f"http://127.0.0.1:{port}" == status["endpoint"]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from linewright.engine.lock import ExecutorLock
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
@@ -28,7 +29,9 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
         Port of the control plane.
     """
     require_loopback(host)
-    _project_all(factory)
+    with ExecutorLock(factory.state / "executor.lock"):
+        # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
+        _project_all(factory)
     supervise(
         factory,
         (
