@@ -75,6 +75,7 @@ def endpoint_cost(state: Path) -> Cost:
         [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0"], stderr=subprocess.DEVNULL
     )
     while not ready(state):
+        assert process.poll() is None, "the endpoint ended before it was ready"
         time.sleep(0.005)
     wall = time.perf_counter() - began
     peak = next(
@@ -100,6 +101,7 @@ def main() -> None:
         ("python -c pass", cost([python, "-c", "pass"])),
         ("import linewright", cost([python, "-c", "import linewright"])),
         ("linewright --help", cost([python, "-m", "linewright", "--help"])),
+        ("import linewright.serve", cost([python, "-c", "import linewright.serve"])),
         ("import linewright.serve.server", cost([python, "-c", "import linewright.serve.server"])),
         ("import fastapi, onnxruntime", cost([python, "-c", "import fastapi, onnxruntime"])),
     ]
@@ -107,12 +109,7 @@ def main() -> None:
         rows.append(("import mlflow", cost([python, "-c", "import mlflow"])))
     with served() as state:
         costs = [endpoint_cost(state) for _ in range(ROUNDS)]
-        rows.append(
-            (
-                "endpoint with one model, to its first ready answer",
-                median(costs),
-            )
-        )
+        rows.append(("endpoint with one model, to its first ready answer", median(costs)))
     by_hand = dict(rows)["import fastapi, onnxruntime"].cpu
     print("| what | CPU s | wall s | peak MB | CPU, of fastapi + onnxruntime |")
     print("|---|---:|---:|---:|---:|")

@@ -70,13 +70,36 @@ def page() -> str:
         "\n## For tests, and the extra `workers`\n",
         table(more),
     ]
-    weak = [name for name, package in {**runtime, **more}.items() if COPYLEFT.search(licence_of(package))]
-    parts.append(
-        "\n## Copyleft\n\nUnmodified, as a dependency brings them: "
-        + (", ".join(sorted(weak)) or "none")
-        + ".\n"
-    )
+    parts.append(f"""
+## Copyleft
+
+Unmodified, as a dependency brings them.
+
+- At run time: {copyleft(runtime)}.
+- For tests, and the extra `workers`: {copyleft(more)}.
+
+The tables tell the licence of each package itself. These wheels also hold compiled libraries of others, such as GCC's
+run-time libraries, OpenBLAS and OpenSSL, under their own licences: {bundling({**runtime, **more})}.
+""")
     return "\n".join(parts)
+
+
+def copyleft(packages: dict[str, Distribution]) -> str:
+    """Name the packages whose own licence is copyleft, with the licence."""
+    said = {name: licence_of(package) for name, package in sorted(packages.items())}
+    return (
+        ", ".join(f"{name} ({licence})" for name, licence in said.items() if COPYLEFT.search(licence))
+        or "none"
+    )
+
+
+def bundling(packages: dict[str, Distribution]) -> str:
+    """Name the packages that were installed with shared libraries of others, in a folder ``NAME.libs``."""
+    return ", ".join(
+        name
+        for name, package in sorted(packages.items())
+        if any(file.parts[0].endswith(".libs") for file in package.files or ())
+    )
 
 
 def table(packages: dict[str, Distribution]) -> str:

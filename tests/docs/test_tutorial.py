@@ -1,4 +1,4 @@
-"""The tutorial is carried out, command by command, as a reader would."""
+"""The tutorial and the page about the endpoint are carried out, command by command, as a reader would."""
 
 import os
 import re
@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("tutorial.md", "serving.md")
+"""In the order in which a reader carries them out: the second asks the line that the first made."""
 
 
 def examples(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -38,39 +41,71 @@ def is_printed(expected: list[str], printed: str) -> bool:
     return re.search(pattern, printed, flags=re.DOTALL) is not None
 
 
-@pytest.mark.slow
-def test_the_tutorial_prints_what_it_says(tmp_path):
-    """A page that fails on its third line loses the reader."""
-    port, control = free_port(), free_port()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "NO_COLOR": "1"}
-    server = None
-    try:
-        for command, expected in examples(TUTORIAL.read_text()):
-            if "curl" in command and server is None:
-                server = subprocess.Popen(
-                    ["linewright", "up", "--port", str(port), "--control-port", str(control)],
-                    cwd=tmp_path,
-                    env=environment,
-                    stderr=subprocess.DEVNULL,
-                )
-                wait_until_ready(port)
-            done = subprocess.run(
-                ["bash", "-c", command.replace("localhost:8000", f"localhost:{port}")],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            printed = (done.stdout + done.stderr).replace(f"127.0.0.1:{port}", "127.0.0.1:8000")
+class Reader:
+    """Types the commands of a page in one folder, with `linewright up` in a terminal of its own."""
 
-            assert is_printed(expected, printed), f"$ {command}\n{printed}"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self.control = free_port(), free_port()
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "NO_COLOR": "1"}
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def type(self, command: str) -> str:
+        """Carry a command out and return what it prints."""
+        printed = self.start() if command == "linewright up" else self.run(command)
+        return printed.replace(f"127.0.0.1:{self.port}", "127.0.0.1:8000")
+
+    def run(self, command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("localhost:8000", f"localhost:{self.port}")],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+    def start(self) -> str:
+        said = self.folder.with_name("up.log")
+        with said.open("w") as stderr:
+            self.server = subprocess.Popen(
+                ["linewright", "up", "--port", str(self.port), "--control-port", str(self.control)],
+                cwd=self.folder,
+                env=self.environment,
+                stderr=stderr,
+            )
+        wait_until_ready(self.port)
+        deadline = time.monotonic() + 10
+        while "endpoint on" not in said.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return said.read_text()
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[Reader]:
+    """Give a reader; what it started is stopped at the end."""
+    folder.mkdir()
+    reader = Reader(folder)
+    try:
+        yield reader
     finally:
-        if server is not None:
-            server.send_signal(signal.SIGTERM)
-            server.wait(timeout=40)
+        if reader.server is not None:
+            reader.server.send_signal(signal.SIGTERM)
+            reader.server.wait(timeout=40)
+
+
+@pytest.mark.slow
+def test_the_pages_print_what_they_say(tmp_path):
+    """A page that fails on its third line loses the reader."""
+    with reading(tmp_path / "factory") as reader:
+        for page in PAGES:
+            for command, expected in examples((DOCS / page).read_text()):
+                printed = reader.type(command)
+
+                assert is_printed(expected, printed), f"{page}: $ {command}\n{printed}"
 
 
 def free_port() -> int:
