@@ -68,9 +68,11 @@ def test_an_endpoint_that_is_killed_is_started_again(factory):
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=40)
+        _, said = process.communicate(timeout=40)
 
     assert 0 == process.returncode
+    for news in (f"endpoint on http://127.0.0.1:{port}", f"http://127.0.0.1:{control}", "it starts again in"):
+        assert news in said
 
 
 def test_a_supervisor_that_is_killed_leaves_no_process_behind(factory):

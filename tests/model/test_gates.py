@@ -500,3 +500,8 @@ def test_several_classes_are_judged_by_all_rows_unless_the_metric_counts_classes
 
     assert outcome_of(MetricGate(metric="accuracy", at_least=0.9), **parts).status == "pass"
     assert outcome_of(MetricGate(metric="balanced_accuracy", at_least=0.5), **parts).status == "undecided"
+
+
+def test_a_bound_on_the_bar_does_not_promise_that_one_more_row_decides():
+    """Most draws tie; the sentence would say "about 1 more rows" for ever."""
+    assert Claim(value=0.01, low=0.0, high=0.02, bar=0.0, rises=True).more_rows(117) is None

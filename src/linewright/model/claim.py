@@ -54,4 +54,7 @@ class Claim:
         distance = abs(self.value - self.bar)
         if not math.isfinite(reach) or reach**2 * n > MOST_ROWS * distance**2:
             return None
-        return max(1, math.ceil(n * ((reach / distance) ** 2 - 1) - 1e-6)) if distance else None
+        if not distance:
+            return None
+        # A bound that lies on the bar (most draws tie) does not say that one more row would decide.
+        return math.ceil(n * ((reach / distance) ** 2 - 1) - 1e-6) or None

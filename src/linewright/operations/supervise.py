@@ -103,7 +103,7 @@ def _look_after(factory: Factory, one: _Running) -> None:
     if code is None:
         if not one.is_ready and _answers(one.child):
             one.is_ready = True
-            factory.report(Progress(station="up", says=f"{one.child.name} on {one.child.url}"))
+            factory.report(Progress(station="up", says=f"{one.child.name} on {one.child.url}", stays=True))
         return
     if not one.is_ready or code == RequestError.exit_code:
         # It says that what it was asked is wrong (a taken port, say): asking again would not help.
@@ -114,7 +114,9 @@ def _look_after(factory: Factory, one: _Running) -> None:
     pause = min(_LONGEST_PAUSE_S, 0.25 * 2**one.failures)
     one.restart_at = now + pause
     factory.report(
-        Progress(station="up", says=f"{one.child.name} ended ({code}); it starts again in {pause:g} s")
+        Progress(
+            station="up", says=f"{one.child.name} ended ({code}); it starts again in {pause:g} s", stays=True
+        )
     )
 
 

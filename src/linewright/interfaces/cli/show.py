@@ -97,6 +97,8 @@ def printable(text: str) -> str:
 class ProgressLine:
     """Shows progress: one line that is drawn anew on a terminal, else a plain line for each new station.
 
+    What is to stay gets a line of its own on both.
+
     Parameters
     ----------
     stream
@@ -117,7 +119,10 @@ class ProgressLine:
             return
         count = f"{progress.done}/{progress.of}" if progress.of else ""
         text = printable("  ".join(part for part in (progress.station, count, progress.says) if part))
-        if self._redraws:
+        if progress.stays:
+            self.clear()
+            self._write(f"{text}\n")
+        elif self._redraws:
             fitting = text.replace("\n", " ")[: max(1, shutil.get_terminal_size().columns - 1)]
             self._write(f"\r\033[K{fitting}")
             self._is_drawn = True
