@@ -110,8 +110,69 @@ def test_batch_answers_keep_the_order_and_can_be_given_their_truth(factory, tmp_
     assert "benign" == factory.show(answers["id"][0]).body["label"]["label"]
 
     wrong = write(tmp_path / "wrong.csv", [{"id": answers["id"][0], "label": "malignant"}])
-    with pytest.raises(Conflict, match=answers["id"][0]):
+    with pytest.raises(Conflict, match=rf"wrong.csv: line 2.*{answers['id'][0]}"):
         factory.feedback("tumours", wrong)
+
+
+def test_rows_without_a_label_are_passed_over_and_counted(factory, tmp_path):
+    """The truth about some rows comes later; the file is handed in today."""
+    file = tmp_path / "truth.csv"
+    file.write_text("sample,diagnosis\nS9001,malignant\nS9002,\nS9003,  \n")
+    told = factory.feedback("tumours", file)
+
+    assert (0, 0, 1, 2) == (told.accepted, told.repeated, told.unknown, told.unlabelled)
+    assert "2 rows without a label passed over" in told.to_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "sample,label\nS1,benign\n\nS2,\nS3,harmless\n",
+            "truth.csv: line 5, label: not a class.*'harmless'",
+        ),
+        ('sample,label\n"S\n1",benign\n,benign\n', "truth.csv: line 4: a label names either.*'neither'"),
+        ("sample,label,at\nS1,benign,soon\n", "truth.csv: line 2, at: not a time"),
+        (
+            "sample,label\nS1,benign\nS2,benign,late\n",
+            "truth.csv: line 3: .*number of fields.*found 3, allowed: 2",
+        ),
+        ("sample,truth\nS1,benign\n", "lacks a column.*'label' or 'diagnosis'"),
+    ],
+)
+def test_a_bad_row_of_a_file_of_labels_is_named_by_its_line(factory, tmp_path, text, message):
+    """A person opens the file and goes to that line."""
+    (tmp_path / "truth.csv").write_text(text)
+    with pytest.raises(RequestError, match=message):
+        factory.feedback("tumours", tmp_path / "truth.csv")
+
+
+@pytest.mark.parametrize("operation", ["predict", "feedback"])
+def test_a_file_that_is_not_there_is_named_with_the_nearest(factory, tmp_path, operation):
+    """A slip of the finger should not cost a search."""
+    (tmp_path / "april.csv").write_text("sample,label\n")
+    with pytest.raises(
+        RequestError, match=r"aprl.csv: there is no such file.*did you mean 'april.csv'"
+    ) as failed:
+        getattr(factory, operation)("tumours", tmp_path / "aprl.csv")
+
+    assert str(tmp_path / "aprl.csv") == failed.value.where
+
+
+def test_a_line_without_a_key_refuses_labels_by_key(tmp_path):
+    """Counted as unknown they would be lost without a word."""
+    (tmp_path / "t.csv").write_text(
+        "a,key,y\n" + "".join(f"{n % 7},k{n % 5},{int(n % 7 > 3)}\n" for n in range(400))
+    )
+    with Factory.create(tmp_path) as factory:
+        factory.new("plain", data=tmp_path / "t.csv", label="y")
+        line = tmp_path / "lines" / "plain.yaml"
+        line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+        factory.run("plain")
+        factory.promote("plain@1", force=True, because="a test")
+        file = write(tmp_path / "truth.csv", [{"key": "7", "label": "1"}])
+        with pytest.raises(RequestError, match=r"truth.csv: this line has no key column.*`table.key`"):
+            factory.feedback("plain", file)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +197,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_row(factory, tmp_path):
     asked[1, "mean_area"] = "large"
     asked.write_csv(tmp_path / "ask.csv")
 
-    with pytest.raises(RequestError, match=r"row 2, column 'mean_area'.*found 'large'"):
+    with pytest.raises(RequestError, match=r"ask.csv: line 3, column 'mean_area'.*found 'large'"):
         factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
     assert not (tmp_path / "answers.csv").exists()
 

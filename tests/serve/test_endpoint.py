@@ -284,6 +284,31 @@ def test_a_wrong_request_is_refused_with_its_place(served, method, path, body, s
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "hint"),
+    [
+        (PREDICT, rows({"Age": "41"}), 'send 41, not "41"'),
+        (PREDICT, rows({"Age": 1, "Amount": " 12.50 "}), 'send 12.50, not "12.50"'),
+        (PREDICT, rows({"Age": True}), "send 1, not true"),
+        (PREDICT, rows({"Age": "old"}), ""),
+        (PREDICT, rows({"Age": 1, "Insured": "perhaps"}), "send true or false, without quotes"),
+        (PREDICT, rows({"Age": 1, "opened": "31.12.2026"}), 'send it as ISO 8601, e.g. "2026-01-31"'),
+        (PREDICT, ROW, 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
+        (PREDICT, [ROW], 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
+        (PREDICT, b"{'rows': []}", 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
+        (FEEDBACK, {"label": "Yes"}, 'send {"labels": [{"id": "ID of the answer", "label": VALUE}]}'),
+        (
+            INFER,
+            rows(ROW),
+            'send {"inputs": [{"name": "COLUMN", "datatype": "FP64", "shape": [1], "data": [VALUE]}, ...]}',
+        ),
+    ],
+)
+def test_a_refusal_shows_the_right_form(served, path, body, hint):
+    """Whoever has seen it need not look for the page that says it."""
+    assert hint == served.ask("POST", path, body)[2]["hint"]
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"Content-Type": "text/csv"}, 415),

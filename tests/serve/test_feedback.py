@@ -127,6 +127,18 @@ def test_unknown_ids_and_keys_are_counted_and_not_kept(line):
     assert counts(accepted=1) == line.accept({"key": "b", "label": "No"})
 
 
+def test_a_label_by_key_is_refused_where_the_line_has_no_key(line):
+    """Counted as unknown it would be lost without a word."""
+    (first,) = line.predict(None)
+    keyless = msgspec.structs.replace(PACKAGE, key=None)
+    with pytest.raises(
+        RequestError, match=r"labels\[1\].key: this line has no key column.*`id`.*`table.key`"
+    ):
+        line.accept({"id": first, "label": "Yes"}, {"key": "a", "label": "Yes"}, package=keyless)
+
+    assert 0 == line.labels.counts().labelled
+
+
 @pytest.mark.parametrize(
     ("kept", "sent", "names"),
     [

@@ -97,7 +97,29 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
     if isinstance(spec, SqliteSource):
         path = _existing(spec.sqlite, root, f"{where}.sqlite")
         return Raw(name=name, frame=clean(_read_sqlite(path, spec, where), ("",)), is_text=True)
-    path = _existing(spec.file, root, f"{where}.file")
+    return _read_file(name, _existing(spec.file, root, f"{where}.file"), spec, where)
+
+
+def read_file(spec: FileSource) -> Raw:
+    """Read a file that is no source of a line, like `read_source`; messages name the file.
+
+    Raises
+    ------
+    SpecError, RequestError
+        Saying what is wrong with the file, and what to do.
+    """
+    path = Path(spec.file)
+    if not path.is_file():
+        raise RequestError(
+            "this is not a file" if path.exists() else "there is no such file",
+            where=spec.file,
+            allowed="a CSV, CSV.gz or Parquet file",
+            hint=_near(path),
+        )
+    return _read_file(path.name, path, spec, spec.file)
+
+
+def _read_file(name: str, path: Path, spec: FileSource, where: str) -> Raw:
     if _is_parquet(path):
         return Raw(name=name, frame=clean(_read_parquet(path, where), spec.missing), is_text=False)
     frame, ragged = read_csv(path, spec, where)
@@ -134,14 +156,15 @@ def _existing(written: str, root: Path, where: str) -> Path:
         return path
     if path.exists():
         raise RequestError("this is not a file", where=where, found=written, allowed="a file")
+    hint = _near(path) or f"paths start from {root}"
+    raise RequestError("there is no such file", where=where, found=written, hint=hint)
+
+
+def _near(path: Path) -> str:
+    """Ask for a file of a similar name in the same folder; say nothing where there is none."""
     beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, 1)
-    raise RequestError(
-        "there is no such file",
-        where=where,
-        found=written,
-        hint=f"did you mean {near[0]!r}?" if near else f"paths start from {root}",
-    )
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _is_parquet(path: Path) -> bool:

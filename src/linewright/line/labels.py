@@ -1,14 +1,15 @@
 """Labels from a file: the truth about predictions, by id or by key."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
-from linewright.data.read import read_source
-from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.handed import Handed, read_handed
 from linewright.line.registry import find_model
-from linewright.line.scoring import reading_options
 from linewright.model.facts import Package
+from linewright.serve.labels import no_key
 
 BATCH = 10_000
 
@@ -16,54 +17,86 @@ BATCH = 10_000
 def hand_in(factory: Factory, line: str, file: Path) -> dict[str, int]:
     """Keep the labels of a file; all of a batch of 10,000 or, where one contradicts another, none of it.
 
+    A row without a label says nothing yet: it is counted and passed over.
+
     Returns
     -------
     dict
-        How many were ``accepted``, ``repeated`` and ``unknown``.
+        How many were ``accepted``, ``repeated`` and ``unknown``, and how many rows were ``unlabelled``.
 
     Raises
     ------
     RequestError
-        If the file lacks a column, or a label has a wrong form.
+        If the file lacks a column, or a label has a wrong form; it names the line of the file.
     Conflict
         If another label is already kept for the same prediction; the batch that holds it is not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
-    frame = read_source(
-        "file", FileSource(file=str(file.resolve()), **reading_options(factory, line)), factory.root
-    ).frame
-    who = _named(frame.columns, file, "id", "key", package.key)
-    label = _named(frame.columns, file, "label", package.label)
-    labels = [
-        {
-            "id" if who == "id" else "key": row[who],
-            "label": _number(row[label], file) if package.task == "regression" else row[label],
-            **({"at": row["at"]} if row.get("at") else {}),
-        }
-        for row in frame.iter_rows(named=True)
-    ]
-    total = {"accepted": 0, "repeated": 0, "unknown": 0}
+    handed = read_handed(factory, line, file)
+    rows, labels = _labels(handed, package)
+    total = {"accepted": 0, "repeated": 0, "unknown": 0, "unlabelled": handed.frame.height - len(rows)}
     feedback = factory.labels_of(line)
     for start in range(0, len(labels), BATCH):
-        for name, number in feedback.accept(labels[start : start + BATCH], package=package).items():
+
+        def place(number: int, part: str, start: int = start) -> str:
+            return handed.place(rows[start + number]) + (f", {part}" if part else "")
+
+        kept = feedback.accept(labels[start : start + BATCH], package=package, place=place)
+        for name, number in kept.items():
             total[name] += number
     return total
 
 
-def _named(columns: list[str], file: Path, *names: str | None) -> str:
+def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
+    """Return the rows (from 0) that hold a label, and their labels."""
+    field, who = _who(handed, package)
+    label = _named(handed, ("label", package.label))
+    rows: list[int] = []
+    labels: list[dict[str, Any]] = []
+    for number, row in enumerate(handed.frame.iter_rows(named=True)):
+        value = row[label]
+        if value is None:
+            continue
+        rows.append(number)
+        labels.append(
+            {
+                field: row[who],
+                "label": _number(value) if package.task == "regression" else value,
+                **({"at": row["at"]} if row.get("at") else {}),
+            }
+        )
+    return rows, labels
+
+
+def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
+    """Return whether the file names predictions by id or by key, and the column that does."""
+    columns = handed.frame.columns
+    # Where the key column is itself called id, answers from `predict` hold the prediction's id beside it.
+    ids = ("prediction_id",) if package.key == "id" else ("id",)
+    if found := next((name for name in ids if name in columns), None):
+        return "id", found
+    if package.key is None and "key" in columns:
+        raise no_key(str(handed.file))
+    keys = () if package.key is None else ("key", package.key)
+    found = _named(handed, (*ids, *keys))
+    return "key", found
+
+
+def _named(handed: Handed, names: Sequence[str]) -> str:
+    columns = handed.frame.columns
     for name in names:
         if name in columns:
             return name
-    allowed = " or ".join(repr(name) for name in names if name)
     raise RequestError(
-        "the file of labels lacks a column", where=str(file), found=", ".join(columns), allowed=allowed
+        "the file of labels lacks a column",
+        where=str(handed.file),
+        found=", ".join(columns),
+        allowed=" or ".join(repr(name) for name in names),
     )
 
 
-def _number(text: object, file: Path) -> float:
+def _number(text: object) -> object:
     try:
         return float(str(text))
-    except ValueError as error:
-        raise RequestError(
-            "a label is not a number", where=str(file), found=text, allowed="a number"
-        ) from error
+    except ValueError:
+        return text  # refused with its place, like any other label

@@ -6,13 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from linewright.data.read import read_source
 from linewright.data.spec import FileSource
 from linewright.data.types import cast
 from linewright.errors import RequestError
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
+from linewright.line.handed import Handed, read_handed
 from linewright.line.registry import find_model
 from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
@@ -46,8 +46,7 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     version = find_model(factory, line)
     scorer = Scorer(load(version.digest, factory.artifacts.get))
     package = scorer.model.package
-    source = FileSource(file=str(file.resolve()), **reading_options(factory, version.line))
-    frame = _typed(read_source("file", source, factory.root).frame, package, file)
+    frame = _typed(read_handed(factory, version.line, file), package)
     answers = scorer.columns(to_columns(frame, package.encoder.columns))
     ids = _log(factory, version, scorer, frame, answers)
     table = _table(frame, package, ids, answers)
@@ -86,15 +85,8 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
         raise RequestError("there is no such folder", where=str(target.parent))
 
 
-def reading_options(factory: Factory, line: str) -> dict[str, Any]:
-    """Return how the line reads its one file, so that another file of the same make is read alike."""
-    sources = list(factory.line(line).sources.values())
-    if len(sources) == 1 and isinstance(sources[0], FileSource):
-        return sources[0].model_dump(exclude={"file"})
-    return {}
-
-
-def _typed(frame: pl.DataFrame, package: Package, file: Path) -> pl.DataFrame:
+def _typed(handed: Handed, package: Package) -> pl.DataFrame:
+    frame = handed.frame
     known = {column.name: column for column in package.columns}
     unknown = [name for name in frame.columns if name not in known]
     absent = [name for name in package.encoder.columns if name not in frame.columns]
@@ -104,15 +96,15 @@ def _typed(frame: pl.DataFrame, package: Package, file: Path) -> pl.DataFrame:
             "the file has columns that the line does not know"
             if unknown
             else "the file lacks columns of the line",
-            where=str(file),
+            where=str(handed.file),
             found=", ".join(unknown or missing),
             allowed=", ".join(known),
         )
     whole = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
-    return whole.with_columns(_cast(whole[name], known[name], file) for name in whole.columns)
+    return whole.with_columns(_cast(whole[name], known[name], handed) for name in whole.columns)
 
 
-def _cast(values: pl.Series, column: RequestColumn, file: Path) -> pl.Series:
+def _cast(values: pl.Series, column: RequestColumn, handed: Handed) -> pl.Series:
     typed = cast(values, column.type, pattern=column.format)
     bad = typed.is_null() & values.is_not_null()
     if column.role == "feature" and not column.nullable:
@@ -123,7 +115,7 @@ def _cast(values: pl.Series, column: RequestColumn, file: Path) -> pl.Series:
         row = int(bad.arg_max() or 0)
         raise RequestError(
             f"not {column.type}" if values[row] is not None else "a value is missing",
-            where=f"{file}: row {row + 1}, column {column.name!r}",
+            where=f"{handed.place(row)}, column {column.name!r}",
             found=values[row],
             allowed=column.type + (" or nothing" if column.nullable else ""),
             details={"row": row + 1, "column": column.name, "failed": int(bad.sum())},

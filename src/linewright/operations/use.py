@@ -56,12 +56,19 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     repeated: int
     unknown: int
+    unlabelled: int = 0
+    """Rows of the file that hold no label yet."""
 
     def to_text(self) -> str:
         """Say what became of them."""
-        return (
+        said = (
             f"{self.line}: {count(self.accepted, 'label')} accepted, {self.repeated:,} there already, "
             f"{self.unknown:,} about predictions that were never made"
+        )
+        return (
+            f"{said}; {count(self.unlabelled, 'row')} without a label passed over"
+            if self.unlabelled
+            else said
         )
 
 

@@ -17,6 +17,9 @@ from linewright.serve.scoring import Scorer
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7
 
+ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
+LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
+
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request for predictions."""
@@ -95,7 +98,7 @@ def read_ask(body: bytes) -> Ask:
     RequestError
         If it has another form, or asks for explanations.
     """
-    ask = read_json(body, Ask)
+    ask = read_json(body, Ask, form=ASK_FORM)
     if ask.explain:
         raise RequestError("explanations are not available yet", where="explain", found=True, allowed="false")
     return ask
@@ -137,5 +140,5 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
 
 def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: str | None) -> Response:
     """Keep labels."""
-    labels = read_json(body, Labels).labels
+    labels = read_json(body, Labels, form=LABELS_FORM).labels
     return to_response(feedback.accept(labels, package=package, idempotency_key=idempotency_key))

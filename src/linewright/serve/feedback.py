@@ -17,7 +17,7 @@ import msgspec
 from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.labels import Label, check_labels
+from linewright.serve.labels import Label, Place, check_labels, in_labels
 from linewright.serve.log import Damage, ignore, read_frames, read_record, sync_file, sync_folder
 from linewright.store.clock import now_utc
 from linewright.store.values import digest_of_bytes
@@ -77,7 +77,12 @@ class Feedback:
         return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line)
 
     def accept(
-        self, labels: object, *, package: Package, idempotency_key: str | None = None
+        self,
+        labels: object,
+        *,
+        package: Package,
+        idempotency_key: str | None = None,
+        place: Place = in_labels,
     ) -> dict[str, int]:
         """Keep labels durably; all of them or, where one is wrong or contradicts another, none.
 
@@ -89,6 +94,8 @@ class Feedback:
             The model whose task and classes a label must fit.
         idempotency_key
             At most 255 characters; for 7 days the same key with the same labels gives the same answer.
+        place
+            Names the place of a label in messages.
 
         Returns
         -------
@@ -105,7 +112,7 @@ class Feedback:
         Transient
             If another process holds the file, or the disk is full.
         """
-        checked = check_labels(labels, package)
+        checked = check_labels(labels, package, place)
         if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_IDEMPOTENCY_KEY:
             raise RequestError(
                 "the idempotency key has a wrong length",
@@ -120,7 +127,7 @@ class Feedback:
                 return known
             answer = {"accepted": 0, "repeated": 0, "unknown": 0}
             for label in checked:
-                answer[_keep(database, label, received)] += 1
+                answer[_keep(database, label, received, place)] += 1
             if idempotency_key is not None:
                 _remember(database, idempotency_key, body, answer, received)
             return answer
@@ -281,14 +288,15 @@ def _truth(row: Sequence[Any]) -> Truth | None:
     return None
 
 
-def _keep(database: sqlite3.Connection, label: Label, received: str) -> str:
+def _keep(database: sqlite3.Connection, label: Label, received: str, place: Place) -> str:
     """Keep one label and return how it counts."""
     text = msgspec.json.encode(label.label).decode()
-    return (
-        _keep_by_id(database, label, text, received)
-        if label.id is not None
-        else _keep_by_key(database, label, text, received)
-    )
+    keep = _keep_by_key if label.id is None else _keep_by_id
+    try:
+        return keep(database, label, text, received)
+    except Conflict as error:
+        error.where = place(label.number, "")
+        raise
 
 
 def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
@@ -328,7 +336,6 @@ def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
     if text != kept:
         raise Conflict(
             f"another label is already kept for {about}; nothing of this batch is kept",
-            where=f"labels[{label.number}]",
             found=label.label,
             allowed=str(msgspec.json.decode(kept)),
             hint="take the label out of the batch, and find out which of the two is true",

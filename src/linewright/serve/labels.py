@@ -1,17 +1,43 @@
 """Reading labels that were sent: their form, and whether they fit the task."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
-from linewright.serve.values import MAX_TEXT, kind_of, shown, spell
+from linewright.serve.values import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
 _FIELDS = frozenset({"id", "key", "label", "at"})
+
+Place = Callable[[int, str], str]
+"""Names the place of a label, from its number (0 is the first) and its part, e.g. ``label``; the part may be empty."""
+
+
+def in_labels(number: int, part: str) -> str:
+    """Name a place in a list of labels.
+
+    Examples
+    --------
+    >>> in_labels(3, "label"), in_labels(3, "")
+    ('labels[3].label', 'labels[3]')
+    """
+    return f"labels[{number}].{part}" if part else f"labels[{number}]"
+
+
+def no_key(where: str) -> RequestError:
+    """Return the refusal of a label by key on a line whose rows have none."""
+    return RequestError(
+        "this line has no key column, so a label by key finds nothing",
+        where=where,
+        found="key",
+        allowed="id",
+        hint="name the prediction by the `id` of its answer; or declare `table.key` in the line file and run the line again",
+    )
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +51,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     at: str | None
 
 
-def check_labels(labels: object, package: Package) -> list[Label]:
+def check_labels(labels: object, package: Package, place: Place = in_labels) -> list[Label]:
     """Return labels in their one spelling.
 
     Raises
@@ -44,58 +70,69 @@ def check_labels(labels: object, package: Package) -> list[Label]:
             found=len(labels),
             allowed=f"1 to {MAX_LABELS:,} labels",
         )
-    return [_label(number, entry, package) for number, entry in enumerate(labels)]
+    return [_label(number, entry, package, partial(place, number)) for number, entry in enumerate(labels)]
 
 
-def _label(number: int, entry: object, package: Package) -> Label:
-    where = f"labels[{number}]"
+def _label(number: int, entry: object, package: Package, place: Callable[[str], str]) -> Label:
     if not isinstance(entry, dict):
         raise RequestError(
-            "not an object", where=where, found=kind_of(entry), allowed='{"id" or "key": …, "label": …}'
+            "not an object", where=place(""), found=kind_of(entry), allowed='{"id" or "key": …, "label": …}'
         )
     unknown = [name for name in entry if name not in _FIELDS]
     if unknown:
         raise RequestError(
-            "unknown field", where=where, found=str(unknown[0])[:100], allowed="id, key, label, at"
+            "unknown field", where=place(""), found=str(unknown[0])[:100], allowed="id, key, label, at"
         )
     if (entry.get("id") is None) == (entry.get("key") is None):
-        raise RequestError("a label names either an id or a key", where=where, allowed="one of id, key")
+        raise RequestError(
+            "a label names either an id or a key",
+            where=place(""),
+            found="both" if entry.get("id") is not None else "neither",
+            allowed="one of id, key",
+            hint='send {"id": …, "label": …}, with the id of the answer',
+        )
+    if entry.get("key") is not None and package.key is None:
+        raise no_key(place("key"))
     return Label(
         number=number,
-        id=_id(entry.get("id"), where),
-        key=_key(entry.get("key"), where),
-        label=_fitting(entry.get("label"), package, f"{where}.label"),
-        at=_instant(entry.get("at"), f"{where}.at"),
+        id=_id(entry.get("id"), place),
+        key=_key(entry.get("key"), place),
+        label=_fitting(entry.get("label"), package, place),
+        at=_instant(entry.get("at"), place),
     )
 
 
-def _id(value: object, where: str) -> str | None:
+def _id(value: object, place: Callable[[str], str]) -> str | None:
     if value is None or (isinstance(value, str) and len(value) <= 100):
         return value
-    raise RequestError("not a prediction id", where=f"{where}.id", found=shown(value), allowed="a text")
+    raise RequestError("not a prediction id", where=place("id"), found=shown(value), allowed="a text")
 
 
-def _key(value: object, where: str) -> str | None:
+def _key(value: object, place: Callable[[str], str]) -> str | None:
     if value is None:
         return None
     text = spell(value) if isinstance(value, (str, int, float)) and _is_plain(value) else None
     if text is None or len(text) > MAX_TEXT:
-        raise RequestError(
-            "not a key", where=f"{where}.key", found=shown(value), allowed="a text or a number"
-        )
+        raise RequestError("not a key", where=place("key"), found=shown(value), allowed="a text or a number")
     return text
 
 
-def _fitting(value: object, package: Package, where: str) -> str | float:
+def _fitting(value: object, package: Package, place: Callable[[str], str]) -> str | float:
     if package.task == "regression":
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
-        raise RequestError("not a number", where=where, found=shown(value), allowed="a finite number")
+        raise RequestError(
+            "not a number",
+            where=place("label"),
+            found=shown(value),
+            allowed="a finite number",
+            hint=as_number(value),
+        )
     spelled = next((text for text in _spellings(value) if text in package.classes), None)
     if spelled is None:
         raise RequestError(
             "not a class of this line",
-            where=where,
+            where=place("label"),
             found=shown(value),
             allowed=", ".join(package.classes)[:1000],
         )
@@ -124,7 +161,7 @@ def _is_plain(value: str | float) -> bool:
     return isinstance(value, str) or -(2**63) <= value < 2**63
 
 
-def _instant(value: object, where: str) -> str | None:
+def _instant(value: object, place: Callable[[str], str]) -> str | None:
     if value is None:
         return None
     try:
@@ -132,6 +169,6 @@ def _instant(value: object, where: str) -> str | None:
         instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise RequestError(
-            "not a time", where=where, found=shown(value), allowed="ISO 8601, e.g. 2026-01-31T12:00:00Z"
+            "not a time", where=place("at"), found=shown(value), allowed="ISO 8601, e.g. 2026-01-31T12:00:00Z"
         ) from None
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -21,6 +21,9 @@ _DATATYPES = {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}
 """By column type; all others are BYTES."""
 
 
+_FORM = '{"inputs": [{"name": "COLUMN", "datatype": "FP64", "shape": [1], "data": [VALUE]}, ...]}'
+
+
 class Tensor(msgspec.Struct, kw_only=True):
     """One input: a column."""
 
@@ -65,7 +68,7 @@ def read_infer(body: bytes) -> Asked:
     Refusal
         If the body is not JSON.
     """
-    infer = read_json(body, Infer)
+    infer = read_json(body, Infer, form=_FORM)
     if not infer.inputs:
         raise RequestError("there are no inputs", where="inputs", allowed="one tensor a column")
     names = [tensor.name for tensor in infer.inputs]

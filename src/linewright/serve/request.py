@@ -207,14 +207,29 @@ def _too_large() -> Refusal:
 
 
 def _unsupported(header: str, found: str, allowed: str) -> Refusal:
-    error = RequestError("this form of body is not read", where=header, found=found[:100], allowed=allowed)
+    error = RequestError(
+        "this form of body is not read",
+        where=header,
+        found=found[:100],
+        allowed=allowed,
+        hint="send the header 'Content-Type: application/json'" if header == "content-type" else "",
+    )
     return Refusal(415, error)
 
 
-def read_json(body: bytes, kind: type[T]) -> T:
+def read_json(body: bytes, kind: type[T], *, form: str) -> T:
     """Decode a JSON body.
 
     Numbers beyond the range of a double become infinite, so that whoever reads the value can name its place.
+
+    Parameters
+    ----------
+    body
+        What came.
+    kind
+        The form that it must have.
+    form
+        A body of that form, to show to those who sent another.
 
     Raises
     ------
@@ -227,28 +242,29 @@ def read_json(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         if "out of range" in str(error):
-            return _read_wide(body, kind)
-        raise _other_form(error) from None
+            return _read_wide(body, kind, form)
+        raise _other_form(error, form) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_json(body, error) from None
+        raise _not_json(body, error, form) from None
 
 
-def _read_wide(body: bytes, kind: type[T]) -> T:
+def _read_wide(body: bytes, kind: type[T], form: str) -> T:
     try:
         return msgspec.json.Decoder(kind, float_hook=float).decode(body)
     except msgspec.ValidationError as error:
-        raise _other_form(error) from None
+        raise _other_form(error, form) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_json(body, error) from None
+        raise _not_json(body, error, form) from None
 
 
-def _other_form(error: msgspec.ValidationError) -> RequestError:
+def _other_form(error: msgspec.ValidationError, form: str) -> RequestError:
     text = str(error)
     path = _PATH.search(text)
-    return RequestError(text[: path.start()] if path else text, where=(path and path[1]) or "body")
+    where = (path and path[1]) or "body"
+    return RequestError(text[: path.start()] if path else text, where=where, hint=f"send {form}")
 
 
-def _not_json(body: bytes, error: Exception) -> Refusal:
+def _not_json(body: bytes, error: Exception, form: str) -> Refusal:
     match error:
         case RecursionError():
             return Refusal(400, RequestError("the body is nested too deeply", where="body"))
@@ -261,7 +277,10 @@ def _not_json(body: bytes, error: Exception) -> Refusal:
             return Refusal(
                 400,
                 RequestError(
-                    f"the body is not JSON: {what}", where=f"byte {position}", details={"byte": position}
+                    f"the body is not JSON: {what}",
+                    where=f"byte {position}",
+                    hint=f"send {form}",
+                    details={"byte": position},
                 ),
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
-from linewright.serve.values import KINDS, Excess, check_carried, kind_of, shown
+from linewright.serve.values import KINDS, Excess, as_number, check_carried, kind_of, shown
 
 MAX_ROWS = 10_000
 MAX_MISTAKES = 20
@@ -114,7 +114,9 @@ class RowReader:
                 missing = convert(row.get(column.name)) is None
             except (ValueError, TypeError, OverflowError) as error:
                 because = str(error) if isinstance(error, Excess) else allowed
-                yield column.name, _mistake("not a value of this column", row[column.name], because)
+                value = row[column.name]
+                hint = _right_form(value, column)
+                yield column.name, _mistake("not a value of this column", value, because, hint)
                 continue
             if missing and not column.nullable:
                 what = "a value is needed" if column.name in row else "the column is needed"
@@ -158,8 +160,23 @@ def _converter(column: RequestColumn, missing: frozenset[str]) -> Callable[[obje
     return lambda value: None if type(value) is str and value.strip() in missing else read(value)
 
 
-def _mistake(message: str, value: object, allowed: str) -> dict[str, Any]:
-    return {"message": message, "found": shown(value), "allowed": allowed, "hint": ""}
+def _mistake(message: str, value: object, allowed: str, hint: str = "") -> dict[str, Any]:
+    return {"message": message, "found": shown(value), "allowed": allowed, "hint": hint}
+
+
+def _right_form(value: object, column: RequestColumn) -> str:
+    """Return what to send instead of a value that a column cannot take, where that can be said."""
+    match column.type:
+        case "integer" | "number":
+            return as_number(value)
+        case "boolean" if isinstance(value, (str, int, float)):
+            return "send true or false, without quotes"
+        case "date" | "datetime" if isinstance(value, str):
+            example = "2026-01-31" if column.type == "date" else "2026-01-31T12:00:00Z"
+            form = f"{column.format}, or " if column.format else ""
+            return f'send it as {form}ISO 8601, e.g. "{example}"'
+        case _:
+            return ""
 
 
 def _unknown(name: str, known: Mapping[str, RequestColumn]) -> dict[str, Any]:

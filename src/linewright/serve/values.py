@@ -1,6 +1,7 @@
 """One JSON value of a request row, by the type of its column."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,8 @@ from linewright.features.encode import MISSING, Instants, Levels, Numbers, Value
 MAX_TEXT = 65_536
 """Characters in one value."""
 _INT64 = 2**63
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
+"""A number as JSON spells it, of a length that a message may hold."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TRUTH: Mapping[str, float] = {
@@ -180,6 +183,23 @@ def spell(value: object) -> str | None:
             return value.strip() or None
         case _:
             return str(value)
+
+
+def as_number(value: object) -> str:
+    """Return a hint that shows a number that came as a text, a number or a boolean in its right form, or nothing.
+
+    Examples
+    --------
+    >>> as_number("17.50"), as_number(True), as_number("old")
+    ('send 17.50, not "17.50"', 'send 1, not true', '')
+    """
+    match value:
+        case bool():
+            return "send 1, not true" if value else "send 0, not false"
+        case str() if _NUMBER.fullmatch(text := value.strip()):
+            return f'send {text}, not "{text}"'
+        case _:
+            return ""
 
 
 def kind_of(value: object) -> str:
