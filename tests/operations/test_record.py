@@ -1,15 +1,22 @@
 """The operations that read the record and use a model, on one small line."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from msgspec import structs
 from sklearn.datasets import load_breast_cancer
 
 from linewright import Factory
-from linewright.errors import Conflict, NotFound, RequestError
+from linewright.errors import Conflict, Corrupt, NotFound, RequestError
+from linewright.line import scoring
+from linewright.model.facts import Package, Registered
+from linewright.model.package import keep_package
+from linewright.serve.log import read_log
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +180,46 @@ def test_a_line_without_a_key_refuses_labels_by_key(tmp_path):
         file = write(tmp_path / "truth.csv", [{"key": "7", "label": "1"}])
         with pytest.raises(RequestError, match=r"truth.csv: this line has no key column.*`table.key`"):
             factory.feedback("plain", file)
+
+
+def test_a_file_is_answered_and_logged_by_pieces_with_the_same_answers(factory, tmp_path, monkeypatch):
+    """Memory does not grow with the log records of a long file, and no row changes with its neighbours."""
+    asked = pl.read_csv(factory.root / "cancer.csv").head(25).drop("diagnosis")
+    asked.write_csv(tmp_path / "ask.csv")
+    factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "whole.parquet")
+    monkeypatch.setattr(scoring, "CHUNK", 7)
+    factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "pieces.parquet")
+    whole, pieces = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("whole", "pieces"))
+
+    assert whole.drop("id").equals(pieces.drop("id"))
+    assert set(pieces["id"]) <= {
+        each.record.id for each in read_log(factory.state / "log" / "tumours") if each.record.via == "batch"
+    }
+
+
+def test_a_file_is_not_answered_by_a_package_that_answers_its_own_rows_otherwise(factory, tmp_path):
+    """What an endpoint would refuse to serve must not come in by the back door."""
+    model = factory.metadata.versions("tumours")[0]
+    package = factory.metadata.get(model.digest, Package)
+    golden = json.loads(factory.artifacts.get(package.golden))
+    golden["predictions"][0]["probabilities"] = {"benign": 0.5, "malignant": 0.5}
+    other = structs.replace(package, golden=factory.artifacts.put(json.dumps(golden).encode()))
+    asked = pl.read_csv(factory.root / "cancer.csv").head(2)
+    asked.write_csv(tmp_path / "ask.csv")
+    copy = shutil.copytree(factory.root, tmp_path / "copy")
+    with Factory.open(copy) as damaged:
+        digest = keep_package(other, damaged.artifacts, damaged.metadata)
+        damaged.metadata.register("tumours", digest, at="2026-01-01T00:00:00Z", event=lambda _: made(digest))
+        damaged.promote("tumours@2", force=True, because="a test")
+        with pytest.raises(Corrupt, match="does not answer as it did"):
+            damaged.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def made(package: str) -> Registered:
+    return Registered(
+        at="2026-01-01T00:00:00Z", by="me", because="a test", line="tumours", model=2, package=package, run=""
+    )
 
 
 @pytest.mark.parametrize(

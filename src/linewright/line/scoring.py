@@ -8,6 +8,7 @@ import polars as pl
 
 from linewright.data.spec import FileSource
 from linewright.data.types import cast
+from linewright.engine.context import Context
 from linewright.errors import RequestError
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
@@ -17,6 +18,8 @@ from linewright.line.registry import find_model
 from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.package import load
+from linewright.release.facts import Arm
+from linewright.serve.answer import Loaded
 from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog
 from linewright.serve.scoring import Scorer
@@ -24,6 +27,8 @@ from linewright.serve.values import spell
 from linewright.store.seams import Version
 
 SHOWN = 3
+CHUNK = 10_000
+"""Rows that are answered and logged at one time."""
 
 
 def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str, Any]:
@@ -41,15 +46,14 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     ------
     RequestError
         If a column is missing or unknown, or a value is not of its type; nothing is written.
+    Corrupt
+        If the package does not answer its own rows as it did when it was made.
     """
     _refuse_precious(factory, file, out)
     version = find_model(factory, line)
-    scorer = Scorer(load(version.digest, factory.artifacts.get))
-    package = scorer.model.package
-    frame = _typed(read_handed(factory, version.line, file), package)
-    answers = scorer.columns(to_columns(frame, package.encoder.columns))
-    ids = _log(factory, version, scorer, frame, answers)
-    table = _table(frame, package, ids, answers)
+    loaded = _load(factory, version)
+    frame = _typed(read_handed(factory, version.line, file), loaded.package)
+    table = _table(frame, loaded.package, *_answers(factory, loaded, frame))
     _write(table, out)
     return {
         "line": version.line,
@@ -59,6 +63,13 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
         "out": str(out),
         "first": tuple(table.head(SHOWN).rows(named=True)),
     }
+
+
+def _load(factory: Factory, version: Version) -> Loaded:
+    scorer = Scorer(load(version.digest, factory.artifacts.get))
+    scorer.check_golden(factory.artifacts.get)
+    generation = factory.metadata.pointer(version.line).generation
+    return Loaded(version.line, generation, Arm(model=version.version, package=version.digest), scorer)
 
 
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
@@ -123,19 +134,34 @@ def _cast(values: pl.Series, column: RequestColumn, handed: Handed) -> pl.Series
     return typed
 
 
-def _log(
-    factory: Factory, version: Version, scorer: Scorer, frame: pl.DataFrame, answers: list[dict[str, Any]]
-) -> list[str]:
-    context, package = factory.context, scorer.model.package
-    generation = factory.metadata.pointer(version.line).generation
-    at = context.now()
-    records = [
+def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
+    """Answer and log rows, some at a time; return their ids and answers."""
+    ids: list[str] = []
+    answers: list[dict[str, Any]] = []
+    log = PredictionLog(factory.state / "log" / loaded.line)
+    try:
+        for rows in frame.iter_slices(CHUNK):
+            said = loaded.scorer.columns(to_columns(rows, loaded.package.encoder.columns))
+            records = _records(factory.context, loaded, rows, said)
+            log.append(records)
+            ids += [record.id for record in records]
+            answers += said
+    finally:
+        log.close()
+    return ids, answers
+
+
+def _records(
+    context: Context, loaded: Loaded, frame: pl.DataFrame, answers: list[dict[str, Any]]
+) -> list[Prediction]:
+    package, at = loaded.package, context.now()
+    return [
         Prediction(
             id=context.new_id(),
-            line=version.line,
-            generation=generation,
-            model=version.version,
-            digest=scorer.model.digest,
+            line=loaded.line,
+            generation=loaded.generation,
+            model=loaded.arm.model,
+            digest=loaded.arm.package,
             at=at,
             key=spell(row.get(package.key)) if package.key else None,
             row=row,
@@ -145,13 +171,6 @@ def _log(
         )
         for row, answer in zip(json_rows(frame), answers, strict=True)
     ]
-    log = PredictionLog(factory.state / "log" / version.line)
-    try:
-        log.append(records)
-        log.sync()
-    finally:
-        log.close()
-    return [record.id for record in records]
 
 
 def _table(
