@@ -309,6 +309,42 @@ def test_a_refusal_shows_the_right_form(served, path, body, hint):
 
 
 @pytest.mark.parametrize(
+    ("headers", "status", "where"),
+    [
+        ({"Host": "rebound.example:8000"}, 403, "Host"),
+        ({"Host": "127.0.0.1.example"}, 403, "Host"),
+        ({"Host": ""}, 403, "Host"),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, 403, "Origin"),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:3000"}, 403, "Origin"),
+        ({"Host": "localhost", "Origin": "null"}, 403, "Origin"),
+        ({"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403, "Origin"),
+        (
+            {"Host": "localhost:8000", "Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"},
+            200,
+            None,
+        ),
+        ({"Host": "[::1]:8000"}, 200, None),
+        ({"Host": "localhost", "Sec-Fetch-Site": "none"}, 200, None),
+    ],
+)
+def test_a_page_of_another_site_gets_nothing(served, headers, status, where):
+    """The endpoint trusts whoever can reach it, so a browser that a stranger steers must not."""
+    found, _, answer = served.ask("POST", PREDICT, rows(ROW), **headers)
+
+    assert (status, where) == (found, answer.get("where"))
+
+
+def test_a_name_that_is_not_ours_may_not_even_read(served):
+    """A page that rebinds its name to this machine would read answers as its own."""
+    assert 403 == served.ask("GET", "/v2/models/claims", Host="rebound.example")[0]
+
+
+def test_a_program_that_names_no_host_is_answered(served):
+    """Health checks of proxies speak HTTP/1.0; a browser never does."""
+    assert raw(served, b"GET /v2/health/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"Content-Type": "text/csv"}, 415),
@@ -352,7 +388,7 @@ def raw(served, data: bytes, *, wait_s: float = 5.0) -> bytes:
     return b"".join(parts)
 
 
-HEAD = b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def test_a_client_that_waits_for_leave_to_send_is_refused_at_once(served):
@@ -381,7 +417,7 @@ def test_a_body_that_does_not_come_is_refused_at_the_deadline(served):
 )
 def test_a_head_that_does_not_come_is_refused_at_the_deadline(served, first, status):
     """A byte now and then, also between requests, does not hold a connection."""
-    before = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    before = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for opening in (b"", before) if first else (b"",):
         begun = time.monotonic()
         with socket.create_connection(served.address, timeout=5) as connection:
@@ -404,9 +440,9 @@ def test_a_head_that_does_not_come_is_refused_at_the_deadline(served, first, sta
         b"nonsense\r\n\r\n",
         b"GET  HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -453,8 +489,8 @@ def test_nothing_that_a_client_sends_is_answered_by_5xx(served, path, value, cut
 
 def test_requests_on_one_connection_are_answered_in_order(served):
     """Pipelining is part of HTTP/1.1."""
-    one = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    one = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = raw(served, one * 3 + last)
 
     assert 3 == answer.count(b"HTTP/1.1 200")

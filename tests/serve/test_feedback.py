@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -289,6 +290,34 @@ def test_a_long_log_is_taken_in_by_pieces(line, monkeypatch):
 
     assert counts(accepted=1) == line.accept({"id": ids[-1], "label": "Yes"})
     assert 30 == line.labels.counts().predictions
+
+
+def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_not(line):
+    """What was passed over once is not read again; a writer that was seen in the middle of a record is no damage."""
+    line.predict("a", "b")
+    (path,) = (line.state / "log" / "claims").iterdir()
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content[:-5])
+
+    assert ["the checksum is wrong", "torn"] == [each.why for each in line.labels.catch_up()]
+    path.write_bytes(content)
+    assert ["the checksum is wrong"] == [each.why for each in line.labels.catch_up()]
+    assert ["the checksum is wrong"] == [each.why for each in line.labels.catch_up()]
+    assert 1 == line.labels.counts().predictions
+    path.unlink()
+    assert [] == line.labels.catch_up()
+
+
+def test_an_index_of_the_first_form_is_brought_up(line):
+    """Labels that were kept before the damage of the log was remembered."""
+    (first,) = line.predict("a")
+    line.accept({"id": first, "label": "Yes"})
+    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
+        database.executescript("DROP TABLE damage; PRAGMA user_version = 1;")
+
+    assert [] == line.labels.catch_up()
+    assert (1, 1) == line.labels.counts()
 
 
 def test_labels_from_many_threads_count_once(line):

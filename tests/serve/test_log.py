@@ -1,5 +1,6 @@
 """The prediction log: nothing that was acknowledged is lost, and nothing damaged is believed."""
 
+import errno
 import os
 import struct
 import subprocess
@@ -167,6 +168,48 @@ def test_what_is_written_is_forced_to_the_disk_soon(folder):
     assert waiting == log.written_bytes
     assert 0 == log.unsynced_bytes
     assert None is log.trouble
+
+
+def test_what_the_disk_refused_stays_in_sight_and_nothing_more_goes_there(folder, monkeypatch):
+    """After a failure the next try may succeed without the bytes: the log must not say that all is well."""
+    log = PredictionLog(folder, sync_every_s=3600)
+    log.append([record("lost")])
+    real, calls = os.fsync, []
+
+    def refuse_first(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_first)
+    log.sync()
+    lost = log.written_bytes
+    log.append([record("kept")])
+    log.close()
+
+    assert "not forced to the disk: Input/output error" == log.trouble
+    assert lost == log.unsynced_bytes
+    assert 2 == len(list(folder.iterdir()))
+
+
+def test_one_segment_that_cannot_be_forced_does_not_hold_up_the_others(folder, monkeypatch):
+    """A closed segment is never tried again, so each has to have its turn."""
+    log = PredictionLog(folder, segment_bytes=1, sync_every_s=3600)
+    log.append([record("a")])
+    log.append([record("b")])
+    forced = []
+
+    def refuse_first(descriptor):
+        forced.append(descriptor)
+        if len(forced) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse_first)
+    log.sync()
+
+    assert 2 == len(forced)
+    log.close()
 
 
 FULL_DISK = """

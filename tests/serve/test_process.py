@@ -22,7 +22,7 @@ from linewright.serve.server import serve
 ROW = {"Age": 41, "PolicyNumber": 7}
 BODY = json.dumps({"rows": [ROW]}).encode()
 HEAD = (
-    b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n" % len(BODY)
 )
 
@@ -167,21 +167,66 @@ def test_the_program_ends_with_the_exit_code_of_its_error(claims):
 def test_a_client_that_does_not_read_its_answer_is_dropped(claims, start):
     """It holds memory of the endpoint, so it may not do so for ever."""
     endpoint = start(claims.state, linger_s=0.3)
-    # An answer larger than what the kernel takes off the endpoint's hands.
-    body = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 900}] * 10_000}).encode()
-    head = (
-        b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-    )
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(10)
-    connection.connect(endpoint.address)
-    connection.sendall(head + body)
-    endpoint.wait_for(lambda: 'status="200"' in endpoint.ask("GET", "/metrics")[2])
-    time.sleep(1)
+    connection = ask_without_reading(endpoint.address, b"Connection: close\r\n")
+    endpoint.wait_for(lambda: 'line="claims",version="1",status="200"' in endpoint.ask("GET", "/metrics")[2])
     answer = read_all(connection)
     connection.close()
     length = int(re.search(rb"content-length: (\d+)", answer)[1])
 
     assert len(answer) < length
+
+
+# Answered by more than what the kernel takes off the endpoint's hands.
+LARGE = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 900}] * 10_000}).encode()
+
+
+def ask_without_reading(address, headers: bytes = b"") -> socket.socket:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(10)
+    connection.connect(address)
+    head = (
+        b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"%sContent-Length: %d\r\n\r\n" % (headers, len(LARGE))
+    )
+    connection.sendall(head + LARGE)
+    return connection
+
+
+def test_answers_that_nobody_reads_do_not_fill_the_memory(claims, start):
+    """Their bytes count until they are sent: what is too much is refused, and small requests go on."""
+    endpoint = start(claims.state, linger_s=4.0, budget=24 * 2**20)
+    slow = [ask_without_reading(endpoint.address) for _ in range(2)]
+    rows = 'linewright_rows_total{line="claims",version="1"} 20000'
+    endpoint.wait_for(lambda: rows in endpoint.ask("GET", "/metrics")[2])
+    status, headers, answer = endpoint.ask("POST", "/v1/lines/claims/predict", LARGE)
+
+    assert (503, "too many large requests at one time") == (status, answer["what"])
+    assert "retry-after" in headers
+    assert 1 == len(endpoint.predict(ROW)["predictions"])
+
+    endpoint.wait_for(lambda: endpoint.ask("POST", "/v1/lines/claims/predict", LARGE)[0] == 200, within_s=15)
+    for each in slow:
+        each.close()
+
+
+def test_damage_in_the_log_is_told_at_the_start_and_stays_in_sight(claims, start):
+    """Answers that cannot be read back any more must not be missed by those who rely on them."""
+    first = start(claims.state)
+    first.predict(*[ROW] * 3)
+    first.stop()
+    (path,) = (claims.state / "log" / "claims").iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content + b"half a frame")
+    for _ in range(2):
+        endpoint = start(claims.state)
+        endpoint.wait_for(lambda: endpoint.said().count("log-damaged") == 2)  # noqa: B023 -- called at once
+        told = [json.loads(text) for text in endpoint.said().splitlines() if "log-damaged" in text]
+
+        assert [(path.name, "the checksum is wrong"), (path.name, "torn")] == [
+            (each["segment"], each["why"]) for each in told
+        ]
+        assert 'linewright_log_damaged{line="claims"} 2' in endpoint.ask("GET", "/metrics")[2]
+        assert 2 == endpoint.ask("GET", "/v2/health")[2]["lines"][0]["log_damaged"]
+        endpoint.stop()

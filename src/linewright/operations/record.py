@@ -32,6 +32,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     alerts: int
     proposals: int
+    log_damage: tuple[str, ...] = ()
+    """Places of the prediction log that hold no record."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +58,15 @@ def _status_text(line: LineStatus) -> str:
             f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z",
             f"  because {line.because}",
             f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}",
+            *_damage_text(line.log_damage),
         ]
     )
+
+
+def _damage_text(places: tuple[str, ...]) -> list[str]:
+    if not places:
+        return []
+    return [f"  the prediction log holds no record in {count(len(places), 'place')}, first {places[0]}"]
 
 
 @operation(writes=False)
@@ -93,7 +102,8 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
     ]
     last = max(moves, key=lambda event: event.generation, default=None)
     newest = max(digests, default=None)
-    predictions, labels = factory.labels_of(name).counts()
+    feedback = factory.labels_of(name)
+    damage, (predictions, labels) = feedback.catch_up(), feedback.counts()
     return LineStatus(
         line=name,
         champion=None if pointer.champion is None else f"{name}@{pointer.champion}",
@@ -107,6 +117,7 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
         labels=labels,
         alerts=0,
         proposals=0,
+        log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
     )
 
 

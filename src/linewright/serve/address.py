@@ -1,8 +1,12 @@
-"""Where a factory may be reached: so far from this machine alone."""
+"""Where a factory may be reached: so far from this machine alone, and not through a browser that a stranger's page steers."""
 
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
 
 from linewright.errors import Denied
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
@@ -35,3 +39,73 @@ def require_loopback(host: str) -> None:
             allowed="127.0.0.1, ::1 or localhost",
             hint="put a reverse proxy with TLS on this machine in front of 127.0.0.1",
         )
+
+
+def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
+    """Return the host and port of a request's `Host` headers; a name that is not ours may be a rebound one.
+
+    Parameters
+    ----------
+    given
+        The values of its ``Host`` headers.
+    hosts
+        Names that are ours, in lower case, beside the loopback ones.
+
+    Raises
+    ------
+    Denied
+        If it is another name, or there is not exactly one.
+    """
+    parts = _netloc(given[0]) if len(given) == 1 else None
+    name = (parts.hostname or "").rstrip(".") if parts else ""
+    if parts is None or not (is_loopback(name) or name in hosts):
+        found = ", ".join(given)[:200]
+        raise Denied("this host name is not ours", where="Host", found=found, hint="use 127.0.0.1")
+    return parts
+
+
+def require_own_page(host: SplitResult, *, scheme: str, origins: Sequence[str], sites: Sequence[str]) -> None:
+    """Refuse a write that a page of another site sends.
+
+    Parameters
+    ----------
+    host
+        What the request names as its host.
+    scheme
+        ``http`` or ``https``.
+    origins, sites
+        The values of its ``Origin`` and ``Sec-Fetch-Site`` headers; programs send none.
+
+    Raises
+    ------
+    Denied
+        If one of them is another site's.
+    """
+    if set(sites) <= {"same-origin", "none"} and all(_is_same(origin, host, scheme) for origin in origins):
+        return
+    raise Denied(
+        "a write must not come from another site's page",
+        where="Origin",
+        found=", ".join(origins or sites)[:200],
+        allowed="none, or our own",
+    )
+
+
+def _is_same(origin: str, host: SplitResult, scheme: str) -> bool:
+    start, _, place = origin.partition("://")
+    parts = _netloc(place)
+    # A proxy on this machine may have ended TLS for us: then the page is https and we see http.
+    if parts is None or start not in {scheme, "https"}:
+        return False
+    port = _DEFAULT_PORTS.get(start)
+    return (parts.hostname, parts.port or port) == (host.hostname, host.port or port)
+
+
+def _netloc(text: str) -> SplitResult | None:
+    """Return a host with an optional port, or `None` where `text` is anything else."""
+    try:
+        parts = urlsplit(f"//{text}")
+        is_plain = parts.netloc == text and "@" not in text and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_plain and parts.hostname else None

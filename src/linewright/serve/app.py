@@ -9,21 +9,24 @@ from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
+from urllib.parse import SplitResult
 
 import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answer, oip
+from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.feedback import Feedback
 from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
-from linewright.serve.log import PredictionLog
+from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics
 from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.request import (
     BODY_DEADLINE_S,
-    BodyBudget,
+    BUDGET,
+    Budget,
     Gone,
     Message,
     Receive,
@@ -40,6 +43,8 @@ INLINE_ROWS = 64
 INLINE_BYTES = 32_768
 """Larger requests are computed in a thread, so that small ones beside them do not wait."""
 CATCH_UP_S = 10.0
+MOST_TOLD = 20
+"""Places of a damaged log that are told one by one."""
 _LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
 
 T = TypeVar("T")
@@ -59,6 +64,8 @@ class App:
         Called with one JSON object for each thing that the operator should know.
     body_deadline_s
         Longest time, in seconds, that a body may take to come.
+    budget
+        Bytes of bodies and answers that may be in memory at one time.
     """
 
     def __init__(
@@ -68,12 +75,14 @@ class App:
         *,
         tell: Callable[[dict[str, object]], None],
         body_deadline_s: float = BODY_DEADLINE_S,
+        budget: int = BUDGET,
     ) -> None:
         self._state, self._tell, self._body_deadline_s = state, tell, body_deadline_s
         self._lines = Lines(state / "serving", get, tell=tell)
         self._metrics = Metrics()
         self._logs: dict[str, PredictionLog] = {}
-        self._budget = BodyBudget()
+        self._damage: dict[str, list[Damage]] = {}
+        self._budget = Budget(budget)
         self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
 
@@ -104,20 +113,26 @@ class App:
             log.close()
 
     async def _keep_catching_up(self) -> None:
-        """Index what was logged now and then, so that no label ever waits for a long log."""
+        """Index what was logged at the start and now and then, so that no label ever waits for a long log."""
         seen: dict[str, int] = {}
         while True:
-            await asyncio.sleep(CATCH_UP_S)
-            for line, log in list(self._logs.items()):
-                if seen.get(line) != log.written_bytes:
-                    seen[line] = log.written_bytes
+            for line in [line for line in self._lines.live if (self._state / "log" / line).is_dir()]:
+                written = self._logs[line].written_bytes if line in self._logs else 0
+                if seen.get(line) != written:
+                    seen[line] = written
                     await self._catch_up(line)
+            await asyncio.sleep(CATCH_UP_S)
 
     async def _catch_up(self, line: str) -> None:
         try:
-            await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
-        except LinewrightError as error:
+            damage = await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
+        except (LinewrightError, OSError) as error:
             self._tell({"event": "labels-not-indexed", "line": line, "because": str(error)})
+            return
+        new = [each for each in damage if each not in self._damage.get(line, ())]
+        self._damage[line] = damage
+        for each in new[:MOST_TOLD]:
+            self._tell({"event": "log-damaged", "line": line, "places": len(damage), **each._asdict()})
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         begun = perf_counter()
@@ -125,13 +140,24 @@ class App:
             method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive
         )
         try:
+            _require_ours(request, scope["scheme"])
             response = await self._respond(request)
         except (LinewrightError, Refusal) as error:
             response = to_refusal(error)
         except Gone:
             return
-        await response.send(send)
-        self._metrics.count(request.line, request.version, response.status, perf_counter() - begun)
+        status = await self._send(response, send)
+        self._metrics.count(request.line, request.version, status, perf_counter() - begun)
+
+    async def _send(self, response: Response, send: Send) -> int:
+        """Send an answer that the budget has room for, else a refusal; return the status that was sent."""
+        with self._budget.take() as take:
+            try:
+                take(len(response.body))
+            except Transient as error:
+                response = to_refusal(error)
+            await response.send(send)
+        return response.status
 
     async def _respond(self, request: Request) -> Response:
         found = _find(request.path) if len(request.path) <= 200 else None
@@ -201,7 +227,7 @@ class App:
 
     async def health(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say how each line is."""
-        return to_response(to_health(self._lines.live, self._logs))
+        return to_response(to_health(self._lines.live, self._logs, self._damage))
 
     async def live(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say that the process runs."""
@@ -268,12 +294,28 @@ class App:
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
-        text = self._metrics.to_text(to_gauges(self._lines.live, self._logs))
+        text = self._metrics.to_text(to_gauges(self._lines.live, self._logs, self._damage))
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _require_ours(request: Request, scheme: str) -> None:
+    """Refuse what a page that is not ours made a browser send."""
+    given = request.headers.get(b"host")
+    if given is not None:  # programs may leave it out, browsers never do
+        _our_host(given)
+    origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
+    if request.method == "POST" and (origin is not None or site is not None):
+        origins, sites = [origin] if origin is not None else [], [site] if site is not None else []
+        require_own_page(_our_host(given or b""), scheme=scheme, origins=origins, sites=sites)
+
+
+@lru_cache(maxsize=256)
+def _our_host(given: bytes) -> SplitResult:
+    return our_host([given.decode("latin-1")])
 
 
 def _no_model(line: str, refused: str | None = None) -> Transient:

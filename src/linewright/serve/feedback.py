@@ -18,7 +18,7 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.labels import Label, Place, check_labels, in_labels
-from linewright.serve.log import Damage, ignore, read_frames, read_record, sync_file, sync_folder
+from linewright.serve.log import TORN, Damage, read_frames, read_record, sync_file, sync_folder
 from linewright.store.clock import now_utc
 from linewright.store.values import digest_of_bytes
 
@@ -38,6 +38,12 @@ CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, receive
 CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
+_DAMAGE = """
+CREATE TABLE damage (segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (segment, offset));
+PRAGMA user_version = 2;
+"""
+_STEPS = (_SCHEMA, _DAMAGE)
+"""What brings a file from each version of its form to the next."""
 
 
 class Counts(NamedTuple):
@@ -64,12 +70,10 @@ class Feedback:
         The SQLite file, ``feedback/LINE.sqlite`` of the factory's state; made when it is first needed.
     log_folder
         The line's prediction log, ``log/LINE``.
-    damaged
-        Called for bytes of the log that hold no record.
     """
 
-    def __init__(self, file: Path, log_folder: Path, *, damaged: Callable[[Damage], None] = ignore) -> None:
-        self._file, self._log, self._damaged = file, log_folder, damaged
+    def __init__(self, file: Path, log_folder: Path) -> None:
+        self._file, self._log = file, log_folder
 
     @classmethod
     def of(cls, state: Path, line: str) -> "Feedback":
@@ -169,10 +173,17 @@ class Feedback:
             ).fetchone()
         return Counts(predictions, by_id + by_key)
 
-    def catch_up(self) -> None:
-        """Take new records of the log into the index, so that the next label does not wait for it."""
-        with self._caught_up():
-            pass
+    def catch_up(self) -> list[Damage]:
+        """Take new records of the log into the index, so that the next label does not wait for it.
+
+        Returns
+        -------
+        list
+            The places of the log that hold no record, whenever they were found.
+        """
+        with self._caught_up() as database:
+            damage = _damage(database)
+        return [each for each in damage if (self._log / each.segment).exists()]
 
     @contextmanager
     def _caught_up(self) -> Generator[sqlite3.Connection]:
@@ -210,7 +221,9 @@ class Feedback:
         }
         position = {name: at for name, (_, at) in segments.items()}
         numbers = {name: number for name, (number, _) in segments.items()}
-        rows = list(self._new_rows(position, numbers))
+        found: list[Damage] = []
+        rows = list(self._new_rows(position, numbers, found.append))
+        _keep_damage(database, set(found))
         if not rows:
             return 0
         database.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", rows)
@@ -224,16 +237,16 @@ class Feedback:
         return len(rows)
 
     def _new_rows(
-        self, position: dict[str, int], numbers: dict[str, int]
+        self, position: dict[str, int], numbers: dict[str, int], damaged: Callable[[Damage], None]
     ) -> Iterator[tuple[bytes, str | None, int, int]]:
         taken = 0
-        for frame in read_frames(self._log, dict(position), damaged=self._damaged):
+        for frame in read_frames(self._log, dict(position), damaged=damaged):
             number = numbers.setdefault(frame.segment, len(numbers) + 1)
             position[frame.segment] = frame.end
             try:
                 record = _INDEXED.decode(frame.payload)
             except msgspec.MsgspecError as error:
-                self._damaged(Damage(frame.segment, frame.offset, str(error)))
+                damaged(Damage(frame.segment, frame.offset, str(error)))
                 continue
             identity = _uuid(record.id)
             if identity is not None:
@@ -264,12 +277,29 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = DELETE")
     # EXTRA also forces the folder to the disk after a commit: with FULL, power loss can bring the journal back.
     database.execute("PRAGMA synchronous = EXTRA")
-    if database.execute("PRAGMA user_version").fetchone() == (0,):
+    if _version(database) < len(_STEPS):
         database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in _SCHEMA.strip().split(";\n"):
+        for step in _STEPS[_version(database) :]:
+            for statement in step.strip().split(";\n"):
                 database.execute(statement)
         database.execute("COMMIT")
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _damage(database: sqlite3.Connection) -> list[Damage]:
+    rows = database.execute("SELECT segment, offset, why FROM damage ORDER BY segment, offset")
+    return [Damage(*row) for row in rows]
+
+
+def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
+    """Keep the damage that was found, since it is not read again; a torn end may have been written to its end."""
+    known = set(_damage(database))
+    gone = {each for each in known if each.why == TORN} - found
+    database.executemany("DELETE FROM damage WHERE segment = ? AND offset = ?", [each[:2] for each in gone])
+    database.executemany("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", found - known)
 
 
 def _uuid(text: str) -> bytes | None:

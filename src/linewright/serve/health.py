@@ -1,9 +1,9 @@
 """How an endpoint says that it is well."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from linewright.serve.log import PredictionLog
+from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Labels
 from linewright.serve.pointer import Live
 
@@ -22,16 +22,18 @@ def _wants_none(live: Live) -> bool:
     return live.wanted is not None and live.wanted.champion is None
 
 
-def to_health(lines: Mapping[str, Live], logs: Mapping[str, PredictionLog]) -> dict[str, Any]:
+def to_health(
+    lines: Mapping[str, Live], logs: Mapping[str, PredictionLog], damage: Mapping[str, Sequence[Damage]]
+) -> dict[str, Any]:
     """Describe every line, with what went wrong."""
     return {
         "live": True,
         "ready": is_ready(lines),
-        "lines": [_line(live, logs.get(name)) for name, live in sorted(lines.items())],
+        "lines": [_line(live, logs.get(name), damage.get(name, ())) for name, live in sorted(lines.items())],
     }
 
 
-def _line(live: Live, log: PredictionLog | None) -> dict[str, Any]:
+def _line(live: Live, log: PredictionLog | None, damage: Sequence[Damage]) -> dict[str, Any]:
     return {
         "line": live.line,
         "ready": is_answering(live),
@@ -41,11 +43,12 @@ def _line(live: Live, log: PredictionLog | None) -> dict[str, Any]:
         "halted": live.halt,
         "refused": live.refused,
         "log_trouble": log and log.trouble,
+        "log_damaged": len(damage),
     }
 
 
 def to_gauges(
-    lines: Mapping[str, Live], logs: Mapping[str, PredictionLog]
+    lines: Mapping[str, Live], logs: Mapping[str, PredictionLog], damage: Mapping[str, Sequence[Damage]]
 ) -> Iterator[tuple[str, str, Labels, float]]:
     """Give the values of the moment for `Metrics.to_text`."""
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
@@ -63,3 +66,9 @@ def to_gauges(
         yield "linewright_log_unsynced_bytes", says, (("line", name),), log.unsynced_bytes
     for name, log in sorted_logs:
         yield "linewright_log_bytes", "Bytes logged by this process.", (("line", name),), log.written_bytes
+    for name, log in sorted_logs:
+        says = "Whether the disk ever refused to keep what this process logged."
+        yield "linewright_log_trouble", says, (("line", name),), int(log.trouble is not None)
+    for name, places in sorted(damage.items()):
+        says = "Places of the prediction log that hold no record."
+        yield "linewright_log_damaged", says, (("line", name),), len(places)

@@ -23,6 +23,7 @@ SEGMENT_BYTES = 64 * 2**20
 SYNC_EVERY_S = 0.2
 MAX_PAYLOAD = 64 * 2**20
 ENDING = ".log"
+TORN = "torn"
 _HEADER = struct.Struct("<II")
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Prediction)
@@ -79,13 +80,14 @@ class PredictionLog:
     ) -> None:
         self.folder = folder
         self.trouble: str | None = None
-        """Why the disk last refused to keep what was written; `None` where it did not."""
+        """Why the disk last refused to keep what was written; `None` where it never did. It stays: a later success brings
+        back nothing of what was refused."""
         self._segment_bytes, self._sync_every_s = segment_bytes, sync_every_s
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         self._size = 0
         self._retired: list[BinaryIO] = []
-        self._written = self._synced = 0
+        self._written = self._synced = self._refused = 0
         self._dirty, self._closed = threading.Event(), threading.Event()
         self._syncer = threading.Thread(target=self._keep_syncing, name="log-sync", daemon=True)
         self._syncer.start()
@@ -97,8 +99,8 @@ class PredictionLog:
 
     @property
     def unsynced_bytes(self) -> int:
-        """Bytes that would not survive power loss yet."""
-        return self._written - self._synced
+        """Bytes that would not survive power loss: not yet forced to the disk, or refused by it."""
+        return self._written - self._synced + self._refused
 
     def append(self, records: Sequence[Prediction]) -> None:
         """Write `records`, all or none; when it returns they survive the kill of this process.
@@ -130,16 +132,25 @@ class PredictionLog:
             files = [*self._retired, *([self._file] if self._file else [])]
             self._retired, written = [], self._written
             current = self._file
-        try:
-            for file in files:
-                os.fsync(file.fileno())
-            self.trouble = None
-            self._synced = written
-        except OSError as error:
-            self.trouble = f"not forced to the disk: {error.strerror}"
+        failed = [file for file in files if not self._force(file)]
         for file in files:
             if file is not current:
                 file.close()
+        if failed:
+            self._refused += written - self._synced
+        self._synced = written
+        with self._lock:
+            # The kernel may drop what it could not write and call the next try a success, so nothing more goes there.
+            if self._file in failed:
+                self._retire()
+
+    def _force(self, file: BinaryIO) -> bool:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            self.trouble = f"not forced to the disk: {error.strerror}"
+            return False
+        return True
 
     def close(self) -> None:
         """Force what was written to the disk and stop."""
@@ -261,7 +272,7 @@ def _read_segment(path: Path, offset: int, damaged: Callable[[Damage], None]) ->
             length, checksum = _header(file)
             end = offset + _HEADER.size + length
             if not length or length > MAX_PAYLOAD or end > size:
-                damaged(Damage(path.name, offset, "torn"))
+                damaged(Damage(path.name, offset, TORN))
                 return
             payload = file.read(length)
             if zlib.crc32(payload) == checksum:

@@ -14,8 +14,10 @@ from linewright.errors import LinewrightError, RequestError, Transient
 MAX_BODY = 10 * 2**20
 BODY_DEADLINE_S = 30.0
 """From the first wait for a body to its last byte."""
-BODIES_BUDGET = 256 * 2**20
-"""Bytes of request bodies that may be in memory at one time."""
+BUDGET = 256 * 2**20
+"""Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
+AT_ONCE = 65_536
+"""Bytes of an answer that the connection buffers without being asked to wait; uvicorn's high-water mark."""
 _DRAIN = 32 * 2**20
 """Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -60,14 +62,19 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
     async def send(self, send: Send) -> None:
-        """Send it."""
+        """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory."""
         headers = [
             (b"content-type", self.media_type.encode()),
             (b"content-length", b"%d" % len(self.body)),
             *((name.encode(), text.encode()) for name, text in self.headers.items()),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        if len(self.body) <= AT_ONCE:
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        # This one waits until the client has read what came before: then the answer is out of memory.
+        await send({"type": "http.response.body", "body": b""})
 
 
 def to_response(value: object, status: int = 200) -> Response:
@@ -89,10 +96,10 @@ def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]
     return error.http_status, {"retry-after": "2"} if isinstance(error, Transient) else {}
 
 
-class BodyBudget:
-    """Counts the bytes of bodies in memory, so that many large requests at one time are refused, not swallowed."""
+class Budget:
+    """Counts the bytes of bodies and answers in memory, so that what is too much at one time is refused, not swallowed."""
 
-    def __init__(self, limit: int = BODIES_BUDGET) -> None:
+    def __init__(self, limit: int = BUDGET) -> None:
         self._left = limit
 
     @contextmanager
@@ -103,7 +110,10 @@ class BodyBudget:
         def take(size: int) -> None:
             nonlocal taken
             if size > self._left:
-                raise Transient("too many large requests at one time", hint="send fewer beside each other")
+                raise Transient(
+                    "too many large requests at one time",
+                    hint="send fewer beside each other, and read the answers as they come",
+                )
             self._left -= size
             taken += size
 
@@ -178,22 +188,37 @@ class Request:
             raise _too_large()
         parts: list[bytes] = []
         size = 0
+        refused = _too_large() if excessive else None
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise Gone
             part: bytes = message.get("body", b"")
             size += len(part)
-            if size <= MAX_BODY and not excessive:
-                take(len(part))
-                parts.append(part)
-            elif size > _DRAIN:
+            if size > _DRAIN:
                 raise _too_large()
+            # What is refused is read to its end and thrown away, so that the client can read why.
+            refused = refused or _refused(size, len(part), take)
+            if refused is None:
+                parts.append(part)
+            else:
+                parts.clear()
             if not message.get("more_body", False):
                 break
-        if excessive or size > MAX_BODY:
-            raise _too_large()
+        if refused is not None:
+            raise refused
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _refused(size: int, part: int, take: Callable[[int], None]) -> Refusal | Transient | None:
+    """Take a part of a body of `size` bytes so far, and return why it may not be kept."""
+    if size > MAX_BODY:
+        return _too_large()
+    try:
+        take(part)
+    except Transient as error:
+        return error
+    return None
 
 
 def _too_large() -> Refusal:

@@ -18,7 +18,7 @@ from linewright.errors import RequestError
 from linewright.serve.address import require_loopback
 from linewright.serve.app import App
 from linewright.serve.pointer import tell_stderr
-from linewright.serve.request import BODY_DEADLINE_S
+from linewright.serve.request import BODY_DEADLINE_S, BUDGET
 from linewright.store.clock import uuid7
 from linewright.store.local import LocalArtifacts
 
@@ -29,7 +29,7 @@ MAX_HEAD = 65_536
 MAX_MESSAGE = 64 * 2**20
 """Bytes of a whole request as sent, with the framing of its chunks."""
 LINGER_S = 30.0
-"""How long a client may take to read the rest of its answer after the connection was closed."""
+"""How long a client may take to read an answer that fills the connection, or the rest of one after it was closed."""
 REFUSED_S = 1.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
 GRACE_S = 20
@@ -47,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
         self._last_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
         self._received = self._head = 0
         self._refused = False
 
@@ -58,9 +59,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._disarm()
-        if self._last_timer is not None:
-            self._last_timer.cancel()
+        for timer in (self._last_timer, self._read_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read; the answer is in memory until then, so not for ever."""
+        super().pause_writing()
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes, and wait for the rest of a head that has begun."""
@@ -176,6 +191,7 @@ def serve(
     port: int = 8000,
     *,
     body_deadline_s: float = BODY_DEADLINE_S,
+    budget: int = BUDGET,
     started: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first.
@@ -188,6 +204,8 @@ def serve(
         Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
     body_deadline_s
         Longest time, in seconds, for a request's body; at most 60.
+    budget
+        Bytes of bodies and answers that may be in memory at one time.
     started
         Called with host:port once connections are accepted.
 
@@ -210,6 +228,7 @@ def serve(
         LocalArtifacts(state / "artifacts").get,
         tell=tell_stderr,
         body_deadline_s=min(body_deadline_s, 60.0),
+        budget=budget,
     )
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping

@@ -11,13 +11,12 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from linewright.errors import Denied, LinewrightError, RequestError
+from linewright.errors import LinewrightError, RequestError
 from linewright.interfaces.http.replies import Replies, Reply
-from linewright.serve.address import is_loopback
+from linewright.serve.address import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,7 +42,6 @@ SECURITY_HEADERS = (
 _JSON = "application/json"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Guard:
@@ -83,11 +81,12 @@ class Guard:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         try:
-            host = self._host(scope)
+            host = our_host(_headers(scope, b"host"), self._hosts)
             if scope["method"] in _READS:
                 await self._app(scope, receive, send)
                 return
-            _check_origin(scope, host)
+            origins, sites = _headers(scope, b"origin"), _headers(scope, b"sec-fetch-site")
+            require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
             _check_content_type(scope)
             body = await self._body(scope, receive)
             key = _idempotency_key(scope)
@@ -99,16 +98,6 @@ class Guard:
             await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
         except LinewrightError as error:
             await _send(send, Reply(error.http_status, _JSON, msgspec.json.encode(error.to_json())))
-
-    def _host(self, scope: MutableMapping[str, Any]) -> SplitResult:
-        given = _headers(scope, b"host")
-        parts = _netloc(given[0]) if len(given) == 1 else None
-        name = (parts.hostname or "").rstrip(".") if parts else ""
-        if parts is None or not (is_loopback(name) or name in self._hosts):
-            raise Denied(
-                "this host name is not ours", where="Host", found=", ".join(given), hint="use 127.0.0.1"
-            )
-        return parts
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
         too_large = _Refused(
@@ -186,31 +175,6 @@ class _Caught:
                 self.reply = Reply(self._status, self._type, self._body)
 
 
-def _check_origin(scope: MutableMapping[str, Any], host: SplitResult) -> None:
-    site, origins = _headers(scope, b"sec-fetch-site"), _headers(scope, b"origin")
-    if set(site) <= {"same-origin", "none"} and all(
-        _is_same(origin, host, scope["scheme"]) for origin in origins
-    ):
-        return
-    found = ", ".join(origins or site)
-    raise Denied(
-        "a write must not come from another site's page",
-        where="Origin",
-        found=found,
-        allowed="none, or our own",
-    )
-
-
-def _is_same(origin: str, host: SplitResult, scheme: str) -> bool:
-    start, _, place = origin.partition("://")
-    parts = _netloc(place)
-    # A proxy on this machine may have ended TLS for us: then the page is https and we see http.
-    if parts is None or start not in {scheme, "https"}:
-        return False
-    port = _DEFAULT_PORTS.get(start)
-    return (parts.hostname, parts.port or port) == (host.hostname, host.port or port)
-
-
 def _check_content_type(scope: MutableMapping[str, Any]) -> None:
     given = _headers(scope, b"content-type")
     if [each.partition(";")[0].strip().lower() for each in given] != [_JSON]:
@@ -232,16 +196,6 @@ def _idempotency_key(scope: MutableMapping[str, Any]) -> str | None:
 def _fingerprint(scope: MutableMapping[str, Any], body: bytes) -> str:
     head = [scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1")]
     return hashlib.sha256(msgspec.json.encode(head) + b"\n" + body).hexdigest()
-
-
-def _netloc(text: str) -> SplitResult | None:
-    """Return a host with an optional port, or `None` where `text` is anything else."""
-    try:
-        parts = urlsplit(f"//{text}")
-        is_plain = parts.netloc == text and "@" not in text and parts.port != 0
-    except ValueError:
-        return None
-    return parts if is_plain and parts.hostname else None
 
 
 def _headers(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
