@@ -79,7 +79,7 @@ class Reader:
             )
         wait_until_ready(self.port)
         deadline = time.monotonic() + 10
-        while "endpoint on" not in said.read_text() and time.monotonic() < deadline:
+        while "try: " not in said.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
         return said.read_text()
 

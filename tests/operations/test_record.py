@@ -2,7 +2,11 @@
 
 import csv
 import json
+import shlex
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,11 @@ from sklearn.datasets import load_breast_cancer
 from linewright import Factory
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError
 from linewright.line import scoring
+from linewright.line.example import curl
 from linewright.model.facts import Package, Registered
 from linewright.model.package import keep_package
 from linewright.serve.log import read_log
+from linewright.serve.server import endpoint
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +175,7 @@ def test_a_file_that_is_not_there_is_named_with_the_nearest(factory, tmp_path, o
 def test_a_line_without_a_key_refuses_labels_by_key(tmp_path):
     """Counted as unknown they would be lost without a word."""
     (tmp_path / "t.csv").write_text(
-        "a,key,y\n" + "".join(f"{n % 7},k{n % 5},{int(n % 7 > 3)}\n" for n in range(400))
+        "a,key,y\n" + "".join(f"{n % 7},it's {n % 5},{int(n % 7 > 3)}\n" for n in range(400))
     )
     with Factory.create(tmp_path) as factory:
         factory.new("plain", data=tmp_path / "t.csv", label="y")
@@ -180,6 +186,32 @@ def test_a_line_without_a_key_refuses_labels_by_key(tmp_path):
         file = write(tmp_path / "truth.csv", [{"key": "7", "label": "1"}])
         with pytest.raises(RequestError, match=r"truth.csv: this line has no key column.*`table.key`"):
             factory.feedback("plain", file)
+
+        command = curl(factory, "plain", "http://127.0.0.1:1")
+        assert json.loads(shlex.split(command)[-1])["rows"][0]["key"].startswith("it's ")
+        factory.halt("plain")
+        assert None is curl(factory, "plain", "http://127.0.0.1:1")
+
+
+def test_the_status_of_a_line_has_a_command_that_can_be_pasted(factory):
+    """The first question to an endpoint should not need a page of documentation."""
+    assert None is factory.status("tumours").lines[0].example
+    command = [sys.executable, "-m", "linewright.serve", str(factory.state), "127.0.0.1", "0"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 30
+            while endpoint(factory.state) is None and time.monotonic() < until:
+                time.sleep(0.05)
+            example = factory.status("tumours").lines[0].example
+            said = factory.status("tumours").to_text()
+            answer = subprocess.run(["bash", "-c", example], capture_output=True, check=True, timeout=30)
+            everything = factory.status().to_text()
+        finally:
+            process.terminate()
+
+    assert "tumours@1" == json.loads(answer.stdout)["model"]
+    assert f"  try: {example}" in said
+    assert "try:" not in everything
 
 
 def test_a_file_is_answered_and_logged_by_pieces_with_the_same_answers(factory, tmp_path, monkeypatch):

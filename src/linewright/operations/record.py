@@ -6,6 +6,7 @@ import msgspec
 
 from linewright.errors import NotFound
 from linewright.line.evidence import evidence_of
+from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import certificates_of
@@ -34,6 +35,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     proposals: int
     log_damage: tuple[str, ...] = ()
     """Places of the prediction log that hold no record."""
+    example: str | None = None
+    """Command that asks the endpoint for a prediction; where one line was asked for and something serves."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,7 @@ def _status_text(line: LineStatus) -> str:
             f"  because {line.because}",
             f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}",
             *_damage_text(line.log_damage),
+            *([f"  try: {line.example}"] if line.example else []),
         ]
     )
 
@@ -88,11 +92,11 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
     return Status(
         factory=str(factory.root),
         endpoint=url,
-        lines=tuple(_line_status(factory, name, url) for name in names),
+        lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
     )
 
 
-def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
+def _line_status(factory: Factory, name: str, url: str | None, *, with_example: bool) -> LineStatus:
     metadata = factory.metadata
     pointer = metadata.pointer(name)
     digests = {one.version: one.digest for one in metadata.versions(name)}
@@ -118,6 +122,7 @@ def _line_status(factory: Factory, name: str, url: str | None) -> LineStatus:
         alerts=0,
         proposals=0,
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
+        example=curl(factory, name, url) if url and with_example else None,
     )
 
 

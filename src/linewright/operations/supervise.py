@@ -29,6 +29,8 @@ class Child:
     """What follows ``python -m``."""
     host: str
     port: int
+    hints: tuple[str, ...] = ()
+    """What can be done once it answers."""
 
     @property
     def url(self) -> str:
@@ -103,7 +105,8 @@ def _look_after(factory: Factory, one: _Running) -> None:
     if code is None:
         if not one.is_ready and _answers(one.child):
             one.is_ready = True
-            factory.report(Progress(station="up", says=f"{one.child.name} on {one.child.url}", stays=True))
+            for says in (f"{one.child.name} on {one.child.url}", *one.child.hints):
+                factory.report(Progress(station="up", says=says, stays=True))
         return
     if not one.is_ready or code == RequestError.exit_code:
         # It says that what it was asked is wrong (a taken port, say): asking again would not help.

@@ -1,10 +1,13 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+from dataclasses import replace
+from itertools import islice
 from typing import Annotated
 
 from msgspec import Meta
 
 from linewright.engine.lock import ExecutorLock
+from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
@@ -12,6 +15,7 @@ from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
 from linewright.serve.server import serve as serve_endpoint
 
+MOST_EXAMPLES = 3
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -32,15 +36,16 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
     with ExecutorLock(factory.state / "executor.lock"):
         # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
         _project_all(factory)
+    endpoint = Child(
+        name="endpoint",
+        arguments=("linewright.serve", str(factory.state), host, str(port)),
+        host=host,
+        port=port,
+    )
     supervise(
         factory,
         (
-            Child(
-                name="endpoint",
-                arguments=("linewright.serve", str(factory.state), host, str(port)),
-                host=host,
-                port=port,
-            ),
+            replace(endpoint, hints=_examples(factory, endpoint.url)),
             Child(
                 name="control plane and worker",
                 arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
@@ -64,6 +69,11 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) ->
     """
     require_loopback(host)
     serve_endpoint(factory.state, host=host, port=port)
+
+
+def _examples(factory: Factory, url: str) -> tuple[str, ...]:
+    commands = (curl(factory, line, url) for line in factory.metadata.lines())
+    return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
 
 
 def _project_all(factory: Factory) -> None:

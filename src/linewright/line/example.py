@@ -1,0 +1,34 @@
+"""A request that a person can paste: a row that the model knows, for the line as it serves."""
+
+import shlex
+
+import msgspec
+
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.registry import find_model
+from linewright.model.facts import Package
+from linewright.model.package import read_golden
+
+
+def curl(factory: Factory, line: str, url: str) -> str | None:
+    """Return the command that asks an endpoint for one prediction, or `None` where nothing would answer it.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    url
+        Where the endpoint answers, e.g. ``http://127.0.0.1:8000``.
+    """
+    if factory.metadata.pointer(line).halt:
+        return None
+    try:
+        package = factory.metadata.get(find_model(factory, line).digest, Package)
+        rows = read_golden(package, factory.artifacts.get).rows
+    except LinewrightError:
+        return None
+    if not rows:
+        return None
+    body = shlex.quote(msgspec.json.encode({"rows": rows[:1]}).decode())
+    return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
