@@ -229,6 +229,17 @@ def test_a_file_is_answered_and_logged_by_pieces_with_the_same_answers(factory, 
     }
 
 
+def test_rows_beyond_the_contract_are_answered_counted_and_named(factory, tmp_path):
+    """Whoever reads the answers should know which ones are guesses."""
+    asked = pl.read_csv(factory.root / "cancer.csv", infer_schema=False).head(3)
+    asked[1, "mean_area"] = "999999"
+    asked.write_csv(tmp_path / "ask.csv")
+    told = factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+
+    assert (3, 1) == (told.rows, told.warned)
+    assert "ask.csv: line 3: mean_area: 999999.0 is above what the contract allows" in told.to_text()
+
+
 def test_a_file_is_not_answered_by_a_package_that_answers_its_own_rows_otherwise(factory, tmp_path):
     """What an endpoint would refuse to serve must not come in by the back door."""
     model = factory.metadata.versions("tumours")[0]

@@ -438,7 +438,7 @@ def test_a_slow_writer_never_puts_an_older_generation_over_a_newer_one(tmp_path,
         class Slow:
             """The same store, seen by a process that stops for a while after it read the pointer."""
 
-            versions = metadata.versions
+            versions, events = metadata.versions, metadata.events
 
             def pointer(self, line):
                 found = metadata.pointer(line)

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from linewright.features.encode import encode
 from linewright.features.facts import Boolean, Category, DatePart, Encoder, Number
-from linewright.model.facts import Calibration, Package, RequestColumn
+from linewright.model.facts import Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
 from linewright.serve.rows import RowReader
@@ -118,6 +118,7 @@ class Claims:
     line: str = "claims"
     generation: int = 0
     models: dict[int, str] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
 
     @property
     def artifacts(self) -> LocalArtifacts:
@@ -132,7 +133,7 @@ class Claims:
         """Replace the pointer, as a promotion does."""
         self.generation += 1
         package = digest or (self.models[version] if version else "")
-        arm = Arm(model=version, package=package) if version else None
+        arm = Arm(model=version, package=package, limits=self.limits) if version else None
         serving = Serving(line=self.line, generation=self.generation, champion=arm, halt=halt)
         folder = self.state / "serving"
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from linewright.model.facts import Limit
 from linewright.model.package import load
 from linewright.serve.log import read_log
 from linewright.serve.scoring import Scorer
@@ -306,6 +307,49 @@ def test_a_wrong_request_is_refused_with_its_place(served, method, path, body, s
 def test_a_refusal_shows_the_right_form(served, path, body, hint):
     """Whoever has seen it need not look for the page that says it."""
     assert hint == served.ask("POST", path, body)[2]["hint"]
+
+
+def test_a_value_beyond_the_contract_or_the_model_is_answered_with_a_warning(tmp_path, claims_at, start):
+    """The answer is a guess there, and whoever decides by it should know."""
+    claims = claims_at(tmp_path / ".linewright")
+    claims.limits = (
+        Limit(column="Age", min=16, max=110),
+        Limit(column="Make", allowed=("Ford", "Fiat", "Seat")),
+        Limit(column="Amount", min=0.0),
+    )
+    claims.point(1)
+    endpoint = start(claims.state)
+    said = endpoint.predict(
+        ROW,
+        {"Age": 16, "Amount": 0, "Make": None},
+        {"Age": 111, "Amount": -0.5, "Make": "Ford"},
+        {"Age": 15, "Make": "Opel"},
+        {"Age": 110, "Make": " Seat "},
+    )["predictions"]
+
+    assert [
+        None,
+        None,
+        [
+            "Age: 111 is above what the contract allows, 110",
+            "Amount: -0.5 is below what the contract allows, 0",
+        ],
+        [
+            "Age: 15 is below what the contract allows, 16",
+            "Make: 'Opel' is not a value that the contract allows",
+        ],
+        ["Make: ' Seat ' is new to the model, or was too rare to learn from"],
+    ] == [each.get("warnings") for each in said]
+
+
+def test_values_that_the_model_knows_and_the_contract_does_not_allow_are_warned_of(claims):
+    """A contract that only warns lets them into training."""
+    model = load(claims.models[1], claims.artifacts.get)
+    scorer = Scorer(model, (Limit(column="Make", allowed=("Fiat",)),))
+    rows = [{"Age": 20, "Make": "Ford"}, {"Age": 20, "Make": "Fiat"}, {"Age": 20, "Make": ""}]
+    x = scorer.encode(scorer.read(rows))
+
+    assert {0: ["Make: 'Ford' is not a value that the contract allows"]} == scorer.warnings(x, rows)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """The last step of a run: the candidate gets its number, and the certificate decides about promotion."""
 
+from linewright.data.spec import ContractSpec
 from linewright.errors import Conflict
 from linewright.line.rival import rival_of
 from linewright.line.work import Work
-from linewright.model.facts import Certificate, Registered
+from linewright.model.facts import Certificate, Limit, Registered
 from linewright.release.facts import Promoted, Refused
 from linewright.release.pointer import project, promote
 
@@ -68,6 +69,7 @@ def release(work: Work, run: str) -> bool:
             run=run,
             ingested=work.known["ingest"],
             parity=work.known["package"],
+            limits=_limits(work.spec.contract),
         ),
     )
     if _is_champion(work, certificate.package):
@@ -108,6 +110,21 @@ def release(work: Work, run: str) -> bool:
             )
         )
     return False
+
+
+def _limits(contract: ContractSpec) -> tuple[Limit, ...]:
+    """Return what the contract allows in numbers and categories."""
+    limits: list[Limit] = []
+    for name, rule in contract.columns.items():
+        is_number = rule.type in {"integer", "number"}
+        low, high = (
+            float(end) if is_number and isinstance(end, (int, float)) else None
+            for end in (rule.min, rule.max)
+        )
+        limit = Limit(column=name, min=low, max=high, allowed=rule.allowed)
+        if limit != Limit(column=name):
+            limits.append(limit)
+    return tuple(limits)
 
 
 def _used(work: Work) -> bool:

@@ -1,6 +1,7 @@
 """Batch scoring: the answers for a file, from the package that serves, by the code that serves it."""
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.package import load
 from linewright.release.facts import Arm
-from linewright.serve.answer import Loaded
+from linewright.release.pointer import limits_of
+from linewright.serve.answer import Answered, Loaded
 from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog
 from linewright.serve.scoring import Scorer
@@ -52,8 +54,10 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     _refuse_precious(factory, file, out)
     version = find_model(factory, line)
     loaded = _load(factory, version)
-    frame = _typed(read_handed(factory, version.line, file), loaded.package)
-    table = _table(frame, loaded.package, *_answers(factory, loaded, frame))
+    handed = read_handed(factory, version.line, file)
+    frame = _typed(handed, loaded.package)
+    answered = _answers(factory, loaded, frame)
+    table = _table(frame, loaded.package, answered.ids, answered.answers)
     _write(table, out)
     return {
         "line": version.line,
@@ -62,11 +66,18 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
         "rows": table.height,
         "out": str(out),
         "first": tuple(table.head(SHOWN).rows(named=True)),
+        "warned": len(answered.warnings),
+        "warnings": tuple(
+            f"{handed.place(row)}: {text}"
+            for row, texts in islice(answered.warnings.items(), SHOWN)
+            for text in texts
+        ),
     }
 
 
 def _load(factory: Factory, version: Version) -> Loaded:
-    scorer = Scorer(load(version.digest, factory.artifacts.get))
+    limits = limits_of(factory.metadata, version.line, version.version)
+    scorer = Scorer(load(version.digest, factory.artifacts.get), limits)
     scorer.check_golden(factory.artifacts.get)
     generation = factory.metadata.pointer(version.line).generation
     return Loaded(version.line, generation, Arm(model=version.version, package=version.digest), scorer)
@@ -134,25 +145,30 @@ def _cast(values: pl.Series, column: RequestColumn, handed: Handed) -> pl.Series
     return typed
 
 
-def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> tuple[list[str], list[dict[str, Any]]]:
-    """Answer and log rows, some at a time; return their ids and answers."""
-    ids: list[str] = []
-    answers: list[dict[str, Any]] = []
+def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> Answered:
+    """Answer and log rows, some at a time."""
+    answered = Answered([], [], [], {})
     log = PredictionLog(factory.state / "log" / loaded.line)
     try:
-        for rows in frame.iter_slices(CHUNK):
-            said = loaded.scorer.columns(to_columns(rows, loaded.package.encoder.columns))
+        for part in frame.iter_slices(CHUNK):
+            x = loaded.scorer.encode(to_columns(part, loaded.package.encoder.columns))
+            rows, said = json_rows(part), loaded.scorer.answers(x)
             records = _records(factory.context, loaded, rows, said)
             log.append(records)
-            ids += [record.id for record in records]
-            answers += said
+            start = len(answered.ids)
+            answered.warnings.update(
+                {start + row: texts for row, texts in loaded.scorer.warnings(x, rows).items()}
+            )
+            answered.ids.extend(record.id for record in records)
+            answered.keys.extend(record.key for record in records)
+            answered.answers.extend(said)
     finally:
         log.close()
-    return ids, answers
+    return answered
 
 
 def _records(
-    context: Context, loaded: Loaded, frame: pl.DataFrame, answers: list[dict[str, Any]]
+    context: Context, loaded: Loaded, rows: list[dict[str, Any]], answers: list[dict[str, Any]]
 ) -> list[Prediction]:
     package, at = loaded.package, context.now()
     return [
@@ -169,7 +185,7 @@ def _records(
             threshold=package.threshold,
             via="batch",
         )
-        for row, answer in zip(json_rows(frame), answers, strict=True)
+        for row, answer in zip(rows, answers, strict=True)
     ]
 
 

@@ -186,6 +186,15 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
 
 
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the contract allowed in a column when a model was made; a request beyond it is answered with a warning."""
+
+    column: str
+    min: float | None = None
+    max: float | None = None
+    allowed: tuple[str, ...] | None = None
+
+
 class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     """A package became a numbered model of a line."""
 
@@ -196,3 +205,4 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     """Digest of what reading the sources gave."""
     parity: str = ""
     """Digest of the proof that the package answers as the trained model does."""
+    limits: tuple[Limit, ...] = ()

@@ -22,15 +22,23 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     out: str
     first: tuple[dict[str, Any], ...]
     """The first answers."""
+    warned: int = 0
+    """Rows with a value that the contract does not allow or the model does not know."""
+    warnings: tuple[str, ...] = ()
+    """What is doubtful in the first of them."""
 
     def to_text(self) -> str:
         """Say how many rows were answered by what, and where the answers are."""
         shown = "\n".join(
             f"  {', '.join(f'{name}={value}' for name, value in row.items())}" for row in self.first
         )
-        return (
+        said = (
             f"{count(self.rows, 'row')} answered by {self.model} ({short(self.digest)}): {self.out}\n{shown}"
         )
+        if not self.warned:
+            return said
+        doubts = "\n".join(f"  {text}" for text in self.warnings)
+        return f"{said}\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
 
 
 @operation(writes=True, local=True, short={"out": "o"})

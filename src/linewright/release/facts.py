@@ -2,6 +2,7 @@
 
 import msgspec
 
+from linewright.model.facts import Limit
 from linewright.store.values import Event
 
 
@@ -51,6 +52,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     package: str
     share: float = 1.0
     """Share of traffic; 1 for the champion."""
+    limits: tuple[Limit, ...] = ()
+    """What the contract allowed when the model was made."""
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, NotFound, RequestError
-from linewright.model.facts import Certificate, Package
+from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.release.facts import Arm, Halted, Promoted, RolledBack, Serving
 from linewright.store.seams import MetadataReader, Pointer
 from linewright.store.values import decode
@@ -234,11 +234,21 @@ def champions(metadata: MetadataReader, line: str) -> list[int]:
     return chain
 
 
+def limits_of(metadata: MetadataReader, line: str, model: int) -> tuple[Limit, ...]:
+    """Return what the contract allowed when a model was made."""
+    events = metadata.events(Registered, line=line)
+    return next((event.limits for event in events if event.model == model), ())
+
+
 def _serving(metadata: MetadataReader, line: str) -> Serving:
     now = metadata.pointer(line)
     champion = None
     if now.champion is not None:
-        champion = Arm(model=now.champion, package=_package_of(metadata, line, now.champion))
+        champion = Arm(
+            model=now.champion,
+            package=_package_of(metadata, line, now.champion),
+            limits=limits_of(metadata, line, now.champion),
+        )
     return Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
 
 

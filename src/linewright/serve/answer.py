@@ -54,6 +54,8 @@ class Answered(NamedTuple):
     ids: list[str]
     keys: list[str | None]
     answers: list[dict[str, Any]]
+    warnings: dict[int, list[str]]
+    """By row; rows that raise no doubt are left out."""
 
 
 def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place) -> Answered:
@@ -67,7 +69,8 @@ def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place
         If the log cannot be written.
     """
     received, package = now_utc(), loaded.package
-    answers = loaded.scorer.columns(loaded.scorer.read(rows, place=place))
+    x = loaded.scorer.encode(loaded.scorer.read(rows, place=place))
+    answers = loaded.scorer.answers(x)
     ids = [uuid7() for _ in rows]
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
     log.append(
@@ -87,7 +90,7 @@ def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place
             for identity, key, row, said in zip(ids, keys, rows, answers, strict=True)
         ]
     )
-    return Answered(ids, keys, answers)
+    return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows))
 
 
 def read_ask(body: bytes) -> Ask:
@@ -109,8 +112,10 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     answered = answer(loaded, log, ask.rows, in_rows)
     predictions = [
         {"id": identity, **({} if key is None else {"key": key}), **said}
-        for identity, key, said in zip(*answered, strict=True)
+        for identity, key, said in zip(answered.ids, answered.keys, answered.answers, strict=True)
     ]
+    for row, texts in answered.warnings.items():
+        predictions[row]["warnings"] = texts
     return to_response(
         {
             "model": f"{loaded.line}@{loaded.arm.model}",

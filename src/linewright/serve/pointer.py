@@ -163,7 +163,7 @@ class Lines:
             future.add_done_callback(partial(self._after_load, line, wanted))
 
     def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
-        scorer = Scorer(load(champion.package, self._get))
+        scorer = Scorer(load(champion.package, self._get), champion.limits)
         scorer.check_golden(self._get)
         if self._take(line, wanted, scorer):
             self._tell({"event": "serves", "line": line, "model": champion.model, "digest": champion.package})

@@ -1,12 +1,18 @@
 """Rows in, answers out: the one path that the endpoint, batch scoring and replays take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from linewright.errors import Corrupt
-from linewright.features.encode import Columns, encode
+from linewright.features.encode import MISSING_CODE, Columns, encode
+from linewright.features.facts import Category, Encoding, Number
+from linewright.model.facts import Limit
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.rows import Place, RowReader, in_rows
+from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
@@ -19,10 +25,15 @@ class Scorer:
     ----------
     model
         A loaded, verified package.
+    limits
+        What the contract allows, for warnings.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, limits: Sequence[Limit] = ()) -> None:
         self.model = model
+        self._limits = {limit.column: limit for limit in limits}
+        ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
+        self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
         self._reader = RowReader(model.package.columns, missing=model.package.missing)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
@@ -37,7 +48,44 @@ class Scorer:
 
     def columns(self, columns: Columns) -> list[dict[str, Any]]:
         """Return one answer a row for features that are columns already; its form is the task's."""
-        return self.model.answers(self.model.scores(encode(self.model.package.encoder, columns)))
+        return self.answers(self.encode(columns))
+
+    def encode(self, columns: Columns) -> NDArray[np.float32]:
+        """Return the matrix that the model reads."""
+        return encode(self.model.package.encoder, columns)
+
+    def answers(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Return one answer a row of the matrix."""
+        return self.model.answers(self.model.scores(x))
+
+    def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
+        """Say, by row, which values the contract does not allow or the model does not know.
+
+        Parameters
+        ----------
+        x
+            What `encode` made of the rows. It decides which rows are looked at, so that the others cost nothing.
+        rows
+            The rows as JSON values.
+        """
+        doubtful = ((x < self._low) | (x > self._high)).any(axis=1)
+        if not doubtful.any():
+            return {}
+        said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
+        return {row: texts for row, texts in said.items() if texts}
+
+    def _warnings_of(self, row: Mapping[str, Any]) -> list[str]:
+        texts: list[str] = []
+        for encoding in self.model.package.encoder.encodings:
+            value, limit = row.get(encoding.column), self._limits.get(encoding.column)
+            doubt = ""
+            if isinstance(encoding, Category):
+                doubt = _category_doubt(encoding, spell(value), limit, self.model.package.missing)
+            elif isinstance(encoding, Number) and limit is not None and isinstance(value, (int, float)):
+                doubt = _number_doubt(value, limit)
+            if doubt:
+                texts.append(f"{encoding.column}: {shown(value)!r} {doubt}")
+        return texts
 
     def score(self, rows: object) -> list[dict[str, Any]]:
         """Return one answer a JSON row: `read`, then `columns`."""
@@ -64,3 +112,34 @@ class Scorer:
                 allowed=f"differences of at most {TOLERANCE:g}",
                 hint="let the champion before it serve: linewright rollback LINE",
             )
+
+
+def _ends(encoding: Encoding, limit: Limit | None) -> tuple[float, float]:
+    """Return the ends between which an encoded value raises no doubt; missing values never do."""
+    match encoding:
+        case Number() if limit is not None:
+            return -np.inf if limit.min is None else limit.min, np.inf if limit.max is None else limit.max
+        case Category() if (
+            limit is not None and limit.allowed and not set(encoding.levels) <= set(limit.allowed)
+        ):
+            return np.inf, np.inf  # the model knows values that the contract does not allow: look at each row
+        case Category():
+            return MISSING_CODE, np.inf
+        case _:
+            return -np.inf, np.inf
+
+
+def _number_doubt(value: float, limit: Limit) -> str:
+    if limit.min is not None and value < limit.min:
+        return f"is below what the contract allows, {limit.min:g}"
+    if limit.max is not None and value > limit.max:
+        return f"is above what the contract allows, {limit.max:g}"
+    return ""
+
+
+def _category_doubt(encoding: Category, text: str | None, limit: Limit | None, missing: Sequence[str]) -> str:
+    if text is None or text in missing:
+        return ""
+    if limit is not None and limit.allowed and text not in limit.allowed:
+        return "is not a value that the contract allows"
+    return "" if text in encoding.levels else "is new to the model, or was too rare to learn from"
