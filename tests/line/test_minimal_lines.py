@@ -16,7 +16,9 @@ from linewright.line.facts import Finished
 from linewright.line.judging import fair_rows
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.scoring import predict_file
+from linewright.model.facts import Certificate
 from linewright.model.package import load
+from linewright.operations.release import promote
 from linewright.serve.scoring import Scorer
 from linewright.serve.values import KINDS
 
@@ -121,7 +123,32 @@ def test_rows_that_the_champion_was_fitted_on_are_left_out_whatever_else_changed
         fair = fair_rows(work, first.digest)
 
         assert first.promoted
-        assert fair.excluded > len(fair.rows)
+        assert fair.seen.sum() > (~fair.seen).sum()
+        assert (fair.seen.sum(), len(fair.seen)) == (
+            work.certificate.excluded,
+            work.certificate.excluded + work.certificate.n,
+        )
+
+
+@pytest.mark.parametrize("bar", ["0.0", "1.0"], ids=["passing", "forced"])
+def test_a_champion_that_cannot_be_compared_with_is_not_denied(tmp_path, bar):
+    """That there is none would be untrue, before and after a person lets the candidate serve."""
+    gates = f"gates: [{{beats: champion}}, {{metric: accuracy, at_least: {bar}}}]\n"
+    with write(tmp_path / "f", table()) as factory:
+        execute_inline(factory, "a")
+        path = factory.root / "lines" / "a.yaml"
+        path.write_text(path.read_text() + gates)
+        wider = pl.DataFrame(table()).rename({"size": "length"})
+        wider.write_csv(factory.root / "t.csv")
+        held = execute_inline(factory, "a")
+        certificate = factory.metadata.get(held.certificate, Certificate)
+
+        assert not held.promoted
+        assert "needs columns that the table no longer has: size" in certificate.outcomes[0].says
+
+        promote(factory, held.candidate, force=True, because="the table has changed")
+
+        assert () == make_plan(factory, factory.line("a")).changes
 
 
 def test_a_bug_ends_a_run_in_its_record_too(tmp_path, monkeypatch):

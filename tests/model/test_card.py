@@ -83,7 +83,7 @@ def judged(classes, sex):
         groups={sex: chance.choice(["Female", "Male"], n).astype(object)},
         split=digest("split"),
         rows_digest=digest("rows"),
-        excluded=120,
+        seen=np.arange(len(rows["truth"])) < 120,
         seed=1,
         **rows,
     )

@@ -45,7 +45,7 @@ def certified(gates, *, truth, scores, task="binary", **changes):
         "groups": {},
         "split": "sha256:split",
         "rows_digest": "sha256:rows",
-        "excluded": 0,
+        "seen": np.zeros(n, dtype=bool),
         "seed": 11,
     }
     return certify(gates=gates, task=task, truth=truth, scores=scores, **(asked | changes))
@@ -236,13 +236,44 @@ def test_a_margin_asks_for_more_than_being_better():
     assert "is ruled out" in missed.says
 
 
-def test_without_a_champion_the_baseline_stands_in_and_the_gate_says_so():
-    """The first model of a line must at least be better than no model."""
+@pytest.mark.parametrize(
+    ("incomparable", "says"),
+    [
+        ("", "than the baseline's (no champion came before it, so the baseline stands in)"),
+        ("the champion answers another question", "(the champion answers another question, so the baseline"),
+    ],
+)
+def test_where_the_baseline_stands_in_the_gate_says_why(incomparable, says):
+    """The first model of a line must at least be better than no model; a champion that is there is not denied."""
     truth, good, _ = good_and_bad()
-    outcome = outcome_of(BeatsGate(beats="champion"), truth=truth, scores=good)
+    certificate = certified(
+        [BeatsGate(beats="champion")], truth=truth, scores=good, incomparable=incomparable
+    )
 
-    assert outcome.status == "pass"
-    assert "there is no champion yet, so the baseline stands in" in outcome.says
+    assert certificate.outcomes[0].status == "pass"
+    assert says in certificate.outcomes[0].says
+    assert incomparable == certificate.incomparable
+
+
+def test_only_comparisons_leave_out_what_the_champion_was_fitted_on():
+    """A bar is cleared by a model alone, so every row that it has not seen counts."""
+    truth, good, bad = good_and_bad()
+    seen = np.arange(1000) < 400
+    gates = [
+        MetricGate(metric="roc_auc", at_least=0.5),
+        BeatsGate(beats="baseline"),
+        FairnessGate(fairness="Sex", at_most=0.9),
+        BeatsGate(beats="champion"),
+    ]
+    judged = {"truth": truth, "scores": good, "rival_scores": bad}
+    groups = {"Sex": np.array(["a", "b"] * 500, dtype=object)}
+    certificate = certified(gates, **judged, groups=groups, seen=seen)
+    *alone, compared = certificate.outcomes
+    rest = {name: values[~seen] for name, values in judged.items()}
+
+    assert [(1000, 0)] * 3 == [(one.n, one.excluded) for one in alone]
+    assert (600, 400) == (compared.n, compared.excluded) == (certificate.n, certificate.excluded)
+    assert outcome_of(gates[-1], **rest).value == compared.value
 
 
 def test_the_baseline_is_the_rival_where_the_gate_names_it():
@@ -453,7 +484,7 @@ def test_the_verdict_follows_from_what_the_gates_said(gates, outcomes, verdict):
 
 
 def test_no_rows_at_all_ask_for_data_and_do_not_crash():
-    """A rival may have seen every test row."""
+    """There may be none, and a rival may have seen every one there is."""
     truth, good, bad = good_and_bad()
     none = slice(0, 0)
     certificate = certified(
@@ -462,20 +493,19 @@ def test_no_rows_at_all_ask_for_data_and_do_not_crash():
         scores=good[none],
         rival_scores=bad[none],
         groups={"Sex": np.array([], dtype=object)},
-        excluded=1000,
     )
+    all_seen = certified([BEATS], truth=truth, scores=good, rival_scores=bad, seen=np.ones(1000, dtype=bool))
 
-    assert (certificate.verdict, certificate.n, certificate.excluded) == ("need-more-data", 0, 1000)
-    assert all(outcome.value is None for outcome in certificate.outcomes)
+    assert all(outcome.value is None for outcome in (*certificate.outcomes, *all_seen.outcomes))
+    assert ("need-more-data", 0, 0) == (certificate.verdict, certificate.n, certificate.excluded)
+    assert ("need-more-data", 0, 1000) == (all_seen.verdict, all_seen.n, all_seen.excluded)
 
 
 def test_a_certificate_refers_to_what_it_judged_and_is_the_same_again():
     """Its digest is what a promotion refers to."""
     truth, good, bad = good_and_bad()
     gates = [METRIC, BEATS]
-    certificate, again = (
-        certified(gates, truth=truth, scores=good, rival_scores=bad, excluded=3) for _ in range(2)
-    )
+    certificate, again = (certified(gates, truth=truth, scores=good, rival_scores=bad) for _ in range(2))
 
     assert digest_of(certificate) == digest_of(again)
     assert (certificate.package, certificate.rival) == ("sha256:candidate", "sha256:champion")

@@ -15,7 +15,7 @@ from linewright.model.evaluate import evaluate
 from linewright.model.facts import Certificate, Evaluation, Package, Trained
 from linewright.model.gates import certify
 from linewright.model.package import load
-from linewright.model.spec import FairnessGate
+from linewright.model.spec import BeatsGate, FairnessGate
 from linewright.store.values import digest_of
 
 
@@ -47,11 +47,13 @@ def evaluate_station(work: Work) -> Evaluation:
 
 
 def gate_station(work: Work) -> Certificate:
-    """Ask the gates about the candidate, on rows that neither it nor its rival was fitted on."""
+    """Ask the gates about the candidate, on its test rows; comparisons leave out what its rival was fitted on."""
     rules, trained, package = work.rules, work.trained, work.parity.package
     rival = rival_of(work, package)
-    fair = fair_rows(work, rival.digest)
-    frame = work.rows.frame[fair.rows]
+    compares = any(isinstance(gate, BeatsGate) and gate.beats == "champion" for gate in work.spec.gates)
+    fair = fair_rows(work, rival.digest if compares else BASELINE)
+    test = work.rows.test
+    frame = work.rows.frame[test]
     compared = rival.digest != BASELINE
     certificate = certify(
         package=package,
@@ -61,12 +63,12 @@ def gate_station(work: Work) -> Certificate:
         task=rules.name,
         classes=trained.classes,
         truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
-        scores=scores_of(work, package, fair.rows),
-        rival_scores=scores_of(work, rival.digest, fair.rows) if compared else None,
+        scores=scores_of(work, package, test),
+        rival_scores=scores_of(work, rival.digest, test) if compared else None,
         rival_threshold=work.metadata.get(rival.digest, Package).threshold if compared else None,
-        baseline_scores=rules.baseline_scores(trained.baseline, len(fair.rows)),
+        baseline_scores=rules.baseline_scores(trained.baseline, len(test)),
         weight=weights(frame, work.spec),
-        clusters=_clusters(work, fair.rows),
+        clusters=_clusters(work, test),
         threshold=trained.threshold,
         groups={
             gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
@@ -75,25 +77,25 @@ def gate_station(work: Work) -> Certificate:
         },
         split=work.known["split"],
         rows_digest=fair.digest,
-        excluded=fair.excluded,
+        seen=fair.seen,
         seed=work.factory.context.seed(digest_of([package, rival.digest])),
+        incomparable=rival.incomparable or "",
     )
     return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
 
 
 @dataclass(frozen=True)
 class Fair:
-    """Test rows that neither model, nor its calibration, threshold or selection, has seen."""
+    """Which test rows neither model, nor its calibration, threshold or selection, has seen."""
 
-    rows: np.ndarray
-    """Row numbers in the candidate's dataset."""
-    excluded: int
+    seen: np.ndarray
+    """One bool a test row of the candidate: whether the rival was fitted on it."""
     digest: str
-    """Digest of the rows' identities."""
+    """Digest of the identities of the others."""
 
 
 def fair_rows(work: Work, rival: str) -> Fair:
-    """Return the candidate's test rows without those that the rival was fitted on.
+    """Tell the candidate's test rows apart by whether the rival was fitted on them.
 
     A row is known in both datasets by its key, where both have it, else by what both tables say of it.
     """
@@ -103,11 +105,7 @@ def fair_rows(work: Work, rival: str) -> Fair:
         ours, theirs = _in_common(work, rival)
     is_seen = np.isin(ours, theirs)
     kept = ours[~is_seen]
-    return Fair(
-        rows=test[~is_seen],
-        excluded=int(is_seen.sum()),
-        digest=digest_of([format(one, "016x") for one in kept.tolist()]),
-    )
+    return Fair(seen=is_seen, digest=digest_of([format(one, "016x") for one in kept.tolist()]))
 
 
 def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:

@@ -32,8 +32,9 @@ def rival_of(work: Work, package: str) -> Rival:
     promotions = work.metadata.events(Promoted, line=line, newest_first=True)
     promotion = next(one for one in promotions if one.package == package)
     if promotion.certificate:
-        return Rival(work.metadata.get(promotion.certificate, Certificate).rival)
-    return Rival(digests[promotion.before]) if promotion.before else Rival(BASELINE)
+        certificate = work.metadata.get(promotion.certificate, Certificate)
+        return Rival(certificate.rival, certificate.incomparable or None)
+    return _comparable(work, digests[promotion.before]) if promotion.before else Rival(BASELINE)
 
 
 def _comparable(work: Work, digest: str) -> Rival:

@@ -99,7 +99,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
         "gates": digest_of(gates),
         "evaluation": work.known["evaluate"],
         "rival": rival.digest,
-    }
+    } | ({"reason not to compare": rival.incomparable} if rival.incomparable else {})
 
 
 STATIONS = (
@@ -141,7 +141,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=1,
+        code=2,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite
+from linewright.model.facts import Certificate
 from linewright.store.values import Event
 
 FAIRNESS = ("equalized_odds_difference", "demographic_parity_difference")
@@ -42,26 +43,34 @@ def certificate(facts: CardFacts) -> Section:
             title="Certificate",
             sentences=(Sentence(text="There is none: no gate has judged this model."),),
         )
-    rival = found.rival
-    against = "the prediction that uses no features" if rival == "baseline" else "the champion"
     cited = cite(facts.certificate_digest)
-    rival_cited = () if rival == "baseline" else (rival,)
-    left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
-    compared = f"It was compared with {against} on {found.n:,} rows that neither has seen"
+    rival_cited = () if found.rival == "baseline" else (found.rival,)
     return Section(
         name="certificate",
         title="Certificate",
         sentences=(
             Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
-            Sentence(text=compared + (left if found.excluded else "") + ".", evidence=(*cited, *rival_cited)),
+            Sentence(text=_compared(found), evidence=(*cited, *rival_cited)),
         ),
         table=Table(
-            head=("Result", "Gate", "What was found"),
-            rows=tuple((one.status, one.gate, one.says) for one in found.outcomes),
+            head=("Result", "Gate", "What was found", "Rows"),
+            rows=tuple((one.status, one.gate, one.says, f"{one.n:,}") for one in found.outcomes),
             marks=tuple(one.status for one in found.outcomes),
         )
         if found.outcomes
         else None,
+    )
+
+
+def _compared(found: Certificate) -> str:
+    if not any(one.gate.startswith("beats") for one in found.outcomes):
+        return f"It was judged alone, on {found.n:,} rows that it has not seen."
+    against = "the prediction that uses no features" if found.rival == "baseline" else "the champion"
+    because = f", because {found.incomparable}" if found.incomparable else ""
+    left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
+    return (
+        f"It was compared with {against}{because}, on {found.n:,} rows that neither has seen"
+        f"{left if found.excluded else ''}."
     )
 
 

@@ -160,6 +160,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """For undecided gates: about how many more rows would decide; `None` where the data say nothing about it."""
     says: str
     """One sentence for people."""
+    excluded: int = 0
+    """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
 
 
 Verdict = Literal["promote", "hold", "reject", "need-more-data"]
@@ -175,8 +177,9 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the gates as declared."""
     split: str
     rows: str
-    """Digest of the identities of the rows that were used."""
+    """Digest of the identities of the rows that the models were compared on."""
     n: int
+    """How many those are; gates that compare nothing use all test rows, see `Outcome.n`."""
     excluded: int
     """Test rows left out because the rival had seen them."""
     outcomes: tuple[Outcome, ...]
@@ -184,6 +187,8 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     because: str
     evaluation: str = ""
     """Digest of the candidate's `Evaluation`."""
+    incomparable: str = ""
+    """Why the champion could not be compared with; empty where it was, or where there was none."""
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ is undecided. A gate with fewer than `min_rows` rows (or groups) of a kind is al
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Certificate, Outcome, Task, Verdict
@@ -57,8 +58,9 @@ def certify(
     groups: Mapping[str, Answers],
     split: str,
     rows_digest: str,
-    excluded: int,
+    seen: npt.NDArray[np.bool_],
     seed: int,
+    incomparable: str = "",
     min_rows: int = MIN_ROWS,
 ) -> Certificate:
     """Judge a candidate by the gates of its line.
@@ -66,7 +68,7 @@ def certify(
     Parameters
     ----------
     package, rival
-        Digests of the candidate and of the champion, or ``"baseline"`` while there is none.
+        Digests of the candidate and of the champion, or ``"baseline"`` where it stands in.
     gates
         As declared in the line file.
     headline
@@ -76,7 +78,7 @@ def certify(
     truth : array, shape (n,)
         int64 codes into `classes`, or float64 numbers.
     scores, rival_scores, baseline_scores : float64 arrays, shape (n, classes) or (n,)
-        Calibrated probabilities or numbers. `rival_scores` is `None` while there is no champion.
+        Calibrated probabilities or numbers. `rival_scores` is `None` where the baseline stands in.
     weight : float64 array, shape (n,)
         Sample weights; ones if there are none.
     clusters : array, shape (n,), or None
@@ -86,11 +88,13 @@ def certify(
     groups
         For each column of a fairness gate, the group of each row as text; `None` is a group of its own.
     split, rows_digest
-        Digests of the split and of the identities of these rows.
-    excluded
-        Test rows that were left out because the rival had seen them.
+        Digests of the split and of the identities of the rows that were not `seen`.
+    seen : bool array, shape (n,)
+        Rows that the champion was fitted on: gates that compare with it leave them out, the others use all rows.
     seed
         Of the bootstrap.
+    incomparable
+        Why the champion cannot be compared with, so that the baseline stands in for it; empty where that is not so.
     min_rows
         Fewest rows (or groups, where groups are drawn) that a gate may be decided by: of the rarer of two classes, of
         the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
@@ -119,6 +123,8 @@ def certify(
         else Said(scores=rival_scores, decided=decide(rival_scores, rival_threshold)),
         baseline=Said(scores=baseline_scores, decided=decide(baseline_scores, threshold)),
         groups=groups,
+        seen=seen,
+        incomparable=incomparable,
         seed=seed,
         min_rows=min_rows,
     )
@@ -130,11 +136,12 @@ def certify(
         gates=digest_of([gate.model_dump(mode="json") for gate in gates]),
         split=split,
         rows=rows_digest,
-        n=rows.n,
-        excluded=excluded,
+        n=int((~seen).sum()),
+        excluded=int(seen.sum()),
         outcomes=outcomes,
         verdict=verdict,
         because=because,
+        incomparable=incomparable,
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -42,6 +42,10 @@ class Said:
         """Return the metric, prepared from what it uses."""
         return rule.prepare(truth, self.decided if rule.uses == "decision" else self.scores)
 
+    def at(self, rows: npt.NDArray[np.bool_]) -> "Said":
+        """Return what it says of some of the rows."""
+        return Said(scores=self.scores[rows], decided=self.decided[rows])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
@@ -57,13 +61,35 @@ class Rows:
     champion: Said | None
     baseline: Said
     groups: Mapping[str, Answers]
+    seen: npt.NDArray[np.bool_]
+    incomparable: str
     seed: int
     min_rows: int
+    excluded: int = 0
+    """Rows that were left out before, because the champion had been fitted on them."""
 
     @property
     def n(self) -> int:
         """How many rows there are."""
         return len(self.truth)
+
+    def compared(self) -> "Rows":
+        """Return the rows that neither the candidate nor the champion has seen."""
+        kept = ~self.seen
+        return replace(
+            self,
+            truth=self.truth[kept],
+            weight=self.weight[kept],
+            clusters=None
+            if self.clusters is None
+            else np.unique(self.clusters[kept], return_inverse=True)[1],
+            candidate=self.candidate.at(kept),
+            champion=self.champion.at(kept) if self.champion else None,
+            baseline=self.baseline.at(kept),
+            groups={name: groups[kept] for name, groups in self.groups.items()},
+            seen=self.seen[kept],
+            excluded=int(self.seen.sum()),
+        )
 
     def units(self, rule: MetricRule) -> int:
         """Return how many independent units a metric rests on."""
@@ -82,7 +108,7 @@ def judge(gate: GateSpec, rows: Rows) -> Outcome:
         case MetricGate():
             return _judge_metric(gate, rows)
         case BeatsGate():
-            return _judge_beats(gate, rows)
+            return _judge_beats(gate, rows.compared() if gate.beats == "champion" else rows)
         case FairnessGate():
             return _judge_fairness(gate, rows)
         case _:
@@ -148,9 +174,11 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
 def _rival(gate: BeatsGate, rows: Rows) -> tuple[Said, str, str]:
     if gate.beats == "baseline":
         return rows.baseline, "baseline", ""
-    if rows.champion is None:
-        return rows.baseline, "baseline", " (there is no champion yet, so the baseline stands in)"
-    return rows.champion, "champion", ""
+    if rows.champion is not None:
+        return rows.champion, "champion", ""
+    # Also said of the first champion itself, when it is judged anew.
+    because = rows.incomparable or "no champion came before it"
+    return rows.baseline, "baseline", f" ({because}, so the baseline stands in)"
 
 
 def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
@@ -261,6 +289,7 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
         high=_known(claim.high),
         bar=claim.bar,
         n=rows.n,
+        excluded=rows.excluded,
         more_rows=awaited,
         says=says + ("" if awaited is None else f"; about {roughly(awaited)} more rows would decide"),
     )
