@@ -20,6 +20,7 @@ from linewright.errors import GateRefused, SpecError, Transient
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.cli.text import table
+from linewright.operations import OPERATIONS
 from linewright.operations.declare import Entry, operation
 
 HEAVY = {
@@ -551,3 +552,11 @@ def test_the_program_says_its_version():
 
 if __name__ == "__main__":
     raise SystemExit(run(sys.argv[1:], TABLE, open_factory))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_help_is_written_for_a_terminal(name, capsys):
+    """Marks that a page turns into code are noise there."""
+    run([name, "--help"], OPERATIONS, lambda *_: None)
+
+    assert "``" not in capsys.readouterr().out

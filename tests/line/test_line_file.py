@@ -83,6 +83,25 @@ def mistake(text: str) -> SpecError:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("label: {column: y\n", "a bracket or a quote is not closed, or a comma is missing"),
+        ("label: 'y\n", "a quote is not closed"),
+        ("label: column: y\n", "a colon stands where no key can be"),
+        ("label:\n  column: y\n positive: x\n", "this does not belong to what stands above it"),
+        ("label:\n\tcolumn: y\n", "a tab stands where blanks must"),
+        ("label: @y\n", "a text cannot begin with '@'"),
+        ("about: \x01\n", "a control character stands in the file"),
+    ],
+)
+def test_what_cannot_be_read_is_said_without_the_words_of_the_reader(text, what):
+    """Nobody who forgot a quote knows what a block mapping start is."""
+    error = mistake(f"line: a\nsources: {{a: {{file: a.csv}}}}\n{text}")
+
+    assert f"not readable as YAML: {what}" == error.what
+
+
 def test_the_whole_grammar_is_read():
     """The example of the documentation uses every section; it must mean what it says."""
     spec = read_line(HERE / "claims.yaml")

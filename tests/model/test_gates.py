@@ -99,6 +99,15 @@ def test_a_bar_is_cleared_or_missed_from_its_own_side(gate, status, says):
     assert outcome.low < outcome.value < outcome.high
 
 
+def test_a_bar_is_said_as_it_was_declared():
+    """Who asked for 0.9999 must not read that a bar of 1 was missed."""
+    truth, _, scores = good_and_bad()
+    outcome = outcome_of(MetricGate(metric="roc_auc", at_least=0.9999), truth=truth, scores=scores)
+
+    assert "roc_auc at least 0.9999" == outcome.gate
+    assert outcome.says.endswith("the bar of 0.9999 is missed")
+
+
 def test_a_bar_within_the_bounds_is_undecided_and_more_rows_are_asked_for():
     """About as many as bring the bound to the bar: bounds close in as one over the root of the rows."""
     truth, _, scores = good_and_bad()

@@ -64,7 +64,7 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
         labels=_labels(checked.frame[data.label.column]),
     )
     context.metadata.keep(ingested)
-    says = f"kept {dataset.rows:,} rows in {len(dataset.chunks):,} chunks"
+    says = f"kept {dataset.rows:,} rows"
     context.report(Progress(station=STATION, says=says, done=steps, of=steps))
     return ingested
 

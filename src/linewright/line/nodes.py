@@ -28,6 +28,7 @@ from linewright.line.mistakes import Mistake, Mistakes, did_you_mean
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+QUOTE = "put a text that holds such characters into quotes"
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -119,19 +120,54 @@ def read_nodes(text: str, mistakes: Mistakes) -> Entries | None:
     return None
 
 
+_IN_WORDS = (
+    (
+        "expected ',' or",
+        "a bracket or a quote is not closed, or a comma is missing",
+        "close it before this place",
+    ),
+    ("found unexpected end of stream", "a quote is not closed", ""),
+    ("mapping values are not allowed here", "a colon stands where no key can be", QUOTE),
+    (
+        "expected <block end>",
+        "this does not belong to what stands above it",
+        "what belongs together starts in one column; after a closing bracket nothing follows",
+    ),
+    ("could not find expected ':'", "a key is not followed by a colon", ""),
+    (
+        "found unknown escape character",
+        "a backslash in double quotes means nothing here",
+        "use single quotes",
+    ),
+    ("unacceptable character", "a control character stands in the file", "remove it"),
+)
+"""What the reader of YAML says, as it begins; what that means for a person; what to do."""
+
+
+def _in_words(problem: str) -> tuple[str, str]:
+    if found := re.match(r"found character (?P<quoted>.+) that cannot start any token", problem):
+        if "\\t" in found["quoted"]:
+            return "a tab stands where blanks must", "indent with blanks, not with tabs"
+        return f"a text cannot begin with {found['quoted']}", QUOTE
+    for beginning, words, hint in _IN_WORDS:
+        if problem.startswith(beginning):
+            return words, hint
+    return problem, ""
+
+
 def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
     # A mark past the last line (an unclosed bracket) is shown at the end of the text.
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     lines = text.splitlines() or [""]
     row = min(mark.line, len(lines) - 1) if mark else 0
     problem = error.problem if isinstance(error, MarkedYAMLError) else str(error).splitlines()[0]
-    has_tab = lines[row].lstrip(" ").startswith("\t")
+    words, hint = _in_words(problem or "")
     return Mistake(
         path="",
         line=row + 1,
         column=mark.column + 1 if mark else 1,
-        what=f"not readable as YAML: {problem}",
-        hint="indent with blanks, not with tabs" if has_tab else "",
+        what=f"not readable as YAML: {words}",
+        hint=hint,
     )
 
 

@@ -1,5 +1,7 @@
 """Figures as records hold them and as sentences say them."""
 
+import math
+
 
 def figure(value: float) -> float:
     """Return `value` with 10 significant digits: what a record holds, whatever the order its sum was taken in.
@@ -13,21 +15,45 @@ def figure(value: float) -> float:
 
 
 def in_words(value: float, *, beside: float | None = None) -> str:
-    """Return `value` in about three digits, and in as many as keep it on its side of another number.
+    """Return `value` in about three digits, and in as many as keep it on its side of another number, and of 1.
 
     Examples
     --------
-    >>> in_words(0.123456), in_words(12345.6), in_words(0.20004, beside=0.2)
-    ('0.123', '12,346', '0.20004')
+    >>> in_words(0.123456), in_words(12345.6), in_words(0.20004, beside=0.2), in_words(0.99991)
+    ('0.123', '12,346', '0.20004', '0.9999')
     """
     if value == 0:
         return "0"
-    large = abs(value) >= 1000
+    large = abs(value) >= 999.5
+    others = [beside, math.copysign(1, value)]
     for more in range(8):
         text = f"{value:,.{more}f}" if large else f"{value:.{3 + more}g}"
-        if beside is None or value == beside or _keeps_side(float(text.replace(",", "")), value, beside):
+        said = float(text.replace(",", ""))
+        if all(other is None or value == other or _keeps_side(said, value, other) for other in others):
             return text
     return f"{value:.17g}"
+
+
+def as_declared(value: float) -> str:
+    """Return a number that a person wrote with all of its digits.
+
+    Examples
+    --------
+    >>> as_declared(0.9999), as_declared(1.0), as_declared(12_345.678)
+    ('0.9999', '1', '12,345.678')
+    """
+    return f"{value:,.10g}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it should be.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from linewright.model.claim import Claim, Status
 from linewright.model.fairness import Cell, Gap
-from linewright.model.figures import in_words, percent
+from linewright.model.figures import as_declared, in_words, percent
 from linewright.model.spec import FairnessGate
 
 MOST_NAMED = 5
@@ -70,7 +70,7 @@ def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Stat
     return (
         f"{name} is {in_words(gap.value, beside=gate.at_most)} ({rate} {in_words(gap.rates[0])} of {top!r} against "
         f"{in_words(gap.rates[1])} of {bottom!r}), {range_in_words(claim, status, gate.confidence)}: "
-        f"the bar of {in_words(gate.at_most)} is {END[status]}"
+        f"the bar of {as_declared(gate.at_most)} is {END[status]}"
     )
 
 

@@ -12,7 +12,7 @@ from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
 from linewright.model.facts import Outcome, Task
-from linewright.model.figures import figure, in_words, roughly
+from linewright.model.figures import as_declared, count, figure, in_words, roughly
 from linewright.model.gate_words import (
     END,
     SHOWN,
@@ -125,14 +125,14 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
     )
     status = _status(claim, rows, units=rows.units(rule))
     return _outcome(
-        f"{rule.name} at {'least' if rises else 'most'} {in_words(bar)}",
+        f"{rule.name} at {'least' if rises else 'most'} {as_declared(bar)}",
         claim,
         rows,
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
             f"{rule.name} is {in_words(claim.value, beside=bar)}, {range_in_words(claim, status, gate.confidence)}: "
-            f"the bar of {in_words(bar)} is {END[status]}",
+            f"the bar of {as_declared(bar)} is {END[status]}",
             rule,
             claim,
             rows,
@@ -153,7 +153,7 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
         is_strict=True,
     )
     status = _status(claim, rows, units=rows.units(rule))
-    margin = f" by more than {in_words(gate.margin)}" if gate.margin else ""
+    margin = f" by more than {as_declared(gate.margin)}" if gate.margin else ""
     verdict = "" if status == "pass" and not margin else f": that it is better{margin} is {SHOWN[status]}"
     return _outcome(
         f"beats the {gate.beats} on {rule.name}{margin}",
@@ -206,7 +206,7 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
     elif claim.status == "undecided":
         waits.append(claim.more_rows(rows.n))
     return _outcome(
-        f"{gate.measure} over {gate.fairness} at most {in_words(gate.at_most)}",
+        f"{gate.measure} over {gate.fairness} at most {as_declared(gate.at_most)}",
         claim,
         rows,
         status=status,
@@ -291,7 +291,12 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
         n=rows.n,
         excluded=rows.excluded,
         more_rows=awaited,
-        says=says + ("" if awaited is None else f"; about {roughly(awaited)} more rows would decide"),
+        says=says
+        + (
+            ""
+            if awaited is None
+            else f"; about {roughly(awaited)} more {'row' if awaited == 1 else 'rows'} would decide"
+        ),
     )
 
 
@@ -302,11 +307,13 @@ def _known(value: float) -> float | None:
 def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
     """Say that the value is unknown, or that it rests on too few rows, where that is so."""
     units = rows.units(rule)
-    known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on these {rows.n:,} rows"
+    known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
     if units >= rows.min_rows:
         return known
-    rows_or_groups = "rows" if rows.clusters is None else "groups of rows"
-    return f"{known}; {units} {rows_or_groups}{_rarest(rows)} are too few, {rows.min_rows} are needed"
+    found = count(units, "row") if rows.clusters is None else f"{count(units, 'group')} of rows"
+    return (
+        f"{known}; {found}{_rarest(rows)} {'is' if units == 1 else 'are'} too few, {rows.min_rows} are needed"
+    )
 
 
 def _rarest(rows: Rows) -> str:

@@ -10,8 +10,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Registered
+from linewright.model.figures import count
 from linewright.operations.declare import operation
-from linewright.operations.words import count
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):

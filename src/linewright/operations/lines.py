@@ -13,8 +13,9 @@ from linewright.line.facts import Change
 from linewright.line.file import schema as line_schema
 from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
+from linewright.model.figures import count
 from linewright.operations.declare import operation
-from linewright.operations.words import count, short
+from linewright.operations.words import short
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ import msgspec
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
 from linewright.line.scoring import predict_file
+from linewright.model.figures import count
 from linewright.operations.declare import operation
-from linewright.operations.words import count, short
+from linewright.operations.words import short
 
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from linewright.interfaces.cli.options import (
     FACTORY_FILE,
     click_parameter,
     described,
+    plain,
     shared_options,
     texts,
 )
@@ -188,7 +189,7 @@ class OperationCommand(click.Command):
     def __init__(self, operation: Operation, open_factory: OpenFactory) -> None:
         super().__init__(
             operation.name,
-            help=f"{operation.summary}\n\n{operation.description}".strip(),
+            help=plain(f"{operation.summary}\n\n{operation.description}".strip()),
             params=[*map(click_parameter, operation.parameters), *shared_options()],
         )
         self._operation, self._open = operation, open_factory

@@ -52,11 +52,22 @@ def _metavar(parameter: Parameter) -> str:
 
 def described(parameter: Parameter) -> str:
     """Return what help says of a parameter, with its default."""
-    default = parameter.default
+    default, said = parameter.default, plain(parameter.help)
     if parameter.required or default is None or default in (False, "", ()):
-        return parameter.help
+        return said
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-    return f"{parameter.help}  [default: {shown}]"
+    return f"{said}  [default: {shown}]"
+
+
+def plain(text: str) -> str:
+    """Return a description for a terminal: code in single backticks, as messages have it.
+
+    Examples
+    --------
+    >>> plain("A section such as ``train``.")
+    'A section such as `train`.'
+    """
+    return text.replace("``", "`")
 
 
 def texts(value: Any) -> list[str]:
