@@ -1,17 +1,21 @@
 """What planning and running a line do, and do not do."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
-from linewright.errors import ContractBreach, GateRefused, SpecError, Transient
+from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
 from linewright.line.execute import execute, execute_inline
-from linewright.line.facts import Accepted, Finished
+from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
+from linewright.model.facts import Package
+from linewright.operations.evidence import card, show, why
 from linewright.operations.lines import plan
-from linewright.operations.release import promote, rollback
+from linewright.operations.record import models, status
+from linewright.operations.release import halt, promote, rollback
 from linewright.release.facts import Promoted
 from linewright.store.values import canonical_json
 
@@ -164,6 +168,136 @@ def test_a_line_that_wants_approval_holds_until_somebody_promotes(tumours):
     assert "risk" in held.because
     assert "tumours@1" == served.champion
     assert not factory.metadata.events(Promoted, line="tumours")[0].forced
+
+
+def test_a_champion_that_is_judged_anew_shows_what_the_gates_say_now(tumours):
+    """A risk officer who raises a bar wants to see whether what serves clears it."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    again = execute_inline(factory, "tumours")
+
+    listed, claim = models(factory, "tumours").models[0], why(factory, "tumours@1")
+    page, shown = card(factory, "tumours@1").markdown, show(factory, "tumours@1").body["evidence"]
+
+    assert ("promote", "reject") == (first.verdict, again.verdict)
+    assert ("champion", "reject") == (listed.role, listed.verdict)
+    assert (again.certificate, first.certificate) == (listed.certificate, listed.promoted_on)
+    assert (again.certificate, first.certificate) == (shown["certificate"], shown["promoted on"])
+    assert claim.says.startswith("reject: ")
+    assert (again.certificate, first.certificate) == (claim.id, claim.rests_on[-1].id)
+    assert "Verdict: reject" in page
+    assert "judged it anew since" in page
+    assert {again.certificate, first.certificate} <= set(re.findall(r"sha256:[0-9a-f]{64}", page))
+
+
+def test_a_line_file_that_returns_brings_its_verdict_back(tumours):
+    """What `models` says must be what `run` says, also where the run had nothing to compute."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    execute_inline(factory, "tumours")
+    change(factory, "  - {metric: log_loss, at_most: 0.0001}\n", "")
+    back = execute_inline(factory, "tumours")
+    listed = models(factory, "tumours").models[0]
+
+    assert (back.verdict, back.certificate) == (listed.verdict, listed.certificate)
+    assert first.certificate == back.certificate
+    assert [] == steps(factory)
+
+
+def test_a_model_whose_newest_certificate_does_not_pass_needs_force(tumours):
+    """A certificate of easier gates must not promote what the present ones refuse."""
+    factory = tumours()
+    change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
+    execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    execute_inline(factory, "tumours")
+
+    with pytest.raises(GateRefused, match="newest certificate says reject"):
+        promote(factory, "tumours@1")
+
+
+def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
+    """The registry names both: what serves, and what may serve next."""
+    factory = tumours()
+    change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
+    execute_inline(factory, "tumours")
+    held, listed = status(factory).lines[0], models(factory, "tumours").models[0]
+    text = status(factory).to_text()
+
+    assert (None, "tumours@1") == (held.champion, held.challenger)
+    assert ("challenger", "hold") == (listed.role, listed.verdict)
+    assert "challenger tumours@1" in text
+    assert "tumours@1" == card(factory, "tumours@challenger").model
+
+    promote(factory, "tumours@challenger")
+    served = status(factory).lines[0]
+
+    assert ("tumours@1", None) == (served.champion, served.challenger)
+    assert ("champion", "promote") == (
+        models(factory, "tumours").models[0].role,
+        models(factory, "tumours").models[0].verdict,
+    )
+    with pytest.raises(NotFound, match="no challenger"):
+        card(factory, "tumours@challenger")
+
+
+def test_a_rejected_candidate_is_no_challenger(tumours):
+    """Nobody waits for it."""
+    factory = tumours()
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    execute_inline(factory, "tumours")
+
+    assert status(factory).lines[0].challenger is None
+    assert "" == models(factory, "tumours").models[0].role
+
+
+def test_the_status_of_a_halted_line_says_who_halted_it_and_why(tumours):
+    """Whoever is called at night asks exactly that."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    factory.actor = "ada"
+    halt(factory, "tumours", because="scores went wild")
+    halted = status(factory)
+    halt(factory, "tumours", off=True)
+
+    assert ("ada", "scores went wild") == (halted.lines[0].halted_by, halted.lines[0].halted_because)
+    assert "HALTED, since" in halted.to_text()
+    assert "halted by ada: scores went wild" in halted.to_text()
+    assert "HALTED" not in status(factory).to_text()
+
+
+def test_a_run_that_has_nothing_to_do_notices_that_the_champion_was_damaged(tumours):
+    """Else the nightly run says that all is well until the endpoint is started anew."""
+    factory = tumours()
+    ran = execute_inline(factory, "tumours")
+    graph = factory.metadata.get(ran.digest, Package).graph.removeprefix("sha256:")
+    stored = next(path for path in factory.state.rglob("*") if graph == path.parent.name + path.name)
+    stored.chmod(0o600)
+    body = bytearray(stored.read_bytes())
+    body[100] ^= 1
+    stored.write_bytes(body)
+
+    with pytest.raises(Corrupt, match=r"tumours@1, which serves, .*: stored bytes have changed"):
+        execute(factory, "tumours")
+
+
+def test_a_promotion_names_the_line_file_that_was_fixed_before_training(tumours):
+    """Gates that were chosen after looking at the result prove little."""
+    factory = tumours()
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    execute_inline(factory, "tumours")
+    accepted = factory.metadata.events(Accepted, line="tumours")[0]
+    change(factory, "  - {metric: log_loss, at_most: 0.0001}\n", "")
+    execute_inline(factory, "tumours")
+    promoted = factory.metadata.events(Promoted, line="tumours")[0]
+    kept = factory.metadata.get(promoted.declared, Declared)
+
+    assert accepted.declared == promoted.declared
+    assert accepted.at < factory.metadata.versions("tumours")[0].at < promoted.at
+    assert {"metric": "log_loss", "at_most": 0.0001} in kept.spec["gates"]
+    assert "gates were changed after it was trained" in card(factory, "tumours@1").markdown
 
 
 def test_a_model_without_a_passing_certificate_is_promoted_by_force_only(tumours):

@@ -18,8 +18,8 @@ from linewright.engine.context import Context
 from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Certificate, Package
-from linewright.release.facts import Arm, Halted, Promoted, RolledBack, Serving
-from linewright.release.pointer import champions, halt, project, promote, rollback
+from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
+from linewright.release.pointer import champions, halt, project, promote, refuse, rollback
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
 from linewright.store.sql import SqlMetadata
@@ -206,6 +206,45 @@ def test_a_run_promotes_at_most_one_model(context, folder):
 
     with pytest.raises(Conflict, match="this run has already promoted a model"):
         serve(context, folder, "b", run="run-1")
+
+
+def refused(context, folder, name, verdict):
+    model, package = register(context, name)
+    event = Refused(
+        at=context.now(),
+        by="ada",
+        because="It is so.",
+        line=LINE,
+        model=model,
+        package=package,
+        verdict=verdict,
+        certificate=digest_of("certificate"),
+        run="run",
+    )
+    return refuse(context, folder, event)
+
+
+def test_a_held_candidate_is_the_challenger_until_it_is_rejected(context, folder):
+    """Champion and challenger are the two names that a registry must know."""
+    serve(context, folder, "a")
+    refused(context, folder, "b", "need-more-data")
+    held = context.metadata.pointer(LINE)
+    refused(context, folder, "c", "reject")
+    beside = context.metadata.pointer(LINE)
+    refused(context, folder, "b", "reject")
+    after = context.metadata.pointer(LINE)
+
+    assert [(1, 2), (1, 2), (1, None)] == [(one.champion, one.challenger) for one in (held, beside, after)]
+    assert after.generation == on_disk(folder).generation
+
+
+def test_a_newer_champion_ends_the_challenge_of_older_models(context, folder):
+    """They were held against a model that serves no longer."""
+    serve(context, folder, "a")
+    refused(context, folder, "b", "hold")
+    serve(context, folder, "c")
+
+    assert context.metadata.pointer(LINE).challenger is None
 
 
 def test_a_run_whose_rival_no_longer_serves_does_not_promote(context, folder):

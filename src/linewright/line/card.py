@@ -7,11 +7,13 @@ from linewright.data.facts import Dataset
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
+from linewright.line.registry import declared_before
+from linewright.line.spec import LineSpec
 from linewright.model.card import CardFacts
-from linewright.model.facts import Registered
+from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack
 from linewright.store.seams import Version
-from linewright.store.values import Event
+from linewright.store.values import Event, digest_of
 
 
 def card_facts(factory: Factory, version: Version) -> CardFacts:
@@ -19,6 +21,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
     evidence = evidence_of(factory, version)
     digests = evidence.digests
     spec = _declared(factory, version.line, evidence.registered.run)
+    declared = declared_before(factory.metadata, version.line, version.digest)
     pointer = factory.metadata.pointer(version.line)
     return CardFacts(
         line=version.line,
@@ -38,6 +41,10 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         evaluation_digest=digests.get("evaluation"),
         certificate=evidence.certificate,
         certificate_digest=digests.get("certificate"),
+        verdict=evidence.verdict,
+        promoted_on=evidence.promoted_on,
+        declared=declared,
+        gates_changed=_gates_changed(factory, declared, evidence.certificate),
         champion=pointer.champion,
         halted=pointer.halt,
         events=_events(factory, version.line),
@@ -55,6 +62,13 @@ def _declared(factory: Factory, line: str, run: str) -> dict[str, Any]:
     """Return the line file as it was when the run was accepted."""
     accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
     return factory.metadata.get(accepted.declared, Declared).spec
+
+
+def _gates_changed(factory: Factory, declared: str | None, certificate: Certificate | None) -> bool:
+    if declared is None or certificate is None:
+        return False
+    gates = LineSpec.model_validate(factory.metadata.get(declared, Declared).spec).gates
+    return digest_of([gate.model_dump(mode="json") for gate in gates]) != certificate.gates
 
 
 def _time_range(factory: Factory, dataset: Dataset, time: str | None) -> tuple[str, str] | None:

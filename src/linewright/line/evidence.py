@@ -1,6 +1,6 @@
 """From a model back to everything that was recorded about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,8 +8,9 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
-from linewright.line.registry import certificates_of, find_model
+from linewright.line.registry import find_model, judged
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
+from linewright.model.figures import count
 from linewright.store.seams import Version
 from linewright.store.values import Result
 
@@ -30,7 +31,11 @@ class Evidence:
     parity: Parity
     certificate_digest: str | None
     certificate: Certificate | None
-    """The latest one; `None` while a run is between its last two steps."""
+    """The newest one; `None` while a run is between its last two steps."""
+    verdict: str
+    """What it says, or that the model was held back in spite of it; empty where there is none."""
+    promoted_on: str | None
+    """Digest of the certificate that it was promoted on, where that is another one."""
     evaluation: Evaluation | None
 
     @property
@@ -44,6 +49,7 @@ class Evidence:
             "ingested": self.registered.ingested,
             "parity": self.registered.parity,
             "certificate": self.certificate_digest,
+            "promoted on": self.promoted_on,
             "evaluation": self.certificate.evaluation if self.certificate else None,
             "quarantine": self.ingested.quarantine,
         }
@@ -58,8 +64,8 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
     )
     package = metadata.get(version.digest, Package)
     trained = metadata.get(package.trained, Trained)
-    certificates = certificates_of(factory, version)
-    certificate = metadata.get(certificates[-1], Certificate) if certificates else None
+    found = judged(factory, version.line).get(version.digest)
+    certificate = found.certificate if found else None
     return Evidence(
         version=version,
         registered=registered,
@@ -69,8 +75,10 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
         split=metadata.get(trained.split, Split),
         ingested=metadata.get(registered.ingested, Ingested),
         parity=metadata.get(registered.parity, Parity),
-        certificate_digest=certificates[-1] if certificates else None,
+        certificate_digest=found.digest if found else None,
         certificate=certificate,
+        verdict=found.verdict if found else "",
+        promoted_on=found.promoted_on if found and found.promoted_on != found.digest else None,
         evaluation=metadata.get(certificate.evaluation, Evaluation) if certificate else None,
     )
 
@@ -110,12 +118,13 @@ def explain(factory: Factory, name: str) -> Claim:
     Parameters
     ----------
     name
-        LINE@VERSION (its certificate, else its package), or the beginning of a digest.
+        LINE@VERSION (its newest certificate, else its package), or the beginning of a digest.
     """
     if "@" in name:
         version = find_model(factory, name)
-        digest = evidence_of(factory, version).certificate_digest or version.digest
-        return _claim(factory, digest, {})
+        evidence = evidence_of(factory, version)
+        claim = _claim(factory, evidence.certificate_digest or version.digest, {})
+        return _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
     found = factory.metadata.find(name)
     if len(found) != 1:
         raise NotFound(
@@ -125,6 +134,17 @@ def explain(factory: Factory, name: str) -> Claim:
             or "LINE@VERSION or the first digits of a digest",
         )
     return _claim(factory, found[0][0], {})
+
+
+def _beside(factory: Factory, newest: Claim, promoted_on: str) -> Claim:
+    """Return the newest certificate with the one that promoted, which a changed gate set aside."""
+    earlier = _claim(factory, promoted_on, {})
+    earlier = replace(earlier, says=f"the certificate that it was promoted on: {earlier.says}")
+    return replace(
+        newest,
+        says=f"{newest.says} (judged anew since it was promoted)",
+        rests_on=(*newest.rests_on, earlier),
+    )
 
 
 def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
@@ -163,16 +183,18 @@ def _says(body: dict[str, Any]) -> str:
                 f"on {metric['n']:,} test rows"
             )
         case "package":
-            return f"{body['task']} model of {body['label']!r}, {len(body['encoder']['encodings'])} inputs"
+            return f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
         case "trained":
             return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
         case "split":
             return f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}"
         case "dataset":
-            return f"{body['rows']:,} rows, {len(body['columns'])} columns"
+            return f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}"
         case "parity":
             return f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
+        case "declared":
+            return f"the line file of {body['spec']['line']!r} as a run was accepted with it"
         case "quarantine":
-            return f"{body['rows']:,} rows kept out by the contract"
+            return f"{count(body['rows'], 'row')} kept out by the contract"
         case _:
             return "a recorded result"

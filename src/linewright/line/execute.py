@@ -13,6 +13,7 @@ from linewright.errors import LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Plan, RunResult
 from linewright.line.plan import make_plan
+from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
 from linewright.store.values import digest_of
 
@@ -67,6 +68,7 @@ def _carry_out(
     if plan is not None:
         _same(factory, plan, now)
     if not now.changes:
+        require_champion(factory, line)
         return result_of(factory, spec, run=last_run(factory, line), did=())
     run, request = prepare(factory, spec, now)
     engine.start(WORKFLOW, run, request)

@@ -1,18 +1,22 @@
-"""The models of a line, by name and number."""
+"""The models of a line: by name, number and alias, and what the gates said of each."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.model.facts import Certificate
+from linewright.line.facts import Accepted, Finished, Plan
+from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Promoted, Refused
-from linewright.store.seams import Version
+from linewright.store.seams import MetadataReader, Version
 
 _MODEL = re.compile(r"^(?P<line>[a-z0-9-]{1,63})@(?P<version>[1-9][0-9]{0,8})$")
+ALIASES = ("champion", "challenger")
 
 
 def find_model(factory: Factory, model: str) -> Version:
-    """Return the registered model named LINE@VERSION, or the champion of a LINE named alone.
+    """Return the registered model named LINE@VERSION, LINE@champion or LINE@challenger; LINE alone is its champion.
 
     Raises
     ------
@@ -21,8 +25,9 @@ def find_model(factory: Factory, model: str) -> Version:
     NotFound
         If there is no such model; the message names those there are.
     """
-    if "@" not in model:
-        model = _champion(factory, model)
+    line, _, alias = model.partition("@")
+    if alias in {"", *ALIASES}:
+        model = _aliased(factory, line, alias or "champion")
     match = _MODEL.match(model)
     if not match:
         raise RequestError("not a model", found=model, allowed="LINE@VERSION, e.g. claims@3")
@@ -34,30 +39,68 @@ def find_model(factory: Factory, model: str) -> Version:
     raise NotFound("there is no such model", found=model, allowed=known or "(no model of that line yet)")
 
 
-def certificates_of(factory: Factory, version: Version) -> list[str]:
-    """Return the digests of the certificates that decided about a model, oldest first."""
-    decided: list[Promoted | Refused] = [
-        *factory.metadata.events(Promoted, line=version.line),
-        *factory.metadata.events(Refused, line=version.line),
-    ]
-    return [
-        one.certificate
-        for one in sorted(decided, key=lambda event: event.at)
-        if one.certificate and one.package == version.digest
-    ]
+def _aliased(factory: Factory, line: str, alias: str) -> str:
+    version = getattr(factory.metadata.pointer(line), alias)
+    if version is None:
+        factory.path_of(line)
+        yet = " yet" if alias == "champion" else ""
+        raise NotFound(f"the line has no {alias}{yet}", where=line, hint=f"linewright run {line}")
+    return f"{line}@{version}"
 
 
-def passing_certificate(factory: Factory, version: Version) -> str | None:
-    """Return the latest certificate of a model that says promote, or `None`."""
-    for digest in reversed(certificates_of(factory, version)):
-        if factory.metadata.get(digest, Certificate).verdict == "promote":
-            return digest
+def declared_before(metadata: MetadataReader, line: str, package: str) -> str | None:
+    """Return the digest of the line file as it was accepted by the run that trained a registered package."""
+    registered = next(one for one in metadata.events(Registered, line=line) if one.package == package)
+    accepted = metadata.events(Accepted, line=line, newest_first=True)
+    until = next((at for at, one in enumerate(accepted) if one.run == registered.run), len(accepted))
+    # Where training had succeeded and a later station failed, an earlier run than the registering one did it.
+    for one in accepted[until:]:
+        if any(change.step == "train" for change in metadata.get(one.plan, Plan).changes):
+            return one.declared
     return None
 
 
-def _champion(factory: Factory, line: str) -> str:
-    champion = factory.metadata.pointer(line).champion
-    if champion is None:
-        factory.path_of(line)
-        raise NotFound("the line has no champion yet", where=line, hint=f"linewright run {line}")
-    return f"{line}@{champion}"
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the gates said of one model; they may have been changed and asked again since it was promoted."""
+
+    digest: str
+    """Digest of the newest certificate."""
+    certificate: Certificate
+    verdict: str
+    """What it says; *hold* where it says promote and the run held the model back."""
+    promoted_on: str | None
+    """Digest of the certificate of its latest promotion; `None` where it was never promoted, or by force."""
+
+
+def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
+    """Return what the gates said of each model of a line that they were asked about, by digest of its package."""
+    metadata = factory.metadata
+    events: list[Promoted | Refused | Finished] = [
+        *metadata.events(Promoted, line=line),
+        *metadata.events(Refused, line=line),
+        *metadata.events(Finished, line=line),
+    ]
+    newest: dict[str, tuple[str, Certificate]] = {}
+    promoted_on: dict[str, str | None] = {}
+    held: set[str] = set()
+    for event in sorted(events, key=lambda event: event.at):
+        if isinstance(event, Promoted):
+            promoted_on[event.package] = event.certificate
+        if event.certificate is None:
+            continue
+        certificate = metadata.get(event.certificate, Certificate)
+        newest[certificate.package] = (event.certificate, certificate)
+        if isinstance(event, Refused) and event.verdict == "hold" and certificate.verdict == "promote":
+            held.add(event.certificate)
+        elif isinstance(event, Promoted):
+            held.discard(event.certificate)
+    return {
+        package: Judged(
+            digest=digest,
+            certificate=certificate,
+            verdict="hold" if digest in held else certificate.verdict,
+            promoted_on=promoted_on.get(package),
+        )
+        for package, (digest, certificate) in newest.items()
+    }

@@ -1,12 +1,17 @@
 """The last step of a run: the candidate gets its number, and the certificate decides about promotion."""
 
+from typing import Any
+
 from linewright.data.spec import ContractSpec
-from linewright.errors import Conflict
+from linewright.errors import Conflict, Corrupt, NotFound
+from linewright.line.factory import Factory
+from linewright.line.facts import Finished
+from linewright.line.registry import declared_before, find_model
 from linewright.line.rival import rival_of
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Limit, Registered
 from linewright.release.facts import Promoted, Refused
-from linewright.release.pointer import project, promote
+from linewright.release.pointer import project, promote, refuse, require_bytes
 
 WAITS = "the line file wants approval by {roles}: `linewright promote {model}` serves it"
 
@@ -43,7 +48,36 @@ def release_due(work: Work) -> list[str]:
         and withheld(work, certificate) is None
     ):
         due.append("its certificate says promote")
+    if _told(work) != work.known["gate"]:
+        due.append("the certificate that stands now is not on the record yet")
     return due
+
+
+def _told(work: Work) -> str | None:
+    """Return the certificate that the latest run told of."""
+    finished = work.metadata.events(Finished, line=work.spec.line, newest_first=True)
+    return next((one.certificate for one in finished if one.certificate), None)
+
+
+def require_champion(factory: Factory, line: str) -> None:
+    """Require that all bytes of the model that serves are what they were.
+
+    Raises
+    ------
+    Corrupt, NotFound
+        If bytes have changed or are missing.
+    """
+    if factory.metadata.pointer(line).champion is None:
+        return
+    champion = find_model(factory, line)
+    try:
+        require_bytes(factory.context, champion.digest)
+    except (Corrupt, NotFound) as error:
+        named: dict[str, Any] = {
+            "what": f"{line}@{champion.version}, which serves, cannot be loaded anew: {error.what}",
+            "hint": f"restore the file from a backup, or let another model serve: linewright rollback {line}",
+        }
+        raise type(error)(**(error.to_parts() | named)) from error
 
 
 def release(work: Work, run: str) -> bool:
@@ -77,8 +111,9 @@ def release(work: Work, run: str) -> bool:
             work.metadata, work.factory.serving, line
         )  # a kill may have come between the move and the file
         return True
-    hold = withheld(work, certificate)
-    if certificate.verdict == "promote" and hold is None:
+    passes = certificate.verdict == "promote"
+    hold = withheld(work, certificate) if passes else None
+    if passes and hold is None:
         try:
             promote(
                 context,
@@ -89,14 +124,17 @@ def release(work: Work, run: str) -> bool:
                 certificate=work.known["gate"],
                 because=certificate.because,
                 run=run,
+                declared=declared_before(work.metadata, line, certificate.package),
             )
         except Conflict:
             # Someone moved the pointer between the gate and here: the certificate compared with a champion that
             # no longer serves. The next run compares with the one that does.
             return False
         return True
-    if not any(one.certificate == work.known["gate"] for one in work.metadata.events(Refused, line=line)):
-        context.metadata.record(
+    if not any(one.run == run for one in work.metadata.events(Refused, line=line)):
+        refuse(
+            context,
+            work.factory.serving,
             Refused(
                 at=context.now(),
                 by=context.actor,
@@ -107,8 +145,9 @@ def release(work: Work, run: str) -> bool:
                 verdict="hold" if hold else certificate.verdict,
                 certificate=work.known["gate"],
                 run=run,
-            )
+            ),
         )
+    project(work.metadata, work.factory.serving, line)
     return False
 
 

@@ -34,6 +34,14 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     evaluation_digest: str | None = None
     certificate: Certificate | None = None
     certificate_digest: str | None = None
+    verdict: str = ""
+    """What the certificate says, or that the model was held back in spite of it."""
+    promoted_on: str | None = None
+    """Digest of the certificate that it was promoted on, where that is not the newest one."""
+    declared: str | None = None
+    """Digest of the line file as it was before the model was trained."""
+    gates_changed: bool = False
+    """Whether the certificate is of other gates than that file's."""
     champion: int | None = None
     """The version that serves now."""
     halted: bool = False

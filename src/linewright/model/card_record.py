@@ -50,6 +50,7 @@ def certificate(facts: CardFacts) -> Section:
         title="Certificate",
         sentences=(
             Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
+            *_set_aside(facts),
             Sentence(text=_compared(found), evidence=(*cited, *rival_cited)),
         ),
         table=Table(
@@ -60,6 +61,19 @@ def certificate(facts: CardFacts) -> Section:
         if found.outcomes
         else None,
     )
+
+
+def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
+    if facts.promoted_on:
+        text = "It was promoted on an earlier certificate; the gates have judged it anew since."
+        yield Sentence(text=text, evidence=(facts.promoted_on,))
+    if facts.gates_changed:
+        text = "The gates were changed after it was trained."
+        yield Sentence(text=text, evidence=cite(facts.declared))
+    if facts.certificate and facts.verdict not in {"", facts.certificate.verdict}:
+        yield Sentence(
+            text=f"In spite of that the verdict of the run was {facts.verdict}; the reason is above."
+        )
 
 
 def _compared(found: Certificate) -> str:

@@ -59,6 +59,8 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
         ("graph", facts.package.graph),
         ("golden rows", facts.package.golden),
         ("certificate", facts.certificate_digest),
+        ("promoted on", facts.promoted_on),
+        ("line file before training", facts.declared),
         ("evaluation", facts.evaluation_digest),
         ("parity", facts.parity_digest),
         ("trained", facts.package.trained),
@@ -79,7 +81,7 @@ def _tiles(facts: CardFacts) -> tuple[Tile, ...]:
         tiles.append(
             Tile(
                 title="Certificate",
-                value=facts.certificate.verdict,
+                value=facts.verdict or facts.certificate.verdict,
                 note=f"{facts.certificate.n:,} test rows",
             )
         )

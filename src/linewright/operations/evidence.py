@@ -35,7 +35,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
     Parameters
     ----------
     model
-        Which model, as LINE@VERSION; LINE alone means its champion.
+        Which model, as LINE@VERSION or LINE@challenger; LINE alone means its champion.
     html
         As one self-contained HTML page instead of Markdown.
     """

@@ -5,16 +5,17 @@ from typing import Annotated
 import msgspec
 
 from linewright.errors import NotFound
-from linewright.line.evidence import evidence_of
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import certificates_of
-from linewright.model.facts import Certificate, Metric
+from linewright.line.registry import Judged, judged
+from linewright.model.facts import Evaluation, Metric
+from linewright.model.figures import count
 from linewright.operations.declare import operation
-from linewright.operations.words import count, short
-from linewright.release.facts import Promoted, RolledBack
+from linewright.operations.words import short
+from linewright.release.facts import Halted, Promoted, RolledBack
 from linewright.serve.server import endpoint
+from linewright.store.seams import Version
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,10 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     because: str | None
     challenger: str | None
+    """The newest candidate that was neither promoted nor rejected."""
     halted: bool
+    halted_by: str | None
+    halted_because: str | None
     predictions: int
     labels: int
     alerts: int
@@ -53,13 +57,20 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _status_text(line: LineStatus) -> str:
+    told, halted = list[str](), " HALTED" if line.halted else ""
+    if line.halted:
+        told.append(
+            f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
+        )
+    if line.challenger:
+        told.append(f"  challenger {line.challenger}; why it waits: linewright card {line.challenger}")
     if line.champion is None:
-        return f"{line.line}: no champion yet. Next: linewright run {line.line}"
-    halted = " HALTED" if line.halted else ""
+        return "\n".join([f"{line.line}:{halted} no champion yet. Next: linewright run {line.line}", *told])
     return "\n".join(
         [
             f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z",
             f"  because {line.because}",
+            *told,
             f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}",
             *_damage_text(line.log_damage),
             *([f"  try: {line.example}"] if line.example else []),
@@ -105,18 +116,20 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         *metadata.events(RolledBack, line=name, newest_first=True, limit=1),
     ]
     last = max(moves, key=lambda event: event.generation, default=None)
-    newest = max(digests, default=None)
+    halts = metadata.events(Halted, line=name, newest_first=True, limit=1) if pointer.halt else []
     feedback = factory.labels_of(name)
     damage, (predictions, labels) = feedback.catch_up(), feedback.counts()
     return LineStatus(
         line=name,
-        champion=None if pointer.champion is None else f"{name}@{pointer.champion}",
+        champion=_named(name, pointer.champion),
         digest=None if pointer.champion is None else digests[pointer.champion],
         endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
         since=last.at if last else None,
         because=last.because if last else None,
-        challenger=None if newest in {None, pointer.champion} else f"{name}@{newest}",
+        challenger=_named(name, pointer.challenger),
         halted=pointer.halt,
+        halted_by=halts[0].by if halts else None,
+        halted_because=halts[0].because if halts else None,
         predictions=predictions,
         labels=labels,
         alerts=0,
@@ -124,6 +137,10 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,
     )
+
+
+def _named(line: str, version: int | None) -> str | None:
+    return None if version is None else f"{line}@{version}"
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,8 +200,13 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     """``champion``, ``challenger`` or empty."""
     verdict: str
+    """What the newest certificate says, or ``hold`` where the run held the model back in spite of it."""
     metric: Metric | None
     at: str
+    certificate: str | None = None
+    """Evidence id of the newest certificate."""
+    promoted_on: str | None = None
+    """Evidence id of the certificate that it was promoted on."""
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,24 +228,26 @@ def models(factory: Factory, line: str, /) -> Models:
     versions = list(reversed(factory.metadata.versions(line)))
     if not versions:
         factory.path_of(line)  # an unknown line is an error; a line without models is an empty list
-    champion = factory.metadata.pointer(line).champion
-    newest = versions[0].version if versions else None
-    listed: list[ModelLine] = []
-    for version in versions:
-        role = (
-            "champion" if version.version == champion else "challenger" if version.version == newest else ""
-        )
-        certificates = certificates_of(factory, version)
-        verdict = factory.metadata.get(certificates[-1], Certificate).verdict if certificates else ""
-        evaluation = evidence_of(factory, version).evaluation
-        listed.append(
-            ModelLine(
-                version=version.version,
-                digest=version.digest,
-                role=role,
-                verdict=verdict,
-                metric=evaluation.metrics[0] if evaluation else None,
-                at=version.at,
-            )
-        )
-    return Models(line=line, models=tuple(listed))
+    pointer, found = factory.metadata.pointer(line), judged(factory, line)
+    roles = {pointer.challenger: "challenger", pointer.champion: "champion"}
+    return Models(
+        line=line,
+        models=tuple(
+            _model_line(factory, version, roles.get(version.version, ""), found.get(version.digest))
+            for version in versions
+        ),
+    )
+
+
+def _model_line(factory: Factory, version: Version, role: str, found: Judged | None) -> ModelLine:
+    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation) if found else None
+    return ModelLine(
+        version=version.version,
+        digest=version.digest,
+        role=role,
+        verdict=found.verdict if found else "",
+        metric=evaluation.metrics[0] if evaluation else None,
+        at=version.at,
+        certificate=found.digest if found else None,
+        promoted_on=found.promoted_on if found else None,
+    )

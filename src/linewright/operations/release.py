@@ -4,12 +4,10 @@ import msgspec
 
 from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.plan import begin, survey
-from linewright.line.registry import find_model, passing_certificate
+from linewright.line.registry import declared_before, find_model, judged
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
-from linewright.store.seams import Version
 
 
 class Serves(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +37,7 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     Parameters
     ----------
     model
-        Which model, as LINE@VERSION.
+        Which model, as LINE@VERSION or LINE@challenger.
     force
         Promote without a passing certificate; needs ``because``, and the record says that it was forced.
     because
@@ -49,12 +47,15 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     if force and not because.strip():
         raise RequestError("a forced promotion needs a reason", where="--because", hint='add --because "why"')
     factory.artifacts.get(version.digest)  # corrupt bytes are refused before anything moves
-    certificate = passing_certificate(factory, version) or _standing_certificate(factory, version)
+    named = f"{version.line}@{version.version}"
+    found = judged(factory, version.line).get(version.digest)
+    certificate = found.digest if found and found.certificate.verdict == "promote" else None
     if certificate is None and not force:
         raise GateRefused(
             "no passing certificate is for this model",
-            where=model,
-            hint=f'see `linewright card {model}`, or use --force --because "why"',
+            where=named,
+            found=f"its newest certificate says {found.verdict}" if found else "none",
+            hint=f'see `linewright card {named}`, or use --force --because "why"',
         )
     event = pointer.promote(
         factory.context,
@@ -65,25 +66,16 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         certificate=certificate,
         because=because or "asked for, with a passing certificate",
         forced=certificate is None,
+        declared=declared_before(factory.metadata, version.line, version.digest),
     )
     return Serves(
         line=version.line,
-        champion=model,
+        champion=named,
         digest=version.digest,
         before=_named(version.line, event.before),
         generation=event.generation,
         because=event.because,
     )
-
-
-def _standing_certificate(factory: Factory, version: Version) -> str | None:
-    """Return the passing certificate that the line has now, where it was found and not computed by a run of its own."""
-    if version.line not in factory.names():
-        return None
-    _, work = survey(begin(factory, factory.line(version.line)))
-    if "gate" not in work.known or work.certificate.package != version.digest:
-        return None
-    return work.known["gate"] if work.certificate.verdict == "promote" else None
 
 
 @operation(writes=True)

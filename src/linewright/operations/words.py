@@ -10,14 +10,3 @@ def short(digest: str) -> str:
     '0123456789ab'
     """
     return digest.removeprefix("sha256:")[:12] if digest.startswith("sha256:") else digest
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it should be.
-
-    Examples
-    --------
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -17,6 +17,8 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     """Digest of the passing certificate; `None` only for a forced promotion."""
     forced: bool = False
     run: str | None = None
+    declared: str | None = None
+    """Digest of the line file as it was before the model was trained; `None` in older records."""
 
 
 class RolledBack(Event, frozen=True, kw_only=True, tag="rolled_back"):

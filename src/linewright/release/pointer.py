@@ -1,4 +1,4 @@
-"""Which model of a line serves: promotion, rollback and halt.
+"""Which model of a line serves, and which may next: promotion, refusal, rollback and halt.
 
 The metadata decides, by compare-and-set; an endpoint reads only `<serving>/LINE.json`, which is a projection of it. A
 process that is killed between the two leaves an older file; `project` at the next start brings it up to date.
@@ -6,20 +6,23 @@ process that is killed between the two leaves an older file; `project` at the ne
 
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
-from linewright.release.facts import Arm, Halted, Promoted, RolledBack, Serving
+from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
 from linewright.store.seams import MetadataReader, Pointer
-from linewright.store.values import decode
+from linewright.store.values import Event, decode
 
-HALT_ATTEMPTS = 10
+E = TypeVar("E", bound=Event)
+
+ATTEMPTS = 10
 BASELINE = "baseline"
 """What a certificate calls the rival of a line's first candidate."""
 
@@ -35,6 +38,7 @@ def promote(
     because: str,
     forced: bool = False,
     run: str | None = None,
+    declared: str | None = None,
 ) -> Promoted:
     """Make a registered model the champion of its line.
 
@@ -57,6 +61,8 @@ def promote(
     run
         The run that promotes, or `None` for a person. A run promotes at most once: the same again returns the first
         promotion. Its certificate must compare with the model that still serves.
+    declared
+        Digest of the line file as it was before the model was trained.
 
     Returns
     -------
@@ -95,11 +101,12 @@ def promote(
     else:
         rival = BASELINE if now.champion is None else _package_of(context.metadata, line, now.champion)
         _require_certificate(context.metadata, certificate, package, rival=None if run is None else rival)
-    _require_bytes(context, package)
+    require_bytes(context, package)
     after = Pointer(
         generation=now.generation + 1,
         champion=model,
-        challenger=None if now.challenger == model else now.challenger,
+        # An older challenger was held against the champion that is replaced.
+        challenger=now.challenger if now.challenger and now.challenger > model else None,
         halt=now.halt,
     )
     event = Promoted(
@@ -114,6 +121,7 @@ def promote(
         certificate=certificate,
         forced=forced,
         run=run,
+        declared=declared,
     )
     context.metadata.move(line, after, event)
     project(context.metadata, serving_dir, line)
@@ -145,8 +153,13 @@ def rollback(context: Context, serving_dir: Path, line: str, because: str) -> Ro
         )
     model = chain[-2]
     package = _package_of(context.metadata, line, model)
-    _require_bytes(context, package)
-    after = msgspec.structs.replace(now, generation=now.generation + 1, champion=model)
+    require_bytes(context, package)
+    after = msgspec.structs.replace(
+        now,
+        generation=now.generation + 1,
+        champion=model,
+        challenger=None if now.challenger == model else now.challenger,
+    )
     event = RolledBack(
         at=context.now(),
         by=context.actor,
@@ -172,23 +185,54 @@ def halt(context: Context, serving_dir: Path, line: str, halt: bool, because: st
     Conflict
         If the line moves so often that it lost ten times.
     """
-    for _ in range(HALT_ATTEMPTS - 1):
+
+    def halted(now: Pointer) -> tuple[Pointer, Halted]:
+        after = msgspec.structs.replace(now, generation=now.generation + 1, halt=halt)
+        event = Halted(
+            at=context.now(),
+            by=context.actor,
+            because=because,
+            line=line,
+            halt=halt,
+            generation=after.generation,
+        )
+        return after, event
+
+    return _insist(context, serving_dir, line, halted)
+
+
+def refuse(context: Context, serving_dir: Path, refused: Refused) -> Refused:
+    """Record that a candidate was not promoted; unless it was rejected, it is the challenger of its line now.
+
+    Raises
+    ------
+    Conflict
+        If the line moves so often that it lost ten times.
+    """
+
+    def challenged(now: Pointer) -> tuple[Pointer, Refused]:
+        challenger = refused.model if refused.verdict != "reject" else now.challenger
+        if refused.verdict == "reject" and now.challenger == refused.model:
+            challenger = None
+        return msgspec.structs.replace(now, generation=now.generation + 1, challenger=challenger), refused
+
+    return _insist(context, serving_dir, refused.line, challenged)
+
+
+def _insist(
+    context: Context, serving_dir: Path, line: str, change: Callable[[Pointer], tuple[Pointer, E]]
+) -> E:
+    """Move a line by what it is now, again where someone else moved it meanwhile."""
+    for _ in range(ATTEMPTS - 1):
         with suppress(Conflict):
-            return _halt_once(context, serving_dir, line, halt=halt, because=because)
-    return _halt_once(context, serving_dir, line, halt=halt, because=because)
+            return _move(context, serving_dir, line, change)
+    return _move(context, serving_dir, line, change)
 
 
-def _halt_once(context: Context, serving_dir: Path, line: str, *, halt: bool, because: str) -> Halted:
-    now = context.metadata.pointer(line)
-    after = msgspec.structs.replace(now, generation=now.generation + 1, halt=halt)
-    event = Halted(
-        at=context.now(),
-        by=context.actor,
-        because=because,
-        line=line,
-        halt=halt,
-        generation=after.generation,
-    )
+def _move(
+    context: Context, serving_dir: Path, line: str, change: Callable[[Pointer], tuple[Pointer, E]]
+) -> E:
+    after, event = change(context.metadata.pointer(line))
     context.metadata.move(line, after, event)
     project(context.metadata, serving_dir, line)
     return event
@@ -312,8 +356,14 @@ def _require_certificate(
         )
 
 
-def _require_bytes(context: Context, package: str) -> None:
-    """Require that everything an endpoint will load is there, with its digest."""
+def require_bytes(context: Context, package: str) -> None:
+    """Require that everything an endpoint will load is there, with its digest.
+
+    Raises
+    ------
+    Corrupt, NotFound
+        If bytes have changed or are missing.
+    """
     read = decode(Package, context.artifacts.get(package), digest=package)
     for digest in (read.graph, read.golden):
         context.artifacts.get(digest)

@@ -18,7 +18,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     champion: int | None = None
     """Version of the model that answers; `None` before the first promotion."""
     challenger: int | None = None
-    """Version of the newest candidate that is not the champion."""
+    """Version of the newest candidate that was neither promoted nor rejected."""
     halt: bool = False
     """Whether the endpoint refuses to answer, by a person's wish."""
 
