@@ -1,43 +1,70 @@
 """The operation that carries a plan out."""
 
+from typing import Any
+
 import msgspec
 
-from linewright.errors import RequestError
+from linewright.errors import LinewrightError, RequestError
 from linewright.line.execute import execute
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.operations.declare import operation
 
 
+class FailedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A line whose run gave no result."""
+
+    line: str
+    error: dict[str, Any]
+    exit_code: int
+
+    def to_text(self) -> str:
+        """Say why there is no result."""
+        return f"{self.line}  failed\n  why      {self.error['message']}"
+
+
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What runs of several lines gave."""
 
     runs: tuple[RunResult, ...]
+    failed: tuple[FailedRun, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """The worst of the runs."""
-        return max((run.exit_code for run in self.runs), default=0)
+        return max((run.exit_code for run in (*self.runs, *self.failed)), default=0)
 
     def to_text(self) -> str:
         """Say what each run gave."""
-        return "\n\n".join(run.to_text() for run in self.runs)
+        return "\n\n".join(run.to_text() for run in (*self.runs, *self.failed)) or "There is no line yet."
 
 
 @operation(writes=True)
 def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunResult | Ran:
     """Train, judge and release lines; finish what was interrupted.
 
+    Several lines run one after another; one that fails does not keep the others from running.
+
     Parameters
     ----------
     lines
-        Names of lines.
+        Names of lines (default: all).
     plan
         Carry out exactly this plan, or fail if a source has changed since.
     """
-    if not lines:
-        raise RequestError("say which line to run", allowed=", ".join(factory.names()) or "(none yet)")
-    if plan and len(lines) > 1:
-        raise RequestError("a plan is of one line", found=", ".join(lines))
-    runs = tuple(execute(factory, name, plan=plan) for name in lines)
-    return runs[0] if len(runs) == 1 else Ran(runs=runs)
+    if plan and len(lines) != 1:
+        raise RequestError("a plan is of one line", found=", ".join(lines) or None, hint="name that line")
+    if len(lines) == 1:
+        return execute(factory, lines[0], plan=plan)
+    ended = [_run(factory, name) for name in lines or factory.names()]
+    return Ran(
+        runs=tuple(one for one in ended if isinstance(one, RunResult)),
+        failed=tuple(one for one in ended if isinstance(one, FailedRun)),
+    )
+
+
+def _run(factory: Factory, name: str) -> RunResult | FailedRun:
+    try:
+        return execute(factory, name)
+    except LinewrightError as error:
+        return FailedRun(line=name, error=error.to_json(), exit_code=error.exit_code)
