@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from linewright.data.read import fingerprint
 from linewright.line.check import refuse
 from linewright.line.factory import Factory
-from linewright.line.facts import Change, Declared, Plan
+from linewright.line.facts import Accepted, Change, Declared, Plan
 from linewright.line.file import unsupported
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, words
 from linewright.line.work import Work
 from linewright.store.values import digest_of
+
+_PLACES = frozenset({"file", "sqlite"})
+"""Where a source lies does not matter for what it holds."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def make_plan(factory: Factory, spec: LineSpec) -> Plan:
     changes: list[Change] = []
     for standing in standings:
         if standing.settled is None:
-            changes.append(_change(standing, work, after=changes[-1].step if changes else None))
+            changes.append(_change(standing, work, after=changes[-1].step if changes else ""))
     if changes:
         changes.append(
             Change(step="release", because="what the gates say decides about promotion", from_=None, to=None)
@@ -89,13 +92,13 @@ def make_plan(factory: Factory, spec: LineSpec) -> Plan:
     )
 
 
-def _change(standing: Standing, work: Work, *, after: str | None) -> Change:
+def _change(standing: Standing, work: Work, *, after: str) -> Change:
     name = standing.station.name
     before = work.metadata.last_inputs(work.spec.line, name)
-    if standing.inputs is None:
-        return Change(step=name, because=f"{after} gives it something new", from_=None, to=None)
     if not before:
         return Change(step=name, because="it was never done for this line", from_=None, to=standing.key)
+    if standing.inputs is None:
+        return Change(step=name, because=f"{after} may give it something new", from_=None, to=None)
     moved = sorted(
         part for part in {*before, *standing.inputs} if before.get(part) != standing.inputs.get(part)
     )
@@ -105,7 +108,35 @@ def _change(standing: Standing, work: Work, *, after: str | None) -> Change:
         )
     return Change(
         step=name,
-        because=f"{', '.join(words(part) for part in moved)} changed",
+        because=f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",
         from_=before.get(moved[0]),
         to=standing.inputs.get(moved[0]),
     )
+
+
+def _said(part: str, before: str | None, work: Work) -> str:
+    """Return what an input is called, with the reading options of a source whose bytes did not change."""
+    options = _moved_options(part.removeprefix("source:"), before, work) if part.startswith("source:") else []
+    return f"{' and '.join(options)} of {words(part)}" if options else words(part)
+
+
+def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
+    """Return which options alone tell a source from what was read last; none where the source itself changed."""
+    now = work.spec.sources.get(name)
+    last = _last_declared(work)
+    was = last.sources.get(name) if last else None
+    if before is None or now is None or was is None or type(was) is not type(now):
+        return []
+    options = [option for option in type(now).model_fields if option not in _PLACES]
+    moved = {
+        option: getattr(was, option) for option in options if getattr(was, option) != getattr(now, option)
+    }
+    is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
+    return [repr(option) for option in moved] if is_only_that else []
+
+
+def _last_declared(work: Work) -> LineSpec | None:
+    accepted = work.metadata.events(Accepted, line=work.spec.line, newest_first=True, limit=1)
+    if not accepted:
+        return None
+    return LineSpec.model_validate(work.metadata.get(accepted[0].declared, Declared).spec)

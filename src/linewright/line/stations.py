@@ -10,6 +10,7 @@ from importlib import import_module
 
 from linewright.line.rival import rival_of
 from linewright.line.work import Work, headline, missing_texts, resolve_task
+from linewright.model.spec import ValueSpec
 from linewright.store.values import Result, digest_of
 
 
@@ -71,13 +72,16 @@ def _split_inputs(work: Work) -> dict[str, str]:
 
 def _train_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
+    # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
+    train = spec.train.model_copy(update={"max_seconds": None})
+    value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     asked = {
-        "train": spec.train.model_dump(mode="json", exclude={"split", "metric", "task"}),
+        "train": train.model_dump(mode="json", exclude={"split", "metric", "task"}),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
-        "value": spec.value.model_dump(mode="json") if spec.value else None,
+        "value": value.model_dump(mode="json") if value else None,
     }
     return {"dataset": work.ingested.dataset, "split": work.known["split"], "training": digest_of(asked)}
 

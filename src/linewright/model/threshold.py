@@ -90,16 +90,16 @@ def _best_value(
     moved = (probability >= best).astype(np.float64) - at_fair
     more = float(added @ moved)
     chance = _by_chance(probability, weight * moved, gain, cost, len(steps.high))
-    rows, money = f"{len(target):,} out-of-fold rows", value.currency
+    rows = f"{len(target):,} out-of-fold rows"
     if more > max(0.0, chance):
         because = (
-            f"it earned most on {rows}: {more:,.0f} {money} more than {fair:.4g}, where the declared amounts "
+            f"it earned most on {rows}: {more:,.0f} more than {fair:.4g}, where the declared amounts "
             f"break even; if the probabilities were right, chance would explain {chance:,.0f}"
         )
         return Threshold(at=best, because=because)
     because = (
         f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g}); on {rows} "
-        f"alarms from there added {added @ at_fair:,.0f} {money}, and no other threshold surely more"
+        f"alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
     )
     return Threshold(at=fair, because=because)
 
