@@ -185,6 +185,18 @@ def from_json(value: dict[str, Any]) -> LinewrightError:
     return _classes(LinewrightError).get(str(value.get("error")), Terminal)(**parts)
 
 
+def of_exit_code(code: int) -> type[LinewrightError]:
+    """Return the class of the errors that end a process with this code; `Terminal` for any other code.
+
+    Examples
+    --------
+    >>> of_exit_code(6).__name__, of_exit_code(-9).__name__
+    ('Transient', 'Terminal')
+    """
+    ways = (RequestError, ContractBreach, GateRefused, UserCodeError, Transient)
+    return next((way for way in ways if way.exit_code == code), Terminal)
+
+
 def _classes(root: type[LinewrightError]) -> dict[str, type[LinewrightError]]:
     found = {root.__name__: root}
     for child in root.__subclasses__():

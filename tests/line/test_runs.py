@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
@@ -16,6 +17,7 @@ from linewright.operations.evidence import card, show, why
 from linewright.operations.lines import plan
 from linewright.operations.record import models, status
 from linewright.operations.release import halt, promote, rollback
+from linewright.operations.run import Ran, run
 from linewright.release.facts import Promoted
 from linewright.store.values import canonical_json
 
@@ -382,3 +384,94 @@ def test_a_row_that_is_kept_out_later_is_found_though_the_dataset_stays_the_same
 
     assert ("ingest",) == ran.did
     assert [571] == [row["line"] for row in quarantined_rows(factory, "tumours")]
+
+
+def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(tumours):
+    """A file that was only saved again must not be planned again for ever."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    lines = (factory.root / "cancer.csv").read_text()
+    (factory.root / "cancer.csv").write_text(lines.replace("malignant", " malignant"))
+
+    planned = make_plan(factory, factory.line("tumours")).changes
+    ran = execute_inline(factory, "tumours")
+
+    assert "ingest may give it something new" == planned[1].because
+    assert ("ingest",) == ran.did
+    assert [] == steps(factory)
+
+
+def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumours):
+    """Whoever edited the line and not the file looks for the reason in the wrong place."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    change(factory, 'file: "cancer.csv"', 'file: "cancer.csv", missing: ["", "NA"]')
+
+    option = make_plan(factory, factory.line("tumours")).changes[0].because
+    with (factory.root / "cancer.csv").open("a") as file:
+        file.write("S9999,14,20,90,600,0.1,0.1,0.1,0.05,benign\n")
+    both = make_plan(factory, factory.line("tumours")).changes[0].because
+
+    assert "'missing' of source 'tumours' changed" == option
+    assert "source 'tumours' changed" == both
+
+
+def test_what_cannot_change_the_model_plans_no_training(tumours):
+    """The name of a currency and a cap that was not reached move no number."""
+    factory = tumours()
+    change(
+        factory, "gates:\n", "value: {true_positive: 90, false_positive: -4, false_negative: -90}\ngates:\n"
+    )
+    execute_inline(factory, "tumours")
+
+    change(factory, "value: {true", "value: {currency: USD, true")
+    change(factory, "train:\n", "train:\n  max_seconds: 3600\n")
+
+    assert [] == steps(factory)
+
+
+def test_a_run_that_is_resumed_says_what_was_done_before_and_after_the_kill(tumours):
+    """Reading that nothing was done would make a person doubt that anything had been trained."""
+    factory = tumours()
+    command = [sys.executable, "-m", "linewright.testing.faults", str(factory.root), "tumours", "22"]
+    subprocess.run(command, capture_output=True, timeout=120, check=False)
+
+    ran = execute(factory, "tumours")
+
+    assert ran.resumed
+    assert ("ingest", "split", "train", "package", "evaluate", "gate") == ran.did
+    assert ("ingest",) == ran.did_before
+    assert f"finished the interrupted run {ran.run}" in ran.to_text()
+    assert f"before the interruption: {', '.join(ran.did_before)}" in ran.to_text()
+    assert not execute(factory, "tumours").resumed
+
+
+def test_without_a_name_every_line_runs_and_one_that_fails_stops_no_other(tumours):
+    """`plan` and `check` take all lines where none is named, so `run` does too."""
+    factory = tumours()
+    (factory.root / "lines" / "broken.yaml").write_text(
+        "line: broken\nsources: {a: {file: no.csv}}\nlabel: {column: y}\n"
+    )
+
+    ran = run(factory)
+
+    assert isinstance(ran, Ran)
+    assert ["tumours"] == [one.line for one in ran.runs]
+    assert ["broken"] == [one.line for one in ran.failed]
+    assert 2 == ran.exit_code
+    assert "there is no such file" in ran.to_text()
+
+
+def test_two_first_runs_at_once_both_end_well(tumours):
+    """A colleague's first run must not fail because mine is still making the database."""
+    factory = tumours()
+    command = [sys.executable, "-m", "linewright", "run", "tumours", "--json"]
+
+    both = [
+        subprocess.Popen(command, cwd=factory.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [one.communicate(timeout=180) for one in both]
+
+    assert [0, 0] == [one.returncode for one in both], said
+    assert 1 == len({msgspec.json.decode(out)["digest"] for out, _ in said})

@@ -2,11 +2,14 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from linewright.errors import Terminal, Transient
+
+_PAUSE_S = 0.05
 
 
 class ExecutorLock:
@@ -19,6 +22,8 @@ class ExecutorLock:
     ----------
     path
         The file.
+    patience
+        Seconds that `with` waits for a holder that is about to end.
 
     Examples
     --------
@@ -33,8 +38,8 @@ class ExecutorLock:
     >>> second.release()
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
+        self._path, self._patience = path, patience
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
@@ -79,7 +84,10 @@ class ExecutorLock:
         return int(text) if text.isdigit() else None
 
     def __enter__(self) -> Self:
-        if not self.acquire():
+        deadline = time.monotonic() + self._patience
+        while not (is_held := self.acquire()) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+        if not is_held:
             raise Transient(
                 "another process executes this factory's runs",
                 where=str(self._path),

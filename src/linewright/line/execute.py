@@ -1,7 +1,9 @@
 """Carries out runs on the factory's one executor: this process, or the one that is up."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -19,6 +21,9 @@ from linewright.store.values import digest_of
 
 _LOOK_S = 1.0
 """How often a run that another process carries out is checked for a dead executor."""
+_OPENING_S = 30.0
+"""How long another process may take between its lock and a database that runs can be asked of."""
+_PAUSE_S = 0.1
 
 
 def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Observe = ignore) -> RunResult:
@@ -42,16 +47,39 @@ def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Ob
         Whatever a station raised.
     """
     lock = ExecutorLock(factory.state / "executor.lock")
-    while not lock.acquire():
-        with closing(EngineClient(factory.engine_url)) as client, suppress(_ExecutorEnded):
+    while (client := _client(factory, lock)) is not None:
+        with closing(client), suppress(_ExecutorEnded):
             return _carry_out(factory, line, client, plan=plan, follow=partial(_follow, client, lock))
+    resumed = _Resumed()
+    watch = partial(resumed.observe, observe)
     try:
-        with closing(DurableEngine(factory.engine_url, workflows(factory), observe=observe)) as engine:
+        with closing(DurableEngine(factory.engine_url, workflows(factory), observe=watch)) as engine:
             for run in engine.unfinished():
-                _settle(engine, run)
-            return _carry_out(factory, line, engine, plan=plan, follow=engine.follow)
+                resumed.follow(engine, run)
+            return _carry_out(factory, line, engine, plan=plan, follow=engine.follow, resumed=resumed)
     finally:
         lock.release()
+
+
+def _client(factory: Factory, lock: ExecutorLock) -> EngineClient | None:
+    """Return a client of the process that holds the lock; `None` once this one holds it.
+
+    Who took the lock a moment ago is still making the database: it is waited for.
+    """
+    deadline = time.monotonic() + _OPENING_S
+    while not lock.acquire():
+        try:
+            return EngineClient(factory.engine_url)
+        except Transient as error:
+            if time.monotonic() > deadline:
+                raise Transient(
+                    "another command is at work in this factory",
+                    where=str(factory.root),
+                    found=f"process {lock.holder()}",
+                    hint="wait until it has ended, then try again",
+                ) from error
+            time.sleep(_PAUSE_S)
+    return None
 
 
 def execute_inline(factory: Factory, line: str) -> RunResult:
@@ -61,7 +89,13 @@ def execute_inline(factory: Factory, line: str) -> RunResult:
 
 
 def _carry_out(
-    factory: Factory, line: str, engine: Engine, *, plan: str | None, follow: Callable[[str], Json]
+    factory: Factory,
+    line: str,
+    engine: Engine,
+    *,
+    plan: str | None,
+    follow: Callable[[str], Json],
+    resumed: "_Resumed | None" = None,
 ) -> RunResult:
     spec = factory.line(line)
     now = make_plan(factory, spec)
@@ -69,11 +103,40 @@ def _carry_out(
         _same(factory, plan, now)
     if not now.changes:
         require_champion(factory, line)
+        if resumed is not None and (ended := resumed.ended.get(line)) is not None:
+            return result_of(
+                factory, spec, run=ended["run"], did=tuple(ended["did"]), did_before=resumed.before(ended)
+            )
         return result_of(factory, spec, run=last_run(factory, line), did=())
     run, request = prepare(factory, spec, now)
     engine.start(WORKFLOW, run, request)
     done = cast("dict[str, Any]", follow(run))
     return result_of(factory, spec, run=run, did=tuple(done["did"]))
+
+
+@dataclass
+class _Resumed:
+    """The interrupted runs that were finished before anything else was planned."""
+
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """What the newest of each line returned."""
+    _began: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Run and step of each step that really ran in this process."""
+
+    def observe(self, tell: Observe, run: str, step: str, what: str) -> None:
+        """Note a step that really runs, and tell whoever else wants to know."""
+        self._began.add((run, step))
+        tell(run, step, what)
+
+    def follow(self, engine: Engine, run: str) -> None:
+        """Follow an interrupted run to its end; how it failed is in its record, for those who asked for it."""
+        with suppress(LinewrightError):
+            done = cast("dict[str, Any]", engine.follow(run))
+            self.ended[done["line"]] = done
+
+    def before(self, done: dict[str, Any]) -> tuple[str, ...]:
+        """Return the stations of a resumed run that were computed before its interruption."""
+        return tuple(name for name in done["did"] if (done["run"], name) not in self._began)
 
 
 class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
@@ -101,9 +164,3 @@ def _same(factory: Factory, wanted: str, now: Plan) -> None:
             found=f"source {', '.join(moved)} changed" if moved else "the line or the store changed",
             hint=f"plan again: linewright plan {now.line}",
         )
-
-
-def _settle(engine: Engine, run: str) -> None:
-    """Follow an interrupted run to its end; how it ended is in its record, for those who asked for it."""
-    with suppress(LinewrightError):
-        engine.follow(run)

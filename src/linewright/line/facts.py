@@ -73,6 +73,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the candidate is the champion now."""
     did: tuple[str, ...]
     """Stations that were computed; the others were found."""
+    resumed: bool = False
+    """Whether the run had been interrupted, and was only finished now."""
+    did_before: tuple[str, ...] = ()
+    """Of a resumed run: the stations of `did` that were computed before the interruption."""
 
     @property
     def exit_code(self) -> int:
@@ -81,7 +85,6 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Say what came out, why, and what to do next."""
-        did = ", ".join(self.did) if self.did else "nothing: every result was there already"
         verdict = "promoted" if self.promoted else f"not promoted ({self.verdict})"
         if self.promoted and self.verdict != "promote":
             verdict = f"serves, though the gates now say {self.verdict}"
@@ -90,11 +93,20 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.candidate}  {verdict}",
                 f"  why      {self.because}",
                 f"  digest   {self.digest}",
-                f"  did      {did}",
+                f"  did      {self._did()}",
                 f"  on {self.metrics[0].n:,} rows that it has not seen, with 95 % intervals:",
                 *metrics_text(self.metrics),
                 f"Next: linewright {'up' if self.promoted else 'card ' + self.candidate}",
             ]
+        )
+
+    def _did(self) -> str:
+        if not self.resumed:
+            return ", ".join(self.did) or "nothing: every result was there already"
+        now = ", ".join(name for name in self.did if name not in self.did_before)
+        before = ", ".join(self.did_before)
+        return f"finished the interrupted run {self.run}: {now or 'what was left'}" + (
+            f" (before the interruption: {before})" if before else ""
         )
 
 

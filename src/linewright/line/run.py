@@ -7,6 +7,8 @@ A step takes and returns digests only. Its station first looks for its result by
 from collections.abc import Mapping
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, Step, Workflow
 from linewright.errors import LinewrightError, NotFound, Terminal, Transient
@@ -136,8 +138,22 @@ def _finish(work: Work, run: str, *, error: dict[str, Any] | None = None, promot
     return True
 
 
-def result_of(factory: Factory, spec: LineSpec, *, run: str, did: tuple[str, ...]) -> RunResult:
+def result_of(
+    factory: Factory,
+    spec: LineSpec,
+    *,
+    run: str,
+    did: tuple[str, ...],
+    did_before: tuple[str, ...] | None = None,
+) -> RunResult:
     """Return what there is for a line whose plan is empty.
+
+    Parameters
+    ----------
+    run, did
+        The run that computed it, and which stations that run computed.
+    did_before
+        Of a resumed run: those of `did` that were computed before its interruption.
 
     Raises
     ------
@@ -148,7 +164,8 @@ def result_of(factory: Factory, spec: LineSpec, *, run: str, did: tuple[str, ...
     missing = [one.station.name for one in standings if one.settled is None]
     if missing:
         raise NotFound("the line has no finished run", where=spec.line, found=f"{missing[0]} has not run")
-    return _result(work, run=run, did=did)
+    result = _result(work, run=run, did=did)
+    return result if did_before is None else replace(result, resumed=True, did_before=did_before)
 
 
 def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from linewright.engine.context import Progress
-from linewright.errors import RequestError, Terminal
+from linewright.errors import RequestError, of_exit_code
 from linewright.line.factory import Factory
 
 _PR_SET_PDEATHSIG = 1
@@ -62,8 +62,9 @@ def supervise(factory: Factory, children: tuple[Child, ...]) -> None:
 
     Raises
     ------
-    Terminal
-        If a child cannot start (its port is taken, say); it has said why on stderr.
+    LinewrightError
+        If a child cannot start (its port is taken, say), of the class that the child's exit code stands for; it has said
+        why on stderr.
     """
     stop = _Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -110,7 +111,7 @@ def _look_after(factory: Factory, one: _Running) -> None:
         return
     if not one.is_ready or code == RequestError.exit_code:
         # It says that what it was asked is wrong (a taken port, say): asking again would not help.
-        raise Terminal(
+        raise of_exit_code(code)(
             f"the {one.child.name} did not start", found=f"exit code {code}", hint="see its message above"
         )
     one.failures = 1 if now - one.started > _STEADY_S else one.failures + 1

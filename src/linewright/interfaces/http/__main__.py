@@ -20,13 +20,16 @@ from linewright.line.factory import Factory
 from linewright.line.run import workflows
 from linewright.operations import OPERATIONS
 
+_PATIENCE_S = 5.0
+"""How long a worker that was killed may hold the lock while its training ends."""
+
 
 def main(root: Path, host: str, port: int) -> int:
     """Serve the control plane and carry out runs until SIGTERM; return the exit code."""
     try:
         with (
             Factory.open(root, report=_say) as factory,
-            ExecutorLock(factory.state / "executor.lock"),
+            ExecutorLock(factory.state / "executor.lock", patience=_PATIENCE_S),
             closing(DurableEngine(factory.engine_url, workflows(factory))),
         ):
             replies = SqliteReplies(factory.state / "replies.sqlite")
