@@ -107,7 +107,8 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     return ContractBreach(
         str(checked.stop),
         where="contract",
-        hint="see the rows: linewright datasets LINE --quarantine; then mend the data, or the rule in contract.columns",
+        hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "")
+        + "mend the data, or the rule in contract.columns",
         details={
             "findings": to_builtins(checked.findings),
             "quarantine": quarantine,

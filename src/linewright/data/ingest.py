@@ -61,7 +61,7 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
         quarantine=quarantine,
         findings=checked.findings,
         rows_read=checked.rows_read,
-        labels=_labels(checked.frame[data.label.column]),
+        labels=labels_of(checked.frame[data.label.column]),
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"
@@ -69,7 +69,8 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
     return ingested
 
 
-def _labels(values: pl.Series) -> tuple[str, ...]:
+def labels_of(values: pl.Series) -> tuple[str, ...]:
+    """Return the different labels as spelled, sorted; none where there are too many to list."""
     different = values.drop_nulls().unique()
     return tuple(sorted(different.cast(pl.String).to_list())) if len(different) <= MOST_LABELS else ()
 

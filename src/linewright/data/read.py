@@ -126,7 +126,7 @@ def _read_file(name: str, path: Path, spec: FileSource, where: str) -> Raw:
     return Raw(name=name, frame=clean(frame, spec.missing), is_text=True, ragged=ragged, file=(path, spec))
 
 
-def fingerprint(spec: SourceSpec, root: Path) -> str:
+def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     """Return a digest of what a source holds and how it is read; where it lies does not matter.
 
     Files are hashed as they are, in blocks; of a database, the rows of the query.
@@ -138,13 +138,13 @@ def fingerprint(spec: SourceSpec, root: Path) -> str:
     """
     hashed = hashlib.sha256()
     if isinstance(spec, SqliteSource):
-        path = _existing(spec.sqlite, root, "sqlite")
-        with _query(path, spec, "sources") as cursor:
+        path = _existing(spec.sqlite, root, f"{where}.sqlite")
+        with _query(path, spec, where) as cursor:
             hashed.update(ascii([column[0] for column in cursor.description]).encode())
             for row in cursor:
                 hashed.update(ascii(row).encode())
         return digest_of({"rows": hashed.hexdigest()})
-    with _existing(spec.file, root, "file").open("rb") as file:
+    with _existing(spec.file, root, f"{where}.file").open("rb") as file:
         while block := file.read(_BLOCK):
             hashed.update(block)
     return digest_of({"bytes": hashed.hexdigest(), **spec.model_dump(mode="json", exclude={"file"})})

@@ -185,8 +185,8 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
         name = getattr(table, part)
         if name is not None:
             yield name, f"table.{part}"
-    for name in table.exclude:
-        yield name, "table.exclude"
+    for number, name in enumerate(table.exclude):
+        yield name, f"table.exclude[{number}]"
     if label.known is not None:
         yield label.known, "label.known"
     for name in label.columns or ():
@@ -195,15 +195,11 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
-    for name, where in named.items():
-        if name not in columns:
-            raise SpecError(
-                f"the table has no column {name!r}",
-                where=where,
-                found=name,
-                allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
-                hint=_nearest(name, columns),
-            )
+    unknown = [_unknown(name, where, columns) for name, where in named.items() if name not in columns]
+    if len(unknown) > 1:
+        unknown[0].details = {"errors": [error.to_json() for error in unknown]}
+    if unknown:
+        raise unknown[0]
     missing = [name for name in data.contract.columns if name not in columns]
     if missing:
         findings = [
@@ -212,11 +208,21 @@ def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: Data
         ]
         raise ContractBreach(
             f"the table lacks {len(missing)} of the columns that the contract names: {', '.join(map(repr, missing))}",
-            where="contract.columns",
+            where=f"contract.columns.{missing[0]}",
             allowed=", ".join(columns[:_SHOWN]),
             hint=_nearest(missing[0], columns),
             details={"findings": to_builtins(findings)},
         )
+
+
+def _unknown(name: str, where: str, columns: Sequence[str]) -> SpecError:
+    return SpecError(
+        f"the table has no column {name!r}",
+        where=where,
+        found=name,
+        allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
+        hint=_nearest(name, columns),
+    )
 
 
 def _nearest(name: str, columns: Sequence[str]) -> str:

@@ -206,6 +206,7 @@ def _nothing_left(columns: Sequence[Column], rows: int, values: Columns) -> Spec
     said = "; ".join(f"{name!r}: {why}" for name, why in reasons.items())
     return SpecError(
         "no feature is left to learn from",
+        where="table",
         found=said or ("no training rows" if not rows else "no feature columns"),
         hint="bring columns that differ from row to row, or exclude fewer",
         details={"dropped": reasons},

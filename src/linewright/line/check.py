@@ -1,16 +1,24 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import polars as pl
 
 from linewright.data.contract import breach, check
-from linewright.data.facts import Finding
+from linewright.data.facts import Column, Dataset, Finding
+from linewright.data.ingest import labels_of
 from linewright.data.read import read_source
 from linewright.data.table import build_table
-from linewright.errors import SpecError
+from linewright.errors import LinewrightError, SpecError
+from linewright.features.learn import learn
+from linewright.line.checks import Problem, check_task
 from linewright.line.factory import Factory
-from linewright.line.file import unsupported
+from linewright.line.file import placed, unsupported
+from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.spec import LineSpec
+from linewright.line.work import feature_columns, label_text, resolve_task
 from linewright.model.spec import FairnessGate
+from linewright.model.tasks import task as rules_of
 
 
 def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ...]]:
@@ -19,31 +27,72 @@ def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ..
     Raises
     ------
     SpecError
-        If the line file is wrong, or asks for a station that does not exist yet.
+        If the line file is wrong, asks for a station that does not exist yet, or asks for what the data do not have.
     ContractBreach
         If the data break a rule that stops the run.
     """
     path = factory.path_of(name)
     spec = factory.line(name)
     refuse(unsupported(spec, path))
+    try:
+        return _check_data(factory, spec)
+    except LinewrightError as error:
+        raise placed(error, path) from error
+
+
+def _check_data(factory: Factory, spec: LineSpec) -> tuple[int, int, tuple[Finding, ...]]:
     raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
     checked = check(build_table(raws, spec), spec)
     if checked.stop is not None:
         raise breach(checked, None)
-    refuse_unknown_groups(spec, checked.frame.columns, where=str(path))
+    refuse(_contradictions(spec, checked.frame, checked.columns))
     return checked.frame.height, len(checked.quarantined), checked.findings
 
 
-def refuse_unknown_groups(spec: LineSpec, columns: Sequence[str], *, where: str) -> None:
-    """Refuse a fairness gate over a column that the table does not keep."""
+def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:
+    """Return what the line asks for and the data do not have: what a run would stumble over later."""
+    dataset = Dataset(columns=columns, rows=frame.height, order=(), chunks=())
+    labelled = frame.drop_nulls(spec.label.column)
+    if labelled.is_empty():
+        return [SpecError("no row has a label", where="label.column", found=spec.label.column)]
+    task = resolve_task(spec, dataset, labels_of(frame[spec.label.column]))
+    found = contradictions(spec, frame.columns, task)
+    try:
+        rules, labels = rules_of(task), label_text(labelled, spec.label.column)
+        rules.target(labels, rules.classes(labels, spec.label.positive))
+        learn(labelled, feature_columns(spec, dataset))
+    except SpecError as error:
+        found.append(error)
+    return found
+
+
+def contradictions(spec: LineSpec, columns: Sequence[str], task: str) -> list[SpecError]:
+    """Return what a line asks for and its table or its task does not have.
+
+    Parameters
+    ----------
+    columns
+        Those that the table keeps.
+    task
+        As the line file or, where that leaves it open, the data say.
+    """
+    problems = [*_unknown_groups(spec, columns), *check_task(spec, task)]
+    return [
+        SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed, hint=one.hint)
+        for one in problems
+    ]
+
+
+def _unknown_groups(spec: LineSpec, columns: Sequence[str]) -> Iterator[Problem]:
     for number, gate in enumerate(spec.gates):
         if isinstance(gate, FairnessGate) and gate.fairness not in columns:
-            raise SpecError(
-                "the table keeps no such column",
-                where=f"{where}: gates[{number}].fairness",
+            near = did_you_mean(gate.fairness, columns)
+            yield Problem(
+                path=("gates", number, "fairness"),
+                what="the table keeps no such column",
                 found=gate.fairness,
                 allowed=", ".join(columns),
-                hint="name it in contract.columns, or in table.exclude if the model shall not see it",
+                hint=near or "name it in contract.columns, or in table.exclude if the model shall not see it",
             )
 
 

@@ -38,7 +38,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _label(spec),
         _split(spec),
     )
-    for problems in (*checks, _contract(spec), _gates(spec), _task(spec), _steps(spec)):
+    for problems in (*checks, _contract(spec), check_task(spec, spec.train.task), _steps(spec)):
         for problem in problems:
             node = find(root, problem.path) or root
             mistakes.add(
@@ -252,8 +252,13 @@ def _order(bound: float | date) -> float:
     return float(bound)
 
 
-def _gates(spec: LineSpec) -> Iterator[Problem]:
-    task = spec.train.task
+def check_task(spec: LineSpec, task: str) -> Iterator[Problem]:
+    """Give each contradiction of a line file with its task, also where only the data tell the task."""
+    yield from _gates(spec, task)
+    yield from _task(spec, task)
+
+
+def _gates(spec: LineSpec, task: str) -> Iterator[Problem]:
     named: list[tuple[Path, str | None]] = [
         (("train", "metric"), None if spec.train.metric == "auto" else spec.train.metric)
     ]
@@ -307,8 +312,7 @@ def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
     yield Problem(path=path, what=what, found=name, allowed=", ".join(fitting), hint=hint)
 
 
-def _task(spec: LineSpec) -> Iterator[Problem]:
-    task = spec.train.task
+def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
     if task in {"auto", "binary"}:
         return
     if spec.label.positive is not None:

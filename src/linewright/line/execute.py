@@ -11,9 +11,10 @@ from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ExecutorLock
 from linewright.engine.seam import Engine, Json, Observe, ignore
-from linewright.errors import LinewrightError, Transient
+from linewright.errors import ContractBreach, LinewrightError, RequestError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Plan, RunResult
+from linewright.line.file import placed
 from linewright.line.plan import make_plan
 from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
@@ -96,6 +97,21 @@ def _carry_out(
     plan: str | None,
     follow: Callable[[str], Json],
     resumed: "_Resumed | None" = None,
+) -> RunResult:
+    try:
+        return _plan_and_follow(factory, line, engine, plan=plan, follow=follow, resumed=resumed)
+    except (RequestError, ContractBreach) as error:
+        raise placed(error, factory.path_of(line)) from error
+
+
+def _plan_and_follow(
+    factory: Factory,
+    line: str,
+    engine: Engine,
+    *,
+    plan: str | None,
+    follow: Callable[[str], Json],
+    resumed: "_Resumed | None",
 ) -> RunResult:
     spec = factory.line(line)
     now = make_plan(factory, spec)

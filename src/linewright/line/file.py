@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from linewright.errors import SpecError
+from linewright.errors import LinewrightError, SpecError, from_json
 from linewright.line.checks import check_sections
 from linewright.line.fit import fit_spec
 from linewright.line.mistakes import Mistakes, did_you_mean, dotted
-from linewright.line.nodes import Entries, find, read_nodes, read_text
+from linewright.line.nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LineSpec
 
@@ -100,6 +100,36 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
 def _where(section: tuple[str | int, ...], root: Entries | None, path: Path | None) -> str:
     node = find(root, section) if root else None
     return f"{path}:{node.line}:{node.column}" if node else dotted(section)
+
+
+def placed(error: LinewrightError, path: Path) -> LinewrightError:
+    """Return an error that names a part of a line file (``table.key``) with file, line and column instead.
+
+    Each error in its details is placed too. An error about anything else comes back as it is.
+
+    Parameters
+    ----------
+    path
+        The line file, as it was when the error arose.
+    """
+    try:
+        root = read_nodes(read_text(path), Mistakes(str(path)))
+    except LinewrightError:
+        return error
+    return _placed(error, root, path) if root else error
+
+
+def _placed(error: LinewrightError, root: Entries, path: Path) -> LinewrightError:
+    node = locate(root, error.where)
+    parts = error.to_parts()
+    if node is not None:
+        parts["where"] = f"{path}:{node.line}:{node.column}"
+    if listed := error.details.get("errors"):
+        parts["details"] = {
+            **error.details,
+            "errors": [{**one, **_placed(from_json(one), root, path).to_json()} for one in listed],
+        }
+    return type(error)(**parts)
 
 
 def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, str]]:

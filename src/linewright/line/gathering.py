@@ -3,8 +3,8 @@
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.split import split
-from linewright.line.check import refuse_unknown_groups
-from linewright.line.work import Work
+from linewright.line.check import contradictions, refuse
+from linewright.line.work import Work, resolve_task
 
 
 def ingest_station(work: Work) -> Ingested:
@@ -15,5 +15,6 @@ def ingest_station(work: Work) -> Ingested:
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
     columns = [column.name for column in work.dataset.columns]
-    refuse_unknown_groups(work.spec, columns, where=work.spec.line)
+    task = resolve_task(work.spec, work.dataset, work.ingested.labels)
+    refuse(contradictions(work.spec, columns, task))
     return split(work.factory.context, work.ingested.dataset, work.dataset, work.spec.train.split, work.spec)

@@ -293,6 +293,35 @@ def find(root: Entries, path: tuple[str | int, ...]) -> Scalar | Items | Entries
     return at
 
 
+def locate(root: Entries, written: str) -> Scalar | Items | Entries | None:
+    """Return the deepest node on the way along a path as errors write it, e.g. ``gates[1].metric``; `None` if none is.
+
+    The names of columns and sources stand there as they are, so that a name with dots or brackets is found too.
+    """
+    path: list[str | int] = []
+    node: Node | None = root
+    while node is not None and (step := _first_step(node, written)) is not None:
+        path.append(step)
+        written = written[len(step) :] if isinstance(step, str) else written.partition("]")[2]
+        written = written.removeprefix(".")
+        node = _below(node, step)
+    return find(root, tuple(path))
+
+
+def _first_step(node: Node, written: str) -> str | int | None:
+    if isinstance(node, Entries):
+        fitting = [key for key in node.entries if key and (written + ".").startswith((f"{key}.", f"{key}["))]
+        return max(fitting, key=len, default=None)
+    index = re.match(r"\[([0-9]+)\]", written) if isinstance(node, Items) else None
+    return int(index[1]) if index else None
+
+
+def _below(node: Node, step: str | int) -> Node | None:
+    if isinstance(step, str):
+        return node.entries[step][1] if isinstance(node, Entries) else None
+    return node.items[step] if isinstance(node, Items) and step < len(node.items) else None
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file that people write.
 

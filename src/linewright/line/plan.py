@@ -39,7 +39,10 @@ def begin(factory: Factory, spec: LineSpec) -> Work:
         If the line asks for a station that does not exist yet.
     """
     refuse(unsupported(spec, factory.path_of(spec.line)))
-    sources = {name: fingerprint(source, factory.root) for name, source in sorted(spec.sources.items())}
+    sources = {
+        name: fingerprint(source, factory.root, f"sources.{name}")
+        for name, source in sorted(spec.sources.items())
+    }
     return Work(factory=factory, spec=spec, sources=sources, known={})
 
 

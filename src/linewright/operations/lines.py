@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from linewright.data.facts import Finding
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, RequestError
 from linewright.line.check import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Change
+from linewright.line.file import placed
 from linewright.line.file import schema as line_schema
 from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
@@ -229,5 +230,8 @@ def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
 
 
 def _plan(factory: Factory, name: str) -> PlanResult:
-    value = make_plan(factory, factory.line(name))
+    try:
+        value = make_plan(factory, factory.line(name))
+    except RequestError as error:
+        raise placed(error, factory.path_of(name)) from error
     return PlanResult(plan=factory.metadata.keep(value), line=name, changes=value.changes)

@@ -106,6 +106,7 @@ def count_labels(labels: Sequence[str]) -> Counter[str]:
     if len(counts) < 2:
         raise SpecError(
             "the label is the same in every row" if counts else "there are no labelled rows",
+            where="label.column",
             found=next(iter(counts), None),
             allowed="at least two different values",
             hint="bring rows with another label",

@@ -1,0 +1,139 @@
+"""What `check` finds wrong between a line file and its data, each with its place in the file."""
+
+import polars as pl
+import pytest
+
+from linewright.errors import SpecError
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.operations.lines import check
+
+ROWS = 60
+
+
+def factory_of(folder, text: str) -> Factory:
+    """Make a factory whose line ``a`` has a label of two classes ``y`` and one of many numbers ``z``."""
+    (folder / "lines").mkdir(parents=True)
+    numbers = range(ROWS)
+    pl.DataFrame(
+        {
+            "id": [f"R{number}" for number in numbers],
+            "size": [number * 37 % 61 for number in numbers],
+            "sex": ["fm"[number % 2] for number in numbers],
+            "flat": ["same" for _ in numbers],
+            "y": ["yes" if number % 3 else "no" for number in numbers],
+            "z": [number * 1.5 for number in numbers],
+        }
+    ).write_csv(folder / "t.csv")
+    (folder / "lines" / "a.yaml").write_text(f"line: a\nsources: {{t: {{file: t.csv}}}}\n{text}")
+    return Factory.create(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "what", "says"),
+    [
+        (
+            "table: {key: idd}\nlabel: {column: y}\n",
+            "3:9",
+            "the table has no column 'idd'",
+            "did you mean 'id'?",
+        ),
+        ("table: {time: when}\nlabel: {column: y}\n", "3:9", "the table has no column 'when'", "id, size"),
+        ("table: {group: ssex}\nlabel: {column: y}\n", "3:9", "the table has no column 'ssex'", "'sex'"),
+        (
+            "table:\n  exclude:\n    - id\n    - sise\nlabel: {column: y}\n",
+            "6:7",
+            "no column 'sise'",
+            "'size'",
+        ),
+        ("label: {column: Y1}\n", "3:9", "the table has no column 'Y1'", "'y'"),
+        ("label: {column: y, positive: 'Yes'}\n", "3:20", "no row has the positive label", "'yes'"),
+        (
+            "label: {column: y}\ntrain:\n  metric: rmse\n",
+            "5:3",
+            "no such metric for a binary task",
+            "'rmse' is for regression tasks",
+        ),
+        (
+            "label: {column: z}\ngates:\n  - {metric: roc_auc, at_least: 0.7}\n",
+            "5:6",
+            "no such metric for a regression task",
+            "'roc_auc' is for binary",
+        ),
+        (
+            "label: {column: z}\ngates:\n  - {fairness: sex, at_most: 0.2}\n",
+            "5:6",
+            "a fairness gate compares yes-or-no decisions, and the task is regression",
+            "",
+        ),
+        (
+            "label: {column: y}\ngates:\n  - {fairness: ssex, at_most: 0.2}\n",
+            "5:6",
+            "the table keeps no such column",
+            "did you mean 'sex'?",
+        ),
+        (
+            "table: {exclude: [id, size, sex, flat, z]}\nlabel: {column: y}\n",
+            "3:1",
+            "no feature is left to learn from",
+            "",
+        ),
+        (
+            "table: {exclude: [id, size, sex, z]}\nlabel: {column: y}\n",
+            "3:1",
+            "no feature is left to learn from",
+            "flat",
+        ),
+        (
+            "label: {column: y}\ncontract:\n  columns:\n    sise: {type: integer}\n",
+            "6:5",
+            "the table lacks 1 of the columns",
+            "'size'",
+        ),
+        ("label: {column: flat}\n", "3:9", "the label is the same in every row", ""),
+    ],
+    ids=lambda value: value.replace("\n", " ")[:40] if ":" in value else "",
+)
+def test_what_the_data_do_not_have_is_said_with_its_place(tmp_path, text, place, what, says):
+    """A person wants to know it before an hour of training, and where to mend it."""
+    with factory_of(tmp_path, text) as factory:
+        found = check(factory).lines[0]
+
+        error = found.errors[0]
+        assert f"{factory.path_of('a')}:{place}" == error["where"]
+        assert what in error["message"]
+        assert says in error["message"]
+        assert found.exit_code in {2, 3}
+
+
+def test_all_names_that_the_table_lacks_are_told_at_once(tmp_path):
+    """Mending one to be told of the next is a waste of a morning."""
+    with factory_of(tmp_path, "table: {key: idd, group: ssex}\nlabel: {column: yy}\n") as factory:
+        errors = check(factory).lines[0].errors
+
+    assert ["idd", "ssex", "yy"] == [error["found"] for error in errors]
+
+
+def test_a_run_finds_it_before_it_trains(tmp_path):
+    """What `check` says, a run says too, with the same place."""
+    with factory_of(tmp_path, "label: {column: y}\ntrain: {metric: rmse}\n") as factory:
+        with pytest.raises(SpecError, match="no such metric for a binary task") as caught:
+            execute_inline(factory, "a")
+
+        assert f"{factory.path_of('a')}:4:9" == caught.value.where
+
+
+def test_a_sound_line_has_no_errors(tmp_path):
+    """A warning that cries wolf is not read."""
+    with factory_of(tmp_path, "table: {key: id}\nlabel: {column: y, positive: 'yes'}\n") as factory:
+        assert () == check(factory).lines[0].errors
+
+
+def test_a_check_points_at_no_rows_that_it_has_not_kept(tmp_path):
+    """The command that it named showed nothing, or the rows of another day."""
+    text = "label: {column: y}\ncontract:\n  columns:\n    size: {type: integer, min: 30}\n"
+    with factory_of(tmp_path, text) as factory:
+        message = check(factory).lines[0].errors[0]["message"]
+
+    assert "mend the data, or the rule in contract.columns" in message
+    assert "--quarantine" not in message
