@@ -1,10 +1,12 @@
 import hashlib
 import io
 import struct
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from linewright.data.dataset import CHUNK_ROWS, content_digest, read_dataset, wr
 from linewright.data.facts import Column, Dataset
 from linewright.engine.context import Context
 from linewright.errors import Corrupt, NotFound
+from linewright.store.local import LocalArtifacts
 from linewright.store.sql import SqlMetadata
 from linewright.store.values import canonical_json
 
@@ -174,6 +177,30 @@ def test_a_chunk_that_is_not_what_the_dataset_says_is_refused(context, blob):
 
     with pytest.raises(Corrupt, match="chunk"):
         read_dataset(dataset, context.artifacts, context.metadata)
+
+
+@pytest.mark.parametrize("harm", ["lost", "changed"])
+@pytest.mark.parametrize("is_upgraded", [False, True], ids=["same library", "another library"])
+def test_a_chunk_whose_bytes_were_lost_is_written_again(tmp_path, context, monkeypatch, harm, is_upgraded):
+    """Equality is of rows: a newer Parquet library writes other bytes for them, and that is no contradiction."""
+    kept = replace(context, artifacts=LocalArtifacts(tmp_path))
+    frame = pl.DataFrame({"a": [1, 2, 3]})
+    dataset = write(kept, frame)
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    path.chmod(0o600)
+    path.unlink() if harm == "lost" else path.write_bytes(b"junk")
+    if is_upgraded:
+        written = pyarrow.parquet.write_table
+        monkeypatch.setattr(
+            pyarrow.parquet,
+            "write_table",
+            lambda table, sink, **options: written(table, sink, **{**options, "compression": "snappy"}),
+        )
+
+    again = write(kept, frame)
+
+    assert dataset == again == write(kept, frame)
+    assert frame.equals(read_dataset(again, kept.artifacts, kept.metadata))
 
 
 def test_a_chunk_that_is_nowhere_is_missed(context):

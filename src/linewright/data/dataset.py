@@ -1,7 +1,8 @@
 """Dataset versions: immutable tables in chunks, equal when their content is."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import cast
 
 import numpy as np
@@ -37,7 +38,7 @@ def write_dataset(
     """Keep a table as a dataset version.
 
     Rows are sorted by `order`, ties in the order they came. Chunks that are already kept are not written again: a
-    dataset that grew at its end shares all full chunks with the one before.
+    dataset that grew at its end shares all full chunks with the one before. Chunks whose bytes were lost or changed are.
 
     Parameters
     ----------
@@ -136,22 +137,46 @@ def _value_bytes(column: pl.Series) -> tuple[bytes, ...]:
 
 
 def _keep_chunk(rows: pl.DataFrame, content: str, artifacts: Artifacts, metadata: Metadata) -> None:
-    key = f"chunk:{content}"
-    linked = metadata.settled(key)
-    if linked is not None and artifacts.has(linked):
+    links = list(_links(content, metadata))
+    if any(_get(blob, artifacts) is not None for blob in links):
         return
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(rows.to_arrow(), sink, compression="zstd", write_page_checksum=True)
     blob = artifacts.put(sink.getvalue().to_pybytes())
-    metadata.settle(key, line="", station="chunk", inputs={}, digest=blob)
+    if blob not in links:
+        # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
+        metadata.settle(_link(content, len(links)), line="", station="chunk", inputs={}, digest=blob)
+
+
+def _links(content: str, metadata: MetadataReader) -> Iterator[str]:
+    """Give the blobs that were ever written for a content, oldest first."""
+    for number in count():
+        blob = metadata.settled(_link(content, number))
+        if blob is None:
+            return
+        yield blob
+
+
+def _link(content: str, number: int) -> str:
+    return f"chunk:{content}" + (f":{number + 1}" if number else "")
+
+
+def _get(blob: str, artifacts: Artifacts) -> bytes | None:
+    """Return the bytes, verified; `None` where they were lost."""
+    try:
+        return artifacts.get(blob)
+    except (NotFound, Corrupt):
+        return None
 
 
 def _read_chunk(
     chunk: Chunk, schema: pl.Schema, artifacts: Artifacts, metadata: MetadataReader
 ) -> pl.DataFrame:
-    blob = metadata.settled(f"chunk:{chunk.content}")
-    if blob is None:
+    links = list(_links(chunk.content, metadata))
+    if not links:
         raise NotFound("a chunk of the dataset is nowhere", found=chunk.content, hint="run the line again")
+    # Where every blob was lost, the first one's error says how.
+    blob = next((blob for blob in links if _get(blob, artifacts) is not None), links[0])
     data = artifacts.get(blob)
     try:
         table = pyarrow.parquet.read_table(

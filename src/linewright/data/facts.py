@@ -27,7 +27,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
     content: str
     """Digest of the rows' content (Arrow), the same whatever wrote the file. The Parquet blob is found by
-    `Metadata.settled("chunk:" + content)`."""
+    `Metadata.settled("chunk:" + content)`; where those were lost and written anew, other bytes of equal content are
+    under that key with ``:2``, ``:3``, … after it."""
     rows: int
 
 
