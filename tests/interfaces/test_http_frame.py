@@ -108,6 +108,22 @@ def audit_verify(calls: list[int]) -> dict[str, int]:
     return {"calls": len(calls)}
 
 
+class Held(list[int]):
+    """A factory whose operation `hold` lasts until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+
+@operation(writes=True)
+def hold(calls: Held) -> dict[str, int]:
+    """Wait for a long time."""
+    calls.append(1)
+    calls.let_go.wait(60)
+    return {"calls": len(calls)}
+
+
 @operation(writes=True, local=True)
 def up(calls: list[int]) -> None:
     """Hold the terminal."""
@@ -129,16 +145,23 @@ TABLE = {
 class Served:
     """A control plane on a free port, in a thread of this process."""
 
-    def __init__(self, replies: Path, hosts: tuple[str, ...] = ()) -> None:
-        self.calls: list[int] = []
+    def __init__(
+        self,
+        replies: Path,
+        hosts: tuple[str, ...] = (),
+        table: dict[str, Entry] = TABLE,
+        calls: list[int] | None = None,
+    ) -> None:
+        self.calls = [] if calls is None else calls
         self.replies = replies
-        app = control_app(lambda: nullcontext(self.calls), TABLE, replies=SqliteReplies(replies), hosts=hosts)
+        app = control_app(lambda: nullcontext(self.calls), table, replies=SqliteReplies(replies), hosts=hosts)
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
         self._thread.start()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}")
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url)
 
     def add(self, number: int = 1, key: str | None = None, **arguments: Any) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
@@ -427,6 +450,32 @@ def test_a_key_that_is_none_is_refused(served, key):
     answer = served.client.post("/api/v1/add", json={"number": 1}, headers=headers)
 
     assert (422, []) == (answer.status_code, served.calls)
+
+
+def test_those_who_wait_for_runs_keep_nobody_from_reading_or_from_another_write(tmp_path):
+    """A console must answer, and a rollback go through, while fifty people wait for their training."""
+    held = Held()
+    table = {
+        "hold": entry("Wait for a long time."),
+        "add": TABLE["add"],
+        "audit verify": TABLE["audit verify"],
+    }
+    served = Served(tmp_path / "replies.sqlite", table=table, calls=held)
+    with closing(served), ThreadPoolExecutor(50) as pool:
+        waiting = [
+            pool.submit(httpx.post, f"{served.url}/api/v1/hold", json={}, timeout=60) for _ in range(50)
+        ]
+        try:
+            while not held:
+                time.sleep(0.01)
+            read = httpx.get(f"{served.url}/api/v1/audit-verify", timeout=10)
+            written = httpx.post(f"{served.url}/api/v1/add", json={"number": 1}, timeout=10)
+        finally:
+            held.let_go.set()
+        answers = [one.result().status_code for one in waiting]
+
+    assert (200, 200) == (read.status_code, written.status_code)
+    assert [200] * 50 == answers
 
 
 def test_answers_outlive_the_process(tmp_path):

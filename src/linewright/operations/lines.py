@@ -220,6 +220,9 @@ class Plans(msgspec.Struct, frozen=True, kw_only=True):
 def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
     """Say what a run would change, and why.
 
+    The plan is kept, so that ``run --plan`` can be asked for exactly it. It holds digests and reasons only: a plan that is
+    asked for again is the same one, kept once, and nothing else changes.
+
     Parameters
     ----------
     lines

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import msgspec
 import uvicorn
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -27,6 +28,10 @@ OpenFactory = Callable[[], AbstractContextManager[Any]]
 
 _JSON = "application/json"
 _DRAIN_S = 20
+_READERS = 16
+"""Reads that are carried out at once; more wait."""
+_WRITERS = 4
+"""Requests for one operation that writes which are carried out at once; more wait."""
 
 
 class ControlApp(FastAPI):
@@ -93,13 +98,15 @@ def control_app(
     async def show_index() -> Response:
         return Response(index, media_type=_JSON)
 
+    readers = CapacityLimiter(_READERS)
     app.add_api_route(
         "/", show_index, methods=["GET"], summary="List the operations.", response_class=Response
     )
     for each in loaded:
         app.add_api_route(
             path_of(each),
-            _endpoint(each, open_factory),
+            # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
+            _endpoint(each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers),
             methods=[method_of(each)],
             summary=each.summary,
             description=each.description,
@@ -177,7 +184,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _endpoint(operation: Operation, open_factory: OpenFactory) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    operation: Operation, open_factory: OpenFactory, threads: CapacityLimiter
+) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
         with open_factory() as factory:
@@ -185,7 +194,7 @@ def _endpoint(operation: Operation, open_factory: OpenFactory) -> Callable[[Requ
 
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
-        return Response(await run_in_threadpool(carry_out, arguments), media_type=_JSON)
+        return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
 
     return endpoint
 
