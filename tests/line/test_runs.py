@@ -7,6 +7,7 @@ import sys
 import msgspec
 import pytest
 
+from linewright.data.facts import Dataset
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
 from linewright.line.execute import execute, execute_inline
 from linewright.line.facts import Accepted, Declared, Finished
@@ -475,3 +476,20 @@ def test_two_first_runs_at_once_both_end_well(tumours):
 
     assert [0, 0] == [one.returncode for one in both], said
     assert 1 == len({msgspec.json.decode(out)["digest"] for out, _ in said})
+
+
+def test_rows_that_were_lost_are_read_from_the_sources_again(tumours):
+    """A deleted file of the store must not keep a line from ever training again."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    chunk = factory.metadata.get(first.dataset, Dataset).chunks[0]
+    blob = factory.metadata.settled(f"chunk:{chunk.content}").removeprefix("sha256:")
+    (factory.state / "artifacts" / blob[:2] / blob[2:]).unlink()
+
+    planned = make_plan(factory, factory.line("tumours")).changes
+    again = execute_inline(factory, "tumours")
+
+    assert ("ingest", "rows of it were lost") == (planned[0].step, planned[0].because)
+    assert ("ingest",) == again.did
+    assert digests(first) == digests(again)
+    assert [] == steps(factory)

@@ -10,7 +10,7 @@ from linewright.line.facts import Accepted, Change, Declared, Plan
 from linewright.line.file import unsupported
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
-from linewright.line.stations import STATIONS, Station, words
+from linewright.line.stations import STATIONS, Station, settled, words
 from linewright.line.work import Work
 from linewright.store.values import digest_of
 
@@ -55,10 +55,10 @@ def survey(work: Work) -> tuple[list[Standing], Work]:
             continue
         inputs = station.inputs(work)
         key = station.key(inputs)
-        settled = work.metadata.settled(key)
-        standings.append(Standing(station, inputs, key, settled))
-        if settled is not None:
-            work = work.knowing(station.name, settled)
+        digest = settled(station, key, work)
+        standings.append(Standing(station, inputs, key, digest))
+        if digest is not None:
+            work = work.knowing(station.name, digest)
     return standings, work
 
 
@@ -106,9 +106,9 @@ def _change(standing: Standing, work: Work, *, after: str) -> Change:
         part for part in {*before, *standing.inputs} if before.get(part) != standing.inputs.get(part)
     )
     if not moved:
-        return Change(
-            step=name, because="its last result is of an older Linewright", from_=None, to=standing.key
-        )
+        is_lost = standing.key is not None and work.metadata.settled(standing.key) is not None
+        because = "rows of it were lost" if is_lost else "its last result is of an older Linewright"
+        return Change(step=name, because=because, from_=None, to=standing.key)
     return Change(
         step=name,
         because=f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",

@@ -17,7 +17,7 @@ from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
 from linewright.line.release import release, version_of, withheld
 from linewright.line.spec import LineSpec
-from linewright.line.stations import STATIONS, Station
+from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.store.values import digest_of
 
@@ -76,7 +76,7 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
 def _carry_out(station: Station, work: Work) -> Json:
     inputs = station.inputs(work)
     key = station.key(inputs)
-    digest = work.metadata.settled(key)
+    digest = settled(station, key, work)
     computed = digest is None
     if digest is None:
         if station.reads_sources:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from linewright.data.dataset import is_whole
+from linewright.data.facts import Dataset, Ingested
 from linewright.line.rival import rival_of
 from linewright.line.work import Work, headline, missing_texts, resolve_task
 from linewright.model.spec import ValueSpec
@@ -38,6 +40,18 @@ class Station:
     def key(self, inputs: Mapping[str, str]) -> str:
         """Return the address under which the result of equal inputs is found."""
         return digest_of({"station": self.name, "code": self.code, "inputs": dict(inputs)})
+
+
+def settled(station: Station, key: str, work: Work) -> str | None:
+    """Return the digest of a station's result; `None` where it has to be computed, first or anew.
+
+    The rows of a dataset that were lost from the store are read from the sources again.
+    """
+    digest = work.metadata.settled(key)
+    if digest is None or not station.reads_sources:
+        return digest
+    dataset = work.metadata.get(work.metadata.get(digest, Ingested).dataset, Dataset)
+    return digest if is_whole(dataset, work.factory.artifacts, work.metadata) else None
 
 
 def words(part: str) -> str:
