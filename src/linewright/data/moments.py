@@ -1,23 +1,10 @@
 """When rows happened, and when they and their truth could have been known, as numbers that can be compared."""
 
-import re
-
 import numpy as np
 import polars as pl
 
-from linewright.data.spec import DataSpec
+from linewright.data.spec import DataSpec, duration_micros
 from linewright.errors import SpecError
-
-_MICROS = {
-    "us": 1,
-    "ms": 10**3,
-    "s": 10**6,
-    "m": 60 * 10**6,
-    "h": 3600 * 10**6,
-    "d": 86_400 * 10**6,
-    "w": 604_800 * 10**6,
-}
-
 
 def moments(values: pl.Series) -> np.ndarray:
     """Return times as numbers: dates and instants as microseconds since 1970 (UTC), numbers as they are.
@@ -61,22 +48,6 @@ def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     if data.label.known is not None:
         truth = _or_else(frame[data.label.known], time, truth, "label.known")
     return np.maximum(row, truth)
-
-
-def duration_micros(text: str) -> int:
-    """Return a duration such as ``45d`` in microseconds.
-
-    Examples
-    --------
-    >>> duration_micros("1.5h")
-    5400000000
-    """
-    parts = re.fullmatch(r"([0-9.]+)([a-z]+)", text)
-    if parts is None or parts[2] not in _MICROS:
-        raise SpecError(
-            "this is no duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
-        )
-    return round(float(parts[1]) * _MICROS[parts[2]])
 
 
 def _delay(time: pl.Series, data: DataSpec) -> int:

@@ -1,0 +1,183 @@
+"""What the watch room says.
+
+A `Reference` is how rows were spread that the model had not been trained on; a `Window` is the same counts of the rows
+that a line answered in a stretch of time. What monitors find in them becomes an alert, once; alerts and labels become a
+`RetrainProposal`, which does nothing by itself.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.store.values import Event, Result
+
+Kind = Literal["number", "category"]
+Monitor = Literal["contract", "missing", "unseen", "drift", "prediction", "traffic", "performance"]
+Trigger = Literal["drift", "performance", "labels", "every"]
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How the rows of one column fall into the cells of its `Summary`; each row is in exactly one."""
+
+    name: str
+    counts: tuple[int, ...]
+    """Rows in each bin, or with each listed value."""
+    missing: int = 0
+    """Rows without a value."""
+    other: int = 0
+    """Rows with a category that is not listed, and that the model has seen."""
+    unseen: int = 0
+    """Rows with a category that the model has never seen."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How one column, or the prediction, was spread in the reference."""
+
+    name: str
+    kind: Kind
+    edges: tuple[float, ...] = ()
+    """Of numbers: inner edges, ascending, at most 9. Bin i holds ``edges[i - 1] <= x < edges[i]``."""
+    values: tuple[str, ...] = ()
+    """Of categories: the most frequent seen values, at most 50, most frequent first, then by spelling."""
+    counts: Counts
+
+
+class Reference(Result, frozen=True, kw_only=True, tag="reference"):
+    """How rows of the test part, which the model has not been trained on, were spread."""
+
+    package: str
+    """Digest of the package."""
+    n: int
+    """Rows."""
+    columns: tuple[Summary, ...]
+    """Sorted by name."""
+    prediction: Summary
+    """Two classes: the probability of the positive one. More: the class. Regression: the number."""
+    breaches: dict[str, int] = {}
+    """Rows out of the contract, by column."""
+
+
+class Window(Result, frozen=True, kw_only=True, tag="window"):
+    """How the rows that a line answered from `start` until before `end` were spread. Counts only: windows add up."""
+
+    line: str
+    package: str
+    """Digest of the package that answered."""
+    reference: str
+    """Digest of the `Reference` whose cells these are."""
+    start: str
+    """UTC, RFC 3339 with microseconds, as are all instants here."""
+    end: str
+    """The first instant that is not in the window."""
+    n: int
+    """Rows."""
+    columns: tuple[Counts, ...]
+    """In the order of the reference."""
+    prediction: Counts
+    breaches: dict[str, int] = {}
+    """Rows out of the contract, by column."""
+
+
+class Performance(Result, frozen=True, kw_only=True, tag="performance"):
+    """How good the predictions of a stretch of time turned out to be, as far as their labels have come."""
+
+    line: str
+    package: str
+    start: str
+    """Start of the predictions that are judged, not of their labels' arrival."""
+    end: str
+    metric: str
+    value: float | None
+    """`None` where the labels leave the metric undefined (e.g. one class only)."""
+    error: float | None
+    """Standard error of the value."""
+    low: float | None
+    high: float | None
+    """95 % interval."""
+    labelled: int
+    """Predictions whose label has come."""
+    predictions: int
+    certified: float | None = None
+    """The metric when the model was certified."""
+
+    @property
+    def matured(self) -> float:
+        """Share of the predictions whose label has come."""
+        return self.labelled / self.predictions if self.predictions else 0.0
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor is sure of."""
+
+    monitor: Monitor
+    column: str | None = None
+    """`None` where it is about the predictions, the traffic or the performance."""
+    value: float
+    """The pooled PSI (debiased), the number of rows, or the metric."""
+    bar: float
+    """The PSI worth naming, the usual number of rows, or the metric's bar."""
+    since: str
+    """Start of the first window that shows it."""
+    says: str
+    """One sentence for people, e.g. ``'amount' has drifted: PSI 0.41, at least 0.2 in 3 windows in a row``."""
+
+
+class Watched(Event, frozen=True, kw_only=True, tag="watched"):
+    """A window was closed."""
+
+    window: str
+    """Digest of the `Window`."""
+    package: str
+    performance: str | None = None
+    """Digest of the `Performance`; `None` where no monitor judged one."""
+    start: str
+    end: str
+    n: int
+    findings: tuple[Finding, ...] = ()
+
+
+class Alerted(Event, frozen=True, kw_only=True, tag="alerted"):
+    """People were told of a finding, once. `because` is the finding's sentence."""
+
+    id: str
+    """Digest of (line, package, monitor, column, since)."""
+    package: str
+    monitor: Monitor
+    column: str | None
+    value: float
+    bar: float
+    evidence: str
+    """Digest of the `Window` or `Performance` that showed it."""
+    since: str
+    """Start of the first window that showed it."""
+
+
+class Cleared(Event, frozen=True, kw_only=True, tag="cleared"):
+    """An alert is over."""
+
+    alert: str
+    """Id of the alert."""
+    evidence: str
+    """Digest of the `Window` or `Performance` that no longer shows it."""
+
+
+class RetrainProposal(Result, frozen=True, kw_only=True, tag="retrain_proposal"):
+    """What monitoring asks for; it does nothing by itself."""
+
+    line: str
+    because: str
+    """One sentence for people, e.g. ``"'income' has drifted: PSI 0.41, at least 0.2 in 3 windows in a row"``."""
+    evidence: tuple[str, ...] = ()
+    """Digests of the windows and performances that led here, oldest first."""
+    trigger: Trigger
+    since: str
+    """When its cause began."""
+    trained: str | None = None
+    """When the last training began; so a proposal after a further training is another one."""
+
+
+class Proposed(Event, frozen=True, kw_only=True, tag="proposed"):
+    """A training was proposed."""
+
+    proposal: str
+    """Digest of the `RetrainProposal`."""
