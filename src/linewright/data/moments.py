@@ -6,6 +6,7 @@ import polars as pl
 from linewright.data.spec import DataSpec, duration_micros
 from linewright.errors import SpecError
 
+
 def moments(values: pl.Series) -> np.ndarray:
     """Return times as numbers: dates and instants as microseconds since 1970 (UTC), numbers as they are.
 

@@ -53,7 +53,7 @@ class Reference(Result, frozen=True, kw_only=True, tag="reference"):
     """Sorted by name."""
     prediction: Summary
     """Two classes: the probability of the positive one. More: the class. Regression: the number."""
-    breaches: dict[str, int] = {}
+    breaches: dict[str, int] = msgspec.field(default_factory=dict)
     """Rows out of the contract, by column."""
 
 
@@ -74,7 +74,7 @@ class Window(Result, frozen=True, kw_only=True, tag="window"):
     columns: tuple[Counts, ...]
     """In the order of the reference."""
     prediction: Counts
-    breaches: dict[str, int] = {}
+    breaches: dict[str, int] = msgspec.field(default_factory=dict)
     """Rows out of the contract, by column."""
 
 

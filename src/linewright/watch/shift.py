@@ -163,24 +163,19 @@ def findable(
     float
         Infinite where no index up to 100 is found.
     """
-    low, high = bar, 100.0
-    terms = (rows, reference, cells - 1, bar, windows, alpha)
-    if _chance(high, *terms) < power:
-        return math.inf
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (low, middle) if _chance(middle, *terms) >= power else (middle, high)
-    return high
-
-
-def _chance(
-    index: float, rows: int, reference: int, freedom: int, bar: float, windows: int, alpha: float
-) -> float:
-    pooled, each = 1 / reference + 1 / (rows * windows), 1 / reference + 1 / rows
+    pooled, each, freedom = 1 / reference + 1 / (rows * windows), 1 / reference + 1 / rows, cells - 1
     sure = _bound(freedom, bar / pooled, alpha)
-    surely = sf(sure, freedom, index / pooled)
-    shown = sf(bar / each + freedom, freedom, index / each)
-    return 1 - (1 - surely) - windows * (1 - shown)
+
+    def is_found(index: float) -> bool:
+        unsure = 1 - sf(sure, freedom, index / pooled)
+        hidden = 1 - sf(bar / each + freedom, freedom, index / each)
+        return unsure + windows * hidden <= 1 - power
+
+    low, high = bar, 100.0
+    while is_found(high) and high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(middle) else (middle, high)
+    return high if is_found(high) else math.inf
 
 
 def _bound(freedom: int, noncentrality: float, alpha: float) -> float:

@@ -94,7 +94,8 @@ def _edges(column: Column) -> tuple[float, ...]:
     if len(values) == 1:  # so that any other value shows
         return float(values[0]), float(np.nextafter(values[0], np.inf))
     total = counts.sum()
-    deciles = values[np.searchsorted(np.cumsum(counts), total * np.arange(1, 10) / 10)]
+    # where a bin ends, the next value begins the next one
+    deciles = values[np.searchsorted(np.cumsum(counts), total * np.arange(1, 10) / 10, side="right")]
     after_ties = values[1:][counts[:-1] >= total / 10]
     ties = values[counts >= total / 10]
     edges = np.unique(np.concatenate([deciles, ties, after_ties]))
@@ -234,9 +235,7 @@ def pooled(windows: Sequence[Window]) -> Window:
         start=min(window.start for window in windows),
         end=max(window.end for window in windows),
         n=sum(window.n for window in windows),
-        columns=tuple(
-            _total(each) for each in zip(*(window.columns for window in windows), strict=True)
-        ),
+        columns=tuple(_total(each) for each in zip(*(window.columns for window in windows), strict=True)),
         prediction=_total([window.prediction for window in windows]),
         breaches=dict(breaches),
     )

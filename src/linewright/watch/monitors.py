@@ -1,0 +1,218 @@
+"""What monitors are sure of, given the reference and the last windows.
+
+How sure: the line's budget of false alarms is shared by all tests that are made in its period, so a test's alpha is
+``alarms * every / period / monitors``. A monitor of data finds something when the pooled counts of the last windows are
+surely beyond the bar (see `watch.shift`) and each of these windows shows it by its own estimate. Windows without rows count
+neither way.
+
+Each monitor looks at what the others leave: `missing` at all rows, `unseen` at those with a value, `drift` at those with a
+value that the model has seen. So one cause is found once.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from linewright.data.spec import duration_micros
+from linewright.watch.facts import Counts, Finding, Monitor, Performance, Reference, Window
+from linewright.watch.shift import Shift, measure
+from linewright.watch.spec import PerformanceSpec, WatchSpec
+from linewright.watch.traffic import unusual
+
+LEAST_SURE = 0.05
+"""However large the budget, a finding is at least 95 % sure."""
+FEWEST_LABELS = 30
+"""Labels below which performance is not judged."""
+
+Cells = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Test:
+    """One monitor of data: the cells of the reference, and of each window (oldest first) of the same model."""
+
+    monitor: Monitor
+    column: str | None
+    reference: Cells
+    windows: tuple[tuple[Window, Cells], ...]
+
+
+def find(
+    reference: Reference, windows: Sequence[Window], watch: WatchSpec, performance: Performance | None = None
+) -> tuple[Finding, ...]:
+    """Return what the monitors find when the newest window has been closed.
+
+    Parameters
+    ----------
+    reference
+        Of the model of the newest window.
+    windows
+        Of one line, oldest first. Data is judged on those of the newest one's model, traffic on all: give at least the
+        last 28, better 56.
+    watch
+        What the line file says.
+    performance
+        The newest, if the line judges it.
+
+    Returns
+    -------
+    tuple
+        Sorted by monitor, then column.
+    """
+    alpha = alpha_of(watch, monitors(reference, watch))
+    found = [
+        *(finding for test in _tests(reference, windows) if (finding := _shifted(test, watch, alpha))),
+        *_traffic(windows, watch, alpha),
+        *(_performance(performance, watch.performance, alpha) if performance and watch.performance else ()),
+    ]
+    return tuple(sorted(found, key=lambda finding: (finding.monitor, finding.column or "")))
+
+
+def monitors(reference: Reference, watch: WatchSpec) -> int:
+    """Return how many tests are made when a window is closed."""
+    by_column = sum(4 if summary.kind == "category" else 3 for summary in reference.columns)
+    return by_column + 2 + (watch.performance is not None)
+
+
+def alpha_of(watch: WatchSpec, tests: int) -> float:
+    """Return the accepted chance that one test of one window is a false alarm.
+
+    Examples
+    --------
+    >>> f"{alpha_of(WatchSpec(every='1h', alert_budget='1 per 90d'), 62):.1e}"
+    '7.5e-06'
+    """
+    alarms, _, period = watch.alert_budget.partition(" per ")
+    share = duration_micros(watch.every) / max(1, duration_micros(period))
+    return min(LEAST_SURE, int(alarms) * share / tests)
+
+
+def _tests(reference: Reference, windows: Sequence[Window]) -> Iterator[_Test]:
+    same = [
+        window
+        for window in windows
+        if window.reference == windows[-1].reference and window.package == reference.package
+    ]
+
+    def test(monitor: Monitor, column: str | None, base: Cells, cells: Callable[[Window], Cells]) -> _Test:
+        pairs = tuple((window, cells(window)) for window in same)
+        return _Test(monitor=monitor, column=column, reference=base, windows=pairs)
+
+    for i, summary in enumerate(reference.columns):
+        for monitor, cells in _BY_COLUMN.items():
+            yield test(
+                monitor, summary.name, cells(summary.counts), lambda w, i=i, cells=cells: cells(w.columns[i])
+            )
+    yield test("prediction", None, _seen(reference.prediction.counts), lambda w: _seen(w.prediction))
+    names = {name for part in (reference, *same) for name in part.breaches}
+    for name in sorted(names):
+        yield test("contract", name, _breaches(reference, name), lambda w, name=name: _breaches(w, name))
+
+
+def _seen(counts: Counts) -> Cells:
+    return *counts.counts, counts.other
+
+
+def _missing(counts: Counts) -> Cells:
+    return counts.missing, sum(counts.counts) + counts.other + counts.unseen
+
+
+def _unseen(counts: Counts) -> Cells:
+    return counts.unseen, sum(counts.counts) + counts.other
+
+
+_BY_COLUMN: dict[Monitor, Callable[[Counts], Cells]] = {
+    "drift": _seen,
+    "missing": _missing,
+    "unseen": _unseen,
+}
+
+
+def _breaches(part: Reference | Window, column: str) -> Cells:
+    rows = part.breaches.get(column, 0)
+    return rows, max(0, part.n - rows)
+
+
+def _shifted(test: _Test, watch: WatchSpec, alpha: float) -> Finding | None:
+    bar, needed = watch.drift.psi, watch.drift.windows
+    last = [(window, cells) for window, cells in test.windows if sum(cells)][-needed:]
+    if len(last) < needed or any(measure(test.reference, cells).debiased < bar for _, cells in last):
+        return None
+    rows = tuple(np.sum([cells for _, cells in last], axis=0).tolist())
+    shift = measure(test.reference, rows)
+    if not shift.is_beyond(bar, alpha=alpha) or (test.monitor == "contract" and _fell(test.reference, rows)):
+        return None
+    return Finding(
+        monitor=test.monitor,
+        column=test.column,
+        value=shift.debiased,
+        bar=bar,
+        since=last[0][0].start,
+        says=f"{_says(test, rows)}: {_how_far(shift, bar, needed)}",
+    )
+
+
+def _fell(reference: Cells, rows: Cells) -> bool:
+    return rows[0] * sum(reference) < reference[0] * sum(rows)
+
+
+def _how_far(shift: Shift, bar: float, windows: int) -> str:
+    times = "1 window" if windows == 1 else f"{windows} windows in a row"
+    return f"PSI {shift.debiased:.2f}, at least {bar:g} in {times}"
+
+
+def _says(test: _Test, rows: Cells) -> str:
+    now, then = _percent(rows), _percent(test.reference)
+    match test.monitor:
+        case "missing":
+            return f"{test.column!r} is missing in {now} of rows, in the reference {then}"
+        case "unseen":
+            return f"{test.column!r} has values that the model never saw in {now} of rows, in the reference {then}"
+        case "contract":
+            return f"{test.column!r} breaks its contract in {now} of rows, in the reference {then}"
+        case "prediction":
+            return "the predictions have drifted"
+        case _:
+            return f"{test.column!r} has drifted"
+
+
+def _percent(cells: Cells) -> str:
+    total = sum(cells)
+    return f"{100 * cells[0] / total:.3g} %" if total else "0 %"
+
+
+def _traffic(windows: Sequence[Window], watch: WatchSpec, alpha: float) -> Iterator[Finding]:
+    every_s = duration_micros(watch.every) / 1e6
+    found = unusual([window.n for window in windows], every_s=every_s, alpha=alpha)
+    if found is not None:
+        came = "no rows" if found.rows == 0 else "1 row" if found.rows == 1 else f"{found.rows:,} rows"
+        yield Finding(
+            monitor="traffic",
+            value=float(found.rows),
+            bar=found.usual,
+            since=windows[-found.windows].start,
+            says=f"{came} came in {watch.every}, {found.usual:,.0f} are usual",
+        )
+
+
+def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
+    if found.value is None or found.error is None or found.labelled < FEWEST_LABELS:
+        return
+    for bar, sign, side in ((bars.at_least, -1, "below"), (bars.at_most, 1, "above")):
+        if bar is not None and _is_beyond(sign * (found.value - bar), found.error, alpha):
+            yield Finding(
+                monitor="performance",
+                value=found.value,
+                bar=bar,
+                since=found.start,
+                says=f"{found.metric} is {found.value:.4g} on {found.labelled:,} labelled predictions, surely {side} {bar:g}",
+            )
+
+
+def _is_beyond(distance: float, error: float, alpha: float) -> bool:
+    if distance <= 0 or not math.isfinite(distance) or not error >= 0:
+        return False
+    return error == 0 or float(ndtr(-distance / error)) < alpha

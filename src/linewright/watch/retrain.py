@@ -1,0 +1,117 @@
+"""When a line should train again: a pure decision, which does nothing by itself."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from linewright.data.spec import duration_micros
+from linewright.watch.facts import Alerted, Monitor, RetrainProposal, Trigger
+from linewright.watch.spec import EveryTrigger, LabelsTrigger, RetrainSpec
+
+_MONITORS: dict[str, frozenset[Monitor]] = {
+    "drift": frozenset({"drift", "prediction", "unseen", "missing"}),
+    "performance": frozenset({"performance"}),
+}
+
+
+def propose(
+    line: str,
+    retrain: RetrainSpec,
+    *,
+    now: str,
+    trained: str | None,
+    labels: int = 0,
+    open_alerts: Sequence[Alerted] = (),
+    is_proposed: bool = False,
+) -> RetrainProposal | None:
+    """Return the training that is due, by the first of `retrain.when` that holds; `None` where none is.
+
+    Parameters
+    ----------
+    line
+        Its name.
+    retrain
+        What the line file says.
+    now
+        UTC, RFC 3339.
+    trained
+        When the last training began, whatever came of it; `None` if there was none: then nothing waits for the cooldown,
+        and `every` is not due.
+    labels
+        Labels that came since then.
+    open_alerts
+        Alerts of the line that were not cleared.
+    is_proposed
+        Whether a proposal is still open; then there is no other.
+
+    Examples
+    --------
+    >>> weekly = RetrainSpec.model_validate({"when": [{"every": "7d"}]})
+    >>> due = propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-18T00:00:00Z")
+    >>> due.trigger, due.because
+    ('every', 'the last training began 7d ago or earlier')
+    >>> propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-24T00:00:00Z") is None
+    True
+    """
+    if is_proposed or (trained and _micros(trained, now) < duration_micros(retrain.cooldown)):
+        return None
+    for condition in retrain.when:
+        proposal = _proposal(
+            line, condition, now=now, trained=trained, labels=labels, open_alerts=open_alerts
+        )
+        if proposal is not None:
+            return proposal
+    return None
+
+
+def _proposal(
+    line: str,
+    condition: str | LabelsTrigger | EveryTrigger,
+    *,
+    now: str,
+    trained: str | None,
+    labels: int,
+    open_alerts: Sequence[Alerted],
+) -> RetrainProposal | None:
+    match condition:
+        case LabelsTrigger() if labels >= condition.labels:
+            return _plain(
+                line,
+                "labels",
+                f"{labels:,} new labels, at least {condition.labels:,}",
+                trained or now,
+                trained,
+            )
+        case EveryTrigger() if trained and _micros(trained, now) >= duration_micros(condition.every):
+            because = f"the last training began {condition.every} ago or earlier"
+            return _plain(line, "every", because, trained, trained)
+        case "drift" | "performance":
+            return _alerted(line, condition, trained, open_alerts)
+        case _:
+            return None
+
+
+def _plain(line: str, trigger: Trigger, because: str, since: str, trained: str | None) -> RetrainProposal:
+    return RetrainProposal(line=line, trigger=trigger, because=because, since=since, trained=trained)
+
+
+def _alerted(
+    line: str, trigger: Trigger, trained: str | None, open_alerts: Sequence[Alerted]
+) -> RetrainProposal | None:
+    reasons = sorted(
+        (alert for alert in open_alerts if alert.monitor in _MONITORS[trigger]),
+        key=lambda alert: (alert.at, alert.id),
+    )
+    if not reasons:
+        return None
+    return RetrainProposal(
+        line=line,
+        trigger=trigger,
+        because="; ".join(alert.because for alert in reasons),
+        evidence=tuple(dict.fromkeys(alert.evidence for alert in reasons)),
+        since=min(alert.since for alert in reasons),
+        trained=trained,
+    )
+
+
+def _micros(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1e6
