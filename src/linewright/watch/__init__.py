@@ -1,1 +1,1 @@
-"""Monitors of what serves; so far their grammar in the line file."""
+"""Windows of what serves → findings → alerts → retrain proposals: pure values; only `line` acts on them."""

@@ -4,6 +4,7 @@ A column is a 1-d array: float64 with NaN for missing (numbers, booleans, times 
 `None` (categories). Counting is a stream of batches; what is held does not grow with the rows.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -92,7 +93,8 @@ def _edges(column: Column) -> tuple[float, ...]:
     if len(values) == 0:
         return ()
     if len(values) == 1:  # so that any other value shows
-        return float(values[0]), float(np.nextafter(values[0], np.inf))
+        around = float(values[0]), math.nextafter(float(values[0]), math.inf)
+        return tuple(edge for edge in around if math.isfinite(edge))
     total = counts.sum()
     # where a bin ends, the next value begins the next one
     deciles = values[np.searchsorted(np.cumsum(counts), total * np.arange(1, 10) / 10, side="right")]

@@ -1,11 +1,11 @@
 """Whether a window has far fewer or far more rows than the line's own last windows had.
 
-Counts are overdispersed: they vary more than chance would make them, by hour and weekday. So three things must agree. The
-count is beyond all of the last windows by a factor of 3 (a rhythm that they hold is no news). It is beyond their median by
-as many robust standard deviations as the budget asks for, on the square-root scale, which is right where chance rules
-(Poisson), and on the logarithmic scale, which is right where the rhythm does (a negative binomial of large mean); a standard
-deviation is 1.4826 times the median absolute deviation, at least that of Poisson counts [1]_. A window that is found unusual
-is no history for the next.
+Counts are overdispersed: they vary more than chance would make them, by hour and weekday. So four things must agree. The
+count is beyond all of the last windows by a factor of 3 (a rhythm that they hold is no news). It is beyond what chance makes
+(Poisson) of the quarter of them that is nearest. And it is beyond their median by as many robust standard deviations as the
+budget asks for, on the square-root scale, which is right where chance rules, and on the logarithmic scale, which is right
+where the rhythm does (a negative binomial of large mean); a standard deviation is 1.4826 times the median absolute
+deviation [1]_, at least that of Poisson counts. A window that is found unusual is no history for the next.
 
 References
 ----------
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+from scipy.special import pdtr, pdtrc, stdtr
 
 FACTOR = 3
 FEWEST, MOST = 7, 28
@@ -79,10 +79,18 @@ def _is_far(count: int, history: Sequence[int], alpha: float) -> bool:
     if not (count * FACTOR <= min(history) > 0 or count >= FACTOR * max(*history, 1)):
         return False
     before = np.asarray(history, dtype=np.float64)
-    middle = float(np.median(before))
+    least = 1 / math.sqrt(float(np.median(before)) + 0.5)
     by_root = _p_value(2 * math.sqrt(count + 3 / 8), 2 * np.sqrt(before + 3 / 8), least=1.0)
-    by_log = _p_value(math.log(count + 0.5), np.log(before + 0.5), least=1 / math.sqrt(middle + 0.5))
-    return max(by_root, by_log) < alpha
+    by_log = _p_value(math.log(count + 0.5), np.log(before + 0.5), least=least)
+    return max(by_root, by_log, _by_chance(count, np.sort(before))) < alpha
+
+
+def _by_chance(count: int, before: npt.NDArray[np.float64]) -> float:
+    """Return the chance of such a count at the rate of the nearest quarter of `before` (ascending)."""
+    quarter = max(1, len(before) // 4)
+    if count < before[0]:
+        return float(pdtr(count, before[:quarter].mean()))
+    return float(pdtrc(count - 1, before[-quarter:].mean()))
 
 
 def _p_value(value: float, history: npt.NDArray[np.float64], *, least: float) -> float:
