@@ -1,0 +1,31 @@
+"""The list of worlds."""
+
+import subprocess
+import sys
+
+import pytest
+
+from linewright.errors import NotFound
+from linewright.worlds import WORLDS, load
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_world_that_is_listed_can_be_made(name):
+    """A name in the list that leads nowhere is found by a user otherwise."""
+    world = load(name)(1)
+
+    assert world.day(0).payments.height > 0
+    assert WORLDS[name].summary.endswith(".")
+
+
+def test_an_unknown_world_is_refused_with_those_that_exist():
+    with pytest.raises(NotFound, match="fraud"):
+        load("weather")
+
+
+def test_the_list_imports_no_world():
+    """Help names the worlds, and must not wait for numpy."""
+    code = "import sys, linewright.worlds; print({'numpy', 'polars', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "set()" == done.stdout.strip()
