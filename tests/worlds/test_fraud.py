@@ -1,7 +1,9 @@
 """The world of card payments: the same from the same seed, and its truth is true."""
 
+import re
 from dataclasses import asdict, replace
 from datetime import datetime, time, timedelta
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -373,3 +375,14 @@ def saved(world, days, model):
     best, mine = (world.stakes.best_decision(chance) for chance in (p, model.predict(matrix(days))))
     nothing = world.stakes.value(fraud, np.zeros_like(fraud))
     return (world.stakes.value(fraud, mine) - nothing) / (world.stakes.value(fraud, best) - nothing)
+
+
+def test_the_page_about_worlds_has_the_committed_ranges():
+    """A table written by hand is wrong a month later."""
+    page = (Path(__file__).parents[2] / "docs" / "worlds.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| (.+) \|$", page, flags=re.MULTILINE)
+    bounds = {name: getattr(RANGES, name) for name in Ranges.model_fields}
+
+    assert {(name, b.low, b.high, b.unit) for name, b in bounds.items()} == {
+        (name, float(low), float(high), unit) for name, low, high, unit in rows
+    }
