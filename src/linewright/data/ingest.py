@@ -1,6 +1,8 @@
 """From sources to a kept dataset version."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -16,7 +18,9 @@ from linewright.engine.context import Context, Progress
 STATION = "ingest"
 
 
-def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
+def ingest(
+    context: Context, data: DataSpec, root: Path, served: Sequence[Mapping[str, Any]] = ()
+) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
     Rows are kept in the order (time, key), as far as the line declares them, else in the order of the source.
@@ -29,6 +33,8 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
         What the line says about its data.
     root
         Folder that relative paths start from.
+    served
+        Rows that were answered and whose truth is known, see `build_table`.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def ingest(context: Context, data: DataSpec, root: Path) -> Ingested:
         raws.append(read_source(name, source, root))
         says = f"read {raws[-1].rows:,} rows of {name}"
         context.report(Progress(station=STATION, says=says, done=len(raws), of=steps))
-    checked = check(build_table(raws, data), data)
+    checked = check(build_table(raws, data, served), data)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -47,12 +48,17 @@ class Table:
             for name, rule in self.rules.items()
         )
 
+    served: int = 0
+    """How many of the rows, the last ones, came from the prediction log."""
+
     def lines(self, rows: Sequence[int]) -> list[int | None]:
         """Return the line of the source file at which each of these rows (from 0) starts, where there is one."""
-        return [None] * len(rows) if self.is_joined else self.sources[0].lines(rows)
+        of_file = [row for row in rows if row < self.frame.height - self.served]
+        found = [None] * len(of_file) if self.is_joined else self.sources[0].lines(of_file)
+        return [*found, *[None] * (len(rows) - len(of_file))]
 
 
-def build_table(raws: Sequence[Raw], data: DataSpec) -> Table:
+def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Table:
     """Join the sources and put each column in its type.
 
     With `table.sql`, the text columns of a source are first cast to the narrowest type that holds all their values;
@@ -65,6 +71,9 @@ def build_table(raws: Sequence[Raw], data: DataSpec) -> Table:
         The sources as read, in the order of `data.sources`.
     data
         What the line says about its data.
+    served
+        Rows of the table that were answered and whose truth is known, as JSON values by column; those that the sources
+        hold already (by key, else by content) are left out.
 
     Returns
     -------
@@ -95,14 +104,60 @@ def build_table(raws: Sequence[Raw], data: DataSpec) -> Table:
         cast(found[name], rule.type, pattern=rule.format, zone=data.table.zone if name in zoned else None)
         for name, rule in rules.items()
     ]
+    found, new, frame = found.select(used), _new(found.drop(used), data), pl.DataFrame(typed)
+    more = _unknown_rows(read_served(served, rules, data), frame, data)
     return Table(
-        found=found.select(used),
-        frame=pl.DataFrame(typed),
+        found=pl.concat([found, _as_found(more, found)]) if more.height else found,
+        frame=pl.concat([frame, more]) if more.height else frame,
         rules=rules,
-        new=_new(found.drop(used), data),
+        new=new,
         sources=tuple(raws),
         is_joined=data.table.sql is not None,
+        served=more.height,
     )
+
+
+def read_served(
+    rows: Sequence[Mapping[str, Any]], rules: Mapping[str, ColumnRule], data: DataSpec
+) -> pl.DataFrame:
+    """Return rows of JSON values in the types of the table; of rows with one key, the last."""
+    columns = [
+        _served_column(name, [row.get(name) for row in rows], rule, data) for name, rule in rules.items()
+    ]
+    frame = pl.DataFrame(columns)
+    return frame if data.table.key is None else frame.unique(data.table.key, keep="last", maintain_order=True)
+
+
+def _served_column(name: str, values: Sequence[Any], rule: ColumnRule, data: DataSpec) -> pl.Series:
+    text = pl.Series(name, [_as_text(value, rule.type) for value in values], dtype=pl.String)
+    zone = data.table.zone if name in {data.table.time, data.table.known, data.label.known} else None
+    typed = cast(text, rule.type, pattern=rule.format, zone=zone)
+    if rule.format is not None:
+        # A request may spell times as ISO 8601, whatever the file does.
+        typed = typed.zip_with(typed.is_not_null(), cast(text, rule.type, zone=zone))
+    return typed
+
+
+def _as_text(value: Any, to: str) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and to != "number":
+        return str(int(value))
+    return None if value is None else str(value)
+
+
+def _unknown_rows(served: pl.DataFrame, frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:
+    """Return the served rows that the sources do not hold."""
+    if not served.height:
+        return served
+    same = (
+        [data.table.key] if data.table.key else [name for name in frame.columns if name != data.label.column]
+    )
+    return served.join(frame, on=same, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _as_found(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.col(name).cast(kind, strict=False) for name, kind in found.schema.items())
 
 
 def _only(raws: Sequence[Raw]) -> pl.DataFrame:

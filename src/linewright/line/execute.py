@@ -18,6 +18,7 @@ from linewright.line.file import placed
 from linewright.line.plan import make_plan
 from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
+from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
 _LOOK_S = 1.0
@@ -27,7 +28,14 @@ _OPENING_S = 30.0
 _PAUSE_S = 0.1
 
 
-def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Observe = ignore) -> RunResult:
+def execute(
+    factory: Factory,
+    line: str,
+    *,
+    plan: str | None = None,
+    as_of: str | None = None,
+    observe: Observe = ignore,
+) -> RunResult:
     """Finish what was interrupted, then plan a line and carry the plan out.
 
     On SQLite a factory has one executor, which holds a lock. Where another process holds it (`up`, say), the run is
@@ -37,6 +45,8 @@ def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Ob
     ----------
     plan
         Digest of the plan to carry out (default: whatever the plan is now).
+    as_of
+        Retrain with what was known at this instant (default: at the line's last retraining).
     observe
         Told of each step that really runs.
 
@@ -50,14 +60,18 @@ def execute(factory: Factory, line: str, *, plan: str | None = None, observe: Ob
     lock = ExecutorLock(factory.state / "executor.lock")
     while (client := _client(factory, lock)) is not None:
         with closing(client), suppress(_ExecutorEnded):
-            return _carry_out(factory, line, client, plan=plan, follow=partial(_follow, client, lock))
+            return _carry_out(
+                factory, line, client, plan=plan, as_of=as_of, follow=partial(_follow, client, lock)
+            )
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
     try:
         with closing(DurableEngine(factory.engine_url, workflows(factory), observe=watch)) as engine:
             for run in engine.unfinished():
                 resumed.follow(engine, run)
-            return _carry_out(factory, line, engine, plan=plan, follow=engine.follow, resumed=resumed)
+            return _carry_out(
+                factory, line, engine, plan=plan, as_of=as_of, follow=engine.follow, resumed=resumed
+            )
     finally:
         lock.release()
 
@@ -83,10 +97,29 @@ def _client(factory: Factory, lock: ExecutorLock) -> EngineClient | None:
     return None
 
 
-def execute_inline(factory: Factory, line: str) -> RunResult:
+def execute_inline(
+    factory: Factory, line: str, *, as_of: str | None = None, proposal: str | None = None
+) -> RunResult:
     """Plan a line and carry the plan out in this process, without a durable engine: for worlds and tests."""
     engine = InlineEngine(workflows(factory))
-    return _carry_out(factory, line, engine, plan=None, follow=engine.follow)
+    return _carry_out(factory, line, engine, plan=None, as_of=as_of, proposal=proposal, follow=engine.follow)
+
+
+def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: str) -> str | None:
+    """Start the run that answers a proposal, on the engine of this process; return its id.
+
+    Returns
+    -------
+    str or None
+        `None` where nothing would change.
+    """
+    spec = factory.line(line)
+    plan = make_plan(factory, spec, as_of=as_of)
+    if not plan.changes:
+        return None
+    run, request = prepare(factory, spec, plan, proposal=proposal)
+    engine.start(WORKFLOW, run, request)
+    return run
 
 
 def _carry_out(
@@ -97,37 +130,32 @@ def _carry_out(
     plan: str | None,
     follow: Callable[[str], Json],
     resumed: "_Resumed | None" = None,
-) -> RunResult:
-    try:
-        return _plan_and_follow(factory, line, engine, plan=plan, follow=follow, resumed=resumed)
-    except (RequestError, ContractBreach) as error:
-        raise placed(error, factory.path_of(line)) from error
-
-
-def _plan_and_follow(
-    factory: Factory,
-    line: str,
-    engine: Engine,
-    *,
-    plan: str | None,
-    follow: Callable[[str], Json],
-    resumed: "_Resumed | None",
+    as_of: str | None = None,
+    proposal: str | None = None,
 ) -> RunResult:
     spec = factory.line(line)
-    now = make_plan(factory, spec)
-    if plan is not None:
-        _same(factory, plan, now)
-    if not now.changes:
-        require_champion(factory, line)
-        if resumed is not None and (ended := resumed.ended.get(line)) is not None:
-            return result_of(
-                factory, spec, run=ended["run"], did=tuple(ended["did"]), did_before=resumed.before(ended)
-            )
-        return result_of(factory, spec, run=last_run(factory, line), did=())
-    run, request = prepare(factory, spec, now)
-    engine.start(WORKFLOW, run, request)
-    done = cast("dict[str, Any]", follow(run))
+    try:
+        now = make_plan(factory, spec, as_of=as_of)
+        if plan is not None:
+            _same(factory, plan, now)
+        if not now.changes:
+            return _found(factory, spec, resumed)
+        run, request = prepare(factory, spec, now, proposal=proposal)
+        engine.start(WORKFLOW, run, request)
+        done = cast("dict[str, Any]", follow(run))
+    except (RequestError, ContractBreach) as error:
+        raise placed(error, factory.path_of(line)) from error
     return result_of(factory, spec, run=run, did=tuple(done["did"]))
+
+
+def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunResult:
+    """Return what there is already, once its champion is found whole."""
+    require_champion(factory, spec.line)
+    ended = resumed.ended.get(spec.line) if resumed is not None else None
+    if resumed is None or ended is None:
+        return result_of(factory, spec, run=last_run(factory, spec.line), did=())
+    did_before = resumed.before(ended)
+    return result_of(factory, spec, run=ended["run"], did=tuple(ended["did"]), did_before=did_before)
 
 
 @dataclass

@@ -37,16 +37,31 @@ class Factory:
         Called with each step forward of long work.
     actor
         Who acts, for the record (default: the user of the operating system).
+    now
+        The time, UTC, RFC 3339 with microseconds; a world that simulates brings its own.
     """
 
-    def __init__(self, root: Path, *, report: Callable[[Progress], None] = quiet, actor: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        report: Callable[[Progress], None] = quiet,
+        actor: str = "",
+        now: Callable[[], str] = now_utc,
+    ) -> None:
         self.root = root
         self.report = report
         self.actor = actor or _user()
+        self.now = now
 
     @classmethod
     def open(
-        cls, path: str | Path = ".", *, report: Callable[[Progress], None] = quiet, actor: str = ""
+        cls,
+        path: str | Path = ".",
+        *,
+        report: Callable[[Progress], None] = quiet,
+        actor: str = "",
+        now: Callable[[], str] = now_utc,
     ) -> Self:
         """Open the factory in a folder.
 
@@ -64,13 +79,18 @@ class Factory:
                 where=str(root),
                 hint="make one with `linewright new NAME --data FILE --label COLUMN`, or point at it with --factory DIR",
             )
-        factory = cls(root, report=report, actor=actor)
+        factory = cls(root, report=report, actor=actor, now=now)
         factory._check_format()
         return factory
 
     @classmethod
     def create(
-        cls, path: str | Path = ".", *, report: Callable[[Progress], None] = quiet, actor: str = ""
+        cls,
+        path: str | Path = ".",
+        *,
+        report: Callable[[Progress], None] = quiet,
+        actor: str = "",
+        now: Callable[[], str] = now_utc,
     ) -> Self:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
         root = Path(path).expanduser().resolve()
@@ -80,7 +100,7 @@ class Factory:
             raise RequestError(f"a factory cannot be made here: {error.strerror}", where=str(root)) from error
         if not (root / FACTORY_FILE).exists():
             write_factory_file(root)
-        return cls.open(root, report=report, actor=actor)
+        return cls.open(root, report=report, actor=actor, now=now)
 
     def _check_format(self) -> None:
         file = self.state / "FORMAT"
@@ -139,7 +159,7 @@ class Factory:
     def context(self) -> Context:
         """What a station may touch."""
         return Context(
-            now=now_utc,
+            now=self.now,
             seed=seed_of,
             new_id=uuid7,
             actor=self.actor,
@@ -182,7 +202,7 @@ class Factory:
 
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
-        return Feedback.of(self.state, line)
+        return Feedback.of(self.state, line, now=self.now)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -33,6 +33,8 @@ class Plan(Result, frozen=True, kw_only=True, tag="plan"):
     sources: dict[str, str]
     """Fingerprint of each source."""
     changes: tuple[Change, ...]
+    as_of: str | None = None
+    """The instant whose knowledge counts; `None` before the first retraining."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
@@ -41,6 +43,10 @@ class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
     run: str
     plan: str
     declared: str
+    as_of: str | None = None
+    """For a retraining: the instant whose knowledge counts."""
+    proposal: str | None = None
+    """Digest of the proposal that it answers, where monitoring asked for it."""
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):

@@ -1,5 +1,7 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
+from typing import Any
+
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.split import split
@@ -9,7 +11,20 @@ from linewright.line.work import Work, resolve_task
 
 def ingest_station(work: Work) -> Ingested:
     """Read the sources, check the contract, keep a dataset version."""
-    return ingest(work.factory.context, work.spec, work.factory.root)
+    return ingest(work.factory.context, work.spec, work.factory.root, served_rows(work))
+
+
+def served_rows(work: Work) -> list[dict[str, Any]]:
+    """Return the rows that were answered and whose truth was known at the instant of the retraining, with it."""
+    if work.as_of is None:
+        return []
+    label, time = work.spec.label.column, work.spec.table.time
+    rows: list[dict[str, Any]] = []
+    for record, truth in work.factory.labels_of(work.spec.line).labelled(known_by=work.as_of):
+        if truth is not None:
+            at = {} if time is None or record.row.get(time) is not None else {time: record.at}
+            rows.append({**record.row, **at, label: truth.label})
+    return rows
 
 
 def split_station(work: Work) -> Split:
@@ -17,4 +32,11 @@ def split_station(work: Work) -> Split:
     columns = [column.name for column in work.dataset.columns]
     task = resolve_task(work.spec, work.dataset, work.ingested.labels)
     refuse(contradictions(work.spec, columns, task))
-    return split(work.factory.context, work.ingested.dataset, work.dataset, work.spec.train.split, work.spec)
+    return split(
+        work.factory.context,
+        work.ingested.dataset,
+        work.dataset,
+        work.spec.train.split,
+        work.spec,
+        as_of=work.as_of,
+    )

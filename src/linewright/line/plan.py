@@ -30,8 +30,13 @@ class Standing:
     """Digest of its result; `None` where it has to run."""
 
 
-def begin(factory: Factory, spec: LineSpec) -> Work:
+def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work:
     """Look at the sources as they are now, and return the work that a run would do.
+
+    Parameters
+    ----------
+    as_of
+        For a retraining: the instant whose knowledge counts (default: that of the line's last retraining).
 
     Raises
     ------
@@ -43,7 +48,18 @@ def begin(factory: Factory, spec: LineSpec) -> Work:
         name: fingerprint(source, factory.root, f"sources.{name}")
         for name, source in sorted(spec.sources.items())
     }
-    return Work(factory=factory, spec=spec, sources=sources, known={})
+    return Work(
+        factory=factory,
+        spec=spec,
+        sources=sources,
+        known={},
+        as_of=as_of or _last_retraining(factory, spec.line),
+    )
+
+
+def _last_retraining(factory: Factory, line: str) -> str | None:
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True)
+    return next((one.as_of for one in accepted if one.as_of), None)
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:
@@ -67,7 +83,7 @@ def declared(spec: LineSpec) -> Declared:
     return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
 
 
-def make_plan(factory: Factory, spec: LineSpec) -> Plan:
+def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:
     """Say what a run would do and why; nothing is run.
 
     Returns
@@ -75,7 +91,7 @@ def make_plan(factory: Factory, spec: LineSpec) -> Plan:
     Plan
         Byte-stable: it holds digests and reasons, no time. `changes` is empty right after a run on unchanged sources.
     """
-    work = begin(factory, spec)
+    work = begin(factory, spec, as_of=as_of)
     standings, work = survey(work)
     changes: list[Change] = []
     for standing in standings:
@@ -91,7 +107,11 @@ def make_plan(factory: Factory, spec: LineSpec) -> Plan:
             for because in release_due(work)
         )
     return Plan(
-        line=spec.line, declared=digest_of(declared(spec)), sources=dict(work.sources), changes=tuple(changes)
+        line=spec.line,
+        declared=digest_of(declared(spec)),
+        sources=dict(work.sources),
+        changes=tuple(changes),
+        as_of=work.as_of,
     )
 
 

@@ -6,6 +6,7 @@ A step takes and returns digests only. Its station first looks for its result by
 
 from collections.abc import Mapping
 from typing import Any, cast
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -24,17 +25,35 @@ from linewright.store.values import digest_of
 WORKFLOW = "run"
 
 
-def prepare(factory: Factory, spec: LineSpec, plan: Plan) -> tuple[str, dict[str, Json]]:
-    """Return the id of a new run of `plan`, and the request that makes an engine accept it."""
+def prepare(
+    factory: Factory, spec: LineSpec, plan: Plan, *, proposal: str | None = None
+) -> tuple[str, dict[str, Json]]:
+    """Return the id of a new run of `plan`, and the request that makes an engine accept it.
+
+    The run that answers a proposal has an id that follows from it, so that it is accepted once.
+    """
     context = factory.context
     request: dict[str, Json] = {
-        "run": context.new_id(),
+        "run": context.new_id() if proposal is None else run_of(proposal),
+        "proposal": proposal,
         "line": spec.line,
         "by": context.actor,
         "declared": context.metadata.keep(declared(spec)),
         "plan": context.metadata.keep(plan),
     }
     return str(request["run"]), request
+
+
+def run_of(proposal: str) -> str:
+    """Return the id of the run that answers a proposal: a UUID made of the proposal's digest (RFC 9562, version 8).
+
+    Examples
+    --------
+    >>> run_of("sha256:" + "0" * 64)
+    '00000000-0000-8000-8000-000000000000'
+    """
+    bits = int(proposal.removeprefix("sha256:")[:32], 16)
+    return str(UUID(int=bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 8 << 76 | 2 << 62))
 
 
 def workflows(factory: Factory) -> Mapping[str, Workflow]:
@@ -50,8 +69,8 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
     run = request["run"]
     spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
     plan = factory.metadata.get(request["plan"], Plan)
-    work = Work(factory=factory, spec=spec, sources=plan.sources)
-    step("accept", lambda: _accept(factory, plan, run, by=request["by"]))
+    work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)
+    step("accept", lambda: _accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
     did: list[Json] = []
     try:
         for station in STATIONS:
@@ -101,7 +120,7 @@ def _check_sources(work: Work) -> None:
         )
 
 
-def _accept(factory: Factory, plan: Plan, run: str, *, by: str) -> Json:
+def _accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
     context = factory.context
     if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
         context.metadata.record(
@@ -113,6 +132,8 @@ def _accept(factory: Factory, plan: Plan, run: str, *, by: str) -> Json:
                 run=run,
                 plan=digest_of(plan),
                 declared=plan.declared,
+                as_of=plan.as_of,
+                proposal=proposal,
             )
         )
     return True

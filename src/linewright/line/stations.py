@@ -56,6 +56,8 @@ def settled(station: Station, key: str, work: Work) -> str | None:
 
 def words(part: str) -> str:
     """Return what an input is called in a sentence."""
+    if part == "rows known by":
+        return "the moment whose labels count"
     return f"source {part.removeprefix('source:')!r}" if part.startswith("source:") else f"the {part}"
 
 
@@ -69,7 +71,8 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "sources": sorted(spec.sources),
     }
     return {f"source:{name}": print_ for name, print_ in work.sources.items()} | {
-        "table and contract": digest_of(asked)
+        "table and contract": digest_of(asked),
+        **({"rows known by": work.as_of} if work.as_of else {}),
     }
 
 
@@ -81,7 +84,8 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "label": spec.label.model_dump(mode="json", exclude={"positive"}),
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
-    return {"dataset": work.ingested.dataset, "split": digest_of(asked)}
+    moment = {"rows known by": work.as_of} if work.as_of else {}
+    return {"dataset": work.ingested.dataset, "split": digest_of(asked), **moment}
 
 
 def _train_inputs(work: Work) -> dict[str, str]:

@@ -50,6 +50,9 @@ class Work:
     """Fingerprint of each source, by name."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
+    as_of: str | None = None
+    """For a retraining: the instant whose knowledge counts. Rows that were answered and whose truth was known by then
+    are part of the table; `None` before the first."""
 
     def knowing(self, station: str, digest: str) -> "Work":
         """Return the work after one more station; what was read so far is not read again."""
@@ -57,7 +60,7 @@ class Work:
         read = {
             name: value
             for name, value in vars(self).items()
-            if name not in {"factory", "spec", "sources", "known"}
+            if name not in {"factory", "spec", "sources", "known", "as_of"}
         }
         vars(after).update(read)
         return after

@@ -1,5 +1,6 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,6 +42,7 @@ class Loaded(NamedTuple):
     generation: int
     arm: Arm
     scorer: Scorer
+    now: Callable[[], str] = now_utc
 
     @property
     def package(self) -> Package:
@@ -68,7 +70,7 @@ def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place
     Transient
         If the log cannot be written.
     """
-    received, package = now_utc(), loaded.package
+    received, package = loaded.now(), loaded.package
     x = loaded.scorer.encode(loaded.scorer.read(rows, place=place))
     answers = loaded.scorer.answers(x)
     ids = [uuid7() for _ in rows]

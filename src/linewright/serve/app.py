@@ -38,6 +38,7 @@ from linewright.serve.request import (
     to_response,
 )
 from linewright.serve.rows import to_schema
+from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
@@ -66,6 +67,8 @@ class App:
         Longest time, in seconds, that a body may take to come.
     budget
         Bytes of bodies and answers that may be in memory at one time.
+    now
+        The time that predictions and labels are recorded with.
     """
 
     def __init__(
@@ -76,8 +79,9 @@ class App:
         tell: Callable[[dict[str, object]], None],
         body_deadline_s: float = BODY_DEADLINE_S,
         budget: int = BUDGET,
+        now: Callable[[], str] = now_utc,
     ) -> None:
-        self._state, self._tell, self._body_deadline_s = state, tell, body_deadline_s
+        self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._lines = Lines(state / "serving", get, tell=tell)
         self._metrics = Metrics()
         self._logs: dict[str, PredictionLog] = {}
@@ -197,7 +201,7 @@ class App:
                 "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
             )
         request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer)
+        return Loaded(name, live.generation, live.arm, live.scorer, self._now)
 
     def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
         loaded = self._loaded(request, name, version)
@@ -285,7 +289,7 @@ class App:
     async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep labels."""
         loaded = self._loaded(request, *arguments)
-        labels = Feedback.of(self._state, loaded.line)
+        labels = Feedback.of(self._state, loaded.line, now=self._now)
         idempotency_key = request.header(b"idempotency-key")
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)

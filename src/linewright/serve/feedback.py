@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.labels import Label, Place, check_labels, in_labels
-from linewright.serve.log import TORN, Damage, read_frames, read_record, sync_file, sync_folder
+from linewright.serve.log import TORN, Damage, read_frames, read_log, read_record, sync_file, sync_folder
 from linewright.store.clock import now_utc
 from linewright.store.values import digest_of_bytes
 
@@ -26,6 +27,8 @@ BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes labels of the same line."""
 CHUNK = 20_000
 """Log records that one transaction takes in."""
+_BATCH = 2_000
+"""Predictions whose labels are looked up at once."""
 KEEP_ANSWERS = timedelta(days=7)
 MAX_IDEMPOTENCY_KEY = 255
 
@@ -70,15 +73,17 @@ class Feedback:
         The SQLite file, ``feedback/LINE.sqlite`` of the factory's state; made when it is first needed.
     log_folder
         The line's prediction log, ``log/LINE``.
+    now
+        The time, UTC, RFC 3339 with microseconds.
     """
 
-    def __init__(self, file: Path, log_folder: Path) -> None:
-        self._file, self._log = file, log_folder
+    def __init__(self, file: Path, log_folder: Path, *, now: Callable[[], str] = now_utc) -> None:
+        self._file, self._log, self._now = file, log_folder, now
 
     @classmethod
-    def of(cls, state: Path, line: str) -> "Feedback":
+    def of(cls, state: Path, line: str, *, now: Callable[[], str] = now_utc) -> "Feedback":
         """Return the labels of a line, from the state folder of its factory."""
-        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line)
+        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line, now=now)
 
     def accept(
         self,
@@ -125,7 +130,7 @@ class Feedback:
                 allowed=f"1 to {MAX_IDEMPOTENCY_KEY} characters",
             )
         body = digest_of_bytes(msgspec.json.encode(checked))
-        received = now_utc()
+        received = self._now()
         with self._caught_up() as database:
             if idempotency_key is not None and (known := _answer_before(database, idempotency_key, body)):
                 return known
@@ -146,18 +151,44 @@ class Feedback:
         record = read_record(self._log, row[0], row[1]) if row else None
         return (record, _truth(row[2:])) if record else None
 
-    def read_labels(self) -> Iterator[tuple[Prediction, Truth]]:
-        """Iterate over the labelled predictions in the order of the log; each has one label."""
+    def labelled(
+        self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Prediction, Truth | None]]:
+        """Iterate over logged predictions in the order of the log, each with its label if that was known.
+
+        Parameters
+        ----------
+        known_by
+            Labels that were received later are not known.
+        after, until
+            Positions of the log, as in `read_log`, between which to read (default: all of it). A segment that `until`
+            does not name is not read.
+
+        Notes
+        -----
+        One batch of records is in memory at a time.
+        """
+        records = (
+            one.record
+            for one in read_log(self._log, after, damaged=self._damaged)
+            if until is None or one.end <= until.get(one.segment, 0)
+        )
+        while batch := list(islice(records, _BATCH)):
+            with self._connected() as database:
+                by_id = _labels_in(database, "by_id", "id", [_uuid(one.id) for one in batch], known_by)
+                keys = [one.key for one in batch if one.key is not None]
+                by_key = _labels_in(database, "by_key", "key", keys, known_by)
+            for one in batch:
+                yield one, by_id.get(_uuid(one.id)) or by_key.get(one.key)
+
+    def arrived(self, start: str, end: str) -> Iterator[tuple[Prediction, Truth]]:
+        """Iterate over the labels that were received in [start, end), each with the prediction that it is about."""
         with self._caught_up():
             pass
         with self._connected() as database:
-            # A temporary copy, since an open read of the labels themselves would keep writers out.
-            database.execute(
-                "CREATE TEMP TABLE labelled AS "
-                + _JOINED
-                + " WHERE i.id IS NOT NULL OR k.key IS NOT NULL ORDER BY s.name, p.offset"
-            )
-            for row in database.execute("SELECT * FROM labelled ORDER BY rowid"):
+            # A copy, since an open read of the labels themselves would keep writers out.
+            database.execute("CREATE TEMP TABLE arrived AS " + _ARRIVED, {"start": start, "end": end})
+            for row in database.execute("SELECT * FROM arrived ORDER BY 1, 2"):
                 record, truth = read_record(self._log, row[0], row[1]), _truth(row[2:])
                 if record is not None and truth is not None:
                     yield record, truth
@@ -261,6 +292,26 @@ _JOINED = (
     "FROM predictions p JOIN segments s ON s.number = p.segment "
     "LEFT JOIN by_id i ON i.id = p.id LEFT JOIN by_key k ON k.key = p.key"
 )
+
+_ARRIVED = (
+    _JOINED + " WHERE i.received >= :start AND i.received < :end OR "
+    "i.received IS NULL AND k.received >= :start AND k.received < :end"
+)
+
+
+def _labels_in(
+    database: sqlite3.Connection, table: str, column: str, values: Sequence[Any], known_by: str
+) -> dict[Any, Truth]:
+    by = "id" if table == "by_id" else "key"
+    rows = database.execute(
+        f"SELECT {column}, label, at, received FROM {table} "  # noqa: S608 -- names of this module
+        f"WHERE {column} IN ({','.join('?' * len(values))}) AND received <= ?",
+        (*values, known_by),
+    )
+    return {
+        value: Truth(label=msgspec.json.decode(label), at=at, received=received, by=by)
+        for value, label, at, received in rows
+    }
 
 
 def _open(file: Path) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from linewright.serve.address import require_loopback
 from linewright.serve.app import App
 from linewright.serve.pointer import tell_stderr
 from linewright.serve.request import BODY_DEADLINE_S, BUDGET
-from linewright.store.clock import uuid7
+from linewright.store.clock import now_utc, uuid7
 from linewright.store.local import LocalArtifacts
 
 HEAD_DEADLINE_S = 15.0
@@ -170,9 +170,14 @@ class BoundedProtocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Says where it listens, and ends with exit code 0 after a signal."""
 
-    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, started: Callable[[], None], is_stopped: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
-        self._tell_started = started
+        self._tell_started, self._is_stopped = started, is_stopped
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._is_stopped()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -193,6 +198,8 @@ def serve(
     body_deadline_s: float = BODY_DEADLINE_S,
     budget: int = BUDGET,
     started: Callable[[str], None] | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    now: Callable[[], str] = now_utc,
 ) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first.
 
@@ -208,6 +215,10 @@ def serve(
         Bytes of bodies and answers that may be in memory at one time.
     started
         Called with host:port once connections are accepted.
+    is_stopped
+        Asked ten times a second whether to end, where no signal can come (in a thread, say).
+    now
+        The time that predictions and labels are recorded with.
 
     Raises
     ------
@@ -229,6 +240,7 @@ def serve(
         tell=tell_stderr,
         body_deadline_s=min(body_deadline_s, 60.0),
         budget=budget,
+        now=now,
     )
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
@@ -246,7 +258,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
     )
     try:
-        _Server(config, started=announce).run(sockets=[listener])
+        _Server(config, started=announce, is_stopped=is_stopped).run(sockets=[listener])
     finally:
         listener.close()
         for file in announced:
