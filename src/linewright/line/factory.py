@@ -200,6 +200,10 @@ class Factory:
         spec = read_line(self.path_of(name))
         return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
 
+    def log_of(self, line: str) -> Path:
+        """Return the folder of a line's prediction log."""
+        return self.state / "log" / line
+
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
         return Feedback.of(self.state, line, now=self.now)

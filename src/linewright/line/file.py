@@ -146,8 +146,6 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
         (release.rollout != "immediate", ("release", "rollout"), release.rollout, "immediate"),
         (release.steps != (1.0,), ("release", "steps"), str(list(release.steps)), "[1.0]"),
         (release.bake is not None, ("release", "bake"), release.bake, ""),
-        (spec.watch is not None, ("watch",), None, ""),
-        (spec.retrain is not None, ("retrain",), None, ""),
         (spec.keep is not None, ("keep",), spec.keep, ""),
         (spec.sites is not None, ("sites",), None, ""),
     ]

@@ -31,11 +31,15 @@ OPERATIONS: Mapping[str, Entry] = {
     "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
     "plan": _entry("lines", _RUN, "Say what a run would change, and why."),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
+    "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),
     "feedback": _entry("use", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "status": _entry("record", _LOOK, "Show what serves, since when, and what waits."),
+    "alerts": _entry(
+        "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
+    ),
     "runs": _entry("record", _LOOK, "List runs, newest first."),
     "models": _entry("record", _LOOK, "List the models of a line."),
     "datasets": _entry("datasets", _LOOK, "List the dataset versions of a line, or the rows in quarantine."),

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from linewright.errors import NotFound
+from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
@@ -71,7 +72,8 @@ def _status_text(line: LineStatus) -> str:
             f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z",
             f"  because {line.because}",
             *told,
-            f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}",
+            f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}, "
+            f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else ""),
             *_damage_text(line.log_damage),
             *([f"  try: {line.example}"] if line.example else []),
         ]
@@ -132,8 +134,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         halted_because=halts[0].because if halts else None,
         predictions=predictions,
         labels=labels,
-        alerts=0,
-        proposals=0,
+        alerts=len(open_alerts(factory, name)),
+        proposals=int(open_proposal(factory, name) is not None),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,
     )

@@ -68,3 +68,18 @@ def _run(factory: Factory, name: str) -> RunResult | FailedRun:
         return execute(factory, name)
     except LinewrightError as error:
         return FailedRun(line=name, error=error.to_json(), exit_code=error.exit_code)
+
+
+@operation(writes=True)
+def retrain(factory: Factory, line: str, /) -> RunResult:
+    """Train a line again with the rows and labels that are known by now.
+
+    Rows that were answered and whose truth came through feedback join those of the sources. The candidate is judged
+    against the champion on rows that neither has seen, and promoted or refused, as by `run`.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    """
+    return execute(factory, line, as_of=factory.now())

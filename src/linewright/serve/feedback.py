@@ -170,7 +170,7 @@ class Feedback:
         """
         records = (
             one.record
-            for one in read_log(self._log, after, damaged=self._damaged)
+            for one in read_log(self._log, after)
             if until is None or one.end <= until.get(one.segment, 0)
         )
         while batch := list(islice(records, _BATCH)):
@@ -215,6 +215,16 @@ class Feedback:
         with self._caught_up() as database:
             damage = _damage(database)
         return [each for each in damage if (self._log / each.segment).exists()]
+
+    def count_since(self, instant: str) -> int:
+        """Count the labels that were received after an instant."""
+        with self._connected() as database:
+            (count,) = database.execute(
+                "SELECT (SELECT count(*) FROM by_id WHERE received > ?1) "
+                "+ (SELECT count(*) FROM by_key WHERE received > ?1)",
+                (instant,),
+            ).fetchone()
+        return count
 
     @contextmanager
     def _caught_up(self) -> Generator[sqlite3.Connection]:

@@ -12,7 +12,9 @@ import msgspec
 from linewright.store.values import Event, Result
 
 Kind = Literal["number", "category"]
-Monitor = Literal["contract", "missing", "unseen", "drift", "prediction", "traffic", "performance"]
+Monitor = Literal[
+    "contract", "missing", "unseen", "drift", "prediction", "traffic", "performance", "retraining"
+]
 Trigger = Literal["drift", "performance", "labels", "every"]
 
 
@@ -134,6 +136,8 @@ class Watched(Event, frozen=True, kw_only=True, tag="watched"):
     end: str
     n: int
     findings: tuple[Finding, ...] = ()
+    position: dict[str, int] = {}  # noqa: RUF012 -- msgspec copies it
+    """Place of the prediction log, by segment, up to which every prediction has been counted."""
 
 
 class Alerted(Event, frozen=True, kw_only=True, tag="alerted"):

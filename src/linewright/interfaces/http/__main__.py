@@ -18,6 +18,7 @@ from linewright.interfaces.http.app import control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.run import workflows
+from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 
 _PATIENCE_S = 5.0
@@ -30,7 +31,8 @@ def main(root: Path, host: str, port: int) -> int:
         with (
             Factory.open(root, report=_say) as factory,
             ExecutorLock(factory.state / "executor.lock", patience=_PATIENCE_S),
-            closing(DurableEngine(factory.engine_url, workflows(factory))),
+            closing(DurableEngine(factory.engine_url, workflows(factory))) as engine,
+            closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
         ):
             replies = SqliteReplies(factory.state / "replies.sqlite")
             app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)

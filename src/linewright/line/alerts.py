@@ -1,0 +1,36 @@
+"""What is open about a line, from its record: alerts, and the proposal to train again."""
+
+from typing import TypeVar
+
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted
+from linewright.release.facts import Promoted, RolledBack
+from linewright.store.values import Event
+from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
+
+E = TypeVar("E", bound=Event)
+
+
+def open_alerts(factory: Factory, line: str) -> list[Alerted]:
+    """Return the alerts of a line that are not over, oldest first."""
+    over = {one.alert for one in factory.metadata.events(Cleared, line=line)}
+    return [one for one in factory.metadata.events(Alerted, line=line) if one.id not in over]
+
+
+def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | None:
+    """Return the newest proposal of a line with its digest, unless a run has answered it or the champion has moved."""
+    newest = newest_of(factory, line, Proposed)
+    if newest is None or newest.proposal in {
+        one.proposal for one in factory.metadata.events(Accepted, line=line)
+    }:
+        return None
+    moves = [newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)]
+    if any(move is not None and move.at >= newest.at for move in moves):
+        return None
+    return newest.proposal, factory.metadata.get(newest.proposal, RetrainProposal)
+
+
+def newest_of(factory: Factory, line: str, kind: type[E]) -> E | None:
+    """Return the newest event of a kind; `None` where there is none."""
+    found = factory.metadata.events(kind, line=line, newest_first=True, limit=1)
+    return found[0] if found else None

@@ -1,0 +1,218 @@
+"""What the line does about a proposal: it waits for the labels that can decide, trains once, and stops after refusals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from linewright.data.spec import duration_micros
+from linewright.data.split import ENOUGH, ENOUGH_NUMBERS
+from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Finished
+from linewright.line.registry import certificates_of, find_model
+from linewright.line.spec import LineSpec
+from linewright.line.watching import closed_windows, earlier
+from linewright.model.facts import Certificate, Evaluation
+from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
+from linewright.watch.retrain import propose
+
+REFUSALS = 2
+"""Refused candidates in a row after which the line trains no more by itself, until a person or a new finding asks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """A training that should begin now."""
+
+    proposal: str
+    """Digest of the `RetrainProposal`."""
+    as_of: str
+    """The instant whose knowledge counts."""
+
+
+def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
+    """Make a proposal where one is due, and return the open one once it can be decided.
+
+    It may be called at any time, again and again: a proposal is made once, and its run is accepted once.
+    """
+    if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
+        return None
+    _tell_of_refusals(factory, spec)
+    if refusals(factory, spec.line) >= REFUSALS:
+        return None
+    found = open_proposal(factory, spec.line) or _propose(factory, spec)
+    if found is None or waits_for(factory, spec, found[1]) is not None:
+        return None
+    return Due(proposal=found[0], as_of=factory.now())
+
+
+def _propose(factory: Factory, spec: LineSpec) -> tuple[str, RetrainProposal] | None:
+    assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
+    context, metadata = factory.context, factory.metadata
+    trained = _last_training(factory, spec.line)
+    proposal = propose(
+        spec.line,
+        spec.retrain,
+        now=context.now(),
+        trained=trained,
+        labels=factory.labels_of(spec.line).count_since(trained) if trained else 0,
+        open_alerts=open_alerts(factory, spec.line),
+    )
+    if proposal is None:
+        return None
+    digest = metadata.keep(proposal)
+    if digest not in {one.proposal for one in metadata.events(Proposed, line=spec.line)}:
+        metadata.record(
+            Proposed(
+                at=context.now(), by=context.actor, because=proposal.because, line=spec.line, proposal=digest
+            )
+        )
+    return digest, proposal
+
+
+def _last_training(factory: Factory, line: str) -> str | None:
+    newest = newest_of(factory, line, Accepted)
+    return newest.at if newest else None
+
+
+# What decides
+
+
+def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> str | None:
+    """Say what a proposal still waits for; `None` where a training can be decided now.
+
+    After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
+    only refuse. As many are wanted as the champion was certified on, at most `ENOUGH` of the rarer class.
+    """
+    if proposal.trigger in {"labels", "every"}:
+        return None
+    at, codes, is_class = _ripe(factory, spec, proposal.since)
+    wanted = _wanted(factory, spec.line, is_class=is_class)
+    judged = _first_of_latest(codes, wanted, is_class=is_class)
+    learned = 0
+    if judged is not None:
+        delay = duration_micros(spec.label.delay) if spec.label.delay and _is_by_time(spec) else 0
+        before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
+        learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
+    have = min(_rarest(codes, is_class=is_class), wanted)
+    if judged is not None and (learned * 2 >= wanted or not _is_by_time(spec)):
+        return None
+    of = "labelled rows of the rarer class" if is_class else "labelled rows"
+    more = f", {learned:,} of them old enough to learn from" if judged is not None else ""
+    return f"{have:,} of {wanted:,} {of} since {proposal.since[:16]}Z{more}"
+
+
+def _is_by_time(spec: LineSpec) -> bool:
+    by = spec.train.split.by
+    return by == "time" or (by == "auto" and spec.table.time is not None)
+
+
+def _ripe(factory: Factory, spec: LineSpec, since: str) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return moments (microseconds) and label codes of the rows answered since an instant whose delay has passed."""
+    windows = closed_windows(factory, spec)
+    before = [one.position for one in windows if one.end <= since]
+    until = earlier(factory.now(), spec.label.delay) if spec.label.delay else factory.now()
+    pairs = [
+        (record.at, truth.label)
+        for record, truth in factory.labels_of(spec.line).labelled(
+            known_by=factory.now(), after=before[-1] if before else None
+        )
+        if truth is not None and since <= record.at <= until
+    ]
+    pairs.sort(key=lambda pair: pair[0])
+    at = np.array([one[0].removesuffix("Z") for one in pairs], dtype="datetime64[us]").astype(np.int64)
+    labels = [one[1] for one in pairs]
+    is_class = all(isinstance(label, str) for label in labels)
+    return at, np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1], is_class
+
+
+def _wanted(factory: Factory, line: str, *, is_class: bool) -> int:
+    certificates = certificates_of(factory, find_model(factory, line))
+    if not certificates:
+        return ENOUGH if is_class else ENOUGH_NUMBERS
+    digest = factory.metadata.get(certificates[-1], Certificate).evaluation
+    evaluation = factory.metadata.get(digest, Evaluation)
+    if not evaluation.confusion:
+        return min(ENOUGH_NUMBERS, evaluation.n)
+    return max(1, min(ENOUGH, *(sum(row) for row in evaluation.confusion)))
+
+
+def _first_of_latest(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None:
+    """Return where the shortest latest part begins that holds `wanted` rows of each class."""
+    kinds = np.unique(codes)
+    if len(codes) < wanted or (is_class and len(kinds) < 2):
+        return None
+    backwards = codes[::-1]
+    seen = np.arange(1, len(codes) + 1)
+    if is_class and len(kinds) == 2:
+        seen = np.min([np.cumsum(backwards == kind) for kind in kinds], axis=0)
+    if seen[-1] < wanted:
+        return None
+    return len(codes) - 1 - int(np.searchsorted(seen, wanted))
+
+
+def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
+    kinds, counts = np.unique(codes, return_counts=True)
+    if not is_class or len(kinds) > 2:
+        return len(codes)
+    return int(counts.min()) if len(kinds) == 2 else 0
+
+
+# Refusals
+
+
+def refusals(factory: Factory, line: str) -> int:
+    """Count the runs in a row that monitoring asked for and that did not promote.
+
+    A promotion, a person's run, or a finding after the last of them begins anew.
+    """
+    ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
+    count, last = 0, ""
+    for accepted in factory.metadata.events(Accepted, line=line, newest_first=True):
+        finished = ended.get(accepted.run)
+        if accepted.proposal is None or (finished is not None and finished.promoted):
+            break
+        if finished is not None:
+            count += 1
+            last = last or finished.at
+    alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
+    return 0 if any(one.at > last for one in alerts) else count
+
+
+def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
+    """Open an alert when the line stops training by itself, and clear it when that is over."""
+    told = [one for one in open_alerts(factory, spec.line) if one.monitor == "retraining"]
+    count = refusals(factory, spec.line)
+    context, metadata = factory.context, factory.metadata
+    if count >= REFUSALS and not told:
+        last = newest_of(factory, spec.line, Finished)
+        assert last is not None  # noqa: S101 -- a refusal has ended
+        metadata.record(
+            Alerted(
+                at=context.now(),
+                by=context.actor,
+                because=f"{count} candidates in a row were refused, so the line trains no more by itself: "
+                f"look at `linewright models {spec.line}`, then `linewright retrain {spec.line}`",
+                line=spec.line,
+                id=f"retraining:{last.run}",
+                package=find_model(factory, spec.line).digest,
+                monitor="retraining",
+                column=None,
+                value=float(count),
+                bar=float(REFUSALS),
+                evidence=last.certificate or "",
+                since=last.at,
+            )
+        )
+    elif count < REFUSALS:
+        for one in told:
+            metadata.record(
+                Cleared(
+                    at=context.now(),
+                    by=context.actor,
+                    because="the line trains by itself again",
+                    line=spec.line,
+                    alert=one.id,
+                    evidence=one.evidence,
+                )
+            )

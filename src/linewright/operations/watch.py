@@ -1,0 +1,137 @@
+"""Operations about what monitors found."""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.line.alerts import open_alerts, open_proposal
+from linewright.line.factory import Factory
+from linewright.line.retraining import waits_for
+from linewright.operations.declare import operation
+from linewright.operations.words import short
+from linewright.watch.facts import Alerted, Cleared, Watched
+
+
+class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert in a list."""
+
+    id: str
+    line: str
+    monitor: str
+    column: str | None
+    at: str
+    since: str
+    because: str
+    value: float
+    bar: float
+    evidence: str
+    """Digest of the window or the performance that showed it: `linewright show` prints it."""
+    state: Literal["open", "over"]
+    over: str | None
+    """When it was over."""
+
+
+class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A training that monitoring asks for and that has not begun."""
+
+    line: str
+    proposal: str
+    because: str
+    waits_for: str | None
+    """What it still waits for; `None` where it begins at once."""
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts, newest first, and the trainings that they led to."""
+
+    alerts: tuple[AlertLine, ...]
+    proposals: tuple[ProposalLine, ...]
+    watched: tuple[str, ...]
+    """Lines that have closed at least one window."""
+
+    def to_text(self) -> str:
+        """Say what was found, since when, and what the line does about it."""
+        if not self.alerts and not self.proposals:
+            return (
+                f"No alerts; watched: {', '.join(self.watched)}."
+                if self.watched
+                else "No alerts, and no window has been closed yet: a line with a 'watch' section is watched under `linewright up`."
+            )
+        return "\n".join(
+            [
+                *(_alert_text(alert) for alert in self.alerts),
+                *(_proposal_text(proposal) for proposal in self.proposals),
+            ]
+        )
+
+
+def _alert_text(alert: AlertLine) -> str:
+    state = "open" if alert.over is None else f"over since {alert.over[:16]}Z"
+    return (
+        f"{alert.line}  {alert.monitor}  {state}: {alert.because}\n"
+        f"  since {alert.since[:16]}Z, told {alert.at[:16]}Z, evidence {short(alert.evidence)}"
+    )
+
+
+def _proposal_text(proposal: ProposalLine) -> str:
+    waits = f"waits for labels: {proposal.waits_for}" if proposal.waits_for else "begins now"
+    return f"{proposal.line}  a training is proposed and {waits}\n  because {proposal.because}"
+
+
+@operation(writes=False)
+def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) -> Alerts:
+    """List what monitors found and people should know, and the trainings that it led to.
+
+    Parameters
+    ----------
+    line
+        Name of one line (default: all).
+    over
+        List also the alerts that are over.
+    """
+    names = factory.names()
+    if line is not None:
+        factory.path_of(line)
+        names = [line]
+    listed = [alert for name in names for alert in _alerts_of(factory, name, over=over)]
+    return Alerts(
+        alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
+        proposals=tuple(one for name in names if (one := proposal_of(factory, name)) is not None),
+        watched=tuple(name for name in names if factory.metadata.events(Watched, line=name, limit=1)),
+    )
+
+
+def _alerts_of(factory: Factory, line: str, *, over: bool) -> list[AlertLine]:
+    ended = {one.alert: one.at for one in factory.metadata.events(Cleared, line=line)}
+    listed = factory.metadata.events(Alerted, line=line) if over else open_alerts(factory, line)
+    return [
+        AlertLine(
+            id=one.id,
+            line=line,
+            monitor=one.monitor,
+            column=one.column,
+            at=one.at,
+            since=one.since,
+            because=one.because,
+            value=one.value,
+            bar=one.bar,
+            evidence=one.evidence,
+            state="over" if one.id in ended else "open",
+            over=ended.get(one.id),
+        )
+        for one in listed
+    ]
+
+
+def proposal_of(factory: Factory, line: str) -> ProposalLine | None:
+    """Return the training that monitoring asks for; `None` where there is none."""
+    found = open_proposal(factory, line)
+    if found is None:
+        return None
+    digest, proposal = found
+    return ProposalLine(
+        line=line,
+        proposal=digest,
+        because=proposal.because,
+        waits_for=waits_for(factory, factory.line(line), proposal),
+    )
