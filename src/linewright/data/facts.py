@@ -94,3 +94,6 @@ class Split(Result, frozen=True, kw_only=True, tag="split"):
     parts: str
     """Digest of an artifact with one byte a row of the dataset: TRAIN, TEST or EMBARGO."""
     fold_salt: str
+    is_mixed: bool = False
+    """Whether the folds of a time split mix times, as they do for a retraining: folds that go forward in time could not
+    show which model learns what is new."""

@@ -99,6 +99,7 @@ def split(
         unlabelled=int((~has_label).sum()),
         parts=context.artifacts.put(parts.tobytes()),
         fold_salt=f"fold:{spec.salt}",
+        is_mixed=as_of is not None,
     )
     context.metadata.keep(result)
     return result
@@ -128,7 +129,7 @@ def folds(
     Group and random splits: identities are dealt to `k` folds in the order of a salted hash, so that each identity is
     in one fold and the folds are about alike in size. Time splits: forward chaining over consecutive blocks of time;
     fold i trains on the blocks before block i, as far as their rows and truth were known when it began, and validates
-    on block i. The first block is never validated.
+    on block i. The first block is never validated. For a retraining (`Split.is_mixed`) they are dealt like the others.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def folds(
         If there are fewer identities than folds, or no block has rows before it that were known.
     """
     rows = np.flatnonzero(parts == TRAIN)
-    if split.by == "time":
+    if split.by == "time" and not split.is_mixed:
         return _chain(frame, rows, data, k)
     hashed = hash_rows(identity_text(frame[rows], data, by_group=True), salt=split.fold_salt)
     distinct, place = np.unique(hashed, return_inverse=True)

@@ -95,7 +95,7 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
         before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
         learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
     have = min(_rarest(codes, is_class=is_class), wanted)
-    if judged is not None and (learned * 2 >= wanted or not _is_by_time(spec)):
+    if judged is not None and (learned >= wanted or not _is_by_time(spec)):
         return None
     of = "labelled rows of the rarer class" if is_class else "labelled rows"
     more = f", {learned:,} of them old enough to learn from" if judged is not None else ""

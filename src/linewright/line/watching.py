@@ -24,7 +24,7 @@ from linewright.line.factory import Factory
 from linewright.line.registry import passing_certificate
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
-from linewright.model.facts import Certificate, Evaluation, Package, Trained
+from linewright.model.facts import Certificate, Evaluation, Metric, Package, Trained
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.package import Model, load
@@ -288,6 +288,7 @@ def _performance(closing: _Closing) -> Performance | None:
     rule = _headline(closing)
     spread = _spread(closing, rule, answers, labels) if labels else None
     low, high = spread.interval() if spread else (np.nan, np.nan)
+    certified = _certified(closing.factory, closing.champion, rule.name)
     return Performance(
         line=closing.spec.line,
         package=closing.champion.digest,
@@ -300,7 +301,9 @@ def _performance(closing: _Closing) -> Performance | None:
         high=_finite(high),
         labelled=len(labels),
         predictions=total,
-        certified=_certified(closing.factory, closing.champion, rule.name),
+        certified=certified.value if certified else None,
+        promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
+        greater_is_better=rule.greater_is_better,
     )
 
 
@@ -363,12 +366,12 @@ def _finite(value: float) -> float | None:
     return float(f"{value:.10g}") if np.isfinite(value) else None
 
 
-def _certified(factory: Factory, champion: Version, name: str) -> float | None:
+def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:
     digest = passing_certificate(factory, champion)
     if digest is None:
         return None
     evaluation = factory.metadata.get(factory.metadata.get(digest, Certificate).evaluation, Evaluation)
-    return next((one.value for one in evaluation.metrics if one.name == name), None)
+    return next((one for one in evaluation.metrics if one.name == name), None)
 
 
 # Time

@@ -101,6 +101,9 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     predictions: int
     certified: float | None = None
     """The metric when the model was certified."""
+    promised: float | None = None
+    """The worse end of its 95 % interval then: what the certificate promised at least."""
+    greater_is_better: bool = True
 
     @property
     def matured(self) -> float:

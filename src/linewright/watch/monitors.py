@@ -201,15 +201,23 @@ def _traffic(windows: Sequence[Window], watch: WatchSpec, alpha: float) -> Itera
 def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
     if found.value is None or found.error is None or found.labelled < FEWEST_LABELS:
         return
-    for bar, sign, side in ((bars.at_least, -1, "below"), (bars.at_most, 1, "above")):
+    worse = -1 if found.greater_is_better else 1
+    promised = found.promised if bars.as_certified else None
+    for bar, sign, words in (
+        (bars.at_least, -1, "below {bar:g}"),
+        (bars.at_most, 1, "above {bar:g}"),
+        (promised, worse, "worse than the certificate's {bar:.4g}"),
+    ):
         if bar is not None and _is_beyond(sign * (found.value - bar), found.error, alpha):
             yield Finding(
                 monitor="performance",
                 value=found.value,
                 bar=bar,
                 since=found.start,
-                says=f"{found.metric} is {found.value:.4g} on {found.labelled:,} labelled predictions, surely {side} {bar:g}",
+                says=f"{found.metric} is {found.value:.4g} on {found.labelled:,} labelled predictions, "
+                f"surely {words.format(bar=bar)}",
             )
+            return
 
 
 def _is_beyond(distance: float, error: float, alpha: float) -> bool:

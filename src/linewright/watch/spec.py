@@ -18,7 +18,10 @@ class DriftSpec(Spec):
 
 
 class PerformanceSpec(Spec):
-    """When realised performance is too low."""
+    """When realised performance is too low: below a bar, or surely worse than the model's certificate promised."""
+
+    as_certified: bool = True
+    """Whether it must be what the certificate promised: not surely worse than the worse end of its 95 % interval."""
 
     at_least: float | None = None
     """Smallest acceptable value of the line's metric."""
@@ -33,7 +36,7 @@ class WatchSpec(Spec):
     """Length of a window."""
     drift: DriftSpec = DriftSpec()
     """Drift of columns and predictions."""
-    performance: PerformanceSpec | None = None
+    performance: PerformanceSpec | None = PerformanceSpec()
     """Realised performance, as labels arrive."""
     alert_budget: Annotated[str, Field(pattern=r"^\d+ per \d+(\.\d+)?(h|d|w)$")] = "1 per 90d"
     """False alarms that are acceptable; it sets how sure a monitor must be."""

@@ -1,0 +1,293 @@
+"""Living through a world: a line is made, serves, is watched, retrains, day by day in simulated time.
+
+Every step is the product's own: files on disk, contract, training, gates, an endpoint on loopback, the prediction log,
+labels through feedback, monitors, certificates. Only the clock is the world's.
+"""
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from linewright.engine.context import Progress
+from linewright.errors import Terminal
+from linewright.features.encode import encode
+from linewright.features.learn import to_columns
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.facts import RunResult
+from linewright.line.labels import hand_in
+from linewright.line.new import new_line
+from linewright.line.scoring import predict_file
+from linewright.line.tending import tend_inline
+from linewright.model.package import Model, load
+from linewright.serve.server import serve
+from linewright.watch.facts import Alerted, Proposed
+from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.life import Day, Life, Moment
+
+LINE = "payments"
+LABEL = "fraud"
+KEY = "payment"
+TIME = "paid_at"
+LIVE = 50
+"""Payments a day that are asked for at the endpoint, one request each minute of the day that has one; the others are
+scored in one batch at night."""
+
+Report = Callable[[Progress], None]
+
+
+class Watcher(Protocol):
+    """Told of each day when it is over."""
+
+    def __call__(self, day: Day, moments: list[Moment]) -> None:
+        """Take a day and what happened on it."""
+        ...
+
+
+@dataclass
+class Clock:
+    """The time in a world: UTC; it stands still until it is set."""
+
+    at: datetime
+
+    def __call__(self) -> str:
+        """Return the time, RFC 3339 with microseconds."""
+        return self.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> Life:
+    """Make a line of a world's history and live through its days.
+
+    Parameters
+    ----------
+    world
+        Where to live.
+    root
+        Folder of the factory, which is made.
+    report
+        Called with each step of long work.
+    watcher
+        Called when a day is over.
+
+    Raises
+    ------
+    Terminal
+        If the first model was refused, or the endpoint does not start.
+    """
+    clock = Clock(_instant(world.day(world.go_live).date))
+    _write_line(world, root)
+    with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
+        first = execute_inline(factory, LINE)
+        if not first.promoted:
+            raise Terminal("the first model was not promoted", where=LINE, found=first.because)
+        with _endpoint(factory) as url:
+            living = _Living(world, factory, clock, url, load(first.digest, factory.artifacts.get))
+            for number in range(world.go_live, world.days):
+                day, moments = living.day(number)
+                watcher(day, moments)
+    return Life(
+        world="fraud",
+        seed=world.seed,
+        is_attacked=world.attack,
+        line=LINE,
+        currency=world.stakes.currency,
+        days=tuple(living.days),
+        moments=tuple(living.moments),
+    )
+
+
+# Before the first day
+
+
+def _write_line(world: FraudWorld, root: Path) -> None:
+    """Write the history whose truth is known when the line begins, and a line file for it."""
+    data = root / "data" / "payments.csv"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    known = range(world.go_live - world.label_delay.days)
+    pl.concat([world.day(number).labelled for number in known]).write_csv(data)
+    made = new_line(root, LINE, data=data, label=LABEL, positive="yes", key=KEY, time=TIME)
+    path = Path(made.path)
+    path.write_text(_declared(path.read_text(encoding="utf-8"), world), encoding="utf-8")
+
+
+def _declared(drafted: str, world: FraudWorld) -> str:
+    """Return what `new` wrote, with what only a person can know."""
+    value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
+    text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
+    text = text.replace("budget: normal ", "budget: quick  ", 1)
+    kept = [line for line in text.splitlines() if not line.startswith(("# value:", "# watch:", "# retrain:"))]
+    return "\n".join(
+        [
+            *kept,
+            f"value: {{{value}}}  # a blocked genuine payment, a missed fraud",
+            "watch: {every: 1d}  # one window a day; performance is judged by what the certificate promised",
+            "retrain: {when: [drift, performance], cooldown: 3d}",
+            "",
+        ]
+    )
+
+
+# Day by day
+
+
+@dataclass
+class _Living:
+    world: FraudWorld
+    factory: Factory
+    clock: Clock
+    url: str
+    first: Model
+    """The first champion: what would serve if the line never retrained."""
+    days: list[Day] = field(default_factory=list[Day])
+    moments: list[Moment] = field(default_factory=list[Moment])
+
+    def day(self, number: int) -> tuple[Day, list[Moment]]:
+        """Live through one day: payments are answered, labels come in, and at midnight the line is tended."""
+        today = self.world.day(number)
+        live_day = number - self.world.go_live
+        self._bring_labels(number)
+        decided = self._answer(today.payments, today.date)
+        model = self._champion()
+        self.clock.at = _instant(today.date) + timedelta(days=1, seconds=1)
+        moments = [*self._attack(number), *self._tend(live_day)]
+        stakes = self.world.stakes
+        day = Day(
+            day=live_day,
+            date=today.date.isoformat(),
+            payments=len(today.fraud),
+            frauds=int(today.fraud.sum()),
+            model=model,
+            value=stakes.value(today.fraud, decided),
+            never=stakes.value(today.fraud, self._by_first(today.payments)),
+            best=stakes.value(today.fraud, stakes.best_decision(today.p_true)),
+        )
+        self.days.append(day)
+        self.moments.extend(moments)
+        return day, moments
+
+    def _champion(self) -> str:
+        return f"{LINE}@{self.factory.metadata.pointer(LINE).champion}"
+
+    def _bring_labels(self, number: int) -> None:
+        """Hand in what became known the day before, about payments that the line has answered."""
+        labels = self.world.labels_during(number - 1)
+        labels = labels.filter(pl.col(KEY).is_in(self._asked())) if self.days else labels.clear()
+        if labels.height:
+            self.clock.at = _instant(self.world.day(number).date) + timedelta(hours=1)
+            file = self.factory.root / "data" / "labels.csv"
+            labels.select(key=KEY, label=LABEL).write_csv(file)
+            hand_in(self.factory, LINE, file)
+
+    def _asked(self) -> pl.Series:
+        first = self.world.go_live
+        return pl.concat(
+            [
+                self.world.day(number).payments[KEY]
+                for number in range(max(first, first + len(self.days) - 7), first + len(self.days))
+            ]
+        )
+
+    def _answer(self, payments: pl.DataFrame, today: date) -> np.ndarray:
+        """Return which payments the line blocks: some asked at the endpoint as they come, the rest at night."""
+        is_live = np.zeros(payments.height, dtype=bool)
+        is_live[:: max(1, payments.height // LIVE)] = True
+        blocked: dict[str, bool] = {}
+        for row in payments.filter(pl.Series(is_live)).iter_rows(named=True):
+            self.clock.at = row[TIME].replace(tzinfo=UTC)
+            answered = _ask(f"{self.url}/v1/lines/{LINE}/predict", row)
+            blocked[row[KEY]] = answered["prediction"] == "yes"
+        self.clock.at = datetime.combine(today, time(23, 59), tzinfo=UTC)
+        file, out = (self.factory.root / "data" / name for name in ("today.csv", "answers.csv"))
+        payments.filter(pl.Series(~is_live)).write_csv(file)
+        predict_file(self.factory, LINE, file, out)
+        answers = pl.read_csv(out, columns=[KEY, "prediction"])
+        blocked |= {key: said == "yes" for key, said in answers.iter_rows()}
+        return np.array([blocked[key] for key in payments[KEY]], dtype=bool)
+
+    def _by_first(self, payments: pl.DataFrame) -> np.ndarray:
+        encoder = self.first.package.encoder
+        scores = self.first.scores(encode(encoder, to_columns(payments, encoder.columns)))
+        return scores[:, 1] >= (self.first.package.threshold or 0.5)
+
+    def _attack(self, number: int) -> list[Moment]:
+        if not self.world.attack or number != self.world.attack_day:
+            return []
+        return [
+            Moment(
+                day=number - self.world.go_live,
+                kind="attack",
+                says="a new kind of fraud begins: card testing at night; nobody is told",
+            )
+        ]
+
+    def _tend(self, live_day: int) -> list[Moment]:
+        """Close the day's window; say what was found and what the line did about it."""
+        metadata = self.factory.metadata
+        told = len(metadata.events(Alerted, line=LINE)), len(metadata.events(Proposed, line=LINE))
+        _, ran = tend_inline(self.factory, LINE)
+        alerts = metadata.events(Alerted, line=LINE)[told[0] :]
+        proposed = metadata.events(Proposed, line=LINE)[told[1] :]
+        return [
+            *(Moment(day=live_day, kind="alert", says=one.because, evidence=one.evidence) for one in alerts),
+            *(
+                Moment(day=live_day, kind="proposed", says=one.because, evidence=one.proposal)
+                for one in proposed
+            ),
+            *(_said(ran, live_day) if ran else ()),
+        ]
+
+
+def _said(ran: RunResult, live_day: int) -> list[Moment]:
+    kind = "promoted" if ran.promoted else "refused"
+    return [Moment(day=live_day, kind=kind, says=f"{ran.candidate}: {ran.because}", evidence=ran.certificate)]
+
+
+# The endpoint
+
+
+@contextmanager
+def _endpoint(factory: Factory) -> Generator[str]:
+    """Serve the factory on a free port of this machine, by the world's clock."""
+    address: list[str] = []
+    started, stopped = threading.Event(), threading.Event()
+
+    def tell(where: str) -> None:
+        address.append(where)
+        started.set()
+
+    thread = threading.Thread(
+        target=serve,
+        args=(factory.state,),
+        kwargs={"port": 0, "started": tell, "is_stopped": stopped.is_set, "now": factory.now},
+        name="endpoint",
+    )
+    thread.start()
+    try:
+        if not started.wait(timeout=30.0):
+            raise Terminal("the endpoint did not start")
+        yield f"http://{address[0]}"
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _ask(url: str, row: dict[str, Any]) -> dict[str, Any]:
+    body = json.dumps({"rows": [row]}, default=str).encode()
+    request = urllib.request.Request(  # noqa: S310 -- a loopback address of our own
+        url, data=body, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)["predictions"][0]
+
+
+def _instant(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)
