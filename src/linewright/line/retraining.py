@@ -9,10 +9,10 @@ from linewright.data.split import ENOUGH, ENOUGH_NUMBERS
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import certificates_of, find_model
+from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows, earlier
-from linewright.model.facts import Certificate, Evaluation
+from linewright.model.facts import Evaluation
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
 
@@ -127,11 +127,10 @@ def _ripe(factory: Factory, spec: LineSpec, since: str) -> tuple[np.ndarray, np.
 
 
 def _wanted(factory: Factory, line: str, *, is_class: bool) -> int:
-    certificates = certificates_of(factory, find_model(factory, line))
-    if not certificates:
+    found = judged(factory, line).get(find_model(factory, line).digest)
+    if found is None:
         return ENOUGH if is_class else ENOUGH_NUMBERS
-    digest = factory.metadata.get(certificates[-1], Certificate).evaluation
-    evaluation = factory.metadata.get(digest, Evaluation)
+    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
     if not evaluation.confusion:
         return min(ENOUGH_NUMBERS, evaluation.n)
     return max(1, min(ENOUGH, *(sum(row) for row in evaluation.confusion)))

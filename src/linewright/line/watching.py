@@ -21,10 +21,10 @@ from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
 from linewright.line.alerts import open_alerts
 from linewright.line.factory import Factory
-from linewright.line.registry import passing_certificate
+from linewright.line.registry import judged
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
-from linewright.model.facts import Certificate, Evaluation, Metric, Package, Trained
+from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.package import Model, load
@@ -367,10 +367,10 @@ def _finite(value: float) -> float | None:
 
 
 def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:
-    digest = passing_certificate(factory, champion)
-    if digest is None:
+    found = judged(factory, champion.line).get(champion.digest)
+    if found is None:
         return None
-    evaluation = factory.metadata.get(factory.metadata.get(digest, Certificate).evaluation, Evaluation)
+    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
     return next((one for one in evaluation.metrics if one.name == name), None)
 
 
