@@ -7,7 +7,7 @@ never depends on the rows beside it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from linewright.features.facts import (
     Encoding,
     Frequency,
     Number,
+    Raw,
 )
 
 MISSING = int(np.iinfo(np.int64).min)
@@ -34,6 +35,7 @@ _DAY = 86_400_000_000
 _HOUR = 3_600_000_000
 _MINUTE = 60_000_000
 _LARGEST = float(np.finfo(np.float32).max)
+_TWO_TO_63 = 2.0**63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ Columns = Mapping[str, Values]
 V = TypeVar("V", Numbers, Levels, Instants)
 
 
-def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
+def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     """Encode `columns`, one matrix column an encoding.
 
     Parameters
@@ -82,12 +84,14 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     -------
     float32 array, shape (n, len(encoder.encodings)), C-contiguous
         NaN where a number, boolean, part or duration is missing; never infinite: numbers beyond the range of float32
-        become the largest float32. Codes of categories are exact.
+        become the largest float32. Codes of categories are exact. For an encoder of `Raw` columns, a structured array,
+        shape (n,), with one field an encoding: ``x0``, ``x1``, …
 
     Raises
     ------
     RequestError
-        If a column is absent, of another form than its encoding reads, or of another length than the first.
+        If a column is absent, of another form than its encoding reads, or of another length than the first; or if a
+        raw column has a value that its type cannot say.
 
     Examples
     --------
@@ -100,10 +104,69 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     [[31.0, 3.0], [nan, 1.0], [3.4028234663852886e+38, 0.0]]
     """
     n = _length(encoder.columns, columns)
+    if encoder.is_raw:
+        return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
     for j, encoding in enumerate(encoder.encodings):
         matrix[:, j] = _encode_one(encoding, columns)
     return matrix
+
+
+RAW_DTYPES: Mapping[str, type] = {
+    "float": np.float32,
+    "double": np.float64,
+    "int64": np.int64,
+    "bool": np.bool_,
+    "string": object,
+}
+"""How the fields of raw rows are held."""
+
+
+def raw_dtype(encoder: Encoder) -> np.dtype[Any]:
+    """Return the form of the rows of an encoder of `Raw` columns."""
+    raws = [encoding for encoding in encoder.encodings if isinstance(encoding, Raw)]
+    return np.dtype([(f"x{i}", RAW_DTYPES[raw.dtype]) for i, raw in enumerate(raws)])
+
+
+def _raw(encoder: Encoder, columns: Columns, n: int) -> NDArray[Any]:
+    rows = np.empty(n, dtype=raw_dtype(encoder))
+    for i, encoding in enumerate(encoder.encodings):
+        if isinstance(encoding, Raw):
+            rows[f"x{i}"] = _as_it_is(encoding, columns)
+    return rows
+
+
+def _as_it_is(raw: Raw, columns: Columns) -> NDArray[Any]:
+    if raw.dtype == "string":
+        column = _values(columns, raw.column, Levels)
+        # The text for missing stands last, where the code -1 finds it.
+        return np.array([*column.levels, raw.missing], dtype=object).take(column.codes)
+    values = _values(columns, raw.column, Numbers).values
+    match raw.dtype:
+        case "float":
+            return _saturate(values)
+        case "double":
+            return values
+        case "int64" | "bool":
+            return _whole(raw, values)
+        case _:
+            assert_never(raw.dtype)
+
+
+def _whole(raw: Raw, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    fits = (np.abs(values) < _TWO_TO_63) & (values == np.floor(values))
+    if raw.dtype == "bool":
+        fits &= (values == 0) | (values == 1)
+    if not fits.all():
+        row = int(fits.argmin())
+        raise RequestError(
+            "the model cannot read this value",
+            where=f"row {row}, column {raw.column!r}",
+            found="no value" if np.isnan(values[row]) else float(values[row]),
+            allowed="true or false" if raw.dtype == "bool" else "a whole number",
+            details={"row": row, "column": raw.column},
+        )
+    return values
 
 
 def _length(names: Sequence[str], columns: Columns) -> int:
@@ -141,6 +204,8 @@ def _encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
             return _part(encoding.part, _values(columns, encoding.column, Instants).micros)
         case Elapsed():
             return _elapsed(encoding, columns)
+        case Raw():
+            raise RequestError("a raw column has no place in a matrix", where=f"column {encoding.column!r}")
         case _:
             assert_never(encoding)
 

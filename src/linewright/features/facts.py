@@ -1,8 +1,11 @@
 """What the features room says: encodings as plain data.
 
 An encoder turns named columns into one float32 matrix. It is learned from training rows only, saved as JSON, and
-applied by the same code in training, batch scoring and serving (`features.encode`).
+applied by the same code in training, batch scoring and serving (`features.encode`). The encoder of a model that was
+made elsewhere and makes its own features hands its columns over as they are (`Raw`).
 """
+
+from typing import Literal
 
 import msgspec
 
@@ -52,11 +55,20 @@ class Elapsed(msgspec.Struct, frozen=True, kw_only=True, tag="elapsed", tag_fiel
     """Other date or time column; `None` means `origin`."""
 
 
-Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed
+class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):
+    """A column as it is, for a model that makes its own features. Missing numbers stay NaN."""
+
+    column: str
+    dtype: Literal["float", "double", "int64", "bool", "string"]
+    missing: str = ""
+    """What a text is where there is none; whole numbers and booleans cannot be missing."""
+
+
+Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | Raw
 
 
 class Encoder(msgspec.Struct, frozen=True, kw_only=True):
-    """The encodings of a model, one matrix column each, in order."""
+    """The encodings of a model, one matrix column each, in order. All of them are `Raw`, or none is."""
 
     encodings: tuple[Encoding, ...]
     version: int = 1
@@ -72,6 +84,11 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(i for i, encoding in enumerate(self.encodings) if isinstance(encoding, Category))
 
     @property
+    def is_raw(self) -> bool:
+        """Whether columns are handed over as they are."""
+        return any(isinstance(encoding, Raw) for encoding in self.encodings)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the table columns that are read, each once, in order of first use."""
         seen: dict[str, None] = {}
@@ -84,7 +101,7 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
 
 def _name(encoding: Encoding) -> str:
     match encoding:
-        case Number() | Boolean() | Category():
+        case Number() | Boolean() | Category() | Raw():
             return encoding.column
         case Frequency():
             return f"{encoding.column}:frequency"

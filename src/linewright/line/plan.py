@@ -1,7 +1,7 @@
 """The plan: the difference between what a line declares and what there is, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from linewright.data.read import fingerprint
 from linewright.line.check import refuse
@@ -11,7 +11,7 @@ from linewright.line.file import unsupported
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
-from linewright.line.work import Work
+from linewright.line.work import MODEL_FILE, Work, model_fingerprint
 from linewright.store.values import digest_of
 
 _PLACES = frozenset({"file", "sqlite"})
@@ -48,13 +48,14 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         name: fingerprint(source, factory.root, f"sources.{name}")
         for name, source in sorted(spec.sources.items())
     }
-    return Work(
+    work = Work(
         factory=factory,
         spec=spec,
         sources=sources,
         known={},
         as_of=as_of or _last_retraining(factory, spec.line),
     )
+    return replace(work, sources={**sources, MODEL_FILE: model_fingerprint(work)}) if work.adopts else work
 
 
 def _last_retraining(factory: Factory, line: str) -> str | None:

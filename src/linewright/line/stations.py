@@ -11,7 +11,7 @@ from importlib import import_module
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.rival import rival_of
-from linewright.line.work import Work, headline, missing_texts, resolve_task
+from linewright.line.work import MODEL_FILE, Work, headline, missing_texts, resolve_task
 from linewright.model.spec import ValueSpec
 from linewright.store.values import Result, digest_of
 
@@ -70,7 +70,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
     }
-    return {f"source:{name}": print_ for name, print_ in work.sources.items()} | {
+    return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
     }
@@ -90,11 +90,13 @@ def _split_inputs(work: Work) -> dict[str, str]:
 
 def _train_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
+    if work.adopts:
+        return _adopt_inputs(work)
     # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     asked = {
-        "train": train.model_dump(mode="json", exclude={"split", "metric", "task"}),
+        "train": train.model_dump(mode="json", exclude={"split", "metric", "task", "model"}),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
         "columns": sorted(spec.contract.columns),
@@ -102,6 +104,23 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "value": value.model_dump(mode="json") if value else None,
     }
     return {"dataset": work.ingested.dataset, "split": work.known["split"], "training": digest_of(asked)}
+
+
+def _adopt_inputs(work: Work) -> dict[str, str]:
+    spec = work.spec
+    asked = {
+        "model": spec.train.model.model_dump(mode="json", exclude={"file"}) if spec.train.model else None,
+        "task": work.rules.name,
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
+        "label": spec.label.model_dump(mode="json"),
+        "value": spec.value.model_dump(mode="json") if spec.value else None,
+    }
+    return {
+        "dataset": work.ingested.dataset,
+        "split": work.known["split"],
+        "model file": work.sources[MODEL_FILE],
+        "adopting": digest_of(asked),
+    }
 
 
 def _package_inputs(work: Work) -> dict[str, str]:

@@ -10,7 +10,9 @@ from linewright.data.facts import Dataset
 from linewright.data.split import folds
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
+from linewright.line.adopting import adopt, adopted_graph, given_model
 from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
+from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
 from linewright.model.facts import Parity, RequestColumn, Trained
 from linewright.model.package import Model, build, keep_package, load, open_model
@@ -25,7 +27,9 @@ PARITY_ROWS = 4096
 
 
 def train_station(work: Work) -> Trained:
-    """Learn the encoder and the model from the training rows alone."""
+    """Learn the encoder and the model from the training rows alone, or adopt the model that was given."""
+    if work.adopts:
+        return adopt(work)
     spec, rows, rules = work.spec, work.rows, work.rules
     context = work.factory.context
     frame = rows.frame[rows.train]
@@ -81,7 +85,13 @@ def package_station(work: Work) -> Parity:
     """Export the model as a package, and prove that the package answers as the model does."""
     trained, context = work.trained, work.factory.context
     native = context.artifacts.get(trained.native)
-    graph = to_onnx(native, width=len(trained.encoder.encodings))
+    held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
+    x = encode(trained.encoder, to_columns(held_out, trained.encoder.columns))
+    graph = (
+        adopted_graph(trained, native, x)
+        if trained.adopted
+        else to_onnx(native, width=len(trained.encoder.encodings))
+    )
     package = partial(
         build,
         trained,
@@ -97,13 +107,9 @@ def package_station(work: Work) -> Parity:
     digest = keep_package(package(golden=golden), context.artifacts, context.metadata)
     model = load(digest, context.artifacts.get)
     Scorer(model).check_golden(context.artifacts.get)
-    held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
-    return parity(
-        read_native(native),
-        model,
-        x=encode(trained.encoder, to_columns(held_out, trained.encoder.columns)),
-        seed=context.seed(digest),
-    )
+    if trained.adopted:
+        return adopted_parity(given_model(trained, native), model, x)
+    return parity(read_native(native), model, x=x, seed=context.seed(digest))
 
 
 def request_columns(dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:

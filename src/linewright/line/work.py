@@ -11,11 +11,16 @@ from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
+from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
 from linewright.model.tasks import TaskRules, task
 from linewright.store.seams import Metadata
+from linewright.store.values import digest_of_bytes
+
+MODEL_FILE = "train.model"
+"""Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
 
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "date", "datetime"})
 """Column types that have an encoding."""
@@ -47,7 +52,7 @@ class Work:
     factory: Factory
     spec: LineSpec
     sources: Mapping[str, str]
-    """Fingerprint of each source, by name."""
+    """Fingerprint of each source, by name; of the model's file too, where one is adopted."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
     as_of: str | None = None
@@ -69,6 +74,11 @@ class Work:
     def metadata(self) -> Metadata:
         """What was computed and what happened in this factory."""
         return self.factory.metadata
+
+    @property
+    def adopts(self) -> bool:
+        """Whether the run takes the model that the line file names, instead of training one."""
+        return self.spec.train.model is not None
 
     @cached_property
     def ingested(self) -> Ingested:
@@ -186,6 +196,38 @@ def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
 def headline(work: Work) -> str:
     """Return the metric that people read first."""
     return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
+
+
+def model_fingerprint(work: Work) -> str:
+    """Return a digest of the model's file as it is now.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file.
+    """
+    return digest_of_bytes(read_model_file(work))
+
+
+def read_model_file(work: Work) -> bytes:
+    """Return the bytes of the model's file.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file.
+    """
+    model = work.spec.train.model
+    path = work.factory.root / (model.file if model else "")
+    if not path.is_file():
+        raise SpecError(
+            "there is no such file",
+            where="train.model.file",
+            found=model.file if model else None,
+            allowed="an ONNX file",
+            hint=f"paths start from {work.factory.root}",
+        )
+    return path.read_bytes()
 
 
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:

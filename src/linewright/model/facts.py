@@ -39,6 +39,17 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Boosting rounds of the refit; 0 for linear models."""
 
 
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answers of a model that was made elsewhere are read."""
+
+    output: str
+    """Output of the file that holds probabilities, or the number."""
+    classes: tuple[str, ...]
+    """Classes in the order of its probabilities, as spelled in the data; empty for regression."""
+    widths: tuple[int, ...]
+    """How many columns each of its inputs takes, in order."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -66,6 +77,9 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     seed: int
     libraries: dict[str, str]
     """Versions of what fitted it."""
+    adopted: Adopted | None = None
+    """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
+    the training part counts as seen by it."""
 
 
 class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +109,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     """Texts that mean "no value" in a request row, as in the source that it was trained on."""
     encoder: Encoder
     graph: str
-    """Digest of the ONNX artifact: input ``x`` float32 [n, width]; output ``y`` float32 [n, classes] probabilities, or [n, 1]."""
+    """Digest of the ONNX artifact: input ``x`` float32 [n, width], or for an encoder of raw columns ``x0``, ``x1``, …
+    [n, 1]; output ``y`` float32 [n, classes] probabilities, or [n, 1]."""
     graph_bytes: int
     calibration: Calibration
     threshold: float | None

@@ -6,7 +6,7 @@ neither, so both are refused here, by reading the bytes: an endpoint does not lo
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -55,7 +55,7 @@ _NUMBERS = re.compile(
 )
 
 
-_ERRORS = (
+ERRORS = (
     onnx_errors.EPFail,
     onnx_errors.Fail,
     onnx_errors.InvalidArgument,
@@ -76,8 +76,8 @@ class Graph:
     def __init__(self, session: onnxruntime.InferenceSession, *, outputs: int, where: str) -> None:
         self._session, self._outputs, self._where = session, outputs, where
 
-    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the graph computes for rows of its width: shape (n, outputs).
+    def run(self, feed: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float32]:
+        """Return what the graph computes for the `n` rows of its inputs: shape (n, outputs).
 
         Raises
         ------
@@ -85,28 +85,32 @@ class Graph:
             If it fails, or answers in another shape than it declares.
         """
         try:
-            y = cast(NDArray[np.float32], self._session.run(["y"], {"x": np.ascontiguousarray(x)})[0])
-        except _ERRORS as error:
+            y = cast(NDArray[np.float32], self._session.run(["y"], dict(feed))[0])
+        except ERRORS as error:
             raise Terminal(f"the model's graph failed: {error}", where=self._where) from error
-        if y.shape != (len(x), self._outputs):
+        if y.shape != (n, self._outputs):
             raise Terminal(
                 "the model's graph answers in another shape than its package says",
                 where=self._where,
                 found=str(y.shape),
-                allowed=str((len(x), self._outputs)),
+                allowed=str((n, self._outputs)),
             )
         return y
 
 
-def open_graph(graph: bytes, *, width: int, outputs: int, where: str = "") -> Graph:
+Input = tuple[str, str, int]
+"""Name, type and columns of an input."""
+
+
+def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: str = "") -> Graph:
     """Make an ONNX file ready to run, on one thread, equal rows giving equal bits.
 
     Parameters
     ----------
     graph
         The file's bytes, hashed and found right.
-    width, outputs
-        What it must read and write: ``x`` float32 [n, width], ``y`` float32 [n, outputs], and nothing else.
+    inputs, outputs
+        What it must read, each [n, columns], and write: ``y`` float32 [n, outputs]; and nothing else.
     where
         What errors name, e.g. the digest.
 
@@ -118,13 +122,13 @@ def open_graph(graph: bytes, *, width: int, outputs: int, where: str = "") -> Gr
         If it cannot run, or reads or writes something else.
     """
     check_graph(graph)
-    session = _open_session(graph, where)
-    for side, nodes, name, columns in (
-        ("input", session.get_inputs(), "x", width),
-        ("output", session.get_outputs(), "y", outputs),
+    session = open_session(graph, where)
+    for side, nodes, wanted in (
+        ("input", session.get_inputs(), inputs),
+        ("output", session.get_outputs(), [("y", "float", outputs)]),
     ):
         found = [_signature(node) for node in nodes]
-        allowed = [(name, "tensor(float)", ["n", columns])]
+        allowed = [(name, f"tensor({kind})", ["n", columns]) for name, kind, columns in wanted]
         if found != allowed:
             raise Corrupt(
                 f"the {side} of the graph is not what its package says",
@@ -135,7 +139,14 @@ def open_graph(graph: bytes, *, width: int, outputs: int, where: str = "") -> Gr
     return Graph(session, outputs=outputs, where=where)
 
 
-def _open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
+def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
+    """Make the bytes of an ONNX file that `check_graph` has let through ready to run.
+
+    Raises
+    ------
+    Corrupt
+        If it cannot run.
+    """
     options = onnxruntime.SessionOptions()
     # One thread and one order: equal rows get equal bits, and an endpoint's processes do not fight for cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -151,7 +162,7 @@ def _open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
-    except _ERRORS as error:
+    except ERRORS as error:
         raise Corrupt(f"not an ONNX graph that can run: {error}", where=where) from error
 
 

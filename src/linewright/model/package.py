@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
+from linewright.features.facts import Encoder, Raw
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
-from linewright.model.graph import Graph, open_graph
+from linewright.model.graph import Graph, Input, open_graph
 from linewright.model.tasks import task
 from linewright.store.seams import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, digest_of, digest_of_bytes
@@ -40,12 +41,12 @@ class Model:
         self.package, self.digest, self._graph = package, digest, graph
         self._rules = task(package.task)
 
-    def scores(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return the calibrated scores of encoded rows.
 
         Parameters
         ----------
-        x : float32 array, shape (n, width)
+        x : float32 array, shape (n, width), or structured array, shape (n,)
             What `features.encode.encode` gives for the package's encoder.
 
         Returns
@@ -61,14 +62,8 @@ class Model:
         Terminal
             If the graph fails, or answers in another shape than its package says.
         """
-        width = len(self.package.encoder.encodings)
-        if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
-            raise RequestError(
-                "rows of another form than the model reads",
-                found=f"{x.dtype} {x.shape}",
-                allowed=f"float32 (n, {width})",
-            )
-        scores = calibrate(self.package.calibration, self._graph.run(x).astype(np.float64))
+        raw = self._graph.run(feed_of(self.package.encoder, x), len(x))
+        scores = calibrate(self.package.calibration, raw.astype(np.float64))
         finite = np.isfinite(scores).all(axis=1)
         if not finite.all():
             row = int(finite.argmin())
@@ -85,6 +80,34 @@ class Model:
             threshold=self.package.threshold,
             half_width=self.package.half_width,
         )
+
+
+def inputs_of(encoder: Encoder) -> list[Input]:
+    """Return what the graph of a package reads: one matrix ``x``, or the raw columns ``x0``, ``x1``, …."""
+    if not encoder.is_raw:
+        return [("x", "float", len(encoder.encodings))]
+    raws = [encoding for encoding in encoder.encodings if isinstance(encoding, Raw)]
+    return [(f"x{i}", raw.dtype, 1) for i, raw in enumerate(raws)]
+
+
+def feed_of(encoder: Encoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return encoded rows as the graph of a package reads them.
+
+    Raises
+    ------
+    RequestError
+        If `x` is not what `encoder` gives.
+    """
+    names, width = x.dtype.names, len(encoder.encodings)
+    if encoder.is_raw and names == tuple(name for name, _, _ in inputs_of(encoder)):
+        return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in names}
+    if encoder.is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
+        raise RequestError(
+            "rows of another form than the model reads",
+            found=f"{x.dtype} {x.shape}",
+            allowed=f"{width} raw columns" if encoder.is_raw else f"float32 (n, {width})",
+        )
+    return {"x": np.ascontiguousarray(x)}
 
 
 def load(digest: str, get: Callable[[str], bytes]) -> Model:
@@ -134,8 +157,8 @@ def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:
     _check_bytes(graph, package.graph)
     if len(graph) != package.graph_bytes:
         raise _misfit(where, "bytes of the graph", len(graph), package.graph_bytes)
-    width, outputs = len(package.encoder.encodings), len(package.classes) or 1
-    return Model(package, digest=where, graph=open_graph(graph, width=width, outputs=outputs, where=where))
+    inputs, outputs = inputs_of(package.encoder), len(package.classes) or 1
+    return Model(package, digest=where, graph=open_graph(graph, inputs=inputs, outputs=outputs, where=where))
 
 
 def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
@@ -157,14 +180,14 @@ def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
     return golden
 
 
-def golden_differences(model: Model, x: NDArray[np.float32], expected: Sequence[Mapping[str, Any]]) -> float:
+def golden_differences(model: Model, x: NDArray[Any], expected: Sequence[Mapping[str, Any]]) -> float:
     """Return how far the model's answers are from those it gave when it was packaged.
 
     Parameters
     ----------
     model
         The loaded model.
-    x : float32 array, shape (n, width)
+    x : array, length n
         The golden rows, encoded.
     expected
         The golden predictions, one a row.
@@ -336,6 +359,9 @@ def _misfit(where: str, what: str, found: object, allowed: object) -> Corrupt:
 def _check_fits(package: Package, where: str) -> None:
     if package.version > _NEWEST or package.encoder.version > _NEWEST:
         raise Corrupt("the package was written by a newer version", where=where, hint="upgrade linewright")
+    raw = sum(isinstance(encoding, Raw) for encoding in package.encoder.encodings)
+    if raw not in (0, len(package.encoder.encodings)):
+        raise _misfit(where, "raw columns", raw, f"all {len(package.encoder.encodings)}, or none")
     k = len(package.classes)
     least, most = {"binary": (2, 2), "multiclass": (2, inf), "regression": (0, 0)}[package.task]
     if not least <= k <= most:

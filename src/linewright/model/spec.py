@@ -17,6 +17,21 @@ class TrialsBudget(Spec):
     """How many settings are tried."""
 
 
+class ModelSpec(Spec):
+    """A model that was made elsewhere: it takes the place of training."""
+
+    file: str
+    """ONNX file: path, relative to the factory folder or absolute."""
+    columns: tuple[str, ...] = ()
+    """Columns of the table in the order of the model's inputs (default: each input has the name of its column)."""
+    output: str | None = None
+    """Output that holds the probabilities, or the number, where the model has several."""
+    classes: tuple[str, ...] = ()
+    """Classes in the order of its probabilities, as spelled in the data (default: as the model spells them)."""
+    missing: str = ""
+    """What the model's text inputs get where there is no value."""
+
+
 class TrainSpec(Spec):
     """How a model is made. Everything has a default that the data decides."""
 
@@ -32,6 +47,8 @@ class TrainSpec(Spec):
     """Folds of the cross-fitting."""
     split: SplitSpec = SplitSpec()
     """How rows are parted into training and test."""
+    model: ModelSpec | None = None
+    """A model to adopt instead of training one."""
 
 
 class MetricGate(Spec):

@@ -1,0 +1,181 @@
+"""From the ONNX file that somebody brings to the graph of a package.
+
+The file's own operators stay as they are. Before them stands what hands over the package's rows, after them what puts
+the answers into the form that every package has: one output ``y``, probabilities in the order of the classes.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from linewright.errors import Terminal
+from linewright.features.facts import Encoder
+from linewright.model.facts import Adopted, Parity
+from linewright.model.given import GivenModel, parse_given
+from linewright.model.package import Model, inputs_of
+
+ALLOWED = 1e-5
+"""Largest allowed difference in a probability, or relative to the size of a number."""
+
+_OURS = "given_"
+"""Put before every name in the file, so that none is one of the package's."""
+_ALONE = 64
+_OPSET, _LEAST_IR = 9, 4
+_KINDS = {
+    "float": TensorProto.FLOAT,
+    "double": TensorProto.DOUBLE,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+    "string": TensorProto.STRING,
+}
+
+
+def to_package_graph(
+    data: bytes, adopted: Adopted, *, encoder: Encoder, classes: Sequence[str], columns: int, where: str
+) -> bytes:
+    """Return the graph of a package that answers as the file does.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    adopted
+        How its answers are read.
+    encoder
+        What makes the package's rows.
+    classes
+        Classes in the order of the task; empty for regression.
+    columns
+        Columns of its output: one for each class, or 1.
+    where
+        What errors name.
+
+    Returns
+    -------
+    bytes
+        The same for the same arguments.
+    """
+    model = parse_given(data, where=where)
+    graph = model.graph
+    maps = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "ZipMap"}
+    constants = {tensor.name for tensor in graph.initializer}
+    names = [value.name for value in graph.input if value.name not in constants]
+    kept = [node for node in graph.node if node.op_type != "ZipMap"]
+    del graph.node[:]
+    graph.node.extend(kept)
+    _rename(graph)
+    entry = list(_entry([_OURS + name for name in names], adopted.widths, encoder))
+    order = [adopted.classes.index(name) for name in classes]
+    ends = _Ending(_OURS + maps.get(adopted.output, adopted.output))
+    ends.to_scores(order, columns)
+    body = list(graph.node)
+    whole = helper.make_graph(
+        [*entry, *body, *ends.nodes],
+        "adopted",
+        [helper.make_tensor_value_info(name, _KINDS[kind], ["n", k]) for name, kind, k in inputs_of(encoder)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", len(classes) or 1])],
+        [*graph.initializer, *ends.constants],
+        sparse_initializer=list(graph.sparse_initializer),
+    )
+    return _serialize(model, whole)
+
+
+def _serialize(model: ModelProto, graph: GraphProto) -> bytes:
+    opsets = list(model.opset_import)
+    if all(one.domain not in ("", "ai.onnx") for one in opsets):
+        opsets.append(helper.make_opsetid("", _OPSET))
+    whole = helper.make_model(graph, opset_imports=opsets, ir_version=max(model.ir_version, _LEAST_IR))
+    whole.producer_name, whole.producer_version = model.producer_name, model.producer_version
+    return whole.SerializeToString(deterministic=True)
+
+
+def _rename(graph: GraphProto) -> None:
+    """Put our prefix before the name of each value, in inner graphs too; what is nameless stays so."""
+    for node in graph.node:
+        node.input[:] = [name and _OURS + name for name in node.input]
+        node.output[:] = [name and _OURS + name for name in node.output]
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                _rename(inner)
+    sparse = [tensor.values for tensor in graph.sparse_initializer]
+    for named in (*graph.initializer, *sparse, *graph.input, *graph.output):
+        named.name = _OURS + named.name
+    del graph.value_info[:]
+    del graph.quantization_annotation[:]
+
+
+def _entry(names: Sequence[str], widths: Sequence[int], encoder: Encoder) -> Iterable[NodeProto]:
+    """Yield what hands the package's inputs over to those of the file."""
+    if not encoder.is_raw:
+        yield helper.make_node("Identity", ["x"], [names[0]])
+        return
+    at = 0
+    for name, width in zip(names, widths, strict=True):
+        parts = [f"x{i}" for i in range(at, at + width)]
+        at += width
+        if width == 1:
+            yield helper.make_node("Identity", parts, [name])
+        else:
+            yield helper.make_node("Concat", parts, [name], axis=1)
+
+
+class _Ending:
+    """What stands after the file's operators."""
+
+    def __init__(self, value: str) -> None:
+        self._at = value
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def to_scores(self, order: Sequence[int], columns: int) -> None:
+        self._add("Cast", to=TensorProto.FLOAT)
+        self._add("Reshape", self._constant([-1, columns], np.int64))
+        if columns == 1 and len(order) == 2:
+            positive = self._at
+            self.nodes.append(
+                helper.make_node("Sub", [self._constant([[1.0]], np.float32), positive], ["other"])
+            )
+            self.nodes.append(helper.make_node("Concat", ["other", positive], ["both"], axis=1))
+            self._at = "both"
+        self._add("Gather", self._constant(list(order) or [0], np.int64), axis=1, output="y")
+
+    def _add(self, operator: str, *more: str, output: str = "", **attributes: Any) -> None:
+        output = output or f"end{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, [self._at, *more], [output], **attributes))
+        self._at = output
+
+    def _constant(self, values: npt.ArrayLike, kind: npt.DTypeLike) -> str:
+        name = f"constant{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
+        return name
+
+
+def adopted_parity(given: GivenModel, model: Model, x: npt.NDArray[Any]) -> Parity:
+    """Compare the answers of a package with those of the file that it was made of.
+
+    Rows are asked together, and some of them one by one: a model whose answer to a row depends on the rows beside it,
+    or on chance, is refused too.
+
+    Raises
+    ------
+    Terminal
+        If an answer differs by more than `ALLOWED`.
+    """
+    together, alone = given.scores(x), min(len(x), _ALONE)
+    singly = np.concatenate([model.scores(x[i : i + 1]) for i in range(alone)])
+    unit = np.ones_like(together) if model.package.classes else np.maximum(1.0, np.abs(together))
+    pairs = {"rows": (model.scores(x), together, unit), "single": (singly, together[:alone], unit[:alone])}
+    apart = {kind: float((np.abs(a - b) / unit).max()) for kind, (a, b, unit) in pairs.items()}
+    worst = max(apart, key=lambda kind: apart[kind])
+    if not apart[worst] <= ALLOWED:
+        raise Terminal(
+            "the package does not answer as the model that was given",
+            where=f"package {model.digest}",
+            found=f"a difference of {apart[worst]:.3g} in {worst} rows",
+            allowed=f"{ALLOWED:g}",
+            hint="a model must answer a row alike, whatever rows stand beside it",
+        )
+    return Parity(package=model.digest, rows=len(x) + alone, largest=apart[worst], allowed=ALLOWED, flips=0)
