@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from linewright.data.look import ColumnProfile, Profile
 from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
 from linewright.data.spec import FileSource
+from linewright.line.bringing import Brought
 from linewright.line.spelling import quoted, quoted_sentence, widened
 
 _MOST_LEVELS = 20
@@ -36,6 +37,8 @@ class Draft:
     """Columns that no model sees, with the reason."""
     by: str
     by_because: str
+    brought: Brought | None = None
+    """A model that takes the place of training."""
 
 
 def write_draft(draft: Draft) -> str:
@@ -70,6 +73,8 @@ def _head(draft: Draft) -> Iterator[str]:
 
 
 def _features(draft: Draft) -> list[ColumnProfile]:
+    if draft.brought:
+        return [c for c in draft.profile.columns if c.name in draft.brought.columns]
     outside = {*draft.profile.roles.parts, *draft.excluded, draft.profile.label.column}
     return [c for c in draft.profile.columns if c.name not in outside and c.type not in {"text", UNUSABLE}]
 
@@ -273,11 +278,40 @@ def _train(draft: Draft) -> Iterator[str]:
         (f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because),
     ]
     yield from _beside(lines, indent="  ")
+    if draft.brought:
+        yield from _model(draft.brought)
     if label.task == "multiclass" and draft.profile.column(label.column).type in NUMBERS:
         yield _comment(
             "The classes are numbers; if their order matters more than the exact class, task: regression with metric: rmse",
             indent="  ",
         )
+
+
+def _model(brought: Brought) -> Iterator[str]:
+    words = [f"file: {quoted_sentence(brought.file)}"]
+    yield _comment(
+        "This model takes the place of training. Take the line `model` out and run again: a model that is trained here "
+        "then",
+        indent="  ",
+    )
+    yield _comment("has to beat it, on test rows.", indent="  ")
+    yield _comment(
+        "Which rows it has learned from is not known: the data should be rows that it has not seen, or it looks better "
+        "than it is.",
+        indent="  ",
+    )
+    yield _comment(f"Columns: {brought.columns_because}.", indent="  ")
+    if brought.columns_said:
+        words.append(f"columns: [{', '.join(map(quoted_sentence, brought.columns))}]")
+    if brought.columns_guessed:
+        yield _comment("Check that the model was made with this order: it does not say.", indent="  ")
+    if brought.classes:
+        words.append(f"classes: [{', '.join(map(quoted_sentence, brought.classes))}]")
+        yield _comment(f"Classes: {brought.classes_because}.", indent="  ")
+    made_by = f"an ONNX file of {brought.made_by}" if brought.made_by else "an ONNX file"
+    if brought.is_outside:
+        made_by += "; outside the factory's folder, so a copy of the folder is not a copy of the model"
+    yield f"  model: {{{', '.join(words)}}}  {_comment(made_by)}"
 
 
 def _gates(draft: Draft) -> Iterator[str]:

@@ -185,6 +185,8 @@ def _says(body: dict[str, Any]) -> str:
         case "package":
             return f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
         case "trained":
+            if body.get("adopted"):
+                return f"a model that was made elsewhere: {body['chosen_because']}"
             return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
         case "split":
             return f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}"

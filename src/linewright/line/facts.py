@@ -83,6 +83,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the run had been interrupted, and was only finished now."""
     did_before: tuple[str, ...] = ()
     """Of a resumed run: the stations of `did` that were computed before the interruption."""
+    adopted: bool = False
+    """Whether the candidate was made elsewhere, so that what it has seen is not known."""
 
     @property
     def exit_code(self) -> int:
@@ -100,7 +102,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  why      {self.because}",
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
-                f"  on {self.metrics[0].n:,} rows that it has not seen, with 95 % intervals:",
+                f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics),
                 f"Next: linewright {'up' if self.promoted else 'card ' + self.candidate}",
             ]

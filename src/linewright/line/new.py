@@ -15,6 +15,7 @@ from linewright.data.seen import see
 from linewright.data.sniff import missing_spellings, sniff
 from linewright.data.spec import FileSource
 from linewright.errors import Conflict, RequestError
+from linewright.line.bringing import bring
 from linewright.line.draft import Draft, source_name, write_draft
 from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
@@ -44,6 +45,10 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     time: str | None
     group: str | None
     split: str
+    model: str | None = None
+    """File of the model that takes the place of training."""
+    reads: tuple[str, ...] = ()
+    """Columns that this model reads."""
 
     def to_text(self) -> str:
         """Say what was found and what to do next."""
@@ -51,6 +56,7 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(
             [
                 f"Wrote {self.path}: {self.task} from {self.rows:,} rows and {self.columns} columns, split by {self.split}.",
+                *self._model_text(),
                 *(
                     f"  {remark.column:<{width}}  {remark.verdict}: {remark.evidence}"
                     for remark in self.findings
@@ -58,6 +64,11 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
                 f"Next: read it, then linewright run {Path(self.path).stem}",
             ]
         )
+
+    def _model_text(self) -> list[str]:
+        if self.model is None:
+            return []
+        return [f"Takes {self.model} in place of training; it reads {', '.join(self.reads)}."]
 
 
 def new_line(
@@ -72,6 +83,7 @@ def new_line(
     key: str | None = None,
     exclude: Sequence[str] = (),
     weight: str | None = None,
+    model: Path | None = None,
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -85,6 +97,8 @@ def new_line(
         CSV, CSV.gz or Parquet file; a relative path starts from the current folder.
     label, positive, time, group, key, exclude, weight
         Columns and the positive value, as in `data.look.look`.
+    model
+        ONNX file of a model that was made elsewhere, which takes the place of training.
 
     Returns
     -------
@@ -93,7 +107,8 @@ def new_line(
     Raises
     ------
     RequestError
-        If the name, the file, a column or the label is not what a line can be made of. Nothing is written then.
+        If the name, the file, a column, the label or the model is not what a line can be made of. Nothing is written
+        then.
     Conflict
         If the line file exists; it is never overwritten.
     """
@@ -117,8 +132,12 @@ def new_line(
         weight=weight,
         exclude=exclude,
     )
+    brought = None
+    if model is not None:
+        brought, profile = bring(root, model, profile, exclude)
     by, because = _split(frame, profile)
-    excluded = _excluded(profile, exclude)
+    read = brought.columns if brought else ()
+    excluded = {name: why for name, why in _excluded(profile, exclude).items() if name not in read}
     text = write_draft(
         Draft(
             name=name,
@@ -129,6 +148,7 @@ def new_line(
             excluded=excluded,
             by=by,
             by_because=because,
+            brought=brought,
         )
     )
     parse_line(text, name=str(path))
@@ -148,6 +168,8 @@ def new_line(
         time=profile.roles.time,
         group=profile.roles.group,
         split=by,
+        model=brought.file if brought else None,
+        reads=brought.columns if brought else (),
     )
 
 

@@ -96,7 +96,7 @@ def release(work: Work, run: str) -> bool:
         event=lambda number: Registered(
             at=context.now(),
             by=context.actor,
-            because="a run trained it",
+            because="a run adopted it" if work.trained.adopted else "a run trained it",
             line=line,
             model=number,
             package=certificate.package,

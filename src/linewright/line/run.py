@@ -208,6 +208,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         certificate=work.known["gate"],
         promoted=promoted,
         did=did,
+        adopted=work.trained.adopted is not None,
     )
 
 

@@ -119,7 +119,7 @@ def _adopt_inputs(work: Work) -> dict[str, str]:
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
         "model file": work.sources[MODEL_FILE],
-        "adopting": digest_of(asked),
+        "training": digest_of(asked),
     }
 
 

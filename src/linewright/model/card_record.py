@@ -51,7 +51,7 @@ def certificate(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
             *_set_aside(facts),
-            Sentence(text=_compared(found), evidence=(*cited, *rival_cited)),
+            Sentence(text=_compared(found, is_adopted=facts.trained.adopted is not None), evidence=(*cited, *rival_cited)),
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
@@ -76,14 +76,14 @@ def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
         )
 
 
-def _compared(found: Certificate) -> str:
+def _compared(found: Certificate, *, is_adopted: bool) -> str:
     if not any(one.gate.startswith("beats") for one in found.outcomes):
-        return f"It was judged alone, on {found.n:,} rows that it has not seen."
+        return f"It was judged alone, on {found.n:,} {'test rows' if is_adopted else 'rows that it has not seen'}."
     against = "the prediction that uses no features" if found.rival == "baseline" else "the champion"
     because = f", because {found.incomparable}" if found.incomparable else ""
     left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
     return (
-        f"It was compared with {against}{because}, on {found.n:,} rows that neither has seen"
+        f"It was compared with {against}{because}, on {found.n:,} {'test rows' if is_adopted else 'rows that neither has seen'}"
         f"{left if found.excluded else ''}."
     )
 
@@ -101,6 +101,11 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     split = facts.split
     cited, split_cited = cite(facts.certificate_digest), (facts.trained.split,)
     outcomes = facts.certificate.outcomes if facts.certificate else ()
+    if facts.trained.adopted:
+        yield (
+            "Which rows it has learned from is not known: if test rows are among them, it looks better than it is.",
+            (facts.package.trained,),
+        )
     if not any(one.gate.startswith(FAIRNESS) for one in outcomes):
         yield "Whether groups of people are treated alike: no fairness gate is declared.", cited
     for one in outcomes:
@@ -114,7 +119,7 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     if split.unlabelled:
         yield f"{split.unlabelled:,} rows without a label are in neither part.", split_cited
     if facts.evaluation is None:
-        yield "How good it is on rows that it has not seen.", ()
+        yield "How good it is on test rows.", ()
     if facts.parity is None:
         yield "Whether the package answers as the model that was trained.", ()
     yield (

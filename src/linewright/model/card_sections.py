@@ -85,7 +85,9 @@ def _tiles(facts: CardFacts) -> tuple[Tile, ...]:
                 note=f"{facts.certificate.n:,} test rows",
             )
         )
-    tiles.append(Tile(title="Trained on", value=f"{facts.trained.rows:,}", note="rows"))
+    elsewhere = Tile(title="Made", value="elsewhere", note="rows not known")
+    here = Tile(title="Trained on", value=f"{facts.trained.rows:,}", note="rows")
+    tiles.append(elsewhere if facts.trained.adopted else here)
     return tuple(tiles)
 
 
@@ -284,6 +286,12 @@ def _words(encoding: Encoding) -> str:
 def _leaderboard(facts: CardFacts) -> Section:
     trained = facts.trained
     cited = (facts.package.trained,)
+    if trained.adopted:
+        return Section(
+            name="leaderboard",
+            title="Where it comes from",
+            sentences=(Sentence(text=_whole(trained.chosen_because), evidence=cited),),
+        )
     text = f"{trained.chosen} was chosen. {_whole(trained.chosen_because)}"
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
@@ -327,7 +335,9 @@ def _decisions(facts: CardFacts) -> Section:
     trained, cited = facts.trained, (facts.package.trained,)
     method = facts.package.calibration.method
     told = {
-        "none": "Scores are used as the model gives them; no calibration was needed or possible.",
+        "none": "Scores are used as the model gives them; no calibration was needed or possible."
+        if not trained.adopted
+        else "Scores are used as the model gives them.",
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
         "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
@@ -339,27 +349,33 @@ def _decisions(facts: CardFacts) -> Section:
         text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {_whole(trained.threshold_because)}"
         sentences.append(Sentence(text=text, evidence=cited))
     if half_width is not None:
-        text = f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from out-of-fold residuals."
+        rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
+        text = (
+            f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from {rows}."
+        )
         sentences.append(Sentence(text=text, evidence=cited))
     return Section(name="decisions", title="How it decides", sentences=tuple(sentences))
 
 
 def _reproduction(facts: CardFacts) -> Section:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
+    adopted = facts.trained.adopted
+    same = "rows, the same line file and the same" + (" model file" if adopted else " libraries")
+    fitted = (
+        f"The file says that it was written by {libraries or 'nobody'}."
+        if adopted
+        else f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}."
+    )
     sentences = [
-        Sentence(
-            text="The same rows, the same line file and the same libraries give this digest again, in any folder."
-        ),
-        Sentence(
-            text=f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}.",
-            evidence=(facts.package.trained,),
-        ),
+        Sentence(text=f"The same {same} give this digest again, in any folder."),
+        Sentence(text=fitted, evidence=(facts.package.trained,)),
     ]
     parity = facts.parity
     if parity:
+        source = "the file as it was given" if adopted else "the library that trained it"
         flips = f"{parity.flips:,} decisions differ" if parity.flips else "no decision differs"
         text = (
-            f"On {parity.rows:,} rows the package is within {in_words(parity.largest)} of the library that trained it "
+            f"On {parity.rows:,} rows the package is within {in_words(parity.largest)} of {source} "
             f"({in_words(parity.allowed)} is allowed), and {flips}."
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))

@@ -5,7 +5,7 @@ The file is untrusted. It is looked through before anything parses or runs it, a
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -111,8 +111,6 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
     try:
         check_graph(data)
         model = onnx.load_model_from_string(data)
-        if not model.graph.node:
-            raise Corrupt("not an ONNX graph: it has no operators")
         open_session(data, where)
     except Denied as error:
         raise Denied(
@@ -135,18 +133,19 @@ _HINT = "export it whole into one file, with standard operators only"
 
 def _input(value: ValueInfoProto, where: str) -> GivenInput:
     tensor = value.type.tensor_type
+    dtype = _DTYPES.get(cast(Any, tensor.elem_type))
     dims = tensor.shape.dim
     is_table = value.type.HasField("tensor_type") and len(dims) == 2 and not dims[0].HasField("dim_value")
-    if not is_table or tensor.elem_type not in _DTYPES:
+    if not is_table or dtype is None:
         shape = [dim.dim_value if dim.HasField("dim_value") else "n" for dim in dims]
         raise RequestError(
             "an input of the model is not made of columns of a table",
             where=f"{where}: input {value.name!r}",
-            found=f"{TensorProto.DataType.Name(tensor.elem_type).lower()} {shape}",
+            found=f"{helper.tensor_dtype_to_string(tensor.elem_type)} {shape}",
             allowed=f"{', '.join(_DTYPES.values())} of shape [n, columns], n being free",
         )
     width = dims[1].dim_value if dims[1].HasField("dim_value") else None
-    return GivenInput(name=value.name, dtype=_DTYPES[tensor.elem_type], width=width)
+    return GivenInput(name=value.name, dtype=dtype, width=width)
 
 
 def _outputs(model: ModelProto) -> tuple[GivenOutput, ...]:
@@ -163,7 +162,8 @@ def _outputs(model: ModelProto) -> tuple[GivenOutput, ...]:
 def _classes(model: ModelProto) -> tuple[str, ...]:
     """Return the classes that the file names: beside its map, in its classifier, or where its label is looked up."""
     # The last classifier is the one that answers; those before it may be parts of it.
-    nodes = sorted(reversed(model.graph.node), key=lambda node: node.op_type != "ZipMap")
+    nodes = [*reversed(model.graph.node)]
+    nodes.sort(key=lambda node: node.op_type != "ZipMap")
     for node in nodes:
         for attribute in node.attribute:
             if attribute.name in _LABELS and (values := helper.get_attribute_value(attribute)):

@@ -98,8 +98,8 @@ def feed_of(encoder: Encoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     RequestError
         If `x` is not what `encoder` gives.
     """
-    names, width = x.dtype.names, len(encoder.encodings)
-    if encoder.is_raw and names == tuple(name for name, _, _ in inputs_of(encoder)):
+    names, width = [name for name, _, _ in inputs_of(encoder)], len(encoder.encodings)
+    if encoder.is_raw and x.dtype.names == tuple(names):
         return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in names}
     if encoder.is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
         raise RequestError(

@@ -47,6 +47,7 @@ def new(
     key: str | None = None,
     exclude: tuple[str, ...] = (),
     weight: str | None = None,
+    model: Path | None = None,
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -70,6 +71,8 @@ def new(
         Columns that the model must not use, separated by commas.
     weight
         Column with a sample weight.
+    model
+        ONNX file of a model that was made elsewhere; it takes the place of training.
     """
     made = new_line(
         factory.root,
@@ -82,6 +85,7 @@ def new(
         key=key,
         exclude=exclude,
         weight=weight,
+        model=model,
     )
     Factory.create(factory.root).close()
     return made

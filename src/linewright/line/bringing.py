@@ -1,0 +1,189 @@
+"""What `new` finds out about a model that somebody brings: its columns and classes in the table that was looked at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from linewright.data.look import ColumnProfile, Profile
+from linewright.data.seen import UNUSABLE
+from linewright.errors import RequestError
+from linewright.line.matching import Match, match
+from linewright.model.given import MOST_BYTES, Given, choose_output, look_at, spelled_classes
+
+OPTION = "--model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brought:
+    """A model that was made elsewhere, as the line file says it, with the reasons."""
+
+    file: str
+    """Path as the line file has it."""
+    is_outside: bool
+    """Whether it lies outside the factory's folder."""
+    columns: tuple[str, ...]
+    """Every column that it reads."""
+    columns_said: bool
+    """Whether the line file has to name them, because the model does not."""
+    columns_because: str
+    columns_guessed: bool
+    """Whether nothing but the order of the table says which column is which."""
+    classes: tuple[str, ...]
+    """Classes that the line file has to name; empty where the model spells them as the data do."""
+    classes_because: str
+    made_by: str
+
+
+def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> tuple[Brought, Profile]:
+    """Look at a model, and find its columns and classes in a table.
+
+    Parameters
+    ----------
+    root
+        Folder of the factory.
+    file
+        ONNX file; a relative path starts from the current folder.
+    profile
+        What the look at the table found.
+    exclude
+        Columns that a person has excluded.
+
+    Returns
+    -------
+    Brought
+    Profile
+        The same, where columns that the model reads as text are categories.
+
+    Raises
+    ------
+    RequestError
+        If there is no such file, it is not a model that can serve, or it does not fit the table.
+    """
+    found, data = _read(file)
+    given = look_at(data, where=f"{OPTION} {file}")
+    profile = _as_read(profile, given)
+    reads = _match(given, profile, exclude)
+    _refuse_unreadable(reads, profile, exclude)
+    label = profile.label
+    choose_output(given, label.task, wanted=None, where=OPTION)
+    classes, because = _classes(given, [name for name, _ in label.classes]) if label.classes else ((), "")
+    home = root.resolve()
+    is_outside = not found.is_relative_to(home)
+    return Brought(
+        file=str(found) if is_outside else found.relative_to(home).as_posix(),
+        is_outside=is_outside,
+        columns=reads.columns,
+        columns_said=reads.columns != tuple(one.name for one in given.inputs),
+        columns_because=reads.because,
+        columns_guessed=reads.is_guessed,
+        classes=classes,
+        classes_because=because,
+        made_by=" ".join(word for word in (given.producer, given.producer_version) if word),
+    ), profile
+
+
+def _read(file: Path) -> tuple[Path, bytes]:
+    found = file.expanduser().resolve()
+    if not found.is_file():
+        what = "this is not a file" if found.exists() else "there is no such file"
+        raise RequestError(
+            what,
+            where=OPTION,
+            found=str(file),
+            allowed="an ONNX file",
+            hint="export the model to ONNX, for example with skl2onnx",
+        )
+    if found.stat().st_size > MOST_BYTES:
+        raise RequestError(
+            "the model is too large",
+            where=OPTION,
+            found=found.stat().st_size,
+            allowed=f"at most {MOST_BYTES:,} bytes",
+        )
+    return found, found.read_bytes()
+
+
+def _as_read(profile: Profile, given: Given) -> Profile:
+    """Make categories of the columns that the model reads as text, so that it gets them as they are spelled."""
+    texts = {one.name for one in given.inputs if one.dtype == "string" and one.width == 1}
+    columns = tuple(
+        msgspec.structs.replace(column, type="category", format=None)
+        if column.name in texts and column.type not in ("text", UNUSABLE)
+        else column
+        for column in profile.columns
+    )
+    return msgspec.structs.replace(profile, columns=columns)
+
+
+def _match(given: Given, profile: Profile, exclude: Sequence[str]) -> Match:
+    """Match with all columns that have no other part; where that does not fit, without those that `look` leaves out."""
+    types: Mapping[str, str] = {column.name: column.type for column in profile.columns}
+    apart = {*profile.roles.parts, profile.label.column, *exclude}
+    usable = [column for column in profile.columns if column.name not in apart]
+    try:
+        return match(given, types, usable=_named(usable), named=(), where=OPTION)
+    except RequestError:
+        kept = [column for column in usable if not column.exclude]
+        if len(kept) == len(usable):
+            raise
+        try:
+            return match(given, types, usable=_named(kept), named=(), where=OPTION)
+        except RequestError:
+            pass
+        raise
+
+
+def _named(columns: Sequence[ColumnProfile]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _refuse_unreadable(reads: Match, profile: Profile, exclude: Sequence[str]) -> None:
+    for name, dtype in zip(reads.columns, reads.dtypes, strict=True):
+        if name == profile.label.column or name in exclude:
+            raise RequestError(
+                "the model reads the label"
+                if name == profile.label.column
+                else "the model reads a column that you exclude",
+                where=OPTION,
+                found=name,
+                hint="bring a model that does not"
+                if name == profile.label.column
+                else "leave it out of --exclude",
+            )
+        missing = profile.column(name).missing
+        if missing and dtype in ("int64", "bool"):
+            raise RequestError(
+                "the model reads a column that cannot be missing for it, and is",
+                where=f"{OPTION}: column {name!r}",
+                found=f"{missing:,} rows without a value",
+                allowed=f"a value in every row, for the model reads {dtype}",
+                hint="export the model with a float input for this column",
+            )
+
+
+def _classes(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return the classes that the line file has to name, and why."""
+    if not given.classes:
+        return (
+            tuple(sorted(labels)),
+            "the model does not say its classes: these are in the order of spelling, as scikit-learn sorts them; check it",
+        )
+    if set(labels) <= set(given.classes):
+        return (), ""
+    by_value = {value: label for label in labels if (value := _number(label)) is not None}
+    values = [_number(name) for name in given.classes]
+    said = tuple(
+        name if value is None else by_value.get(value, name)
+        for name, value in zip(given.classes, values, strict=True)
+    )
+    spelled_classes(given, labels, said=said, where=OPTION)
+    return said, f"the model says {', '.join(given.classes)}; this is how the data spell them"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
