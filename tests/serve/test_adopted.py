@@ -22,6 +22,7 @@ from linewright.line.factory import Factory
 from linewright.line.new import new_line
 from linewright.line.plan import make_plan
 from linewright.line.registry import find_model
+from linewright.line.scoring import predict_file
 from linewright.model.card import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 
@@ -74,9 +75,7 @@ def bring(root: Path, model: Any, features: list[str], label: str, types: Any, *
     frame = table()
     known, fresh = frame[:LEARNED], frame[LEARNED:]
     model.fit(as_read(known.select(features)), known[label].to_numpy())
-    (root / "model.onnx").write_bytes(
-        to_onnx(model, initial_types=types, **asked).SerializeToString()  # pyright: ignore
-    )
+    (root / "model.onnx").write_bytes(to_onnx(model, initial_types=types, **asked).SerializeToString())
     fresh.select([*features, label]).write_csv(root / "fresh.csv")
     new_line(root, "churn", data=root / "fresh.csv", label=label, model=root / "model.onnx")
     return Brought(root=root, model=model, features=features, frame=fresh)
@@ -196,7 +195,8 @@ def test_a_challenger_trained_here_has_to_beat_it(tmp_path):
     assert ("churn@1", "churn@2") == (adopted.candidate, challenger.candidate)
     assert challenger.promoted, challenger.to_text()
     assert (adopted.digest, "promote") == (certificate.rival, certificate.verdict)
-    assert seen.adopted and not by_hand.adopted
+    assert seen.adopted
+    assert not by_hand.adopted
     assert 0 == seen.rows < by_hand.rows
 
 
@@ -231,6 +231,19 @@ def test_the_card_says_what_is_not_known(tmp_path):
     assert "Which rows it has learned from is not known" in card
     assert "skl2onnx" in card
     assert "has not seen" not in card
+
+
+def test_batch_scoring_needs_nothing_more(tmp_path):
+    """What a trained model can do, an adopted one can: answer a whole file."""
+    make, features, label, types, asked = MODELS["mixed"]
+    brought = bring(tmp_path / "factory", make(), features, label, types, **asked)
+    brought.frame.select(features).write_csv(tmp_path / "rows.csv")
+    with Factory.create(brought.root) as factory:
+        execute_inline(factory, "churn")
+        predict_file(factory, "churn", tmp_path / "rows.csv", tmp_path / "answers.csv")
+        answers = pl.read_csv(tmp_path / "answers.csv")
+
+    assert np.allclose(answers["probabilities_yes"], brought.expected(brought.frame)[:, 1], atol=SMALLEST)
 
 
 def test_what_decisions_are_worth_moves_the_threshold(tmp_path):

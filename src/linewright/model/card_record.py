@@ -119,7 +119,7 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     if split.unlabelled:
         yield f"{split.unlabelled:,} rows without a label are in neither part.", split_cited
     if facts.evaluation is None:
-        yield "How good it is on test rows.", ()
+        yield "How good it is on rows that it has not seen.", ()
     if facts.parity is None:
         yield "Whether the package answers as the model that was trained.", ()
     yield (

@@ -280,6 +280,8 @@ class GivenModel:
     ) -> None:
         check_graph(data)
         self._session = open_session(data, where)
+        # The runtime gives a map with its classes sorted, which is not always the order of the probabilities.
+        self._keys = _classes(onnx.load_model_from_string(data))
         self._adopted, self._encoder, self._where = adopted, encoder, where
         self._order = [adopted.classes.index(name) for name in classes]
 
@@ -314,7 +316,8 @@ class GivenModel:
                 "the model failed on rows of the data", where=self._where, found=str(error)[:500]
             ) from error
         if isinstance(found, list):
-            found = [list(row.values()) for row in found]
+            rows = [{str(key): value for key, value in row.items()} for row in found]
+            found = [[row[key] for key in self._keys] for row in rows]
         values = np.asarray(found, dtype=np.float64)
         return values.reshape(len(x), -1) if values.size % max(len(x), 1) == 0 else values.reshape(-1, 1)
 

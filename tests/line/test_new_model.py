@@ -1,0 +1,257 @@
+"""`new --model`: what it finds out about a model, what it refuses, and that nothing is left behind then."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from linewright.errors import LinewrightError, RequestError
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.file import read_line
+from linewright.line.new import new_line
+from linewright.model.facts import Package
+
+WEIGHTS = np.array([[0.8, -0.8], [-0.5, 0.5]])
+
+
+def write_data(root: Path, labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Path:
+    """Write 400 rows of two numbers, a word and a label that follows the first number."""
+    chance = np.random.default_rng(3)
+    a, b = chance.normal(size=400).round(4), chance.normal(size=400).round(4)
+    y = np.where(a - b + chance.normal(size=400) < 0, labels[1], labels[0])
+    frame = pl.DataFrame({"a": a, "b": b, "word": chance.choice(["x", "z"], 400), "y": y}).with_columns(
+        **changes
+    )
+    frame.write_csv(root / "data.csv")
+    return root / "data.csv"
+
+
+def value(name: str, kind: int, shape: list[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def softmax(
+    *,
+    kind: int = TensorProto.FLOAT,
+    shape: tuple[Any, ...] = (None, 2),
+    domain: str = "",
+    output: str = "y",
+    extra: list[onnx.NodeProto] | None = None,
+    metadata: dict[str, str] | None = None,
+    labels: list[Any] | None = None,
+) -> onnx.ModelProto:
+    """Make a model of two numbers: softmax(x @ w), perhaps with a map of classes. Its names are those of a package."""
+    w = helper.np_dtype_to_tensor_dtype(WEIGHTS.dtype)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=w),
+        helper.make_node("MatMul", ["wide", "constant0"], ["end0"]),
+        helper.make_node("Softmax", ["end0"], ["soft"], axis=1, domain=domain),
+        helper.make_node("Cast", ["soft"], [output], to=TensorProto.FLOAT),
+        *(extra or []),
+    ]
+    outputs = [value(output, TensorProto.FLOAT, [None, 2])]
+    if labels:
+        words = isinstance(labels[0], str)
+        key = "classlabels_strings" if words else "classlabels_int64s"
+        nodes.append(helper.make_node("ZipMap", [output], ["map"], domain="ai.onnx.ml", **{key: labels}))
+        map_type = helper.make_map_type_proto(
+            TensorProto.STRING if words else TensorProto.INT64,
+            helper.make_tensor_type_proto(TensorProto.FLOAT, []),
+        )
+        outputs = [helper.make_value_info("map", helper.make_sequence_type_proto(map_type))]
+    weights = np.resize(WEIGHTS, (shape[-1], 2))
+    graph = helper.make_graph(
+        nodes, "g", [value("x", kind, list(shape))], outputs, [numpy_helper.from_array(weights, "constant0")]
+    )
+    opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
+    if domain:
+        opsets.append(helper.make_opsetid(domain, 1))
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    helper.set_model_props(model, metadata or {})
+    return model
+
+
+def outside_data() -> bytes:
+    """Make a model whose weights lie in another file."""
+    model = softmax(labels=["no", "yes"])
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+    return model.SerializeToString()
+
+
+def bytes_of(**changes: Any) -> bytes:
+    return softmax(**{"labels": ["no", "yes"], **changes}).SerializeToString()
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "not ONNX": (b"PK\x03\x04 a zip file", "not an ONNX file"),
+    "empty": (b"", "not an ONNX file"),
+    "cut off": (bytes_of()[:-40], "not an ONNX file"),
+    "a pickle": (b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x08builtins", "not an ONNX file"),
+    "three inputs, two columns": (bytes_of(shape=(None, 3)), "another number of columns"),
+    "data outside": (outside_data(), "data outside of the file"),
+    "operators of its own": (bytes_of(domain="com.example"), "operators outside of the ONNX standard"),
+    "other classes": (bytes_of(labels=["stay", "go"]), "no class of the model"),
+    "one row at a time": (bytes_of(shape=(1, 2)), "not made of columns"),
+    "a picture": (bytes_of(shape=(None, 3, 2), labels=None), "not made of columns"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_serve_is_refused_before_anything_is_written(tmp_path, name):
+    """A model from outside is a stranger's file: the first look at it must find what would break a run, or worse."""
+    model, said = BAD[name]
+    (tmp_path / "m.onnx").write_bytes(model)
+
+    with pytest.raises(LinewrightError, match=said) as caught:
+        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+
+    error = caught.value
+    assert 2 == error.exit_code
+    assert error.where.startswith("--model")
+    assert error.hint or error.allowed
+    assert not (tmp_path / "lines").exists()
+
+
+def test_a_missing_model_is_named(tmp_path):
+    """A path with a slip must not look like a broken model."""
+    with pytest.raises(RequestError, match="no such file") as caught:
+        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "absent.onnx")
+
+    assert 2 == caught.value.exit_code
+    assert not (tmp_path / "lines").exists()
+
+
+def test_both_sides_of_a_wrong_number_are_listed(tmp_path):
+    """Who sees which columns were found, and what the model reads, knows which one is too many."""
+    (tmp_path / "m.onnx").write_bytes(bytes_of())
+    data = write_data(tmp_path, c=pl.lit(1.5) * pl.int_range(400))
+
+    with pytest.raises(RequestError) as caught:
+        new_line(tmp_path, "line", data=data, label="y", model=tmp_path / "m.onnx")
+
+    assert "a, b, c" in caught.value.found
+    assert "2 float columns" in caught.value.allowed
+    assert "--exclude" in caught.value.hint
+    made = new_line(tmp_path, "line", data=data, label="y", model=tmp_path / "m.onnx", exclude=["c"])
+    assert ("a", "b") == made.reads
+
+
+def adopted(root: Path, model: onnx.ModelProto, **asked: Any) -> tuple[str, Package]:
+    """Make a line of the model, run it, and return its file's text and its package."""
+    (root / "m.onnx").write_bytes(model.SerializeToString())
+    new_line(
+        root,
+        "line",
+        data=asked.pop("data", None) or write_data(root),
+        label="y",
+        model=root / "m.onnx",
+        **asked,
+    )
+    with Factory.create(root) as factory:
+        result = execute_inline(factory, "line")
+        assert result.promoted, result.to_text()
+        return (root / "lines" / "line.yaml").read_text(), factory.metadata.get(result.digest, Package)
+
+
+def test_classes_that_are_numbers_are_found_however_the_data_spell_them(tmp_path):
+    """A model of classes 0 and 1 meets a file of 0.0 and 1.0 more often than not."""
+    text, package = adopted(
+        tmp_path, softmax(labels=[0, 1]), data=write_data(tmp_path, ("0.0", "1.0")), positive="0.0"
+    )
+
+    assert 'classes: ["0.0", "1.0"]' in text
+    assert ("1.0", "0.0") == package.classes
+
+
+def test_a_model_that_does_not_say_its_classes_gets_them_in_the_order_of_spelling(tmp_path):
+    """Nothing else could be meant, but a person has to look at it: the comment says so."""
+    text, package = adopted(tmp_path, softmax())
+
+    assert 'classes: ["no", "yes"]' in text
+    assert "does not say its classes" in text
+    assert ("no", "yes") == package.classes
+
+
+def test_metadata_name_the_columns(tmp_path):
+    """Where the exporter wrote names, their order counts, not that of the table."""
+    text, package = adopted(tmp_path, softmax(labels=["yes", "no"], metadata={"feature_names": '["b", "a"]'}))
+
+    assert 'columns: ["b", "a"]' in text
+    assert "does not say" not in text
+    assert ("b", "a") == package.encoder.columns
+
+
+def test_doubles_stay_doubles(tmp_path):
+    """A model of doubles must not get numbers that were rounded to float32 on the way."""
+    _, package = adopted(tmp_path, softmax(kind=TensorProto.DOUBLE, labels=["no", "yes"]))
+
+    assert ["double", "double"] == [encoding.dtype for encoding in package.encoder.encodings]
+
+
+def test_a_model_inside_the_factory_is_named_from_there(tmp_path):
+    """A factory that is copied with its model still runs."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.onnx").write_bytes(bytes_of())
+    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "models" / "m.onnx")
+    model = read_line(tmp_path / "lines" / "line.yaml").train.model
+
+    assert model is not None
+    assert "models/m.onnx" == model.file
+
+
+def random_answers() -> onnx.ModelProto:
+    """Make a model that throws a coin."""
+    model = softmax(labels=["no", "yes"])
+    nodes = list(model.graph.node)
+    nodes.insert(0, helper.make_node("RandomNormalLike", ["x"], ["noise"]))
+    nodes.insert(1, helper.make_node("Add", ["x", "noise"], ["shaken"]))
+    nodes[2].input[0] = "shaken"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def neighbours() -> onnx.ModelProto:
+    """Make a model whose answer to a row depends on the rows beside it."""
+    model = softmax(labels=["no", "yes"])
+    nodes = list(model.graph.node)
+    nodes.insert(0, helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0], keepdims=1))
+    nodes.insert(1, helper.make_node("Sub", ["x", "mean"], ["centred"]))
+    nodes[2].input[0] = "centred"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def scores_not_probabilities() -> onnx.ModelProto:
+    """Make a model that gives margins."""
+    model = softmax(labels=["no", "yes"])
+    model.graph.node[3].input[0] = "end0"
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (random_answers, "golden|does not answer as"),
+        (neighbours, "does not answer as the model that was given"),
+        (scores_not_probabilities, "not what the task needs"),
+    ],
+)
+def test_a_model_that_would_mislead_is_refused_by_the_run(tmp_path, make, said):
+    """A coin, a model that looks at the neighbours, margins taken for probabilities: none reaches an endpoint."""
+    (tmp_path / "m.onnx").write_bytes(make().SerializeToString())
+    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+    with Factory.create(tmp_path) as factory:
+        with pytest.raises(LinewrightError, match=said):
+            execute_inline(factory, "line")
+
+        assert factory.metadata.pointer("line").champion is None
