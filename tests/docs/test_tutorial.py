@@ -1,4 +1,4 @@
-"""The tutorial and the page about the endpoint are carried out, command by command, as a reader would."""
+"""The tutorial and the pages about the endpoint and about own models are carried out, command by command, as a reader would."""
 
 import os
 import re
@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("tutorial.md", "serving.md")
-"""In the order in which a reader carries them out: the second asks the line that the first made."""
+READINGS = (("tutorial.md", "serving.md"), ("own-model.md",))
+"""Pages in the order in which a reader carries them out in one folder."""
 
 
 def examples(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -28,7 +28,7 @@ def examples(text: str) -> Iterator[tuple[str, list[str]]]:
                 if command:
                     yield command, expected
                 command, expected = line[2:], []
-            elif line.startswith("> "):
+            elif line == ">" or line.startswith("> "):
                 command += "\n" + line[2:]
             else:
                 expected.append(line)
@@ -98,10 +98,11 @@ def reading(folder: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.slow
-def test_the_pages_print_what_they_say(tmp_path):
+@pytest.mark.parametrize("pages", READINGS, ids=lambda pages: pages[0])
+def test_the_pages_print_what_they_say(tmp_path, pages):
     """A page that fails on its third line loses the reader."""
     with reading(tmp_path / "factory") as reader:
-        for page in PAGES:
+        for page in pages:
             for command, expected in examples((DOCS / page).read_text()):
                 printed = reader.type(command)
 
