@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from linewright.errors import RequestError
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, encode
-from linewright.features.facts import Boolean, Category, DatePart, Elapsed, Encoder, Frequency, Number
+from linewright.features.facts import Boolean, Category, DatePart, Elapsed, Encoder, Frequency, Number, Raw
 
 EPOCH = datetime(1970, 1, 1)
 PARTS = ("month", "day", "weekday", "hour", "minute")
@@ -190,3 +190,41 @@ def test_an_encoder_that_returns_from_json_encodes_alike():
 
     assert ENCODER == returned
     assert encode(ENCODER, columns(rows)).tobytes() == encode(returned, columns(rows)).tobytes()
+
+
+RAW = Encoder(
+    encodings=(
+        Raw(column="x", dtype="double"),
+        Raw(column="make", dtype="string", missing="none"),
+        Raw(column="flag", dtype="bool"),
+        Raw(column="x", dtype="float"),
+    )
+)
+
+
+def test_raw_columns_are_handed_over_as_they_are():
+    """A model that makes its own features must get what it was made for: no codes, and doubles that stay doubles."""
+    given = {"x": numbers([0.1, None]), "make": levels(["Škoda", None]), "flag": numbers([True, False])}
+    rows = encode(RAW, given)
+
+    assert ("x0", "x1", "x2", "x3") == rows.dtype.names
+    assert 0.1 == rows["x0"][0]
+    assert np.isnan(rows["x0"][1])
+    assert ["Škoda", "none"] == rows["x1"].tolist()
+    assert [True, False] == rows["x2"].tolist()
+    assert np.float32(0.1) == rows["x3"][0]
+    assert ("x", "make", "flag") == RAW.columns
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "row"),
+    [("int64", [1, None], 1), ("int64", [1.5], 0), ("int64", [3, 1e19], 1), ("bool", [0, 1, 2], 2)],
+)
+def test_a_raw_value_that_the_type_cannot_say_is_refused_with_its_row(dtype, values, row):
+    """A missing whole number would become a number that nobody sent."""
+    encoder = Encoder(encodings=(Raw(column="x", dtype=dtype),))
+
+    with pytest.raises(RequestError) as caught:
+        encode(encoder, {"x": numbers(values)})
+
+    assert {"row": row, "column": "x"} == caught.value.details

@@ -10,10 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from linewright.errors import LinewrightError, RequestError
+from linewright.line.check import check_line
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.file import read_line
 from linewright.line.new import new_line
+from linewright.line.plan import make_plan
 from linewright.model.facts import Package
 
 WEIGHTS = np.array([[0.8, -0.8], [-0.5, 0.5]])
@@ -255,3 +257,82 @@ def test_a_model_that_would_mislead_is_refused_by_the_run(tmp_path, make, said):
             execute_inline(factory, "line")
 
         assert factory.metadata.pointer("line").champion is None
+
+
+def one_probability() -> onnx.ModelProto:
+    """Make a model as neural networks are: one output, the probability of the last class, shape [n]."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["wide"]),
+        helper.make_node("Sigmoid", ["wide"], ["p"]),
+        helper.make_node("Reshape", ["p", "flat"], ["out"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([[-1.6], [1.0]], dtype=np.float32), "w"),
+        numpy_helper.from_array(np.array([-1]), "flat"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, ["rows", 2])],
+        [value("out", TensorProto.FLOAT, ["rows"])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def test_one_probability_is_that_of_the_last_class(tmp_path):
+    """Most networks for two classes answer so; the gates would refuse it the other way round."""
+    text, package = adopted(tmp_path, one_probability())
+
+    assert 'classes: ["no", "yes"]' in text
+    assert ("no", "yes") == package.classes
+
+
+def test_codes_that_the_model_reads_as_text_are_categories(tmp_path):
+    """A postal code looks like a number; a model that learned it as text must get "01067", not 1067."""
+    inputs = [value("code", TensorProto.STRING, [None, 1])]
+    nodes = [
+        helper.make_node(
+            "LabelEncoder",
+            ["code"],
+            ["p"],
+            domain="ai.onnx.ml",
+            keys_strings=["01067", "10115"],
+            values_floats=[0.9, 0.1],
+            default_float=0.5,
+        )
+    ]
+    graph = helper.make_graph(nodes, "g", inputs, [value("p", TensorProto.FLOAT, [None, 1])])
+    opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
+    chance = np.random.default_rng(0)
+    code = chance.choice(["01067", "10115"], 400)
+    y = np.where(chance.random(400) < np.where(code == "01067", 0.8, 0.2), "yes", "no")
+    pl.DataFrame({"code": code, "b": chance.normal(size=400), "y": y}).write_csv(tmp_path / "data.csv")
+    text, package = adopted(
+        tmp_path, helper.make_model(graph, opset_imports=opsets, ir_version=8), data=tmp_path / "data.csv"
+    )
+
+    assert "code: {type: category" in text
+    assert ("code",) == package.encoder.columns
+    assert "string" == package.encoder.encodings[0].dtype
+
+
+@pytest.mark.parametrize("replace", [None, b"not a model"])
+def test_check_and_plan_see_that_the_model_is_gone_or_broken(tmp_path, replace):
+    """A file that is moved away is found before a run, and named."""
+    file = tmp_path / "m.onnx"
+    file.write_bytes(bytes_of())
+    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=file)
+    if replace:
+        file.write_bytes(replace)
+    else:
+        file.unlink()
+    with Factory.create(tmp_path) as factory:
+        with pytest.raises(RequestError, match=r"no such file|not an ONNX file") as caught:
+            check_line(factory, "line")
+        if not replace:
+            with pytest.raises(RequestError, match="no such file"):
+                make_plan(factory, factory.line("line"))
+
+    assert "train.model.file" == caught.value.where
+    assert 2 == caught.value.exit_code

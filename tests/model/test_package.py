@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from scipy.special import expit, logit, softmax
 
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
-from linewright.features.facts import Encoder, Number
+from linewright.features.facts import Encoder, Number, Raw
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import check_graph
 from linewright.model.package import (
@@ -644,3 +644,30 @@ def test_a_gentle_sigmoid_does_not_magnify_the_rounding_of_served_scores():
     served = calibrate(gentle, exact.astype(np.float32).astype(np.float64))
 
     assert np.abs(served - calibrate(gentle, exact)).max() < 1e-6
+
+
+def test_a_package_of_raw_columns_reads_them_by_place_and_type():
+    """The signature of a graph is checked for raw columns too, and a mixture of both kinds is no package."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Concat", ["x0", "x1"], ["both"], axis=1),
+            helper.make_node("Softmax", ["both"], ["y"]),
+        ],
+        "raw",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1]) for name in ("x0", "x1")],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    body = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8
+    ).SerializeToString()
+    a, b = Raw(column="a", dtype="float"), Raw(column="b", dtype="float")
+    rows = np.array([(0.0, 0.0), (1.0, -2.0)], dtype=[("x0", np.float32), ("x1", np.float32)])
+    model = model_of(body, encoder=Encoder(encodings=(a, b)))
+
+    np.testing.assert_allclose(model.scores(rows), softmax([[0.0, 0.0], [1.0, -2.0]], axis=1), rtol=1e-6)
+    with pytest.raises(RequestError, match="another form"):
+        model.scores(ROWS)
+    with pytest.raises(Corrupt, match="input of the graph"):
+        model_of(body, encoder=Encoder(encodings=(a, Raw(column="b", dtype="string"))))
+    with pytest.raises(Corrupt, match="raw columns"):
+        model_of(body, encoder=Encoder(encodings=(a, Number(column="b"))))

@@ -23,11 +23,10 @@ from linewright.store.values import digest_of_bytes
 WHERE = "train.model"
 
 
-def adopt(work: Work) -> Trained:
+def adopt(work: Work, asked: ModelSpec) -> Trained:
     """Take the model that the line file names: read it safely, and find its columns, classes and threshold."""
     spec, rules, context = work.spec, work.rules, work.factory.context
-    asked = spec.train.model or ModelSpec(file="")
-    data = _read(work)
+    data = _read(work, asked)
     given = look_at(data, where=f"{WHERE}.file")
     types = {column.name: column.type for column in work.dataset.columns}
     features = [column.name for column in feature_columns(spec, work.dataset)]
@@ -87,8 +86,8 @@ def _threshold(
     return Threshold(at=chosen.at, because=chosen.because.replace("out-of-fold", "training"))
 
 
-def _read(work: Work) -> bytes:
-    data = read_model_file(work)
+def _read(work: Work, asked: ModelSpec) -> bytes:
+    data = read_model_file(work.factory, asked)
     if digest_of_bytes(data) != work.sources[MODEL_FILE]:
         raise Transient(
             "the model's file changed after the run was planned",

@@ -16,7 +16,8 @@ from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.spec import LineSpec
-from linewright.line.work import feature_columns, label_text, resolve_task
+from linewright.line.work import MODEL_FILE, feature_columns, label_text, read_model_file, resolve_task
+from linewright.model.given import look_at
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
 
@@ -28,6 +29,8 @@ def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ..
     ------
     SpecError
         If the line file is wrong, asks for a station that does not exist yet, or asks for what the data do not have.
+    RequestError
+        If a model that it names cannot serve.
     ContractBreach
         If the data break a rule that stops the run.
     """
@@ -41,6 +44,8 @@ def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ..
 
 
 def _check_data(factory: Factory, spec: LineSpec) -> tuple[int, int, tuple[Finding, ...]]:
+    if spec.train.model is not None:
+        look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
     checked = check(build_table(raws, spec), spec)
     if checked.stop is not None:

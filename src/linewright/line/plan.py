@@ -11,8 +11,8 @@ from linewright.line.file import unsupported
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
-from linewright.line.work import MODEL_FILE, Work, model_fingerprint
-from linewright.store.values import digest_of
+from linewright.line.work import MODEL_FILE, Work, read_model_file
+from linewright.store.values import digest_of, digest_of_bytes
 
 _PLACES = frozenset({"file", "sqlite"})
 """Where a source lies does not matter for what it holds."""
@@ -55,7 +55,10 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         known={},
         as_of=as_of or _last_retraining(factory, spec.line),
     )
-    return replace(work, sources={**sources, MODEL_FILE: model_fingerprint(work)}) if work.adopts else work
+    if work.adopts is None:
+        return work
+    model = digest_of_bytes(read_model_file(factory, work.adopts))
+    return replace(work, sources={**sources, MODEL_FILE: model})
 
 
 def _last_retraining(factory: Factory, line: str) -> str | None:

@@ -12,7 +12,7 @@ from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.rival import rival_of
 from linewright.line.work import MODEL_FILE, Work, headline, missing_texts, resolve_task
-from linewright.model.spec import ValueSpec
+from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.store.values import Result, digest_of
 
 
@@ -90,8 +90,8 @@ def _split_inputs(work: Work) -> dict[str, str]:
 
 def _train_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
-    if work.adopts:
-        return _adopt_inputs(work)
+    if work.adopts is not None:
+        return _adopt_inputs(work, work.adopts)
     # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
@@ -106,10 +106,10 @@ def _train_inputs(work: Work) -> dict[str, str]:
     return {"dataset": work.ingested.dataset, "split": work.known["split"], "training": digest_of(asked)}
 
 
-def _adopt_inputs(work: Work) -> dict[str, str]:
+def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     spec = work.spec
     asked = {
-        "model": spec.train.model.model_dump(mode="json", exclude={"file"}) if spec.train.model else None,
+        "model": model.model_dump(mode="json", exclude={"file"}),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
         "label": spec.label.model_dump(mode="json"),

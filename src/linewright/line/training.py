@@ -28,8 +28,8 @@ PARITY_ROWS = 4096
 
 def train_station(work: Work) -> Trained:
     """Learn the encoder and the model from the training rows alone, or adopt the model that was given."""
-    if work.adopts:
-        return adopt(work)
+    if work.adopts is not None:
+        return adopt(work, work.adopts)
     spec, rows, rules = work.spec, work.rows, work.rules
     context = work.factory.context
     frame = rows.frame[rows.train]

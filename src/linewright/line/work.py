@@ -15,9 +15,9 @@ from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
+from linewright.model.spec import ModelSpec
 from linewright.model.tasks import TaskRules, task
 from linewright.store.seams import Metadata
-from linewright.store.values import digest_of_bytes
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
@@ -76,9 +76,9 @@ class Work:
         return self.factory.metadata
 
     @property
-    def adopts(self) -> bool:
-        """Whether the run takes the model that the line file names, instead of training one."""
-        return self.spec.train.model is not None
+    def adopts(self) -> ModelSpec | None:
+        """The model that the run takes instead of training one; `None` where it trains, as every retraining does."""
+        return self.spec.train.model if self.as_of is None else None
 
     @cached_property
     def ingested(self) -> Ingested:
@@ -198,34 +198,22 @@ def headline(work: Work) -> str:
     return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
 
 
-def model_fingerprint(work: Work) -> str:
-    """Return a digest of the model's file as it is now.
+def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
+    """Return the bytes of the file of a model that was made elsewhere.
 
     Raises
     ------
     SpecError
         If there is no such file.
     """
-    return digest_of_bytes(read_model_file(work))
-
-
-def read_model_file(work: Work) -> bytes:
-    """Return the bytes of the model's file.
-
-    Raises
-    ------
-    SpecError
-        If there is no such file.
-    """
-    model = work.spec.train.model
-    path = work.factory.root / (model.file if model else "")
+    path = factory.root / model.file
     if not path.is_file():
         raise SpecError(
             "there is no such file",
-            where="train.model.file",
-            found=model.file if model else None,
+            where=f"{MODEL_FILE}.file",
+            found=model.file,
             allowed="an ONNX file",
-            hint=f"paths start from {work.factory.root}",
+            hint=f"paths start from {factory.root}",
         )
     return path.read_bytes()
 

@@ -51,7 +51,10 @@ def certificate(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
             *_set_aside(facts),
-            Sentence(text=_compared(found, is_adopted=facts.trained.adopted is not None), evidence=(*cited, *rival_cited)),
+            Sentence(
+                text=_compared(found, is_adopted=facts.trained.adopted is not None),
+                evidence=(*cited, *rival_cited),
+            ),
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
