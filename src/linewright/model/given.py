@@ -302,8 +302,9 @@ class GivenModel:
             raise self._unlike(f"{raw.shape[1]} columns", f"{len(self._order)}, one a class")
         if not np.isfinite(raw).all():
             raise self._no_answer(raw)
-        if raw.min() < -_SURE or np.abs(raw.sum(axis=1) - 1).max() > _SURE:
-            row = raw[int(np.abs(raw.sum(axis=1) - 1).argmax())]
+        off = np.maximum(np.abs(raw.sum(axis=1) - 1), -raw.min(axis=1))
+        if off.max() > _SURE:
+            row = raw[int(off.argmax())]
             raise self._unlike(f"{row.round(4).tolist()}", "numbers from 0 to 1 that sum to 1")
         return raw[:, self._order]
 
@@ -343,7 +344,8 @@ class GivenModel:
             where=self._where,
             found=found,
             allowed=allowed,
-            hint="name another as `output`, or export the model with probabilities",
+            hint="name another as `output`, or export the model with "
+            + ("probabilities" if self._order else "one number a row"),
         )
 
     def _no_answer(self, raw: Floats) -> RequestError:
