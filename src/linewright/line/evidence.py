@@ -173,30 +173,52 @@ def _digests_in(value: object) -> list[str]:
 
 
 def _says(body: dict[str, Any]) -> str:
-    match body["kind"]:
-        case "certificate":
-            return f"{body['verdict']}: {body['because']}"
-        case "evaluation":
-            metric = body["metrics"][0]
-            return (
-                f"{metric['name']} {metric['value']:.4g} [{metric['low']:.4g}, {metric['high']:.4g}] "
-                f"on {metric['n']:,} test rows"
-            )
-        case "package":
-            return f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
-        case "trained":
-            if body.get("adopted"):
-                return f"a model that was made elsewhere: {body['chosen_because']}"
-            return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
-        case "split":
-            return f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}"
-        case "dataset":
-            return f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}"
-        case "parity":
-            return f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
-        case "declared":
-            return f"the line file of {body['spec']['line']!r} as a run was accepted with it"
-        case "quarantine":
-            return f"{count(body['rows'], 'row')} kept out by the contract"
-        case _:
-            return "a recorded result"
+    return _SAYS.get(body["kind"], lambda _: "a recorded result")(body)
+
+
+def _evaluation(body: dict[str, Any]) -> str:
+    metric = body["metrics"][0]
+    return (
+        f"{metric['name']} {metric['value']:.4g} [{metric['low']:.4g}, {metric['high']:.4g}] "
+        f"on {metric['n']:,} test rows"
+    )
+
+
+def _trained(body: dict[str, Any]) -> str:
+    if body.get("adopted"):
+        return f"a model that was made elsewhere: {body['chosen_because']}"
+    return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
+
+
+def _performance(body: dict[str, Any]) -> str:
+    value = "undefined" if body["value"] is None else f"{body['value']:.4g}"
+    return (
+        f"{body['metric']} {value} on {body['labelled']:,} labelled of {count(body['predictions'], 'prediction')} "
+        f"from {body['start'][:16]}Z to {body['end'][:16]}Z"
+    )
+
+
+_SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "certificate": lambda body: f"{body['verdict']}: {body['because']}",
+    "evaluation": _evaluation,
+    "package": lambda body: (
+        f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
+    ),
+    "trained": _trained,
+    "split": lambda body: f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}",
+    "dataset": lambda body: f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}",
+    "parity": lambda body: (
+        f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
+    ),
+    "declared": lambda body: f"the line file of {body['spec']['line']!r} as a run was accepted with it",
+    "quarantine": lambda body: f"{count(body['rows'], 'row')} kept out by the contract",
+    "window": lambda body: (
+        f"{count(body['n'], 'prediction')} from {body['start'][:16]}Z to {body['end'][:16]}Z"
+    ),
+    "performance": _performance,
+    "reference": lambda body: (
+        f"how {len(body['columns'])} columns and the predictions were spread before serving"
+    ),
+    "retrain_proposal": lambda body: f"a training was proposed: {body['because']}",
+}
+"""What a result says in a sentence, by kind."""
