@@ -263,8 +263,6 @@ def test_what_has_no_station_yet_is_named_with_its_place():
     assert [
         (f"{path}:19:11", "'release.rollout'"),
         (f"{path}:19:28", "'release.steps'"),
-        (f"{path}:20:1", "'watch'"),
-        (f"{path}:21:1", "'retrain'"),
     ] == [(error.where, error.what.split(" is ")[0]) for error in errors]
 
 

@@ -350,9 +350,9 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
 def test_a_section_without_a_station_is_refused_by_name(tumours):
     """A word that does nothing would be believed."""
     factory = tumours()
-    change(factory, "gates:\n", "watch: {every: 1h}\ngates:\n")
+    change(factory, "gates:\n", "keep: 90d\ngates:\n")
 
-    with pytest.raises(SpecError, match="'watch' is part of the grammar, but its station does not exist yet"):
+    with pytest.raises(SpecError, match="'keep' is part of the grammar, but its station does not exist yet"):
         execute(factory, "tumours")
 
 

@@ -1,5 +1,6 @@
 """From a model back to everything that was recorded about it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 

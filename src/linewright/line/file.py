@@ -80,9 +80,9 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
 
     Examples
     --------
-    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nwatch: {every: 1h}\n"
+    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nkeep: 90d\n"
     >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
-    ['watch']
+    ['keep']
     """
     root = read_nodes(read_text(path), Mistakes(str(path))) if path else None
     return [

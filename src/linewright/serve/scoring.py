@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
 from linewright.features.encode import MISSING_CODE, Columns, encode
-from linewright.features.facts import Category, Encoding, Number
+from linewright.features.facts import Category, Encoding, Number, Raw
 from linewright.model.facts import Limit
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.rows import Place, RowReader, in_rows
@@ -68,7 +68,11 @@ class Scorer:
         rows
             The rows as JSON values.
         """
-        doubtful = ((x < self._low) | (x > self._high)).any(axis=1)
+        if x.dtype.names is not None:
+            # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
+            doubtful = np.full(len(x), bool(self._limits))
+        else:
+            doubtful = ((x < self._low) | (x > self._high)).any(axis=1)
         if not doubtful.any():
             return {}
         said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
@@ -80,8 +84,10 @@ class Scorer:
             value, limit = row.get(encoding.column), self._limits.get(encoding.column)
             doubt = ""
             if isinstance(encoding, Category):
-                doubt = _category_doubt(encoding, spell(value), limit, self.model.package.missing)
-            elif isinstance(encoding, Number) and limit is not None and isinstance(value, (int, float)):
+                doubt = _category_doubt(encoding.levels, spell(value), limit, self.model.package.missing)
+            elif isinstance(encoding, Raw) and isinstance(value, str):
+                doubt = _category_doubt(None, spell(value), limit, self.model.package.missing)
+            elif isinstance(encoding, Number | Raw) and limit is not None and isinstance(value, (int, float)):
                 doubt = _number_doubt(value, limit)
             if doubt:
                 texts.append(f"{encoding.column}: {shown(value)!r} {doubt}")
@@ -137,9 +143,12 @@ def _number_doubt(value: float, limit: Limit) -> str:
     return ""
 
 
-def _category_doubt(encoding: Category, text: str | None, limit: Limit | None, missing: Sequence[str]) -> str:
+def _category_doubt(
+    levels: Sequence[str] | None, text: str | None, limit: Limit | None, missing: Sequence[str]
+) -> str:
+    """Say what is doubtful about a text; which ones a model knows that reads raw columns is not known."""
     if text is None or text in missing:
         return ""
     if limit is not None and limit.allowed and text not in limit.allowed:
         return "is not a value that the contract allows"
-    return "" if text in encoding.levels else "is new to the model, or was too rare to learn from"
+    return "" if levels is None or text in levels else "is new to the model, or was too rare to learn from"
