@@ -7,7 +7,7 @@ READY := .venv/.ready
 .PHONY: help install demo test fast check format docs bench constraints clean
 
 help:
-	@echo "make demo    from a CSV to a gated, served model, on this machine"
+	@echo "make demo    the whole life of a line, in a simulated world with known truth"
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages"
 	@echo "make docs    write the reference pages anew"
@@ -63,4 +63,4 @@ constraints: $(READY)
 	@$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable | sort --ignore-case > constraints.txt
 
 clean:
-	rm -rf .venv demo-factory .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo-factory* .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,7 +21,9 @@ def _entry(module: str, group: str, summary: str) -> Entry:
 
 OPERATIONS: Mapping[str, Entry] = {
     "demo": _entry(
-        "demo", _START, "Show a line's first life on this machine, on data that scikit-learn ships."
+        "demo",
+        _START,
+        "Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.",
     ),
     "new": _entry(
         "lines", _START, "Look at a table and write a line file for it, each choice with its reason."

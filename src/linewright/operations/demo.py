@@ -1,62 +1,80 @@
-"""The demo: a line's first life, through the same operations that users call."""
+"""The demo: the whole life of a line in a world with known truth, through the same stations that users run."""
 
-import csv
-import json
-import signal
-import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import msgspec
-from sklearn.datasets import load_breast_cancer
+from msgspec import Meta
 
 from linewright.engine.context import Progress
-from linewright.errors import Terminal
-from linewright.line.execute import execute
+from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.facts import RunResult
-from linewright.line.new import new_line
 from linewright.operations.declare import operation
-from linewright.serve.server import endpoint
+from linewright.worlds import load
+from linewright.worlds.life import Day, Life, Moment
+from linewright.worlds.living import LINE, live
+from linewright.worlds.picture import to_svg, to_terminal
+from linewright.worlds.story import caption, first, in_whole, worth
 
-LINE = "tumours"
-LABEL = "diagnosis"
-_START_S = 30.0
+PICTURE = "life.svg"
+_FOLDER = "demo-factory"
+_MOST_FOLDERS = 1_000
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the demo did."""
+    """What happened in the demo. Money is in whole cents."""
 
     factory: str
-    run: RunResult
-    asked: dict[str, Any]
-    answered: dict[str, Any]
-    truth: str
+    """Folder of the factory that it leaves."""
+    picture: str
+    """The life as an SVG."""
+    world: str
+    seed: int
+    attack_day: int | None
+    """Live day on which the attack began, counted from 0; `None` where there was none."""
+    alert_day: int | None
+    """Live day of the first alert."""
+    promoted_day: int | None
+    """Live day on whose evening the first retrained model was promoted."""
+    champion: str
+    """What serves at the end, as LINE@VERSION."""
+    currency: str
+    value: int
+    """Worth of all decisions that the line made, by what turned out to be true."""
+    never: int
+    """The same, had the first model served on."""
+    best: int
+    """The same for the best decisions, by the world's true probabilities."""
+    life: Life
     seconds: float
 
     def to_text(self) -> str:
-        """Tell the story: three commands, one served prediction."""
-        first = dict(list(self.asked.items())[:4])
-        prediction = self.answered["predictions"][0]
+        """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
         return "\n".join(
             [
-                f"1. linewright new {LINE} --data data/breast_cancer.csv --label {LABEL} --positive malignant --key sample",
-                f"   wrote {self.factory}/lines/{LINE}.yaml, each choice with its reason: worth a read",
-                f"2. linewright run {LINE}",
-                *(f"   {line}" for line in self.run.to_text().splitlines()[:-1]),
-                "3. linewright up",
-                f"   asked     POST /v1/lines/{LINE}/predict  {json.dumps(first)[:-1]}, ...}}",
-                f"   answered  {prediction['prediction']}  {json.dumps(prediction['probabilities'])}",
-                f"   by        {self.answered['model']}  {self.answered['digest'][:19]}...  (not in the table; the truth: {self.truth})",
+                caption(self.life),
                 "",
-                f"The whole of it took {self.seconds:.0f} s. It is yours to keep:",
+                *to_terminal(self.life, ascii=_is_ascii()),
+                "",
+                *(_moment_text(moment) for moment in self.life.moments),
+                *(
+                    []
+                    if self.life.moments
+                    else ["Nothing happened, and nothing was done: no alarm, no promotion."]
+                ),
+                "",
+                "What the line's decisions were worth, by what turned out to be true:",
+                f"  as it was                        {self._money(self.value)}",
+                f"  never retrained                  {self._money(self.never)}",
+                f"  best possible (true chances)     {self._money(self.best)}",
+                "",
+                f"{self.seconds:.0f} s for {len(self.life.days)} days. It is yours to look around in:",
+                f"  {self.picture}",
                 f"  linewright up --factory {self.factory}",
-                f"  linewright card {LINE}@1 --factory {self.factory}",
+                f"  linewright card {self.champion} --factory {self.factory}",
+                f"  linewright alerts --over --factory {self.factory}",
                 "With your own data, in an empty folder:",
                 "  linewright new NAME --data FILE --label COLUMN",
                 "  linewright run NAME",
@@ -64,80 +82,104 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
             ]
         )
 
+    def _money(self, cents: int) -> str:
+        return f"{self.currency} {in_whole(cents):>10}"
+
+
+def _moment_text(moment: Moment) -> str:
+    evidence = f" (evidence {moment.evidence.removeprefix('sha256:')[:12]})" if moment.evidence else ""
+    return f"day {moment.day:>3}  {moment.kind:<9} {moment.says}{evidence}"
+
+
+def _is_ascii() -> bool:
+    try:
+        "⣿┄▁".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
+
 
 @operation(writes=True, local=True, anywhere=True)
-def demo(factory: Factory, /) -> Demo:
-    """Show a line's first life on this machine, on data that scikit-learn ships."""
+def demo(
+    factory: Factory,
+    world: str = "fraud",
+    /,
+    *,
+    attack: bool = True,
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 1,
+) -> Demo:
+    """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
+
+    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves.
+
+    Parameters
+    ----------
+    world
+        Name of the world.
+    attack
+        Whether something happens; without it nothing should be found.
+    seed
+        Of the world: another seed, another life.
+    """
     began = time.monotonic()
-    root = factory.root / "demo-factory" if factory.root == Path.cwd() else factory.root
-    asked, truth = _write_table(root / "data" / "breast_cancer.csv")
-    if not (root / "lines" / f"{LINE}.yaml").exists():
-        factory.report(Progress(station="new", says="looking at 568 tumours and writing the line file"))
-        new_line(
-            root,
-            LINE,
-            data=root / "data" / "breast_cancer.csv",
-            label=LABEL,
-            positive="malignant",
-            key="sample",
+    kind = load(world)
+    root = _new_folder(factory.root)
+    lived = kind(seed, attack=attack)
+
+    def watcher(day: Day, moments: list[Moment]) -> None:
+        for moment in moments:
+            factory.report(
+                Progress(station=f"day {day.day}", says=f"{moment.kind}: {moment.says}", stays=True)
+            )
+        says = f"{day.payments:,} payments, {day.frauds} frauds, answered by {day.model}"
+        factory.report(
+            Progress(station=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
-    with Factory.create(root, report=factory.report, actor=factory.actor) as own:
-        ran = execute(own, LINE)
-        factory.report(Progress(station="up", says="serving it, and asking for one prediction"))
-        with _served(own) as url:
-            answered = _ask(f"{url}/v1/lines/{LINE}/predict", {"rows": [asked]})
+
+    life = live(lived, root, report=factory.report, watcher=watcher)
+    picture = root / PICTURE
+    picture.write_text(to_svg(life), encoding="utf-8")
+    totals = worth(life)
     return Demo(
         factory=str(root),
-        run=ran,
-        asked=asked,
-        answered=answered,
-        truth=truth,
+        picture=str(picture),
+        world=world,
+        seed=seed,
+        attack_day=_day_of(life, "attack"),
+        alert_day=_day_of(life, "alert"),
+        promoted_day=_day_of(life, "promoted"),
+        champion=_champion(root),
+        currency=life.currency,
+        value=totals.value,
+        never=totals.never,
+        best=totals.best,
+        life=life,
         seconds=time.monotonic() - began,
     )
 
 
-def _write_table(path: Path) -> tuple[dict[str, Any], str]:
-    """Write the table without its first row; return that row as a client would send it, with its truth."""
-    bunch: Any = load_breast_cancer()
-    names = ["sample", *(name.replace(" ", "_") for name in bunch.feature_names), LABEL]
-    asked, *rows = [
-        [f"S{number:04}", *map(float, values), str(bunch.target_names[target])]
-        for number, (values, target) in enumerate(zip(bunch.data, bunch.target, strict=True), start=1)
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(rows)
-    row: dict[str, Any] = dict(zip(names, asked, strict=True))
-    return row, row.pop(LABEL)
+def _day_of(life: Life, kind: str) -> int | None:
+    moment = first(life, kind)
+    return moment.day if moment else None
 
 
-@contextmanager
-def _served(factory: Factory) -> Generator[str]:
-    command = [sys.executable, "-m", "linewright.serve", str(factory.state), "127.0.0.1", "0"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield f"http://{_address(factory, process)}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
+def _champion(root: Path) -> str:
+    with Factory.open(root) as factory:
+        return f"{LINE}@{factory.metadata.pointer(LINE).champion}"
 
 
-def _address(factory: Factory, process: "subprocess.Popen[str]") -> str:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        address = endpoint(factory.state)
-        if address is not None:
-            return address
-        time.sleep(0.05)
-    process.terminate()
-    raise Terminal("the endpoint did not start", found=process.communicate()[1])
-
-
-def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = urllib.request.Request(  # noqa: S310 -- a loopback address of our own
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return json.load(answer)
+def _new_folder(asked: Path) -> Path:
+    """Return a folder for the factory that nobody uses: a life begins with nothing."""
+    if asked != Path.cwd():
+        if asked.exists() and any(asked.iterdir()):
+            raise RequestError(
+                "the demo needs a new or empty folder",
+                where=str(asked),
+                hint="name another one with --factory",
+            )
+        return asked
+    for number in range(1, _MOST_FOLDERS):
+        root = asked / (_FOLDER if number == 1 else f"{_FOLDER}-{number}")
+        if not root.exists():
+            return root
+    raise RequestError("too many demo folders are here", where=str(asked), hint=f"remove some {_FOLDER}-N")

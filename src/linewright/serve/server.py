@@ -200,6 +200,7 @@ def serve(
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
+    tell: Callable[[dict[str, object]], None] = tell_stderr,
 ) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first.
 
@@ -219,6 +220,8 @@ def serve(
         Asked ten times a second whether to end, where no signal can come (in a thread, say).
     now
         The time that predictions and labels are recorded with.
+    tell
+        Called with one JSON object for each thing that the operator should know.
 
     Raises
     ------
@@ -237,7 +240,7 @@ def serve(
     app = App(
         state,
         LocalArtifacts(state / "artifacts").get,
-        tell=tell_stderr,
+        tell=tell,
         body_deadline_s=min(body_deadline_s, 60.0),
         budget=budget,
         now=now,

@@ -123,7 +123,7 @@ def _declared(drafted: str, world: FraudWorld) -> str:
     """Return what `new` wrote, with what only a person can know."""
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
-    text = text.replace("budget: normal ", "budget: quick  ", 1)
+    text = text.replace("budget: normal ", "budget: normal ", 1)
     kept = [line for line in text.splitlines() if not line.startswith(("# value:", "# watch:", "# retrain:"))]
     return "\n".join(
         [
@@ -267,7 +267,7 @@ def _endpoint(factory: Factory) -> Generator[str]:
     thread = threading.Thread(
         target=serve,
         args=(factory.state,),
-        kwargs={"port": 0, "started": tell, "is_stopped": stopped.is_set, "now": factory.now},
+        kwargs={"port": 0, "started": tell, "is_stopped": stopped.is_set, "now": factory.now, "tell": _quiet},
         name="endpoint",
     )
     thread.start()
@@ -278,6 +278,10 @@ def _endpoint(factory: Factory) -> Generator[str]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _quiet(_: dict[str, object]) -> None:
+    """Tell nothing: what matters is among the moments."""
 
 
 def _ask(url: str, row: dict[str, Any]) -> dict[str, Any]:
