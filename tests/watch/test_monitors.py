@@ -207,6 +207,6 @@ def test_the_budget_is_shared_by_all_tests_of_its_period():
     base = reference(np.random.default_rng(38), columns=19)
     watch = WatchSpec(every="10s", alert_budget="2 per 1d")
 
-    assert monitors(base, WATCH) == 19 * 3 + 4 + 3
+    assert monitors(base, WATCH) == 19 * 3 + 4 + 2 + 2
     assert alpha_of(watch, 63) == pytest.approx(2 / 8640 / 63)
     assert alpha_of(WatchSpec(every="1w", alert_budget="900 per 1h"), 1) == 0.05

@@ -217,6 +217,11 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
         f"{count(body['n'], 'prediction')} from {body['start'][:16]}Z to {body['end'][:16]}Z"
     ),
     "performance": _performance,
+    "confirmations": lambda body: (
+        f"{sum(one['positives'] for one in body['windows']):,} positives confirmed, "
+        f"{sum(one['expected'] for one in body['windows']):,.0f} expected, "
+        f"from {body['windows'][0]['start'][:16]}Z to {body['windows'][-1]['end'][:16]}Z"
+    ),
     "reference": lambda body: (
         f"how {len(body['columns'])} columns and the predictions were spread before serving"
     ),

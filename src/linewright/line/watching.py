@@ -36,13 +36,15 @@ from linewright.serve.scoring import Scorer
 from linewright.store.seams import Version
 from linewright.store.values import digest_of
 from linewright.watch.alerts import news
-from linewright.watch.facts import Performance, Reference, Watched, Window
+from linewright.watch.facts import Confirmations, Confirmed, Performance, Reference, Watched, Window
 from linewright.watch.monitors import find
 from linewright.watch.spec import WatchSpec
 from linewright.watch.spread import Tally, reference_of
 
 REMEMBERED = 64
 """Closed windows that monitors look back on."""
+YOUNG = 14
+"""Windows at most whose confirmed positives are counted anew when one is closed."""
 _BATCH = 2_000
 _DRAWS = 400
 _WEEK = 7 * 86_400 * 10**6
@@ -62,6 +64,15 @@ class _Closing:
     """Windows that were closed before, oldest first."""
     start: str
     end: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What monitors look at when a window is closed."""
+
+    window: Window
+    performance: Performance | None
+    confirmations: Confirmations | None
 
 
 def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
@@ -92,7 +103,8 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
     )
     reference = _reference(closing)
     window, position = _count(closing, reference)
-    return _record(closing, reference, window, position, _performance(closing))
+    judged = _Judged(window=window, performance=_performance(closing), confirmations=_confirmations(closing))
+    return _record(closing, reference, judged, position)
 
 
 def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:
@@ -106,14 +118,14 @@ def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:
 def _record(
     closing: _Closing,
     reference: Reference,
-    window: Window,
+    judged: _Judged,
     position: Mapping[str, int],
-    performance: Performance | None,
 ) -> Watched:
+    window, performance, confirmations = judged.window, judged.performance, judged.confirmations
     factory, past = closing.factory, closing.past
     context, metadata, line = factory.context, factory.metadata, closing.spec.line
     windows = [*(metadata.get(one.window, Window) for one in past[-REMEMBERED:]), window]
-    findings = find(reference, windows, closing.watch, performance)
+    findings = find(reference, windows, closing.watch, performance, confirmations)
     watched = Watched(
         at=context.now(),
         by=context.actor,
@@ -122,6 +134,7 @@ def _record(
         window=metadata.keep(window),
         package=reference.package,
         performance=metadata.keep(performance) if performance else None,
+        confirmations=metadata.keep(confirmations) if confirmations else None,
         start=window.start,
         end=window.end,
         n=window.n,
@@ -322,6 +335,38 @@ def _matured(closing: _Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tr
     return first.start, last.end, feedback.labelled(known_by=known, after=before, until=last.position)
 
 
+def _confirmations(closing: _Closing) -> Confirmations | None:
+    """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
+    package, past = closing.model.package, closing.past
+    if package.task != "binary":
+        return None
+    positive, known = package.classes[-1], closing.factory.now()
+    feedback = closing.factory.labels_of(closing.spec.line)
+    windows: list[Confirmed] = []
+    for i in range(max(0, len(past) - _looked_back(closing)), len(past)):
+        if past[i].package != closing.champion.digest:
+            continue
+        before = past[i - 1].position if i else {}
+        expected, positives = 0.0, 0
+        for record, truth in feedback.labelled(known_by=known, after=before, until=past[i].position):
+            if record.digest == closing.champion.digest:
+                expected += record.answer["probabilities"][positive]
+                positives += truth is not None and truth.label == positive
+        windows.append(
+            Confirmed(start=past[i].start, end=past[i].end, expected=_figure(expected), positives=positives)
+        )
+    if not windows:
+        return None
+    return Confirmations(line=closing.spec.line, package=closing.champion.digest, windows=tuple(windows))
+
+
+def _looked_back(closing: _Closing) -> int:
+    """Return how many windows are still young enough that labels of them may be news, at most `YOUNG`."""
+    delay = closing.spec.label.delay
+    waiting = duration_micros(delay) // max(1, duration_micros(closing.watch.every)) if delay else 0
+    return min(YOUNG, waiting + closing.watch.drift.windows)
+
+
 def _headline(closing: _Closing) -> MetricRule:
     named, task_name = closing.spec.train.metric, closing.model.package.task
     return metric(task(task_name).metrics[0] if named == "auto" else named, task_name)
@@ -363,7 +408,11 @@ def _scores(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarra
 
 
 def _finite(value: float) -> float | None:
-    return float(f"{value:.10g}") if np.isfinite(value) else None
+    return _figure(value) if np.isfinite(value) else None
+
+
+def _figure(value: float) -> float:
+    return float(f"{value:.10g}")
 
 
 def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:

@@ -106,4 +106,5 @@ def _alert(finding: Finding, newest: Watched) -> Alerted:
 
 
 def _evidence(monitor: Monitor, watched: Watched) -> str:
-    return (watched.performance if monitor == "performance" else None) or watched.window
+    own = {"performance": watched.performance, "calibration": watched.confirmations}
+    return own.get(monitor) or watched.window

@@ -13,7 +13,15 @@ from linewright.store.values import Event, Result
 
 Kind = Literal["number", "category"]
 Monitor = Literal[
-    "contract", "missing", "unseen", "drift", "prediction", "traffic", "performance", "retraining"
+    "contract",
+    "missing",
+    "unseen",
+    "drift",
+    "prediction",
+    "traffic",
+    "performance",
+    "calibration",
+    "retraining",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]
 
@@ -111,6 +119,26 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
         return self.labelled / self.predictions if self.predictions else 0.0
 
 
+class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
+    """The positives of one window, as the model expects them and as they are confirmed by now."""
+
+    start: str
+    end: str
+    expected: float
+    """Sum of the predicted probabilities."""
+    positives: int
+    """Labels of the positive class that have come."""
+
+
+class Confirmations(Result, frozen=True, kw_only=True, tag="confirmations"):
+    """How many positives are confirmed of the predictions of the last windows, and how many the model expects."""
+
+    line: str
+    package: str
+    windows: tuple[Confirmed, ...]
+    """Consecutive, oldest first."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a monitor is sure of."""
 
@@ -135,6 +163,8 @@ class Watched(Event, frozen=True, kw_only=True, tag="watched"):
     package: str
     performance: str | None = None
     """Digest of the `Performance`; `None` where no monitor judged one."""
+    confirmations: str | None = None
+    """Digest of the `Confirmations`, for two classes."""
     start: str
     end: str
     n: int

@@ -17,9 +17,18 @@ import numpy as np
 from scipy.special import ndtr
 
 from linewright.data.spec import duration_micros
-from linewright.watch.facts import Counts, Finding, Monitor, Performance, Reference, Window
+from linewright.watch.facts import (
+    Confirmations,
+    Counts,
+    Finding,
+    Monitor,
+    Performance,
+    Reference,
+    Window,
+)
 from linewright.watch.shift import Shift, measure
 from linewright.watch.spec import PerformanceSpec, WatchSpec
+from linewright.watch.surplus import surplus
 from linewright.watch.traffic import unusual
 
 LEAST_SURE = 0.05
@@ -41,7 +50,11 @@ class _Test:
 
 
 def find(
-    reference: Reference, windows: Sequence[Window], watch: WatchSpec, performance: Performance | None = None
+    reference: Reference,
+    windows: Sequence[Window],
+    watch: WatchSpec,
+    performance: Performance | None = None,
+    confirmations: Confirmations | None = None,
 ) -> tuple[Finding, ...]:
     """Return what the monitors find when the newest window has been closed.
 
@@ -56,6 +69,8 @@ def find(
         What the line file says.
     performance
         The newest, if the line judges it.
+    confirmations
+        The newest, for two classes.
 
     Returns
     -------
@@ -67,6 +82,7 @@ def find(
         *(finding for test in _tests(reference, windows) if (finding := _shifted(test, watch, alpha))),
         *_traffic(windows, watch, alpha),
         *(_performance(performance, watch.performance, alpha) if performance and watch.performance else ()),
+        *(_surplus(confirmations, watch.performance, alpha) if confirmations and watch.performance else ()),
     ]
     return tuple(sorted(found, key=lambda finding: (finding.monitor, finding.column or "")))
 
@@ -74,7 +90,7 @@ def find(
 def monitors(reference: Reference, watch: WatchSpec) -> int:
     """Return how many tests are made when a window is closed."""
     by_column = sum(4 if summary.kind == "category" else 3 for summary in reference.columns)
-    return by_column + 2 + (watch.performance is not None)
+    return by_column + 2 + 2 * (watch.performance is not None)
 
 
 def alpha_of(watch: WatchSpec, tests: int) -> float:
@@ -218,6 +234,21 @@ def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Ite
                 f"surely {words.format(bar=bar)}",
             )
             return
+
+
+def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
+    if bars.excess is None:
+        return
+    more = surplus(found.windows, excess=bars.excess, alpha=alpha)
+    if more is not None:
+        yield Finding(
+            monitor="calibration",
+            value=float(more.confirmed),
+            bar=more.expected,
+            since=more.since,
+            says=f"{more.confirmed:,} positives are confirmed since {more.since[:10]}, the model expects "
+            f"{more.expected:,.0f}: it does not see what happens now",
+        )
 
 
 def _is_beyond(distance: float, error: float, alpha: float) -> bool:

@@ -9,7 +9,7 @@ from linewright.watch.spec import EveryTrigger, LabelsTrigger, RetrainSpec
 
 _MONITORS: dict[str, frozenset[Monitor]] = {
     "drift": frozenset({"drift", "prediction", "unseen", "missing"}),
-    "performance": frozenset({"performance"}),
+    "performance": frozenset({"performance", "calibration"}),
 }
 
 

@@ -23,6 +23,8 @@ class PerformanceSpec(Spec):
     as_certified: bool = True
     """Whether it must be what the certificate promised: not surely worse than the worse end of its 95 % interval."""
 
+    excess: Annotated[float, Field(ge=1)] | None = 1.3
+    """For two classes: smallest ratio of confirmed to expected positives that is worth naming; null looks away."""
     at_least: float | None = None
     """Smallest acceptable value of the line's metric."""
     at_most: float | None = None
