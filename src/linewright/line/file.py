@@ -1,5 +1,6 @@
 """Read a line file: ``lines/NAME.yaml``."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,13 @@ def read_line(path: Path) -> LineSpec:
     SpecError
         If it says what it may not say; see `parse_line`.
     """
-    return parse_line(read_text(path), name=str(path))
+    return _parsed(read_text(path), str(path))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, name: str) -> LineSpec:
+    # The value is frozen and follows from the text alone; a worker reads the same file again and again.
+    return parse_line(text, name=name)
 
 
 def parse_line(text: str, *, name: str) -> LineSpec:

@@ -168,11 +168,7 @@ class Feedback:
         -----
         One batch of records is in memory at a time.
         """
-        records = (
-            one.record
-            for one in read_log(self._log, after)
-            if until is None or one.end <= until.get(one.segment, 0)
-        )
+        records = (one.record for one in read_log(self._log, after, until=until))
         while batch := list(islice(records, _BATCH)):
             with self._connected() as database:
                 by_id = _labels_in(database, "by_id", "id", [_uuid(one.id) for one in batch], known_by)

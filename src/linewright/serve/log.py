@@ -225,7 +225,11 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def read_log(
-    folder: Path, after: Mapping[str, int] | None = None, *, damaged: Callable[[Damage], None] = ignore
+    folder: Path,
+    after: Mapping[str, int] | None = None,
+    *,
+    until: Mapping[str, int] | None = None,
+    damaged: Callable[[Damage], None] = ignore,
 ) -> Iterator[Logged]:
     """Iterate over the records of a log, segment by segment in the order in which they were begun.
 
@@ -236,6 +240,8 @@ def read_log(
     after
         For each segment by file name, the position to read on from: the last `Logged.end` seen. Segments that are not
         named are read from their beginning, since several processes may write beside each other.
+    until
+        Positions at which to stop; segments that are not named are not read (default: all to their end).
     damaged
         Called for bytes that hold no record: a torn end, or a frame whose checksum is wrong. Reading goes on.
 
@@ -243,7 +249,7 @@ def read_log(
     -----
     One record is in memory at a time.
     """
-    for frame in read_frames(folder, after, damaged=damaged):
+    for frame in read_frames(folder, after, until=until, damaged=damaged):
         try:
             yield Logged(frame.segment, frame.offset, frame.end, _DECODER.decode(frame.payload))
         except msgspec.MsgspecError as error:
@@ -251,19 +257,27 @@ def read_log(
 
 
 def read_frames(
-    folder: Path, after: Mapping[str, int] | None = None, *, damaged: Callable[[Damage], None] = ignore
+    folder: Path,
+    after: Mapping[str, int] | None = None,
+    *,
+    until: Mapping[str, int] | None = None,
+    damaged: Callable[[Damage], None] = ignore,
 ) -> Iterator[Frame]:
     """Iterate like `read_log`, without decoding the payloads."""
     start = after or {}
     for path in sorted(folder.glob("*" + ENDING)):
-        yield from _read_segment(path, start.get(path.name, 0), damaged)
+        stop = None if until is None else until.get(path.name, 0)
+        yield from _read_segment(path, start.get(path.name, 0), damaged, stop=stop)
 
 
-def _read_segment(path: Path, offset: int, damaged: Callable[[Damage], None]) -> Iterator[Frame]:
+def _read_segment(
+    path: Path, offset: int, damaged: Callable[[Damage], None], *, stop: int | None = None
+) -> Iterator[Frame]:
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         return
+    size = size if stop is None else min(size, stop)
     if offset >= size:
         return
     with path.open("rb") as file:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 import numpy as np
@@ -234,6 +235,8 @@ class _Living:
         metadata = self.factory.metadata
         told = len(metadata.events(Alerted, line=LINE)), len(metadata.events(Proposed, line=LINE))
         _, ran = tend_inline(self.factory, LINE)
+        if ran is not None and ran.promoted:
+            _await(self.url, ran.candidate)
         alerts = metadata.events(Alerted, line=LINE)[told[0] :]
         proposed = metadata.events(Proposed, line=LINE)[told[1] :]
         return [
@@ -278,6 +281,23 @@ def _endpoint(factory: Factory) -> Generator[str]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _await(url: str, model: str) -> None:
+    """Wait until the endpoint serves a model: a simulated night is shorter than the moment that this takes.
+
+    Raises
+    ------
+    Terminal
+        If it does not serve it within 10 s.
+    """
+    deadline = monotonic() + 10.0
+    while monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/v2/models/{LINE}", timeout=10) as answer:  # noqa: S310
+            if f"{LINE}@{json.load(answer)['versions'][0]}" == model:
+                return
+        sleep(0.02)
+    raise Terminal("the endpoint does not serve what was promoted", where=url, allowed=model)
 
 
 def _quiet(_: dict[str, object]) -> None:
