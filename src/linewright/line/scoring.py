@@ -10,7 +10,7 @@ import polars as pl
 from linewright.data.spec import FileSource
 from linewright.data.types import cast
 from linewright.engine.context import Context
-from linewright.errors import RequestError
+from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
@@ -48,11 +48,14 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     ------
     RequestError
         If a column is missing or unknown, or a value is not of its type; nothing is written.
+    Transient
+        If a person halted the line; nothing is written.
     Corrupt
         If the package does not answer its own rows as it did when it was made.
     """
     _refuse_precious(factory, file, out)
     version = find_model(factory, line)
+    _refuse_halted(factory, version.line)
     loaded = _load(factory, version)
     handed = read_handed(factory, version.line, file)
     frame = _typed(handed, loaded.package)
@@ -73,6 +76,15 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
             for text in texts
         ),
     }
+
+
+def _refuse_halted(factory: Factory, line: str) -> None:
+    if factory.metadata.pointer(line).halt:
+        raise Transient(
+            "a person halted this line; it does not answer",
+            where=line,
+            hint=f"`linewright halt {line} --off` lets it answer again",
+        )
 
 
 def _load(factory: Factory, version: Version) -> Loaded:

@@ -23,9 +23,9 @@ def status_of(facts: CardFacts) -> tuple[str, str]:
 def standing(facts: CardFacts) -> Section:
     """Say whether it serves, and what happened to it."""
     if facts.champion == facts.version:
-        stands = f"It is the champion of {facts.line}: the endpoint answers with it."
+        stands = f"It is the champion of {facts.line}: an endpoint of this factory answers with it."
         if facts.halted:
-            stands = f"It is the champion of {facts.line}, which a person has halted: the endpoint does not answer."
+            stands = f"It is the champion of {facts.line}, which a person has halted: no endpoint of this factory answers."
     elif facts.champion is None:
         stands = f"It is not the champion; {facts.line} has none."
     else:
