@@ -16,9 +16,10 @@ from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.lines import plan
-from linewright.operations.record import models, status
+from linewright.operations.record import models, runs
 from linewright.operations.release import halt, promote, rollback
 from linewright.operations.run import Ran, run
+from linewright.operations.status import status
 from linewright.release.facts import Promoted
 from linewright.store.values import canonical_json
 
@@ -194,6 +195,32 @@ def test_a_champion_that_is_judged_anew_shows_what_the_gates_say_now(tumours):
     assert {again.certificate, first.certificate} <= set(re.findall(r"sha256:[0-9a-f]{64}", page))
 
 
+def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what_to_do(tumours):
+    """A bar was raised because something is wrong; 'its gate was passed' would send people home."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    before = status(factory)
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    again = execute_inline(factory, "tumours")
+    alone = status(factory)
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    execute_inline(factory, "tumours")
+    promote(factory, "tumours@2", force=True, because="a drill")
+    forced = status(factory)
+
+    assert ("promote", ()) == (before.lines[0].verdict, before.lines[0].next)
+    assert "the gates" not in before.to_text()
+    assert "reject" == alone.lines[0].verdict
+    assert (
+        f"the gates now say reject: {again.because.rstrip('.')}; `linewright halt tumours`" in alone.to_text()
+    )
+    assert again.to_text().endswith("Next: linewright halt tumours or linewright card tumours@1")
+    assert [False, False, True] == [one.promoted for one in runs(factory).runs]
+    assert (False, True) == (alone.lines[0].forced, forced.lines[0].forced)
+    assert "promoted by force" in forced.to_text()
+    assert "`linewright rollback tumours` or `linewright halt tumours`" in forced.to_text()
+
+
 def test_a_line_file_that_returns_brings_its_verdict_back(tumours):
     """What `models` says must be what `run` says, also where the run had nothing to compute."""
     factory = tumours()
@@ -225,13 +252,16 @@ def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
     """The registry names both: what serves, and what may serve next."""
     factory = tumours()
     change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
-    execute_inline(factory, "tumours")
+    ran = execute_inline(factory, "tumours")
     held, listed = status(factory).lines[0], models(factory, "tumours").models[0]
     text = status(factory).to_text()
 
     assert (None, "tumours@1") == (held.champion, held.challenger)
     assert ("challenger", "hold") == (listed.role, listed.verdict)
-    assert "challenger tumours@1" in text
+    assert "challenger tumours@1 waits: the line file wants approval by risk" in text
+    assert "no champion yet. Next: linewright promote tumours@1\n" in text
+    assert ran.to_text().endswith("\nNext: linewright promote tumours@1")
+    assert (("linewright promote tumours@1",),) * 2 == (ran.next, held.next)
     assert "tumours@1" == card(factory, "tumours@challenger").model
 
     promote(factory, "tumours@challenger")
@@ -253,6 +283,7 @@ def test_a_rejected_candidate_is_no_challenger(tumours):
     execute_inline(factory, "tumours")
 
     assert status(factory).lines[0].challenger is None
+    assert ("linewright card tumours@1",) == status(factory).lines[0].next
     assert "" == models(factory, "tumours").models[0].role
 
 
@@ -346,6 +377,15 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
     assert [ended[0].run] == [one.run for one in factory.metadata.events(Accepted, line="tumours")]
     assert factory.metadata.pointer("tumours").champion is None
 
+    change(factory, "contract:\n  rows: {min: 1000}\n", "contract:\n")
+    stands = status(factory)
+    execute(factory, "tumours")
+
+    assert ended[0].run == stands.lines[0].failed.run
+    assert f"  run {ended[0].run}, begun {ended[0].at[:10]}" in stands.to_text()
+    assert f"failed: {ended[0].because}" in stands.to_text()
+    assert status(factory).lines[0].failed is None
+
 
 def test_a_section_without_a_station_is_refused_by_name(tumours):
     """A word that does nothing would be believed."""
@@ -436,9 +476,16 @@ def test_a_run_that_is_resumed_says_what_was_done_before_and_after_the_kill(tumo
     factory = tumours()
     command = [sys.executable, "-m", "linewright.testing.faults", str(factory.root), "tumours", "22"]
     subprocess.run(command, capture_output=True, timeout=120, check=False)
+    killed = status(factory)
 
     ran = execute(factory, "tumours")
 
+    assert ran.run == killed.lines[0].unfinished.run
+    assert f"run {ran.run}, begun" in killed.to_text()
+    assert (
+        "if it was interrupted, `linewright run tumours` or `linewright up` finishes it" in killed.to_text()
+    )
+    assert status(factory).lines[0].unfinished is None
     assert ran.resumed
     assert ("ingest", "split", "train", "package", "evaluate", "gate") == ran.did
     assert ("ingest",) == ran.did_before

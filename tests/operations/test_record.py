@@ -16,9 +16,10 @@ from msgspec import structs
 from sklearn.datasets import load_breast_cancer
 
 from linewright import Factory
-from linewright.errors import Conflict, Corrupt, NotFound, RequestError
+from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
 from linewright.line import scoring
 from linewright.line.example import curl
+from linewright.line.watching import close_window
 from linewright.model.facts import Package, Registered
 from linewright.model.package import keep_package
 from linewright.serve.log import read_log
@@ -265,6 +266,49 @@ def made(package: str) -> Registered:
     )
 
 
+def test_a_halted_line_answers_no_file_either(factory, tmp_path):
+    """Who halts a line because its answers are wrong does not want them by another door."""
+    pl.read_csv(factory.root / "cancer.csv").head(2).write_csv(tmp_path / "ask.csv")
+    factory.halt("tumours")
+    try:
+        with pytest.raises(Transient, match=r"a person halted this line.*`linewright halt tumours --off`"):
+            factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+    finally:
+        factory.halt("tumours", off=True)
+
+    assert not (tmp_path / "answers.csv").exists()
+    assert 2 == factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv").rows
+
+
+def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path):
+    """The figure of the certificate is a promise; this one is what came of it."""
+    ignored = shutil.ignore_patterns("log", "feedback")
+    copy = shutil.copytree(factory.root, tmp_path / "copy", ignore=ignored)
+    line = copy / "lines" / "tumours.yaml"
+    line.write_text(line.read_text().replace("gates:\n", "watch: {every: 1h}\ngates:\n", 1))
+    asked = pl.read_csv(factory.root / "cancer.csv")
+    asked = asked.with_columns(("L" + pl.col("sample")).alias("sample"))
+    asked.head(80).write_csv(tmp_path / "ask.csv")
+    asked.head(60).select("sample", "diagnosis").write_csv(tmp_path / "truth.csv")
+    with Factory.open(copy) as watched:
+        before = watched.status().lines[0].realised
+        watched.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+        watched.feedback("tumours", tmp_path / "truth.csv")
+        spec = watched.line("tumours")
+        delayed = spec.model_copy(update={"label": spec.label.model_copy(update={"delay": "1d"})})
+        for day in (1, 2, 3):
+            watched.now = lambda day=day: f"2099-01-{day:02}T00:00:00.000000Z"
+            close_window(watched, delayed)
+        told = watched.status()
+        found, certified = told.lines[0].realised, watched.models("tumours").models[0].metric
+
+    assert before is None
+    assert (certified.name, certified.value) == (found.metric, found.certified)
+    assert (60, 80, 0.75) == (found.labelled, found.predictions, found.matured)
+    assert f"realised {found.metric} {found.value:.4g} (" in told.to_text()
+    assert f"certified {found.certified:.4g}; 75% of 80 predictions from" in told.to_text()
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -297,6 +341,7 @@ def test_the_card_says_what_the_record_says(factory):
     card, model = factory.card("tumours", html=True), factory.models("tumours").models[0]
 
     assert "tumours@1" == card.model
+    assert "It is the champion of tumours: an endpoint of this factory answers with it." in card.markdown
     assert model.digest.removeprefix("sha256:")[:12] in card.markdown
     assert "<script" not in card.html
     assert f"{model.metric.value:.3g}" in card.markdown

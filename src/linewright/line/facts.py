@@ -85,6 +85,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of a resumed run: the stations of `did` that were computed before the interruption."""
     adopted: bool = False
     """Whether the candidate was made elsewhere, so that what it has seen is not known."""
+    next: tuple[str, ...] = ()
+    """Commands of which one is fitting now."""
 
     @property
     def exit_code(self) -> int:
@@ -104,7 +106,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  did      {self._did()}",
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics),
-                f"Next: linewright {'up' if self.promoted else 'card ' + self.candidate}",
+                f"Next: {' or '.join(self.next)}",
             ]
         )
 

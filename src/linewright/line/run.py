@@ -18,6 +18,7 @@ from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
 from linewright.line.release import release, version_of, withheld
 from linewright.line.spec import LineSpec
+from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.store.values import digest_of
@@ -195,12 +196,14 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     champion = work.metadata.pointer(work.spec.line).champion
     promoted = version is not None and champion == version
     hold = None if promoted or certificate.verdict != "promote" else withheld(work, certificate)
+    candidate = f"{work.spec.line}@{version}"
+    waits = hold is not None and bool(work.spec.release.approve)
     return RunResult(
         line=work.spec.line,
         run=run,
         dataset=work.ingested.dataset,
         split=work.known["split"],
-        candidate=f"{work.spec.line}@{version}",
+        candidate=candidate,
         digest=certificate.package,
         metrics=work.evaluation.metrics,
         verdict="hold" if hold else certificate.verdict,
@@ -209,6 +212,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         promoted=promoted,
         did=did,
         adopted=work.trained.adopted is not None,
+        next=after_run(work.factory, certificate, candidate, serves=promoted, waits=waits),
     )
 
 

@@ -38,7 +38,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),
     "feedback": _entry("use", _USE, "Hand in the truth for predictions, by id or key, from a file."),
-    "status": _entry("record", _LOOK, "Show what serves, since when, and what waits."),
+    "status": _entry("status", _LOOK, "Show what serves, since when, and what waits."),
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
     ),

@@ -1,0 +1,70 @@
+"""How a line stands, from its record: what the gates say of its champion now, what waits, and what a person may do next."""
+
+from linewright.line.factory import Factory
+from linewright.line.registry import Judged
+from linewright.model.facts import Certificate
+from linewright.release.facts import Promoted, Refused
+from linewright.release.pointer import champions
+from linewright.serve.server import endpoint
+from linewright.watch.facts import Performance, Watched
+
+_WINDOWS = 500
+"""Closed windows in which a performance is looked for."""
+
+
+def ways_out(factory: Factory, line: str) -> tuple[str, ...]:
+    """Return the commands that keep the champion of a line from answering."""
+    ways: list[str] = []
+    if len(champions(factory.metadata, line)) > 1:
+        ways.append(f"linewright rollback {line}")
+    if not factory.metadata.pointer(line).halt:
+        ways.append(f"linewright halt {line}")
+    return tuple(ways)
+
+
+def after_run(
+    factory: Factory, certificate: Certificate, candidate: str, *, serves: bool, waits: bool
+) -> tuple[str, ...]:
+    """Return the commands of which one is fitting after a run.
+
+    Parameters
+    ----------
+    certificate, candidate
+        What the run ended with: the newest certificate, and LINE@VERSION.
+    serves
+        Whether the candidate is the champion.
+    waits
+        Whether it has passed its gates and somebody has to approve it.
+    """
+    line = candidate.partition("@")[0]
+    if not serves:
+        return (f"linewright {'promote' if waits else 'card'} {candidate}",)
+    if certificate.verdict != "promote":
+        return (*ways_out(factory, line), f"linewright card {candidate}")
+    if factory.metadata.pointer(line).halt:
+        return (f"linewright halt {line} --off",)
+    return (f"linewright status {line}" if endpoint(factory.state) else "linewright up",)
+
+
+def waits_because(factory: Factory, line: str, found: Judged | None) -> str | None:
+    """Say why a model that passed its gates does not serve; `None` where it did not pass, or has served on that."""
+    if found is None or found.verdict != "hold" or found.certificate.verdict != "promote":
+        return None
+    if found.promoted_on == found.digest:
+        return None
+    refused = factory.metadata.events(Refused, line=line, newest_first=True)
+    return next((one.because for one in refused if one.certificate == found.digest), None)
+
+
+def is_forced(factory: Factory, line: str, package: str) -> bool:
+    """Return whether the latest promotion of a model was forced."""
+    promoted = factory.metadata.events(Promoted, line=line, newest_first=True)
+    return next((one.forced for one in promoted if one.package == package), False)
+
+
+def realised(factory: Factory, line: str, package: str) -> Performance | None:
+    """Return how good the predictions of a package turned out to be by its newest window that could tell."""
+    windows = factory.metadata.events(Watched, line=line, newest_first=True, limit=_WINDOWS)
+    found = (one.performance for one in windows if one.package == package and one.performance)
+    digest = next(found, None)
+    return factory.metadata.get(digest, Performance) if digest else None

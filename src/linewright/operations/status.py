@@ -1,0 +1,271 @@
+"""The operation that says how lines stand."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from linewright.errors import NotFound
+from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.example import curl
+from linewright.line.factory import Factory
+from linewright.line.registry import Judged, judged
+from linewright.line.standing import is_forced, realised, waits_because, ways_out
+from linewright.model.figures import count
+from linewright.operations.declare import operation
+from linewright.operations.record import RunLine, run_lines
+from linewright.operations.words import short
+from linewright.release.facts import Halted, Promoted, RolledBack
+from linewright.serve.server import endpoint
+from linewright.watch.facts import Performance
+
+
+class Realised(msgspec.Struct, frozen=True, kw_only=True):
+    """How good the champion's predictions turned out to be, by the newest closed window that could tell."""
+
+    metric: str
+    value: float | None
+    """`None` where the labels that have come leave it undefined."""
+    low: float | None
+    high: float | None
+    """95 % interval."""
+    labelled: int
+    predictions: int
+    matured: float
+    """Share of the predictions whose label has come."""
+    certified: float | None
+    """The metric when the gates judged the model."""
+    since: str
+    until: str
+    """The predictions that are judged were made from `since` until before `until`."""
+
+
+class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one line stands."""
+
+    line: str
+    champion: str | None
+    digest: str | None
+    endpoint: str | None
+    """URL at which its predictions are asked for; `None` while nothing serves."""
+    since: str | None
+    because: str | None
+    challenger: str | None
+    """The newest candidate that was neither promoted nor rejected."""
+    halted: bool
+    halted_by: str | None
+    halted_because: str | None
+    predictions: int
+    labels: int
+    alerts: int
+    proposals: int
+    log_damage: tuple[str, ...] = ()
+    """Places of the prediction log that hold no record."""
+    example: str | None = None
+    """Command that asks the endpoint for a prediction; where one line was asked for and something serves."""
+    forced: bool = False
+    """Whether the champion was promoted by force."""
+    verdict: str | None = None
+    """What the gates say of the champion by its newest certificate; `None` where there is none."""
+    verdict_because: str | None = None
+    waits: str | None = None
+    """Why the challenger, which passed its gates, does not serve; `None` where none did."""
+    unfinished: RunLine | None = None
+    """The newest run that has not ended: it is being carried out, or was interrupted."""
+    failed: RunLine | None = None
+    """The run that ended last, where it failed."""
+    realised: Realised | None = None
+    """`None` where no window was closed whose labels could tell."""
+    next: tuple[str, ...] = ()
+    """Commands of which one is fitting now; empty where nothing is left to do."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the factory stands."""
+
+    factory: str
+    endpoint: str | None
+    lines: tuple[LineStatus, ...]
+
+    def to_text(self) -> str:
+        """Say, line by line, what serves."""
+        up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
+        return "\n".join([f"factory {self.factory}, {up}", *(_status_text(line) for line in self.lines)])
+
+
+# The text
+
+
+def _status_text(line: LineStatus) -> str:
+    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
+    if line.champion is not None:
+        told += _counts_text(line)
+    if line.example:
+        told.append(f"  try: {line.example}")
+    return "\n".join(told)
+
+
+def _champion_text(line: LineStatus) -> Iterator[str]:
+    halted = " HALTED" if line.halted else ""
+    if line.champion is None:
+        yield f"{line.line}:{halted} no champion yet. Next: {' or '.join(line.next)}"
+        return
+    yield f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z"
+    yield f"  because {line.because}"
+    if line.forced:
+        yield "  it was promoted by force, without a passing certificate"
+    if line.verdict not in {None, "promote"}:
+        why, ways = (line.verdict_because or "").rstrip("."), " or ".join(f"`{way}`" for way in line.next)
+        said = f"  the gates {'say' if line.forced else 'now say'} {line.verdict}: {why}"
+        yield f"{said}; {ways}" if ways else said
+
+
+def _waiting_text(line: LineStatus) -> Iterator[str]:
+    if line.halted:
+        yield (
+            f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
+        )
+    if line.waits:
+        yield f"  challenger {line.challenger} waits: {line.waits}"
+    elif line.challenger:
+        yield f"  challenger {line.challenger}; why it waits: linewright card {line.challenger}"
+
+
+def _runs_text(line: LineStatus) -> Iterator[str]:
+    if line.unfinished:
+        run = line.unfinished
+        yield (
+            f"  run {run.run}, begun {run.at[:19]}Z, has not ended; "
+            f"if it was interrupted, `linewright run {line.line}` or `linewright up` finishes it"
+        )
+    if line.failed:
+        run = line.failed
+        yield f"  run {run.run}, begun {run.at[:19]}Z, failed: {run.because}"
+
+
+def _counts_text(line: LineStatus) -> Iterator[str]:
+    yield (
+        f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}, "
+        f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
+    )
+    if line.realised:
+        yield f"  {_realised_text(line.realised)}"
+    if line.log_damage:
+        places = count(len(line.log_damage), "place")
+        yield f"  the prediction log holds no record in {places}, first {line.log_damage[0]}"
+
+
+def _realised_text(one: Realised) -> str:
+    value = "not known yet" if one.value is None else f"{one.value:.4g}"
+    if one.low is not None and one.high is not None:
+        value += f" ({one.low:.4g} to {one.high:.4g})"
+    certified = "" if one.certified is None else f", certified {one.certified:.4g}"
+    return (
+        f"realised {one.metric} {value}{certified}; {one.matured:.0%} of {count(one.predictions, 'prediction')} "
+        f"from {one.since[:16]}Z to {one.until[:16]}Z have their label"
+    )
+
+
+# The record
+
+
+@operation(writes=False)
+def status(factory: Factory, line: str | None = None, /) -> Status:
+    """Show what serves, since when, and what waits.
+
+    Parameters
+    ----------
+    line
+        Name of one line (default: all).
+    """
+    names = sorted({*factory.names(), *factory.metadata.lines()})
+    if line is not None:
+        if line not in names:
+            raise NotFound("there is no such line", found=line, allowed=", ".join(names) or "(none yet)")
+        names = [line]
+    address = endpoint(factory.state)
+    url = f"http://{address}" if address else None
+    return Status(
+        factory=str(factory.root),
+        endpoint=url,
+        lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
+    )
+
+
+def _line_status(factory: Factory, name: str, url: str | None, *, with_example: bool) -> LineStatus:
+    metadata = factory.metadata
+    pointer = metadata.pointer(name)
+    digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
+    moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
+    last = max(filter(None, moves), key=lambda event: event.generation, default=None)
+    halted = newest_of(factory, name, Halted) if pointer.halt else None
+    feedback = factory.labels_of(name)
+    damage, (predictions, labels) = feedback.catch_up(), feedback.counts()
+    digest, found = digests.get(pointer.champion), judged(factory, name)
+    champion = found.get(digest) if digest else None
+    challenger = digests.get(pointer.challenger)
+    waits = waits_because(factory, name, found.get(challenger)) if challenger else None
+    unfinished, failed = _open_runs(factory, name)
+    performance = realised(factory, name, digest) if digest else None
+    return LineStatus(
+        line=name,
+        champion=_named(name, pointer.champion),
+        digest=digest,
+        endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
+        since=last.at if last else None,
+        because=last.because if last else None,
+        challenger=_named(name, pointer.challenger),
+        halted=pointer.halt,
+        halted_by=halted.by if halted else None,
+        halted_because=halted.because if halted else None,
+        predictions=predictions,
+        labels=labels,
+        alerts=len(open_alerts(factory, name)),
+        proposals=int(open_proposal(factory, name) is not None),
+        log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
+        example=curl(factory, name, url) if url and with_example else None,
+        forced=digest is not None and is_forced(factory, name, digest),
+        verdict=champion.verdict if champion else None,
+        verdict_because=champion.certificate.because if champion else None,
+        waits=waits,
+        unfinished=unfinished,
+        failed=failed,
+        realised=_realised(performance) if performance else None,
+        next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
+    )
+
+
+def _named(line: str, version: int | None) -> str | None:
+    return None if version is None else f"{line}@{version}"
+
+
+def _open_runs(factory: Factory, line: str) -> tuple[RunLine | None, RunLine | None]:
+    """Return the newest run that has not ended, and the one that ended last if it failed."""
+    runs = list(run_lines(factory, line))
+    unfinished = next((one for one in runs if one.state == "unfinished"), None)
+    last = next((one for one in runs if one.state != "unfinished"), None)
+    return unfinished, last if last and last.state == "failed" else None
+
+
+def _realised(found: Performance) -> Realised:
+    return Realised(
+        metric=found.metric,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        labelled=found.labelled,
+        predictions=found.predictions,
+        matured=found.matured,
+        certified=found.certified,
+        since=found.start,
+        until=found.end,
+    )
+
+
+def _next(factory: Factory, line: str, champion: Judged | None, *, waits: str | None) -> tuple[str, ...]:
+    approve = (f"linewright promote {waits}",) if waits else ()
+    if champion is not None and champion.verdict != "promote":
+        return (*approve, *ways_out(factory, line))
+    if approve or factory.metadata.pointer(line).champion is not None:
+        return approve
+    versions = factory.metadata.versions(line)
+    return (f"linewright card {line}@{versions[-1].version}" if versions else f"linewright run {line}",)
