@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from linewright.engine.durable import DurableEngine, EngineClient
-from linewright.engine.lock import ExecutorLock
+from linewright.engine.lock import ProcessLock
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
 
 # Runs the executor of a factory: URL, journal, and the step to die in ("" for none), or "serve" to wait for requests.
@@ -381,8 +381,8 @@ def test_only_the_durable_engine_loads_dbos():
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from linewright.engine.lock import ExecutorLock
-print(ExecutorLock(Path(sys.argv[1])).acquire(), flush=True)
+from linewright.engine.lock import ProcessLock
+print(ProcessLock(Path(sys.argv[1])).acquire(), flush=True)
 child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=sys.stdin)
 child.wait()
 """
@@ -395,7 +395,7 @@ def test_the_kernel_frees_the_lock_of_a_killed_executor_even_if_its_children_liv
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     took = holder.stdout.readline()
-    lock = ExecutorLock(path)
+    lock = ProcessLock(path)
     while_held = lock.acquire()
     named = lock.holder()
     with pytest.raises(Transient, match=rf"found 'process {holder.pid}'\. Next: wait until it ends"), lock:
@@ -406,8 +406,8 @@ def test_the_kernel_frees_the_lock_of_a_killed_executor_even_if_its_children_liv
     assert ("True\n", False, holder.pid) == (took, while_held, named)
     with lock:
         assert os.getpid() == lock.holder()
-        assert not ExecutorLock(path).acquire()
-    assert ExecutorLock(path).acquire()
+        assert not ProcessLock(path).acquire()
+    assert ProcessLock(path).acquire()
     holder.stdin.close()
     holder.stdout.close()
 
@@ -417,4 +417,4 @@ def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path):
     with pytest.raises(
         Terminal, match=r"lock cannot be opened: found 'No such file.*check that its folder exists"
     ):
-        ExecutorLock(tmp_path / "none" / "executor.lock").acquire()
+        ProcessLock(tmp_path / "none" / "executor.lock").acquire()

@@ -30,7 +30,7 @@ from linewright.errors import (
     RequestError,
     Transient,
 )
-from linewright.interfaces.http.app import control_app, serve_control
+from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declare import Entry, operation
@@ -638,7 +638,7 @@ def test_listening_beyond_this_machine_is_refused(host):
     with pytest.raises(Denied, match="TLS and tokens"):
         require_loopback(host)
     with pytest.raises(Denied, match="TLS and tokens"):
-        serve_control(control_app(lambda: nullcontext([]), {}), host, 0)
+        bound(host, 0)
 
 
 def test_a_taken_port_is_said_to_be_taken():
@@ -646,7 +646,7 @@ def test_a_taken_port_is_said_to_be_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RequestError, match="cannot listen: Address already in use"):
-            serve_control(control_app(lambda: nullcontext([]), {}), "127.0.0.1", port)
+            bound("127.0.0.1", port)
 
 
 SERVE = """
@@ -656,7 +656,8 @@ spec = importlib.util.spec_from_file_location("frame", sys.argv[1])
 frame = sys.modules["frame"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(frame)
 app = frame.control_app(lambda: nullcontext([]), frame.TABLE)
-frame.serve_control(app, "127.0.0.1", 0, ready=lambda port: print(port, flush=True))
+from linewright.interfaces.http.app import serve_control
+serve_control(app, frame.bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 print("drained", flush=True)
 """
 

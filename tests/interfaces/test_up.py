@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from linewright.engine.lock import ProcessLock
 from linewright.line.factory import Factory
 
 
@@ -36,6 +37,12 @@ def wait_for(url: str, *, up: bool = True) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{url} did not {'come up' if up else 'go down'}")
+
+
+def news_of(process: "subprocess.Popen[str]") -> str:
+    """Return the next line that is not of the endpoint, which comes up meanwhile."""
+    assert process.stderr is not None
+    return next(line for line in process.stderr if "endpoint on" not in line)
 
 
 def process_that_listens(port: int) -> int:
@@ -99,6 +106,7 @@ def test_a_taken_port_is_said_and_nothing_stays_up(factory):
 
     assert 2 == process.returncode
     assert "another process has the port" in said
+    assert "endpoint on" not in said
     assert "Traceback" not in said
 
 
@@ -126,5 +134,49 @@ def test_a_second_up_is_refused_and_the_first_one_is_still_known(factory):
         process.communicate(timeout=40)
 
     assert 6 == second.returncode
-    assert "another process executes this factory's runs" in said
+    assert "this factory is up already" in said
     assert f"http://127.0.0.1:{port}" == status["endpoint"]
+
+
+def test_the_endpoint_serves_while_a_run_is_at_work_and_the_worker_follows_it(factory):
+    """A night's training must not keep the endpoint down, nor a `run` typed just after `up` end it."""
+    port, control = free_port(), free_port()
+    with ProcessLock(factory / ".linewright" / "executor.lock"):
+        process = started(factory, port, control)
+        assert f"waits for process {os.getpid()}, which is at work in this factory" in news_of(process)
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        second = started(factory, free_port(), free_port())
+        _, refused = second.communicate(timeout=60)
+        assert process.poll() is None
+    wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=40)
+
+    assert (6, 0) == (second.returncode, process.returncode)
+    assert "this factory is up already" in refused
+    assert "waits for" not in said
+
+
+def test_an_up_that_waits_for_a_run_can_be_stopped(factory):
+    """The wait has no end of its own."""
+    port = free_port()
+    with ProcessLock(factory / ".linewright" / "executor.lock"):
+        process = started(factory, port, free_port())
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+
+    assert 0 == process.returncode
+
+
+def test_a_taken_control_port_is_said_before_the_wait_for_a_run(factory):
+    """Else the endpoint goes down hours later, when the run ends."""
+    with (
+        ProcessLock(factory / ".linewright" / "executor.lock"),
+        socket.create_server(("127.0.0.1", 0)) as taken,
+    ):
+        process = started(factory, free_port(), taken.getsockname()[1])
+        _, said = process.communicate(timeout=60)
+
+    assert 2 == process.returncode
+    assert "cannot listen" in said

@@ -205,7 +205,7 @@ class EngineClient:
 class DurableEngine(EngineClient):
     """The executor of a factory: carries out its runs, one at a time, and resumes those that a crash interrupted.
 
-    Two live executors of one factory would run steps twice: hold `engine.lock.ExecutorLock` while one is open. A process
+    Two live executors of one factory would run steps twice: hold `engine.lock.ProcessLock` while one is open. A process
     has at most one. Runs begin within about 0.2 s, also those that an `EngineClient` asks for.
 
     Parameters

@@ -1,18 +1,19 @@
-"""One executor a factory: a lock that the kernel frees, whatever ends its holder."""
+"""One executor a factory, and one `up`: locks that the kernel frees, whatever ends their holder."""
 
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from linewright.errors import Terminal, Transient
 
-_PAUSE_S = 0.05
+_PAUSE_S = 0.1
 
 
-class ExecutorLock:
+class ProcessLock:
     """A lock on a file, held by at most one process; two live executors of one factory would run a step twice.
 
     It belongs to the open file, so that kill -9 frees it; children started with `subprocess` do not inherit it. The file
@@ -22,14 +23,12 @@ class ExecutorLock:
     ----------
     path
         The file.
-    patience
-        Seconds that `with` waits for a holder that is about to end.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "executor.lock"
-    >>> first, second = ExecutorLock(path), ExecutorLock(path)
+    >>> first, second = ProcessLock(path), ProcessLock(path)
     >>> first.acquire(), second.acquire(), second.holder() == os.getpid()
     (True, False, True)
     >>> first.release()
@@ -38,8 +37,8 @@ class ExecutorLock:
     >>> second.release()
     """
 
-    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
-        self._path, self._patience = path, patience
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
@@ -69,8 +68,22 @@ class ExecutorLock:
         except OSError as error:
             hint = "check that its folder exists and that this user may write there"
             raise Terminal(
-                "the executor's lock cannot be opened", where=str(self._path), found=error.strerror, hint=hint
+                "the lock cannot be opened", where=str(self._path), found=error.strerror, hint=hint
             ) from error
+
+    def wait(self, told: Callable[[int | None], None]) -> None:
+        """Take the lock, however long another process holds it; a signal may end the wait.
+
+        Parameters
+        ----------
+        told
+            Called once with the holder, where there is one.
+        """
+        if self.acquire():
+            return
+        told(self.holder())
+        while not self.acquire():
+            time.sleep(_PAUSE_S)
 
     def release(self) -> None:
         """Free the lock, if this object holds it."""
@@ -84,12 +97,9 @@ class ExecutorLock:
         return int(text) if text.isdigit() else None
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + self._patience
-        while not (is_held := self.acquire()) and time.monotonic() < deadline:
-            time.sleep(_PAUSE_S)
-        if not is_held:
+        if not self.acquire():
             raise Transient(
-                "another process executes this factory's runs",
+                "another process holds the lock",
                 where=str(self._path),
                 found=f"process {self.holder()}",
                 hint="wait until it ends, or stop it",

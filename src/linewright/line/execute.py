@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
-from linewright.engine.lock import ExecutorLock
+from linewright.engine.lock import ProcessLock
 from linewright.engine.seam import Engine, Json, Observe, ignore
 from linewright.errors import ContractBreach, LinewrightError, RequestError, Transient
 from linewright.line.factory import Factory
@@ -57,7 +57,7 @@ def execute(
     LinewrightError
         Whatever a station raised.
     """
-    lock = ExecutorLock(factory.state / "executor.lock")
+    lock = ProcessLock(factory.state / "executor.lock")
     while (client := _client(factory, lock)) is not None:
         with closing(client), suppress(_ExecutorEnded):
             return _carry_out(
@@ -76,7 +76,7 @@ def execute(
         lock.release()
 
 
-def _client(factory: Factory, lock: ExecutorLock) -> EngineClient | None:
+def _client(factory: Factory, lock: ProcessLock) -> EngineClient | None:
     """Return a client of the process that holds the lock; `None` once this one holds it.
 
     Who took the lock a moment ago is still making the database: it is waited for.
@@ -187,7 +187,7 @@ class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions
     """The process that carried out the run has ended, and this one holds its lock now."""
 
 
-def _follow(client: EngineClient, lock: ExecutorLock, run: str) -> Json:
+def _follow(client: EngineClient, lock: ProcessLock, run: str) -> Json:
     while True:
         try:
             return client.follow(run, timeout=_LOOK_S)

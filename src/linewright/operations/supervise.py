@@ -1,8 +1,8 @@
 """Keeps the processes of a factory alive until it is told to stop."""
 
 import ctypes
+import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +26,7 @@ class Child:
 
     name: str
     arguments: tuple[str, ...]
-    """What follows ``python -m``."""
+    """What follows ``python -m``, before the descriptor that it writes to once it listens."""
     host: str
     port: int
     hints: tuple[str, ...] = ()
@@ -43,8 +43,10 @@ class _Running:
     child: Child
     process: "subprocess.Popen[bytes]"
     started: float
+    ready: int
+    """Where it writes once it listens; another process that answers on its port says nothing here."""
     is_ready: bool = False
-    """Whether it has ever answered."""
+    """Whether it, or the one before it, has ever listened."""
     failures: int = 0
     restart_at: float | None = None
 
@@ -81,12 +83,16 @@ def supervise(factory: Factory, children: tuple[Child, ...]) -> None:
 
 
 def _start(child: Child) -> _Running:
+    ready, told = os.pipe()
+    os.set_blocking(ready, False)
     process = subprocess.Popen(
-        [sys.executable, "-m", *child.arguments],
+        [sys.executable, "-m", *child.arguments, str(told)],
         stdin=subprocess.DEVNULL,
+        pass_fds=(told,),
         preexec_fn=_end_with_parent,  # noqa: PLW1509 -- the supervisor has one thread
     )
-    return _Running(child=child, process=process, started=time.monotonic())
+    os.close(told)
+    return _Running(child=child, process=process, started=time.monotonic(), ready=ready)
 
 
 def _end_with_parent() -> None:
@@ -100,11 +106,17 @@ def _look_after(factory: Factory, one: _Running) -> None:
     if one.restart_at is not None:
         if now >= one.restart_at:
             fresh = _start(one.child)
-            one.process, one.started, one.restart_at = fresh.process, fresh.started, None
+            os.close(one.ready)
+            one.process, one.started, one.ready, one.restart_at = (
+                fresh.process,
+                fresh.started,
+                fresh.ready,
+                None,
+            )
         return
     code = one.process.poll()
     if code is None:
-        if not one.is_ready and _answers(one.child):
+        if not one.is_ready and _listens(one):
             one.is_ready = True
             for says in (f"{one.child.name} on {one.child.url}", *one.child.hints):
                 factory.report(Progress(station="up", says=says, stays=True))
@@ -124,18 +136,19 @@ def _look_after(factory: Factory, one: _Running) -> None:
     )
 
 
-def _answers(child: Child) -> bool:
+def _listens(one: _Running) -> bool:
     try:
-        socket.create_connection((child.host, child.port), timeout=0.1).close()
-    except OSError:
+        return bool(os.read(one.ready, 1))
+    except BlockingIOError:
         return False
-    return True
 
 
 def _end(running: list[_Running]) -> None:
     alive = [one for one in running if one.process.poll() is None]
     for one in alive:
         one.process.terminate()
+    for one in running:
+        os.close(one.ready)
     deadline = time.monotonic() + _DRAIN_S
     for one in alive:
         try:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from linewright.engine.lock import ExecutorLock
+from linewright.engine.lock import ProcessLock
+from linewright.errors import Transient
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
@@ -23,6 +24,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, control_port: Port = 8080) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
+    The endpoint serves at once; control plane and worker wait for a `run` that is at work in the factory.
+
     Parameters
     ----------
     host
@@ -33,9 +36,36 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
         Port of the control plane.
     """
     require_loopback(host)
-    with ExecutorLock(factory.state / "executor.lock"):
-        # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
-        _project_all(factory)
+    # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
+    lock = ProcessLock(factory.state / "up.lock")
+    if not lock.acquire():
+        raise Transient(
+            "this factory is up already",
+            where=str(factory.root),
+            found=f"process {lock.holder()}",
+            hint="use that one (`status` names its address), or stop it first",
+        )
+    with lock:
+        _up(factory, host, port, control_port)
+
+
+@operation(writes=True, local=True)
+def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve the endpoint alone, without control plane and worker.
+
+    Parameters
+    ----------
+    host
+        Address to listen on; so far only this machine's own.
+    port
+        Port of the endpoint; 0 takes a free one.
+    """
+    require_loopback(host)
+    serve_endpoint(factory.state, host=host, port=port)
+
+
+def _up(factory: Factory, host: str, port: int, control_port: int) -> None:
+    _project_all(factory)
     endpoint = Child(
         name="endpoint",
         arguments=("linewright.serve", str(factory.state), host, str(port)),
@@ -54,21 +84,6 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
             ),
         ),
     )
-
-
-@operation(writes=True, local=True)
-def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the endpoint alone, without control plane and worker.
-
-    Parameters
-    ----------
-    host
-        Address to listen on; so far only this machine's own.
-    port
-        Port of the endpoint; 0 takes a free one.
-    """
-    require_loopback(host)
-    serve_endpoint(factory.state, host=host, port=port)
 
 
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:

@@ -1,16 +1,24 @@
-"""The endpoint as a program that imports little: ``python -m linewright.serve STATE HOST PORT``."""
+"""The endpoint as a program that imports little: ``python -m linewright.serve STATE HOST PORT [READY]``.
+
+READY is the descriptor of a pipe, which is written to once it listens.
+"""
 
 import sys
 from pathlib import Path
 
 from linewright.errors import LinewrightError
+from linewright.serve.address import say_ready
 from linewright.serve.server import serve
 
 
-def main(state: str, host: str, port: str) -> int:
+def main(state: str, host: str, port: str, ready: str = "") -> int:
     """Serve the lines of a factory, given its state folder, and return the exit code."""
+
+    def told(_address: str) -> None:
+        say_ready(int(ready))
+
     try:
-        serve(Path(state), host, int(port))
+        serve(Path(state), host, int(port), started=told if ready else None)
     except LinewrightError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,46 +1,58 @@
 """The process that `up` starts beside the endpoint: control plane and worker.
 
-    python -m linewright.interfaces.http FOLDER HOST PORT
+    python -m linewright.interfaces.http FOLDER HOST PORT READY
 
-It holds the factory's executor lock, resumes runs that were interrupted, and carries out those that are asked for.
+It waits for a `run` that is at work; then it holds the factory's executor lock, resumes runs that were interrupted, and
+carries out those that are asked for. READY is the descriptor of a pipe, which is written to once it listens.
 """
 
 import os
+import socket
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
 from linewright.engine.context import Progress
 from linewright.engine.durable import DurableEngine
-from linewright.engine.lock import ExecutorLock
+from linewright.engine.lock import ProcessLock
 from linewright.errors import LinewrightError
-from linewright.interfaces.http.app import control_app, serve_control
+from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.run import workflows
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
-
-_PATIENCE_S = 5.0
-"""How long a worker that was killed may hold the lock while its training ends."""
+from linewright.serve.address import say_ready
 
 
-def main(root: Path, host: str, port: int) -> int:
+def main(root: Path, host: str, port: int, ready: int) -> int:
     """Serve the control plane and carry out runs until SIGTERM; return the exit code."""
     try:
-        with (
-            Factory.open(root, report=_say) as factory,
-            ExecutorLock(factory.state / "executor.lock", patience=_PATIENCE_S),
-            closing(DurableEngine(factory.engine_url, workflows(factory))) as engine,
-            closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
-        ):
-            replies = SqliteReplies(factory.state / "replies.sqlite")
-            app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
-            serve_control(app, host, port)
+        with Factory.open(root, report=_say) as factory, bound(host, port) as listening:
+            lock = ProcessLock(factory.state / "executor.lock")
+            lock.wait(_waiting)
+            with lock:
+                _work(factory, listening, ready)
     except LinewrightError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
+
+
+def _work(factory: Factory, listening: socket.socket, ready: int) -> None:
+    root = factory.root
+    with (
+        closing(DurableEngine(factory.engine_url, workflows(factory))) as engine,
+        closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
+    ):
+        replies = SqliteReplies(factory.state / "replies.sqlite")
+        app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
+        serve_control(app, listening, ready=lambda _: say_ready(ready))
+
+
+def _waiting(holder: int | None) -> None:
+    says = f"the control plane waits for process {holder}, which is at work in this factory"
+    _say(Progress(station="up", says=says))
 
 
 def _say(progress: Progress) -> None:
@@ -49,7 +61,7 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     sys.stderr.flush()
     # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

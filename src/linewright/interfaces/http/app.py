@@ -117,19 +117,15 @@ def control_app(
     return app
 
 
-def serve_control(app: FastAPI, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return.
+def bound(host: str, port: int) -> socket.socket:
+    """Take a port, without listening on it yet: who connects is refused.
 
     Parameters
     ----------
-    app
-        What `control_app` returned.
     host
         A loopback address.
     port
         Where to listen; 0 takes a free port.
-    ready
-        Called with the port once connections are accepted.
 
     Raises
     ------
@@ -139,7 +135,35 @@ def serve_control(app: FastAPI, host: str, port: int, *, ready: Callable[[int], 
         If the port is taken.
     """
     require_loopback(host)
-    listening = _listen(host, port)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except (OSError, OverflowError) as error:
+        taken.close()
+        raise RequestError(
+            f"cannot listen: {getattr(error, 'strerror', error)}",
+            where=f"{host}:{port}",
+            hint="take another port",
+        ) from error
+    return taken
+
+
+def serve_control(
+    app: FastAPI, listening: socket.socket, *, ready: Callable[[int], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return.
+
+    Parameters
+    ----------
+    app
+        What `control_app` returned.
+    listening
+        What `bound` returned; it is closed in the end.
+    ready
+        Called with the port once connections are accepted.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -154,6 +178,7 @@ def serve_control(app: FastAPI, host: str, port: int, *, ready: Callable[[int], 
             timeout_graceful_shutdown=_DRAIN_S,
         )
     )
+    listening.listen(128)
     if ready:
         ready(listening.getsockname()[1])
     server.run(sockets=[listening])
@@ -165,23 +190,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         self._captured_signals.clear()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(128)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise RequestError(
-            f"cannot listen: {getattr(error, 'strerror', error)}",
-            where=f"{host}:{port}",
-            hint="take another port",
-        ) from error
-    return listening
 
 
 def _endpoint(
