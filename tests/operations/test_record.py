@@ -131,11 +131,33 @@ def test_batch_answers_keep_the_order_and_can_be_given_their_truth(factory, tmp_
 def test_rows_without_a_label_are_passed_over_and_counted(factory, tmp_path):
     """The truth about some rows comes later; the file is handed in today."""
     file = tmp_path / "truth.csv"
-    file.write_text("sample,diagnosis\nS9001,malignant\nS9002,\nS9003,  \n")
+    file.write_text("sample,diagnosis\nS9001,malignant\nS9002,\nS9003,  \nS9004,NA\nS9005,n/a\n")
     told = factory.feedback("tumours", file)
 
-    assert (0, 0, 1, 2) == (told.accepted, told.repeated, told.unknown, told.unlabelled)
-    assert "2 rows without a label passed over" in told.to_text()
+    assert (0, 0, 1, 4) == (told.accepted, told.repeated, told.unknown, told.unlabelled)
+    assert "4 rows without a label passed over" in told.to_text()
+    assert f"  {file}: line 2: key 'S9001': no prediction has this key" in told.to_text().splitlines()
+
+
+def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_file_out(tmp_path):
+    """In a column of numbers "-" and words mean that there is none; whoever reads of another text knows what to do."""
+    (tmp_path / "t.csv").write_text("a,k,y\n" + "".join(f"{n % 7},{n},{n % 7 + n * n % 13}\n" for n in range(200)))
+    truth = tmp_path / "truth.csv"
+    with Factory.create(tmp_path) as factory:
+        factory.new("plain", data=tmp_path / "t.csv", label="y", key="k")
+        line = tmp_path / "lines" / "plain.yaml"
+        line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+        factory.run("plain")
+        factory.promote("plain@1", force=True, because="a test")
+        truth.write_text("k,y\n1,NA\n2,-\n3,unknown\n901,4.5\n")
+        told = factory.feedback("plain", truth)
+        truth.write_text("k,y\n901,4.5\n902,late\n")
+        with pytest.raises(
+            RequestError, match=r"line 3, label: not a number; nothing of this file is kept.*leave it empty"
+        ):
+            factory.feedback("plain", truth)
+
+    assert (1, 3) == (told.unknown, told.unlabelled)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,11 @@ def test_unknown_ids_and_keys_are_counted_and_not_kept(line):
     )
     line.predict("b")
 
+    assert [
+        ("labels[0]", "no prediction has this key"),
+        ("labels[1]", "no prediction has this id"),
+        ("labels[2]", "this is not the form of a prediction's id"),
+    ] == [(one["where"], one["why"]) for one in early.pop("unknown_first")]
     assert counts(unknown=3) == early
     assert counts(accepted=1) == line.accept({"key": "b", "label": "No"})
 

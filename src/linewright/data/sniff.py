@@ -124,6 +124,17 @@ def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
     return found
 
 
+def means_missing(text: str, *, among_numbers: bool) -> bool:
+    """Return whether a text is a usual spelling of "no value"; "None", "-" and words are so only among numbers.
+
+    Examples
+    --------
+    >>> means_missing("NA", among_numbers=False), means_missing("-", among_numbers=False)
+    (True, False)
+    """
+    return text in _MISSING or (among_numbers and text in _MISSING_AMONG_NUMBERS)
+
+
 def _is_odd_one(column: pl.Series, word: str, missing: Mapping[str, int]) -> bool:
     rest = column.filter(~column.is_in([word, *missing]))
     return len(rest.drop_nulls()) > 0 and infer(rest).type in NUMBERS | TIMES

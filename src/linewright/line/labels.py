@@ -1,50 +1,72 @@
 """Labels from a file: the truth about predictions, by id or by key."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from linewright.data.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.handed import Handed, read_handed
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
-from linewright.serve.labels import no_key
+from linewright.serve.feedback import MOST_NAMED
+from linewright.serve.labels import Place, check_labels, no_key
 
 BATCH = 10_000
 
 
-def hand_in(factory: Factory, line: str, file: Path) -> dict[str, int]:
+def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     """Keep the labels of a file; all of a batch of 10,000 or, where one contradicts another, none of it.
 
-    A row without a label says nothing yet: it is counted and passed over.
+    A row without a label, or with a usual spelling of "no value" there, says nothing yet: it is counted and passed over.
 
     Returns
     -------
     dict
-        How many were ``accepted``, ``repeated`` and ``unknown``, and how many rows were ``unlabelled``.
+        How many were ``accepted``, ``repeated`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
+        as in `Feedback.accept`.
 
     Raises
     ------
     RequestError
-        If the file lacks a column, or a label has a wrong form; it names the line of the file.
+        If the file lacks a column, or a label has a wrong form; it names the line of the file, of which nothing is kept.
     Conflict
         If another label is already kept for the same prediction; the batch that holds it is not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
     handed = read_handed(factory, line, file)
     rows, labels = _labels(handed, package)
-    total = {"accepted": 0, "repeated": 0, "unknown": 0, "unlabelled": handed.frame.height - len(rows)}
+    total: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0, "unknown_first": []}
+    batches = [
+        (labels[start : start + BATCH], partial(_place, handed, rows[start:]))
+        for start in range(0, len(labels), BATCH)
+    ]
+    for batch, place in batches:
+        _check(batch, package, place)
     feedback = factory.labels_of(line)
-    for start in range(0, len(labels), BATCH):
+    for batch, place in batches:
+        for name, kept in feedback.accept(batch, package=package, place=place).items():
+            total[name] += kept
+    unknown = total.pop("unknown_first")[:MOST_NAMED]
+    return total | {"unlabelled": handed.frame.height - len(rows), "unknown_first": unknown}
 
-        def place(number: int, part: str, start: int = start) -> str:
-            return handed.place(rows[start + number]) + (f", {part}" if part else "")
 
-        kept = feedback.accept(labels[start : start + BATCH], package=package, place=place)
-        for name, number in kept.items():
-            total[name] += number
-    return total
+def _place(handed: Handed, rows: Sequence[int], number: int, part: str) -> str:
+    return handed.place(rows[number]) + (f", {part}" if part else "")
+
+
+def _check(batch: list[dict[str, Any]], package: Package, place: Place) -> None:
+    try:
+        check_labels(batch, package, place)
+    except RequestError as error:
+        error.what += "; nothing of this file is kept"
+        error.hint = error.hint or (
+            "correct the row and hand the file in again; where a label is not known yet, leave it empty, or add what "
+            "stands for it to `missing` of the source"
+        )
+        raise
 
 
 def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
@@ -55,7 +77,7 @@ def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str,
     labels: list[dict[str, Any]] = []
     for number, row in enumerate(handed.frame.iter_rows(named=True)):
         value = row[label]
-        if value is None:
+        if value is None or _is_no_label(value, package):
             continue
         rows.append(number)
         labels.append(
@@ -66,6 +88,11 @@ def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str,
             }
         )
     return rows, labels
+
+
+def _is_no_label(value: object, package: Package) -> bool:
+    text = str(value).strip()
+    return text not in package.classes and means_missing(text, among_numbers=package.task == "regression")
 
 
 def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:

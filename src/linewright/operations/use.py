@@ -67,6 +67,8 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int
     unlabelled: int = 0
     """Rows of the file that hold no label yet."""
+    unknown_first: tuple[dict[str, str], ...] = ()
+    """The first labels that no prediction was found for: where they stand, their id or key, and why."""
 
     def to_text(self) -> str:
         """Say what became of them."""
@@ -74,11 +76,14 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.line}: {count(self.accepted, 'label')} accepted, {self.repeated:,} there already, "
             f"{self.unknown:,} about predictions that were never made"
         )
-        return (
-            f"{said}; {count(self.unlabelled, 'row')} without a label passed over"
-            if self.unlabelled
-            else said
-        )
+        if self.unlabelled:
+            said += f"; {count(self.unlabelled, 'row')} without a label passed over"
+        return "\n".join([said, *(_lost(one) for one in self.unknown_first)])
+
+
+def _lost(unknown: dict[str, str]) -> str:
+    name = "id" if "id" in unknown else "key"
+    return f"  {unknown['where']}: {name} {unknown[name]!r}: {unknown['why']}"
 
 
 @operation(writes=True, local=True)

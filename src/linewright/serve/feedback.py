@@ -27,6 +27,8 @@ BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes labels of the same line."""
 CHUNK = 20_000
 """Log records that one transaction takes in."""
+MOST_NAMED = 5
+"""Labels without a prediction that an answer names."""
 _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
 KEEP_ANSWERS = timedelta(days=7)
@@ -92,7 +94,7 @@ class Feedback:
         package: Package,
         idempotency_key: str | None = None,
         place: Place = in_labels,
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """Keep labels durably; all of them or, where one is wrong or contradicts another, none.
 
         Parameters
@@ -110,6 +112,7 @@ class Feedback:
         -------
         dict
             ``accepted``: new; ``repeated``: known already; ``unknown``: no prediction has that id or key, not kept.
+            Where there are such, ``unknown_first`` names up to 5 of them: ``where``, ``id`` or ``key``, and ``why``.
 
         Raises
         ------
@@ -134,9 +137,12 @@ class Feedback:
         with self._caught_up() as database:
             if idempotency_key is not None and (known := _answer_before(database, idempotency_key, body)):
                 return known
-            answer = {"accepted": 0, "repeated": 0, "unknown": 0}
+            answer: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0}
             for label in checked:
-                answer[_keep(database, label, received, place)] += 1
+                kept = _keep(database, label, received, place)
+                answer[kept] += 1
+                if kept == "unknown" and answer[kept] <= MOST_NAMED:
+                    answer.setdefault("unknown_first", []).append(_unknown(label, place))
             if idempotency_key is not None:
                 _remember(database, idempotency_key, body, answer, received)
             return answer
@@ -386,6 +392,18 @@ def _keep(database: sqlite3.Connection, label: Label, received: str, place: Plac
         raise
 
 
+def _unknown(label: Label, place: Place) -> dict[str, str]:
+    where = place(label.number, "")
+    if label.id is None:
+        return {"where": where, "key": label.key or "", "why": "no prediction has this key"}
+    is_id = _uuid(label.id) is not None
+    return {
+        "where": where,
+        "id": label.id,
+        "why": "no prediction has this id" if is_id else "this is not the form of a prediction's id",
+    }
+
+
 def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
     identity = _uuid(label.id or "")
     row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
@@ -431,7 +449,7 @@ def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
     return "repeated"
 
 
-def _answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, int] | None:
+def _answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, Any] | None:
     row = database.execute("SELECT body, answer FROM answers WHERE key = ?", (key,)).fetchone()
     if row is None:
         return None
@@ -442,11 +460,11 @@ def _answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[st
             found=key,
             hint="use a new key for new labels",
         )
-    return msgspec.json.decode(row[1], type=dict[str, int])
+    return msgspec.json.decode(row[1], type=dict[str, Any])
 
 
 def _remember(
-    database: sqlite3.Connection, key: str, body: str, answer: Mapping[str, int], received: str
+    database: sqlite3.Connection, key: str, body: str, answer: Mapping[str, Any], received: str
 ) -> None:
     oldest = (datetime.fromisoformat(received).astimezone(UTC) - KEEP_ANSWERS).isoformat()
     database.execute("DELETE FROM answers WHERE received < ?", (oldest,))
