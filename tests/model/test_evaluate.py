@@ -152,3 +152,20 @@ def test_a_metric_of_another_task_is_refused():
     """Before anything is computed."""
     with pytest.raises(SpecError, match="no such metric for a binary task"):
         measured(**binary(), headline="rmse")
+
+
+def test_rows_of_one_group_do_not_make_an_interval_look_certain():
+    """Every draw takes the one group there is: that it never varies says nothing about the next group."""
+    one = np.zeros(400, dtype=int)
+    chance = measured(**binary(), clusters=one)
+    truth = np.random.default_rng(3).normal(size=400)
+    numbers = measured(
+        task="regression", truth=truth, scores=truth + 0.1, baseline=np.zeros(400), clusters=one
+    )
+    ends = {metric.name: (metric.low, metric.high) for metric in (*chance.metrics, *chance.baseline)}
+
+    assert (0.0, 1.0) == ends["roc_auc"] == ends["f1"]
+    assert (None, None) == ends["log_loss"]
+    assert {(None, None)} == {
+        (m.low, m.high) for m in (*numbers.metrics, *numbers.baseline) if m.name != "r2"
+    }

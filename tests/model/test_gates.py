@@ -342,6 +342,30 @@ def test_fewer_than_ten_groups_decide_nothing():
 # Fairness
 
 
+def test_too_few_groups_ask_for_groups():
+    """More rows of the same machines would decide nothing."""
+    truth, good, bad = good_and_bad(600)
+    outcome = outcome_of(
+        BEATS, truth=truth, scores=good, rival_scores=bad, clusters=np.repeat(np.arange(4), 150)
+    )
+
+    assert "undecided" == outcome.status
+    assert "4 groups of rows" in outcome.says
+    assert outcome.says.endswith("about 6 more groups of rows would decide")
+
+
+def test_a_model_that_answers_as_the_champion_is_said_to_be_no_different():
+    """Nobody should have to read that it is 0 better, at most 0 worse and at least 0 worse."""
+    truth = np.random.default_rng(3).normal(size=600)
+    parts = {"truth": truth, "scores": truth + 0.5, "rival_scores": truth + 0.5}
+    outcome = outcome_of(BeatsGate(beats="champion"), task="regression", **parts)
+
+    assert (
+        "rmse is no different from the champion's, neither better nor worse with 95 % confidence"
+        in outcome.says
+    )
+
+
 def two_groups(rates, n=2000, small=0):
     """Decisions that are positive at each group's rate, whatever the truth."""
     chance = np.random.default_rng(2)

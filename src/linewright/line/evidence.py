@@ -179,10 +179,9 @@ def _says(body: dict[str, Any]) -> str:
 
 def _evaluation(body: dict[str, Any]) -> str:
     metric = body["metrics"][0]
-    return (
-        f"{metric['name']} {metric['value']:.4g} [{metric['low']:.4g}, {metric['high']:.4g}] "
-        f"on {metric['n']:,} test rows"
-    )
+    is_known = metric["low"] is not None
+    ends = f"{metric['low']:.4g}, {metric['high']:.4g}" if is_known else "interval not known"
+    return f"{metric['name']} {metric['value']:.4g} [{ends}] on {metric['n']:,} test rows"
 
 
 def _trained(body: dict[str, Any]) -> str:

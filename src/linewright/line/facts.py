@@ -124,6 +124,11 @@ def metrics_text(metrics: tuple[Metric, ...]) -> list[str]:
     """Return one aligned line a metric: its name, its value, its interval."""
     width = max((len(metric.name) for metric in metrics), default=0)
     return [
-        f"    {metric.name:<{width}}  {metric.value:>8.4g}   {metric.low:.4g} to {metric.high:.4g}"
+        f"    {metric.name:<{width}}  {metric.value:>8.4g}   "
+        + (
+            "interval not known"
+            if metric.low is None or metric.high is None
+            else f"{metric.low:.4g} to {metric.high:.4g}"
+        )
         for metric in metrics
     ]

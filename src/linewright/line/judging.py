@@ -26,6 +26,11 @@ def _clusters(work: Work, rows: np.ndarray) -> np.ndarray | None:
     return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
 
 
+def _seed(work: Work) -> int:
+    """Return the seed of what the rows alone decide, so that models with equal scores get equal intervals."""
+    return work.factory.context.seed(work.known["split"])
+
+
 def evaluate_station(work: Work) -> Evaluation:
     """Measure the package on the test rows."""
     rows, trained, rules = work.rows.test, work.trained, work.rules
@@ -42,7 +47,7 @@ def evaluate_station(work: Work) -> Evaluation:
         weight=weights(frame, work.spec),
         clusters=_clusters(work, rows),
         threshold=trained.threshold,
-        seed=work.factory.context.seed(work.parity.package),
+        seed=_seed(work),
     )
 
 
@@ -78,7 +83,7 @@ def gate_station(work: Work) -> Certificate:
         split=work.known["split"],
         rows_digest=fair.digest,
         seen=fair.seen,
-        seed=work.factory.context.seed(digest_of([package, rival.digest])),
+        seed=_seed(work),
         incomparable=rival.incomparable or "",
     )
     return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])

@@ -175,14 +175,14 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=1,
+        code=2,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
     ),
     Station(
         name="gate",
-        code=2,
+        code=3,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -92,7 +92,13 @@ def _tiles(facts: CardFacts) -> tuple[Tile, ...]:
 
 
 def _interval(metric: Metric) -> str:
-    return f"{in_words(metric.low)} to {in_words(metric.high)}, 95 %"
+    return f"{_range(metric)}, 95 %"
+
+
+def _range(metric: Metric) -> str:
+    if metric.low is None or metric.high is None:
+        return "interval not known"
+    return f"{in_words(metric.low)} to {in_words(metric.high)}"
 
 
 def _purpose(facts: CardFacts) -> Section:
@@ -130,26 +136,33 @@ def _metrics(facts: CardFacts) -> Section:
 
 
 def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
-    own = (metric.name, in_words(metric.value), f"{in_words(metric.low)} to {in_words(metric.high)}")
+    own = (metric.name, in_words(metric.value), _range(metric))
     if baseline is None:
         return (*own, "undefined", "")
-    return (*own, in_words(baseline.value), f"{in_words(baseline.low)} to {in_words(baseline.high)}")
+    return (*own, in_words(baseline.value), _range(baseline))
 
 
 def _metric_bar(metric: Metric, baseline: Metric | None) -> Bar:
     rule = METRICS.get(metric.name)
-    ends = [metric.low, metric.high, *([baseline.low, baseline.high] if baseline else [])]
+    own, other = _ends(metric), _ends(baseline) if baseline else None
+    ends = [*own, *(other or ())]
     low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(*ends) * 1.05)
     beside = f"; without features {in_words(baseline.value)}" if baseline else ""
     better = "more is better" if rule and rule.greater_is_better else "less is better"
     return Bar(
         name=metric.name,
         note=better,
-        text=f"{in_words(metric.value)} ({in_words(metric.low)} to {in_words(metric.high)}){beside}",
-        at=_placed((metric.low, metric.value, metric.high), low, high),
-        beside=_placed((baseline.low, baseline.value, baseline.high), low, high) if baseline else None,
+        text=f"{in_words(metric.value)} ({_range(metric)}){beside}",
+        at=_placed(own, low, high),
+        beside=_placed(other, low, high) if other else None,
         ends=(in_words(low), in_words(high)),
     )
+
+
+def _ends(metric: Metric) -> tuple[float, float, float]:
+    """Return low, value and high; an end that is not known is drawn at the value."""
+    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
+    return low, metric.value, high
 
 
 def _placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from linewright.errors import ContractBreach
 from linewright.model.facts import Evaluation, Metric, Task
 from linewright.model.figures import figure
-from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
+from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, count_units, units_of
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.tasks import task as rules_of
 
@@ -60,8 +60,8 @@ def evaluate(
     Evaluation
         Figures have 10 significant digits, so that the order of a sum does not change the digest. A metric that these
         rows leave undefined (``roc_auc`` of one class) is left out. The confusion matrix counts rows without weights.
-        With fewer than two rows of a kind, an interval
-        ends at the smallest and largest draw.
+        With fewer than two rows of a kind, an interval ends at the smallest and largest draw. With fewer than two rows (or
+        groups, where groups are drawn) in all, nothing is known of it: it is 0 to 1, or absent where a metric has no ends.
 
     Raises
     ------
@@ -154,13 +154,18 @@ def _measure(
         )
         for rule, value, drawn in zip(measured, made.values, made.drawn, strict=True)
     ]
-    return [_metric(rule, spread, len(truth)) for rule, spread in zip(measured, spreads, strict=True)]
+    is_known = count_units(np.flatnonzero(weight > 0), clusters) > 1
+    return [
+        _metric(rule, spread, len(truth), is_known=is_known)
+        for rule, spread in zip(measured, spreads, strict=True)
+    ]
 
 
-def _metric(rule: MetricRule, spread: Spread, n: int) -> Metric | None:
+def _metric(rule: MetricRule, spread: Spread, n: int, *, is_known: bool) -> Metric | None:
     if not np.isfinite(spread.value):
         return None
     low, high = spread.interval()
-    if np.isnan(low):
-        low, high = (0.0, 1.0) if rule.is_bounded else (spread.value, spread.value)
-    return Metric(name=rule.name, value=figure(spread.value), low=figure(low), high=figure(high), n=n)
+    if not is_known or np.isnan(low):
+        low, high = (0.0, 1.0) if rule.is_bounded else (None, None)
+    ends = (None if end is None else figure(end) for end in (low, high))
+    return Metric(name=rule.name, value=figure(spread.value), low=next(ends), high=next(ends), n=n)

@@ -137,9 +137,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     value: float
-    low: float
-    high: float
-    """Ends of the 95 % bootstrap interval."""
+    low: float | None
+    high: float | None
+    """Ends of the 95 % bootstrap interval; `None` where the rows do not tell them (all are of one group, say)."""
     n: int
 
 

@@ -34,9 +34,19 @@ def range_in_words(claim: Claim, status: Status, confidence: float) -> str:
 
 def better_range(claim: Claim, status: Status, confidence: float) -> str:
     """Say how much better or worse, by the bound that decided, or by both where neither did."""
+    if claim.low == claim.high == 0:
+        return f"neither better nor worse with {percent(confidence)} confidence"
     low, high = (in_words(abs(end), beside=claim.bar if end > 0 else None) for end in (claim.low, claim.high))
-    least = f"at least {low} better" if claim.low > 0 else f"at most {low} worse"
-    most = f"at most {high} better" if claim.high > 0 else f"at least {high} worse"
+    least = (
+        f"at least {low} better" if claim.low > 0 else f"at most {low} worse" if claim.low else "not worse"
+    )
+    most = (
+        f"at most {high} better"
+        if claim.high > 0
+        else f"at least {high} worse"
+        if claim.high
+        else "not better"
+    )
     return _choose(least, most, claim, status, confidence)
 
 
@@ -54,11 +64,17 @@ def _choose(least: str, most: str, claim: Claim, status: Status, confidence: flo
 
 
 def better(difference: float, margin: float) -> str:
-    """Say how much better a difference is, in digits that keep it on its side of the margin."""
+    """Say how much better a difference is, in digits that keep it on its side of the margin.
+
+    Examples
+    --------
+    >>> better(0.02, 0.0), better(0.0, 0.0)
+    ('0.02 better than', 'no different from')
+    """
     if difference == 0:
-        return "0 better"
+        return "no different from"
     size = in_words(abs(difference), beside=margin if difference > 0 else None)
-    return f"{size} {'better' if difference > 0 else 'worse'}"
+    return f"{size} {'better' if difference > 0 else 'worse'} than"
 
 
 def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Status) -> str:

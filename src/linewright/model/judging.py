@@ -162,7 +162,7 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
-            f"{rule.name} is {better(claim.value, gate.margin)} than the {name}'s{note}, "
+            f"{rule.name} is {better(claim.value, gate.margin)} the {name}'s{note}, "
             f"{better_range(claim, status, gate.confidence)}{verdict}",
             rule,
             claim,
@@ -291,13 +291,16 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
         n=rows.n,
         excluded=rows.excluded,
         more_rows=awaited,
-        says=says
-        + (
-            ""
-            if awaited is None
-            else f"; about {roughly(awaited)} more {'row' if awaited == 1 else 'rows'} would decide"
-        ),
+        says=says if awaited is None else f"{says}; {_awaited(awaited, rows)} would decide",
     )
+
+
+def _awaited(more: int, rows: Rows) -> str:
+    """Say how much more data it takes: where groups are drawn whole, more rows of the same groups would not help."""
+    if rows.clusters is None:
+        return f"about {roughly(more)} more {'row' if more == 1 else 'rows'}"
+    groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
+    return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of rows"
 
 
 def _known(value: float) -> float | None:
