@@ -15,6 +15,8 @@ from linewright.data.contract import Checked, check
 from linewright.data.read import read_source
 from linewright.data.table import build_table
 from linewright.errors import Conflict, RequestError
+from linewright.line.check import check_line
+from linewright.line.factory import Factory
 from linewright.line.file import parse_line, read_line, unsupported
 from linewright.line.new import NewLine, new_line
 from linewright.line.spec import LineSpec
@@ -191,6 +193,33 @@ def test_what_a_person_says_is_written_down(tmp_path: Path):
         spec.table.exclude,
     )
     assert ("time", "time") == (made.split, spec.train.split.by)
+
+
+def test_few_groups_are_told_by_new_and_by_check(tmp_path: Path):
+    """A run would end without a verdict, and its intervals would say nothing."""
+    columns = small(who=[f"p{i % 4}" for i in range(200)])
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", group="who")
+    _, result = checked(tmp_path, "a")
+
+    assert ("who", "few groups") in [(remark.column, remark.verdict) for remark in made.findings]
+    assert re.search(
+        r"group: who +# you named it; only 4 groups", (tmp_path / "lines" / "a.yaml").read_text()
+    )
+    with Factory.create(tmp_path) as factory:
+        assert check_line(factory, "a").doubts[0].startswith("who: only 4 groups")
+    assert () == result.findings
+
+
+@pytest.mark.parametrize(("name", "is_doubtful"), [("size", True), ("day", False)])
+def test_a_time_of_plain_numbers_gets_a_doubt_unless_its_name_says_time(
+    tmp_path: Path, name: str, is_doubtful: bool
+):
+    """A split by it would test on the largest, not on the latest."""
+    columns = small(**{name: [i * 37 % 101 for i in range(200)]})
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", time=name)
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert is_doubtful == bool(re.search(rf"time: {name} +# you named it; is it a time\?", text))
 
 
 def test_a_sampling_weight_is_proposed_and_not_used(tmp_path: Path):

@@ -141,7 +141,9 @@ def test_rows_without_a_label_are_passed_over_and_counted(factory, tmp_path):
 
 def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_file_out(tmp_path):
     """In a column of numbers "-" and words mean that there is none; whoever reads of another text knows what to do."""
-    (tmp_path / "t.csv").write_text("a,k,y\n" + "".join(f"{n % 7},{n},{n % 7 + n * n % 13}\n" for n in range(200)))
+    (tmp_path / "t.csv").write_text(
+        "a,k,y\n" + "".join(f"{n % 7},{n},{n % 7 + n * n % 13}\n" for n in range(200))
+    )
     truth = tmp_path / "truth.csv"
     with Factory.create(tmp_path) as factory:
         factory.new("plain", data=tmp_path / "t.csv", label="y", key="k")

@@ -10,7 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.association import Truth, cells, strength
-from linewright.data.roles import Roles, choose_roles, id_evidence, weight_evidence
+from linewright.data.roles import (
+    Roles,
+    choose_roles,
+    id_evidence,
+    time_doubt,
+    too_few_groups,
+    weight_evidence,
+)
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see
 from linewright.data.suspicion import Suspect, find_suspects
 from linewright.data.target import LabelProfile, describe_label
@@ -21,7 +28,19 @@ SAMPLE_ROWS = 50_000
 MOST_LEVELS = 30
 
 VerdictKind = Literal[
-    "id", "constant", "empty", "leak", "twin", "weight", "text", "later", "strong", "sentinel", "unusable"
+    "id",
+    "constant",
+    "empty",
+    "leak",
+    "twin",
+    "weight",
+    "text",
+    "later",
+    "strong",
+    "sentinel",
+    "unusable",
+    "few groups",
+    "doubtful time",
 ]
 
 
@@ -237,6 +256,10 @@ def _verdicts(
         yield Verdict(verdict="text", evidence=says, exclude=False)
     if evidence := sentinel_evidence(column):
         yield Verdict(verdict="sentinel", evidence=evidence, exclude=False)
+    if column.name == roles.group and roles.time is None and (evidence := too_few_groups(column.distinct)):
+        yield Verdict(verdict="few groups", evidence=evidence, exclude=False)
+    if column.name == roles.time and (evidence := time_doubt(column)):
+        yield Verdict(verdict="doubtful time", evidence=evidence, exclude=False)
 
 
 def _part_verdicts(

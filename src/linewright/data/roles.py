@@ -57,6 +57,9 @@ _TIME_WORDS = frozenset(
         "occurred",
     ]
 )
+_COUNTED = frozenset(
+    {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period"}
+)
 _OTHER_TIMES = frozenset(
     [
         "birth",
@@ -76,6 +79,8 @@ _OTHER_TIMES = frozenset(
 )
 _WEIGHTS = frozenset({"fnlwgt", "wgt", "wt", "pweight", "finalwgt", "perwt", "hhwt"})
 _FEW = 20
+ENOUGH_GROUPS = 20
+"""Groups that a line may be split by without a warning."""
 _UNIX_SECONDS = (300_000_000, 4_000_000_000)
 
 
@@ -204,6 +209,33 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
             if column.distinct > _FEW and column.values.is_sorted():
                 return column.name, "numbers that never fall from row to row"
     return None, "no column holds dates without gaps" if dated else "no column holds dates"
+
+
+def too_few_groups(groups: int) -> str:
+    """Say what so few groups cannot show, or nothing where they are enough.
+
+    Examples
+    --------
+    >>> too_few_groups(20)
+    ''
+    """
+    if groups >= ENOUGH_GROUPS:
+        return ""
+    return (
+        f"only {groups:,} group{'' if groups == 1 else 's'}: whole groups are drawn to see how sure a metric is, and fewer "
+        "than 10 in the test part decide no gate; bring more groups, or leave the group out if its rows are independent"
+    )
+
+
+def time_doubt(column: Seen) -> str:
+    """Say why a column of plain numbers may not be a time, or nothing where it reads as one."""
+    is_named = (_TIME_WORDS | _COUNTED) & set(column.words)
+    if column.type not in NUMBERS or is_named or _is_unix(column.values) or column.values.is_sorted():
+        return ""
+    return (
+        f"is it a time? it holds plain numbers from {column.values.min()} to {column.values.max()}, "
+        "which neither grow from row to row nor read as Unix seconds"
+    )
 
 
 def _is_unix(values: pl.Series) -> bool:

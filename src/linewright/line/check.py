@@ -1,6 +1,7 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -8,6 +9,7 @@ from linewright.data.contract import breach, check
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import labels_of
 from linewright.data.read import read_source
+from linewright.data.roles import too_few_groups
 from linewright.data.table import build_table
 from linewright.errors import LinewrightError, SpecError
 from linewright.features.learn import learn
@@ -22,8 +24,21 @@ from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
 
 
-def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ...]]:
-    """Return (rows that keep the contract, rows that would go to quarantine, rules that did not hold).
+class Sound(NamedTuple):
+    """What was found out about a line that can run."""
+
+    rows: int
+    """Rows that keep the contract."""
+    quarantined: int
+    """Rows that would go to quarantine."""
+    findings: tuple[Finding, ...]
+    """Rules that did not hold."""
+    doubts: tuple[str, ...]
+    """What would leave a run without an answer."""
+
+
+def check_line(factory: Factory, name: str) -> Sound:
+    """Return what is found out about a line that can run.
 
     Raises
     ------
@@ -43,7 +58,7 @@ def check_line(factory: Factory, name: str) -> tuple[int, int, tuple[Finding, ..
         raise placed(error, path) from error
 
 
-def _check_data(factory: Factory, spec: LineSpec) -> tuple[int, int, tuple[Finding, ...]]:
+def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
@@ -51,7 +66,17 @@ def _check_data(factory: Factory, spec: LineSpec) -> tuple[int, int, tuple[Findi
     if checked.stop is not None:
         raise breach(checked, None)
     refuse(_contradictions(spec, checked.frame, checked.columns))
-    return checked.frame.height, len(checked.quarantined), checked.findings
+    return Sound(
+        checked.frame.height, len(checked.quarantined), checked.findings, _doubts(spec, checked.frame)
+    )
+
+
+def _doubts(spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
+    group = spec.table.group
+    if group is None or spec.train.split.by != "group":
+        return ()
+    says = too_few_groups(frame[group].drop_nulls().n_unique())
+    return (f"{group}: {says}",) if says else ()
 
 
 def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:

@@ -116,6 +116,8 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     """Rules of the contract that did not hold."""
     exit_code: int
+    doubts: tuple[str, ...] = ()
+    """What would leave a run without an answer."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +141,10 @@ def _checked_text(line: CheckedLine) -> str:
     said = f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"
     if line.quarantined:
         said += f", {line.quarantined:,} would go to quarantine"
-    return "\n".join([said, *(f"  {finding_text(finding)}" for finding in line.findings)])
+    found = (finding_text(finding) for finding in line.findings)
+    return "\n".join(
+        [said, *(f"  {text}" for text in (*found, *(f"warn: {doubt}" for doubt in line.doubts)))]
+    )
 
 
 def finding_text(finding: Finding) -> str:
@@ -164,14 +169,20 @@ def check(factory: Factory, /, *lines: str) -> Checked:
 
 def _check(factory: Factory, name: str) -> CheckedLine:
     try:
-        rows, quarantined, findings = check_line(factory, name)
+        sound = check_line(factory, name)
     except LinewrightError as error:
         errors = error.details.get("errors") or [error.to_json()]
         return CheckedLine(
             line=name, rows=None, quarantined=0, errors=tuple(errors), findings=(), exit_code=error.exit_code
         )
     return CheckedLine(
-        line=name, rows=rows, quarantined=quarantined, errors=(), findings=findings, exit_code=0
+        line=name,
+        rows=sound.rows,
+        quarantined=sound.quarantined,
+        errors=(),
+        findings=sound.findings,
+        exit_code=0,
+        doubts=sound.doubts,
     )
 
 
