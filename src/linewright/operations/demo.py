@@ -1,7 +1,9 @@
 """The demo: the whole life of a line in a world with known truth, through the same stations that users run."""
 
 import sys
+import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +14,18 @@ from linewright.engine.context import Progress
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
+from linewright.operations.words import short
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.living import LINE, live
 from linewright.worlds.picture import to_svg, to_terminal
-from linewright.worlds.story import caption, first, in_whole, worth
+from linewright.worlds.story import first, in_whole, worth
 
 PICTURE = "life.svg"
 _FOLDER = "demo-factory"
 _MOST_FOLDERS = 1_000
+_WIDTH = 100
+"""Letters in a line of the story; the picture is narrower."""
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +59,9 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
         return "\n".join(
             [
-                caption(self.life),
-                "",
                 *to_terminal(self.life, ascii=_is_ascii()),
                 "",
-                *(_moment_text(moment) for moment in self.life.moments),
+                *(line for moment in self.life.moments for line in _moment_text(moment)),
                 *(
                     []
                     if self.life.moments
@@ -66,9 +69,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 ),
                 "",
                 "What the line's decisions were worth, by what turned out to be true:",
-                f"  as it was                        {self._money(self.value)}",
-                f"  never retrained                  {self._money(self.never)}",
-                f"  best possible (true chances)     {self._money(self.best)}",
+                *self._worth(),
                 "",
                 f"{self.seconds:.0f} s for {len(self.life.days)} days. It is yours to look around in:",
                 f"  {self.picture}",
@@ -82,13 +83,28 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
             ]
         )
 
-    def _money(self, cents: int) -> str:
-        return f"{self.currency} {in_whole(cents):>10}"
+    def _worth(self) -> Iterator[str]:
+        sums = {
+            "as it was": in_whole(self.value),
+            "never retrained": in_whole(self.never),
+            "best possible (true chances)": in_whole(self.best),
+        }
+        width = max(map(len, sums.values()))
+        for name, amount in sums.items():
+            yield f"  {name:<30} {self.currency} {amount:>{width}}"
 
 
-def _moment_text(moment: Moment) -> str:
-    evidence = f" (evidence {moment.evidence.removeprefix('sha256:')[:12]})" if moment.evidence else ""
-    return f"day {moment.day:>3}  {moment.kind:<9} {moment.says}{evidence}"
+def _moment_text(moment: Moment) -> list[str]:
+    """Return one line, or more where it is long; those that follow stand under what is said."""
+    evidence = f" (evidence {short(moment.evidence)})" if moment.evidence else ""
+    head = f"day {moment.day:>3}  {moment.kind:<9} "
+    return textwrap.wrap(
+        f"{head}{moment.says}{evidence}",
+        _WIDTH,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _is_ascii() -> bool:

@@ -1,0 +1,81 @@
+"""What the demo prints: the story once, in lines that a terminal holds, and money in a column."""
+
+import msgspec
+import pytest
+
+from linewright.operations.demo import Demo
+from linewright.worlds.life import Day, Life, Moment
+from linewright.worlds.story import THIN, caption
+
+SAYS = "207 positives are confirmed since 2026-03-24, the model expects 109: it does not see what happens now"
+
+
+def a_demo(**changes) -> Demo:
+    days = tuple(
+        Day(
+            day=day,
+            date=f"2026-03-{day + 1:02}",
+            payments=9,
+            frauds=1,
+            model="payments@1",
+            value=-5,
+            never=-7,
+            best=-2,
+        )
+        for day in range(5)
+    )
+    found = Moment(day=2, kind="alert", says=SAYS, evidence="sha256:52f4110d5182" + 52 * "0")
+    life = Life(
+        world="fraud",
+        seed=1,
+        is_attacked=True,
+        line="payments",
+        currency="EUR",
+        days=days,
+        moments=(found,),
+    )
+    told = Demo(
+        factory="demo-factory",
+        picture="demo-factory/life.svg",
+        world="fraud",
+        seed=1,
+        attack_day=None,
+        alert_day=2,
+        promoted_day=None,
+        champion="payments@1",
+        currency="EUR",
+        value=-10_587_200,
+        never=-158_912_345_00,
+        best=4_700,
+        life=life,
+        seconds=60.0,
+    )
+    return msgspec.structs.replace(told, **changes)
+
+
+def test_the_caption_is_told_once():
+    """The picture of letters begins with it."""
+    text = " ".join(a_demo().to_text().replace(THIN, " ").split())
+
+    assert text.count(caption(a_demo().life).replace(THIN, " ")) == 1
+
+
+def test_what_is_long_goes_on_under_what_was_said():
+    """A terminal that breaks lines itself breaks the columns."""
+    lines = a_demo().to_text().splitlines()
+    begun = next(at for at, line in enumerate(lines) if line.startswith("day   2  alert "))
+
+    assert max(map(len, lines)) <= 100
+    assert f"{lines[begun][19:]} {lines[begun + 1].strip()}" == f"{SAYS} (evidence 52f4110d5182)"
+    assert lines[begun + 1].index(lines[begun + 1].strip()) == 19
+
+
+@pytest.mark.parametrize("never", [-158_912_345_00, -700, 0])
+def test_money_stands_in_one_column(never):
+    """Sums that are compared are read downwards."""
+    lines = a_demo(never=never).to_text().splitlines()
+    begun = next(at for at, line in enumerate(lines) if line.startswith("  as it was"))
+    sums = lines[begun : begun + 3]
+
+    assert len({len(line) for line in sums}) == 1
+    assert len({line.index("EUR") for line in sums}) == 1
