@@ -21,6 +21,7 @@ from linewright.line.file import parse_line, read_line, unsupported
 from linewright.line.new import NewLine, new_line
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted, quoted_sentence, widened
+from linewright.watch.spec import WatchSpec
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 TABLES = {
@@ -130,14 +131,37 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
-    opened = re.sub(r"^( *)# (- \{|release:|value:|watch:)", r"\1\2", text, flags=re.MULTILINE)
+    opened = re.sub(r"^( *)# (- \{|release:|value:|watch:|retrain:)", r"\1\2", text, flags=re.MULTILINE)
     sql = re.search(r'sql: ("(?:[^"\\]|\\.)*") and time: (\w+)', text)
     assert sql is not None
     spec = parse_line(opened.replace("table: {}", f"table: {{sql: {sql[1]}, time: {sql[2]}}}"), name="a.yaml")
 
     assert 3 == len(spec.gates)
-    assert spec.watch is not None
+    assert (spec.watch, spec.retrain and spec.retrain.when) == (WatchSpec(), ("drift", "performance"))
+    assert not unsupported(spec)
     assert "select *, make_date(year, month, 1) as month_began from a" == spec.table.sql
+
+
+@pytest.mark.parametrize(
+    ("when", "is_suggested"),
+    [
+        ([f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(200)], True),
+        (list(range(200)), False),
+        (None, False),
+    ],
+)
+def test_a_delay_of_the_label_is_suggested_where_time_can_be_counted(tmp_path: Path, when, is_suggested):
+    """Where truth comes late and nobody says so, the labels that come early decide how good a model is."""
+    columns = small() if when is None else small(when=when)
+    time = None if when is None else "when"
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", positive="yes", time=time)
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    said = re.search(r"^# (label: .*delay.*)$", text, flags=re.MULTILINE)
+    assert is_suggested == (said is not None)
+    if said is not None:
+        spec = parse_line(re.sub(r"^label: .*$", said[1], text, flags=re.MULTILINE), name="a.yaml")
+        assert ("y", "yes", "7d") == (spec.label.column, spec.label.positive, spec.label.delay)
 
 
 def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):

@@ -182,6 +182,12 @@ def _label(draft: Draft) -> Iterator[str]:
         reasons.append(f"{_count(label.missing, 'row')} without a label neither train nor test")
     reasons += [v.evidence for v in draft.profile.column(label.column).verdicts]
     yield from _beside([(f"label: {{{', '.join(words)}}}", "; ".join(reasons))], indent="")
+    time = draft.profile.roles.time
+    if time is not None and draft.profile.column(time).type in {"date", "datetime"}:
+        said = f"label: {{{', '.join([*words, 'delay: 7d'])}}}"
+        yield _comment(
+            f"{said}  # if the truth is known only so long after {quoted(time)}: what comes early misleads"
+        )
 
 
 def _contract(draft: Draft) -> Iterator[str]:
@@ -350,5 +356,9 @@ def _later(draft: Draft) -> Iterator[str]:
             "value: {currency: EUR, true_positive: 100, false_positive: -10, false_negative: -100}  # sets the threshold"
         )
     yield _comment(
-        "watch: {every: 1h}  # monitors come with a later version; until then `check` refuses the word"
+        "watch: {every: 1h}  # under `up`, each hour's rows and answers are compared with those of the test part, and answers with their labels"
+    )
+    what = "a model of its own, which has to beat the one that was brought," if draft.brought else "again,"
+    yield _comment(
+        f"retrain: {{when: [drift, performance], cooldown: 1d}}  # then it trains {what} with labels that came through feedback"
     )
