@@ -1,4 +1,4 @@
-"""The tutorial and the pages about the endpoint and about own models are carried out, command by command, as a reader would."""
+"""The tutorial and the pages about endpoint, own models and watching are carried out, command by command, as a reader would."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-READINGS = (("tutorial.md", "serving.md"), ("own-model.md",))
+READINGS = (("tutorial.md", "serving.md"), ("own-model.md",), ("watching.md",))
 """Pages in the order in which a reader carries them out in one folder."""
 
 
