@@ -1,5 +1,7 @@
 """Monitors on simulated lines: silence when nothing happens, and the true cause when something does."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from linewright.watch.monitors import alpha_of, find, monitors
 from linewright.watch.spec import PerformanceSpec, WatchSpec
 from linewright.watch.spread import Tally, reference_of
 
-START = "2026-11-{:02d}T{:02d}:00:00.000000Z"
+START = datetime(2026, 11, 1, tzinfo=UTC)
 WATCH = WatchSpec()
 SEEN = {"color": frozenset({"red", "green", "blue"})}
 
@@ -32,11 +34,14 @@ def reference(random, n=4000, **options):
     return reference_of("sha256:aa", made, predictions, seen=SEEN)
 
 
-def window(base, made, predictions, number, *, breaches=None):
+def window(base, made, predictions, number, *, breaches=None, hours=1):
     tally = Tally(base, seen=SEEN)
     tally.add(made, predictions, breaches=breaches)
-    day, hour = divmod(number, 24)
-    return tally.window("claims", START.format(1 + day % 28, hour), START.format(1 + day % 28, hour))
+    return tally.window("claims", instant(number), instant(number + hours))
+
+
+def instant(number):
+    return (START + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def series(random, base, numbers, n=500, **options):
@@ -151,15 +156,38 @@ def test_a_dead_line_is_found_in_one_window():
 
     assert (finding.monitor, finding.value, finding.bar) == ("traffic", 0.0, 100.0)
     assert finding.says == "no rows came in 1h, 100 are usual"
-    assert finding.since == START.format(2, 6)
+    assert finding.since == instant(30)
+
+
+@pytest.mark.parametrize("n", [0, 900])
+def test_a_window_that_holds_what_a_pause_missed_says_nothing_about_traffic(n):
+    """Nine hours of rows are not nine times the usual; and of the rows of a night without power none could come."""
+    random = np.random.default_rng(36)
+    base = reference(random)
+    usual = series(random, base, range(30), n=100)
+    pause = window(base, *rows(random, n), 30, hours=9)
+    (finding,) = find(base, [*usual, pause, *series(random, base, [39], n=0)], WATCH)
+
+    assert find(base, [*usual, pause], WATCH) == ()
+    assert find(base, [*usual, pause, *series(random, base, [39], n=100)], WATCH) == ()
+    assert (finding.bar, finding.since) == (100.0, instant(39))
+
+
+def test_rows_of_windows_of_another_length_are_no_history():
+    """Who changes `every` from a day to an hour, or back, has not lost or won traffic."""
+    random = np.random.default_rng(36)
+    base = reference(random)
+    days = [window(base, *rows(random, 2400), 24 * i, hours=24) for i in range(30)]
+
+    assert find(base, [*days, *series(random, base, range(720, 722), n=100)], WATCH) == ()
 
 
 def performance(**parts):
     usual = {
         "line": "claims",
         "package": "sha256:aa",
-        "start": START.format(1, 0),
-        "end": START.format(2, 0),
+        "start": instant(0),
+        "end": instant(24),
         "metric": "roc_auc",
         "value": 0.61,
         "error": 0.015,

@@ -12,6 +12,7 @@ value that the model has seen. So one cause is found once.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 from scipy.special import ndtr
@@ -201,17 +202,25 @@ def _percent(cells: Cells) -> str:
 
 
 def _traffic(windows: Sequence[Window], watch: WatchSpec, alpha: float) -> Iterator[Finding]:
-    every_s = duration_micros(watch.every) / 1e6
-    found = unusual([window.n for window in windows], every_s=every_s, alpha=alpha)
+    every = timedelta(microseconds=duration_micros(watch.every))
+    # A window that holds what was missed in a pause, or is of another `every`, cannot be compared by its rows.
+    alike = [window for window in windows if _length(window) == every]
+    if not alike or alike[-1] is not windows[-1]:
+        return
+    found = unusual([window.n for window in alike], every_s=every.total_seconds(), alpha=alpha)
     if found is not None:
         came = "no rows" if found.rows == 0 else "1 row" if found.rows == 1 else f"{found.rows:,} rows"
         yield Finding(
             monitor="traffic",
             value=float(found.rows),
             bar=found.usual,
-            since=windows[-found.windows].start,
+            since=alike[-found.windows].start,
             says=f"{came} came in {watch.every}, {found.usual:,.0f} are usual",
         )
+
+
+def _length(window: Window) -> timedelta:
+    return datetime.fromisoformat(window.end) - datetime.fromisoformat(window.start)
 
 
 def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
