@@ -2,9 +2,11 @@
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
@@ -12,26 +14,37 @@ from linewright.errors import LinewrightError
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.line.retraining import Due, retraining_due
+from linewright.line.retraining import retraining_due
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends."""
-
-
-def tend(factory: Factory, spec: LineSpec) -> tuple[Watched | None, Due | None]:
-    """Close the line's window if one has ended, and return it with the training that should begin now."""
-    return close_window(factory, spec), retraining_due(factory, spec)
+_SHARE = 0.05
+"""Most of the time that one line may be looked at for one thing."""
+_LONGEST_PAUSE_S = 300.0
 
 
 def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult | None]:
     """Tend a line once, and carry out in this process what is due: for worlds and tests."""
-    watched, due = tend(factory, factory.line(line))
+    spec = factory.line(line)
+    watched, due = close_window(factory, spec), retraining_due(factory, spec)
     if due is None:
         return watched, None
     return watched, execute_inline(factory, line, as_of=due.as_of, proposal=due.proposal)
+
+
+def pause_s(took_s: float, failures: int) -> float:
+    """Return how long to look away after a look that took so long, the last of so many failures in a row.
+
+    Examples
+    --------
+    >>> pause_s(0.01, 0), pause_s(2.0, 0), pause_s(0.01, 3), pause_s(0.01, 99)
+    (0.2, 40.0, 4.0, 300.0)
+    """
+    again = LOOK_S * 2.0 ** min(failures, 20) if failures else 0.0
+    return max(took_s / _SHARE, min(again, _LONGEST_PAUSE_S))
 
 
 class Tending:
@@ -58,7 +71,9 @@ class Tending:
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
         self._closed = threading.Event()
-        self._told: dict[str, str] = {}
+        self._looks: dict[tuple[str, str], _Look] = {}
+        self._begun: dict[str, str] = {}
+        """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
         self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
         self._thread.start()
 
@@ -71,28 +86,55 @@ class Tending:
         with self._open() as factory:
             while not self._closed.wait(self._every_s):
                 for line in factory.names():
-                    if self._closed.is_set():
-                        return
-                    self._tend(factory, line)
+                    for what, look in (("watch", self._watch), ("retrain", self._retrain)):
+                        if self._closed.is_set():
+                            return
+                        self._look(factory, line, what, look)
 
-    def _tend(self, factory: Factory, line: str) -> None:
-        """Tend one line; what goes wrong with it is told once, and harms no other line."""
+    def _watch(self, factory: Factory, spec: LineSpec) -> None:
+        watched = close_window(factory, spec)
+        for finding in watched.findings if watched else ():
+            factory.report(Progress(station="watch", says=f"{spec.line}: {finding.says}", stays=True))
+
+    def _retrain(self, factory: Factory, spec: LineSpec) -> None:
+        due = retraining_due(factory, spec)
+        if due is None or self._begun.get(spec.line) == due.proposal:
+            return
+        if start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal):
+            factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
+            self._begun[spec.line] = due.proposal
+
+    def _look(
+        self, factory: Factory, line: str, what: str, look: Callable[[Factory, LineSpec], None]
+    ) -> None:
+        """Look at a line for one thing, if it is time; what goes wrong is told once, and harms nothing else."""
+        one = self._looks.setdefault((line, what), _Look())
+        began = time.monotonic()
+        if began < one.next_at:
+            return
+        trouble = None
         try:
-            spec = factory.line(line)
-            if spec.watch is None and spec.retrain is None:
-                return
-            watched, due = tend(factory, spec)
-            for finding in watched.findings if watched else ():
-                factory.report(Progress(station="watch", says=f"{line}: {finding.says}", stays=True))
-            if due is not None and start(factory, line, self._engine, as_of=due.as_of, proposal=due.proposal):
-                factory.report(Progress(station="retrain", says=f"{line}: a training begins", stays=True))
-            self._told.pop(line, None)
+            look(factory, factory.line(line))
         except LinewrightError as error:
-            self._tell_once(line, f"error: {line} is not watched now: {error}\n")
+            trouble = f"error: {line} is not looked after now: {error}\n"
         except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug about one line must not end the watch over all
-            self._tell_once(line, traceback.format_exc())
+            trouble = traceback.format_exc()
+        if trouble is not None and trouble not in self._told(line):
+            sys.stderr.write(trouble)
+        one.failures = 0 if trouble is None else one.failures + 1
+        one.trouble = trouble
+        now = time.monotonic()
+        one.next_at = now + pause_s(now - began, one.failures)
 
-    def _tell_once(self, line: str, text: str) -> None:
-        if self._told.get(line) != text:
-            self._told[line] = text
-            sys.stderr.write(text)
+    def _told(self, line: str) -> set[str | None]:
+        return {look.trouble for (name, _), look in self._looks.items() if name == line}
+
+
+@dataclass
+class _Look:
+    """When a line is looked at next for one thing, and what went wrong the last time."""
+
+    next_at: float = 0.0
+    failures: int = 0
+    """In a row."""
+    trouble: str | None = None

@@ -19,7 +19,7 @@ from linewright.data.spec import ContractSpec, duration_micros
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
 from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
-from linewright.line.alerts import open_alerts
+from linewright.line.alerts import newest_of, open_alerts
 from linewright.line.factory import Factory
 from linewright.line.registry import judged
 from linewright.line.spec import LineSpec
@@ -86,8 +86,8 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
     champion = _champion(factory, spec.line)
     if champion is None or spec.watch is None:
         return None
-    past = closed_windows(factory, spec)
-    start = past[-1].end if past else _floor(_first_promotion(factory, spec.line), spec.watch)
+    newest = newest_of(factory, spec.line, Watched)
+    start = newest.end if newest else _floor(_first_promotion(factory, spec.line), spec.watch)
     end = _floor(factory.now(), spec.watch)
     if end <= start:
         return None
@@ -97,7 +97,7 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
         watch=spec.watch,
         champion=champion,
         model=load(champion.digest, factory.artifacts.get),
-        past=past,
+        past=closed_windows(factory, spec),
         start=start,
         end=end,
     )
@@ -264,12 +264,16 @@ def _count(closing: _Closing, reference: Reference) -> tuple[Window, dict[str, i
 
 
 def _until(factory: Factory, line: str, position: dict[str, int], end: str) -> Iterator[Prediction]:
-    """Iterate over the records after `position` that came before `end`, and move `position` along."""
+    """Iterate over the records after `position` that came before `end`, and move `position` along.
+
+    A record from the future is of a clock that was set back since: it is counted now, not when its time comes, since all
+    that is behind it in its segment would wait with it.
+    """
     done: set[str] = set()
     for one in read_log(factory.log_of(line), dict(position)):
         if one.segment in done:
             continue
-        if one.record.at >= end:
+        if end <= one.record.at <= factory.now():
             done.add(one.segment)
             continue
         position[one.segment] = one.end

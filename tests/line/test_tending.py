@@ -1,0 +1,151 @@
+"""Looking after lines while they serve: windows, and the trainings that follow."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.scoring import predict_file
+from linewright.line.tending import Tending
+from linewright.line.watching import close_window
+from linewright.watch.facts import Proposed, Watched
+
+
+class Clock:
+    def __init__(self):
+        self.at = datetime(2026, 1, 19, 0, 10, tzinfo=UTC)
+
+    def __call__(self):
+        return self.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def move(self, **by):
+        self.at += timedelta(**by)
+
+
+class Busy:
+    """An engine whose queue is long: it takes runs and carries none out."""
+
+    def __init__(self):
+        self.started = []
+
+    def start(self, _workflow, run, _request):
+        self.started.append(run)
+
+    def follow(self, run, *, timeout=None):
+        raise NotImplementedError
+
+    def unfinished(self):
+        return self.started
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def line(tumours, clock):
+    """Give a factory whose line serves, watches itself in windows of an hour, and trains each week."""
+    factory = tumours()
+    path = factory.root / "lines" / "tumours.yaml"
+    kept = [one for one in path.read_text().splitlines() if not one.startswith(("# watch:", "# retrain:"))]
+    path.write_text("\n".join([*kept, "watch: {every: 1h}", "retrain: {when: [{every: 7d}]}", ""]))
+    factory.now = clock
+    assert execute_inline(factory, "tumours").promoted
+    return factory
+
+
+def ask(factory, rows):
+    table = pl.read_csv(factory.root / "cancer.csv").drop("diagnosis").head(rows)
+    table.write_csv(factory.root / "ask.csv")
+    predict_file(factory, "tumours", factory.root / "ask.csv", factory.root / "answers.csv")
+
+
+def counted(factory):
+    return [one.n for one in factory.metadata.events(Watched, line="tumours")]
+
+
+def test_answers_of_a_clock_that_was_set_back_are_counted_at_once(line, clock):
+    """One answer from next year must not hide all that the same process answers until then."""
+    clock.move(days=365)
+    ask(line, 5)
+    (file,) = line.log_of("tumours").iterdir()
+    clock.move(days=-365)
+    ask(line, 7)
+    # What one process writes is one segment.
+    (later,) = set(line.log_of("tumours").iterdir()) - {file}
+    file.write_bytes(file.read_bytes() + later.read_bytes())
+    later.unlink()
+    clock.move(hours=1)
+    close_window(line, line.line("tumours"))
+    clock.move(hours=1)
+    close_window(line, line.line("tumours"))
+
+    assert [12, 0] == counted(line)
+
+
+def test_a_window_is_closed_once_though_the_clock_goes_back(line, clock):
+    ask(line, 5)
+    clock.move(hours=2)
+    close_window(line, line.line("tumours"))
+    clock.move(hours=-1)
+    ask(line, 7)
+    assert close_window(line, line.line("tumours")) is None
+    clock.move(hours=2)
+    close_window(line, line.line("tumours"))
+
+    first, second = line.metadata.events(Watched, line="tumours")
+
+    assert first.end == second.start
+    assert [5, 7] == counted(line)
+
+
+def tend_a_while(factory, clock, engine, until):
+    """Tend every 10 ms until something is so, and some looks more."""
+
+    def opened():
+        return Factory.open(factory.root, now=clock)
+
+    tending = Tending(opened, engine, every_s=0.01)
+    try:
+        deadline = time.monotonic() + 20
+        while not until():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(1.5)
+    finally:
+        tending.close()
+    assert not [one for one in threading.enumerate() if one.name == "tending"]
+
+
+def test_a_training_that_waits_in_the_queue_is_planned_once(line, clock):
+    """While another line trains for an hour, each look would keep one more plan."""
+    engine = Busy()
+    clock.move(days=7)
+    tend_a_while(line, clock, engine, lambda: engine.started)
+
+    assert 1 == len(engine.started)
+    assert 1 == len(line.metadata.events(Proposed, line="tumours"))
+
+
+def test_a_training_that_cannot_begin_is_told_once_and_the_watch_goes_on(line, clock, capsys):
+    """A file that is gone for a night must not fill the disk with messages, nor blind the monitors."""
+    engine = Busy()
+    (line.root / "cancer.csv").rename(line.root / "moved.csv")
+    clock.move(days=7)
+    tend_a_while(line, clock, engine, lambda: counted(line))
+
+    assert [] == engine.started
+    assert [0] == counted(line)
+
+    (line.root / "moved.csv").rename(line.root / "cancer.csv")
+    tend_a_while(line, clock, engine, lambda: engine.started)
+
+    assert 1 == capsys.readouterr().err.count("cancer.csv")
