@@ -1,5 +1,6 @@
 """Packages: what is loaded is what was kept, and answers as it did."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -671,3 +672,17 @@ def test_a_package_of_raw_columns_reads_them_by_place_and_type():
         model_of(body, encoder=Encoder(encodings=(a, Raw(column="b", dtype="string"))))
     with pytest.raises(Corrupt, match="raw columns"):
         model_of(body, encoder=Encoder(encodings=(a, Number(column="b"))))
+
+
+def test_running_a_model_tells_nobody_of_it(tmp_path):
+    """ONNX Runtime would make an id of this machine in the user's folder, and report each session to its maker."""
+    code = "import sys; from linewright.model.graph import onnxruntime as run; run.InferenceSession(sys.stdin.buffer.read())"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        input=BINARY_GRAPH,
+        # Nothing else: a variable that says that this is a test run would keep it silent too.
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        check=True,
+    )
+
+    assert [] == list(tmp_path.iterdir())
