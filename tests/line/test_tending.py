@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.scoring import predict_file
-from linewright.line.tending import Tending
+from linewright.line.tending import Tending, tend_inline
 from linewright.line.watching import close_window
-from linewright.watch.facts import Proposed, Watched
+from linewright.watch.facts import Alerted, Proposed, RetrainProposal, Watched
 
 
 class Clock:
@@ -105,6 +106,61 @@ def test_a_window_is_closed_once_though_the_clock_goes_back(line, clock):
 
     assert first.end == second.start
     assert [5, 7] == counted(line)
+
+
+def train(factory):
+    """Carry out the training that is due; each is refused, since nothing is new."""
+    _, ran = tend_inline(factory, "tumours")
+    return ran is not None and not ran.promoted
+
+
+def test_a_schedule_goes_on_though_its_candidates_are_no_better(line, clock):
+    """That is usual for a model that is good; after two weeks the line would have stopped for ever."""
+    trained = []
+    for _ in range(4):
+        clock.move(days=6)
+        trained.append(train(line))
+        clock.move(days=1)
+        trained.append(train(line))
+
+    assert [False, True] * 4 == trained
+    assert 4 == len(line.metadata.events(Proposed, line="tumours"))
+    assert [] == open_alerts(line, "tumours")
+
+
+def alert(factory, number):
+    found = Alerted(
+        at=factory.now(),
+        by="test",
+        because="it has drifted",
+        line="tumours",
+        id=f"drift-{number}",
+        package=execute_inline(factory, "tumours").digest,
+        monitor="drift",
+        column="mean_area",
+        value=0.4,
+        bar=0.2,
+        evidence="",
+        since=factory.now(),
+    )
+    factory.metadata.record(found)
+
+
+def test_a_schedule_waits_for_no_finding(line, clock):
+    """After a drift the line waits for labels; where none ever come, it must train each week all the same."""
+    path = line.root / "lines" / "tumours.yaml"
+    path.write_text(path.read_text().replace("[{every: 7d}]", "[drift, {every: 7d}]"))
+    clock.move(days=3)
+    alert(line, 1)
+    waiting = train(line)
+    clock.move(days=4)
+    weekly = train(line)
+
+    assert (False, True) == (waiting, weekly)
+    assert ["drift", "every"] == [
+        line.metadata.get(one.proposal, RetrainProposal).trigger
+        for one in line.metadata.events(Proposed, line="tumours")
+    ]
 
 
 def tend_a_while(factory, clock, engine, until):

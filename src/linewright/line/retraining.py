@@ -1,5 +1,6 @@
 """What the line does about a proposal: it waits for the labels that can decide, trains once, and stops after refusals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,9 @@ from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
 
 REFUSALS = 2
-"""Refused candidates in a row after which the line trains no more by itself, until a person or a new finding asks."""
+"""Refused candidates in a row after which findings start no training, until a person or a new finding asks. What is on a
+schedule goes on: that a model which is trained anew is no better is usual, and no reason to stop looking."""
+_SCHEDULES = frozenset({"labels", "every"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +41,23 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
     if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
         return None
     _tell_of_refusals(factory, spec)
-    if refusals(factory, spec.line) >= REFUSALS:
-        return None
-    found = open_proposal(factory, spec.line) or _propose(factory, spec)
-    if found is None or waits_for(factory, spec, found[1]) is not None:
-        return None
-    return Due(proposal=found[0], as_of=factory.now())
+    is_stopped = refusals(factory, spec.line) >= REFUSALS
+    alerts = [] if is_stopped else open_alerts(factory, spec.line)
+    found = open_proposal(factory, spec.line) or _propose(factory, spec, alerts)
+    if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
+        found = _propose(factory, spec, [])  # a schedule waits for no finding
+    return Due(proposal=found[0], as_of=factory.now()) if found is not None else None
 
 
-def _propose(factory: Factory, spec: LineSpec) -> tuple[str, RetrainProposal] | None:
+def _must_wait(factory: Factory, spec: LineSpec, proposal: RetrainProposal, *, is_stopped: bool) -> bool:
+    if proposal.trigger in _SCHEDULES:
+        return False
+    return is_stopped or waits_for(factory, spec, proposal) is not None
+
+
+def _propose(
+    factory: Factory, spec: LineSpec, alerts: Sequence[Alerted]
+) -> tuple[str, RetrainProposal] | None:
     assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
     context, metadata = factory.context, factory.metadata
     trained = _last_training(factory, spec.line)
@@ -56,7 +67,7 @@ def _propose(factory: Factory, spec: LineSpec) -> tuple[str, RetrainProposal] | 
         now=context.now(),
         trained=trained,
         labels=factory.labels_of(spec.line).count_since(trained) if trained else 0,
-        open_alerts=open_alerts(factory, spec.line),
+        open_alerts=alerts,
     )
     if proposal is None:
         return None
@@ -84,7 +95,7 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
     only refuse. As many are wanted as the champion was certified on, at most `ENOUGH` of the rarer class.
     """
-    if proposal.trigger in {"labels", "every"}:
+    if proposal.trigger in _SCHEDULES:
         return None
     at, codes, is_class = _ripe(factory, spec, proposal.since)
     wanted = _wanted(factory, spec.line, is_class=is_class)
@@ -161,9 +172,10 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 
 
 def refusals(factory: Factory, line: str) -> int:
-    """Count the runs in a row that monitoring asked for and that did not promote.
+    """Count the runs in a row that findings asked for and that did not promote.
 
-    A promotion, a person's run, or a finding after the last of them begins anew.
+    A promotion, a person's run, or a finding after the last of them begins anew. What was on a schedule counts neither way,
+    unless it promoted.
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     count, last = 0, ""
@@ -171,11 +183,17 @@ def refusals(factory: Factory, line: str) -> int:
         finished = ended.get(accepted.run)
         if accepted.proposal is None or (finished is not None and finished.promoted):
             break
-        if finished is not None:
+        trigger = factory.metadata.get(accepted.proposal, RetrainProposal).trigger
+        if finished is not None and trigger not in _SCHEDULES:
             count += 1
             last = last or finished.at
     alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
     return 0 if any(one.at > last for one in alerts) else count
+
+
+def _but(spec: LineSpec) -> str:
+    assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
+    return "" if all(isinstance(one, str) for one in spec.retrain.when) else ", but on its schedule"
 
 
 def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
@@ -190,7 +208,7 @@ def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
             Alerted(
                 at=context.now(),
                 by=context.actor,
-                because=f"{count} candidates in a row were refused, so the line trains no more by itself: "
+                because=f"{count} candidates in a row were refused, so the line trains no more by itself{_but(spec)}: "
                 f"look at `linewright models {spec.line}`, then `linewright retrain {spec.line}`",
                 line=spec.line,
                 id=f"retraining:{last.run}",

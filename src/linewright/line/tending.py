@@ -21,8 +21,9 @@ from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends."""
-_SHARE = 0.05
-"""Most of the time that one line may be looked at for one thing."""
+_REST = {"watch": 0.0, "retrain": 20.0}
+"""How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
+waits for is looked up in the log again and again."""
 _LONGEST_PAUSE_S = 300.0
 
 
@@ -35,16 +36,15 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     return watched, execute_inline(factory, line, as_of=due.as_of, proposal=due.proposal)
 
 
-def pause_s(took_s: float, failures: int) -> float:
-    """Return how long to look away after a look that took so long, the last of so many failures in a row.
+def patience_s(failures: int) -> float:
+    """Return how long to look away after so many failures in a row.
 
     Examples
     --------
-    >>> pause_s(0.01, 0), pause_s(2.0, 0), pause_s(0.01, 3), pause_s(0.01, 99)
-    (0.2, 40.0, 4.0, 300.0)
+    >>> [patience_s(failures) for failures in (0, 1, 2, 3, 99)]
+    [0.0, 1.0, 2.0, 4.0, 300.0]
     """
-    again = LOOK_S * 2.0 ** min(failures, 20) if failures else 0.0
-    return max(took_s / _SHARE, min(again, _LONGEST_PAUSE_S))
+    return min(LOOK_S * 2.0 ** min(failures, 20), _LONGEST_PAUSE_S) if failures else 0.0
 
 
 class Tending:
@@ -124,7 +124,7 @@ class Tending:
         one.failures = 0 if trouble is None else one.failures + 1
         one.trouble = trouble
         now = time.monotonic()
-        one.next_at = now + pause_s(now - began, one.failures)
+        one.next_at = now + max((now - began) * _REST[what], patience_s(one.failures))
 
     def _told(self, line: str) -> set[str | None]:
         return {look.trouble for (name, _), look in self._looks.items() if name == line}
