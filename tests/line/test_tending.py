@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from linewright.errors import Transient
 from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
@@ -106,6 +107,16 @@ def test_a_window_is_closed_once_though_the_clock_goes_back(line, clock):
 
     assert first.end == second.start
     assert [5, 7] == counted(line)
+
+
+def test_a_clock_that_was_far_ahead_is_told(line, clock):
+    """Else a line is not watched for a year, and looks as if nothing were wrong with it."""
+    clock.move(days=365)
+    close_window(line, line.line("tumours"))
+    clock.move(days=-365)
+
+    with pytest.raises(Transient, match="the clock was once far ahead"):
+        close_window(line, line.line("tumours"))
 
 
 def train(factory):

@@ -16,6 +16,7 @@ import polars as pl
 from linewright.data.facts import Dataset, Split
 from linewright.data.moments import moments
 from linewright.data.spec import ContractSpec, duration_micros
+from linewright.errors import Transient
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
 from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
@@ -82,6 +83,11 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
     -------
     Watched or None
         What was recorded; `None` where no window has ended, or nothing serves.
+
+    Raises
+    ------
+    Transient
+        If windows are closed far into the future, by a clock that was set back since; the next one ends after the last of them.
     """
     champion = _champion(factory, spec.line)
     if champion is None or spec.watch is None:
@@ -90,6 +96,7 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
     start = newest.end if newest else _floor(_first_promotion(factory, spec.line), spec.watch)
     end = _floor(factory.now(), spec.watch)
     if end <= start:
+        _refuse_future(spec, start, end)
         return None
     closing = _Closing(
         factory=factory,
@@ -428,6 +435,18 @@ def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:
 
 
 # Time
+
+
+def _refuse_future(spec: LineSpec, start: str, end: str) -> None:
+    assert spec.watch is not None  # noqa: S101 -- only lines with the section are watched
+    if earlier(start, spec.watch.every) > end:
+        raise Transient(
+            "the clock was once far ahead, so no window is closed until it is there again",
+            where=spec.line,
+            found=f"windows up to {start[:16]}Z",
+            allowed=f"up to {end[:16]}Z",
+            hint="check that the clock of this machine is right; answers are logged and will be counted",
+        )
 
 
 def _champion(factory: Factory, line: str) -> Version | None:
