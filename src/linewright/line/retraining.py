@@ -14,6 +14,7 @@ from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows, earlier
 from linewright.model.facts import Evaluation
+from linewright.release.facts import Promoted, RolledBack
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
 
@@ -42,7 +43,7 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
         return None
     _tell_of_refusals(factory, spec)
     is_stopped = refusals(factory, spec.line) >= REFUSALS
-    alerts = [] if is_stopped else open_alerts(factory, spec.line)
+    alerts = [] if is_stopped else _about_the_champion(factory, spec.line)
     found = open_proposal(factory, spec.line) or _propose(factory, spec, alerts)
     if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
         found = _propose(factory, spec, [])  # a schedule waits for no finding
@@ -79,6 +80,12 @@ def _propose(
             )
         )
     return digest, proposal
+
+
+def _about_the_champion(factory: Factory, line: str) -> list[Alerted]:
+    """Return the open alerts about the model that serves: those about another are over, though no window says so yet."""
+    champion = find_model(factory, line).digest
+    return [one for one in open_alerts(factory, line) if one.package == champion]
 
 
 def _last_training(factory: Factory, line: str) -> str | None:
@@ -174,7 +181,7 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 def refusals(factory: Factory, line: str) -> int:
     """Count the runs in a row that findings asked for and that did not promote.
 
-    A promotion, a person's run, or a finding after the last of them begins anew. What was on a schedule counts neither way,
+    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What was on a schedule counts neither way,
     unless it promoted.
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
@@ -188,7 +195,8 @@ def refusals(factory: Factory, line: str) -> int:
             count += 1
             last = last or finished.at
     alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
-    return 0 if any(one.at > last for one in alerts) else count
+    moves = [newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)]
+    return 0 if any(one is not None and one.at > last for one in (*alerts, *moves)) else count
 
 
 def _but(spec: LineSpec) -> str:

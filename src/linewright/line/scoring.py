@@ -98,12 +98,7 @@ def _load(factory: Factory, version: Version) -> Loaded:
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
     target = out.resolve()
-    sources = [
-        (factory.root / source.file).resolve()
-        for name in factory.names()
-        for source in factory.line(name).sources.values()
-        if isinstance(source, FileSource)
-    ]
+    sources = [path for name in factory.names() for path in _source_files(factory, name)]
     own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
     if target in [file.resolve(), *sources] or any(target.is_relative_to(path) for path in own):
         raise RequestError(
@@ -117,6 +112,15 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
         )
     if not target.parent.is_dir():
         raise RequestError("there is no such folder", where=str(target.parent))
+
+
+def _source_files(factory: Factory, line: str) -> list[Path]:
+    """Return the files that a line reads; none where its own file is broken, which is no fault of other lines."""
+    try:
+        sources = factory.line(line).sources.values()
+    except RequestError:
+        return []
+    return [(factory.root / source.file).resolve() for source in sources if isinstance(source, FileSource)]
 
 
 def _typed(handed: Handed, package: Package) -> pl.DataFrame:

@@ -22,10 +22,11 @@ from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
 from linewright.line.alerts import newest_of, open_alerts
 from linewright.line.factory import Factory
+from linewright.line.facts import Accepted
 from linewright.line.registry import judged
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
-from linewright.model.facts import Evaluation, Metric, Package, Trained
+from linewright.model.facts import Evaluation, Metric, Package, Registered, Trained
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.package import Model, load
@@ -37,7 +38,15 @@ from linewright.serve.scoring import Scorer
 from linewright.store.seams import Version
 from linewright.store.values import digest_of
 from linewright.watch.alerts import news
-from linewright.watch.facts import Confirmations, Confirmed, Performance, Reference, Watched, Window
+from linewright.watch.facts import (
+    Confirmations,
+    Confirmed,
+    Performance,
+    Reference,
+    RetrainProposal,
+    Watched,
+    Window,
+)
 from linewright.watch.monitors import find
 from linewright.watch.spec import WatchSpec
 from linewright.watch.spread import Tally, reference_of
@@ -148,7 +157,9 @@ def _record(
         findings=findings,
         position=dict(position),
     )
-    told = news(open_alerts(factory, line), [*past, watched], windows=closing.watch.drift.windows)
+    # That a line trains no more by itself is no finding of a window, so no window can say that it is over.
+    found = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
+    told = news(found, [*past, watched], windows=closing.watch.drift.windows)
     for event in (*told.cleared, *told.alerted):
         metadata.record(event)
     metadata.record(
@@ -164,7 +175,10 @@ def _reference(closing: _Closing) -> Reference:
     """Return how the champion's own data were spread; computed once for each package."""
     factory, spec, champion, model = closing.factory, closing.spec, closing.champion, closing.model
     metadata = factory.metadata
-    inputs = {"package": champion.digest, "contract": digest_of(spec.contract.model_dump(mode="json"))}
+    cause = _cause(factory, champion)
+    inputs = {"package": champion.digest, "contract": digest_of(spec.contract.model_dump(mode="json"))} | (
+        {"since": cause} if cause else {}
+    )
     key = digest_of({"station": "reference", "code": 1, "inputs": inputs})
     settled = metadata.settled(key)
     if settled is not None:
@@ -173,7 +187,7 @@ def _reference(closing: _Closing) -> Reference:
     dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
     rows = read_rows(factory, dataset, split)
     names = model.package.encoder.columns
-    spread = to_columns(_recent(rows, split, spec), names)
+    spread = to_columns(_recent(rows, split, spec, cause), names)
     answers = Scorer(model).columns(to_columns(rows.frame[rows.test], names))
     reference = reference_of(
         champion.digest,
@@ -186,18 +200,33 @@ def _reference(closing: _Closing) -> Reference:
     return reference
 
 
-def _recent(rows: Rows, split: Split, spec: LineSpec) -> pl.DataFrame:
+def _cause(factory: Factory, champion: Version) -> str | None:
+    """Return since when there was what the champion was trained for; `None` where no monitor asked for it."""
+    registered = factory.metadata.events(Registered, line=champion.line)
+    run = next((one.run for one in registered if one.package == champion.digest), None)
+    accepted = factory.metadata.events(Accepted, line=champion.line)
+    proposal = next((one.proposal for one in accepted if one.run == run), None)
+    if proposal is None:
+        return None
+    found = factory.metadata.get(proposal, RetrainProposal)
+    return found.since if found.evidence else None
+
+
+def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.DataFrame:
     """Return the rows that live ones are compared with: the test part, or the latest week where that is longer.
 
     The model has learned from some of that week, but how columns are spread does not depend on it; less than a week would
-    make each weekday look like a shift.
+    make each weekday look like a shift. Rows from before the change that a retraining answers are left out: beside them
+    what the model was made for would be a shift again.
     """
     time = spec.table.time
     if split.by != "time" or time is None or not rows.frame[time].dtype.is_temporal():
         return rows.frame[rows.test]
     at = moments(rows.frame[time])
-    first_test = at[rows.test].min()
-    return rows.frame.filter(at >= min(first_test, at.max() - _WEEK))
+    start = at.max() - _WEEK
+    if cause is not None:
+        start = max(start, moments(pl.Series([datetime.fromisoformat(cause)]))[0])
+    return rows.frame.filter(at >= min(at[rows.test].min(), start))
 
 
 def arrays(columns: Columns) -> dict[str, np.ndarray]:

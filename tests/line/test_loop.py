@@ -1,0 +1,384 @@
+"""The loop: what is answered is watched, what is found leads to one training, and the gates decide about what came of it."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import Dataset, Split
+from linewright.engine.inline import InlineEngine
+from linewright.line.alerts import open_alerts, open_proposal
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, RunResult
+from linewright.line.gathering import ingest_station
+from linewright.line.labels import hand_in
+from linewright.line.plan import begin, make_plan
+from linewright.line.retraining import retraining_due, waits_for
+from linewright.line.run import workflows
+from linewright.line.scoring import predict_file
+from linewright.line.tending import Tending, tend_inline
+from linewright.line.watching import close_window
+from linewright.model.facts import Certificate
+from linewright.operations.release import promote
+from linewright.operations.watch import alerts
+from linewright.release.facts import Promoted
+from linewright.testing.faults import DyingMetadata
+from linewright.watch.facts import Alerted, Cleared, Proposed, Watched
+from linewright.worlds.living import Clock
+
+LINE = "visits"
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HISTORY = 10
+A_DAY = 120
+DELAY = 2
+FILE = """\
+line: visits
+sources: {visits: {file: history.csv}}
+table: {key: visit, time: at}
+label: {column: y, positive: "yes", delay: 2d}
+contract:
+  columns:
+    visit: {type: category, unique: true}
+    at: {type: datetime}
+    a: {type: number}
+    b: {type: number}
+    y: {type: category, allowed: ["no", "yes"]}
+train: {task: binary, budget: {trials: 1}, folds: 2}
+gates:
+  - {beats: champion, confidence: 0.95}
+watch: {every: 1d, drift: {windows: 2}}
+retrain: {when: [drift, performance], cooldown: 3d}
+"""
+IMPOSSIBLE = "gates:\n  - {metric: roc_auc, at_least: 0.9999}\n"
+
+
+def rows(day: int, *, shifted: bool = False) -> pl.DataFrame:
+    """Make the visits of a day; after the shift `a` lies elsewhere, and what it means is turned round."""
+    chance = np.random.default_rng([7, day])
+    a, b = chance.normal(size=(2, A_DAY)).round(4)
+    pull = -3 * a if shifted else 3 * a
+    y = np.where(chance.random(A_DAY) < 1 / (1 + np.exp(b - pull)), "yes", "no")
+    at = [START + timedelta(days=day, minutes=10 * i) for i in range(A_DAY)]
+    visit = [f"v{day:03}-{i:03}" for i in range(A_DAY)]
+    return pl.DataFrame({"visit": visit, "at": at, "a": a + 2.5 * shifted, "b": b, "y": y})
+
+
+@dataclass
+class Living:
+    """A line in simulated time."""
+
+    factory: Factory
+    clock: Clock
+    day: int = HISTORY
+    shift: int = 10_000
+    """First day after the shift."""
+
+    def live(self, days: int = 1) -> list[RunResult]:
+        """Answer the visits of days; hand in each truth when its delay has passed; tend at midnight."""
+        ran: list[RunResult] = []
+        for _ in range(days):
+            if self.day - DELAY >= HISTORY:
+                self.know(self.rows(self.day - DELAY))
+            self.answer(self.rows(self.day))
+            self.day += 1
+            ran.extend(one for one in [self.tend()] if one is not None)
+        return ran
+
+    def rows(self, day: int) -> pl.DataFrame:
+        return rows(day, shifted=day >= self.shift)
+
+    def answer(self, asked: pl.DataFrame) -> None:
+        self.clock.at = START + timedelta(days=self.day, hours=23)
+        asked.drop("y").write_csv(self.factory.root / "asked.csv")
+        predict_file(self.factory, LINE, self.factory.root / "asked.csv", self.factory.root / "answers.csv")
+
+    def know(self, known: pl.DataFrame) -> None:
+        self.clock.at = START + timedelta(days=self.day, hours=22)
+        known.select(key="visit", label="y").write_csv(self.factory.root / "truth.csv")
+        hand_in(self.factory, LINE, self.factory.root / "truth.csv")
+
+    def tend(self) -> RunResult | None:
+        self.clock.at = START + timedelta(days=self.day, seconds=1)
+        return tend_inline(self.factory, LINE)[1]
+
+    def until_it_runs(self) -> RunResult:
+        """Live until a training has come of it, two weeks at most."""
+        ran: list[RunResult] = []
+        last = self.day + 14
+        while not ran and self.day < last:
+            ran = self.live()
+        assert ran, self.waits_for()
+        return ran[0]
+
+    def table(self) -> pl.DataFrame:
+        """Return the rows that a retraining would have now."""
+        work = begin(self.factory, self.factory.line(LINE), as_of=self.factory.now())
+        dataset = self.factory.metadata.get(ingest_station(work).dataset, Dataset)
+        return read_dataset(dataset, self.factory.artifacts, self.factory.metadata)
+
+    def events(self, kind):
+        return self.factory.metadata.events(kind, line=LINE)
+
+    def change(self, old: str, new: str) -> None:
+        path = self.factory.root / "lines" / f"{LINE}.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def waits_for(self) -> str | None:
+        found = open_proposal(self.factory, LINE)
+        assert found is not None
+        return waits_for(self.factory, self.factory.line(LINE), found[1])
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the factory that each test gets a copy of: its line has a champion."""
+    root = tmp_path_factory.mktemp("first") / "factory"
+    (root / "lines").mkdir(parents=True)
+    pl.concat([rows(day) for day in range(HISTORY)]).write_csv(root / "history.csv")
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE)
+    with Factory.create(root, now=Clock(START + timedelta(days=HISTORY))) as factory:
+        assert execute_inline(factory, LINE).promoted
+    return root
+
+
+@pytest.fixture
+def living(first: Path, tmp_path: Path) -> Iterator[Callable[..., Living]]:
+    opened = ExitStack()
+
+    def make(name: str = "factory", *, shift: int = 10_000) -> Living:
+        clock = Clock(START + timedelta(days=HISTORY))
+        root = shutil.copytree(first, tmp_path / name)
+        return Living(opened.enter_context(Factory.open(root, now=clock)), clock, shift=shift)
+
+    with opened:
+        yield make
+
+
+def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living):
+    """The whole promise of the loop, in order: alert, wait, training, certificate, promotion, quiet."""
+    line = living(shift=HISTORY + 1)
+    before = line.live(3)
+    told = [(one.monitor, one.column) for one in line.events(Alerted)]
+    waited, listed = line.waits_for(), alerts(line.factory, LINE)
+    ran = line.until_it_runs()
+    began, plan = line.day, make_plan(line.factory, line.factory.line(LINE))
+    fair = line.factory.metadata.get(ran.certificate, Certificate)
+    split = line.factory.metadata.get(ran.split, Split)
+    proposed = line.events(Proposed)
+    after = line.live(3)
+
+    assert [] == before
+    assert ("drift", "a") in told
+    assert len(told) == len(set(told))
+    assert waited == "0 of 100 labelled rows of the rarer class since 2026-03-12T00:00Z"
+    assert waited == listed.proposals[0].waits_for
+    assert f"a training is proposed and waits for labels: {waited}" in listed.to_text()
+    assert HISTORY + 6 <= began < HISTORY + 12
+    assert ran.promoted, ran.to_text()
+    assert ran.certificate == line.events(Promoted)[-1].certificate
+    assert line.events(Promoted)[0].package == fair.rival
+    assert (split.test, 0) == (fair.n, fair.excluded)
+    assert (1, proposed) == (len(proposed), line.events(Proposed))
+    assert () == plan.changes
+    assert line.events(Accepted)[-1].as_of == plan.as_of is not None
+    assert [] == after
+    assert {one.id for one in line.events(Alerted)} == {one.alert for one in line.events(Cleared)}
+    assert "another model serves" in {one.because for one in line.events(Cleared)}
+
+
+def test_a_proposal_says_how_far_its_labels_have_come(living):
+    """Whoever waits for a training wants to know whether an hour or a month is missing."""
+    line = living(shift=HISTORY + 1)
+    line.live(4)
+    few = line.waits_for()
+    line.live(3)
+    young = line.waits_for()
+
+    assert re.fullmatch(r"\d\d of 100 labelled rows of the rarer class since 2026-03-12T00:00Z", few)
+    assert re.fullmatch(r"100 of 100 labelled rows .*Z, \d\d of them old enough to learn from", young)
+
+
+def test_alerts_about_a_model_that_no_longer_serves_ask_for_no_training(living):
+    """Between a promotion and the end of the next window they are still open; what they say is settled."""
+    line = living(shift=HISTORY + 1)
+    line.change("cooldown: 3d", "cooldown: 1s")
+    line.live(3)
+    line.until_it_runs()
+    line.clock.at += timedelta(hours=1)
+    again = tend_inline(line.factory, LINE)
+
+    assert open_alerts(line.factory, LINE)
+    assert (None, None) == again
+    assert 1 == len(line.events(Proposed))
+
+
+def test_trainings_keep_the_cooldown(living):
+    """A line that gets labels every day must not train every day."""
+    line = living()
+    line.change("when: [drift, performance]", "when: [{labels: 1}]")
+    line.live(7)
+    began = [datetime.fromisoformat(one.at) for one in line.events(Accepted) if one.proposal]
+
+    assert [timedelta(days=3)] == [b - a for a, b in pairwise(began)]
+
+
+@pytest.mark.parametrize("by", ["run", "promotion"])
+def test_after_two_refusals_the_line_asks_a_person_who_begins_anew(living, by):
+    """Training the same failure every night costs money and hides that somebody should look."""
+    line = living()
+    line.change("gates:\n", IMPOSSIBLE)
+    line.change("when: [drift, performance], cooldown: 3d", "when: [{every: 1d}], cooldown: 1h")
+    ran = line.live(6)
+    told, runs = open_alerts(line.factory, LINE), len(line.events(Accepted))
+    if by == "run":
+        execute_inline(line.factory, LINE, as_of=line.factory.now())
+    else:
+        line.clock.at += timedelta(hours=1)
+        promote(line.factory, ran[0].candidate, force=True, because="the gate was a slip of the pen")
+    again = line.live() if by == "run" else [tend_inline(line.factory, LINE)[1]]
+
+    assert [False, False] == [one.promoted for one in ran]
+    assert ["retraining"] == [one.monitor for one in told]
+    assert told == line.events(Alerted)
+    assert ran[-1].certificate == told[0].evidence
+    assert "2 candidates in a row were refused" in told[0].because
+    assert "`linewright retrain visits`" in told[0].because
+    assert 3 == runs
+    assert [told[0].id] == [one.alert for one in line.events(Cleared)]
+    assert 1 == len(again)
+
+
+def test_a_window_that_is_killed_at_any_write_is_closed_once(living):
+    """A laptop is closed between an alert and the end of its window, and people must not be told twice."""
+    whole, killed = (living(name, shift=HISTORY) for name in ("whole", "killed"))
+    for line in (whole, killed):
+        line.live()
+        line.answer(line.rows(line.day))
+        line.clock.at += timedelta(hours=2)
+    close_window(whole.factory, whole.factory.line(LINE))
+    store, moments = killed.factory.metadata, 0
+    while len(killed.events(Watched)) < 2:
+        moments += 1
+        killed.factory.__dict__["metadata"] = DyingMetadata(store, Fuse(moments))
+        with suppress(Killed):
+            close_window(killed.factory, killed.factory.line(LINE))
+        killed.factory.__dict__["metadata"] = store
+    again = close_window(killed.factory, killed.factory.line(LINE))
+
+    assert again is None
+    assert 8 == moments // 2 * 2
+    assert whole.events(Alerted) == killed.events(Alerted) != []
+    assert [(one.window, one.findings) for one in whole.events(Watched)] == [
+        (one.window, one.findings) for one in killed.events(Watched)
+    ]
+
+
+class Killed(Exception):  # noqa: N818 -- stands for the end of a process
+    pass
+
+
+@dataclass
+class Fuse:
+    """Ends the work at the n-th moment."""
+
+    left: int
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def test_a_proposal_that_is_killed_at_any_write_is_made_and_answered_once(living):
+    """The run that answers a proposal has its id from it, so that a restart cannot train twice."""
+    line = living()
+    line.change("when: [drift, performance], cooldown: 3d", "when: [{labels: 1}], cooldown: 1d")
+    line.live(DELAY)
+    line.know(line.rows(HISTORY))
+    line.clock.at += timedelta(hours=1)
+    store, moments = line.factory.metadata, 0
+    due = None
+    while due is None:
+        moments += 1
+        line.factory.__dict__["metadata"] = DyingMetadata(store, Fuse(moments))
+        with suppress(Killed):
+            due = retraining_due(line.factory, line.factory.line(LINE))
+        line.factory.__dict__["metadata"] = store
+
+    assert moments > 4
+    assert [due.proposal] == [one.proposal for one in line.events(Proposed)]
+
+
+def test_lines_that_cannot_be_tended_harm_no_other(living, capsys):
+    """One broken file among many lines must not switch off the watch over all, nor fill the log every half second."""
+    line = living()
+    folder = line.factory.root / "lines"
+    (folder / "a-broken.yaml").write_text("line: a-broken\nsauces: {}\n")
+    (folder / "b-new.yaml").write_text(FILE.replace("line: visits", "line: b-new"))
+    (folder / "c-gone.yaml").write_text(
+        FILE.replace("line: visits", "line: c-gone").replace("history.csv", "gone.csv")
+    )
+    line.answer(line.rows(line.day))
+    line.clock.at += timedelta(hours=2)
+    tending = Tending(
+        lambda: Factory.open(line.factory.root, now=line.clock),
+        InlineEngine(workflows(line.factory)),
+        every_s=0.01,
+    )
+    until = time.monotonic() + 10
+    while not line.events(Watched) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    tending.close()
+
+    assert [A_DAY] == [one.n for one in line.events(Watched)]
+    assert [] == line.events(Alerted)
+    assert 1 == capsys.readouterr().err.count("a-broken is not watched now")
+
+
+def test_rows_of_source_and_log_count_once_and_get_a_time(living):
+    """A customer who is asked about twice, once in a file and once live, is still one example."""
+    line = living()
+    known, fresh = rows(HISTORY - 1), rows(HISTORY)
+    line.answer(known)
+    line.answer(fresh)
+    line.answer(fresh)
+    line.answer(untimed := rows(HISTORY + 1).drop("at"))
+    line.know(pl.concat([known.drop("at"), fresh.drop("at"), untimed]))
+    table = line.table()
+    received = table.filter(pl.col("visit").is_in(untimed["visit"]))["at"]
+
+    assert (HISTORY + 2) * A_DAY == table.height == table["visit"].n_unique()
+    assert fresh["at"].to_list() == table.filter(pl.col("visit").is_in(fresh["visit"]))["at"].to_list()
+    assert {START + timedelta(days=HISTORY, hours=23)} == set(received)
+
+
+def test_without_a_key_rows_of_source_and_log_are_told_by_their_content(living):
+    """Many tables have no key; a row that a file and the log spell alike is one row."""
+    line = living()
+    root = line.factory.root
+    for old, new in (("key: visit, ", ""), ("    visit: {type: category, unique: true}\n", "")):
+        line.change(old, new)
+    pl.read_csv(root / "history.csv").drop("visit").write_csv(root / "history.csv")
+    assert execute_inline(line.factory, LINE).candidate == f"{LINE}@2"
+    promote(line.factory, f"{LINE}@2", force=True, because="the first one knows its rows by key")
+    asked = pl.concat([rows(HISTORY - 1), rows(HISTORY)]).drop("visit")
+    line.answer(asked)
+    ids = pl.read_csv(root / "answers.csv")["id"]
+    pl.DataFrame({"id": ids, "label": asked["y"]}).write_csv(root / "truth.csv")
+    hand_in(line.factory, LINE, root / "truth.csv")
+
+    assert (HISTORY + 1) * A_DAY == line.table().height
