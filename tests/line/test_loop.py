@@ -13,18 +13,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset, Split
+from linewright.data.split import ENOUGH
 from linewright.engine.inline import InlineEngine
 from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, RunResult
+from linewright.line.facts import Accepted, Finished, RunResult
 from linewright.line.gathering import ingest_station
 from linewright.line.labels import hand_in
 from linewright.line.plan import begin, make_plan
-from linewright.line.retraining import retraining_due, waits_for
+from linewright.line.retraining import refusals, retraining_due, waits_for
 from linewright.line.run import workflows
 from linewright.line.scoring import predict_file
 from linewright.line.tending import Tending, tend_inline
@@ -34,7 +36,7 @@ from linewright.operations.release import promote
 from linewright.operations.watch import alerts
 from linewright.release.facts import Promoted
 from linewright.testing.faults import DyingMetadata
-from linewright.watch.facts import Alerted, Cleared, Proposed, Watched
+from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock
 
 LINE = "visits"
@@ -223,6 +225,35 @@ def test_alerts_about_a_model_that_no_longer_serves_ask_for_no_training(living):
     assert open_alerts(line.factory, LINE)
     assert (None, None) == again
     assert 1 == len(line.events(Proposed))
+
+
+def test_what_too_few_rows_did_not_decide_is_judged_on_twice_as_many(living):
+    """Looking again at as few rows adds chances of being wrong, no power; and who could not tell has refused nothing."""
+    line = living(shift=HISTORY + 1)
+    line.live(3)
+    pretend_undecided(line)
+    waited, stopped = line.waits_for(), refusals(line.factory, LINE)
+    ran = line.until_it_runs()
+    test = line.factory.metadata.get(ran.split, Split).test
+    plan = make_plan(line.factory, line.factory.line(LINE))
+
+    assert waited == "0 of 200 labelled rows of the rarer class since 2026-03-12T00:00Z"
+    assert 0 == stopped
+    assert ran.promoted, ran.to_text()
+    assert 2 * (2 * ENOUGH) <= test
+    assert () == plan.changes
+
+
+def pretend_undecided(line: Living) -> None:
+    """Put a run on the record that a finding asked for, and that ended with too few rows to decide."""
+    store, at = line.factory.metadata, line.factory.now()
+    first = store.events(Finished, line=LINE)[0]
+    certificate = replace(store.get(first.certificate, Certificate), verdict="need-more-data")
+    proposal = RetrainProposal(line=LINE, because="a test", trigger="drift", since=at, evidence=("sha256:0",))
+    accepted = replace(line.events(Accepted)[0], run="earlier", at=at, proposal=store.keep(proposal))
+    store.record(accepted)
+    store.record(replace(first, run="earlier", at=at, certificate=store.keep(certificate), promoted=False))
+    line.clock.at += timedelta(seconds=1)
 
 
 def test_trainings_keep_the_cooldown(living):

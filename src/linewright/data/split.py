@@ -41,6 +41,7 @@ def split(
     data: DataSpec,
     *,
     as_of: str | None = None,
+    times_enough: int = 1,
 ) -> Split:
     """Part the rows of a dataset into training and test.
 
@@ -64,6 +65,8 @@ def split(
         For a retraining: the instant whose knowledge counts, RFC 3339. Rows whose truth was known later are in neither
         part, and the test part of a time split is the shortest latest one that holds `ENOUGH` rows of each class
         (`ENOUGH_NUMBERS` rows for numbers), so that the newest rows train as soon as they can.
+    times_enough
+        So many times as many rows, where fewer did not decide; never more than the share `test`.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def split(
     if not has_label.any():
         raise SpecError("no row has a label", where="label.column", found=data.label.column)
     if by == "time":
-        shares = None if as_of is None else _enough(frame, has_label, data)
+        shares = None if as_of is None else _enough(frame, has_label, data, times_enough)
         cut = _cut_in_time(frame, has_label, spec, data, recent=shares)
     else:
         cut = _cut_by_hash(frame, spec, data)
@@ -207,7 +210,7 @@ def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.nda
     return known_at(frame, data) <= moments(pl.Series([datetime.fromisoformat(as_of)]))[0]
 
 
-def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec) -> float:
+def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec, times: int) -> float:
     """Return the share of the labelled rows that the shortest latest part with enough rows holds."""
     at, label = moments(frame[str(data.table.time)])[has_label], frame[data.label.column].filter(has_label)
     newest_first = np.argsort(-at, kind="stable")
@@ -216,7 +219,7 @@ def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec) -> float
     wanted, seen = ENOUGH_NUMBERS, np.arange(1, len(codes) + 1)
     if len(kinds) == 2:
         wanted, seen = ENOUGH, np.min([np.cumsum(codes == kind) for kind in kinds], axis=0)
-    return float((np.searchsorted(seen, wanted) + 1) / len(codes))
+    return float((np.searchsorted(seen, times * wanted) + 1) / len(codes))
 
 
 def _cut_in_time(

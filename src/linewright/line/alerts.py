@@ -3,7 +3,8 @@
 from typing import TypeVar
 
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted
+from linewright.line.facts import Accepted, Finished
+from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
@@ -34,3 +35,33 @@ def newest_of(factory: Factory, line: str, kind: type[E]) -> E | None:
     """Return the newest event of a kind; `None` where there is none."""
     found = factory.metadata.events(kind, line=line, newest_first=True, limit=1)
     return found[0] if found else None
+
+
+def undecided(factory: Factory, line: str, *, before: str) -> int:
+    """Count the candidates, since the champion last moved, about which the rows were too few to decide.
+
+    Only those that a finding asked for count: after each, the next one waits for twice as many rows, so that looking
+    again adds power and does not only add chances of being wrong.
+
+    Parameters
+    ----------
+    before
+        The instant that the count is of, so that it stays the same for ever.
+    """
+    moves = [*factory.metadata.events(Promoted, line=line), *factory.metadata.events(RolledBack, line=line)]
+    since = max((one.at for one in moves if one.at < before), default="")
+    accepted = {one.run: one for one in factory.metadata.events(Accepted, line=line)}
+    return sum(
+        is_undecided(factory, accepted[one.run], one)
+        for one in factory.metadata.events(Finished, line=line)
+        if since <= one.at < before
+    )
+
+
+def is_undecided(factory: Factory, accepted: Accepted, finished: Finished) -> bool:
+    """Return whether a run that a finding asked for ended with too few rows to decide."""
+    if accepted.proposal is None or finished.certificate is None:
+        return False
+    proposal = factory.metadata.get(accepted.proposal, RetrainProposal)
+    verdict = factory.metadata.get(finished.certificate, Certificate).verdict
+    return bool(proposal.evidence) and verdict == "need-more-data"

@@ -39,4 +39,5 @@ def split_station(work: Work) -> Split:
         work.spec.train.split,
         work.spec,
         as_of=work.as_of,
+        times_enough=work.times_enough,
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from linewright.data.spec import duration_micros
 from linewright.data.split import ENOUGH, ENOUGH_NUMBERS
-from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.alerts import is_undecided, newest_of, open_alerts, open_proposal, undecided
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import find_model, judged
@@ -100,12 +100,14 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     """Say what a proposal still waits for; `None` where a training can be decided now.
 
     After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
-    only refuse. As many are wanted as the champion was certified on, at most `ENOUGH` of the rarer class.
+    only refuse. As many are wanted as the champion was certified on, at most `ENOUGH` of the rarer class; twice as many
+    after each candidate about which they did not decide.
     """
     if proposal.trigger in _SCHEDULES:
         return None
     at, codes, is_class = _ripe(factory, spec, proposal.since)
-    wanted = _wanted(factory, spec.line, is_class=is_class)
+    times = 2 ** undecided(factory, spec.line, before=factory.now())
+    wanted = times * _wanted(factory, spec.line, is_class=is_class)
     judged = _first_of_latest(codes, wanted, is_class=is_class)
     learned = 0
     if judged is not None:
@@ -179,10 +181,10 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 
 
 def refusals(factory: Factory, line: str) -> int:
-    """Count the runs in a row that findings asked for and that did not promote.
+    """Count the runs in a row that findings asked for and that did not promote, though the rows could tell.
 
-    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What was on a schedule counts neither way,
-    unless it promoted.
+    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What was on a schedule counts
+    neither way, unless it promoted.
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     count, last = 0, ""
@@ -191,7 +193,11 @@ def refusals(factory: Factory, line: str) -> int:
         if accepted.proposal is None or (finished is not None and finished.promoted):
             break
         trigger = factory.metadata.get(accepted.proposal, RetrainProposal).trigger
-        if finished is not None and trigger not in _SCHEDULES:
+        if (
+            finished is not None
+            and trigger not in _SCHEDULES
+            and not is_undecided(factory, accepted, finished)
+        ):
             count += 1
             last = last or finished.at
     alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]

@@ -85,7 +85,8 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
     moment = {"rows known by": work.as_of} if work.as_of else {}
-    return {"dataset": work.ingested.dataset, "split": digest_of(asked), **moment}
+    more = {"times as many rows": str(work.times_enough)} if work.times_enough > 1 else {}
+    return {"dataset": work.ingested.dataset, "split": digest_of(asked), **moment, **more}
 
 
 def _train_inputs(work: Work) -> dict[str, str]:

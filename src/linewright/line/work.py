@@ -12,6 +12,7 @@ from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
 from linewright.errors import SpecError
+from linewright.line.alerts import undecided
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
@@ -79,6 +80,11 @@ class Work:
     def adopts(self) -> ModelSpec | None:
         """The model that the run takes instead of training one; `None` where it trains, as every retraining does."""
         return self.spec.train.model if self.as_of is None else None
+
+    @cached_property
+    def times_enough(self) -> int:
+        """How many times as many rows as usual judge the candidate of a retraining: twice as many as did not decide."""
+        return 1 if self.as_of is None else 2 ** undecided(self.factory, self.spec.line, before=self.as_of)
 
     @cached_property
     def ingested(self) -> Ingested:

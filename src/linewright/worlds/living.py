@@ -125,7 +125,11 @@ def _declared(drafted: str, world: FraudWorld) -> str:
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
     text = text.replace("budget: normal ", "budget: normal ", 1)
-    kept = [line for line in text.splitlines() if not line.startswith(("# label:", "# value:", "# watch:", "# retrain:"))]
+    kept = [
+        line
+        for line in text.splitlines()
+        if not line.startswith(("# label:", "# value:", "# watch:", "# retrain:"))
+    ]
     return "\n".join(
         [
             *kept,
