@@ -271,7 +271,7 @@ def test_after_two_refusals_the_line_asks_a_person_who_begins_anew(living, by):
     """Training the same failure every night costs money and hides that somebody should look."""
     line = living()
     line.change("gates:\n", IMPOSSIBLE)
-    line.change("when: [drift, performance], cooldown: 3d", "when: [{every: 1d}], cooldown: 1h")
+    line.change("when: [drift, performance], cooldown: 3d", "when: [{labels: 1}], cooldown: 1h")
     ran = line.live(6)
     told, runs = open_alerts(line.factory, LINE), len(line.events(Accepted))
     if by == "run":
@@ -377,7 +377,7 @@ def test_lines_that_cannot_be_tended_harm_no_other(living, capsys):
 
     assert [A_DAY] == [one.n for one in line.events(Watched)]
     assert [] == line.events(Alerted)
-    assert 1 == capsys.readouterr().err.count("a-broken is not watched now")
+    assert 1 == capsys.readouterr().err.count("a-broken is not looked after now")
 
 
 def test_rows_of_source_and_log_count_once_and_get_a_time(living):

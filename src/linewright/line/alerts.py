@@ -50,18 +50,29 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
     """
     moves = [*factory.metadata.events(Promoted, line=line), *factory.metadata.events(RolledBack, line=line)]
     since = max((one.at for one in moves if one.at < before), default="")
-    accepted = {one.run: one for one in factory.metadata.events(Accepted, line=line)}
+    asked = {one.run for one in factory.metadata.events(Accepted, line=line) if _has_finding(factory, one)}
     return sum(
-        is_undecided(factory, accepted[one.run], one)
+        one.run in asked and _verdict(factory, one) == "need-more-data"
         for one in factory.metadata.events(Finished, line=line)
         if since <= one.at < before
     )
 
 
-def is_undecided(factory: Factory, accepted: Accepted, finished: Finished) -> bool:
-    """Return whether a run that a finding asked for ended with too few rows to decide."""
-    if accepted.proposal is None or finished.certificate is None:
-        return False
-    proposal = factory.metadata.get(accepted.proposal, RetrainProposal)
-    verdict = factory.metadata.get(finished.certificate, Certificate).verdict
-    return bool(proposal.evidence) and verdict == "need-more-data"
+def is_refused(factory: Factory, finished: Finished) -> bool:
+    """Return whether a run failed, or its candidate did not pass; one that too few rows could judge, or that waits for
+    an approval, was not refused.
+    """
+    verdict = _verdict(factory, finished)
+    return not finished.promoted and verdict not in {"promote", "need-more-data"}
+
+
+def _verdict(factory: Factory, finished: Finished) -> str | None:
+    if finished.certificate is None:
+        return None
+    return factory.metadata.get(finished.certificate, Certificate).verdict
+
+
+def _has_finding(factory: Factory, accepted: Accepted) -> bool:
+    return accepted.proposal is not None and bool(
+        factory.metadata.get(accepted.proposal, RetrainProposal).evidence
+    )

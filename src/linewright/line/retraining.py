@@ -1,13 +1,12 @@
 """What the line does about a proposal: it waits for the labels that can decide, trains once, and stops after refusals."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from linewright.data.spec import duration_micros
 from linewright.data.split import ENOUGH, ENOUGH_NUMBERS
-from linewright.line.alerts import is_undecided, newest_of, open_alerts, open_proposal, undecided
+from linewright.line.alerts import is_refused, newest_of, open_alerts, open_proposal, undecided
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import find_model, judged
@@ -17,10 +16,11 @@ from linewright.model.facts import Evaluation
 from linewright.release.facts import Promoted, RolledBack
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
+from linewright.watch.spec import EveryTrigger
 
 REFUSALS = 2
-"""Refused candidates in a row after which findings start no training, until a person or a new finding asks. What is on a
-schedule goes on: that a model which is trained anew is no better is usual, and no reason to stop looking."""
+"""Refused candidates in a row after which the line trains no more by itself, until a person or a new finding asks. Only
+``every`` goes on: that a model which is trained anew is no better is usual, and no reason to stop looking."""
 _SCHEDULES = frozenset({"labels", "every"})
 
 
@@ -43,32 +43,33 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
         return None
     _tell_of_refusals(factory, spec)
     is_stopped = refusals(factory, spec.line) >= REFUSALS
-    alerts = [] if is_stopped else _about_the_champion(factory, spec.line)
-    found = open_proposal(factory, spec.line) or _propose(factory, spec, alerts)
+    found = open_proposal(factory, spec.line) or _propose(factory, spec, only_every=is_stopped)
     if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
-        found = _propose(factory, spec, [])  # a schedule waits for no finding
+        found = _propose(factory, spec, only_every=True)  # a schedule waits for no finding
     return Due(proposal=found[0], as_of=factory.now()) if found is not None else None
 
 
 def _must_wait(factory: Factory, spec: LineSpec, proposal: RetrainProposal, *, is_stopped: bool) -> bool:
-    if proposal.trigger in _SCHEDULES:
+    if proposal.trigger == "every":
         return False
     return is_stopped or waits_for(factory, spec, proposal) is not None
 
 
-def _propose(
-    factory: Factory, spec: LineSpec, alerts: Sequence[Alerted]
-) -> tuple[str, RetrainProposal] | None:
+def _propose(factory: Factory, spec: LineSpec, *, only_every: bool) -> tuple[str, RetrainProposal] | None:
     assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
     context, metadata = factory.context, factory.metadata
     trained = _last_training(factory, spec.line)
+    wanted = spec.retrain
+    if only_every:
+        every = tuple(one for one in wanted.when if isinstance(one, EveryTrigger))
+        wanted = wanted.model_copy(update={"when": every})
     proposal = propose(
         spec.line,
-        spec.retrain,
+        wanted,
         now=context.now(),
         trained=trained,
         labels=factory.labels_of(spec.line).count_since(trained) if trained else 0,
-        open_alerts=alerts,
+        open_alerts=_about_the_champion(factory, spec.line),
     )
     if proposal is None:
         return None
@@ -181,10 +182,10 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 
 
 def refusals(factory: Factory, line: str) -> int:
-    """Count the runs in a row that findings asked for and that did not promote, though the rows could tell.
+    """Count the runs in a row that monitoring asked for and that did not promote, though the rows could tell.
 
-    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What was on a schedule counts
-    neither way, unless it promoted.
+    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What ``every`` asked for
+    counts neither way, unless it promoted.
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     count, last = 0, ""
@@ -193,11 +194,7 @@ def refusals(factory: Factory, line: str) -> int:
         if accepted.proposal is None or (finished is not None and finished.promoted):
             break
         trigger = factory.metadata.get(accepted.proposal, RetrainProposal).trigger
-        if (
-            finished is not None
-            and trigger not in _SCHEDULES
-            and not is_undecided(factory, accepted, finished)
-        ):
+        if finished is not None and trigger != "every" and is_refused(factory, finished):
             count += 1
             last = last or finished.at
     alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
@@ -207,7 +204,8 @@ def refusals(factory: Factory, line: str) -> int:
 
 def _but(spec: LineSpec) -> str:
     assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
-    return "" if all(isinstance(one, str) for one in spec.retrain.when) else ", but on its schedule"
+    has_schedule = any(isinstance(one, EveryTrigger) for one in spec.retrain.when)
+    return ", but on its schedule" if has_schedule else ""
 
 
 def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
