@@ -319,6 +319,7 @@ class Script:
             10 * DAY + 12: self.weigh,
             12 * DAY: self.clock_is_wrong,
             14 * DAY - 4: self.weigh,
+            14 * DAY + 4: lambda: self.await_runs(3, ended=2),
         }
         self.up.start()
         for hour in sorted(accidents):
