@@ -59,8 +59,9 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
 
 
 def is_refused(factory: Factory, finished: Finished) -> bool:
-    """Return whether a run failed, or its candidate did not pass; one that too few rows could judge, or that waits for
-    an approval, was not refused.
+    """Return whether a run failed or its candidate did not pass.
+
+    One that too few rows could judge, or that waits for an approval, was not refused.
     """
     verdict = _verdict(factory, finished)
     return not finished.promoted and verdict not in {"promote", "need-more-data"}
