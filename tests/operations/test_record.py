@@ -378,3 +378,18 @@ def test_a_failed_new_leaves_nothing_behind(tmp_path):
         empty.new("line", data=tmp_path / "t.csv", label="c")
 
     assert [] == list((tmp_path / "f" / "lines").iterdir())
+
+
+def test_a_line_whose_file_was_broken_is_said_to_be_unwatched(factory):
+    """Serving goes on, so nothing else would show that nobody looks after it."""
+    path = Path(factory.status().factory) / "lines" / "tumours.yaml"
+    whole = path.read_text()
+    path.write_text(whole + "wach: {every: 1h}\n")
+    try:
+        told, alerts = factory.status(), factory.alerts()
+    finally:
+        path.write_text(whole)
+
+    assert "did you mean 'watch'?" in told.to_text()
+    assert "neither watched nor trained" in alerts.to_text()
+    assert factory.status().lines[0].trouble is None

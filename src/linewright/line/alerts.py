@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.model.facts import Certificate
@@ -29,6 +30,15 @@ def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | 
     if any(move is not None and move.at >= newest.at for move in moves):
         return None
     return newest.proposal, factory.metadata.get(newest.proposal, RetrainProposal)
+
+
+def file_trouble(factory: Factory, line: str) -> str | None:
+    """Say what is wrong with a line's file; `None` where nothing is."""
+    try:
+        factory.line(line)
+    except LinewrightError as error:
+        return str(error)
+    return None
 
 
 def newest_of(factory: Factory, line: str, kind: type[E]) -> E | None:

@@ -9,12 +9,13 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from linewright.data.spec import ColumnRule, FileSource
+from linewright.data.spec import ColumnRule, FileSource, duration_micros
 from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either
 from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+from linewright.watch.spec import EveryTrigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _label(spec),
         _split(spec),
     )
-    for problems in (*checks, _contract(spec), check_task(spec, spec.train.task), _steps(spec)):
+    for problems in (*checks, _contract(spec), check_task(spec, spec.train.task), _steps(spec), _loop(spec)):
         for problem in problems:
             node = find(root, problem.path) or root
             mistakes.add(
@@ -325,6 +326,52 @@ def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
     if spec.value is not None:
         what = f"the value of true and false positives is for two classes, and the task is {task}"
         yield Problem(path=("value",), what=what, hint="remove the section, or write task: binary")
+
+
+def _loop(spec: LineSpec) -> Iterator[Problem]:
+    """Find what would be believed to watch or to train, and never does."""
+    watch, retrain = spec.watch, spec.retrain
+    durations: list[tuple[Path, str]] = [] if watch is None else [(("watch", "every"), watch.every)]
+    if retrain is not None:
+        if not retrain.when:
+            hint = "name what starts one, e.g. when: [drift, performance]"
+            yield Problem(path=("retrain",), what="nothing would ever start a training", hint=hint)
+        for index, trigger in enumerate(retrain.when):
+            path: Path = ("retrain", "when", index)
+            if isinstance(trigger, EveryTrigger):
+                durations.append(((*path, "every"), trigger.every))
+            elif isinstance(trigger, str) and watch is None:
+                yield Problem(
+                    path=path,
+                    what="nothing is found where nothing is watched",
+                    found=trigger,
+                    hint="add a section such as watch: {every: 1h}",
+                )
+    for path, text in durations:
+        if duration_micros(text) == 0:
+            yield Problem(
+                path=path, what="a duration of nothing", found=text, allowed="a longer one, e.g. 1h"
+            )
+    yield from _performance(spec)
+
+
+def _performance(spec: LineSpec) -> Iterator[Problem]:
+    bars = spec.watch.performance if spec.watch else None
+    rule = METRICS.get(spec.train.metric)
+    if bars is None:
+        return
+    if rule is None:
+        is_bounded = spec.train.task == "binary" or spec.label.positive is not None
+    else:
+        is_bounded = rule.is_bounded
+    for word, bar in (("at_least", bars.at_least), ("at_most", bars.at_most)):
+        if bar is not None and is_bounded and not 0 <= bar <= 1:
+            yield Problem(
+                path=("watch", "performance", word),
+                what="the line's metric lies between 0 and 1",
+                found=bar,
+                allowed="a number from 0 to 1",
+            )
 
 
 def _steps(spec: LineSpec) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.store.values import digest_of
+from linewright.watch.facts import RetrainProposal
 
 WORKFLOW = "run"
 
@@ -128,7 +129,7 @@ def _accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | 
             Accepted(
                 at=context.now(),
                 by=by,
-                because=_why(plan),
+                because=_asked(factory, proposal) or _why(plan),
                 line=plan.line,
                 run=run,
                 plan=digest_of(plan),
@@ -220,6 +221,11 @@ def last_run(factory: Factory, line: str) -> str:
     """Return the id of the latest finished run of a line; empty if there is none."""
     finished = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
     return finished[0].run if finished else ""
+
+
+def _asked(factory: Factory, proposal: str | None) -> str | None:
+    """Return why monitoring or a schedule asked for the run, if it did."""
+    return None if proposal is None else factory.metadata.get(proposal, RetrainProposal).because
 
 
 def _why(plan: Plan) -> str:

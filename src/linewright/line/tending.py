@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError
+from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -93,8 +94,11 @@ class Tending:
 
     def _watch(self, factory: Factory, spec: LineSpec) -> None:
         watched = close_window(factory, spec)
-        for finding in watched.findings if watched else ():
-            factory.report(Progress(station="watch", says=f"{spec.line}: {finding.says}", stays=True))
+        if watched is None:
+            return
+        for alert in open_alerts(factory, spec.line):
+            if alert.at == watched.at:  # told when it is new, not in each window that finds it again
+                factory.report(Progress(station="watch", says=f"{spec.line}: {alert.because}", stays=True))
 
     def _retrain(self, factory: Factory, spec: LineSpec) -> None:
         due = retraining_due(factory, spec)

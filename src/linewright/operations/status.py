@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from linewright.errors import NotFound
-from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.alerts import file_trouble, newest_of, open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.registry import Judged, judged
@@ -51,6 +51,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     because: str | None
     challenger: str | None
     """The newest candidate that was neither promoted nor rejected."""
+    trouble: str | None
+    """What is wrong with its file: while it is, the line is neither watched nor trained; `None` where nothing is."""
     halted: bool
     halted_by: str | None
     halted_because: str | None
@@ -99,6 +101,8 @@ def _status_text(line: LineStatus) -> str:
     told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
+    if line.trouble:
+        told.append(f"  its file is wrong, so it is neither watched nor trained: {line.trouble}")
     if line.example:
         told.append(f"  try: {line.example}")
     return "\n".join(told)
@@ -214,6 +218,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         since=last.at if last else None,
         because=last.because if last else None,
         challenger=_named(name, pointer.challenger),
+        trouble=file_trouble(factory, name),
         halted=pointer.halt,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from linewright.line.alerts import open_alerts, open_proposal
+from linewright.line.alerts import file_trouble, open_alerts, open_proposal
 from linewright.line.factory import Factory
 from linewright.line.retraining import waits_for
 from linewright.operations.declare import operation
@@ -46,22 +46,29 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
     alerts: tuple[AlertLine, ...]
     proposals: tuple[ProposalLine, ...]
+    troubles: tuple[str, ...]
+    """What is wrong with the files of lines: while it is, they are neither watched nor trained."""
     watched: tuple[str, ...]
     """Lines that have closed at least one window."""
 
     def to_text(self) -> str:
         """Say what was found, since when, and what the line does about it."""
+        troubles = [f"neither watched nor trained, since its file is wrong: {one}" for one in self.troubles]
         if not self.alerts and not self.proposals:
-            return (
-                f"No alerts; watched: {', '.join(self.watched)}."
-                if self.watched
-                else "No alerts, and no window has been closed yet: a line with a 'watch' section is watched under `linewright up`."
-            )
+            return "\n".join([*troubles, self._quiet()])
         return "\n".join(
             [
+                *troubles,
                 *(_alert_text(alert) for alert in self.alerts),
                 *(_proposal_text(proposal) for proposal in self.proposals),
             ]
+        )
+
+    def _quiet(self) -> str:
+        return (
+            f"No alerts; watched: {', '.join(self.watched)}."
+            if self.watched
+            else "No alerts, and no window has been closed yet: a line with a 'watch' section is watched under `linewright up`."
         )
 
 
@@ -97,6 +104,7 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
     return Alerts(
         alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
         proposals=tuple(one for name in names if (one := proposal_of(factory, name)) is not None),
+        troubles=tuple(one for name in names if (one := file_trouble(factory, name)) is not None),
         watched=tuple(name for name in names if factory.metadata.events(Watched, line=name, limit=1)),
     )
 
@@ -126,7 +134,7 @@ def _alerts_of(factory: Factory, line: str, *, over: bool) -> list[AlertLine]:
 def proposal_of(factory: Factory, line: str) -> ProposalLine | None:
     """Return the training that monitoring asks for; `None` where there is none."""
     found = open_proposal(factory, line)
-    if found is None:
+    if found is None or file_trouble(factory, line) is not None:
         return None
     digest, proposal = found
     return ProposalLine(
