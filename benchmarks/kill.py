@@ -23,8 +23,7 @@ from linewright.line.execute import execute, execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.new import new_line
-from linewright.line.registry import certificates_of, find_model
-from linewright.release.facts import Promoted
+from linewright.release.facts import Promoted, Refused
 
 LINE = "tumours"
 
@@ -54,7 +53,8 @@ def broken(root: Path, expected: tuple[str, ...]) -> list[str]:
     with Factory.open(root) as factory:
         result = execute(factory, LINE)
         promotions = factory.metadata.events(Promoted, line=LINE)
-        certificates = certificates_of(factory, find_model(factory, f"{LINE}@1"))
+        refusals = factory.metadata.events(Refused, line=LINE)
+        certificates = {one.certificate for one in (*promotions, *refusals)}
         pointer = factory.metadata.pointer(LINE)
     found: list[str] = []
     if digests(result) != expected:

@@ -1,0 +1,20 @@
+"""Benchmarks are run by hand, so a name that they import may vanish without anybody noticing."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_each_benchmark_finds_what_it_imports(path: Path):
+    """The table in `benchmarks/README.md` could otherwise not be printed any more."""
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    assert callable(module.main)
