@@ -478,6 +478,36 @@ def test_a_head_that_does_not_come_is_refused_at_the_deadline(served, first, sta
         assert 3 > time.monotonic() - begun
 
 
+def answer_on(connection: socket.socket) -> bytes:
+    """Return one whole answer, which is a JSON object."""
+    answer = b""
+    while not answer.endswith(b"}}"):
+        part = connection.recv(65536)
+        assert part, answer
+        answer += part
+    return answer
+
+
+def test_a_request_that_is_answered_before_its_body_came_costs_no_connection(served):
+    """The rest of a body is no head of another request: its deadline and its size have nothing to do with it."""
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(served.address, timeout=5) as connection:
+        for size in (7, 200_000, 7):
+            connection.sendall(head % size)
+            answer = answer_on(connection)
+            connection.sendall(b"x" * size)
+            time.sleep(1.0)  # longer than a head may take here
+
+            assert answer.startswith(b"HTTP/1.1 404")
+        connection.sendall(head % 7)
+        answer_on(connection)
+        connection.sendall(b"x")
+
+        assert b"" == connection.recv(
+            65536
+        )  # a body whose rest never comes is waited for no longer than a head
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -50,6 +50,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_timer: asyncio.TimerHandle | None = None
         self._received = self._head = 0
         self._refused = False
+        self._has_body_left = self._is_between = False
+        """Whether the last head is complete and its body is not; whether the last message is, and no other has begun."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -82,20 +84,30 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._received += len(data)
+        was_between = self._is_between
         super().data_received(data)
         if self._refused or self.transport.is_closing():
             return
-        if not self.cycle or self.cycle.response_complete:
-            if self._received > MAX_HEAD:
-                self._refuse(431, "the head of the request is too large")
-            elif self._head_timer is None:
+        is_answered = not self.cycle or self.cycle.response_complete
+        if not is_answered or self._has_body_left:
+            if self._received > MAX_MESSAGE:
+                self.transport.abort()
+            elif is_answered and self._head_timer is None:
                 self._arm()
-        elif self._received > MAX_MESSAGE:
-            self.transport.abort()
+        elif self._is_between and not was_between:
+            # The rest of a body that was answered before it came: the connection is idle from here on.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif self._received > MAX_HEAD:
+            self._refuse(431, "the head of the request is too large")
+        elif self._head_timer is None:
+            self._arm()
 
     def on_message_begin(self) -> None:
         """Count from here."""
         self._received = self._head = 0
+        self._is_between = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -108,7 +120,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop the clock: the head is here."""
         self._disarm()
+        self._has_body_left = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Stop the clock: the body is here, also where it was answered before."""
+        self._disarm()
+        self._has_body_left, self._is_between = False, True
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on, or end within `LINGER_S` also where the client does not read its answer."""
@@ -138,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._head_timer = None
-        if self._received:
+        if self._received and not self._has_body_left:
             self._refuse(408, "the head of the request did not come in time")
         else:
             self.transport.close()
