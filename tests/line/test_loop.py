@@ -26,7 +26,8 @@ from linewright.line.facts import Accepted, Finished, RunResult
 from linewright.line.gathering import ingest_station
 from linewright.line.labels import hand_in
 from linewright.line.plan import begin, make_plan
-from linewright.line.retraining import refusals, retraining_due, waits_for
+from linewright.line.refusals import refusals
+from linewright.line.retraining import retraining_due, waits_for
 from linewright.line.run import workflows
 from linewright.line.scoring import predict_file
 from linewright.line.tending import Tending, tend_inline
@@ -238,7 +239,7 @@ def test_what_too_few_rows_did_not_decide_is_judged_on_twice_as_many(living):
     plan = make_plan(line.factory, line.factory.line(LINE))
 
     assert waited == "0 of 200 labelled rows of the rarer class since 2026-03-12T00:00Z"
-    assert 0 == stopped
+    assert [] == stopped
     assert ran.promoted, ran.to_text()
     assert 2 * (2 * ENOUGH) <= test
     assert () == plan.changes

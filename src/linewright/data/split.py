@@ -14,6 +14,7 @@ from linewright.data.rows import hash_rows, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.engine.context import Context
 from linewright.errors import SpecError
+from linewright.store.clock import text_of
 
 _WHOLE = float(1 << 64)
 ENOUGH = 100
@@ -211,15 +212,45 @@ def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.nda
 
 
 def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec, times: int) -> float:
-    """Return the share of the labelled rows that the shortest latest part with enough rows holds."""
+    """Return the share of the labelled rows that the shortest latest part with enough rows holds; 1 where all are too few."""
     at, label = moments(frame[str(data.table.time)])[has_label], frame[data.label.column].filter(has_label)
-    newest_first = np.argsort(-at, kind="stable")
-    codes = label.to_physical().rank("dense").to_numpy()[newest_first]
+    codes = label.to_physical().rank("dense").to_numpy()[np.argsort(-at, kind="stable")]
+    is_class = len(np.unique(codes)) == 2
+    latest = latest_with(codes, times * (ENOUGH if is_class else ENOUGH_NUMBERS), is_class=is_class)
+    return 1.0 if latest is None else latest / len(codes)
+
+
+def latest_with(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None:
+    """Return how many rows the shortest latest part has that holds enough of them.
+
+    Parameters
+    ----------
+    codes : array, shape (n,)
+        A code for the label of each row, the latest first.
+    wanted
+        Rows that are enough: of each class where there are two, else in all.
+    is_class
+        Whether the labels are classes; then one class alone is never enough.
+
+    Returns
+    -------
+    int or None
+        `None` where all rows are too few.
+
+    Examples
+    --------
+    >>> latest_with(np.array([0, 0, 1, 0, 1, 0]), 2, is_class=True)
+    5
+    >>> latest_with(np.array([0, 0, 0]), 1, is_class=True) is None
+    True
+    """
     kinds = np.unique(codes)
-    wanted, seen = ENOUGH_NUMBERS, np.arange(1, len(codes) + 1)
-    if len(kinds) == 2:
-        wanted, seen = ENOUGH, np.min([np.cumsum(codes == kind) for kind in kinds], axis=0)
-    return float((np.searchsorted(seen, times * wanted) + 1) / len(codes))
+    if is_class and len(kinds) < 2:
+        return None
+    seen = np.arange(1, len(codes) + 1)
+    if is_class and len(kinds) == 2:
+        seen = np.min([np.cumsum(codes == kind) for kind in kinds], axis=0)
+    return int(np.searchsorted(seen, wanted)) + 1 if len(seen) and seen[-1] >= wanted else None
 
 
 def _cut_in_time(
@@ -296,7 +327,7 @@ def _refuse_useless(parts: np.ndarray, label: pl.Series, data: DataSpec, why: st
 def _text_of(value: object) -> str:
     """Return a time value as text: RFC 3339 for instants."""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return text_of(value)
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

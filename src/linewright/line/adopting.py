@@ -82,8 +82,7 @@ def _threshold(
         return Threshold(
             at=0.5, because="the likelier class is answered, as nothing says what decisions are worth"
         )
-    chosen = choose_threshold(scores[:, 1], target, weight, value)
-    return Threshold(at=chosen.at, because=chosen.because.replace("out-of-fold", "training"))
+    return choose_threshold(scores[:, 1], target, weight, value, of="training")
 
 
 def _read(work: Work, asked: ModelSpec) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from linewright.engine.context import Context, Progress
-from linewright.errors import NotFound, RequestError
+from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file, write_factory_file
 from linewright.line.file import read_line
 from linewright.line.spec import LineSpec
@@ -199,6 +199,14 @@ class Factory:
         """
         spec = read_line(self.path_of(name))
         return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
+
+    def trouble_with(self, line: str) -> str | None:
+        """Say what is wrong with a line's file; `None` where nothing is."""
+        try:
+            self.line(line)
+        except LinewrightError as error:
+            return str(error)
+        return None
 
     def log_of(self, line: str) -> Path:
         """Return the folder of a line's prediction log."""

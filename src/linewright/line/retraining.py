@@ -5,22 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from linewright.data.spec import duration_micros
-from linewright.data.split import ENOUGH, ENOUGH_NUMBERS
-from linewright.line.alerts import is_refused, newest_of, open_alerts, open_proposal, undecided
+from linewright.data.split import ENOUGH, ENOUGH_NUMBERS, latest_with
+from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
+from linewright.line.refusals import REFUSALS, refusals, undecided
 from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
-from linewright.line.watching import closed_windows, earlier
+from linewright.line.watching import closed_windows
 from linewright.model.facts import Evaluation
-from linewright.release.facts import Promoted, RolledBack
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
 from linewright.watch.spec import EveryTrigger
 
-REFUSALS = 2
-"""Refused candidates in a row after which the line trains no more by itself, until a person or a new finding asks. Only
-``every`` goes on: that a model which is trained anew is no better is usual, and no reason to stop looking."""
 _SCHEDULES = frozenset({"labels", "every"})
 
 
@@ -42,7 +40,7 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
     if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
         return None
     _tell_of_refusals(factory, spec)
-    is_stopped = refusals(factory, spec.line) >= REFUSALS
+    is_stopped = len(refusals(factory, spec.line)) >= REFUSALS
     found = open_proposal(factory, spec.line) or _propose(factory, spec, only_every=is_stopped)
     if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
         found = _propose(factory, spec, only_every=True)  # a schedule waits for no finding
@@ -109,7 +107,8 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     at, codes, is_class = _ripe(factory, spec, proposal.since)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
-    judged = _first_of_latest(codes, wanted, is_class=is_class)
+    latest = latest_with(codes[::-1], wanted, is_class=is_class)
+    judged = None if latest is None else len(codes) - latest
     learned = 0
     if judged is not None:
         delay = duration_micros(spec.label.delay) if spec.label.delay and _is_by_time(spec) else 0
@@ -157,20 +156,6 @@ def _wanted(factory: Factory, line: str, *, is_class: bool) -> int:
     return max(1, min(ENOUGH, *(sum(row) for row in evaluation.confusion)))
 
 
-def _first_of_latest(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None:
-    """Return where the shortest latest part begins that holds `wanted` rows of each class."""
-    kinds = np.unique(codes)
-    if len(codes) < wanted or (is_class and len(kinds) < 2):
-        return None
-    backwards = codes[::-1]
-    seen = np.arange(1, len(codes) + 1)
-    if is_class and len(kinds) == 2:
-        seen = np.min([np.cumsum(backwards == kind) for kind in kinds], axis=0)
-    if seen[-1] < wanted:
-        return None
-    return len(codes) - 1 - int(np.searchsorted(seen, wanted))
-
-
 def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
     kinds, counts = np.unique(codes, return_counts=True)
     if not is_class or len(kinds) > 2:
@@ -179,27 +164,6 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 
 
 # Refusals
-
-
-def refusals(factory: Factory, line: str) -> int:
-    """Count the runs in a row that monitoring asked for and that did not promote, though the rows could tell.
-
-    A promotion, a person's run or rollback, or a finding after the last of them begins anew. What ``every`` asked for
-    counts neither way, unless it promoted.
-    """
-    ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
-    count, last = 0, ""
-    for accepted in factory.metadata.events(Accepted, line=line, newest_first=True):
-        finished = ended.get(accepted.run)
-        if accepted.proposal is None or (finished is not None and finished.promoted):
-            break
-        trigger = factory.metadata.get(accepted.proposal, RetrainProposal).trigger
-        if finished is not None and trigger != "every" and is_refused(factory, finished):
-            count += 1
-            last = last or finished.at
-    alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
-    moves = [newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)]
-    return 0 if any(one is not None and one.at > last for one in (*alerts, *moves)) else count
 
 
 def _but(spec: LineSpec) -> str:
@@ -211,29 +175,27 @@ def _but(spec: LineSpec) -> str:
 def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
     """Open an alert when the line stops training by itself, and clear it when that is over."""
     told = [one for one in open_alerts(factory, spec.line) if one.monitor == "retraining"]
-    count = refusals(factory, spec.line)
+    refused = refusals(factory, spec.line)
     context, metadata = factory.context, factory.metadata
-    if count >= REFUSALS and not told:
-        last = newest_of(factory, spec.line, Finished)
-        assert last is not None  # noqa: S101 -- a refusal has ended
+    if len(refused) >= REFUSALS and not told:
         metadata.record(
             Alerted(
                 at=context.now(),
                 by=context.actor,
-                because=f"{count} candidates in a row were refused, so the line trains no more by itself{_but(spec)}: "
-                f"look at `linewright models {spec.line}`, then `linewright retrain {spec.line}`",
+                because=f"{len(refused)} candidates in a row were refused, so the line trains no more by itself"
+                f"{_but(spec)}: look at `linewright models {spec.line}`, then `linewright retrain {spec.line}`",
                 line=spec.line,
-                id=f"retraining:{last.run}",
+                id=f"retraining:{refused[0].run}",
                 package=find_model(factory, spec.line).digest,
                 monitor="retraining",
                 column=None,
-                value=float(count),
+                value=float(len(refused)),
                 bar=float(REFUSALS),
-                evidence=last.certificate or "",
-                since=last.at,
+                evidence=_evidence(factory, refused[0]),
+                since=refused[0].at,
             )
         )
-    elif count < REFUSALS:
+    elif len(refused) < REFUSALS:
         for one in told:
             metadata.record(
                 Cleared(
@@ -245,3 +207,9 @@ def _tell_of_refusals(factory: Factory, spec: LineSpec) -> None:
                     evidence=one.evidence,
                 )
             )
+
+
+def _evidence(factory: Factory, refused: Finished) -> str:
+    """Return the certificate of a refused run; of one that failed before its gates, the plan that it followed."""
+    accepted = factory.metadata.events(Accepted, line=refused.line)
+    return refused.certificate or next(one.plan for one in accepted if one.run == refused.run)

@@ -1,7 +1,7 @@
 """What a run works on: a line as declared, the results so far, and the rows they speak about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,8 +12,8 @@ from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
 from linewright.errors import SpecError
-from linewright.line.alerts import undecided
 from linewright.line.factory import Factory
+from linewright.line.refusals import undecided
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
 from linewright.model.spec import ModelSpec
@@ -62,12 +62,9 @@ class Work:
 
     def knowing(self, station: str, digest: str) -> "Work":
         """Return the work after one more station; what was read so far is not read again."""
+        given = {one.name for one in fields(self)}
         after = replace(self, known={**self.known, station: digest})
-        read = {
-            name: value
-            for name, value in vars(self).items()
-            if name not in {"factory", "spec", "sources", "known", "as_of"}
-        }
+        read = {name: value for name, value in vars(self).items() if name not in given}
         vars(after).update(read)
         return after
 

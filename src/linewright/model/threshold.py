@@ -25,19 +25,26 @@ class Threshold:
 
 
 def choose_threshold(
-    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec | None
+    probability: Floats,
+    target: npt.NDArray[np.int64],
+    weight: Floats,
+    value: ValueSpec | None,
+    *,
+    of: str = "out-of-fold",
 ) -> Threshold:
-    """Choose the threshold of a binary task from rows that the model did not learn from.
+    """Choose the threshold of a binary task, at best from rows that the model did not learn from.
 
     Parameters
     ----------
     probability : float64 array, shape (n,)
-        Calibrated out-of-fold probabilities of the positive class.
+        Calibrated probabilities of the positive class.
     target : int64 array, shape (n,)
         1 for positive rows.
     weight : float64 array, shape (n,)
     value
         What decisions are worth. `None`: the threshold with the best F1.
+    of
+        What these rows are called in the reason.
 
     Returns
     -------
@@ -58,27 +65,27 @@ def choose_threshold(
     0.4
     """
     if value is None:
-        return _best_f1(probability, target, weight)
-    return _best_value(probability, target, weight, value)
+        return _best_f1(probability, target, weight, of)
+    return _best_value(probability, target, weight, value, of)
 
 
-def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats) -> Threshold:
+def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats, of: str) -> Threshold:
     positive = float(weight @ target)
     if positive == 0:
-        return Threshold(at=0.5, because="no out-of-fold row is positive, so nothing speaks against one half")
+        return Threshold(at=0.5, because=f"no {of} row is positive, so nothing speaks against one half")
     steps = _steps(probability, weight, weight * target)
     f1 = 2 * steps.amount / (steps.weight + positive)
     best = int(np.argmax(f1 >= f1.max() - _TIE))
     recall, precision = steps.amount[best] / positive, steps.amount[best] / steps.weight[best]
     because = (
-        f"best F1 on {len(target):,} out-of-fold rows: {f1[best]:.3f} "
+        f"best F1 on {len(target):,} {of} rows: {f1[best]:.3f} "
         f"(precision {precision:.3f}, recall {recall:.3f})"
     )
     return Threshold(at=steps.cut(best), because=because)
 
 
 def _best_value(
-    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec
+    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec, of: str
 ) -> Threshold:
     gain, cost = _stakes(value)
     fair = cost / (gain + cost)
@@ -90,7 +97,7 @@ def _best_value(
     moved = (probability >= best).astype(np.float64) - at_fair
     more = float(added @ moved)
     chance = _by_chance(probability, weight * moved, gain, cost, len(steps.high))
-    rows = f"{len(target):,} out-of-fold rows"
+    rows = f"{len(target):,} {of} rows"
     if more > max(0.0, chance):
         because = (
             f"it earned most on {rows}: {more:,.0f} more than {fair:.4g}, where the declared amounts "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from linewright.errors import NotFound
-from linewright.line.alerts import file_trouble, newest_of, open_alerts, open_proposal
+from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.registry import Judged, judged
@@ -218,7 +218,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         since=last.at if last else None,
         because=last.because if last else None,
         challenger=_named(name, pointer.challenger),
-        trouble=file_trouble(factory, name),
+        trouble=factory.trouble_with(name),
         halted=pointer.halt,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from linewright.line.alerts import file_trouble, open_alerts, open_proposal
+from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.factory import Factory
 from linewright.line.retraining import waits_for
 from linewright.operations.declare import operation
@@ -104,7 +104,7 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
     return Alerts(
         alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
         proposals=tuple(one for name in names if (one := proposal_of(factory, name)) is not None),
-        troubles=tuple(one for name in names if (one := file_trouble(factory, name)) is not None),
+        troubles=tuple(one for name in names if (one := factory.trouble_with(name)) is not None),
         watched=tuple(name for name in names if factory.metadata.events(Watched, line=name, limit=1)),
     )
 
@@ -134,7 +134,7 @@ def _alerts_of(factory: Factory, line: str, *, over: bool) -> list[AlertLine]:
 def proposal_of(factory: Factory, line: str) -> ProposalLine | None:
     """Return the training that monitoring asks for; `None` where there is none."""
     found = open_proposal(factory, line)
-    if found is None or file_trouble(factory, line) is not None:
+    if found is None or factory.trouble_with(line) is not None:
         return None
     digest, proposal = found
     return ProposalLine(

@@ -20,7 +20,18 @@ def now_utc() -> str:
     >>> len(now_utc()), now_utc()[-1]
     (27, 'Z')
     """
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: TID251 -- this is where it comes from
+    return text_of(datetime.now(UTC))  # noqa: TID251 -- this is where it comes from
+
+
+def text_of(instant: datetime) -> str:
+    """Return an instant of UTC as text, in the form of `now_utc`.
+
+    Examples
+    --------
+    >>> text_of(datetime(2026, 11, 25, 9, 30))
+    '2026-11-25T09:30:00.000000Z'
+    """
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def uuid7() -> str:

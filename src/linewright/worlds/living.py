@@ -31,6 +31,7 @@ from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
 from linewright.model.package import Model, load
 from linewright.serve.server import serve
+from linewright.store.clock import text_of
 from linewright.watch.facts import Alerted, Proposed
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.life import Day, Life, Moment
@@ -62,7 +63,7 @@ class Clock:
 
     def __call__(self) -> str:
         """Return the time, RFC 3339 with microseconds."""
-        return self.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return text_of(self.at)
 
 
 def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> Life:

@@ -1,0 +1,167 @@
+"""How the champion's answers turned out, as far as it is known: by matured labels, and by the positives confirmed so far."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from linewright.data.spec import duration_micros
+from linewright.line.closing import Closing, earlier
+from linewright.line.factory import Factory
+from linewright.line.registry import judged
+from linewright.model.facts import Evaluation, Metric, Package
+from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
+from linewright.model.metrics import MetricRule, metric
+from linewright.model.tasks import task
+from linewright.serve.facts import Prediction, Truth
+from linewright.store.seams import Version
+from linewright.store.values import digest_of
+from linewright.watch.facts import Confirmations, Confirmed, Performance
+
+YOUNG = 14
+"""Windows at most whose confirmed positives are counted anew when one is closed."""
+_DRAWS = 400
+
+
+def performance_of(closing: Closing) -> Performance | None:
+    """Return how good the champion's predictions turned out to be, as far as it can be known without bias by now.
+
+    Where a label's delay is declared, predictions are judged once it has passed, in the last `windows` windows; else
+    those are judged whose label came in the window.
+    """
+    found = _matured(closing)
+    if found is None:
+        return None
+    begun, end, pairs = found
+    total, answers, labels = 0, list[dict[str, Any]](), list[str | float]()
+    for record, truth in pairs:
+        if record.digest == closing.model.digest:
+            total += 1
+            if truth is not None:
+                answers.append(record.answer)
+                labels.append(truth.label)
+    if not total:
+        return None
+    rule = _headline(closing)
+    spread = _spread(closing, rule, answers, labels) if labels else None
+    low, high = spread.interval() if spread else (np.nan, np.nan)
+    certified = _certified(closing.factory, closing.champion, rule.name)
+    return Performance(
+        line=closing.spec.line,
+        package=closing.champion.digest,
+        start=begun,
+        end=end,
+        metric=rule.name,
+        value=_finite(spread.value if spread else np.nan),
+        error=_finite(_error(spread) if spread else np.nan),
+        low=_finite(low),
+        high=_finite(high),
+        labelled=len(labels),
+        predictions=total,
+        certified=certified.value if certified else None,
+        promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
+        greater_is_better=rule.greater_is_better,
+    )
+
+
+def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Truth | None]]] | None:
+    """Return from when until when predictions are judged, and those with their labels."""
+    spec, past, feedback = closing.spec, closing.past, closing.factory.labels_of(closing.spec.line)
+    if spec.label.delay is None:
+        return closing.start, closing.end, feedback.arrived(closing.start, closing.end)
+    ripe = earlier(closing.end, spec.label.delay)
+    judged = [i for i, one in enumerate(past) if one.end <= ripe][-closing.watch.drift.windows :]
+    if not judged:
+        return None
+    first, last = past[judged[0]], past[judged[-1]]
+    before = past[judged[0] - 1].position if judged[0] else {}
+    known = closing.factory.now()
+    return first.start, last.end, feedback.labelled(known_by=known, after=before, until=last.position)
+
+
+def confirmations_of(closing: Closing) -> Confirmations | None:
+    """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
+    package, past = closing.model.package, closing.past
+    if package.task != "binary":
+        return None
+    positive, known = package.classes[-1], closing.factory.now()
+    feedback = closing.factory.labels_of(closing.spec.line)
+    windows: list[Confirmed] = []
+    for i in range(max(0, len(past) - _looked_back(closing)), len(past)):
+        if past[i].package != closing.champion.digest:
+            continue
+        before = past[i - 1].position if i else {}
+        expected, positives = 0.0, 0
+        for record, truth in feedback.labelled(known_by=known, after=before, until=past[i].position):
+            if record.digest == closing.champion.digest:
+                expected += record.answer["probabilities"][positive]
+                positives += truth is not None and truth.label == positive
+        windows.append(
+            Confirmed(start=past[i].start, end=past[i].end, expected=_figure(expected), positives=positives)
+        )
+    if not windows:
+        return None
+    return Confirmations(line=closing.spec.line, package=closing.champion.digest, windows=tuple(windows))
+
+
+def _looked_back(closing: Closing) -> int:
+    """Return how many windows are still young enough that labels of them may be news, at most `YOUNG`."""
+    delay = closing.spec.label.delay
+    waiting = duration_micros(delay) // max(1, duration_micros(closing.watch.every)) if delay else 0
+    return min(YOUNG, waiting + closing.watch.drift.windows)
+
+
+def _headline(closing: Closing) -> MetricRule:
+    named, task_name = closing.spec.train.metric, closing.model.package.task
+    return metric(task(task_name).metrics[0] if named == "auto" else named, task_name)
+
+
+def _spread(
+    closing: Closing,
+    rule: MetricRule,
+    answers: Sequence[Mapping[str, Any]],
+    labels: Sequence[str | float],
+) -> Spread:
+    package = closing.model.package
+    rules = task(package.task)
+    truth = rules.target([str(label) for label in labels], package.classes)
+    scores = _scores(answers, package)
+    said = rules.decide(scores, package.threshold) if rule.uses == "decision" else scores
+    weight = np.ones(len(truth))
+    seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
+    made = bootstrap([rule.prepare(truth, said)], weight=weight, clusters=None, seed=seed, draws=_DRAWS)
+    return Spread(
+        value=float(made.values[0]),
+        drawn=made.drawn[0],
+        units=max(units_of(package.task, truth, weight, None, by_class=rule.by_class), 2),
+        bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
+    )
+
+
+def _error(spread: Spread) -> float:
+    drawn = spread.drawn[np.isfinite(spread.drawn)]
+    return float(drawn.std()) if len(drawn) > 1 else np.nan
+
+
+def _scores(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
+    if not package.classes:
+        return np.array([one["prediction"] for one in answers], dtype=np.float64)
+    return np.array(
+        [[one["probabilities"][name] for name in package.classes] for one in answers], dtype=np.float64
+    )
+
+
+def _finite(value: float) -> float | None:
+    return _figure(value) if np.isfinite(value) else None
+
+
+def _figure(value: float) -> float:
+    return float(f"{value:.10g}")
+
+
+def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:
+    found = judged(factory, champion.line).get(champion.digest)
+    if found is None:
+        return None
+    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
+    return next((one for one in evaluation.metrics if one.name == name), None)

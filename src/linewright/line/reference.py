@@ -1,0 +1,135 @@
+"""What live rows are compared with: how the champion's own data were spread, in the cells that windows are counted in."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from linewright.data.facts import Dataset, Split
+from linewright.data.moments import moments
+from linewright.data.spec import ContractSpec
+from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
+from linewright.features.facts import Category, Encoder, Frequency
+from linewright.features.learn import to_columns
+from linewright.line.closing import Closing
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted
+from linewright.line.spec import LineSpec
+from linewright.line.work import Rows, read_rows
+from linewright.model.facts import Package, Registered, Trained
+from linewright.serve.scoring import Scorer
+from linewright.store.seams import Version
+from linewright.store.values import digest_of
+from linewright.watch.facts import Reference, RetrainProposal
+from linewright.watch.spread import reference_of
+
+_WEEK = 7 * 86_400 * 10**6
+
+
+def reference_for(closing: Closing) -> Reference:
+    """Return how the champion's own data were spread; computed once for each package."""
+    factory, spec, champion, model = closing.factory, closing.spec, closing.champion, closing.model
+    metadata = factory.metadata
+    cause = _cause(factory, champion)
+    inputs = {"package": champion.digest, "contract": digest_of(spec.contract.model_dump(mode="json"))} | (
+        {"since": cause} if cause else {}
+    )
+    key = digest_of({"station": "reference", "code": 1, "inputs": inputs})
+    settled = metadata.settled(key)
+    if settled is not None:
+        return metadata.get(settled, Reference)
+    trained = metadata.get(model.package.trained, Trained)
+    dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
+    rows = read_rows(factory, dataset, split)
+    names = model.package.encoder.columns
+    spread = to_columns(_recent(rows, split, spec, cause), names)
+    answers = Scorer(model).columns(to_columns(rows.frame[rows.test], names))
+    reference = reference_of(
+        champion.digest,
+        arrays(spread),
+        predictions(answers, model.package),
+        seen=seen_by(model.package.encoder),
+        breaches=breaches(spread, spec.contract),
+    )
+    metadata.settle(key, line=spec.line, station="reference", inputs=inputs, digest=metadata.keep(reference))
+    return reference
+
+
+def _cause(factory: Factory, champion: Version) -> str | None:
+    """Return since when there was what the champion was trained for; `None` where no monitor asked for it."""
+    registered = factory.metadata.events(Registered, line=champion.line)
+    run = next((one.run for one in registered if one.package == champion.digest), None)
+    accepted = factory.metadata.events(Accepted, line=champion.line)
+    proposal = next((one.proposal for one in accepted if one.run == run), None)
+    if proposal is None:
+        return None
+    found = factory.metadata.get(proposal, RetrainProposal)
+    return found.since if found.evidence else None
+
+
+def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.DataFrame:
+    """Return the rows that live ones are compared with: the test part, or the latest week where that is longer.
+
+    The model has learned from some of that week, but how columns are spread does not depend on it; less than a week would
+    make each weekday look like a shift. Rows from before the change that a retraining answers are left out: beside them
+    what the model was made for would be a shift again.
+    """
+    time = spec.table.time
+    if split.by != "time" or time is None or not rows.frame[time].dtype.is_temporal():
+        return rows.frame[rows.test]
+    at = moments(rows.frame[time])
+    start = at.max() - _WEEK
+    if cause is not None:
+        start = max(start, moments(pl.Series([datetime.fromisoformat(cause)]))[0])
+    return rows.frame.filter(at >= min(at[rows.test].min(), start))
+
+
+def arrays(columns: Columns) -> dict[str, np.ndarray]:
+    """Return columns as `watch.spread` counts them. Dates and times move on by themselves and are left out."""
+    return {name: _array(values) for name, values in columns.items() if not isinstance(values, Instants)}
+
+
+def _array(values: Values) -> np.ndarray:
+    if isinstance(values, Levels):
+        # The entry for missing stands last, where the code -1 finds it.
+        return np.array([*values.levels, None], dtype=object)[values.codes]
+    assert isinstance(values, Numbers)  # noqa: S101 -- instants were left out
+    return values.values
+
+
+def predictions(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
+    """Return what is watched of answers: the probability of the positive class, the class, or the number."""
+    if package.task == "binary":
+        positive = package.classes[-1]
+        return np.array([one["probabilities"][positive] for one in answers], dtype=np.float64)
+    kind = object if package.task == "multiclass" else np.float64
+    return np.array([one["prediction"] for one in answers], dtype=kind)
+
+
+def seen_by(encoder: Encoder) -> dict[str, frozenset[str]]:
+    """Return the values that an encoder knows, by category column."""
+    known: dict[str, frozenset[str]] = {}
+    for encoding in encoder.encodings:
+        if isinstance(encoding, Category | Frequency):
+            known[encoding.column] = known.get(encoding.column, frozenset()) | set(encoding.levels)
+    return known
+
+
+def breaches(columns: Columns, contract: ContractSpec) -> dict[str, int]:
+    """Count the rows that break the contract, by column: missing where not allowed, out of range, not allowed."""
+    counts: dict[str, int] = {}
+    for name, rule in contract.columns.items():
+        values = columns.get(name)
+        if isinstance(values, Numbers):
+            x = values.values
+            broken = np.isnan(x) & (not rule.nullable)
+            for bound, is_out in ((rule.min, np.less), (rule.max, np.greater)):
+                if isinstance(bound, int | float):
+                    broken |= is_out(x, bound)
+            counts[name] = int(broken.sum())
+        elif isinstance(values, Levels):
+            allowed = [rule.allowed is None or level in rule.allowed for level in values.levels]
+            counts[name] = int((~np.array([*allowed, rule.nullable], dtype=bool)[values.codes]).sum())
+    return {name: count for name, count in counts.items() if count}
