@@ -393,10 +393,6 @@ class Script:
         assert not self.traffic.unlabelled
 
 
-@pytest.mark.skipif(
-    "LINEWRIGHT_FORTNIGHT" not in os.environ,
-    reason="takes a quiet machine, since its deadlines are in real time: LINEWRIGHT_FORTNIGHT=1 runs it",
-)
 @pytest.mark.timeout(600)
 def test_a_fortnight_of_up_keeps_every_promise(up, clock):
     """Kills, a night without power and a wrong clock come to all who let a factory run; nobody watches it for so long."""
