@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.line.check import check_line
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -111,6 +112,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
     with Factory.create(root, now=clock) as factory:
         events = lambda kind: factory.metadata.events(kind, line=LINE)  # noqa: E731 -- shorter than its name
         adopted = execute_inline(factory, LINE)
+        doubts = [check_line(factory, LINE).doubts]
         quiet = [live(factory, clock, day) for day in range(GO_LIVE, SHIFT)]
         before = (events(Alerted), events(Proposed))
         ran, day = None, SHIFT
@@ -121,9 +123,12 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         proposal = factory.metadata.get(events(Proposed)[0].proposal, RetrainProposal)
         trained = factory.metadata.get(factory.metadata.get(ran.digest, Package).trained, Trained)
         plan = make_plan(factory, factory.line(LINE))
+        doubts.append(check_line(factory, LINE).doubts)
         after = [live(factory, clock, later) for later in range(day, day + 3)]
         performance = factory.metadata.get(events(Watched)[0].performance, Performance)
 
+        assert [0, 1] == [len(one) for one in doubts]
+        assert "this file is no longer looked at" in doubts[1][0]
         assert adopted.promoted
         assert adopted.adopted
         assert [A_DAY] * 3 == [watched.n for watched, _ in quiet]

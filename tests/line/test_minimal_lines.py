@@ -2,11 +2,13 @@
 
 import csv
 import sqlite3
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy.signal import lfilter
 
 from linewright.data.types import FALSE, TRUE
 from linewright.errors import RequestError, SpecError
@@ -16,8 +18,9 @@ from linewright.line.facts import Finished
 from linewright.line.judging import fair_rows
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.scoring import predict_file
-from linewright.model.facts import Certificate
+from linewright.model.facts import Certificate, Evaluation
 from linewright.model.package import load
+from linewright.operations.evidence import card
 from linewright.operations.release import promote
 from linewright.serve.scoring import Scorer
 from linewright.serve.values import KINDS
@@ -76,6 +79,25 @@ def test_a_line_of_three_words_runs_to_a_fixed_point_and_answers_its_own_file(tm
         assert task == scorer.model.package.task
         assert () == make_plan(factory, factory.line("a")).changes
         assert [str(one["prediction"]) for one in online] == batch
+
+
+@pytest.mark.parametrize("time", ["table: {time: at}\n", ""], ids=["split by time", "split at random"])
+def test_rows_that_are_alike_in_time_are_drawn_in_blocks(tmp_path, time):
+    """What a market does now it does in the next half hour: a certificate must not count that as news."""
+    chance = np.random.default_rng(11)
+    mood = lfilter([1], [1, -0.9], chance.normal(size=600))
+    size = chance.normal(size=600)
+    days = [str(date(2023, 1, 1) + timedelta(days=number)) for number in range(600)]
+    columns = {"at": days, "size": size, "y": size + mood}
+    text = f"sources: {{t: {{file: t.csv}}}}\n{time}label: {{column: y}}\ntrain: {{budget: quick}}\ngates: [{{beats: baseline}}]\n"
+    with write(tmp_path / "f", columns, text=text) as factory:
+        ran = execute_inline(factory, "a")
+        certificate = factory.metadata.get(ran.certificate, Certificate)
+        evaluation = factory.metadata.get(certificate.evaluation, Evaluation)
+
+        assert bool(time) == (0 < evaluation.clusters < evaluation.n)
+        assert evaluation.cluster_kind == ("block" if time else "group")
+        assert ("blocks of neighbours in time" in card(factory, "a@1").markdown) == bool(time)
 
 
 def test_texts_of_a_database_mean_the_same_in_a_request(tmp_path):

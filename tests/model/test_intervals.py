@@ -1,9 +1,15 @@
 """The bootstrap: it covers what it claims to cover, whole groups move together, and equal seeds are equal draws."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import integrate, stats
+from scipy.signal import lfilter
 
+from linewright.model.blocks import block_length, blocks_in_time
 from linewright.model.intervals import Spread, bootstrap, class_units, units_of
 from linewright.model.metrics import metric
 
@@ -215,3 +221,34 @@ def test_memory_does_not_grow_with_the_draws():
     bootstrap([look], weight=np.ones(20_000), clusters=None, seed=1, draws=100)
 
     assert largest <= 200_000
+
+
+def test_drawing_blocks_covers_what_drawing_rows_does_not():
+    """Neighbours in time are alike: as if they were independent, a metric seems far surer than it is."""
+    chance = np.random.default_rng(7)
+    by_block = by_row = 0
+    for seed in range(REPEATED):
+        errors = np.abs(lfilter([0.6], [1, -0.8], chance.normal(size=1_600))[600:])
+        blocks = blocks_in_time(errors, [np.zeros(1_000)])
+        units = len(np.unique(blocks))
+        low, high = spread_of(mean_of(errors), 1_000, seed=seed, clusters=blocks, units=units).interval()
+        by_block += low <= math.sqrt(2 / math.pi) <= high
+        low, high = spread_of(mean_of(errors), 1_000, seed=seed).interval()
+        by_row += low <= math.sqrt(2 / math.pi) <= high
+
+    assert by_block / REPEATED >= 0.85
+    assert by_row / REPEATED <= 0.65
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 600))
+def test_rows_that_do_not_hang_together_are_rarely_drawn_in_blocks(seed, n):
+    """Where rows are independent, blocks would only make intervals less sure; and no block is longer than sqrt(n)."""
+    length = block_length(np.random.default_rng(seed).normal(size=n))
+
+    assert 1 <= length <= max(1, math.isqrt(n))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1_000])
+def test_equal_errors_need_no_blocks(n):
+    """A model that is right on all rows, or a test part of one row, must not divide by nothing."""
+    assert blocks_in_time(np.full(n, 2.0), [np.full(n, 2.0)]) is None

@@ -1,4 +1,4 @@
-"""What is open about a line, from its record: alerts, and the proposal to train again."""
+"""What the loop of a line has left open, from its record: alerts, the proposal to train again, the last retraining."""
 
 from typing import TypeVar
 
@@ -34,3 +34,9 @@ def newest_of(factory: Factory, line: str, kind: type[E]) -> E | None:
     """Return the newest event of a kind; `None` where there is none."""
     found = factory.metadata.events(kind, line=line, newest_first=True, limit=1)
     return found[0] if found else None
+
+
+def last_retraining(factory: Factory, line: str) -> str | None:
+    """Return the instant whose knowledge the line's last retraining used; `None` before the first."""
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True)
+    return next((one.as_of for one in accepted if one.as_of), None)

@@ -13,6 +13,7 @@ from linewright.data.roles import too_few_groups
 from linewright.data.table import build_table
 from linewright.errors import LinewrightError, SpecError
 from linewright.features.learn import learn
+from linewright.line.alerts import last_retraining
 from linewright.line.checks import Problem, check_task
 from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
@@ -34,7 +35,7 @@ class Sound(NamedTuple):
     findings: tuple[Finding, ...]
     """Rules that did not hold."""
     doubts: tuple[str, ...]
-    """What would leave a run without an answer."""
+    """What would leave a run without an answer, or is said in vain."""
 
 
 def check_line(factory: Factory, name: str) -> Sound:
@@ -67,16 +68,31 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         raise breach(checked, None)
     refuse(_contradictions(spec, checked.frame, checked.columns))
     return Sound(
-        checked.frame.height, len(checked.quarantined), checked.findings, _doubts(spec, checked.frame)
+        checked.frame.height,
+        len(checked.quarantined),
+        checked.findings,
+        _doubts(factory, spec, checked.frame),
     )
 
 
-def _doubts(spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
+def _doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
+    return (*_group_doubts(spec, frame), *_model_doubts(factory, spec))
+
+
+def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
     group = spec.table.group
-    if group is None or spec.train.split.by != "group":
-        return ()
-    says = too_few_groups(frame[group].drop_nulls().n_unique())
-    return (f"{group}: {says}",) if says else ()
+    if group is not None and spec.train.split.by == "group":
+        says = too_few_groups(frame[group].drop_nulls().n_unique())
+        if says:
+            yield f"{group}: {says}"
+
+
+def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
+        yield (
+            f"{MODEL_FILE}: the line has been trained again since, so this file is no longer looked at; "
+            "take it out of the line file, or make a line of its own for it"
+        )
 
 
 def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:

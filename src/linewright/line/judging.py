@@ -1,5 +1,6 @@
 """The stations ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -11,19 +12,30 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.rival import BASELINE, rival_of
 from linewright.line.work import Work, headline, label_text, read_rows, weights
+from linewright.model.blocks import blocks_in_time
 from linewright.model.evaluate import evaluate
-from linewright.model.facts import Certificate, Evaluation, Package, Trained
+from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Trained
 from linewright.model.gates import certify
 from linewright.model.package import load
 from linewright.model.spec import BeatsGate, FairnessGate
 from linewright.store.values import digest_of
 
 
-def _clusters(work: Work, rows: np.ndarray) -> np.ndarray | None:
-    if work.split.by != "group" or work.spec.table.group is None:
+def _clusters(
+    work: Work, rows: np.ndarray, truth: np.ndarray, scores: Iterable[np.ndarray]
+) -> np.ndarray | None:
+    """Return which rows are drawn together: those of a group, or blocks of a dataset that is in order of time."""
+    table = work.spec.table
+    if work.split.by == "time":
+        return blocks_in_time(truth, scores)
+    if work.split.by != "group" or table.group is None:
         return None
-    groups = label_text(work.rows.frame[rows], work.spec.table.group)
+    groups = label_text(work.rows.frame[rows], table.group)
     return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
+
+
+def _kind(work: Work) -> ClusterKind:
+    return "block" if work.split.by == "time" else "group"
 
 
 def _seed(work: Work) -> int:
@@ -35,17 +47,20 @@ def evaluate_station(work: Work) -> Evaluation:
     """Measure the package on the test rows."""
     rows, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[rows]
+    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
+    scores = scores_of(work, work.parity.package, rows)
     return evaluate(
         package=work.parity.package,
         split=work.known["split"],
         task=rules.name,
         classes=trained.classes,
         headline=headline(work),
-        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
-        scores=scores_of(work, work.parity.package, rows),
+        truth=truth,
+        scores=scores,
         baseline_scores=rules.baseline_scores(trained.baseline, len(rows)),
         weight=weights(frame, work.spec),
-        clusters=_clusters(work, rows),
+        clusters=_clusters(work, rows, truth, [scores]),
+        cluster_kind=_kind(work),
         threshold=trained.threshold,
         seed=_seed(work),
     )
@@ -59,7 +74,9 @@ def gate_station(work: Work) -> Certificate:
     fair = fair_rows(work, rival.digest if compares else BASELINE)
     test = work.rows.test
     frame = work.rows.frame[test]
-    compared = rival.digest != BASELINE
+    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
+    scores = scores_of(work, package, test)
+    rival_scores = scores_of(work, rival.digest, test) if rival.digest != BASELINE else None
     certificate = certify(
         package=package,
         rival=rival.digest,
@@ -67,13 +84,14 @@ def gate_station(work: Work) -> Certificate:
         headline=headline(work),
         task=rules.name,
         classes=trained.classes,
-        truth=rules.target(label_text(frame, work.spec.label.column), trained.classes),
-        scores=scores_of(work, package, test),
-        rival_scores=scores_of(work, rival.digest, test) if compared else None,
-        rival_threshold=work.metadata.get(rival.digest, Package).threshold if compared else None,
+        truth=truth,
+        scores=scores,
+        rival_scores=rival_scores,
+        rival_threshold=None if rival_scores is None else work.metadata.get(rival.digest, Package).threshold,
         baseline_scores=rules.baseline_scores(trained.baseline, len(test)),
         weight=weights(frame, work.spec),
-        clusters=_clusters(work, test),
+        clusters=_clusters(work, test, truth, [scores] if rival_scores is None else [scores, rival_scores]),
+        cluster_kind=_kind(work),
         threshold=trained.threshold,
         groups={
             gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)

@@ -9,6 +9,7 @@ from linewright.data.spec import duration_micros
 from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
 from linewright.line.registry import judged
+from linewright.model.blocks import blocks_in_time
 from linewright.model.facts import Evaluation, Metric, Package
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
@@ -129,11 +130,13 @@ def _spread(
     said = rules.decide(scores, package.threshold) if rule.uses == "decision" else scores
     weight = np.ones(len(truth))
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
-    made = bootstrap([rule.prepare(truth, said)], weight=weight, clusters=None, seed=seed, draws=_DRAWS)
+    # The log is in order of time, so neighbours may be alike whatever the line's split is.
+    blocks = blocks_in_time(truth, [scores])
+    made = bootstrap([rule.prepare(truth, said)], weight=weight, clusters=blocks, seed=seed, draws=_DRAWS)
     return Spread(
         value=float(made.values[0]),
         drawn=made.drawn[0],
-        units=max(units_of(package.task, truth, weight, None, by_class=rule.by_class), 2),
+        units=max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2),
         bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from linewright.data.read import fingerprint
+from linewright.line.alerts import last_retraining
 from linewright.line.check import refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Change, Declared, Plan
@@ -53,17 +54,12 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         spec=spec,
         sources=sources,
         known={},
-        as_of=as_of or _last_retraining(factory, spec.line),
+        as_of=as_of or last_retraining(factory, spec.line),
     )
     if work.adopts is None:
         return work
     model = digest_of_bytes(read_model_file(factory, work.adopts))
     return replace(work, sources={**sources, MODEL_FILE: model})
-
-
-def _last_retraining(factory: Factory, line: str) -> str | None:
-    accepted = factory.metadata.events(Accepted, line=line, newest_first=True)
-    return next((one.as_of for one in accepted if one.as_of), None)
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:

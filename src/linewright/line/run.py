@@ -21,6 +21,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
+from linewright.model.figures import count
 from linewright.store.values import digest_of
 from linewright.watch.facts import RetrainProposal
 
@@ -229,4 +230,6 @@ def _asked(factory: Factory, proposal: str | None) -> str | None:
 
 
 def _why(plan: Plan) -> str:
-    return "; ".join(f"{change.step}: {change.because}" for change in plan.changes)
+    first, *others = plan.changes
+    after = f", and {count(len(others), 'step')} after it" if others else ""
+    return f"{first.step}: {first.because}{after}"

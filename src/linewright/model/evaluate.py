@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import ContractBreach
-from linewright.model.facts import Evaluation, Metric, Task
+from linewright.model.facts import ClusterKind, Evaluation, Metric, Task
 from linewright.model.figures import figure
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, count_units, units_of
 from linewright.model.metrics import Floats, MetricRule, metric
@@ -31,6 +31,7 @@ def evaluate(
     clusters: Answers | None,
     threshold: float | None,
     seed: int,
+    cluster_kind: ClusterKind = "group",
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
@@ -49,11 +50,13 @@ def evaluate(
     weight : float64 array, shape (n,)
         Sample weights; ones if there are none.
     clusters : array, shape (n,), or None
-        Group of each row where the split was by group; the bootstrap then draws whole groups.
+        Group of each row where the split was by group, block where it was by time; the bootstrap then draws them whole.
     threshold
         Probability at and above which the positive class is decided, for both.
     seed
         Of the bootstrap.
+    cluster_kind
+        What the clusters are, for people.
 
     Returns
     -------
@@ -102,6 +105,7 @@ def evaluate(
         confusion=confusion(truth, decided, len(classes)),
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
+        cluster_kind=cluster_kind,
     )
 
 

@@ -8,6 +8,8 @@ from linewright.features.facts import Encoder
 from linewright.store.values import Event, Result
 
 Task = Literal["binary", "multiclass", "regression"]
+ClusterKind = Literal["group", "block"]
+"""Which rows a bootstrap draws together: those of a group, or a block of neighbours in time."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +158,8 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """Rows: truth, columns: answer, in the order of `classes`; empty for regression."""
     n: int
     clusters: int
-    """Groups that the bootstrap drew whole; 0 where rows were drawn."""
+    """Groups, or blocks of time, that the bootstrap drew whole; 0 where rows were drawn."""
+    cluster_kind: ClusterKind = "group"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.facts import Certificate, Outcome, Task, Verdict
+from linewright.model.facts import Certificate, ClusterKind, Outcome, Task, Verdict
 from linewright.model.judging import Rows, Said, judge
 from linewright.model.metrics import Floats
 from linewright.model.spec import BeatsGate, GateSpec
@@ -61,6 +61,7 @@ def certify(
     seen: npt.NDArray[np.bool_],
     seed: int,
     incomparable: str = "",
+    cluster_kind: ClusterKind = "group",
     min_rows: int = MIN_ROWS,
 ) -> Certificate:
     """Judge a candidate by the gates of its line.
@@ -82,7 +83,7 @@ def certify(
     weight : float64 array, shape (n,)
         Sample weights; ones if there are none.
     clusters : array, shape (n,), or None
-        Group of each row where the split was by group.
+        Group of each row where the split was by group, block where it was by time.
     threshold, rival_threshold
         At and above which each model answers the positive class. The baseline is decided with `threshold`.
     groups
@@ -95,8 +96,10 @@ def certify(
         Of the bootstrap.
     incomparable
         Why the champion cannot be compared with, so that the baseline stands in for it; empty where that is not so.
+    cluster_kind
+        What the clusters are, for people.
     min_rows
-        Fewest rows (or groups, where groups are drawn) that a gate may be decided by: of the rarer of two classes, of
+        Fewest rows (or groups or blocks, where those are drawn) that a gate may be decided by: of the rarer of two classes, of
         the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
 
     Returns
@@ -117,6 +120,7 @@ def certify(
         truth=truth,
         weight=weight,
         clusters=clusters,
+        cluster_kind=cluster_kind,
         candidate=Said(scores=scores, decided=decide(scores, threshold)),
         champion=None
         if rival_scores is None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
-from linewright.model.facts import Outcome, Task
+from linewright.model.facts import ClusterKind, Outcome, Task
 from linewright.model.figures import as_declared, count, figure, in_words, roughly
 from linewright.model.gate_words import (
     END,
@@ -57,6 +57,7 @@ class Rows:
     truth: Answers
     weight: Floats
     clusters: Answers | None
+    cluster_kind: ClusterKind
     candidate: Said
     champion: Said | None
     baseline: Said
@@ -297,7 +298,7 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
 
 def _awaited(more: int, rows: Rows) -> str:
     """Say how much more data it takes: where groups are drawn whole, more rows of the same groups would not help."""
-    if rows.clusters is None:
+    if rows.clusters is None or rows.cluster_kind == "block":
         return f"about {roughly(more)} more {'row' if more == 1 else 'rows'}"
     groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
     return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of rows"
@@ -313,7 +314,7 @@ def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> st
     known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
     if units >= rows.min_rows:
         return known
-    found = count(units, "row") if rows.clusters is None else f"{count(units, 'group')} of rows"
+    found = count(units, "row") if rows.clusters is None else f"{count(units, rows.cluster_kind)} of rows"
     return (
         f"{known}; {found}{_rarest(rows)} {'is' if units == 1 else 'are'} too few, {rows.min_rows} are needed"
     )

@@ -160,9 +160,9 @@ class _Living:
         """Live through one day: payments are answered, labels come in, and at midnight the line is tended."""
         today = self.world.day(number)
         live_day = number - self.world.go_live
-        self._bring_labels(number)
         decided = self._answer(today.payments, today.date)
         model = self._champion()
+        self._bring_labels(number, today.date)
         self.clock.at = _instant(today.date) + timedelta(days=1, seconds=1)
         moments = [*self._attack(number), *self._tend(live_day)]
         stakes = self.world.stakes
@@ -183,24 +183,12 @@ class _Living:
     def _champion(self) -> str:
         return f"{LINE}@{self.factory.metadata.pointer(LINE).champion}"
 
-    def _bring_labels(self, number: int) -> None:
-        """Hand in what became known the day before, about payments that the line has answered."""
-        labels = self.world.labels_during(number - 1)
-        labels = labels.filter(pl.col(KEY).is_in(self._asked())) if self.days else labels.clear()
-        if labels.height:
-            self.clock.at = _instant(self.world.day(number).date) + timedelta(hours=1)
-            file = self.factory.root / "data" / "labels.csv"
-            labels.select(key=KEY, label=LABEL).write_csv(file)
-            hand_in(self.factory, LINE, file)
-
-    def _asked(self) -> pl.Series:
-        first = self.world.go_live
-        return pl.concat(
-            [
-                self.world.day(number).payments[KEY]
-                for number in range(max(first, first + len(self.days) - 7), first + len(self.days))
-            ]
-        )
+    def _bring_labels(self, number: int, today: date) -> None:
+        """Hand in what became known on a day; of payments from before the line began there was no prediction."""
+        self.clock.at = datetime.combine(today, time(23, 59, 30), tzinfo=UTC)
+        file = self.factory.root / "data" / "labels.csv"
+        self.world.labels_during(number).select(key=KEY, label=LABEL).write_csv(file)
+        hand_in(self.factory, LINE, file)
 
     def _answer(self, payments: pl.DataFrame, today: date) -> np.ndarray:
         """Return which payments the line blocks: some asked at the endpoint as they come, the rest at night."""
