@@ -4,7 +4,7 @@ The method
 ----------
 A draw takes as many rows as there are, with replacement; a row that was taken twice counts twice, so a draw is only a
 vector of weights, and a metric that was prepared once (`metrics.Statistic`) costs O(n) a draw. Where rows come in
-groups (a patient, a machine), whole groups are drawn. Models that are compared see the same draws, so what they share
+groups (a patient, a machine), whole groups are drawn; where they come in order of time, blocks of it (`blocks`). Models that are compared see the same draws, so what they share
 cancels (a paired bootstrap).
 
 Rows are drawn without regard to class. Drawing each class apart would hold the class shares still, as if the next test
