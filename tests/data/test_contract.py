@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.data.contract import Checked, breach, check
-from linewright.data.read import Raw, read_source
+from linewright.data.read import Batch, Raw, read_source
 from linewright.data.spec import DataSpec, FileSource
 from linewright.data.table import build_table
 from linewright.errors import ContractBreach, SpecError
@@ -256,3 +257,30 @@ def in_memory(text: str) -> Raw:
         frame=pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String), orient="row"),
         is_text=True,
     )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(-2, 4), st.sampled_from(["a", "b", "x"])), max_size=20),
+    st.integers(1, 5),
+)
+def test_a_table_that_comes_in_parts_is_judged_as_if_it_came_whole(rows, size):
+    """How much of a file fits into memory must not decide what is kept, or what is said about the rest."""
+    text = "id,n,c,y\n" + "".join(f"{i},{n},{c},0\n" for i, n, c in rows)
+    data = line(
+        {
+            "id": {"type": "integer"},
+            "n": {"type": "integer", "min": 0, "max": 3, "unique": True, "on_breach": "warn"},
+            "c": {"type": "number"},
+        },
+        table={"key": "id"},
+    )
+    whole = build_table([in_memory(text)], data)
+    frame = whole.sources[0].frame
+    parted = replace(
+        whole, batches=lambda: (Batch(frame.slice(i, size)) for i in range(0, max(frame.height, 1), size))
+    )
+    one, other = check(whole, data), check(parted, data)
+
+    assert one.frame.equals(other.frame)
+    assert (one.findings, one.stop, one.rows_read) == (other.findings, other.stop, other.rows_read)
+    assert one.quarantined.to_bytes() == other.quarantined.to_bytes()

@@ -3,6 +3,8 @@ import io
 import struct
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -14,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from linewright.data.dataset import CHUNK_ROWS, content_digest, read_dataset, write_dataset
 from linewright.data.facts import Column, Dataset
+from linewright.data.spool import Spool
 from linewright.engine.context import Context
 from linewright.errors import Corrupt, NotFound
 from linewright.store.local import LocalArtifacts
@@ -208,3 +211,29 @@ def test_a_chunk_that_is_nowhere_is_missed(context):
     dataset = write(context, pl.DataFrame({"a": [1]}))
     with SqlMetadata("sqlite://") as empty, pytest.raises(NotFound, match="nowhere"):
         read_dataset(dataset, context.artifacts, empty)
+
+
+@given(frames(), st.integers(1, 4))
+def test_rows_are_put_in_order_band_by_band(lasting, frame, band):
+    """A table that is larger than memory is sorted without a copy of it; ties stay as they came."""
+    order = ("date", "integer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("linewright.data.dataset._BAND_ROWS", band)
+        patch.setattr("linewright.data.dataset.CHUNK_ROWS", 1)
+        dataset = write_dataset(frame, COLUMNS, order, lasting.artifacts, lasting.metadata)
+    back = read_dataset(dataset, lasting.artifacts, lasting.metadata)
+
+    assert_frame_equal(frame.sort(order, nulls_last=True, maintain_order=True), back, check_exact=True)
+
+
+@given(st.lists(frames(), min_size=1, max_size=4))
+def test_rows_that_are_spooled_to_files_come_back_and_leave_nothing_behind(frames_of_rows):
+    """What is too large for memory lies in files without a name, which end with the process however it ends."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("linewright.data.spool._HELD", 0)
+        spool = Spool(Path(folder) / "scratch")
+        for rows in frames_of_rows:
+            spool.add(rows)
+
+        assert [] == list(Path(folder, "scratch").iterdir() if Path(folder, "scratch").exists() else ())
+        assert_frame_equal(pl.concat(frames_of_rows), spool.frame(), check_exact=True)

@@ -1,9 +1,11 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from linewright.data.contract import check
 from linewright.data.read import Raw, read_source
 from linewright.data.spec import DataSpec, FileSource
 from linewright.data.table import Table, build_table
@@ -29,6 +31,10 @@ def table(folder: Path, text: str = CLAIMS, **parts: object) -> Table:
     return build_table([raw("a", folder, text)], line(**parts))
 
 
+def frame_of(made: Table) -> pl.DataFrame:
+    return pl.concat([part.frame for part in made.parts()])
+
+
 def types(made: Table) -> dict[str, str]:
     return {column.name: column.type for column in made.columns}
 
@@ -45,7 +51,7 @@ def test_without_a_contract_every_column_gets_its_narrowest_type(tmp_path):
         "code": "category",
         "seen": "datetime",
     } == types(made)
-    assert datetime(2020, 1, 2, 10, tzinfo=UTC) == made.frame["seen"][0]
+    assert datetime(2020, 1, 2, 10, tzinfo=UTC) == frame_of(made)["seen"][0]
 
 
 def test_the_contract_decides_the_types(tmp_path):
@@ -61,7 +67,7 @@ def test_the_contract_decides_the_types(tmp_path):
         },
     )
 
-    assert {"Year": ["1995", "1994"], "Fraud": ["No", "Yes"], "code": [7, 10]} == made.frame.to_dict(
+    assert {"Year": ["1995", "1994"], "Fraud": ["No", "Yes"], "code": [7, 10]} == frame_of(made).to_dict(
         as_series=False
     )
 
@@ -69,16 +75,21 @@ def test_the_contract_decides_the_types(tmp_path):
 def test_columns_that_the_contract_does_not_name_are_kept_out_and_reported(tmp_path):
     """A new column upstream must not become a feature by surprise, nor change the dataset."""
     contract = {"columns": {"Fraud": {"type": "category"}, "Year": {"type": "integer"}}}
-    warned = table(tmp_path, contract=contract, table={"key": "Id"})
-    ignored = table(tmp_path, contract=contract, on_new_column="ignore")
-    stopped = table(tmp_path, contract=contract, on_new_column="stop")
+    warned, ignored, stopped = (
+        (table(tmp_path, **parts), line(**parts))
+        for parts in (
+            {"contract": contract, "table": {"key": "Id"}},
+            {"contract": contract, "on_new_column": "ignore"},
+            {"contract": contract, "on_new_column": "stop"},
+        )
+    )
 
-    assert ["Id", "Year", "Fraud"] == warned.frame.columns
+    assert ["Id", "Year", "Fraud"] == frame_of(warned[0]).columns
     assert [("Month", "Jan", "warn"), ("code", "007", "warn")] == [
-        (f.column, f.first, f.action) for f in warned.new[:2]
+        (f.column, f.first, f.action) for f in check(*warned).findings[:2]
     ]
-    assert () == ignored.new
-    assert {"stop"} == {finding.action for finding in stopped.new}
+    assert () == check(*ignored).findings
+    assert {"stop"} == {finding.action for finding in check(*stopped).findings}
 
 
 def test_sql_joins_sources_and_makes_columns(tmp_path):
@@ -96,8 +107,8 @@ def test_sql_joins_sources_and_makes_columns(tmp_path):
     assert [
         (1, "Yes", "010", date(1994, 12, 1), 6.0),
         (2, "No", "007", date(1995, 1, 1), 0.5),
-    ] == made.frame.rows()
-    assert [None, None] == made.lines([0, 1])
+    ] == frame_of(made).rows()
+    assert made.is_joined
 
 
 def test_sql_sees_the_spelling_of_categories_and_of_the_label(tmp_path):
@@ -113,8 +124,8 @@ def test_sql_sees_the_spelling_of_categories_and_of_the_label(tmp_path):
     )
     bare = table(tmp_path, text, table={"sql": "select * from a"})
 
-    assert [("True", "1", True), ("False", "2", False)] == made.frame.rows()
-    assert [("True", True, 1), ("False", False, 2)] == bare.frame.rows()
+    assert [("True", "1", True), ("False", "2", False)] == frame_of(made).rows()
+    assert [("True", True, 1), ("False", False, 2)] == frame_of(bare).rows()
 
 
 def test_naive_times_get_the_zone_of_the_table_with_sql_or_without(tmp_path):
@@ -124,8 +135,8 @@ def test_naive_times_get_the_zone_of_the_table_with_sql_or_without(tmp_path):
     plain = table(tmp_path, text, table=parts)
     joined = table(tmp_path, text, table={**parts, "sql": "select * from a"})
 
-    assert [10, 12] == [plain.frame["t"].dt.hour()[0], plain.frame["u"].dt.hour()[0]]
-    assert plain.frame.equals(joined.frame)
+    assert [10, 12] == [frame_of(plain)["t"].dt.hour()[0], frame_of(plain)["u"].dt.hour()[0]]
+    assert frame_of(plain).equals(frame_of(joined))
 
 
 def test_times_with_offsets_stay_instants_in_sql(tmp_path):
@@ -136,7 +147,7 @@ def test_times_with_offsets_stay_instants_in_sql(tmp_path):
         table={"sql": "select *, t::date as day from a", "zone": "Asia/Tokyo", "time": "t"},
     )
 
-    assert [("No", datetime(2020, 7, 1, 22, 30, tzinfo=UTC), date(2020, 7, 1))] == made.frame.rows()
+    assert [("No", datetime(2020, 7, 1, 22, 30, tzinfo=UTC), date(2020, 7, 1))] == frame_of(made).rows()
 
 
 @pytest.mark.parametrize(
@@ -207,6 +218,6 @@ def test_typed_columns_stand_beside_what_was_found(tmp_path):
     """A quarantined row is shown as the file has it."""
     made = table(tmp_path, "Fraud,n\nNo,x\n", contract={"columns": {"n": {"type": "integer"}}})
 
-    assert [("No", "x")] == made.found.rows()
-    assert [("No", None)] == made.frame.rows()
-    assert pl.Int64 == made.frame["n"].dtype
+    assert [("No", "x")] == made.found(np.array([0])).rows()
+    assert [("No", None)] == frame_of(made).rows()
+    assert pl.Int64 == frame_of(made)["n"].dtype

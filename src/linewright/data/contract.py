@@ -1,16 +1,20 @@
 """The data contract: what a table promises, and what happens to the rows that break the promise."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
+import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.data.csvfile import Ragged
 from linewright.data.facts import Column, Finding
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
-from linewright.data.table import Table
+from linewright.data.spool import Spool
+from linewright.data.table import Part, Table
 from linewright.data.types import cast
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
@@ -18,6 +22,33 @@ from linewright.store.values import to_builtins
 _BOUNDED = ("integer", "number", "date", "datetime")
 _SHOWN = 8  # allowed values that a rule's words list
 _SLICE = 16_384  # quarantined rows turned into records at a time
+
+
+class Quarantined(Sequence[dict[str, Any]]):
+    """Rows that a contract kept out, as `facts.Quarantine` describes them; held as JSON, read one by one."""
+
+    def __init__(self, lines: Sequence[bytes] = ()) -> None:
+        self._lines = lines
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Quarantined": ...
+
+    def __getitem__(self, index: int | slice) -> "dict[str, Any] | Quarantined":
+        """Return one, or some, in the order of the table."""
+        if isinstance(index, slice):
+            return Quarantined(self._lines[index])
+        return msgspec.json.decode(self._lines[index])
+
+    def to_bytes(self) -> bytes:
+        """Return all as JSON lines."""
+        return b"".join(line + b"\n" for line in self._lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,27 +59,22 @@ class Checked:
     """The rows that may go on."""
     columns: tuple[Column, ...]
     findings: tuple[Finding, ...]
-    quarantined: tuple[dict[str, Any], ...]
-    """The rows kept out, and those that stop the run, as `facts.Quarantine` describes them; JSON values."""
+    quarantined: Quarantined
+    """The rows kept out, and those that stop the run."""
     rows_read: int
     """All rows of the table, and those of its sources that no table could hold."""
     stop: str | None
     """Why the run may not go on, in a sentence; `None` if it may."""
 
 
-@dataclass(frozen=True)
-class _Broken:
-    """One rule, and the rows that break it."""
-
-    column: str
-    rule: str
-    rows: np.ndarray
-    """Mask, bool, shape (n,)."""
-    action: OnBreach
-
-
-def check(table: Table, data: DataSpec) -> Checked:
-    """Apply the contract to a table, in one pass over its columns.
+def check(
+    table: Table,
+    data: DataSpec,
+    *,
+    scratch: Path | None = None,
+    heard: Callable[[int], None] = lambda _: None,
+) -> Checked:
+    """Apply the contract to a table, in one pass over its parts.
 
     A row that breaks several rules is quarantined once, for the first in the order of the columns. Uniqueness comes
     last, among the rows that are left: the first row of a repeated value stays. A missing label breaks nothing.
@@ -61,6 +87,10 @@ def check(table: Table, data: DataSpec) -> Checked:
         As `build_table` made it.
     data
         What the line says about its data.
+    scratch
+        Folder for what is too large for memory; without it all rows are held in memory.
+    heard
+        Is told after each part how many rows were read so far.
 
     Returns
     -------
@@ -72,25 +102,21 @@ def check(table: Table, data: DataSpec) -> Checked:
     SpecError
         For rules that do not suit their column's type.
     """
-    caught = np.full(table.frame.height, -1)
-    broken: list[_Broken] = []
-    for item in _broken_rules(table, data):
-        _catch(item, broken, caught)
-    for name, rule in table.rules.items():
-        if rule.unique:
-            _catch(_repeated(name, table, data, caught < 0), broken, caught)
-    findings = [_finding(item, table) for item in broken] + list(table.new) + _ragged(table, data)
-    kept = table.frame.filter(pl.Series(caught < 0))
-    findings += _row_count(kept.height, table.frame.height, data)
-    records = _ragged_records(table) + _records(table, broken, caught)
-    rows_read = table.frame.height + sum(len(raw.ragged) for raw in table.sources)
+    sifting = _Sifting(table, data, Spool(scratch))
+    for part in table.parts():
+        sifting.take(part)
+        heard(sifting.rows)
+    frame = sifting.finish()
+    findings = [*sifting.findings(), *_row_count(frame.height, sifting.rows, data)]
+    quarantined = sifting.quarantined()
+    rows_read = sifting.rows + len(sifting.all_ragged())
     return Checked(
-        frame=kept,
+        frame=frame,
         columns=table.columns,
         findings=tuple(findings),
-        quarantined=tuple(records),
+        quarantined=quarantined,
         rows_read=rows_read,
-        stop=_stop(findings, len(records), rows_read, data),
+        stop=_stop(findings, len(quarantined), rows_read, data),
     )
 
 
@@ -118,24 +144,207 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     )
 
 
-def _catch(item: _Broken, broken: list[_Broken], caught: np.ndarray) -> None:
-    if not item.rows.any():
-        return
-    if item.action != "warn":  # rows that stop the run are shown like those that are kept out
-        caught[item.rows & (caught < 0)] = len(broken)
-    broken.append(item)
+@dataclass
+class _Broken:
+    """One rule, and how many rows break it."""
+
+    column: str
+    rule: str
+    action: OnBreach
+    failed: int = 0
+    first: str = ""
+
+    def count(self, found: pl.Series) -> None:
+        """Count the values that break the rule; the first of all is remembered."""
+        if not self.failed:
+            self.first = "" if found[0] is None else str(found[0])[:200]
+        self.failed += len(found)
 
 
-def _broken_rules(table: Table, data: DataSpec) -> Iterator[_Broken]:
+@dataclass(frozen=True)
+class _Caught:
+    """Some rows that were kept out."""
+
+    rows: np.ndarray
+    """Their numbers in the table, from 0."""
+    rules: np.ndarray
+    """The number of the rule that caught each."""
+    found: pl.DataFrame
+
+
+@dataclass
+class _Sifting:
+    """A table on its way through the contract."""
+
+    table: Table
+    data: DataSpec
+    kept: Spool
+    rows: int = 0
+    served: int = 0
+    """How many of the rows, the last ones, came from the prediction log."""
+    rules: int = 0
+    """How many rules were numbered; they are numbered in the order of the columns."""
+    broken: dict[int, _Broken] = field(default_factory=dict[int, _Broken])
+    new: dict[str, str] = field(default_factory=dict[str, str])
+    """The first value of each column that the contract does not name."""
+    caught: list[_Caught] = field(default_factory=list[_Caught])
+    numbers: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    """Numbers of the rows that were kept, where a rule of the whole table will ask for them."""
+    ragged: list[Ragged] = field(default_factory=list[Ragged])
+
+    def take(self, part: Part) -> None:
+        """Apply the rules of single rows to the next part."""
+        caught = np.full(part.frame.height, -1)
+        rules = list(_row_rules(part, self.table, self.data))
+        for number, (rule, rows) in enumerate(rules):
+            if rows.any():
+                self.broken.setdefault(number, rule).count(part.found[rule.column].filter(pl.Series(rows)))
+                if rule.action != "warn":  # rows that stop the run are shown like those that are kept out
+                    caught[rows & (caught < 0)] = number
+        is_kept = caught < 0
+        if not is_kept.all():
+            rows = part.start + np.flatnonzero(~is_kept)
+            self.caught.append(_Caught(rows, caught[~is_kept], part.found.filter(pl.Series(~is_kept))))
+        self.kept.add(part.frame if is_kept.all() else part.frame.filter(pl.Series(is_kept)))
+        if self._unique():
+            self.numbers.append(part.start + np.flatnonzero(is_kept))
+        for column in part.unused.iter_columns():
+            self.new[column.name] = self.new.get(column.name) or first_text(column)
+        self.ragged += part.ragged
+        self.rules = len(rules)
+        self.rows += part.frame.height
+        self.served += part.frame.height if part.is_served else 0
+
+    def finish(self) -> pl.DataFrame:
+        """Apply the rules of the whole table, and return the rows that keep all rules."""
+        frame = self.kept.frame()
+        for name, action in self._unique():
+            values = frame[name]
+            repeated = (values.is_not_null() & ~values.is_first_distinct()).to_numpy()
+            if not repeated.any():
+                continue
+            rows, number = np.concatenate(self.numbers), self.rules
+            found = self.table.found(rows[repeated])
+            rule = _Broken(name, "unique", action)
+            rule.count(found[name])
+            self.broken[number], self.rules = rule, number + 1
+            if action != "warn":
+                self.caught.append(_Caught(rows[repeated], np.full(found.height, number), found))
+                frame, self.numbers = frame.filter(pl.Series(~repeated)), [rows[~repeated]]
+        return frame
+
+    def _unique(self) -> list[tuple[str, OnBreach]]:
+        default = self.data.contract.on_breach
+        return [(name, rule.on_breach or default) for name, rule in self.table.rules.items() if rule.unique]
+
+    def findings(self) -> list[Finding]:
+        """Return what did not hold: rules in the order of the columns, then new columns, then rows of another form."""
+        found = [
+            Finding(
+                column=one.column,
+                rule=one.rule,
+                failed=one.failed,
+                rows=self.rows,
+                first=one.first,
+                action=one.action,
+            )
+            for _, one in sorted(self.broken.items())
+        ]
+        return [*found, *self._new_columns(), *self._ragged_rows()]
+
+    def _new_columns(self) -> Iterator[Finding]:
+        if self.data.on_new_column == "ignore":
+            return
+        rows = self.rows - self.served
+        for name, first in self.new.items():
+            yield Finding(
+                column=name,
+                rule="named in the contract",
+                failed=rows,
+                rows=rows,
+                first=first,
+                action=self.data.on_new_column,
+            )
+
+    def _ragged_rows(self) -> Iterator[Finding]:
+        for raw in self.table.sources:
+            ragged = raw.ragged if self.table.is_joined else self.ragged
+            if ragged:
+                yield Finding(
+                    column="",
+                    rule=f"{ragged[0].expected} fields, as the header of {raw.name!r} has",
+                    failed=len(ragged),
+                    rows=raw.rows if self.table.is_joined else self.rows - self.served + len(ragged),
+                    first=ragged[0].text[:200],
+                    action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
+                )
+
+    def all_ragged(self) -> list[dict[str, Any]]:
+        """Return the rows that no table can hold, as records."""
+        return [
+            {
+                "source": raw.name,
+                "line": line,
+                "row": None,
+                "column": "",
+                "rule": f"{row.expected} fields",
+                "found": f"{row.fields} fields",
+                "values": {"text": row.text},
+            }
+            for raw in self.table.sources
+            if (ragged := raw.ragged if self.table.is_joined else self.ragged)
+            for row, line in zip(ragged, raw.ragged_lines(), strict=True)
+        ]
+
+    def quarantined(self) -> Quarantined:
+        """Return all rows that were kept out, in the order of the table."""
+        return Quarantined([msgspec.json.encode(record) for record in (*self.all_ragged(), *self._records())])
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        if not self.caught:
+            return
+        rows = np.concatenate([one.rows for one in self.caught])
+        rules = np.concatenate([one.rules for one in self.caught])
+        found = pl.concat([one.found for one in self.caught])
+        order = np.argsort(rows, kind="stable")
+        lines = self._lines(rows[order])
+        source = None if self.table.is_joined else self.table.sources[0].name
+        for start in range(0, len(order), _SLICE):
+            some = order[start : start + _SLICE]
+            cells = found[some].to_dicts()
+            for row, rule, values, line in zip(
+                rows[some].tolist(), rules[some].tolist(), cells, lines[start:], strict=False
+            ):
+                plain = {name: _plain(value) for name, value in values.items()}
+                column = self.broken[rule].column
+                yield {
+                    "source": source,
+                    "line": line,
+                    "row": row + 1,
+                    "column": column,
+                    "rule": self.broken[rule].rule,
+                    "found": plain[column],
+                    "values": plain,
+                }
+
+    def _lines(self, rows: np.ndarray) -> list[int | None]:
+        """Return the line of the source file at which each of these rows starts, where there is one."""
+        of_file = rows[rows < self.rows - self.served].tolist()
+        found = [None] * len(of_file) if self.table.is_joined else self.table.sources[0].lines(of_file)
+        return [*found, *[None] * (len(rows) - len(of_file))]
+
+
+def _row_rules(part: Part, table: Table, data: DataSpec) -> Iterator[tuple[_Broken, np.ndarray]]:
+    """Give each rule of single rows, the same ones in the same order for each part, with a mask of those that break it."""
     for name, rule in table.rules.items():
         action = rule.on_breach or data.contract.on_breach
-        values, found = table.frame[name], table.found[name]
+        values, found = part.frame[name], part.found[name]
         unfit = values.is_null() & found.is_not_null()
-        yield _Broken(name, f"type {rule.type}", unfit.to_numpy(), action)
+        yield _Broken(name, f"type {rule.type}", action), unfit.to_numpy()
         if not rule.nullable:
-            yield _Broken(name, "not missing", found.is_null().to_numpy(), action)
+            yield _Broken(name, "not missing", action), found.is_null().to_numpy()
         for words, outside in _bounds(values, rule):
-            yield _Broken(name, words, outside.fill_null(value=False).to_numpy(), action)
+            yield _Broken(name, words, action), outside.fill_null(value=False).to_numpy()
 
 
 def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Series]]:
@@ -166,39 +375,10 @@ def _bound(name: str, rule: ColumnRule, bound: float | date | datetime) -> Any:
     return cast(one, "date")[0] if rule.type == "date" else one[0]
 
 
-def _repeated(name: str, table: Table, data: DataSpec, left: np.ndarray) -> _Broken:
-    values = table.frame[name]
-    rows = values.is_not_null().to_numpy() & left
-    repeated = np.zeros(len(values), dtype=bool)
-    repeated[rows] = ~values.filter(pl.Series(rows)).is_first_distinct().to_numpy()
-    return _Broken(name, "unique", repeated, table.rules[name].on_breach or data.contract.on_breach)
-
-
-def _finding(item: _Broken, table: Table) -> Finding:
-    first = table.found[item.column][int(item.rows.argmax())]
-    return Finding(
-        column=item.column,
-        rule=item.rule,
-        failed=int(item.rows.sum()),
-        rows=len(item.rows),
-        first="" if first is None else str(first)[:200],
-        action=item.action,
-    )
-
-
-def _ragged(table: Table, data: DataSpec) -> list[Finding]:
-    return [
-        Finding(
-            column="",
-            rule=f"{raw.frame.width} fields, as the header of {raw.name!r} has",
-            failed=len(raw.ragged),
-            rows=raw.rows,
-            first=raw.ragged[0].text[:200],
-            action="stop" if data.contract.on_breach == "stop" else "quarantine",
-        )
-        for raw in table.sources
-        if raw.ragged
-    ]
+def first_text(values: pl.Series) -> str:
+    """Return the first value that is there, as text; empty where there is none."""
+    first = values.drop_nulls().head(1).to_list()
+    return str(first[0])[:200] if first else ""
 
 
 def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
@@ -242,49 +422,6 @@ def _sentence(finding: Finding) -> str:
     about = f"column {finding.column!r}" if finding.column else "the table"
     first = f", first with {finding.first!r}" if finding.first else ""
     return f"{about}: {finding.rule!r} fails for {finding.failed:,} of {_rows(finding.rows)}{first}"
-
-
-def _records(table: Table, broken: list[_Broken], caught: np.ndarray) -> list[dict[str, Any]]:
-    rows = np.flatnonzero(caught >= 0).tolist()
-    if not rows:
-        return []
-    lines = table.lines(rows)
-    source = None if table.is_joined else table.sources[0].name
-    values: list[dict[str, Any]] = []
-    for start in range(0, len(rows), _SLICE):
-        values += table.found[rows[start : start + _SLICE]].to_dicts()
-    records: list[dict[str, Any]] = []
-    for row, line, cells in zip(rows, lines, values, strict=True):
-        item, plain = broken[caught[row]], {name: _plain(cell) for name, cell in cells.items()}
-        records.append(
-            {
-                "source": source,
-                "line": line,
-                "row": row + 1,
-                "column": item.column,
-                "rule": item.rule,
-                "found": plain[item.column],
-                "values": plain,
-            }
-        )
-    return records
-
-
-def _ragged_records(table: Table) -> list[dict[str, Any]]:
-    return [
-        {
-            "source": raw.name,
-            "line": line,
-            "row": None,
-            "column": "",
-            "rule": f"{row.expected} fields",
-            "found": f"{row.fields} fields",
-            "values": {"text": row.text},
-        }
-        for raw in table.sources
-        if raw.ragged
-        for row, line in zip(raw.ragged, raw.ragged_lines(), strict=True)
-    ]
 
 
 def _plain(value: Any) -> Any:

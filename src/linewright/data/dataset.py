@@ -17,6 +17,7 @@ from linewright.store.seams import Artifacts, Metadata, MetadataReader
 from linewright.store.values import canonical_json
 
 CHUNK_ROWS = 16_384
+_BAND_ROWS = 64 * CHUNK_ROWS
 # Part of every content digest: our words, since a library's names for its types may change.
 _TYPE_WORDS: Mapping[pl.DataType, str] = {
     pl.Int64(): "int64",
@@ -57,14 +58,26 @@ def write_dataset(
         Not kept: that is for whoever asked.
     """
     frame = frame.select([pl.col(column.name).cast(DTYPES[column.type]) for column in columns])
-    if order:
-        frame = frame.sort(order, maintain_order=True, nulls_last=True)
     chunks: list[Chunk] = []
-    for rows in frame.iter_slices(CHUNK_ROWS) if frame.height else ():
+    for rows in _in_order(frame, order):
         content = content_digest(rows)
         _keep_chunk(rows, content, artifacts, metadata)
         chunks.append(Chunk(content=content, rows=rows.height))
     return Dataset(columns=tuple(columns), rows=frame.height, order=tuple(order), chunks=tuple(chunks))
+
+
+def _in_order(frame: pl.DataFrame, order: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Give the rows in order, a chunk at a time; a copy of all of them is never made."""
+    places = (
+        frame.select(pl.arg_sort_by(order, nulls_last=True, maintain_order=True)).to_series()
+        if order
+        else None
+    )
+    if places is None or places.is_sorted():
+        yield from frame.iter_slices(CHUNK_ROWS) if frame.height else ()
+        return
+    for start in range(0, frame.height, _BAND_ROWS):
+        yield from frame[places[start : start + _BAND_ROWS]].iter_slices(CHUNK_ROWS)
 
 
 def read_dataset(

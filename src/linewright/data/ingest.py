@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from linewright.data.contract import Checked, breach, check
@@ -19,7 +18,11 @@ STATION = "ingest"
 
 
 def ingest(
-    context: Context, data: DataSpec, root: Path, served: Sequence[Mapping[str, Any]] = ()
+    context: Context,
+    data: DataSpec,
+    root: Path,
+    served: Sequence[Mapping[str, Any]] = (),
+    scratch: Path | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -35,6 +38,8 @@ def ingest(
         Folder that relative paths start from.
     served
         Rows that were answered and whose truth is known, see `build_table`.
+    scratch
+        Folder for rows that are too many for memory, see `contract.check`.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def ingest(
         raws.append(read_source(name, source, root))
         says = f"read {raws[-1].rows:,} rows of {name}"
         context.report(Progress(station=STATION, says=says, done=len(raws), of=steps))
-    checked = check(build_table(raws, data, served), data)
+    checked = check(build_table(raws, data, served), data, scratch=scratch)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)
@@ -84,6 +89,5 @@ def labels_of(values: pl.Series) -> tuple[str, ...]:
 def _keep_quarantine(context: Context, checked: Checked) -> str | None:
     if not checked.quarantined:
         return None
-    lines = b"".join(msgspec.json.encode(record) + b"\n" for record in checked.quarantined)
-    blob = context.artifacts.put(lines)
+    blob = context.artifacts.put(checked.quarantined.to_bytes())
     return context.metadata.keep(Quarantine(rows=len(checked.quarantined), blob=blob))

@@ -3,12 +3,12 @@
 import difflib
 import hashlib
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,15 @@ from linewright.store.values import digest_of
 
 _PARQUET = b"PAR1"
 _BLOCK = 1 << 20
+_ROWS = 1 << 17
 _READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+
+
+class Batch(NamedTuple):
+    """Some rows of a source, in order."""
+
+    frame: pl.DataFrame
+    ragged: tuple[Ragged, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +45,12 @@ class Raw:
     """Rows of a CSV file whose number of fields is not that of the header, in order."""
     file: tuple[Path, FileSource] | None = None
     """Where a CSV file is, to find line numbers in."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Iterate over the rows; each time the same ones in the same order."""
+        yield Batch(self.frame.head(_ROWS), self.ragged)
+        for start in range(_ROWS, self.frame.height, _ROWS):
+            yield Batch(self.frame.slice(start, _ROWS))
 
     @property
     def rows(self) -> int:

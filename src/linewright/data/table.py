@@ -1,15 +1,17 @@
 """The one table of a line: sources joined by SQL, each column in its contract's type."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
+import numpy as np
 import polars as pl
 
+from linewright.data.csvfile import Ragged
 from linewright.data.facts import Column, Finding
-from linewright.data.read import Raw, clean
+from linewright.data.read import Batch, Raw, clean
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import cast, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
@@ -25,20 +27,37 @@ _ORDERED = ("integer", "number", "date", "datetime")
 _SHOWN = 30  # column names that a message lists
 
 
+class Part(NamedTuple):
+    """Some rows of a table, in order. Row i of `found` and `frame` is the same row."""
+
+    start: int
+    """How many rows of the table come before."""
+    found: pl.DataFrame
+    """The columns that the line uses, as they were found."""
+    frame: pl.DataFrame
+    """The same in their types; null where there is no value, and where the value found does not fit the type."""
+    unused: pl.DataFrame
+    """Columns that the contract does not name."""
+    ragged: tuple[Ragged, ...]
+    """Rows of the source that no table can hold."""
+    is_served: bool = False
+    """Whether the rows came from the prediction log."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The columns that a line uses, as they were found and in their types. Row i of both is the same row."""
+    """The rows that a line works on, part by part, so that not all need be in memory at once."""
 
-    found: pl.DataFrame
-    frame: pl.DataFrame
-    """Null where there is no value, and where the value found does not fit the type."""
     rules: Mapping[str, ColumnRule]
     """What each column may hold: the contract, what the column's part in the line demands, else what was inferred."""
-    new: tuple[Finding, ...]
-    """Columns that the contract does not name; they are in neither frame."""
     sources: tuple[Raw, ...]
     is_joined: bool
     """Whether SQL made the rows, so that they have no line in a file."""
+    data: DataSpec
+    batches: Callable[[], Iterable[Batch]]
+    """The rows as found, each time the same ones in the same order."""
+    served: pl.DataFrame
+    """Rows of the prediction log whose truth is known, in their types."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -48,14 +67,45 @@ class Table:
             for name, rule in self.rules.items()
         )
 
-    served: int = 0
-    """How many of the rows, the last ones, came from the prediction log."""
+    def parts(self) -> Iterator[Part]:
+        """Iterate over the rows: those of the sources, then those of the log that no source holds.
 
-    def lines(self, rows: Sequence[int]) -> list[int | None]:
-        """Return the line of the source file at which each of these rows (from 0) starts, where there is one."""
-        of_file = [row for row in rows if row < self.frame.height - self.served]
-        found = [None] * len(of_file) if self.is_joined else self.sources[0].lines(of_file)
-        return [*found, *[None] * (len(rows) - len(of_file))]
+        A row of the log is known by its key, where the table has one, else by what it says.
+        """
+        start, served, used = 0, self.served, list(self.rules)
+        schema: pl.Schema | None = None
+        for batch in self.batches():
+            found = batch.frame.select(used)
+            frame = self._typed(found)
+            yield Part(start, found, frame, batch.frame.drop(used), batch.ragged)
+            start, schema = start + frame.height, found.schema
+            if served.height:
+                served = served.join(
+                    frame, on=self._identity(), how="anti", nulls_equal=True, maintain_order="left"
+                )
+        if served.height and schema is not None:
+            found = served.select(pl.col(name).cast(kind, strict=False) for name, kind in schema.items())
+            yield Part(start, found, served, pl.DataFrame(), (), is_served=True)
+
+    def found(self, rows: np.ndarray) -> pl.DataFrame:
+        """Return rows (from 0, ascending) as they were found; all parts are read once more."""
+        parts = [
+            part.found[rows[(rows >= part.start) & (rows < part.start + part.found.height)] - part.start]
+            for part in self.parts()
+        ]
+        return pl.concat(parts)
+
+    def _typed(self, found: pl.DataFrame) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                cast(found[name], rule.type, pattern=rule.format, zone=_zone_of(name, self.data))
+                for name, rule in self.rules.items()
+            ]
+        )
+
+    def _identity(self) -> list[str]:
+        key = self.data.table.key
+        return [key] if key else [name for name in self.rules if name != self.data.label.column]
 
 
 def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Table:
@@ -89,32 +139,34 @@ def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[st
         If a column that the contract names is missing.
     """
     known_zone(data.table.zone)
-    # SQL may make blanks and empty texts anew; they mean the same in every table, and in a request row.
-    found = clean(_join(raws, data), ("",)) if data.table.sql is not None else _only(raws)
+    source = _only(raws) if data.table.sql is None else None
+    batches = source.batches if source else _sliced(_join(raws, data))
+    columns = next(iter(batches())).frame.columns
     named = dict(_named(data))
-    _refuse_unknown(named, found.columns, data)
+    _refuse_unknown(named, columns, data)
     contract = data.contract.columns
-    used = [name for name in found.columns if not contract or name in contract or name in named]
-    is_text = data.table.sql is None and raws[0].is_text
-    rules = {name: _rule(found[name], data, is_text=is_text) for name in used}
+    used = [name for name in columns if not contract or name in contract or name in named]
+    inferred = _inferred(batches, [name for name in used if name not in contract], data, source)
+    rules = {name: _demanded(name, contract.get(name) or inferred[name], data) for name in used}
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
-    zoned = {data.table.time, data.table.known, data.label.known}
-    typed = [
-        cast(found[name], rule.type, pattern=rule.format, zone=data.table.zone if name in zoned else None)
-        for name, rule in rules.items()
-    ]
-    found, new, frame = found.select(used), _new(found.drop(used), data), pl.DataFrame(typed)
-    more = _unknown_rows(read_served(served, rules, data), frame, data)
+    more = read_served(served, rules, data) if served else pl.DataFrame()
     return Table(
-        found=pl.concat([found, _as_found(more, found)]) if more.height else found,
-        frame=pl.concat([frame, more]) if more.height else frame,
         rules=rules,
-        new=new,
         sources=tuple(raws),
-        is_joined=data.table.sql is not None,
-        served=more.height,
+        is_joined=source is None,
+        data=data,
+        batches=batches,
+        served=more,
     )
+
+
+def _sliced(frame: pl.DataFrame) -> Callable[[], Iterator[Batch]]:
+    return Raw(name="", frame=frame, is_text=False).batches
+
+
+def _zone_of(name: str, data: DataSpec) -> str | None:
+    return data.table.zone if name in {data.table.time, data.table.known, data.label.known} else None
 
 
 def read_served(
@@ -130,7 +182,7 @@ def read_served(
 
 def _served_column(name: str, values: Sequence[Any], rule: ColumnRule, data: DataSpec) -> pl.Series:
     text = pl.Series(name, [_as_text(value, rule.type) for value in values], dtype=pl.String)
-    zone = data.table.zone if name in {data.table.time, data.table.known, data.label.known} else None
+    zone = _zone_of(name, data)
     typed = cast(text, rule.type, pattern=rule.format, zone=zone)
     if rule.format is not None:
         # A request may spell times as ISO 8601, whatever the file does.
@@ -146,21 +198,7 @@ def _as_text(value: Any, to: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _unknown_rows(served: pl.DataFrame, frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:
-    """Return the served rows that the sources do not hold."""
-    if not served.height:
-        return served
-    same = (
-        [data.table.key] if data.table.key else [name for name in frame.columns if name != data.label.column]
-    )
-    return served.join(frame, on=same, how="anti", nulls_equal=True, maintain_order="left")
-
-
-def _as_found(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    return rows.select(pl.col(name).cast(kind, strict=False) for name, kind in found.schema.items())
-
-
-def _only(raws: Sequence[Raw]) -> pl.DataFrame:
+def _only(raws: Sequence[Raw]) -> Raw:
     if len(raws) != 1:
         raise SpecError(
             f"{len(raws)} sources become one table by SQL only",
@@ -168,7 +206,7 @@ def _only(raws: Sequence[Raw]) -> pl.DataFrame:
             found=", ".join(raw.name for raw in raws),
             hint="join them, e.g. sql: select * from a join b using (id)",
         )
-    return raws[0].frame
+    return raws[0]
 
 
 def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
@@ -199,7 +237,8 @@ def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
             where="table.sql",
             found=str(result.schema),
         ) from error
-    return frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+    # SQL may make blanks and empty texts anew; they mean the same in every table, and in a request row.
+    return clean(frame, ("",))
 
 
 def _refuse_twins(names: Sequence[str]) -> None:
@@ -292,23 +331,34 @@ def _nearest(name: str, columns: Sequence[str]) -> str:
     )
 
 
-def _rule(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
-    rule = data.contract.columns.get(found.name) or _inferred(found, data, is_text=is_text)
+def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
+    """Return the rule with what the column's part in the line demands of it."""
     demands: dict[str, object] = {}
-    if found.name in {data.table.key, data.table.time}:
+    if name in {data.table.key, data.table.time}:
         demands["nullable"] = False
-    if found.name == data.table.key:
+    if name == data.table.key:
         demands["unique"] = True
-    if found.name == data.table.weight:
+    if name == data.table.weight:
         demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
     if demands and (rule.on_breach or data.contract.on_breach) == "warn":
         demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in
-    if found.name in {data.label.column, *(data.label.columns or ())}:
+    if name in {data.label.column, *(data.label.columns or ())}:
         demands["nullable"] = True  # a row without a label is unlabelled, not wrong
     return rule.model_copy(update=demands)
 
 
-def _inferred(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
+def _inferred(
+    batches: Callable[[], Iterable[Batch]], names: Sequence[str], data: DataSpec, source: Raw | None
+) -> dict[str, ColumnRule]:
+    """Return the narrowest type of each of these columns; all their values decide, so they are in memory at once."""
+    if not names:
+        return {}
+    found = pl.concat([batch.frame.select(names) for batch in batches()])
+    is_text = source is not None and source.is_text
+    return {name: _narrowest(found[name], data, is_text=is_text) for name in names}
+
+
+def _narrowest(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
     inferred = infer(found)
     # Where the source or the SQL says that it is text, text that looks like numbers stays text; and a class is
     # answered as it is spelled in the data, so that a label of text is no boolean.
@@ -319,6 +369,7 @@ def _inferred(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:
 
 
 def _refuse_unsuited(name: str, rule: ColumnRule, data: DataSpec) -> None:
+    cast(pl.Series([], dtype=pl.String), rule.type)  # refuses a type that has no station yet
     numbers = ("integer", "number")
     for part, wanted in (("time", _ORDERED), ("known", _ORDERED), ("weight", numbers)):
         if name == getattr(data.table, part) and rule.type not in wanted:
@@ -329,25 +380,3 @@ def _refuse_unsuited(name: str, rule: ColumnRule, data: DataSpec) -> None:
                 allowed=", ".join(wanted),
                 hint="say its type (and format) in contract.columns, or make it in table.sql",
             )
-
-
-def _new(unused: pl.DataFrame, data: DataSpec) -> tuple[Finding, ...]:
-    if data.on_new_column == "ignore":
-        return ()
-    return tuple(
-        Finding(
-            column=column.name,
-            rule="named in the contract",
-            failed=column.len(),
-            rows=column.len(),
-            first=first_text(column),
-            action=data.on_new_column,
-        )
-        for column in unused.iter_columns()
-    )
-
-
-def first_text(values: pl.Series) -> str:
-    """Return the first value that is there, as text; empty where there is none."""
-    first = values.drop_nulls().head(1).to_list()
-    return str(first[0])[:200] if first else ""

@@ -63,7 +63,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
-    checked = check(build_table(raws, spec), spec)
+    checked = check(build_table(raws, spec), spec, scratch=factory.scratch)
     if checked.stop is not None:
         raise breach(checked, None)
     refuse(_contradictions(spec, checked.frame, checked.columns))

@@ -131,6 +131,11 @@ class Factory:
         return self.root / ".linewright"
 
     @property
+    def scratch(self) -> Path:
+        """Folder for files that are gone when their user is."""
+        return self.state / "scratch"
+
+    @property
     def serving(self) -> Path:
         """Folder of the files by which endpoints learn what to serve."""
         return self.state / "serving"

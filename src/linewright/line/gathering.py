@@ -11,7 +11,7 @@ from linewright.line.work import Work, resolve_task
 
 def ingest_station(work: Work) -> Ingested:
     """Read the sources, check the contract, keep a dataset version."""
-    return ingest(work.factory.context, work.spec, work.factory.root, served_rows(work))
+    return ingest(work.factory.context, work.spec, work.factory.root, served_rows(work), work.factory.scratch)
 
 
 def served_rows(work: Work) -> list[dict[str, Any]]:

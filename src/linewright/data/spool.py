@@ -1,0 +1,59 @@
+"""Rows that are gathered bit by bit: in memory while they are few, else in files that are mapped, not read."""
+
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+
+_HELD = 1 << 28
+"""Bytes that are held in memory before they go to a file."""
+
+
+class Spool:
+    """Rows of one schema, in the order in which they were added.
+
+    Parameters
+    ----------
+    folder
+        Where files may lie; they are as large as the rows. `None` keeps all rows in memory.
+
+    Examples
+    --------
+    >>> spool = Spool(None)
+    >>> spool.add(pl.DataFrame({"x": [1, 2]}))
+    >>> spool.add(pl.DataFrame({"x": [3]}))
+    >>> spool.frame()["x"].to_list()
+    [1, 2, 3]
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._mapped: list[pl.DataFrame] = []
+        self._held: list[pl.DataFrame] = []
+        self._bytes = 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows at the end."""
+        self._held.append(rows)
+        self._bytes += int(rows.estimated_size())
+        if self._folder is not None and self._bytes > _HELD:
+            self._mapped.append(_mapped(pl.concat(self._held, rechunk=True), self._folder))
+            self._held, self._bytes = [], 0
+
+    def frame(self) -> pl.DataFrame:
+        """Return all rows. What lies in files is read as it is used, and needs no memory of its own."""
+        parts = [*self._mapped, *([pl.concat(self._held, rechunk=True)] if self._held else [])]
+        return pl.concat(parts, rechunk=False) if parts else pl.DataFrame()
+
+
+def _mapped(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Write rows to a file and return them from there; the file has no name any more and goes with the last use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
+        # One record batch, so that a column stays one piece and rows can be taken from it in any order.
+        rows.write_ipc(file.name, record_batch_size=rows.height)
+        with pa.memory_map(file.name) as mapped:
+            table = pa.ipc.open_file(mapped).read_all()
+    return cast("pl.DataFrame", pl.from_arrow(table))
