@@ -221,6 +221,33 @@ def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what
     assert "`linewright rollback tumours` or `linewright halt tumours`" in forced.to_text()
 
 
+def test_gates_that_are_gone_accuse_nobody(tumours):
+    """A bar was a mistake and is taken back together with a change of training: the champion must not stay rejected by it."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
+    execute_inline(factory, "tumours")
+    change(factory, "  - {metric: log_loss, at_most: 0.0001}\n", "")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    execute_inline(factory, "tumours")
+    seen, listed = status(factory), models(factory, "tumours").models[-1]
+
+    assert ("tumours@1", None) == (seen.lines[0].champion, seen.lines[0].verdict)
+    assert "reject" not in seen.to_text()
+    assert "reject by earlier gates" == listed.verdict
+
+
+def test_a_gate_over_a_column_that_is_not_there_is_no_bug(tumours):
+    """`check` has always known; where only the gates are new, plan and run must know as well."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {fairness: mean_radiu, at_most: 0.1}\n")
+
+    for do in (lambda: make_plan(factory, factory.line("tumours")), lambda: execute_inline(factory, "tumours")):
+        with pytest.raises(SpecError, match="did you mean 'mean_radius'"):
+            do()
+
+
 def test_a_line_file_that_returns_brings_its_verdict_back(tumours):
     """What `models` says must be what `run` says, also where the run had nothing to compute."""
     factory = tumours()

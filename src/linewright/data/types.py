@@ -45,6 +45,7 @@ _ISO = (
     r"(?:[T ](?P<h>[01][0-9]|2[0-3]):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9])(?:[.,](?P<f>[0-9]{1,9}))?)?"
     r"(?: ?(?P<zone>Z|(?P<sign>[+-])(?P<zh>[0-9]{2})(?::?(?P<zm>[0-9]{2}))?))?)?$"
 )
+_PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 _HEAD = 1000  # values that a guess must survive before all are tried
 
 
@@ -102,6 +103,8 @@ def cast(values: pl.Series, to: str, *, pattern: str | None = None, zone: str | 
     column = pl.col("values")  # never the column's own name, which may be "*" or look like a pattern
     if values.dtype == pl.Null:
         expression = pl.lit(None, dtype=DTYPES[to])
+    elif values.dtype == pl.String and to == "datetime" and not pattern and _are_plain(values):
+        expression = _plain_instant(column, zone)
     elif values.dtype == pl.String:
         expression = _from_text(column, to, pattern, zone)
     else:
@@ -228,6 +231,16 @@ def _finite(number: pl.Expr) -> pl.Expr:
 def _zoned(naive: pl.Expr, zone: str | None) -> pl.Expr:
     local = naive.dt.replace_time_zone(zone or "UTC", ambiguous="earliest", non_existent="null")
     return local.dt.convert_time_zone("UTC")
+
+
+def _are_plain(text: pl.Series) -> bool:
+    """Return whether all times are spelled to the second, as most are; they take a tenth of the time to read."""
+    return bool(text.str.contains(_PLAIN).all())
+
+
+def _plain_instant(text: pl.Expr, zone: str | None) -> pl.Expr:
+    spaced = text.str.replace("T", " ", literal=True)
+    return _zoned(spaced.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"), zone)
 
 
 def _instant(text: pl.Expr, zone: str | None) -> pl.Expr:

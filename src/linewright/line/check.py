@@ -19,7 +19,7 @@ from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.spec import LineSpec
-from linewright.line.work import MODEL_FILE, feature_columns, label_text, read_model_file, resolve_task
+from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, resolve_task
 from linewright.model.given import look_at
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
@@ -102,7 +102,7 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
     if labelled.is_empty():
         return [SpecError("no row has a label", where="label.column", found=spec.label.column)]
     task = resolve_task(spec, dataset, labels_of(frame[spec.label.column]))
-    found = contradictions(spec, frame.columns, task)
+    found = _contradictions_of(spec, frame.columns, task)
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
@@ -112,16 +112,13 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
     return found
 
 
-def contradictions(spec: LineSpec, columns: Sequence[str], task: str) -> list[SpecError]:
-    """Return what a line asks for and its table or its task does not have.
+def contradictions_of(work: Work) -> list[SpecError]:
+    """Return what a line asks for and its dataset or its task does not have."""
+    task = resolve_task(work.spec, work.dataset, work.ingested.labels)
+    return _contradictions_of(work.spec, [column.name for column in work.dataset.columns], task)
 
-    Parameters
-    ----------
-    columns
-        Those that the table keeps.
-    task
-        As the line file or, where that leaves it open, the data say.
-    """
+
+def _contradictions_of(spec: LineSpec, columns: Sequence[str], task: str) -> list[SpecError]:
     problems = [*_unknown_groups(spec, columns), *check_task(spec, task)]
     return [
         SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed, hint=one.hint)

@@ -5,8 +5,8 @@ from typing import Any
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.split import split
-from linewright.line.check import contradictions, refuse
-from linewright.line.work import Work, resolve_task
+from linewright.line.check import contradictions_of, refuse
+from linewright.line.work import Work
 
 
 def ingest_station(work: Work) -> Ingested:
@@ -29,9 +29,7 @@ def served_rows(work: Work) -> list[dict[str, Any]]:
 
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
-    columns = [column.name for column in work.dataset.columns]
-    task = resolve_task(work.spec, work.dataset, work.ingested.labels)
-    refuse(contradictions(work.spec, columns, task))
+    refuse(contradictions_of(work))
     return split(
         work.factory.context,
         work.ingested.dataset,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from linewright.data.read import fingerprint
 from linewright.line.alerts import last_retraining
-from linewright.line.check import refuse
+from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Change, Declared, Plan
 from linewright.line.file import unsupported
@@ -93,6 +93,8 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
     """
     work = begin(factory, spec, as_of=as_of)
     standings, work = survey(work)
+    if "ingest" in work.known:
+        refuse(contradictions_of(work))
     changes: list[Change] = []
     for standing in standings:
         if standing.settled is None:

@@ -71,6 +71,8 @@ class Judged:
     """What it says; *hold* where it says promote and the run held the model back."""
     promoted_on: str | None
     """Digest of the certificate of its latest promotion; `None` where it was never promoted, or by force."""
+    is_outdated: bool
+    """Whether other gates were asked about another model since: then it says nothing of the gates as they are."""
 
 
 def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
@@ -84,13 +86,14 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
     newest: dict[str, tuple[str, Certificate]] = {}
     promoted_on: dict[str, str | None] = {}
     held: set[str] = set()
+    gates = ""
     for event in sorted(events, key=lambda event: event.at):
         if isinstance(event, Promoted):
             promoted_on[event.package] = event.certificate
         if event.certificate is None:
             continue
         certificate = metadata.get(event.certificate, Certificate)
-        newest[certificate.package] = (event.certificate, certificate)
+        newest[certificate.package], gates = (event.certificate, certificate), certificate.gates
         if isinstance(event, Refused) and event.verdict == "hold" and certificate.verdict == "promote":
             held.add(event.certificate)
         elif isinstance(event, Promoted):
@@ -101,6 +104,7 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
             certificate=certificate,
             verdict="hold" if digest in held else certificate.verdict,
             promoted_on=promoted_on.get(package),
+            is_outdated=certificate.gates != gates,
         )
         for package, (digest, certificate) in newest.items()
     }

@@ -79,7 +79,8 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     """``champion``, ``challenger`` or empty."""
     verdict: str
-    """What the newest certificate says, or ``hold`` where the run held the model back in spite of it."""
+    """What the newest certificate says, or ``hold`` where the run held the model back in spite of it; with the words
+    ``by earlier gates`` where the gates were changed since and asked about another model."""
     metric: Metric | None
     at: str
     certificate: str | None = None
@@ -124,9 +125,13 @@ def _model_line(factory: Factory, version: Version, role: str, found: Judged | N
         version=version.version,
         digest=version.digest,
         role=role,
-        verdict=found.verdict if found else "",
+        verdict=_verdict(found) if found else "",
         metric=evaluation.metrics[0] if evaluation else None,
         at=version.at,
         certificate=found.digest if found else None,
         promoted_on=found.promoted_on if found else None,
     )
+
+
+def _verdict(found: Judged) -> str:
+    return f"{found.verdict} by earlier gates" if found.is_outdated else found.verdict

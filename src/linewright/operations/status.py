@@ -67,7 +67,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     forced: bool = False
     """Whether the champion was promoted by force."""
     verdict: str | None = None
-    """What the gates say of the champion by its newest certificate; `None` where there is none."""
+    """What the gates say of the champion by its newest certificate; `None` where the gates as they are have not judged it."""
     verdict_because: str | None = None
     waits: str | None = None
     """Why the challenger, which passed its gates, does not serve; `None` where none did."""
@@ -206,6 +206,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     damage, (predictions, labels) = feedback.catch_up(), feedback.counts()
     digest, found = digests.get(pointer.champion), judged(factory, name)
     champion = found.get(digest) if digest else None
+    if champion is not None and champion.is_outdated:
+        champion = None
     challenger = digests.get(pointer.challenger)
     waits = waits_because(factory, name, found.get(challenger)) if challenger else None
     unfinished, failed = _open_runs(factory, name)
