@@ -141,3 +141,20 @@ def test_real_files_keep_the_contract_that_is_inferred_from_them(context, file):
     assert isinstance(context.metadata.get(context.metadata.keep(ingested), Ingested), Ingested)
     assert len(raw.lines(range(raw.frame.height))) == raw.frame.height
     assert raw.lines([0])[0] is not None
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
+def test_a_stream_that_grew_shares_all_full_chunks_with_the_version_before(context, tmp_path):
+    """Rows come in every day; keeping each version whole would fill the disk with the same rows."""
+    lines = (SHARED / "electricity_elec2.csv").read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    (tmp_path / "b.csv").write_text("\n".join([*lines, *lines[1:1001]]))
+    data = [DataSpec(sources={"a": {"file": name}}, label={"column": "class"}) for name in ("a.csv", "b.csv")]
+    before, after = (
+        context.metadata.get(ingest(context, one, tmp_path).dataset, Dataset).chunks for one in data
+    )
+
+    assert 1_000 == sum(chunk.rows for chunk in after) - sum(chunk.rows for chunk in before)
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]

@@ -243,7 +243,10 @@ def test_a_gate_over_a_column_that_is_not_there_is_no_bug(tumours):
     execute_inline(factory, "tumours")
     change(factory, "gates:\n", "gates:\n  - {fairness: mean_radiu, at_most: 0.1}\n")
 
-    for do in (lambda: make_plan(factory, factory.line("tumours")), lambda: execute_inline(factory, "tumours")):
+    for do in (
+        lambda: make_plan(factory, factory.line("tumours")),
+        lambda: execute_inline(factory, "tumours"),
+    ):
         with pytest.raises(SpecError, match="did you mean 'mean_radius'"):
             do()
 
