@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,6 +13,7 @@ import polars as pl
 
 from linewright.data.csvfile import Ragged
 from linewright.data.facts import Column, Finding
+from linewright.data.read import Raw
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
 from linewright.data.spool import Spool
 from linewright.data.table import Part, Table
@@ -109,7 +111,7 @@ def check(
     frame = sifting.finish()
     findings = [*sifting.findings(), *_row_count(frame.height, sifting.rows, data)]
     quarantined = sifting.quarantined()
-    rows_read = sifting.rows + len(sifting.all_ragged())
+    rows_read = sifting.rows + sum(len(ragged) for _, ragged in sifting.ragged_rows())
     return Checked(
         frame=frame,
         columns=table.columns,
@@ -250,7 +252,7 @@ class _Sifting:
             )
             for _, one in sorted(self.broken.items())
         ]
-        return [*found, *self._new_columns(), *self._ragged_rows()]
+        return [*found, *self._new_columns(), *self._ragged_findings()]
 
     def _new_columns(self) -> Iterator[Finding]:
         if self.data.on_new_column == "ignore":
@@ -266,39 +268,43 @@ class _Sifting:
                 action=self.data.on_new_column,
             )
 
-    def _ragged_rows(self) -> Iterator[Finding]:
-        for raw in self.table.sources:
-            ragged = raw.ragged if self.table.is_joined else self.ragged
-            if ragged:
-                yield Finding(
-                    column="",
-                    rule=f"{ragged[0].expected} fields, as the header of {raw.name!r} has",
-                    failed=len(ragged),
-                    rows=raw.rows if self.table.is_joined else self.rows - self.served + len(ragged),
-                    first=ragged[0].text[:200],
-                    action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
-                )
+    def ragged_rows(self) -> list[tuple[Raw, Sequence[Ragged]]]:
+        """Return the rows that no table can hold, by source; sources without any are left out."""
+        sources = self.table.sources
+        found = (
+            [(one, one.ragged) for one in sources] if self.table.is_joined else [(sources[0], self.ragged)]
+        )
+        return [(source, ragged) for source, ragged in found if ragged]
 
-    def all_ragged(self) -> list[dict[str, Any]]:
-        """Return the rows that no table can hold, as records."""
-        return [
-            {
-                "source": raw.name,
-                "line": line,
-                "row": None,
-                "column": "",
-                "rule": f"{row.expected} fields",
-                "found": f"{row.fields} fields",
-                "values": {"text": row.text},
-            }
-            for raw in self.table.sources
-            if (ragged := raw.ragged if self.table.is_joined else self.ragged)
-            for row, line in zip(ragged, raw.ragged_lines(), strict=True)
-        ]
+    def _ragged_findings(self) -> Iterator[Finding]:
+        for source, ragged in self.ragged_rows():
+            yield Finding(
+                column="",
+                rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
+                failed=len(ragged),
+                rows=source.rows if self.table.is_joined else self.rows - self.served + len(ragged),
+                first=ragged[0].text[:200],
+                action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
+            )
+
+    def _ragged_records(self) -> Iterator[dict[str, Any]]:
+        for source, ragged in self.ragged_rows():
+            for row, line in zip(ragged, source.ragged_lines(), strict=True):
+                yield {
+                    "source": source.name,
+                    "line": line,
+                    "row": None,
+                    "column": "",
+                    "rule": f"{row.expected} fields",
+                    "found": f"{row.fields} fields",
+                    "values": {"text": row.text},
+                }
 
     def quarantined(self) -> Quarantined:
         """Return all rows that were kept out, in the order of the table."""
-        return Quarantined([msgspec.json.encode(record) for record in (*self.all_ragged(), *self._records())])
+        return Quarantined(
+            [msgspec.json.encode(record) for record in chain(self._ragged_records(), self._records())]
+        )
 
     def _records(self) -> Iterator[dict[str, Any]]:
         if not self.caught:
