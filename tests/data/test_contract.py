@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linewright.data.batch import Batch
 from linewright.data.contract import Checked, breach, check
-from linewright.data.read import Batch, Raw, read_source
+from linewright.data.read import Raw, read_source
 from linewright.data.spec import DataSpec, FileSource
 from linewright.data.table import build_table
 from linewright.errors import ContractBreach, SpecError
@@ -277,7 +278,8 @@ def test_a_table_that_comes_in_parts_is_judged_as_if_it_came_whole(rows, size):
     whole = build_table([in_memory(text)], data)
     frame = whole.sources[0].frame
     parted = replace(
-        whole, batches=lambda: (Batch(frame.slice(i, size)) for i in range(0, max(frame.height, 1), size))
+        whole,
+        batches=lambda: (Batch(frame=frame.slice(i, size)) for i in range(0, max(frame.height, 1), size)),
     )
     one, other = check(whole, data), check(parted, data)
 

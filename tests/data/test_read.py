@@ -1,5 +1,7 @@
 import gzip
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.data.read import Raw, fingerprint, read_source
+from linewright.data.csvfile import open_csv
+from linewright.data.read import Raw, fingerprint, open_source, read_source
 from linewright.data.spec import FileSource, SqliteSource
 from linewright.errors import RequestError, SpecError
 
@@ -115,6 +118,91 @@ def test_each_row_knows_the_line_on_which_it_starts(tmp_path_factory, rows, blan
     assert [tuple(field.strip() for field in row) for _, row in expected] == raw.frame.rows()
     assert [line for line, _ in expected] == raw.lines(range(raw.frame.height))
     assert [line for line, _ in ragged] == raw.ragged_lines()
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.lists(FIELDS, min_size=1, max_size=3), max_size=60),
+    size=st.integers(100, 400),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+)
+def test_batches_are_the_table_in_pieces(tmp_path_factory, rows, size, encoding):
+    """A file that is larger than memory has the rows, the ragged rows and the lines that it has as a whole."""
+    folder = tmp_path_factory.mktemp("csv")
+    text = "".join(",".join('"' + field.replace('"', '""') + '"' for field in row) + "\n" for row in rows)
+    raw = read(folder, f"a,b\n{text}".encode(encoding), encoding=encoding)
+    source = open_source("a", FileSource(file="a.csv", encoding=encoding), folder, size=size)
+    batches = list(source.batches())
+
+    assert raw.frame.equals(pl.concat([batch.frame for batch in batches]))
+    assert raw.ragged == tuple(row for batch in batches for row in batch.ragged)
+    assert [batch.rows for batch in batches] == [batch.rows for batch in source.batches()]
+    assert raw.lines(range(raw.frame.height)) == source.lines(range(raw.frame.height))
+    assert raw.ragged_lines() == source.ragged_lines()
+
+
+def test_ragged_rows_come_with_their_batch(tmp_path):
+    """Whoever works batch by batch keeps what was set aside beside what stood around it, however far was read ahead."""
+    (tmp_path / "a.csv").write_text("a,b\n" + "".join(f"{i},x\n{i}\n" for i in range(100, 500)))
+    source = open_source("a", FileSource(file="a.csv"), tmp_path, size=200)
+
+    for batch in list(source.batches())[:-1]:
+        first, last = int(batch.frame["a"][0]), int(batch.frame["a"][-1])
+        assert all(first - 1 <= int(row.text) <= last for row in batch.ragged)
+    assert [801] == source.ragged_lines()[-1:]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="asks Linux how far a file was read")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_file_is_not_read_far_ahead(tmp_path, encoding):
+    """Memory is bounded by a few batches, while the first one is worked on for long."""
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 100_000, encoding=encoding)
+    file = open_csv(tmp_path / "a.csv", FileSource(file="a.csv", encoding=encoding), "a", size=1000)
+    before = threading.active_count()
+    batches = file.batches()
+    next(batches)
+    time.sleep(0.2)
+    opened = [
+        int(line.split()[1])
+        for path in Path("/proc/self/fdinfo").iterdir()
+        if Path(f"/proc/self/fd/{path.name}").resolve() == tmp_path / "a.csv"
+        for line in path.read_text().splitlines()
+        if line.startswith("pos")
+    ]
+
+    assert max(opened) <= 16_384
+    batches.close()
+    assert before >= threading.active_count()
+
+
+def test_a_row_longer_than_a_batch_is_refused(tmp_path):
+    """Most such rows are a quote that is never closed."""
+    with pytest.raises(RequestError, match="a row is longer than 16 MiB"):
+        read(tmp_path, 'a,b\n1,"' + "x" * (1 << 25) + '"\n2,3\n')
+
+
+def test_parquet_comes_in_batches(tmp_path):
+    """A row group may be larger than memory."""
+    frame = pl.DataFrame({"n": range(1000), "s": [f" {i % 7} " for i in range(1000)]})
+    frame.with_columns(pl.col("s").cast(pl.Categorical)).write_parquet(tmp_path / "a.parquet")
+    source = open_source("a", FileSource(file="a.parquet"), tmp_path, size=1000)
+    batches = list(source.batches())
+
+    assert len(batches) > 2
+    assert frame.with_columns(pl.col("s").str.strip_chars()).equals(pl.concat([b.frame for b in batches]))
+    assert ("n", "s") == source.columns
+    assert [None] == source.lines([999])
+
+
+def test_a_source_without_rows_is_one_empty_batch(tmp_path):
+    """Its columns and their types are still to be known."""
+    pl.DataFrame({"n": [1]}).clear().write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("n\n")
+
+    for name, dtype in (("a.parquet", pl.Int64), ("a.csv", pl.String)):
+        (batch,) = open_source("a", FileSource(file=name), tmp_path).batches()
+        assert {"n": dtype} == dict(batch.frame.schema)
+        assert 0 == batch.rows
 
 
 @pytest.mark.parametrize(

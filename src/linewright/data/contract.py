@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.csvfile import Ragged
+from linewright.data.batch import Ragged
 from linewright.data.facts import Column, Finding
-from linewright.data.read import Raw
+from linewright.data.read import Raw, Source
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
 from linewright.data.spool import Spool
 from linewright.data.table import Part, Table
@@ -268,13 +268,11 @@ class _Sifting:
                 action=self.data.on_new_column,
             )
 
-    def ragged_rows(self) -> list[tuple[Raw, Sequence[Ragged]]]:
+    def ragged_rows(self) -> list[tuple[Source | Raw, Sequence[Ragged]]]:
         """Return the rows that no table can hold, by source; sources without any are left out."""
-        sources = self.table.sources
-        found = (
-            [(one, one.ragged) for one in sources] if self.table.is_joined else [(sources[0], self.ragged)]
-        )
-        return [(source, ragged) for source, ragged in found if ragged]
+        if not self.table.is_joined:
+            return [(self.table.sources[0], self.ragged)] if self.ragged else []
+        return [(one, one.ragged) for one in self.table.sources if isinstance(one, Raw) and one.ragged]
 
     def _ragged_findings(self) -> Iterator[Finding]:
         for source, ragged in self.ragged_rows():
@@ -282,7 +280,7 @@ class _Sifting:
                 column="",
                 rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
                 failed=len(ragged),
-                rows=source.rows if self.table.is_joined else self.rows - self.served + len(ragged),
+                rows=source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged),
                 first=ragged[0].text[:200],
                 action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
             )

@@ -4,23 +4,25 @@ import codecs
 import csv
 import gzip
 import io
+import threading
 import zlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
+from linewright.data.batch import BATCH, Batch, Ragged
 from linewright.data.spec import FileSource
 from linewright.errors import LinewrightError, RequestError, SpecError
 
 GZIP = b"\x1f\x8b"
-_BLOCK = 1 << 26  # bytes; a row may be as long as this, and 64 MiB is no table's row
 _FOREIGN = {
     b"PK\x03\x04": "a ZIP or Excel file; save the sheet as CSV",
     b"SQLite format 3": "a SQLite database; write {sqlite: FILE, query: SELECT …}",
@@ -28,16 +30,6 @@ _FOREIGN = {
     b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
     GZIP: "gzip inside gzip",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ragged:
-    """A row whose number of fields is not that of the header."""
-
-    fields: int
-    expected: int
-    text: str
-    """The row as it stands in the file."""
 
 
 @contextmanager
@@ -53,11 +45,173 @@ def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
             yield cast("BinaryIO", unpacked)
 
 
-def read_csv(path: Path, spec: FileSource, where: str) -> tuple[pl.DataFrame, tuple[Ragged, ...]]:
-    """Read a CSV file with every field as text; nothing is guessed.
+@dataclass(frozen=True, kw_only=True)
+class CsvFile:
+    """A CSV file that is text and whose header names each column once."""
 
-    Quoted fields may hold separators and line ends, lines end as they like (LF, CRLF, CR), blank lines are skipped,
-    and a byte order mark is not part of the first name.
+    path: Path
+    spec: FileSource
+    where: str
+    """Place in the line file, for messages."""
+    header: tuple[str, ...]
+    """Names as they stand in the file."""
+    size: int
+    """How many bytes a batch is made of, about."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names without the blanks around them."""
+        return tuple(name.strip() for name in self.header)
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows with every field as text; nothing is guessed.
+
+        Quoted fields may hold separators and line ends, lines end as they like (LF, CRLF, CR), and blank lines are
+        skipped.
+
+        Raises
+        ------
+        RequestError
+            For a file that is damaged, not in its encoding, or has a quote that is never closed.
+        """
+        with _explained(self.path, self.spec, self.where, self.size):
+            yield from self._parsed()
+
+    def starts(self) -> Iterator[tuple[int, bool]]:
+        """Give the line at which each row starts, and whether it is ragged."""
+        for line, fields in islice(_records(self.path, self.spec), 1, None):
+            yield line, len(fields) != len(self.header)
+
+    def _parsed(self) -> Iterator[Batch]:
+        aside = _SetAside()
+        last: tuple[str, ...] | None = None
+        with (
+            open_unpacked(self.path) as file,
+            closing(_Paced(file, _encoding(self.spec, self.where))) as paced,
+            self._reader(paced, aside) as reader,
+            closing(paced),  # before the reader, which waits for its last read
+        ):
+            for rows in reader:
+                paced.take()
+                frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([rows])))
+                ragged = aside.due(frame.height)
+                if not frame.height and not ragged:
+                    continue
+                yield Batch(frame=self._named(frame, has_header=last is None), ragged=ragged)
+                last = frame.row(-1) if frame.height else last
+        if last is None:
+            raise self._unreadable_header()
+        if ragged := aside.due(None):
+            empty = pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
+            yield Batch(frame=empty, ragged=ragged)
+        _refuse_open_quote(last, self.path, self.spec, self.where)
+
+    def _reader(self, file: "_Paced", aside: "_SetAside") -> pyarrow.csv.CSVStreamingReader:
+        # The header is read as a row like any other: names are ours, so that all columns can be declared as text.
+        names = [f"c{i}" for i in range(len(self.header))]
+        return pyarrow.csv.open_csv(
+            file,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=self.size),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.spec.separator, newlines_in_values=True, invalid_row_handler=aside
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
+        )
+
+    def _named(self, frame: pl.DataFrame, *, has_header: bool) -> pl.DataFrame:
+        if has_header and (not frame.height or frame.row(0) != self.header):
+            raise self._unreadable_header()
+        named = frame.slice(1) if has_header else frame.clone()
+        named.columns = list(self.columns)
+        return named
+
+    def _unreadable_header(self) -> RequestError:
+        return RequestError("the header cannot be read", where=self.where, found=",".join(self.header)[:200])
+
+
+class _Paced:
+    """A file for Arrow, which would read 32 blocks ahead of what is taken from it: UTF-8, and a few blocks ahead.
+
+    One read is one block, of which Arrow makes one batch.
+    """
+
+    _AHEAD = 3
+    _PATIENCE = 10.0  # seconds after which a block is read all the same: rather more memory than a standstill
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        self._rest = b""
+        self._ahead = 0
+        self._turn = threading.Condition()
+        self.closed = False
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes of UTF-8, fewer at the end of the file."""
+        with self._turn:
+            self._turn.wait_for(lambda: self.closed or self._ahead < self._AHEAD, timeout=self._PATIENCE)
+            self._ahead += 1
+        if self.closed:
+            return b""
+        parts, missing = [self._rest], size - len(self._rest)
+        while missing > 0 and (more := self._more(missing)):
+            parts.append(more)
+            missing -= len(more)
+        whole = b"".join(parts)
+        self._rest = whole[size:]
+        return whole[:size]
+
+    def _more(self, size: int) -> bytes:
+        while block := self._file.read(size):
+            if self._decoder is None:
+                return block
+            if text := self._decoder.decode(block):
+                return text.encode()
+        return b"" if self._decoder is None else self._decoder.decode(b"", final=True).encode()
+
+    def take(self) -> None:
+        """Say that a batch was taken, so that one more block may be read."""
+        with self._turn:
+            self._ahead -= 1
+            self._turn.notify()
+
+    def close(self) -> None:
+        """Let a read that waits return."""
+        with self._turn:
+            self.closed = True
+            self._turn.notify()
+
+
+class _SetAside:
+    """Takes the rows that Arrow refuses, and gives them back with the batch that they stand in.
+
+    Arrow reads ahead; so each is known by how many good rows stand before it, and batches are the same every time.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Ragged]] = deque()
+        self._refused = 0
+        self._good = 0
+
+    def __call__(self, row: Any) -> str:
+        ragged = Ragged(fields=row.actual_columns, expected=row.expected_columns, text=row.text)
+        self._waiting.append((row.number - 1 - self._refused, ragged))
+        self._refused += 1
+        return "skip"
+
+    def due(self, good: int | None) -> tuple[Ragged, ...]:
+        """Return those that stand before the last of so many more good rows; all of them after the end."""
+        self._good += good or 0
+        due: list[Ragged] = []
+        while self._waiting and (good is None or self._waiting[0][0] < self._good):
+            due.append(self._waiting.popleft()[1])
+        return tuple(due)
+
+
+def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> CsvFile:
+    """Open a CSV file by its header; a byte order mark is not part of the first name.
 
     Parameters
     ----------
@@ -67,11 +221,8 @@ def read_csv(path: Path, spec: FileSource, where: str) -> tuple[pl.DataFrame, tu
         Separator and encoding; `missing` is not applied here.
     where
         Place in the line file, for messages.
-
-    Returns
-    -------
-    (frame, ragged)
-        The rows that have one field a column, in order, and those that do not, in order.
+    size
+        How many bytes a batch is made of, about; a row may be as long.
 
     Raises
     ------
@@ -81,49 +232,28 @@ def read_csv(path: Path, spec: FileSource, where: str) -> tuple[pl.DataFrame, tu
         For a file that is empty, not text, damaged, or not in that encoding.
     """
     encoding = _encoding(spec, where)
-    try:
+    with _explained(path, spec, where, size):
         _refuse_what_is_not_text(path, encoding, where)
         header = _header(path, spec, encoding, where)
-        table, ragged = _parse(path, spec, encoding, header)
+    _refuse_bad_names([name.strip() for name in header], where)
+    return CsvFile(path=path, spec=spec, where=where, header=tuple(header), size=size)
+
+
+@contextmanager
+def _explained(path: Path, spec: FileSource, where: str, size: int) -> Generator[None, None, None]:
+    try:
+        yield
     except (UnicodeDecodeError, pa.ArrowInvalid, csv.Error) as error:
-        raise _explain(error, path, spec, where) from error
+        raise _explain(error, path, spec, where, size) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RequestError(
             f"the gzip file is damaged: {error}", where=where, found=spec.file, hint="copy it again"
         ) from error
-    names = [name.strip() for name in header]
-    _refuse_bad_names(names, where)
-    frame = cast("pl.DataFrame", pl.from_arrow(table)).rechunk()
-    if _first_row(frame) != header:
-        raise RequestError("the header cannot be read", where=where, found=",".join(header)[:200])
-    frame.columns = names
-    frame = frame.slice(1)
-    _refuse_open_quote(frame, path, spec, where)
-    return frame, ragged
-
-
-def locate(path: Path, spec: FileSource, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the line of the file (from 1) at which each row starts.
-
-    Parameters
-    ----------
-    width : int
-        Number of columns in the header.
-
-    Returns
-    -------
-    (rows, ragged) : int64 arrays
-        Lines of the rows that have `width` fields, and of those that do not, each in the order of `read_csv`.
-    """
-    lines: tuple[list[int], list[int]] = ([], [])
-    for line, fields in _records(path, spec):
-        lines[len(fields) != width].append(line)
-    return np.array(lines[0][1:], dtype=np.int64), np.array(lines[1], dtype=np.int64)
 
 
 def _records(path: Path, spec: FileSource, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the line at which it starts; the header is the first."""
-    csv.field_size_limit(_BLOCK)
+    csv.field_size_limit(BATCH)
     with (
         open_unpacked(path) as file,
         io.TextIOWrapper(file, encoding=_for_python(spec.encoding), newline="") as text,
@@ -141,7 +271,7 @@ def _for_python(encoding: str) -> str:
 
 
 def _encoding(spec: FileSource, where: str) -> str:
-    """Name of the encoding as Arrow wants it: its own reader for UTF-8, Python's codec for the rest."""
+    """Return the encoding by its usual name."""
     try:
         name = codecs.lookup(spec.encoding).name
     except LookupError as error:
@@ -158,7 +288,7 @@ def _encoding(spec: FileSource, where: str) -> str:
             found=spec.separator,
             allowed="one ASCII character that is neither a quote nor a line end",
         )
-    return "utf8" if name in {"utf-8", "utf-8-sig"} else name
+    return "utf-8" if name == "utf-8-sig" else name
 
 
 def _refuse_what_is_not_text(path: Path, encoding: str, where: str) -> None:
@@ -186,37 +316,6 @@ def _header(path: Path, spec: FileSource, encoding: str, where: str) -> list[str
     return header
 
 
-def _parse(
-    path: Path, spec: FileSource, encoding: str, header: list[str]
-) -> tuple[pa.Table, tuple[Ragged, ...]]:
-    ragged: list[Ragged] = []
-
-    def set_aside(row: Any) -> str:
-        ragged.append(Ragged(fields=row.actual_columns, expected=row.expected_columns, text=row.text))
-        return "skip"
-
-    # The header is read as a row like any other: names are ours, so that all columns can be declared as text.
-    names = [f"c{i}" for i in range(len(header))]
-    with open_unpacked(path) as file:
-        table = pyarrow.csv.read_csv(
-            file,
-            read_options=pyarrow.csv.ReadOptions(
-                use_threads=False, column_names=names, encoding=encoding, block_size=_BLOCK
-            ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=spec.separator, newlines_in_values=True, invalid_row_handler=set_aside
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=False
-            ),
-        )
-    return table, tuple(ragged)
-
-
-def _first_row(frame: pl.DataFrame) -> list[str]:
-    return [str(value) for value in frame.row(0)] if frame.height else []
-
-
 def _refuse_bad_names(names: list[str], where: str) -> None:
     empty = [i for i, name in enumerate(names, 1) if not name]
     twice = sorted({name for name in names if name and names.count(name) > 1})
@@ -236,9 +335,9 @@ def _refuse_bad_names(names: list[str], where: str) -> None:
         )
 
 
-def _refuse_open_quote(frame: pl.DataFrame, path: Path, spec: FileSource, where: str) -> None:
+def _refuse_open_quote(last: Sequence[str], path: Path, spec: FileSource, where: str) -> None:
     # A quote that is never closed swallows the rest of the file into the last field.
-    if not frame.height or not any("\n" in value for value in frame.row(-1)):
+    if not any("\n" in value for value in last):
         return
     line = 0
     try:
@@ -251,7 +350,7 @@ def _refuse_open_quote(frame: pl.DataFrame, path: Path, spec: FileSource, where:
             ) from error
 
 
-def _explain(error: Exception, path: Path, spec: FileSource, where: str) -> LinewrightError:
+def _explain(error: Exception, path: Path, spec: FileSource, where: str, size: int) -> LinewrightError:
     line = _undecodable_line(path, spec.encoding)
     if line is not None or isinstance(error, UnicodeDecodeError):
         return RequestError(
@@ -262,12 +361,16 @@ def _explain(error: Exception, path: Path, spec: FileSource, where: str) -> Line
         )
     if "straddl" in str(error) or isinstance(error, csv.Error):
         return RequestError(
-            f"a row is longer than {_BLOCK >> 20} MiB",
+            f"a row is longer than {_bytes(size)}",
             where=where,
             found=path.name,
             hint="look for a quote that is never closed, or another separator",
         )
     return RequestError(f"the file cannot be read as CSV: {error}", where=where, found=path.name)
+
+
+def _bytes(size: int) -> str:
+    return f"{size >> 20} MiB" if size >> 20 else f"{size} bytes"
 
 
 def _undecodable_line(path: Path, encoding: str) -> int | None:

@@ -9,7 +9,7 @@ import polars as pl
 from linewright.data.contract import Checked, breach, check
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
-from linewright.data.read import Raw, read_source
+from linewright.data.read import open_source
 from linewright.data.spec import DataSpec
 from linewright.data.table import build_table
 from linewright.engine.context import Context, Progress
@@ -54,12 +54,13 @@ def ingest(
         If a source cannot be read, or does not have what the line names.
     """
     steps = len(data.sources) + 2
-    raws: list[Raw] = []
-    for name, source in data.sources.items():
-        raws.append(read_source(name, source, root))
-        says = f"read {raws[-1].rows:,} rows of {name}"
-        context.report(Progress(station=STATION, says=says, done=len(raws), of=steps))
-    checked = check(build_table(raws, data, served), data, scratch=scratch)
+    sources = [open_source(name, source, root) for name, source in data.sources.items()]
+
+    def heard(rows: int) -> None:
+        says = f"read {rows:,} rows of {' and '.join(data.sources)}"
+        context.report(Progress(station=STATION, says=says, done=len(sources), of=steps))
+
+    checked = check(build_table(sources, data, served), data, scratch=scratch, heard=heard)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)

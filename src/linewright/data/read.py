@@ -2,40 +2,100 @@
 
 import difflib
 import hashlib
-import sqlite3
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet
 
-from linewright.data.csvfile import Ragged, locate, read_csv
+from linewright.data.batch import BATCH, Batch, Part, Ragged
+from linewright.data.csvfile import open_csv
+from linewright.data.parquetfile import PARQUET, open_parquet
 from linewright.data.spec import FileSource, SourceSpec, SqliteSource
-from linewright.errors import RequestError, SpecError
+from linewright.data.sqlitefile import read_query, run_query
+from linewright.errors import RequestError
 from linewright.store.values import digest_of
 
-_PARQUET = b"PAR1"
 _BLOCK = 1 << 20
-_ROWS = 1 << 17
-_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 
 
-class Batch(NamedTuple):
-    """Some rows of a source, in order."""
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the rows of one source come from; nothing is in memory yet."""
 
-    frame: pl.DataFrame
-    ragged: tuple[Ragged, ...] = ()
+    name: str
+    columns: tuple[str, ...]
+    """Names of the columns, in order."""
+    is_text: bool
+    """Whether text may stand for other types: CSV and SQLite, which have no types of their own to trust."""
+    parts: tuple[Part, ...]
+    """What holds the rows, in order."""
+    missing: tuple[str, ...]
+    """Texts that mean "no value"."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows, cleaned, some at a time: at least one batch, and the same ones at each call.
+
+        A batch is made of about 16 MiB of text. Memory is bounded by a few of them, but for a query, whose rows are one
+        batch.
+
+        Raises
+        ------
+        SpecError, RequestError
+            Saying what is wrong with the rows, when they are come to.
+        """
+        for part in self.parts:
+            for batch in part.batches():
+                yield Batch(frame=clean(batch.frame, self.missing), ragged=batch.ragged)
+
+    def lines(self, rows: Sequence[int]) -> list[int | None]:
+        """Return the line of the file at which each of these rows (from 0, over all batches) starts.
+
+        `None` where there is no line. The files are read once more for it.
+        """
+        return self._find(rows, is_ragged=False)
+
+    def ragged_lines(self) -> list[int | None]:
+        """Return the line of the file at which each ragged row starts."""
+        return self._find(range(sum(ragged for _, ragged in self._counts)), is_ragged=True)
+
+    @cached_property
+    def _counts(self) -> tuple[tuple[int, int], ...]:
+        """How many rows each part has: those with one field a column, and ragged ones."""
+        counts: list[tuple[int, int]] = []
+        for part in self.parts:
+            seen = [(batch.frame.height, len(batch.ragged)) for batch in part.batches()]
+            counts.append((sum(rows for rows, _ in seen), sum(ragged for _, ragged in seen)))
+        return tuple(counts)
+
+    def _find(self, rows: Sequence[int], *, is_ragged: bool) -> list[int | None]:
+        wanted = set(rows)
+        lines: dict[int, int] = {}
+        first = 0
+        for part, counts in zip(self.parts, self._counts, strict=True):
+            inside = {row - first for row in wanted if first <= row < first + counts[is_ragged]}
+            found = _scan(part, inside, counts, is_ragged=is_ragged) if inside else {}
+            lines |= {first + row: line for row, line in found.items()}
+            first += counts[is_ragged]
+        return [lines.get(row) for row in rows]
+
+
+def _scan(part: Part, rows: Container[int], counts: tuple[int, int], *, is_ragged: bool) -> dict[int, int]:
+    """Return the line of each of these rows of a part."""
+    seen = [0, 0]
+    lines: dict[int, int] = {}
+    for line, ragged in part.starts():
+        if ragged is is_ragged and seen[ragged] in rows:
+            lines[seen[ragged]] = line
+        seen[ragged] += 1
+    # Two readers have seen the file; where they do not agree on its rows, no number is better than a wrong one.
+    return lines if tuple(seen) == counts else {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """One source as it was found: nothing parsed, nothing dropped."""
+    """One source as it was found, in memory: nothing parsed, nothing dropped."""
 
     name: str
     frame: pl.DataFrame
@@ -43,40 +103,34 @@ class Raw:
     """Whether text may stand for other types: CSV and SQLite, which have no types of their own to trust."""
     ragged: tuple[Ragged, ...] = ()
     """Rows of a CSV file whose number of fields is not that of the header, in order."""
-    file: tuple[Path, FileSource] | None = None
-    """Where a CSV file is, to find line numbers in."""
-
-    def batches(self) -> Iterator[Batch]:
-        """Iterate over the rows; each time the same ones in the same order."""
-        yield Batch(self.frame.head(_ROWS), self.ragged)
-        for start in range(_ROWS, self.frame.height, _ROWS):
-            yield Batch(self.frame.slice(start, _ROWS))
+    source: Source | None = None
+    """Where the rows came from, to find line numbers in."""
 
     @property
     def rows(self) -> int:
         """How many rows the source has, ragged ones too."""
         return self.frame.height + len(self.ragged)
 
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows, as `Source` does, in one batch."""
+        yield Batch(frame=self.frame, ragged=self.ragged)
+
     def lines(self, rows: Sequence[int]) -> list[int | None]:
         """Return the line of the file at which each of these rows (from 0) starts; `None` where there is no line."""
-        return [int(self._located[0][row]) if self._located else None for row in rows]
+        return [self._lines[row] for row in rows]
 
     def ragged_lines(self) -> list[int | None]:
         """Return the line of the file at which each ragged row starts."""
-        return [int(self._located[1][i]) if self._located else None for i in range(len(self.ragged))]
+        return self.source.ragged_lines() if self.source else [None] * len(self.ragged)
 
     @cached_property
-    def _located(self) -> tuple[np.ndarray, np.ndarray] | None:
-        if self.file is None:
-            return None
-        rows, ragged = locate(*self.file, self.frame.width)
-        # Two readers have seen the file; where they do not agree on its rows, no number is better than a wrong one.
-        agrees = len(rows) == self.frame.height and len(ragged) == len(self.ragged)
-        return (rows, ragged) if agrees else None
+    def _lines(self) -> list[int | None]:
+        everyone = range(self.frame.height)
+        return self.source.lines(everyone) if self.source else [None] * len(everyone)
 
 
-def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
-    r"""Read a source into memory.
+def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -> Source:
+    r"""Open a source to read it in batches.
 
     CSV fields are text; blanks around names and values are removed, and the spellings of `missing` become null, in
     Parquet's text too. Numbers that are not a number (NaN) are null. In SQLite text an empty value is null.
@@ -89,10 +143,12 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
         Where it is and how to read it.
     root
         Folder that relative paths start from.
+    size
+        How many bytes of text a batch is made of, about; no row may be longer.
 
     Returns
     -------
-    Raw
+    Source
 
     Raises
     ------
@@ -104,14 +160,32 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.csv").write_text("id, colour\n1, red\n2,\n")
-    >>> read_source("a", FileSource(file="a.csv"), folder).frame.rows()
-    [('1', 'red'), ('2', None)]
+    >>> source = open_source("a", FileSource(file="a.csv"), folder)
+    >>> source.columns, [batch.frame.rows() for batch in source.batches()]
+    (('id', 'colour'), [[('1', 'red'), ('2', None)]])
     """
     where = f"sources.{name}"
-    if isinstance(spec, SqliteSource):
-        path = _existing(spec.sqlite, root, f"{where}.sqlite")
-        return Raw(name=name, frame=clean(_read_sqlite(path, spec, where), ("",)), is_text=True)
-    return _read_file(name, _existing(spec.file, root, f"{where}.file"), spec, where)
+    if not isinstance(spec, SqliteSource):
+        return _open_file(name, _existing(spec.file, root, f"{where}.file"), spec, where, size)
+    query = read_query(_existing(spec.sqlite, root, f"{where}.sqlite"), spec, where)
+    return Source(name=name, columns=query.columns, is_text=True, parts=(query,), missing=("",))
+
+
+def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
+    """Read a source into memory, all batches of `open_source` in one table."""
+    return whole(open_source(name, spec, root))
+
+
+def whole(source: Source) -> Raw:
+    """Return all rows of a source, in memory."""
+    batches = list(source.batches())
+    return Raw(
+        name=source.name,
+        frame=pl.concat([batch.frame for batch in batches], rechunk=True),
+        is_text=source.is_text,
+        ragged=tuple(row for batch in batches for row in batch.ragged),
+        source=source,
+    )
 
 
 def read_file(spec: FileSource) -> Raw:
@@ -130,14 +204,15 @@ def read_file(spec: FileSource) -> Raw:
             allowed="a CSV, CSV.gz or Parquet file",
             hint=_near(path),
         )
-    return _read_file(path.name, path, spec, spec.file)
+    return whole(_open_file(path.name, path, spec, spec.file))
 
 
-def _read_file(name: str, path: Path, spec: FileSource, where: str) -> Raw:
-    if _is_parquet(path):
-        return Raw(name=name, frame=clean(_read_parquet(path, where), spec.missing), is_text=False)
-    frame, ragged = read_csv(path, spec, where)
-    return Raw(name=name, frame=clean(frame, spec.missing), is_text=True, ragged=ragged, file=(path, spec))
+def _open_file(name: str, path: Path, spec: FileSource, where: str, size: int = BATCH) -> Source:
+    is_parquet = _is_parquet(path)
+    part = open_parquet(path, where, size=size) if is_parquet else open_csv(path, spec, where, size=size)
+    return Source(
+        name=name, columns=part.columns, is_text=not is_parquet, parts=(part,), missing=spec.missing
+    )
 
 
 def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
@@ -153,7 +228,7 @@ def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     hashed = hashlib.sha256()
     if isinstance(spec, SqliteSource):
         path = _existing(spec.sqlite, root, f"{where}.sqlite")
-        with _query(path, spec, where) as cursor:
+        with run_query(path, spec, where) as cursor:
             hashed.update(ascii([column[0] for column in cursor.description]).encode())
             for row in cursor:
                 hashed.update(ascii(row).encode())
@@ -183,26 +258,7 @@ def _near(path: Path) -> str:
 
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) == _PARQUET
-
-
-def _read_parquet(path: Path, where: str) -> pl.DataFrame:
-    try:
-        # Not `read_table`, for which a folder named "year=2020" on the way is a column.
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise RequestError(
-            f"the Parquet file cannot be read: {error}", where=where, found=path.name, hint="write it again"
-        ) from error
-    names = [str(name) for name in table.column_names]
-    if len(set(names)) < len(names):
-        raise SpecError("two columns have the same name", where=where, found=", ".join(names))
-    try:
-        frame = cast("pl.DataFrame", pl.from_arrow(table))
-    except pl.exceptions.PolarsError as error:
-        raise SpecError(f"a column has a type that tables cannot hold: {error}", where=where) from error
-    return frame.rename({name: name.strip() for name in names})
+        return file.read(4) == PARQUET
 
 
 def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
@@ -213,73 +269,3 @@ def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
     )
     text = pl.col(pl.String).str.strip_chars()
     return frame.with_columns(pl.when(~text.is_in(list(missing))).then(text)).rechunk()
-
-
-def _read_sqlite(path: Path, spec: SqliteSource, where: str) -> pl.DataFrame:
-    with _query(path, spec, where) as cursor:
-        names = [str(column[0]) for column in cursor.description]
-        rows = cursor.fetchall()
-    if len(set(names)) < len(names):
-        raise SpecError(
-            "two columns have the same name",
-            where=f"{where}.query",
-            found=", ".join(names),
-            hint="name them with AS",
-        )
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pl.DataFrame(
-        [_from_sqlite(name, column, where) for name, column in zip(names, columns, strict=True)]
-    )
-
-
-def _from_sqlite(name: str, values: Sequence[Any], where: str) -> pl.Series:
-    """SQLite types values, not columns: a column of one type keeps it, a mixed one becomes text."""
-    kinds = {type(value) for value in values} - {type(None)}
-    if bytes in kinds:
-        raise SpecError(
-            f"column {name!r} holds bytes", where=f"{where}.query", hint="leave it out, or use hex(…)"
-        )
-    if kinds == {int}:
-        return pl.Series(name, values, dtype=pl.Int64)
-    if kinds and kinds <= {int, float}:
-        return pl.Series(name, values, dtype=pl.Float64, strict=False)
-    return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
-
-
-@contextmanager
-def _query(path: Path, spec: SqliteSource, where: str) -> Generator[sqlite3.Cursor, None, None]:
-    """Run one SELECT; the database is opened read-only, and nothing but reading is allowed to the statement."""
-
-    def only_reading(action: int, *_: object) -> int:
-        return sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
-
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.set_authorizer(only_reading)
-        try:
-            cursor = connection.execute(spec.query)
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            raise _query_error(error, connection, where) from error
-        # sqlite3 says by an empty description that the statement (a comment, say) returns no rows.
-        if not cast("object", cursor.description):
-            raise SpecError("the query returns no table", where=f"{where}.query", allowed="one SELECT")
-        try:
-            yield cursor
-        except sqlite3.Error as error:
-            raise _query_error(error, connection, where) from error
-
-
-def _query_error(error: Exception, connection: sqlite3.Connection, where: str) -> RequestError:
-    if "not a database" in str(error) or "malformed" in str(error):
-        return RequestError(
-            f"this is not a SQLite database, or it is damaged: {error}", where=f"{where}.sqlite"
-        )
-    connection.set_authorizer(None)
-    tables = [
-        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
-    ]
-    return SpecError(
-        f"the query fails: {error}",
-        where=f"{where}.query",
-        allowed="one SELECT, which changes nothing",
-        hint=f"the database has {', '.join(map(repr, tables)) or 'no tables'}",
-    )

@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from linewright.data.csvfile import Ragged
+from linewright.data.batch import Batch, Ragged
 from linewright.data.facts import Column, Finding
-from linewright.data.read import Batch, Raw, clean
+from linewright.data.read import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import cast, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
@@ -50,7 +50,7 @@ class Table:
 
     rules: Mapping[str, ColumnRule]
     """What each column may hold: the contract, what the column's part in the line demands, else what was inferred."""
-    sources: tuple[Raw, ...]
+    sources: tuple[Source | Raw, ...]
     is_joined: bool
     """Whether SQL made the rows, so that they have no line in a file."""
     data: DataSpec
@@ -108,7 +108,9 @@ class Table:
         return [key] if key else [name for name in self.rules if name != self.data.label.column]
 
 
-def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Table:
+def build_table(
+    sources: Sequence[Source | Raw], data: DataSpec, served: Sequence[Mapping[str, Any]] = ()
+) -> Table:
     """Join the sources and put each column in its type.
 
     With `table.sql`, the text columns of a source are first cast to the narrowest type that holds all their values;
@@ -117,8 +119,8 @@ def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[st
 
     Parameters
     ----------
-    raws
-        The sources as read, in the order of `data.sources`.
+    sources
+        In the order of `data.sources`. Those that SQL joins are read into memory.
     data
         What the line says about its data.
     served
@@ -139,8 +141,12 @@ def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[st
         If a column that the contract names is missing.
     """
     known_zone(data.table.zone)
-    source = _only(raws) if data.table.sql is None else None
-    batches = source.batches if source else _sliced(_join(raws, data))
+    source = _only(sources) if data.table.sql is None else None
+    if source is None:
+        sources = [whole(one) if isinstance(one, Source) else one for one in sources]
+        batches = Raw(name="", frame=_join(sources, data), is_text=False).batches
+    else:
+        batches = source.batches
     columns = next(iter(batches())).frame.columns
     named = dict(_named(data))
     _refuse_unknown(named, columns, data)
@@ -153,16 +159,12 @@ def build_table(raws: Sequence[Raw], data: DataSpec, served: Sequence[Mapping[st
     more = read_served(served, rules, data) if served else pl.DataFrame()
     return Table(
         rules=rules,
-        sources=tuple(raws),
+        sources=tuple(sources),
         is_joined=source is None,
         data=data,
         batches=batches,
         served=more,
     )
-
-
-def _sliced(frame: pl.DataFrame) -> Callable[[], Iterator[Batch]]:
-    return Raw(name="", frame=frame, is_text=False).batches
 
 
 def _zone_of(name: str, data: DataSpec) -> str | None:
@@ -198,7 +200,7 @@ def _as_text(value: Any, to: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _only(raws: Sequence[Raw]) -> Raw:
+def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
     if len(raws) != 1:
         raise SpecError(
             f"{len(raws)} sources become one table by SQL only",
@@ -348,7 +350,7 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
 
 
 def _inferred(
-    batches: Callable[[], Iterable[Batch]], names: Sequence[str], data: DataSpec, source: Raw | None
+    batches: Callable[[], Iterable[Batch]], names: Sequence[str], data: DataSpec, source: Source | Raw | None
 ) -> dict[str, ColumnRule]:
     """Return the narrowest type of each of these columns; all their values decide, so they are in memory at once."""
     if not names:

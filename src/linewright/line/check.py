@@ -8,7 +8,7 @@ import polars as pl
 from linewright.data.contract import breach, check
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import labels_of
-from linewright.data.read import read_source
+from linewright.data.read import open_source
 from linewright.data.roles import too_few_groups
 from linewright.data.table import build_table
 from linewright.errors import LinewrightError, SpecError
@@ -62,8 +62,8 @@ def check_line(factory: Factory, name: str) -> Sound:
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
-    raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
-    checked = check(build_table(raws, spec), spec, scratch=factory.scratch)
+    sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
+    checked = check(build_table(sources, spec), spec, scratch=factory.scratch)
     if checked.stop is not None:
         raise breach(checked, None)
     refuse(_contradictions(spec, checked.frame, checked.columns))

@@ -1,0 +1,52 @@
+"""What reading a file gives: its rows in batches, each small enough to be held in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+BATCH = 1 << 24
+"""How many bytes of text one batch is made of, about; no row may be longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ragged:
+    """A row whose number of fields is not that of the header."""
+
+    fields: int
+    expected: int
+    text: str
+    """The row as it stands in the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some rows of a source, after those of the batches before."""
+
+    frame: pl.DataFrame
+    """Rows that have one field a column; every batch of a source has the same columns in the same types."""
+    ragged: tuple[Ragged, ...] = ()
+    """Rows that do not, in order."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows the batch has, ragged ones too."""
+        return self.frame.height + len(self.ragged)
+
+
+class Part(Protocol):
+    """One file, or the rows of one query: what a source is made of."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows as they are, at least one batch; the same ones each time it is called."""
+        ...
+
+    def starts(self) -> Iterator[tuple[int, bool]]:
+        """Give the line (from 1) at which each row starts and whether it is ragged; nothing where there are no lines."""
+        ...
