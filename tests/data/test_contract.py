@@ -91,7 +91,7 @@ def test_a_warning_keeps_the_row_and_a_stop_stops(tmp_path):
     )
 
     assert (2, None, ["warn"]) == (warned.frame.height, warned.stop, [f.action for f in warned.findings])
-    assert "column 'a': 'at most 5' fails for 1 of 2 rows, first with '9'" == stopped.stop
+    assert "column 'a': 'at most 5' fails for 1 of 2 rows, first with '9' at line 3" == stopped.stop
     assert [(3, "a", "at most 5", "9")] == caught(stopped)
     with pytest.raises(ContractBreach, match="at most 5") as error:
         raise breach(stopped)

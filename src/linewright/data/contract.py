@@ -1,8 +1,9 @@
 """The data contract: what a table promises, and what happens to the rows that break the promise."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, overload
@@ -13,7 +14,10 @@ import polars as pl
 
 from linewright.data.batch import Ragged
 from linewright.data.facts import Column, Finding
+from linewright.data.pattern import misspelt
+from linewright.data.questions import answers, on_whole
 from linewright.data.read import Raw, Source
+from linewright.data.references import absent, ragged_references, referred_values
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
 from linewright.data.spool import Spool
 from linewright.data.table import Part, Table
@@ -72,6 +76,7 @@ class Checked:
 def check(
     table: Table,
     data: DataSpec,
+    referred: Sequence[Raw] = (),
     *,
     scratch: Path | None = None,
     heard: Callable[[int], None] = lambda _: None,
@@ -89,6 +94,8 @@ def check(
         As `build_table` made it.
     data
         What the line says about its data.
+    referred
+        Sources that are not part of the table: columns refer to them.
     scratch
         Folder for what is too large for memory; without it all rows are held in memory.
     heard
@@ -102,14 +109,20 @@ def check(
     Raises
     ------
     SpecError
-        For rules that do not suit their column's type.
+        For rules that do not suit their column's type, references to what there is not, and SQL that fails.
     """
-    sifting = _Sifting(table, data, Spool(scratch))
+    known = referred_values([*table.sources, *referred], data, table.rules)
+    sifting = _Sifting(table, data, known, Spool(scratch))
     for part in table.parts():
         sifting.take(part)
         heard(sifting.rows)
     frame = sifting.finish()
-    findings = [*sifting.findings(), *_row_count(frame.height, sifting.rows, data)]
+    findings = [
+        *sifting.findings(),
+        *ragged_references(referred),
+        *_row_count(frame.height, sifting.rows, data),
+        *answers(frame, data.contract),
+    ]
     quarantined = sifting.quarantined()
     rows_read = sifting.rows + sum(len(ragged) for _, ragged in sifting.ragged_rows())
     return Checked(
@@ -155,12 +168,14 @@ class _Broken:
     action: OnBreach
     failed: int = 0
     first: str = ""
+    row: int = 0
+    """Number of the first row that breaks it, from 0."""
 
-    def count(self, found: pl.Series) -> None:
-        """Count the values that break the rule; the first of all is remembered."""
+    def count(self, rows: np.ndarray, found: pl.Series) -> None:
+        """Count rows that break the rule, with their values; the first of all is remembered."""
         if not self.failed:
-            self.first = "" if found[0] is None else str(found[0])[:200]
-        self.failed += len(found)
+            self.row, self.first = int(rows[0]), "" if found[0] is None else str(found[0])[:200]
+        self.failed += len(rows)
 
 
 @dataclass(frozen=True)
@@ -180,6 +195,8 @@ class _Sifting:
 
     table: Table
     data: DataSpec
+    known: Mapping[str, pl.Series]
+    """The values that columns with `references` may have."""
     kept: Spool
     rows: int = 0
     served: int = 0
@@ -197,10 +214,11 @@ class _Sifting:
     def take(self, part: Part) -> None:
         """Apply the rules of single rows to the next part."""
         caught = np.full(part.frame.height, -1)
-        rules = list(_row_rules(part, self.table, self.data))
+        rules = list(_row_rules(part, self.table, self.data, self.known))
         for number, (rule, rows) in enumerate(rules):
             if rows.any():
-                self.broken.setdefault(number, rule).count(part.found[rule.column].filter(pl.Series(rows)))
+                found = part.found[rule.column].filter(pl.Series(rows))
+                self.broken.setdefault(number, rule).count(part.start + np.flatnonzero(rows), found)
                 if rule.action != "warn":  # rows that stop the run are shown like those that are kept out
                     caught[rows & (caught < 0)] = number
         is_kept = caught < 0
@@ -228,7 +246,7 @@ class _Sifting:
             rows, number = np.concatenate(self.numbers), self.rules
             found = self.table.found(rows[repeated])
             rule = _Broken(name, "unique", action)
-            rule.count(found[name])
+            rule.count(rows[repeated], found[name])
             self.broken[number], self.rules = rule, number + 1
             if action != "warn":
                 self.caught.append(_Caught(rows[repeated], np.full(found.height, number), found))
@@ -249,6 +267,7 @@ class _Sifting:
                 rows=self.rows,
                 first=one.first,
                 action=one.action,
+                line=self._lines.get(one.row),
             )
             for _, one in sorted(self.broken.items())
         ]
@@ -283,6 +302,7 @@ class _Sifting:
                 rows=source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged),
                 first=ragged[0].text[:200],
                 action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
+                line=source.ragged_lines()[0],
             )
 
     def _ragged_records(self) -> Iterator[dict[str, Any]]:
@@ -311,19 +331,16 @@ class _Sifting:
         rules = np.concatenate([one.rules for one in self.caught])
         found = pl.concat([one.found for one in self.caught])
         order = np.argsort(rows, kind="stable")
-        lines = self._lines(rows[order])
         source = None if self.table.is_joined else self.table.sources[0].name
         for start in range(0, len(order), _SLICE):
             some = order[start : start + _SLICE]
             cells = found[some].to_dicts()
-            for row, rule, values, line in zip(
-                rows[some].tolist(), rules[some].tolist(), cells, lines[start:], strict=False
-            ):
+            for row, rule, values in zip(rows[some].tolist(), rules[some].tolist(), cells, strict=True):
                 plain = {name: _plain(value) for name, value in values.items()}
                 column = self.broken[rule].column
                 yield {
                     "source": source,
-                    "line": line,
+                    "line": self._lines.get(row),
                     "row": row + 1,
                     "column": column,
                     "rule": self.broken[rule].rule,
@@ -331,14 +348,19 @@ class _Sifting:
                     "values": plain,
                 }
 
-    def _lines(self, rows: np.ndarray) -> list[int | None]:
-        """Return the line of the source file at which each of these rows starts, where there is one."""
-        of_file = rows[rows < self.rows - self.served].tolist()
-        found = [None] * len(of_file) if self.table.is_joined else self.table.sources[0].lines(of_file)
-        return [*found, *[None] * (len(rows) - len(of_file))]
+    @cached_property
+    def _lines(self) -> dict[int, int | None]:
+        """The line of the source file at which each row starts that is shown, where there is one."""
+        if self.table.is_joined:
+            return {}
+        shown = {one.row for one in self.broken.values()}.union(*(one.rows.tolist() for one in self.caught))
+        of_file = sorted(row for row in shown if row < self.rows - self.served)
+        return dict(zip(of_file, self.table.sources[0].lines(of_file), strict=True)) if of_file else {}
 
 
-def _row_rules(part: Part, table: Table, data: DataSpec) -> Iterator[tuple[_Broken, np.ndarray]]:
+def _row_rules(
+    part: Part, table: Table, data: DataSpec, known: Mapping[str, pl.Series]
+) -> Iterator[tuple[_Broken, np.ndarray]]:
     """Give each rule of single rows, the same ones in the same order for each part, with a mask of those that break it."""
     for name, rule in table.rules.items():
         action = rule.on_breach or data.contract.on_breach
@@ -349,6 +371,11 @@ def _row_rules(part: Part, table: Table, data: DataSpec) -> Iterator[tuple[_Brok
             yield _Broken(name, "not missing", action), found.is_null().to_numpy()
         for words, outside in _bounds(values, rule):
             yield _Broken(name, words, action), outside.fill_null(value=False).to_numpy()
+        if rule.pattern is not None:
+            wrong = misspelt(values, found, rule.pattern)
+            yield _Broken(name, f"all of it matches {rule.pattern}", action), wrong.to_numpy()
+        if name in known:
+            yield _Broken(name, f"one of {rule.references}", action), absent(values, known[name]).to_numpy()
 
 
 def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Series]]:
@@ -392,18 +419,16 @@ def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
         words = f"at least {_rows(rule.min)}"
     elif rule.max is not None and read > rule.max:
         words = f"at most {_rows(rule.max)}"
-    action = "warn" if data.contract.on_breach == "warn" and kept else "stop"
-    return (
-        [Finding(column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action)]
-        if words
-        else []
-    )
+    action = (rule.on_breach or on_whole(data.contract)) if kept else "stop"
+    says = f"the table must have {words}, and {_rows(kept)} would be kept"
+    one = Finding(column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action, says=says)
+    return [one] if words else []
 
 
 def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) -> str | None:
     stopping = next((finding for finding in findings if finding.action == "stop"), None)
     if stopping is not None:
-        return _sentence(stopping)
+        return stopping.to_text()
     limit = data.contract.max_quarantined
     if quarantined and quarantined > limit * rows:
         worst = max(
@@ -411,21 +436,13 @@ def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) 
         )
         return (
             f"{quarantined:,} of {rows:,} rows would be quarantined, more than max_quarantined {limit:g} allows; "
-            f"most for this: {_sentence(worst)}"
+            f"most for this: {worst.to_text()}"
         )
     return None
 
 
 def _rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
-
-
-def _sentence(finding: Finding) -> str:
-    if not finding.column and finding.rule.startswith("at "):
-        return f"the table must have {finding.rule}, and {finding.first} would be kept"
-    about = f"column {finding.column!r}" if finding.column else "the table"
-    first = f", first with {finding.first!r}" if finding.first else ""
-    return f"{about}: {finding.rule!r} fails for {finding.failed:,} of {_rows(finding.rows)}{first}"
 
 
 def _plain(value: Any) -> Any:

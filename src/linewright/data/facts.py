@@ -42,7 +42,7 @@ class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
     chunks: tuple[Chunk, ...]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule of a contract that did not hold."""
 
     column: str
@@ -54,6 +54,28 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     first: str
     """The first offending value, as text."""
     action: Literal["stop", "quarantine", "warn"]
+    line: int | None = None
+    """Line of the source file at which the first offending row starts, where there is one."""
+    says: str = ""
+    """The breach in a sentence, where rule and counts do not make one."""
+    hint: str = ""
+    """What to do, where the rule itself does not say."""
+
+    def to_text(self) -> str:
+        """Say it in a sentence.
+
+        Examples
+        --------
+        >>> Finding(column="age", rule="at least 16", failed=2, rows=4000, first="12", action="warn", line=7).to_text()
+        "column 'age': 'at least 16' fails for 2 of 4,000 rows, first with '12' at line 7"
+        """
+        if self.says:
+            return self.says
+        about = f"column {self.column!r}" if self.column else "the table"
+        first = f", first with {self.first!r}" if self.first else ""
+        line = f" at line {self.line}" if self.line is not None else ""
+        of = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
+        return f"{about}: {self.rule!r} fails for {self.failed:,} of {of}{first}{line}"
 
 
 class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):

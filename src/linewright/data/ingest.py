@@ -1,6 +1,6 @@
 """From sources to a kept dataset version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import polars as pl
 from linewright.data.contract import Checked, breach, check
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
-from linewright.data.read import open_source
+from linewright.data.read import Source, open_source, whole
+from linewright.data.references import table_sources
 from linewright.data.spec import DataSpec
 from linewright.data.table import build_table
 from linewright.engine.context import Context, Progress
@@ -60,7 +61,7 @@ def ingest(
         says = f"read {rows:,} rows of {' and '.join(data.sources)}"
         context.report(Progress(station=STATION, says=says, done=len(sources), of=steps))
 
-    checked = check(build_table(sources, data, served), data, scratch=scratch, heard=heard)
+    checked = check_sources(sources, data, served, scratch=scratch, heard=heard)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)
@@ -79,6 +80,27 @@ def ingest(
     says = f"kept {dataset.rows:,} rows"
     context.report(Progress(station=STATION, says=says, done=steps, of=steps))
     return ingested
+
+
+def check_sources(
+    sources: Sequence[Source],
+    data: DataSpec,
+    served: Sequence[Mapping[str, Any]] = (),
+    *,
+    scratch: Path | None = None,
+    heard: Callable[[int], None] = lambda _: None,
+) -> Checked:
+    """Make the table of the sources that it is made of, and apply the contract with all of them.
+
+    Parameters
+    ----------
+    scratch, heard
+        As for `contract.check`.
+    """
+    names = table_sources(data)
+    table = build_table([one for one in sources if one.name in names], data, served)
+    referred = [whole(one) for one in sources if one.name not in names]
+    return check(table, data, referred, scratch=scratch, heard=heard)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:

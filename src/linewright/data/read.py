@@ -107,6 +107,11 @@ class Raw:
     """Where the rows came from, to find line numbers in."""
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self.frame.columns)
+
+    @property
     def rows(self) -> int:
         """How many rows the source has, ragged ones too."""
         return self.frame.height + len(self.ragged)

@@ -11,6 +11,8 @@ from linewright.spec import Spec
 
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
 OnBreach = Literal["stop", "quarantine", "warn"]
+OnWhole = Literal["stop", "warn"]
+"""What a breach can do where no single row is to blame."""
 Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
 """A number and a unit (us, ms, s, m, h, d, w), e.g. ``45d``."""
 
@@ -70,7 +72,7 @@ class TableSpec(Spec):
     """How the sources become the one table that the line works on."""
 
     sql: str | None = None
-    """DuckDB SQL over the sources by name; without it the line has one source and takes it whole."""
+    """DuckDB SQL over the sources by name. Without it the table is the one source that no column `references`."""
     key: str | None = None
     """Column that names a row: unique, never a feature, returned with predictions, used for feedback."""
     time: str | None = None
@@ -120,6 +122,12 @@ class ColumnRule(Spec):
     """All values that a category may have; without it, any."""
     unique: bool = False
     """Whether each value occurs once."""
+    pattern: str | None = None
+    """Regular expression that the whole of each value must match, as it is spelled in the source; for text, category
+    and integer. The syntax is that of Rust, which takes linear time: no look-around, no backreferences."""
+    references: str | None = None
+    """`SOURCE.COLUMN`: each value must be among the values of that column. A source that is only referred to is no
+    part of the table."""
     format: str | None = None
     """strptime format of dates and times that are not ISO 8601, e.g. ``"%m/%d/%Y"``."""
     on_breach: OnBreach | None = None
@@ -133,6 +141,32 @@ class RowsRule(Spec):
     """Fewest rows."""
     max: int | None = None
     """Most rows."""
+    change: Annotated[float, Field(gt=0)] | None = None
+    """Largest difference between the rows that are kept and those of the line's last dataset version, as a share of
+    the latter, e.g. 0.5."""
+    on_breach: OnWhole | None = None
+    """What a breach does: stop the run or warn (default: warn where the contract's `on_breach` says so, else stop)."""
+
+
+class FreshRule(Spec):
+    """How old the newest row may be."""
+
+    within: Duration
+    """Largest age of the newest `table.time` that is not in the future, when a run or check looks at it; a date counts
+    from the end of its day."""
+    on_breach: OnWhole | None = None
+    """What a breach does: stop the run or warn (default: warn where the contract's `on_breach` says so, else stop)."""
+
+
+class SqlCheck(Spec):
+    """A question to the table whose answer is the rows that are wrong."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """What is checked, in a few words."""
+    sql: str
+    """One DuckDB SELECT over `rows`, the table in its types after the rules of the columns; what it returns is wrong."""
+    on_breach: OnWhole | None = None
+    """What a breach does: stop the run or warn (default: warn where the contract's `on_breach` says so, else stop)."""
 
 
 class ContractSpec(Spec):
@@ -146,6 +180,10 @@ class ContractSpec(Spec):
     """Largest share of rows that may be quarantined before the run stops."""
     rows: RowsRule = RowsRule()
     """How many rows the table may have."""
+    fresh: Duration | FreshRule | None = None
+    """How old the newest row may be, e.g. `2d`, or `{within: 2d, on_breach: warn}`."""
+    checks: tuple[SqlCheck, ...] = ()
+    """Questions in SQL that no rule of a column can ask."""
 
 
 class SplitSpec(Spec):

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import duckdb
 import numpy as np
 import polars as pl
 
 from linewright.data.batch import Batch, Ragged
+from linewright.data.duck import select
 from linewright.data.facts import Column, Finding
 from linewright.data.read import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
@@ -17,12 +17,6 @@ from linewright.data.types import cast, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "enable_external_access": False,
-    "threads": 1,
-}
 _ORDERED = ("integer", "number", "date", "datetime")
 _SHOWN = 30  # column names that a message lists
 
@@ -212,24 +206,12 @@ def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
 
 
 def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
-    sql = str(data.table.sql)
-    with duckdb.connect(":memory:", config=_CONFIG) as connection:
-        # DuckDB takes the machine's zone by default; the same line must give the same table everywhere.
-        connection.execute("SET TimeZone='UTC'")
-        connection.execute("SET lock_configuration=true")
-        for raw in raws:
-            connection.register(raw.name, _typed(raw, data).to_arrow())
-        try:
-            kinds = [statement.type for statement in connection.extract_statements(sql)]
-            if kinds != [duckdb.StatementType.SELECT]:
-                raise SpecError("table.sql is one SELECT", where="table.sql", found=sql[:200])
-            result = connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise SpecError(
-                f"the SQL fails: {' '.join(str(error).split())}",
-                where="table.sql",
-                allowed="; ".join(f"{raw.name}({', '.join(raw.frame.columns[:_SHOWN])})" for raw in raws),
-            ) from error
+    result = select(
+        str(data.table.sql),
+        {raw.name: _typed(raw, data).to_arrow() for raw in raws},
+        where="table.sql",
+        allowed="; ".join(f"{raw.name}({', '.join(raw.frame.columns[:_SHOWN])})" for raw in raws),
+    )
     _refuse_twins(result.column_names)
     try:
         frame = pl.DataFrame(pl.from_arrow(result))

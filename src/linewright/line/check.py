@@ -5,19 +5,19 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.contract import breach, check
+from linewright.data.contract import breach
 from linewright.data.facts import Column, Dataset, Finding
-from linewright.data.ingest import labels_of
+from linewright.data.ingest import check_sources, labels_of
 from linewright.data.read import open_source
 from linewright.data.roles import too_few_groups
-from linewright.data.table import build_table
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
 from linewright.line.alerts import last_retraining
 from linewright.line.checks import Problem, check_task
 from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
+from linewright.line.promised import before_of, promises, recalled, stop_if_broken
 from linewright.line.spec import LineSpec
 from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, resolve_task
 from linewright.model.given import look_at
@@ -63,14 +63,20 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
-    checked = check(build_table(sources, spec), spec, scratch=factory.scratch)
+    try:
+        checked = check_sources(sources, spec, scratch=factory.scratch)
+    except (SpecError, ContractBreach) as error:
+        raise recalled(error, before_of(factory, spec.line)) from error
     if checked.stop is not None:
         raise breach(checked, None)
     refuse(_contradictions(spec, checked.frame, checked.columns))
+    dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
+    promised = promises(factory, spec, checked.frame, dataset, sources)
+    stop_if_broken(promised, checked.findings)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
-        checked.findings,
+        (*checked.findings, *promised),
         _doubts(factory, spec, checked.frame),
     )
 

@@ -9,8 +9,10 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from linewright.data.pattern import PATTERNED, flaw
+from linewright.data.references import referred_source, table_sources
 from linewright.data.spec import ColumnRule, FileSource, duration_micros
-from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either
+from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
@@ -107,12 +109,14 @@ def _twice(path: Path, column: str, other: Path) -> Problem:
 
 
 def _sources(spec: LineSpec) -> Iterator[Problem]:
-    if len(spec.sources) > 1 and spec.table.sql is None:
+    tables = table_sources(spec)
+    if spec.table.sql is None and len(tables) != 1:
+        what = "several sources need a query that makes one table of them"
         yield Problem(
             path=("sources",),
-            what="several sources need a query that makes one table of them",
-            found=", ".join(spec.sources),
-            hint="add table.sql, a SELECT over the sources by name, or leave one source",
+            what=what if tables else "columns refer to every source, so that none is left to be the table",
+            found=", ".join(tables or spec.sources),
+            hint="add table.sql, a SELECT over the sources by name, or leave one source that no column references",
         )
     for name, source in spec.sources.items():
         if isinstance(source, FileSource) and not _is_encoding(source.encoding):
@@ -203,10 +207,65 @@ def _contract(spec: LineSpec) -> Iterator[Problem]:
                 allowed="a list of values for category and text",
                 hint="use min and max" if rule.type in {"number", "date", "datetime"} else "",
             )
+        yield from _spelling(path, rule)
+        yield from _reference(path, rule, spec)
+    yield from _whole_table(spec)
     rows = spec.contract.rows
     if rows.max is not None and rows.max < rows.min:
         path = ("contract", "rows", "max")
         yield Problem(path=path, what="max is less than min", found=rows.max, allowed=f"at least {rows.min}")
+
+
+def _spelling(path: Path, rule: ColumnRule) -> Iterator[Problem]:
+    if rule.pattern is None:
+        return
+    if rule.type not in PATTERNED:
+        yield Problem(
+            path=(*path, "pattern"),
+            what=f"a column of type {rule.type} has no pattern",
+            found=rule.pattern,
+            allowed="a pattern for text, category and integer only",
+            hint="use format" if rule.type in {"date", "datetime"} else "",
+        )
+    elif (why := flaw(rule.pattern)) is not None:
+        yield Problem(
+            path=(*path, "pattern"),
+            what=f"this is no regular expression: {why}",
+            found=rule.pattern,
+            allowed="the syntax of Rust's regex, which has no look-around and no backreferences; all of a value must match",
+        )
+
+
+def _reference(path: Path, rule: ColumnRule, spec: LineSpec) -> Iterator[Problem]:
+    if rule.references is None or referred_source(rule.references, list(spec.sources)) is not None:
+        return
+    source, _, column = rule.references.rpartition(".")
+    near = nearest(source or column, spec.sources)
+    yield Problem(
+        path=(*path, "references"),
+        what="there is no such source",
+        found=rule.references,
+        allowed="SOURCE.COLUMN, where SOURCE is " + either(list(spec.sources)),
+        hint=f"did you mean '{near}.{column if source else 'COLUMN'}'?"
+        if near
+        else "add the source to 'sources'",
+    )
+
+
+def _whole_table(spec: LineSpec) -> Iterator[Problem]:
+    contract = spec.contract
+    if contract.fresh is not None and spec.table.time is None:
+        yield Problem(
+            path=("contract", "fresh"),
+            what="how fresh rows are is told by their time, and the table names none",
+            hint="add table.time",
+        )
+    names = [one.name for one in contract.checks]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(
+                path=("contract", "checks", index, "name"), what="two checks have this name", found=name
+            )
 
 
 def _bounds(path: Path, rule: ColumnRule) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Plan, RunResult
 from linewright.line.file import placed
 from linewright.line.plan import make_plan
+from linewright.line.promised import require_fresh
 from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
 from linewright.line.spec import LineSpec
@@ -149,8 +150,9 @@ def _carry_out(
 
 
 def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunResult:
-    """Return what there is already, once its champion is found whole."""
+    """Return what there is already, once its champion is found whole and its newest rows are found fresh."""
     require_champion(factory, spec.line)
+    require_fresh(factory, spec)
     ended = resumed.ended.get(spec.line) if resumed is not None else None
     if resumed is None or ended is None:
         return result_of(factory, spec, run=last_run(factory, spec.line), did=())

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from linewright.data.facts import Finding
 from linewright.model.facts import Metric
 from linewright.store.values import Event, Result
 
@@ -59,6 +60,9 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     """Digest of what reading the sources gave."""
     certificate: str | None = None
     promoted: bool = False
+    findings: tuple[Finding, ...] = ()
+    """What the contract promises beyond the rows and did not hold when the run looked: freshness, and what changed since
+    the version before. They depend on the clock and on history, so that no result holds them."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +91,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the candidate was made elsewhere, so that what it has seen is not known."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
+    findings: tuple[Finding, ...] = ()
+    """What the run warned of, as `Finished` has it."""
 
     @property
     def exit_code(self) -> int:
@@ -104,6 +110,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  why      {self.because}",
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
+                *(f"  warn     {finding.to_text()}" for finding in self.findings),
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics),
                 f"Next: {' or '.join(self.next)}",

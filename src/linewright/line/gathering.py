@@ -5,13 +5,19 @@ from typing import Any
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.split import split
+from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
+from linewright.line.promised import before_of, recalled
 from linewright.line.work import Work
 
 
 def ingest_station(work: Work) -> Ingested:
     """Read the sources, check the contract, keep a dataset version."""
-    return ingest(work.factory.context, work.spec, work.factory.root, served_rows(work), work.factory.scratch)
+    factory = work.factory
+    try:
+        return ingest(factory.context, work.spec, factory.root, served_rows(work), factory.scratch)
+    except (SpecError, ContractBreach) as error:
+        raise recalled(error, before_of(factory, work.spec.line)) from error
 
 
 def served_rows(work: Work) -> list[dict[str, Any]]:

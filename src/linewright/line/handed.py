@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from linewright.data.read import Raw, read_file
+from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
@@ -53,7 +54,7 @@ def read_handed(factory: Factory, line: str, file: Path) -> Handed:
 
 
 def _reading_options(factory: Factory, line: str) -> dict[str, Any]:
-    sources = list(factory.line(line).sources.values())
+    sources = list(table_sources(factory.line(line)).values())
     if len(sources) == 1 and isinstance(sources[0], FileSource):
         return sources[0].model_dump(exclude={"file"})
     return {}

@@ -4,25 +4,28 @@ A step takes and returns digests only. Its station first looks for its result by
 (a kill between the result and the engine's note of it) computes nothing twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from msgspec import convert
 from msgspec.structs import replace
 
+from linewright.data.facts import Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, Step, Workflow
 from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
+from linewright.line.promised import kept_promises
 from linewright.line.release import release, version_of, withheld
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.figures import count
-from linewright.store.values import digest_of
+from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
 
 WORKFLOW = "run"
@@ -75,10 +78,12 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
     work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)
     step("accept", lambda: _accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
     did: list[Json] = []
+    findings: list[Json] = []
     try:
         for station in STATIONS:
             done = cast("dict[str, Any]", step(station.name, lambda s=station, w=work: _carry_out(s, w)))
             work = work.knowing(station.name, done["digest"])
+            findings += done.get("findings", [])
             if done["computed"]:
                 did.append(station.name)
         promoted = step("release", lambda: release(work, run))
@@ -91,7 +96,7 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
         failure = Terminal(f"the run failed by a bug: {type(error).__name__}: {error}").to_json()
         step("finish", lambda: _finish(work, run, error=failure))
         raise
-    step("finish", lambda: _finish(work, run, promoted=promoted is True))
+    step("finish", lambda: _finish(work, run, promoted=promoted is True, findings=findings))
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
@@ -109,7 +114,9 @@ def _carry_out(station: Station, work: Work) -> Json:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
-    return {"digest": digest, "computed": computed}
+    # What was read stays settled; what it promises is asked of each run, at its own instant.
+    findings = kept_promises(work.knowing(station.name, digest)) if station.reads_sources else ()
+    return {"digest": digest, "computed": computed, "findings": to_builtins(findings)}
 
 
 def _check_sources(work: Work) -> None:
@@ -142,7 +149,14 @@ def _accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | 
     return True
 
 
-def _finish(work: Work, run: str, *, error: dict[str, Any] | None = None, promoted: bool = False) -> Json:
+def _finish(
+    work: Work,
+    run: str,
+    *,
+    error: dict[str, Any] | None = None,
+    promoted: bool = False,
+    findings: Sequence[Json] = (),
+) -> Json:
     context, line = work.factory.context, work.spec.line
     if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
         context.metadata.record(
@@ -157,6 +171,7 @@ def _finish(work: Work, run: str, *, error: dict[str, Any] | None = None, promot
                 ingested=work.known.get("ingest"),
                 certificate=work.known.get("gate"),
                 promoted=promoted,
+                findings=convert(findings, tuple[Finding, ...]),
             )
         )
     return True
@@ -215,7 +230,13 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         did=did,
         adopted=work.trained.adopted is not None,
         next=after_run(work.factory, certificate, candidate, serves=promoted, waits=waits),
+        findings=_warned(work.factory, work.spec.line, run),
     )
+
+
+def _warned(factory: Factory, line: str, run: str) -> tuple[Finding, ...]:
+    finished = factory.metadata.events(Finished, line=line, newest_first=True)
+    return next((one.findings for one in finished if one.run == run), ())
 
 
 def last_run(factory: Factory, line: str) -> str:

@@ -7,9 +7,11 @@ the same table, so that what is planned is what is done.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
+from linewright.data.spec import ContractSpec
 from linewright.line.rival import rival_of
 from linewright.line.work import MODEL_FILE, Work, headline, missing_texts, resolve_task
 from linewright.model.spec import ModelSpec, ValueSpec
@@ -66,7 +68,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
     asked = {
         "table": spec.table.model_dump(mode="json"),
         "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
-        "contract": spec.contract.model_dump(mode="json"),
+        "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
     }
@@ -74,6 +76,23 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
     }
+
+
+def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
+    """Return what a contract says about the rows alone: neither the clock nor the version before changes a dataset.
+
+    Words that came later are left out where they say nothing, so that what was settled without them stays settled.
+    """
+    asked = contract.model_dump(mode="json", exclude={"fresh": True, "rows": {"change"}})
+    for said, words in (
+        (asked, ("checks",)),
+        (asked["rows"], ("on_breach",)),
+        *((rule, ("pattern", "references")) for rule in asked["columns"].values()),
+    ):
+        for word in words:
+            if not said[word]:
+                del said[word]
+    return asked
 
 
 def _split_inputs(work: Work) -> dict[str, str]:

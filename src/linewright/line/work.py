@@ -9,6 +9,7 @@ import polars as pl
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
 from linewright.errors import SpecError
@@ -223,7 +224,7 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
 
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:
     """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
-    sources = list(spec.sources.values())
+    sources = list(table_sources(spec).values())
     if len(sources) == 1 and spec.table.sql is None and isinstance(sources[0], FileSource):
         return sources[0].missing
     return FileSource(file="").missing

@@ -1,0 +1,58 @@
+"""Checks that a line asks of its whole table in SQL: what the SQL returns is wrong."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+
+from linewright.data.duck import select
+from linewright.data.facts import Finding
+from linewright.data.spec import ContractSpec, OnWhole, SqlCheck
+
+TABLE = "rows"
+"""What the SQL calls the table."""
+_SHOWN = 30  # column names that a message lists
+_CELLS = 6  # cells of the first wrong row that a finding shows
+
+
+def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
+    """Give a finding for each check of a contract that returns rows.
+
+    Parameters
+    ----------
+    frame
+        The rows that keep the rules of the columns, in their types; the SQL sees them and nothing else.
+
+    Raises
+    ------
+    SpecError
+        For SQL that fails.
+    """
+    for number, one in enumerate(contract.checks):
+        wrong = select(
+            one.sql,
+            {TABLE: frame.to_arrow()},
+            where=f"contract.checks[{number}].sql",
+            allowed=f"{TABLE}({', '.join(frame.columns[:_SHOWN])}{', …' if frame.width > _SHOWN else ''})",
+        )
+        if wrong.num_rows:
+            yield _finding(one, wrong, frame.height, one.on_breach or on_whole(contract))
+
+
+def on_whole(contract: ContractSpec) -> OnWhole:
+    """Return what a breach of a rule does that no single row is to blame for, where the rule does not say."""
+    return "warn" if contract.on_breach == "warn" else "stop"
+
+
+def _finding(asked: SqlCheck, wrong: pa.Table, rows: int, action: OnWhole) -> Finding:
+    first = wrong.slice(0, 1).to_pylist()[0] if len(set(wrong.column_names)) == wrong.num_columns else {}
+    cells = [f"{name}={value}" for name, value in list(first.items())[:_CELLS]]
+    more = ", …" if len(first) > _CELLS else ""
+    return Finding(
+        column="",
+        rule=asked.name,
+        failed=wrong.num_rows,
+        rows=rows,
+        first=(", ".join(cells) + more)[:200],
+        action=action,
+    )

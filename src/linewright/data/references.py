@@ -1,0 +1,102 @@
+"""Columns whose values must be among those of another source."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from linewright.data.facts import Finding
+from linewright.data.read import Raw, Source
+from linewright.data.spec import ColumnRule, DataSpec, SourceSpec
+from linewright.data.types import cast
+from linewright.errors import SpecError
+
+_SHOWN = 30  # column names that a message lists
+
+
+def referred_source(references: str, sources: Sequence[str]) -> str | None:
+    """Return the source that ``SOURCE.COLUMN`` names; `None` where there is none. Both names may hold dots.
+
+    Examples
+    --------
+    >>> referred_source("shops.id", ["shops", "sales"]), referred_source("shop.id", ["shops"])
+    ('shops', None)
+    """
+    fitting = [name for name in sources if references.startswith(f"{name}.")]
+    return max(fitting, key=len, default=None)
+
+
+def table_sources(data: DataSpec) -> dict[str, SourceSpec]:
+    """Return the sources that become the table: with SQL all of them, else those that no column refers to."""
+    if data.table.sql is not None or len(data.sources) == 1:
+        return dict(data.sources)
+    rules = data.contract.columns.values()
+    named = {referred_source(rule.references, list(data.sources)) for rule in rules if rule.references}
+    return {name: source for name, source in data.sources.items() if name not in named}
+
+
+def referred_values(
+    sources: Sequence[Source | Raw], data: DataSpec, rules: Mapping[str, ColumnRule]
+) -> dict[str, pl.Series]:
+    """Return the values that each column with `references` may have, in its type.
+
+    Parameters
+    ----------
+    sources
+        All of the line.
+    rules
+        What each column of the table may hold.
+
+    Raises
+    ------
+    SpecError
+        If there is no such source or column.
+    """
+    by_name = {one.name: one for one in sources}
+    known: dict[str, pl.Series] = {}
+    for name, rule in rules.items():
+        if rule.references:
+            values = _column(rule.references, by_name, f"contract.columns.{name}.references")
+            zoned = name in {data.table.time, data.table.known, data.label.known}
+            typed = cast(values, rule.type, pattern=rule.format, zone=data.table.zone if zoned else None)
+            known[name] = typed.drop_nulls().unique()
+    return known
+
+
+def _column(references: str, sources: Mapping[str, Source | Raw], where: str) -> pl.Series:
+    source = referred_source(references, list(sources))
+    if source is None:
+        raise SpecError("there is no such source", where=where, found=references, allowed=", ".join(sources))
+    columns, column = sources[source].columns, references.removeprefix(f"{source}.")
+    if column not in columns:
+        near = difflib.get_close_matches(column, columns, 1)
+        raise SpecError(
+            f"source {source!r} has no column {column!r}",
+            where=where,
+            found=references,
+            allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
+            hint=f"did you mean '{source}.{near[0]}'?" if near else "name a column of that source",
+        )
+    return pl.concat([batch.frame[column] for batch in sources[source].batches()])
+
+
+def absent(values: pl.Series, known: pl.Series) -> pl.Series:
+    """Return which values are not among the known ones; a missing value is no breach."""
+    return ~values.is_in(known.implode()) & values.is_not_null()
+
+
+def ragged_references(referred: Sequence[Raw]) -> list[Finding]:
+    """Return a warning for each source that is only referred to and has rows that no table could hold."""
+    return [
+        Finding(
+            column="",
+            rule=f"{raw.frame.width} fields, as the header of {raw.name!r} has",
+            failed=len(raw.ragged),
+            rows=raw.rows,
+            first=raw.ragged[0].text[:200],
+            action="warn",
+            line=raw.ragged_lines()[0],
+        )
+        for raw in referred
+        if raw.ragged
+    ]

@@ -1,0 +1,172 @@
+"""What a line's contract promises beyond the rows, asked at an instant and against the version before."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import polars as pl
+from msgspec.structs import replace
+
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import Dataset, Finding, Ingested
+from linewright.data.promises import Before, evolution, gone, row_change, staleness
+from linewright.data.read import Source, open_source
+from linewright.data.references import table_sources
+from linewright.errors import ContractBreach, LinewrightError, from_json
+from linewright.line.factory import Factory
+from linewright.line.facts import Finished
+from linewright.line.spec import LineSpec
+from linewright.line.work import Work
+from linewright.store.values import to_builtins
+
+E = TypeVar("E", bound=LinewrightError)
+
+
+def before_of(factory: Factory, line: str) -> Before | None:
+    """Return the dataset version of the newest run that kept one and found its promises kept."""
+    for run in factory.metadata.events(Finished, line=line, newest_first=True):
+        if run.ingested is not None:
+            digest = factory.metadata.get(run.ingested, Ingested).dataset
+            dataset = factory.metadata.get(digest, Dataset)
+            return Before(dataset=digest, at=run.at, rows=dataset.rows, columns=dataset.columns)
+    return None
+
+
+def promises(
+    factory: Factory, spec: LineSpec, frame: pl.DataFrame, dataset: Dataset, sources: Sequence[Source]
+) -> list[Finding]:
+    """Return what the rows that a check has read do not keep of the promises; see `data.promises`.
+
+    Parameters
+    ----------
+    frame, dataset
+        The rows that keep the contract, and their columns.
+    sources
+        To find lines in.
+    """
+    before = before_of(factory, spec.line)
+    changed = evolution(dataset.columns, dataset.rows, frame.__getitem__, spec, before)
+    whole = [staleness([frame], spec, factory.now()), row_change(dataset.rows, spec, before)]
+    return [*(one for one in whole if one), *(_with_line(one, spec, sources) for one in changed)]
+
+
+def kept_promises(work: Work) -> tuple[Finding, ...]:
+    """Return what a run has to warn of, now that it knows its dataset version.
+
+    Raises
+    ------
+    ContractBreach
+        If a promise that stops the run is not kept; what was read stays settled.
+    """
+    before = before_of(work.factory, work.spec.line)
+    store = work.factory.artifacts, work.metadata
+    changed = list(
+        evolution(
+            work.dataset.columns,
+            work.dataset.rows,
+            lambda name: read_dataset(work.dataset, *store, [name])[name],
+            work.spec,
+            before,
+        )
+    )
+    if any(one.first for one in changed):
+        sources = [
+            open_source(name, one, work.factory.root) for name, one in table_sources(work.spec).items()
+        ]
+        changed = [_with_line(one, work.spec, sources) for one in changed]
+    whole = [_stale(work), row_change(work.dataset.rows, work.spec, before)]
+    findings = [*(one for one in whole if one), *changed]
+    stop_if_broken(findings, work.ingested.findings, work.ingested.quarantine)
+    return tuple(findings)
+
+
+def require_fresh(factory: Factory, spec: LineSpec) -> None:
+    """Raise `ContractBreach` where the rows of the version that there is are too old by now."""
+    before = before_of(factory, spec.line) if spec.contract.fresh else None
+    if before is None:
+        return
+    dataset = factory.metadata.get(before.dataset, Dataset)
+    stale = staleness(_latest(dataset, factory, str(spec.table.time)), spec, factory.now())
+    stop_if_broken([stale] if stale else [])
+
+
+def stop_if_broken(
+    promised: Sequence[Finding], found: Sequence[Finding] = (), quarantine: str | None = None
+) -> None:
+    """Raise `ContractBreach` for the first promise whose breach stops a run; nothing where there is none.
+
+    Parameters
+    ----------
+    promised
+        What is not kept of the promises.
+    found, quarantine
+        What the rules of the rows found, and digest of the rows kept out: beside it, for whoever mends the data.
+    """
+    stopping = next((one for one in promised if one.action == "stop"), None)
+    if stopping is None:
+        return
+    details = {"findings": to_builtins([*promised, *found]), "quarantine": quarantine}
+    raise ContractBreach(stopping.to_text(), where=_place(stopping), hint=stopping.hint, details=details)
+
+
+def _place(finding: Finding) -> str:
+    if finding.rule.startswith("fresh "):
+        return "contract.fresh"
+    return "on_new_column" if finding.column else "contract.rows.change"
+
+
+def _stale(work: Work) -> Finding | None:
+    if work.spec.contract.fresh is None:
+        return None
+    frames = _latest(work.dataset, work.factory, str(work.spec.table.time))
+    return staleness(frames, work.spec, work.factory.now())
+
+
+def _latest(dataset: Dataset, factory: Factory, time: str) -> Iterator[pl.DataFrame]:
+    """Give the times of a dataset in its order, a chunk at a time."""
+    for chunk in dataset.chunks:
+        one = replace(dataset, chunks=(chunk,), rows=chunk.rows)
+        yield read_dataset(one, factory.artifacts, factory.metadata, [time])
+
+
+def _with_line(finding: Finding, spec: LineSpec, sources: Sequence[Source]) -> Finding:
+    """Return a finding with the line of the file that has its first value, where the table is one file."""
+    table = next(one for one in sources if one.name in table_sources(spec))
+    if spec.table.sql is not None or not finding.first or finding.column not in table.columns:
+        return finding
+    row = _row_of(table, finding.column, finding.first)
+    line = None if row is None else table.lines([row])[0]
+    return replace(finding, line=line, says=finding.says + (f" at line {line}" if line is not None else ""))
+
+
+def _row_of(source: Source, column: str, text: str) -> int | None:
+    start = 0
+    for batch in source.batches():
+        same = batch.frame[column].cast(pl.String) == text
+        if same.any():
+            return start + int(same.arg_max() or 0)
+        start += batch.frame.height
+    return None
+
+
+def recalled(error: E, before: Before | None) -> E:
+    """Return an error about columns that the table lacks, which says of each in which version it was.
+
+    Parameters
+    ----------
+    error
+        As `data.table.build_table` raises it; any other comes back as it is.
+    """
+    known = {column.name for column in before.columns} if before else set[str]()
+    lacks = [
+        one["column"] for one in error.details.get("findings", []) if one["rule"] == "a column of the table"
+    ]
+    if error.what == f"the table has no column {error.found!r}":
+        lacks = [str(error.found)]
+    told = [gone(name, before) for name in lacks if name in known] if before else []
+    parts = error.to_parts()
+    if told:
+        parts["what"] = "; ".join([error.what, *told])
+    if listed := error.details.get("errors"):
+        each = [recalled(from_json({**one, "details": {}}), before).to_json() for one in listed]
+        parts["details"] = {**error.details, "errors": each}
+    return type(error)(**parts)
