@@ -13,7 +13,6 @@ import polars as pl
 
 from linewright.data.facts import Column, Finding
 from linewright.data.questions import on_whole
-from linewright.data.seen import percent
 from linewright.data.spec import DataSpec, FreshRule, duration_micros
 from linewright.data.types import cast
 from linewright.errors import SpecError
@@ -127,15 +126,19 @@ def row_change(rows: int, data: DataSpec, before: Before | None) -> Finding | No
     more = "more" if change > 0 else "fewer"
     return Finding(
         column="",
-        rule=f"rows change by at most {percent(allowed)}",
+        rule=f"rows change by at most {_percent(allowed)}",
         failed=1,
         rows=rows,
         first=f"{rows:,} rows",
-        says=f"{rows:,} rows would be kept, {percent(abs(change))} {more} than the {before.rows:,} of {before.words}, "
-        f"and rows.change allows {percent(allowed)}",
+        says=f"{rows:,} rows would be kept, {_percent(abs(change))} {more} than the {before.rows:,} of {before.words}, "
+        f"and rows.change allows {_percent(allowed)}",
         action=data.contract.rows.on_breach or on_whole(data.contract),
         hint=f"if that is right, set contract.rows.change to {_enough(abs(change)):g} for this run; else mend the source",
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _enough(change: float) -> float:

@@ -166,6 +166,8 @@ def recalled(error: E, before: Before | None) -> E:
     parts = error.to_parts()
     if told:
         parts["what"] = "; ".join([error.what, *told])
+        if not error.hint.startswith("did you mean"):
+            parts["hint"] = "bring it back in the source, or take it out of the line file"
     if listed := error.details.get("errors"):
         each = [recalled(from_json({**one, "details": {}}), before).to_json() for one in listed]
         parts["details"] = {**error.details, "errors": each}

@@ -116,7 +116,7 @@ def _carry_out(station: Station, work: Work) -> Json:
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
     # What was read stays settled; what it promises is asked of each run, at its own instant.
     findings = kept_promises(work.knowing(station.name, digest)) if station.reads_sources else ()
-    return {"digest": digest, "computed": computed, "findings": to_builtins(findings)}
+    return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
 
 
 def _check_sources(work: Work) -> None:

@@ -4,14 +4,17 @@ from typing import Any
 
 import msgspec
 
+from linewright.data.compare import ColumnShift, RowChanges, column_shifts, row_changes
+from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset, Ingested, Quarantine
 from linewright.line.evidence import find_result
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Registered
-from linewright.model.figures import count
+from linewright.model.figures import count, percent
 from linewright.operations.declare import operation
+from linewright.operations.words import clipped, grid, short
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,61 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     changed_types: tuple[str, ...]
     shared_chunks: int
     new_chunks: int
+    by_key: RowChanges | None = None
+    """Which rows differ, where both versions have the line's key."""
+    shifts: tuple[ColumnShift, ...] = ()
+    """What the columns of both hold, where that differs; the largest change first."""
+
+    def to_text(self) -> str:
+        """Say it in a few lines."""
+        if self.before == self.after:
+            return f"{self.line}: the two are one version, {short(self.before)}"
+        said = [
+            f"{self.line}: {short(self.before)} -> {short(self.after)}",
+            f"  rows     {self.rows[0]:,} -> {self.rows[1]:,}{self._rows_said()}",
+            *self._columns_said(),
+        ]
+        if self.shifts:
+            said += [f"  {row}" for row in grid(_SHIFT, [_shift_cells(one) for one in self.shifts[:_SHOWN]])]
+        if len(self.shifts) > _SHOWN:
+            said.append(
+                f"  and {count(len(self.shifts) - _SHOWN, 'more column')} with smaller changes (--json has all)"
+            )
+        return "\n".join(said)
+
+    def _rows_said(self) -> str:
+        if self.by_key is None:
+            return "; without a key, rows cannot be told apart"
+        most = list(self.by_key.changed_columns.items())
+        where = ", ".join(f"{name} in {n:,}" for name, n in most[:_COLUMNS])
+        more = f" and {len(most) - _COLUMNS} more" if len(most) > _COLUMNS else ""
+        return (
+            f"; by {self.by_key.key}: {self.by_key.added:,} added, {self.by_key.removed:,} removed, "
+            f"{self.by_key.changed:,} changed" + (f" ({where}{more})" if where else "")
+        )
+
+    def _columns_said(self) -> list[str]:
+        parts = (
+            ("added", self.added_columns),
+            ("removed", self.gone_columns),
+            ("retyped", self.changed_types),
+        )
+        said = "; ".join(f"{word} {', '.join(names)}" for word, names in parts if names)
+        return [f"  columns  {said}"] if said else []
+
+
+_SHIFT = ("column", "missing", "mean or most common value")
+_SHOWN = 12  # columns whose values differ, in text
+_COLUMNS = 4  # columns of changed rows, in text
+
+
+def _shift_cells(shift: ColumnShift) -> tuple[str, str, str]:
+    missing = " -> ".join(dict.fromkeys(percent(share) for share in shift.missing))
+    if shift.mean:
+        values = ["-" if mean is None else f"{mean:.4g}" for mean in shift.mean]
+    else:
+        values = [f"{clipped(value, 24)!r} {percent(share)}" for value, share in shift.most or ()]
+    return shift.column, missing, " -> ".join(dict.fromkeys(values))
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +176,9 @@ def _difference(factory: Factory, line: str, before: str, after: str) -> Differe
     new_digest, new = find_result(factory, after, Dataset)
     old_types = {column.name: column.type for column in old.columns}
     new_types = {column.name: column.type for column in new.columns}
+    old_rows, new_rows = (read_dataset(one, factory.artifacts, factory.metadata) for one in (old, new))
+    key = factory.line(line).table.key
+    has_key = key is not None and old_types.get(key) == new_types.get(key, "")
     shared = {chunk.content for chunk in old.chunks} & {chunk.content for chunk in new.chunks}
     return Difference(
         line=line,
@@ -133,4 +194,6 @@ def _difference(factory: Factory, line: str, before: str, after: str) -> Differe
         ),
         shared_chunks=len(shared),
         new_chunks=len(new.chunks) - len(shared),
+        by_key=row_changes(old_rows, new_rows, key) if key is not None and has_key else None,
+        shifts=tuple(column_shifts(old_rows, new_rows)),
     )

@@ -16,6 +16,7 @@ from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
 from linewright.model.figures import count
 from linewright.operations.declare import operation
+from linewright.operations.findings import findings_table, what_to_do
 from linewright.operations.words import short
 
 
@@ -118,6 +119,8 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int
     doubts: tuple[str, ...] = ()
     """What would leave a run without an answer."""
+    next: tuple[str, ...] = ()
+    """What to do about the findings."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,22 +140,20 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 def _checked_text(line: CheckedLine) -> str:
     if line.errors:
-        return "\n".join([f"{line.line}: not right", *(f"  {error['message']}" for error in line.errors)])
-    said = f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"
-    if line.quarantined:
-        said += f", {line.quarantined:,} would go to quarantine"
-    found = (finding_text(finding) for finding in line.findings)
-    return "\n".join(
-        [said, *(f"  {text}" for text in (*found, *(f"warn: {doubt}" for doubt in line.doubts)))]
-    )
+        # What to do stands below the table, where there is one.
+        said = "what" if line.findings else "message"
+        told = [f"{line.line}: not right", *(f"  {_placed(error, said)}" for error in line.errors)]
+    else:
+        told = [f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"]
+        if line.quarantined:
+            told[0] += f", {line.quarantined:,} would go to quarantine"
+    table = [f"  {row}" for row in findings_table(line.findings)]
+    doubts = [f"  warn: {doubt}" for doubt in line.doubts]
+    return "\n".join([*told, *table, *doubts, *(f"  Next: {step}" for step in line.next)])
 
 
-def finding_text(finding: Finding) -> str:
-    """Say one finding in a sentence."""
-    where = f"{finding.column}: " if finding.column else ""
-    first = f", first {finding.first!r}" if finding.first else ""
-    share = f"{finding.failed:,} of {finding.rows:,} rows"
-    return f"{finding.action}: {where}{finding.rule}: this does not hold for {share}{first}"
+def _placed(error: dict[str, Any], said: str) -> str:
+    return f"{error['where']}: {error['what']}" if said == "what" and error["where"] else error[said]
 
 
 @operation(writes=False)
@@ -171,10 +172,7 @@ def _check(factory: Factory, name: str) -> CheckedLine:
     try:
         sound = check_line(factory, name)
     except LinewrightError as error:
-        errors = error.details.get("errors") or [error.to_json()]
-        return CheckedLine(
-            line=name, rows=None, quarantined=0, errors=tuple(errors), findings=(), exit_code=error.exit_code
-        )
+        return _not_right(name, error)
     return CheckedLine(
         line=name,
         rows=sound.rows,
@@ -183,6 +181,20 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         findings=sound.findings,
         exit_code=0,
         doubts=sound.doubts,
+        next=what_to_do(name, sound.findings),
+    )
+
+
+def _not_right(name: str, error: LinewrightError) -> CheckedLine:
+    findings = msgspec.convert(error.details.get("findings", []), tuple[Finding, ...])
+    return CheckedLine(
+        line=name,
+        rows=None,
+        quarantined=0,
+        errors=tuple(error.details.get("errors") or [error.to_json()]),
+        findings=findings,
+        exit_code=error.exit_code,
+        next=what_to_do(name, findings, error) if findings else (),
     )
 
 

@@ -1,0 +1,72 @@
+"""What did not hold in a contract, as a table that a person can act on."""
+
+from collections.abc import Iterator, Sequence
+
+from linewright.data.facts import Finding
+from linewright.errors import LinewrightError
+from linewright.operations.words import clipped, grid
+
+_HEAD = ("column", "rule", "failed", "of rows", "first value", "line", "what happens")
+_RULE, _VALUE = 44, 28  # letters of a rule and of a value that the table shows
+
+
+def findings_table(findings: Sequence[Finding]) -> list[str]:
+    """Return a line for each finding under a head; nothing where there is none.
+
+    Parameters
+    ----------
+    findings
+        Those that stop a run come first, then those that keep rows out.
+    """
+    if not findings:
+        return []
+    return grid(
+        _HEAD,
+        [
+            (
+                one.column or "(table)",
+                clipped(one.rule, _RULE),
+                f"{one.failed:,}",
+                f"{one.rows:,}",
+                clipped(one.first, _VALUE) or "-",
+                "-" if one.line is None else str(one.line),
+                one.action,
+            )
+            for one in by_weight(findings)
+        ],
+        numbers=(2, 3, 5),
+    )
+
+
+def by_weight(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with those that stop a run first, then those that keep rows out, then warnings."""
+    return sorted(findings, key=lambda one: ("stop", "quarantine", "warn").index(one.action))
+
+
+def what_to_do(
+    line: str, findings: Sequence[Finding], error: LinewrightError | None = None
+) -> tuple[str, ...]:
+    """Return what a person can do about findings, a sentence each.
+
+    Parameters
+    ----------
+    error
+        What stops a run, where something does; it has been said, so that only its way out is.
+    """
+    return tuple(dict.fromkeys(_steps(line, by_weight(findings), error)))
+
+
+def _steps(line: str, findings: Sequence[Finding], error: LinewrightError | None) -> Iterator[str]:
+    if error is not None:
+        yield error.hint or "mend the source, or the rule in contract"
+    if any(one.action == "quarantine" for one in findings):
+        yield (
+            "mend the rows of 'quarantine' in the source, or their rule in contract.columns; once a run has set them "
+            f"aside, linewright datasets {line} --quarantine shows each"
+        )
+    for one in findings:
+        if one.says and (error is None or not error.what.endswith(one.says)):
+            yield f"{one.says}: {one.hint}" if one.hint else one.says
+    new = [one.column for one in findings if one.rule == "named in the contract"]
+    if new:
+        yield f"name {', '.join(new)} in contract.columns to use it, or say on_new_column: ignore"
