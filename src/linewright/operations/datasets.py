@@ -1,5 +1,6 @@
 """Operations about dataset versions and the rows that a contract kept out."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Registered
-from linewright.model.figures import count, percent
+from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.words import clipped, grid, short
 
@@ -94,14 +95,19 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 _SHIFT = ("column", "missing", "mean or most common value")
 _SHOWN = 12  # columns whose values differ, in text
 _COLUMNS = 4  # columns of changed rows, in text
+_ROWS = 40  # rows in quarantine, in text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _shift_cells(shift: ColumnShift) -> tuple[str, str, str]:
-    missing = " -> ".join(dict.fromkeys(percent(share) for share in shift.missing))
+    missing = " -> ".join(dict.fromkeys(_percent(share) for share in shift.missing))
     if shift.mean:
         values = ["-" if mean is None else f"{mean:.4g}" for mean in shift.mean]
     else:
-        values = [f"{clipped(value, 24)!r} {percent(share)}" for value, share in shift.most or ()]
+        values = [f"{clipped(value, 24)!r} {_percent(share)}" for value, share in shift.most or ()]
     return shift.column, missing, " -> ".join(dict.fromkeys(values))
 
 
@@ -115,10 +121,28 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
         """Say each row with the rule that caught it."""
         if not self.rows:
             return f"{self.line}: no row is in quarantine"
-        said = [
-            f"  {_place(row)}: {row['column']}: {row['rule']}, found {row['found']!r}" for row in self.rows
-        ]
+        said = [f"  {_place(row)}: {_wrong(row)}" for row in self.rows[:_ROWS]]
+        if len(self.rows) > _ROWS:
+            rules = Counter(_rule(row) for row in self.rows).most_common()
+            said = [
+                *(f"  {n:,} for {rule}" for rule, n in rules),
+                f"The first {_ROWS} (--json has all):",
+                *said,
+            ]
         return "\n".join([f"{self.line}: {count(len(self.rows), 'row')} in quarantine", *said])
+
+
+def _rule(row: dict[str, Any]) -> str:
+    return (
+        f"{row['column']}: {row['rule']}" if row["column"] else f"another number of fields than {row['rule']}"
+    )
+
+
+def _wrong(row: dict[str, Any]) -> str:
+    if not row["column"]:
+        return f"{row['found']}, and the header has {row['rule']}"
+    found = "no value" if row["found"] is None else repr(row["found"])
+    return f"{row['column']}: {row['rule']}, found {found}"
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -195,5 +219,5 @@ def _difference(factory: Factory, line: str, before: str, after: str) -> Differe
         shared_chunks=len(shared),
         new_chunks=len(new.chunks) - len(shared),
         by_key=row_changes(old_rows, new_rows, key) if key is not None and has_key else None,
-        shifts=tuple(column_shifts(old_rows, new_rows)),
+        shifts=tuple(one for one in column_shifts(old_rows, new_rows) if one.column != key),
     )
