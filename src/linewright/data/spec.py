@@ -161,7 +161,7 @@ class FreshRule(Spec):
 class SqlCheck(Spec):
     """A question to the table whose answer is the rows that are wrong."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: str
     """What is checked, in a few words."""
     sql: str
     """One DuckDB SELECT over `rows`, the table in its types after the rules of the columns; what it returns is wrong."""

@@ -262,10 +262,10 @@ def _whole_table(spec: LineSpec) -> Iterator[Problem]:
         )
     names = [one.name for one in contract.checks]
     for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Problem(
-                path=("contract", "checks", index, "name"), what="two checks have this name", found=name
-            )
+        what = "two checks have this name" if name in names[:index] else ""
+        if what or not name.strip():
+            path = ("contract", "checks", index, "name")
+            yield Problem(path=path, what=what or "the check has no name", found=name)
 
 
 def _bounds(path: Path, rule: ColumnRule) -> Iterator[Problem]:

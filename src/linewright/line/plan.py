@@ -1,14 +1,19 @@
 """The plan: the difference between what a line declares and what there is, as a value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from linewright.data.read import fingerprint
+from linewright.data.promises import gone
+from linewright.data.read import fingerprint, open_source
+from linewright.data.references import table_sources
+from linewright.data.spec import FileSource, SourceSpec
+from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Change, Declared, Plan
 from linewright.line.file import unsupported
+from linewright.line.promised import before_of
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
@@ -89,7 +94,7 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
     Returns
     -------
     Plan
-        Byte-stable: it holds digests and reasons, no time. `changes` is empty right after a run on unchanged sources.
+        Byte-stable: it holds digests and reasons, no time of its own. `changes` is empty right after a run on unchanged sources.
     """
     work = begin(factory, spec, as_of=as_of)
     standings, work = survey(work)
@@ -133,10 +138,37 @@ def _change(standing: Standing, work: Work, *, after: str) -> Change:
         return Change(step=name, because=because, from_=None, to=standing.key)
     return Change(
         step=name,
-        because=f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",
+        because="; ".join(
+            [
+                f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",
+                *_columns(moved, work),
+            ]
+        ),
         from_=before.get(moved[0]),
         to=standing.inputs.get(moved[0]),
     )
+
+
+def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
+    """Say which columns of the version before a changed file has no more, and which are new, from its header alone."""
+    spec, before = work.spec, before_of(work.factory, work.spec.line)
+    name, source = next(iter(table_sources(spec).items()))
+    if spec.table.sql is not None or f"source:{name}" not in moved or before is None:
+        return
+    now = _column_names(name, source, work.factory)
+    old = [column.name for column in before.columns]
+    if now:
+        yield from (gone(column, before) for column in old if column not in now)
+    if not spec.contract.columns:
+        yield from (f"column {column!r} is new" for column in now if column not in old)
+
+
+def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str, ...]:
+    """Return the names of a file's columns; none where they cannot be told, which reading it will explain."""
+    try:
+        return open_source(name, source, factory.root).columns if isinstance(source, FileSource) else ()
+    except LinewrightError:
+        return ()
 
 
 def _said(part: str, before: str | None, work: Work) -> str:

@@ -68,7 +68,7 @@ def kept_promises(work: Work) -> tuple[Finding, ...]:
             before,
         )
     )
-    if any(one.first for one in changed):
+    if any(_is_retyped(one) for one in changed):
         sources = [
             open_source(name, one, work.factory.root) for name, one in table_sources(work.spec).items()
         ]
@@ -128,10 +128,14 @@ def _latest(dataset: Dataset, factory: Factory, time: str) -> Iterator[pl.DataFr
         yield read_dataset(one, factory.artifacts, factory.metadata, [time])
 
 
+def _is_retyped(finding: Finding) -> bool:
+    return finding.rule.startswith("type ") and bool(finding.first)
+
+
 def _with_line(finding: Finding, spec: LineSpec, sources: Sequence[Source]) -> Finding:
     """Return a finding with the line of the file that has its first value, where the table is one file."""
     table = next(one for one in sources if one.name in table_sources(spec))
-    if spec.table.sql is not None or not finding.first or finding.column not in table.columns:
+    if spec.table.sql is not None or not _is_retyped(finding):
         return finding
     row = _row_of(table, finding.column, finding.first)
     line = None if row is None else table.lines([row])[0]
