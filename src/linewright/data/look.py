@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.association import Truth, cells, strength
+from linewright.data.kin import find_kin
 from linewright.data.roles import (
     Roles,
     choose_roles,
@@ -224,7 +226,17 @@ def _judge(
     cut = {name: cells(column) for name, column in values.items()}
     strengths = {name: strength(cell, truth) for name, cell in cut.items()}
     time = seen[roles.time].values.gather(sample) if roles.time else None
-    return strengths, find_suspects(truth, values, cut, strengths, time=time)
+    suspects = find_suspects(truth, values, cut, strengths, time=time)
+    typed = seen[about.column].values.gather(sample)
+    suspects |= find_kin(truth, values, suspects, typed, time=time)
+    if len(sample) == SAMPLE_ROWS:
+        suspects = {name: _of_a_sample(suspect, len(label)) for name, suspect in suspects.items()}
+    return strengths, suspects
+
+
+def _of_a_sample(suspect: Suspect, rows: int) -> Suspect:
+    says = f"{suspect.evidence} (seen in a sample of {SAMPLE_ROWS:,} of {rows:,} rows)"
+    return replace(suspect, evidence=says)
 
 
 def _truth(about: LabelProfile, typed: pl.Series, spelled: pl.Series) -> Truth:

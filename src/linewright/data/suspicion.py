@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.association import Ints, Truth
+from linewright.data.association import Ints, Truth, cells, strength
 from linewright.data.seen import percent
 
 Mask = npt.NDArray[np.bool_]
@@ -34,6 +34,9 @@ _LEAST_ROWS = 20
 _FLAG_LEVELS = 3
 _COMMON = 0.6
 _LATE = 0.2
+_MANY = 100
+_NEVER = 0.005
+_OFTEN = 0.3
 _DAY = 86_400_000_000
 
 
@@ -76,11 +79,14 @@ def find_suspects(
             _perfect(truth, cell[name], strengths[name])
             or _by_presence(truth, column)
             or _by_flag(truth, column)
+            or _by_default(truth, column)
         )
         if says:
             found[name] = Suspect(kind="leak", evidence=says)
         elif time is not None and (late := _later(column, time)):
-            found[name] = _late_suspect(truth, strengths[name], late, time.name)
+            found[name] = _late_suspect(
+                truth, strengths[name], _delay_strength(truth, column, time), late, time.name
+            )
     return found | _stand_outs(truth, {name: value for name, value in strengths.items() if name not in found})
 
 
@@ -146,7 +152,37 @@ def _by_presence(truth: Truth, column: pl.Series) -> str | None:
                 f"it {what} in {rows.sum():,} of {truth.rows:,} rows, and {percent(share)} of them are {name!r} "
                 f"({percent(base)} overall): likely filled in after the label was known"
             )
-    return None
+    return _never_for_one(truth, present)
+
+
+def _never_for_one(truth: Truth, present: Mask) -> str | None:
+    """Say whether a column of many values has none in all the rows of the rarer of two classes."""
+    if truth.task != "binary":
+        return None
+    rows = np.bincount(truth.codes, minlength=2)
+    filled = np.bincount(truth.codes[present], minlength=2)
+    rare = int(np.argmin(rows))
+    if rows[rare] < _MANY or filled[rare] > _NEVER * rows[rare] or filled[1 - rare] < _OFTEN * rows[1 - rare]:
+        return None
+    return (
+        f"it has a value in {percent(filled[1 - rare] / rows[1 - rare])} of the rows with {truth.classes[1 - rare]!r}, and in "
+        f"{filled[rare]:,} of the {rows[rare]:,} rows with {truth.classes[rare]!r}: likely filled in after the label was known"
+    )
+
+
+def _by_default(truth: Truth, column: pl.Series) -> str | None:
+    """Say whether a number that is the same in most rows differs almost only in rows of one class."""
+    if truth.task == "regression" or not column.dtype.is_numeric() or column.n_unique() <= _FLAG_LEVELS:
+        return None
+    usual = column.drop_nulls().mode().sort().item(0)
+    rows = (column != usual).fill_null(value=False).to_numpy()
+    if rows.mean() > _COMMON or (hit := _pure_class(truth, rows)) is None:
+        return None
+    name, share, base = hit
+    return (
+        f"it is not {_plain(usual)} in {rows.sum():,} of {truth.rows:,} rows, and {percent(share)} of them are {name!r} "
+        f"({percent(base)} overall): likely filled in after the label was known"
+    )
 
 
 def _presence_of_number(truth: Truth, present: Mask) -> str | None:
@@ -215,14 +251,22 @@ def _later(column: pl.Series, time: pl.Series) -> float | None:
     return share if isinstance(share, float) and share >= _LATE else None
 
 
-def _late_suspect(truth: Truth, value: float, share: float, time: str) -> Suspect:
+def _delay_strength(truth: Truth, column: pl.Series, time: pl.Series) -> float:
+    """Return how well the time from the row to its later date tells the label."""
+    first, last = (part.cast(pl.Datetime("us")).to_physical() for part in (time, column))
+    return strength(cells(last - first), truth)
+
+
+def _late_suspect(truth: Truth, value: float, delay: float, share: float, time: str) -> Suspect:
     says = f"later than {time!r} in {percent(share)} of rows"
-    tells = value >= (0.6 if truth.task == "binary" else 0.1)
-    if tells:
-        evidence = (
-            f"{says} and it tells the label ({_says(truth, value)}): not known yet when the row happened"
-        )
-        return Suspect(kind="leak", evidence=evidence)
+    is_binary = truth.task == "binary"
+    told = ""
+    if value >= (0.6 if is_binary else 0.1):
+        told = f"it tells the label ({_says(truth, value)})"
+    elif delay >= (0.7 if is_binary else 0.25):
+        told = f"how much later tells the label ({_says(truth, delay)})"
+    if told:
+        return Suspect(kind="leak", evidence=f"{says} and {told}: not known yet when the row happened")
     return Suspect(kind="later", evidence=f"{says}: check that it is known when a prediction is asked for")
 
 

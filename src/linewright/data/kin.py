@@ -1,0 +1,252 @@
+"""Columns that give a leak away by the company they keep: counted from it, of its family, or parts that make the label."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from os.path import commonprefix
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from linewright.data.association import Truth
+from linewright.data.seen import percent
+from linewright.data.suspicion import Suspect
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Flags = Mapping[str, tuple[str, str, Mask]]
+
+_DAY = 86_400_000_000
+_LEAST_ROWS = 20
+_LEAST_DAYS = 5
+_COUNTED = 0.9
+_PURE = 0.9
+_COVERED = 0.5
+_SIBLINGS = 3
+_MOST_NUMBERS = 40
+_CHECKED_ROWS = 2_000
+_MADE = 0.99
+
+
+def find_kin(
+    truth: Truth,
+    values: Mapping[str, pl.Series],
+    suspects: Mapping[str, Suspect],
+    label: pl.Series,
+    *,
+    time: pl.Series | None,
+) -> dict[str, Suspect]:
+    """Return the columns that no figure of their own gives away, but others do.
+
+    Parameters
+    ----------
+    truth, label
+        The label of n rows, as classes or ranks and in its type.
+    values
+        By column, in the order of the table: its n values in their type.
+    suspects
+        What was found by each column's own figures.
+    time
+        When each row happened.
+
+    Returns
+    -------
+    dict
+        By column. Days that are counted up to a suspect date; flags that only together raise the label; a flag that stands in a row
+        of such flags; two numbers of which the label is the sum, the difference or the product.
+    """
+    open_ = {name for name in values if name not in suspects or suspects[name].kind == "strong"}
+    found = dict(_counted(values, suspects, open_, time))
+    flags = _flags(truth, values)
+    found |= {name: one for name, one in _together(truth, flags, open_) if name not in found}
+    leaks = {name for name, one in {**suspects, **found}.items() if one.kind == "leak"}
+    found |= {name: one for name, one in _family(truth, values, flags, leaks) if name in open_ - found.keys()}
+    if truth.task == "regression":
+        found |= {name: one for name, one in _parts(values, label, open_) if name not in found}
+    return found
+
+
+def _counted(
+    values: Mapping[str, pl.Series], suspects: Mapping[str, Suspect], open_: set[str], time: pl.Series | None
+) -> Iterator[tuple[str, Suspect]]:
+    """Find numbers of days from some date to one that is not known in time."""
+    days = {name: _days(column) for name, column in values.items() if column.dtype.is_temporal()}
+    if time is not None and time.dtype.is_temporal():
+        days = {time.name: _days(time), **days}
+    late = [name for name in days if name in suspects and suspects[name].kind in {"leak", "later"}]
+    for name in open_:
+        if not late or not values[name].dtype.is_numeric():
+            continue
+        number = values[name].cast(pl.Float64).fill_null(0.0).to_numpy()
+        if hit := _best_count(number, days, late):
+            start, end, share, rows = hit
+            yield (
+                name,
+                Suspect(
+                    kind=suspects[end].kind,
+                    evidence=f"in {percent(share)} of the {rows:,} rows where it is not 0, it is the days from {start!r} to {end!r}, "
+                    f"which is a {_named(suspects[end].kind)}",
+                ),
+            )
+
+
+def _named(kind: str) -> str:
+    return "leak" if kind == "leak" else "date that lies after the row's own"
+
+
+def _days(column: pl.Series) -> Floats:
+    """Return the number of each day, NaN where there is none."""
+    micros = column.cast(pl.Datetime("us")).to_physical().cast(pl.Float64)
+    return np.floor(micros.fill_null(float("nan")).to_numpy() / _DAY)
+
+
+def _best_count(
+    number: Floats, days: Mapping[str, Floats], late: Sequence[str]
+) -> tuple[str, str, float, int] | None:
+    """Return (from, to, share of rows, rows) of the difference in days that the numbers are, where there is one."""
+    best: tuple[str, str, float, int] | None = None
+    for end in late:
+        for start in days:
+            rows = (number != 0) & ~np.isnan(days[end]) & ~np.isnan(days[start])
+            if start == end or rows.sum() < _LEAST_ROWS or len(np.unique(number[rows])) < _LEAST_DAYS:
+                continue
+            share = float((days[end][rows] - days[start][rows] == number[rows]).mean())
+            of_all = share * rows.sum() / (number != 0).sum()
+            if of_all >= _COUNTED and (best is None or share > best[2]):
+                best = (start, end, share, int(rows.sum()))
+    return best
+
+
+def _flags(truth: Truth, values: Mapping[str, pl.Series]) -> dict[str, tuple[str, str, Mask]]:
+    """Return the columns of two values: the commoner one, the rarer one, and where the rarer one stands."""
+    flags: dict[str, tuple[str, str, Mask]] = {}
+    if truth.task != "binary":
+        return flags
+    for name, column in values.items():
+        if column.null_count() or column.n_unique() != 2:
+            continue
+        text = column.cast(pl.String)
+        low, high = sorted(text.unique().to_list())
+        is_high = (text == high).to_numpy()
+        if is_high.mean() <= 0.5:
+            flags[name] = (low, high, is_high)
+        else:
+            flags[name] = (high, low, ~is_high)
+    return flags
+
+
+def _together(truth: Truth, flags: Flags, open_: set[str]) -> Iterator[tuple[str, Suspect]]:
+    """Find flags that are each too rare to judge, and of which one is up in most rows of one class and nowhere else.
+
+    They are chosen by one half of the rows and judged by the other, so that many honest flags do not add up to a leak.
+    """
+    for code in (0, 1):
+        is_class = truth.codes == code
+        chosen = [name for name, (_, _, up) in flags.items() if _raises(up & truth.halves, is_class)]
+        if len(chosen) < 2 or is_class.mean() > 0.5:
+            continue
+        up = np.logical_or.reduce([flags[name][2] for name in chosen])
+        judged = up & ~truth.halves
+        if judged.sum() < _LEAST_ROWS or is_class[judged].mean() < max(_PURE, 0.5 + is_class.mean()):
+            continue
+        if up[is_class & ~truth.halves].mean() < _COVERED:
+            continue
+        says = (
+            f"where one of {', '.join(chosen)} is up ({up.sum():,} rows), the label is {truth.classes[code]!r} in "
+            f"{percent(float(is_class[up].mean()))} of them, and these are {percent(float(up[is_class].mean()))} of all such rows: "
+            "together they are the label in other words"
+        )
+        yield from ((name, Suspect(kind="leak", evidence=says)) for name in chosen if name in open_)
+
+
+def _raises(up: Mask, is_class: Mask) -> bool:
+    return 2 <= up.sum() <= is_class.sum() and bool(is_class[up].mean() >= _PURE)
+
+
+def _family(
+    truth: Truth, values: Mapping[str, pl.Series], flags: Flags, leaks: set[str]
+) -> Iterator[tuple[str, Suspect]]:
+    """Find a rare flag that stands in a row of flags which are leaks, of their two values and named as they are."""
+    most = float(np.bincount(truth.codes).min()) if truth.task == "binary" else 0.0
+    for block in _blocks(list(values), flags):
+        kin = [name for name in block if name in leaks]
+        for name in block:
+            rows = int(flags[name][2].sum())
+            if name in leaks or len(kin) < _SIBLINGS or rows > most or not _is_named_alike(name, kin):
+                continue
+            up = flags[name][1]
+            others = [int(flags[one][2].sum()) for one in kin]
+            yield (
+                name,
+                Suspect(
+                    kind="leak",
+                    evidence=f"it stands beside {', '.join(kin)}, which are leaks, has their two values and is named as they are; "
+                    f"{up} in {rows:,} rows (they: {min(others):,} to {max(others):,}), which is too few to clear it",
+                ),
+            )
+
+
+def _blocks(names: list[str], flags: Flags) -> Iterator[list[str]]:
+    """Runs of neighbouring columns that have the same two values."""
+    run: list[str] = []
+    for name in names:
+        if run and (name not in flags or set(flags[name][:2]) != set(flags[run[0]][:2])):
+            yield run
+            run = []
+        if name in flags:
+            run.append(name)
+    if run:
+        yield run
+
+
+def _is_named_alike(name: str, kin: Sequence[str]) -> bool:
+    """Return whether a name has a beginning or an end in common with all others; one letter is enough for abbreviations."""
+    alike = max(len(commonprefix([name, *kin])), len(commonprefix([one[::-1] for one in (name, *kin)])))
+    return alike >= (1 if len({len(one) for one in (name, *kin)}) == 1 and len(name) <= 4 else 3)
+
+
+def _parts(
+    values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
+) -> Iterator[tuple[str, Suspect]]:
+    """Find two numbers that make the label: a + b, a - b or a * b."""
+    named = [
+        name
+        for name in values
+        if name in open_ and values[name].dtype.is_numeric() and values[name].n_unique() > 2
+    ][:_MOST_NUMBERS]
+    step = max(1, len(label) // _CHECKED_ROWS)
+    y = _floats(label, step)
+    if len(named) < 2 or len(np.unique(y)) <= _LEAST_ROWS:
+        return
+    numbers = {name: _floats(values[name], step) for name in named}
+    for (first, a), (second, b) in combinations(numbers.items(), 2):
+        for made, formula in (
+            (a + b, f"{first} + {second}"),
+            (a - b, f"{first} - {second}"),
+            (b - a, f"{second} - {first}"),
+            (a * b, f"{first} * {second}"),
+        ):
+            if _is_made(made, a, b, y):
+                says = f"{formula} is the label in {percent(_share(made, y))} of rows: who knows both knows the label"
+                yield from ((name, Suspect(kind="leak", evidence=says)) for name in (first, second))
+
+
+def _floats(values: pl.Series, step: int) -> Floats:
+    return values.cast(pl.Float64).gather_every(step).fill_null(float("nan")).to_numpy()
+
+
+def _is_made(made: Floats, a: Floats, b: Floats, y: Floats) -> bool:
+    """Return whether `made` is the label nearly everywhere, and neither part is it alone."""
+    if not _is_near(made[:50], y[:50]).mean() > 0.5:
+        return False
+    alone = max(_share(a, y), _share(b, y), _share(-a, y), _share(-b, y))
+    return _share(made, y) >= _MADE and alone < 0.5
+
+
+def _share(made: Floats, y: Floats) -> float:
+    known = ~np.isnan(made) & ~np.isnan(y)
+    return float(_is_near(made[known], y[known]).mean()) if known.sum() >= _LEAST_ROWS else 0.0
+
+
+def _is_near(made: Floats, y: Floats) -> Mask:
+    return np.abs(made - y) <= 1e-6 * (np.abs(y) + np.nanstd(y))
