@@ -178,7 +178,7 @@ def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
     assert ("row", "unit", "outcome") == made.excluded
     assert re.search(r"- row +# id: a running number from 1 to 200 in the order of the file", text)
     assert re.search(r"- unit +# constant: every row has the same value, 'mm'", text)
-    assert re.search(r"- outcome +# leak: each of its values goes with one label only: it is the label", text)
+    assert re.search(r"- outcome +# leak: each of its 2 values goes with one label only", text)
     assert {"row", "unit", "outcome"} == set(read_line(tmp_path / "lines" / "a.yaml").table.exclude)
     assert ("outcome", "leak") in [(remark.column, remark.verdict) for remark in made.findings]
     assert "outcome" in made.to_text()

@@ -1,8 +1,7 @@
 """Columns that give a leak away by the company they keep: counted from it, of its family, or parts that make the label."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
-from os.path import commonprefix
+from itertools import combinations, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -187,7 +186,7 @@ def _family(
 
 
 def _blocks(names: list[str], flags: Flags) -> Iterator[list[str]]:
-    """Runs of neighbouring columns that have the same two values."""
+    """Give the runs of neighbouring columns that have the same two values."""
     run: list[str] = []
     for name in names:
         if run and (name not in flags or set(flags[name][:2]) != set(flags[run[0]][:2])):
@@ -201,8 +200,15 @@ def _blocks(names: list[str], flags: Flags) -> Iterator[list[str]]:
 
 def _is_named_alike(name: str, kin: Sequence[str]) -> bool:
     """Return whether a name has a beginning or an end in common with all others; one letter is enough for abbreviations."""
-    alike = max(len(commonprefix([name, *kin])), len(commonprefix([one[::-1] for one in (name, *kin)])))
-    return alike >= (1 if len({len(one) for one in (name, *kin)}) == 1 and len(name) <= 4 else 3)
+    names = [name, *kin]
+    alike = max(_same_letters(names), _same_letters([one[::-1] for one in names]))
+    are_short = len({len(one) for one in names}) == 1 and len(name) <= 4
+    return alike >= (1 if are_short else 3)
+
+
+def _same_letters(names: Sequence[str]) -> int:
+    """Return how many letters all names begin with."""
+    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def _parts(

@@ -20,9 +20,10 @@ from linewright.data.roles import (
     too_few_groups,
     weight_evidence,
 )
-from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see
+from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see_all
 from linewright.data.suspicion import Suspect, find_suspects
 from linewright.data.target import LabelProfile, describe_label
+from linewright.data.traps import near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_twins, sentinel_evidence
 from linewright.errors import RequestError
 
@@ -32,6 +33,7 @@ MOST_LEVELS = 30
 VerdictKind = Literal[
     "id",
     "constant",
+    "near constant",
     "empty",
     "leak",
     "twin",
@@ -112,6 +114,7 @@ def look(
     key: str | None = None,
     weight: str | None = None,
     exclude: Sequence[str] = (),
+    seen: Mapping[str, Seen] | None = None,
 ) -> Profile:
     """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
 
@@ -127,6 +130,8 @@ def look(
         Columns with a part, where a person knows them; time, group and key are looked for otherwise.
     exclude
         Columns that a model shall not see, whatever they hold.
+    seen
+        The columns, where somebody has looked at them already.
 
     Returns
     -------
@@ -148,27 +153,44 @@ def look(
     """
     named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
     _refuse_unknown(frame, named, exclude)
-    seen = {name: see(frame[name]) for name in frame.columns}
+    seen = see_all(frame) if seen is None else seen
     about = describe_label(frame[label], seen[label], positive)
     roles = choose_roles(seen, label=label, time=time, group=group, key=key, weight=weight, exclude=exclude)
-    sample = _sample(frame[label])
-    strengths, suspects = _judge(seen, frame[label], about, roles, sample)
-    twins = find_twins(seen)
-    columns = [
-        _profile(
-            column, strengths.get(name), _verdicts(column, suspects.get(name), twins.get(name), about, roles)
-        )
-        for name, column in seen.items()
-    ]
+    strengths, verdicts = judge(seen, frame[label], about, roles)
+    columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
-        looked_at=len(sample),
+        looked_at=len(_sample(frame[label])),
         label=about,
         columns=tuple(columns),
         roles=roles,
         repeated=_repeated(frame, seen),
-        order=_order(frame[label], seen, roles),
+        order=_order(about, seen, roles),
     )
+
+
+def judge(
+    seen: Mapping[str, Seen], label: pl.Series, about: LabelProfile, roles: Roles
+) -> tuple[dict[str, float], dict[str, tuple[Verdict, ...]]]:
+    """Return how well each column alone tells the label, and what a person should know about it.
+
+    Parameters
+    ----------
+    seen
+        All columns by name.
+    label
+        The label as spelled.
+    about
+        What it asks for.
+    roles
+        Columns with a part.
+    """
+    strengths, suspects = _judge(seen, label, about, roles, _sample(label))
+    twins = find_twins(seen)
+    return strengths, {
+        name: tuple(_verdicts(column, suspects.get(name), twins.get(name), about, roles))
+        for name, column in seen.items()
+    }
 
 
 def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclude: Sequence[str]) -> None:
@@ -262,6 +284,8 @@ def _verdicts(
         value = str(column.values[0])[:40]
         yield Verdict(verdict="constant", evidence=f"every row has the same value, {value!r}", exclude=True)
     elif column.name != label.column:
+        if column.name not in roles.parts and (evidence := near_constant_evidence(column)):
+            yield Verdict(verdict="near constant", evidence=evidence, exclude=False)
         yield from _part_verdicts(column, suspect, twin, label, roles)
     if column.type == "text":
         says = f"free text: {column.because}; it is kept and not used by a model yet"
@@ -291,7 +315,7 @@ def _part_verdicts(
         yield Verdict(verdict="twin", evidence=twin.evidence, exclude=twin.is_equal)
 
 
-def _profile(column: Seen, value: float | None, verdicts: Iterator[Verdict]) -> ColumnProfile:
+def _profile(column: Seen, value: float | None, verdicts: tuple[Verdict, ...]) -> ColumnProfile:
     levels: tuple[tuple[str, int], ...] = ()
     if column.type in {"category", "boolean"} and 0 < column.distinct <= MOST_LEVELS:
         counts = column.values.drop_nulls().cast(pl.String).to_frame("level").group_by("level").len("rows")
@@ -309,7 +333,7 @@ def _profile(column: Seen, value: float | None, verdicts: Iterator[Verdict]) -> 
         levels=levels,
         examples=tuple(str(example) for example in examples),
         strength=value,
-        verdicts=tuple(verdicts),
+        verdicts=verdicts,
     )
 
 
@@ -319,11 +343,8 @@ def _repeated(frame: pl.DataFrame, seen: Mapping[str, Seen]) -> int:
     return frame.height - frame.select(name for name in seen if seen[name].type != UNUSABLE).n_unique()
 
 
-def _order(label: pl.Series, seen: Mapping[str, Seen], roles: Roles) -> str:
+def _order(label: LabelProfile, seen: Mapping[str, Seen], roles: Roles) -> str:
     time = seen[roles.time].values if roles.time else None
     if time is not None and time.is_sorted():
         return f"the rows are in the order of {roles.time!r}"
-    changes = (label != label.shift(1)).fill_null(value=False).sum()
-    if len(label) >= 100 and label.n_unique() <= MOST_LEVELS and changes < 2 * label.n_unique():
-        return f"the rows are sorted by the label {label.name!r}"
-    return ""
+    return sorted_evidence(seen[label.column].values, is_class=label.task != "regression")

@@ -41,7 +41,7 @@ _ENTITIES = frozenset(
         "order",
     ]
 )
-_TIME_WORDS = frozenset(
+TIME_WORDS = frozenset(
     [
         "time",
         "timestamp",
@@ -57,7 +57,7 @@ _TIME_WORDS = frozenset(
         "occurred",
     ]
 )
-_COUNTED = frozenset(
+COUNTED = frozenset(
     {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period"}
 )
 _OTHER_TIMES = frozenset(
@@ -197,7 +197,7 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
     if whole:
         # `max` keeps the first of equals, so the order of the file decides.
         best = max(
-            whole, key=lambda column: (bool(_TIME_WORDS & set(column.words)), column.type == "datetime")
+            whole, key=lambda column: (bool(TIME_WORDS & set(column.words)), column.type == "datetime")
         )
         rest = [column.name for column in dated if column is not best]
         others = f"; other dates are in {_list(rest)}" if rest else ""
@@ -229,7 +229,7 @@ def too_few_groups(groups: int) -> str:
 
 def time_doubt(column: Seen) -> str:
     """Say why a column of plain numbers may not be a time, or nothing where it reads as one."""
-    is_named = (_TIME_WORDS | _COUNTED) & set(column.words)
+    is_named = (TIME_WORDS | COUNTED) & set(column.words)
     if column.type not in NUMBERS or is_named or _is_unix(column.values) or column.values.is_sorted():
         return ""
     return (

@@ -76,6 +76,23 @@ def see(values: pl.Series) -> Seen:
     )
 
 
+def see_all(frame: pl.DataFrame) -> dict[str, Seen]:
+    """Return each column as it was seen, by name, in the order of the table."""
+    return {name: see(frame[name]) for name in frame.columns}
+
+
+def as_declared(name: str, kind: str, values: pl.Series) -> Seen:
+    """Return a column that is in the type that a contract gives it already."""
+    return Seen(
+        name=name,
+        type=kind,
+        format=None,
+        because="the contract says so",
+        values=values,
+        distinct=values.drop_nulls().n_unique(),
+    )
+
+
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a column's name, in small letters.
 

@@ -109,6 +109,30 @@ def split(
     return result
 
 
+def foreseen(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:
+    """Return the part that `split` would give to each row, without keeping anything.
+
+    Parameters
+    ----------
+    frame
+        Rows of the table, in the types of the contract; some rows are enough for a split that is not by time.
+
+    Returns
+    -------
+    uint8 array, shape (n,)
+        TRAIN, TEST or EMBARGO.
+
+    Raises
+    ------
+    SpecError
+        If the table lacks the column for this kind of split, or all labelled rows have one time.
+    """
+    has_label = frame[data.label.column].is_not_null().to_numpy()
+    is_by_time = _kind(spec, data) == "time"
+    cut = _cut_in_time(frame, has_label, spec, data) if is_by_time else _cut_by_hash(frame, spec, data)
+    return np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
+
+
 def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     """Return a number for each row that stays the same in every version of the dataset.
 

@@ -10,6 +10,8 @@ from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
 from linewright.data.read import open_source
 from linewright.data.roles import too_few_groups
+from linewright.data.seen import as_declared
+from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
 from linewright.line.alerts import last_retraining
@@ -19,6 +21,7 @@ from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken
 from linewright.line.spec import LineSpec
+from linewright.line.traps import column_traps, row_traps
 from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, resolve_task
 from linewright.model.given import look_at
 from linewright.model.spec import FairnessGate
@@ -35,7 +38,9 @@ class Sound(NamedTuple):
     findings: tuple[Finding, ...]
     """Rules that did not hold."""
     doubts: tuple[str, ...]
-    """What would leave a run without an answer, or is said in vain."""
+    """What would leave a run without an answer, is said in vain, or misleads."""
+    traps: tuple[Trap, ...] = ()
+    """Those of the doubts that the data raise, each with its figures and the line to write."""
 
 
 def check_line(factory: Factory, name: str) -> Sound:
@@ -73,21 +78,47 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
     stop_if_broken(promised, checked.findings)
+    traps = _traps(spec, checked.frame, checked.columns)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
         (*checked.findings, *promised),
-        _doubts(factory, spec, checked.frame),
+        (
+            *_group_doubts(spec, checked.frame),
+            *_model_doubts(factory, spec),
+            *(trap.to_text() for trap in traps),
+        ),
+        traps,
     )
 
 
-def _doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
-    return (*_group_doubts(spec, frame), *_model_doubts(factory, spec))
+def _traps(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[Trap, ...]:
+    seen = {column.name: as_declared(column.name, column.type, frame[column.name]) for column in columns}
+    return (*column_traps(spec, seen), *row_traps(spec, seen))
+
+
+def group_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
+    """Return what too few groups leave undecided, as `check_line` says it; the table is read only where it is parted by groups.
+
+    Nothing where the table cannot be made: a run, or `check_line`, says why.
+    """
+    if not _is_by_group(spec):
+        return ()
+    try:
+        raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
+        return tuple(_group_doubts(spec, build_table(raws, spec).frame))
+    except LinewrightError:
+        return ()
+
+
+def _is_by_group(spec: LineSpec) -> bool:
+    by, table = spec.train.split.by, spec.table
+    return table.group is not None and (by == "group" or (by != "time" and table.time is None))
 
 
 def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
     group = spec.table.group
-    if group is not None and spec.train.split.by == "group":
+    if group is not None and _is_by_group(spec):
         says = too_few_groups(frame[group].drop_nulls().n_unique())
         if says:
             yield f"{group}: {says}"

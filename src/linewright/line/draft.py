@@ -1,15 +1,15 @@
 """The first text of a line file: what a look at the data suggests, each choice with its reason beside it."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from linewright.data.look import ColumnProfile, Profile
 from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
 from linewright.data.spec import FileSource
+from linewright.data.traps import Trap
 from linewright.line.bringing import Brought
-from linewright.line.spelling import quoted, quoted_sentence, widened
+from linewright.line.spelling import in_sql, quoted, quoted_sentence, widened
 
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300
@@ -39,6 +39,8 @@ class Draft:
     by_because: str
     brought: Brought | None = None
     """A model that takes the place of training."""
+    traps: tuple[Trap, ...] = ()
+    """What misleads between the rows."""
 
 
 def write_draft(draft: Draft) -> str:
@@ -129,7 +131,7 @@ def _table(draft: Draft) -> Iterator[str]:
                 *(v.evidence for v in draft.profile.column(column).verdicts if v.evidence != because),
             ]
             parts.append((f"{part}: {quoted(column)}", "; ".join(notes)))
-        elif because:
+        elif because and not (part == "group" and any(trap.trap == "group" for trap in draft.traps)):
             parts.append((f"# no {part}: {because}", ""))
     yield "table:" if any(not line.startswith("#") for line, _ in parts) or draft.excluded else "table: {}"
     yield from _beside(parts, indent="  ")
@@ -139,13 +141,33 @@ def _table(draft: Draft) -> Iterator[str]:
         yield "  exclude:  # these stay in the table, and no model sees them"
         excluded = [(f"- {quoted(name)}", because) for name, because in draft.excluded.items()]
         yield from _beside(excluded, indent="    ")
+    yield from _suggested(draft)
+
+
+def _suggested(draft: Draft) -> Iterator[str]:
+    """Give the lines that mend what misleads, as comments: a person decides."""
+    kept = [
+        column.name
+        for column in _features(draft)
+        if any(verdict.verdict == "near constant" for verdict in column.verdicts)
+    ]
+    if kept:
+        names = [*draft.excluded, *kept] if len(draft.excluded) + len(kept) <= _MOST_LEVELS else kept
+        line = f"exclude: [{', '.join(map(quoted, names))}]"
+        yield _comment(
+            f"{line}  # too few of their rows differ to learn from {' and '.join(kept)}", indent="  "
+        )
+    for trap in draft.traps:
+        if trap.trap != "sorted":  # the split says so
+            lead = f"{trap.on_one_line}  # " if trap.line else ""
+            yield _comment(f"{lead}{trap.trap}: {trap.evidence}", indent="  ")
 
 
 def _time_suggestion(draft: Draft) -> str:
     """Say how a year and a month become a time, where the table has both."""
     columns = draft.profile.columns
     for year, month in ((a, b) for a in columns for b in columns if _go_together(a, b)):
-        names = [_in_sql(year.name), _in_sql(month.name)]
+        names = [in_sql(year.name), in_sql(month.name)]
         if month.type == "integer" and month.low and 1 <= int(month.low) <= int(month.high or 0) <= 12:
             date = f"make_date({names[0]}, {names[1]}, 1)"
         elif month.levels and {level.lower() for level, _ in month.levels} <= _MONTHS:
@@ -165,10 +187,6 @@ def _go_together(year: ColumnProfile, month: ColumnProfile) -> bool:
     if not words[1] & {"month", "mo", "mnth"}:
         return False
     return _is_year(year) and words[0] - {"year", "yr"} == words[1] - {"month", "mo", "mnth"}
-
-
-def _in_sql(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def _label(draft: Draft) -> Iterator[str]:

@@ -2,23 +2,26 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from linewright.data.association import Kind
-from linewright.data.look import Profile, look
+from linewright.data.look import Profile, Verdict, look
 from linewright.data.read import read_source
-from linewright.data.seen import see
+from linewright.data.seen import Seen, see_all
 from linewright.data.sniff import missing_spellings, sniff
 from linewright.data.spec import FileSource
+from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
 from linewright.line.bringing import bring
 from linewright.line.draft import Draft, source_name, write_draft
 from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
+from linewright.line.traps import TOLD, exclusion, row_traps
 
 _TEST = 0.2
 
@@ -29,6 +32,8 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
     column: str
     verdict: str
     evidence: str
+    line: str = ""
+    """Line of section ``table`` that keeps the column from the model; empty where that is not the remedy."""
 
 
 class NewLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +54,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """File of the model that takes the place of training."""
     reads: tuple[str, ...] = ()
     """Columns that this model reads."""
+    traps: tuple[Trap, ...] = ()
+    """What misleads between the rows, each with the line that would mend it."""
 
     def to_text(self) -> str:
         """Say what was found and what to do next."""
@@ -61,6 +68,7 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
                     f"  {remark.column:<{width}}  {remark.verdict}: {remark.evidence}"
                     for remark in self.findings
                 ),
+                *(f"  {trap.to_text()}" for trap in self.traps),
                 f"Next: read it, then linewright run {Path(self.path).stem}",
             ]
         )
@@ -122,8 +130,10 @@ def new_line(
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
         frame = read_source(source_name(name), source, root).frame
+    seen = see_all(frame)
     profile = look(
         frame,
+        seen=seen,
         label=label,
         positive=positive,
         time=time,
@@ -135,22 +145,23 @@ def new_line(
     brought = None
     if model is not None:
         brought, profile = bring(root, model, profile, exclude)
-    by, because = _split(frame, profile)
+    by, because = _split(seen, profile)
     read = brought.columns if brought else ()
     excluded = {name: why for name, why in _excluded(profile, exclude).items() if name not in read}
-    text = write_draft(
-        Draft(
-            name=name,
-            source=source,
-            is_outside=is_outside,
-            missing=missing,
-            profile=profile,
-            excluded=excluded,
-            by=by,
-            by_because=because,
-            brought=brought,
-        )
+    draft = Draft(
+        name=name,
+        source=source,
+        is_outside=is_outside,
+        missing=missing,
+        profile=profile,
+        excluded=excluded,
+        by=by,
+        by_because=because,
+        brought=brought,
     )
+    # The line as it would be is looked at as `check` does, so that both find the same.
+    traps = row_traps(parse_line(write_draft(draft), name=str(path)), seen)
+    text = write_draft(replace(draft, traps=traps))
     parse_line(text, name=str(path))
     _write(path, text)
     return NewLine(
@@ -159,9 +170,7 @@ def new_line(
         rows=profile.rows,
         columns=len(profile.columns),
         findings=tuple(
-            Remark(column=column.name, verdict=verdict.verdict, evidence=verdict.evidence)
-            for column in profile.columns
-            for verdict in column.verdicts
+            _remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts
         ),
         excluded=tuple(excluded),
         key=profile.roles.key,
@@ -170,7 +179,13 @@ def new_line(
         split=by,
         model=brought.file if brought else None,
         reads=brought.columns if brought else (),
+        traps=traps,
     )
+
+
+def _remark(column: str, verdict: Verdict) -> Remark:
+    line = exclusion([column]) if verdict.exclude or verdict.verdict in TOLD else ""
+    return Remark(column=column, verdict=verdict.verdict, evidence=verdict.evidence, line=line)
 
 
 def _refuse_name(name: str, path: Path) -> None:
@@ -206,11 +221,11 @@ def _source(root: Path, data: Path) -> tuple[FileSource, bool]:
     return sniff(found, written), is_outside
 
 
-def _split(frame: pl.DataFrame, profile: Profile) -> tuple[str, str]:
+def _split(seen: Mapping[str, Seen], profile: Profile) -> tuple[str, str]:
     """Choose the kind of split, and say why."""
     roles = profile.roles
     if roles.time is not None:
-        if not (alone := _only_class(frame, profile, roles.time)):
+        if not (alone := _only_class(seen, profile, roles.time)):
             shared = f"; rows of one {roles.group} can be in both parts" if roles.group else ""
             return "time", f"the latest fifth by {roles.time} is the test part, as in real use{shared}"
         return (
@@ -227,12 +242,12 @@ def _split(frame: pl.DataFrame, profile: Profile) -> tuple[str, str]:
     return "random", because
 
 
-def _only_class(frame: pl.DataFrame, profile: Profile, time: str) -> str | None:
+def _only_class(seen: Mapping[str, Seen], profile: Profile, time: str) -> str | None:
     """Return the class that is alone at the early or the late end of time, where one is."""
     if profile.label.task == "regression":
         return None
     rows = pl.DataFrame(
-        {"time": see(frame[time]).values, "label": frame[profile.label.column].cast(pl.String)}
+        {"time": seen[time].values, "label": seen[profile.label.column].values.cast(pl.String)}
     )
     known = rows.drop_nulls().sort("time")
     cut = int(len(known) * (1 - _TEST))

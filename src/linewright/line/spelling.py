@@ -36,6 +36,17 @@ def quoted(text: str) -> str:
     return quoted_sentence(text)
 
 
+def in_sql(name: str) -> str:
+    """Write a column's name as SQL takes it.
+
+    Examples
+    --------
+    >>> in_sql("age"), in_sql("Torque [Nm]")
+    ('age', '"Torque [Nm]"')
+    """
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
 def _escaped(character: str) -> str:
     if character.isprintable():
         return character

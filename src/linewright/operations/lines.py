@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from linewright.data.facts import Finding
+from linewright.data.traps import Trap
 from linewright.errors import LinewrightError, RequestError
-from linewright.line.check import check_line
+from linewright.line.check import check_line, group_doubts
 from linewright.line.factory import Factory
 from linewright.line.facts import Change
 from linewright.line.file import placed
@@ -118,9 +119,11 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of the contract that did not hold."""
     exit_code: int
     doubts: tuple[str, ...] = ()
-    """What would leave a run without an answer."""
+    """What would leave a run without an answer, or misleads."""
     next: tuple[str, ...] = ()
     """What to do about the findings."""
+    traps: tuple[Trap, ...] = ()
+    """Those of the doubts that the data raise: leaks, ids, repeats and their like, with figures and the line to write."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +185,7 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         exit_code=0,
         doubts=sound.doubts,
         next=what_to_do(name, sound.findings),
+        traps=sound.traps,
     )
 
 
@@ -217,14 +221,17 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     line: str
     changes: tuple[Change, ...]
+    doubts: tuple[str, ...] = ()
+    """What would leave the run without an answer."""
 
     def to_text(self) -> str:
         """Say each step with its reason."""
+        doubts = [f"  warn: {doubt}" for doubt in self.doubts]
         if not self.changes:
-            return f"{self.line}: no changes"
+            return "\n".join([f"{self.line}: no changes", *doubts])
         width = max(len(change.step) for change in self.changes)
         steps = [f"  {change.step:<{width}}  {change.because}{_moved(change)}" for change in self.changes]
-        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps])
+        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps, *doubts])
 
 
 def _moved(change: Change) -> str:
@@ -261,7 +268,13 @@ def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
 
 def _plan(factory: Factory, name: str) -> PlanResult:
     try:
-        value = make_plan(factory, factory.line(name))
+        spec = factory.line(name)
+        value = make_plan(factory, spec)
     except RequestError as error:
         raise placed(error, factory.path_of(name)) from error
-    return PlanResult(plan=factory.metadata.keep(value), line=name, changes=value.changes)
+    return PlanResult(
+        plan=factory.metadata.keep(value),
+        line=name,
+        changes=value.changes,
+        doubts=group_doubts(factory, spec),
+    )

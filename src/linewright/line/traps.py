@@ -1,0 +1,232 @@
+"""What misleads in the data of a line as its file stands, each with the line to write: said by `new` and by `check`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from linewright.data.association import Kind
+from linewright.data.facts import Column, Dataset
+from linewright.data.look import Verdict, judge
+from linewright.data.roles import Roles
+from linewright.data.seen import UNUSABLE, Seen
+from linewright.data.split import foreseen
+from linewright.data.target import describe_label
+from linewright.data.traps import (
+    MOST_ROWS,
+    Repeats,
+    Trap,
+    content_sample,
+    find_group,
+    find_repeats,
+    rare_classes,
+    sorted_evidence,
+)
+from linewright.errors import RequestError, SpecError
+from linewright.line.spec import LineSpec
+from linewright.line.spelling import in_sql, quoted, quoted_sentence
+from linewright.line.work import feature_columns, roles
+
+TOLD = frozenset({"near constant", "later"})
+"""Verdicts on columns that `new` keeps, and that are worth a doubt."""
+_MOST_IN_SQL = 12
+_MOST_NAMES = 12
+
+
+def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
+    """Return the features of a line that a model should not see, as far as each column shows it.
+
+    Parameters
+    ----------
+    spec
+        The line.
+    seen
+        All columns of its table.
+    """
+    label = seen[spec.label.column].values
+    try:
+        about = describe_label(label, seen[spec.label.column], spec.label.positive)
+    except RequestError:  # a label of another kind than `new` would choose, with which a run may go on
+        return ()
+    _, verdicts = judge(seen, label, about, _roles_of(spec))
+    found = [
+        (name, one)
+        for name in _features(spec, seen)
+        for one in verdicts[name]
+        if one.exclude or one.verdict in TOLD
+    ]
+    names = list(dict.fromkeys(name for name, _ in found))
+    return tuple(_column_trap(spec.table.exclude, names, name, verdict) for name, verdict in found)
+
+
+def _column_trap(excluded: Sequence[str], found: Sequence[str], name: str, verdict: Verdict) -> Trap:
+    whole = [*excluded, *found]
+    under, line = (
+        ("table", exclusion(whole)) if len(whole) <= _MOST_NAMES else ("table.exclude", f"- {quoted(name)}")
+    )
+    return Trap(trap=verdict.verdict, columns=(name,), evidence=verdict.evidence, under=under, line=line)
+
+
+def exclusion(names: Sequence[str]) -> str:
+    """Return the line of section ``table`` that keeps columns from the model."""
+    return f"exclude: [{', '.join(map(quoted, names))}]"
+
+
+def _roles_of(spec: LineSpec) -> Roles:
+    table, said = spec.table, "the line file says so"
+    return Roles(
+        key=table.key,
+        key_because=said,
+        time=table.time,
+        time_because=said,
+        group=table.group,
+        group_because=said,
+        weight=table.weight,
+        weight_because=said,
+    )
+
+
+def _features(spec: LineSpec, seen: Mapping[str, Seen]) -> list[str]:
+    columns = tuple(Column(name=one.name, type=one.type) for one in seen.values() if one.type != UNUSABLE)
+    dataset = Dataset(columns=columns, rows=0, order=(), chunks=())
+    return [column.name for column in feature_columns(spec, dataset)]
+
+
+def row_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
+    """Return what misleads between the rows: repeats in both parts, sorted rows, classes of a few rows, a group that is not named."""
+    label = seen[spec.label.column]
+    task = _task(spec, label)
+    return tuple(
+        trap
+        for traps in (
+            _group(spec, seen),
+            _repeats(spec, seen),
+            _sorted(spec, seen, task),
+            _few_rows(spec, label) if task != "regression" else (),
+        )
+        for trap in traps
+    )
+
+
+def _task(spec: LineSpec, label: Seen) -> str:
+    if spec.train.task != "auto":
+        return spec.train.task
+    try:
+        task: Kind = describe_label(label.values, label, spec.label.positive).task
+    except RequestError:
+        return "multiclass"
+    return task
+
+
+def _by(spec: LineSpec) -> str:
+    if spec.train.split.by != "auto":
+        return spec.train.split.by
+    return "time" if spec.table.time else "group" if spec.table.group else "random"
+
+
+def _group(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
+    taken = [name for name in roles(spec).values() if name]
+    if spec.table.group is None and (found := find_group(seen, taken)):
+        name, says = found
+        yield Trap(
+            trap="group",
+            columns=(name,),
+            evidence=f"{says}; then none may be in both parts, or a model is asked about what it knows by heart",
+            under="table",
+            line=f"group: {quoted(name)}",
+        )
+
+
+def _repeats(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
+    features = _features(spec, seen)
+    if not features or spec.label.columns:
+        return
+    rows = content_sample([seen[name].values for name in features])
+    frame = pl.DataFrame([one.values.gather(rows) for one in seen.values() if one.type != UNUSABLE])
+    rest = set(frame.columns) - {*features, spec.label.column, spec.table.key}
+    try:
+        parts = foreseen(frame, spec.train.split, spec)
+    except SpecError:  # a run says why there are no parts
+        return
+    found = find_repeats(
+        [frame[name] for name in features],
+        frame[spec.label.column],
+        [frame[name] for name in sorted(rest)],
+        parts,
+    )
+    if found is not None:
+        all_rows = len(seen[spec.label.column].values)
+        sampled = f" (of a sample of {len(rows):,} of {all_rows:,} rows)" if all_rows > MOST_ROWS else ""
+        under, line, why = _mended(spec, found, features)
+        yield Trap(
+            trap="repeats",
+            columns=(),
+            evidence=f"{found.rows:,} test rows ({found.share:.1%} of them{sampled}) have the very features of a training row, and "
+            f"{found.same_label:.0%} of these its label too: a model that remembers looks better than it is; {why}",
+            under=under,
+            line=line,
+            rows=found.rows,
+            share=found.share,
+        )
+
+
+def _mended(spec: LineSpec, found: Repeats, features: Sequence[str]) -> tuple[str, str, str]:
+    """Return section, line and reason of what keeps equal rows out of the other part."""
+    key = in_sql(spec.table.key or "")
+    if found.is_copy and spec.table.key:
+        query = _query(spec, "select", f"min({key}) as {key},", f"* exclude ({key})", after="group by all")
+        return "table", query, "they are equal in all but the key, so keep one of each"
+    if found.is_copy:
+        return "table", _query(spec, "select distinct *"), "keep one of each"
+    if _by(spec) != "random" or len(features) > _MOST_IN_SQL:
+        return "", "", "drop the repeats, or name in table.group what such rows belong to"
+    names = ", ".join(f"coalesce({in_sql(name)}::text, '')" for name in features)
+    query = _query(spec, "select *,", f"md5(concat_ws('|', {names})) as alike")
+    return "table", f"{query}\ngroup: alike", "rows that are alike can be made a group, which goes one way"
+
+
+def _query(spec: LineSpec, *words: str, after: str = "") -> str:
+    """Return the line of section ``table`` with a query over what the line's table is made of now."""
+    source = f"({spec.table.sql})" if spec.table.sql else next(iter(spec.sources))
+    return f"sql: {quoted_sentence(' '.join([*words, 'from', source, after]).strip())}"
+
+
+def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
+    label = seen[spec.label.column].values
+    if not (says := sorted_evidence(label, is_class=task != "regression")):
+        return
+    if spec.table.time is not None and seen[spec.table.time].values.is_sorted():
+        says += f", and by {spec.table.time!r} too, so that a split by time tests on other answers than it trains on"
+    else:
+        says += (
+            ": the first rows are no sample, and a split by order would see other answers than it trains on"
+        )
+    yield Trap(
+        trap="sorted", columns=(spec.label.column,), evidence=says, under="train", line="split: {by: random}"
+    )
+
+
+def _few_rows(spec: LineSpec, label: Seen) -> Iterator[Trap]:
+    rare = rare_classes(label.values, spec.train.folds)
+    if not rare:
+        return
+    rows = sum(rows for _, rows in rare)
+    shown = ", ".join(f"{name!r} has {_count(rows)}" for name, rows in rare[:5]) + (
+        ", …" if len(rare) > 5 else ""
+    )
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name, _ in rare)
+    query = _query(spec, "select *", after=f"where {in_sql(label.name)}::text not in ({names})")
+    is_left = label.distinct - len(rare) >= 2
+    yield Trap(
+        trap="few rows",
+        columns=(label.name,),
+        evidence=f"{shown}: {spec.train.folds} folds and a test part of {spec.train.split.test:.0%} want at least {2 * spec.train.folds} "
+        f"of each class; bring more{', merge classes, or leave them out' if is_left else ''}",
+        under="table" if is_left else "",
+        line=query if is_left else "",
+        rows=rows,
+        share=rows / len(label.values),
+    )
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,} row{'' if rows == 1 else 's'}"

@@ -1,0 +1,346 @@
+"""What misleads in the data: found by `new`, said by `check`, mended by the line that they give; an honest neighbour is left alone."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from linewright.data.traps import Trap
+from linewright.line.factory import Factory
+from linewright.line.new import NewLine, new_line
+from linewright.operations.lines import CheckedLine, PlanResult, check, plan
+
+ROWS = 1_200
+Rng = np.random.Generator
+Make = Callable[[Rng, np.ndarray], Any]
+
+
+def claims(rows: int = ROWS, **columns: Any) -> pl.DataFrame:
+    """Give two honest numbers and a label of two classes, and what else is asked for."""
+    rng = np.random.default_rng(8)
+    size, age = rng.normal(size=rows).round(4), rng.integers(18, 90, rows)
+    y = np.where(size + rng.normal(size=rows) > 0.6, "yes", "no")
+    made = {name: make(rng, y) if callable(make) else make for name, make in columns.items()}
+    return pl.DataFrame({"size": size, "age": age, **made, "y": y}, strict=False)
+
+
+def written(folder: Path, frame: pl.DataFrame, **options: Any) -> NewLine:
+    frame.write_csv(folder / "a.csv")
+    return new_line(folder, "a", data=folder / "a.csv", label=options.pop("label", "y"), **options)
+
+
+def hand_written(folder: Path, frame: pl.DataFrame, text: str = "label: {column: y}\n") -> CheckedLine:
+    frame.write_csv(folder / "a.csv")
+    (folder / "lines").mkdir()
+    (folder / "lines" / "a.yaml").write_text(f"line: a\nsources: {{a: {{file: a.csv}}}}\n{text}")
+    return checked(folder)
+
+
+def checked(folder: Path) -> CheckedLine:
+    with Factory.create(folder) as factory:
+        return check(factory, "a").lines[0]
+
+
+def traps(line: CheckedLine | NewLine) -> dict[str, Trap]:
+    return {trap.trap: trap for trap in line.traps}
+
+
+def named(line: CheckedLine, kind: str) -> set[str]:
+    return {name for trap in line.traps if trap.trap == kind for name in trap.columns}
+
+
+def add(folder: Path, trap: Trap) -> None:
+    """Write the line of a trap into the line file, under the section that it names."""
+    path = folder / "lines" / "a.yaml"
+    text = path.read_text()
+    if f"\n{trap.under}:" not in text:
+        text += f"{trap.under}:\n  nothing\n"
+    text = text.replace(f"\n{trap.under}: {{}}", f"\n{trap.under}:")
+    body = "".join(f"  {line}\n" for line in trap.line.splitlines())
+    path.write_text(re.sub(rf"(\n{trap.under}:.*\n)(  nothing\n)?", lambda found: found[1] + body, text))
+
+
+def test_a_sound_line_has_no_traps(tmp_path: Path):
+    """A warning that cries wolf is not read."""
+    found = hand_written(tmp_path, claims(word=lambda rng, y: rng.choice(list("abc"), len(y))))
+
+    assert ((), ()) == (found.doubts, found.traps)
+
+
+COLUMNS: list[tuple[str, Make, Make]] = [
+    (
+        "leak",
+        lambda _, y: np.where(y == "yes", "paid", "open"),
+        lambda rng, y: rng.choice(["s", "t"], len(y)),
+    ),
+    (
+        "leak",
+        lambda rng, y: [int(rng.integers(1, 9)) if one == "yes" else None for one in y],
+        lambda rng, y: [int(rng.integers(1, 9)) if rng.random() < 0.5 else None for _ in y],
+    ),
+    ("id", lambda _, y: np.arange(len(y)), lambda rng, y: rng.integers(0, len(y), len(y))),
+    ("id", lambda _, y: [f"C{i}" for i in range(len(y))], lambda rng, y: rng.choice(["C1", "C2"], len(y))),
+    ("constant", lambda _, y: ["mm"] * len(y), lambda rng, y: rng.choice(["mm", "cm"], len(y))),
+    (
+        "near constant",
+        lambda _, y: ["mm" if i % 100 else "cm" for i in range(len(y))],
+        lambda _, y: ["mm" if i % 20 else "cm" for i in range(len(y))],
+    ),
+    (
+        "near constant",
+        lambda _, y: [None if i % 100 else i for i in range(len(y))],
+        lambda _, y: [None if i % 20 else i for i in range(len(y))],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "honest"), COLUMNS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_check_says_which_features_a_model_should_not_see(tmp_path: Path, kind: str, bad: Make, honest: Make):
+    """The line to write takes the doubt away, and the honest neighbour is never named."""
+    found = hand_written(tmp_path, claims(bad=bad, honest=honest))
+
+    assert {"bad"} == named(found, kind) == {name for trap in found.traps for name in trap.columns}
+    assert ("table", "exclude: [bad]") == (found.traps[0].under, found.traps[0].line)
+    assert [f"bad: {kind}: {found.traps[0].evidence}; under table: exclude: [bad]"] == list(found.doubts)
+    assert re.search(r"\d", found.traps[0].evidence) or kind in {"id", "constant"}
+
+    add(tmp_path, found.traps[0])
+    assert () == checked(tmp_path).traps
+
+
+def test_one_line_takes_all_of_them_away_and_keeps_what_was_excluded(tmp_path: Path):
+    """Two lines of the same name are no line file."""
+    frame = claims(row=lambda _, y: np.arange(len(y)), unit=lambda _, y: ["mm"] * len(y))
+    text = "label: {column: y}\ntable:\n  exclude: [age]\n"
+    found = hand_written(tmp_path, frame, text)
+
+    assert {"exclude: [age, row, unit]"} == {trap.line for trap in found.traps}
+    path = tmp_path / "lines" / "a.yaml"
+    path.write_text(path.read_text().replace("exclude: [age]", found.traps[0].line))
+    assert () == checked(tmp_path).traps
+
+
+def test_what_new_keeps_from_the_model_check_says_no_more(tmp_path: Path):
+    """`new` and `check` look with the same eyes."""
+    columns = {f"{kind} {number}": bad for number, (kind, bad, _) in enumerate(COLUMNS)}
+    made = written(tmp_path, claims(**columns))
+
+    assert {"near constant"} == {trap.trap for trap in checked(tmp_path).traps}
+    assert 'exclude: ["near constant 5"]' in {remark.line for remark in made.findings}
+    assert re.search(
+        r'^  # exclude: \[.*"near constant 5".*\]  # too few',
+        (tmp_path / "lines" / "a.yaml").read_text(),
+        re.MULTILINE,
+    )
+
+
+def copied(keyed: bool) -> pl.DataFrame:
+    """Give rows of which each third one stands twice."""
+    frame = claims()
+    frame = pl.concat([frame, frame.gather_every(3)])
+    return frame.with_columns(number=pl.int_range(len(frame)).shuffle(seed=1)) if keyed else frame
+
+
+def test_rows_that_are_in_both_parts_are_counted(tmp_path: Path):
+    """A model that remembers looks better than it is; the query that keeps one of each says the rest."""
+    found = hand_written(tmp_path, copied(keyed=True), "label: {column: y}\ntable:\n  key: number\n")
+    trap = traps(found)["repeats"]
+
+    assert trap.rows is not None
+    assert trap.share is not None
+    assert 0.3 < trap.share < 0.5
+    assert (
+        f"{trap.rows:,} test rows ({trap.share:.1%} of them) have the very features of a training row"
+        in trap.evidence
+    )
+    assert "100% of these its label too" in trap.evidence
+
+    add(tmp_path, trap)
+    after = checked(tmp_path)
+    assert ((), ROWS) == (after.traps, after.rows)
+
+
+def test_equal_rows_without_a_key_stay_together(tmp_path: Path):
+    """They are parted by their content, so that none is in both parts."""
+    assert () == hand_written(tmp_path, copied(keyed=False)).traps
+
+
+def test_rows_that_are_alike_but_for_what_no_model_sees_are_made_a_group(tmp_path: Path):
+    """Measured again on another day: no row is a copy, and none is new."""
+    frame = copied(keyed=False)
+    frame = frame.with_columns(note=pl.int_range(len(frame)).shuffle(seed=2) % 97)
+    made = written(tmp_path, frame, exclude=["note"])
+    trap = traps(made)["repeats"]
+
+    assert "\ngroup: alike" in trap.line
+    assert "# sql: " in (tmp_path / "lines" / "a.yaml").read_text()
+    assert trap == traps(checked(tmp_path))["repeats"]
+
+    path = tmp_path / "lines" / "a.yaml"
+    path.write_text(
+        re.sub(
+            r"\ntable:\n",
+            lambda _: f"\ntable:\n  {trap.line.replace(chr(10), chr(10) + '  ')}\n",
+            path.read_text(),
+        )
+    )
+    assert () == checked(tmp_path).traps
+
+
+def test_rows_of_few_coarse_features_meet_by_chance(tmp_path: Path):
+    """Three questions with four answers each: that two people say the same is no copy."""
+    coarse = {name: lambda rng, y: rng.integers(0, 4, len(y)) for name in ("a", "b", "c")}
+    frame = claims(**coarse, number=lambda _, y: [f"N{i}" for i in range(len(y))]).drop("size", "age")
+
+    assert () == hand_written(tmp_path, frame, "label: {column: y}\ntable: {key: number}\n").traps
+
+
+def test_a_minority_that_was_copied_before_the_split_is_found(tmp_path: Path):
+    """The commonest way to a score that nobody sees again."""
+    frame = claims()
+    frame = pl.concat([frame, *[frame.filter(pl.col("y") == "yes")] * 3])
+    frame = frame.with_columns(number=pl.int_range(len(frame)))
+
+    found = hand_written(tmp_path, frame, "label: {column: y}\ntable: {key: number}\n")
+
+    assert {"repeats"} == {trap.trap for trap in found.traps}
+    assert (found.traps[0].share or 0) > 0.5
+
+
+@pytest.mark.parametrize("label", ["y", "size"], ids=["classes", "numbers"])
+def test_rows_that_are_sorted_by_the_label_are_told(tmp_path: Path, label: str):
+    """Whoever takes the first rows for a sample sees one answer."""
+    frame = claims().sort(label)
+    found = hand_written(tmp_path, frame, f"label: {{column: {label}}}\n")
+
+    assert {"sorted"} == {trap.trap for trap in found.traps}
+    assert ("train", "split: {by: random}") == (found.traps[0].under, found.traps[0].line)
+    assert () == hand_written_again(tmp_path, frame.sample(fraction=1.0, shuffle=True, seed=1)).traps
+
+
+def hand_written_again(folder: Path, frame: pl.DataFrame) -> CheckedLine:
+    frame.write_csv(folder / "a.csv")
+    return checked(folder)
+
+
+def test_a_class_of_two_rows_is_told_with_what_it_wants(tmp_path: Path):
+    """Five folds cannot have it, and a test part may not either."""
+    kind = lambda rng, y: np.where(np.arange(len(y)) % 600 == 7, "rare", rng.choice(["a", "b", "c"], len(y)))  # noqa: E731
+    found = hand_written(tmp_path, claims(kind=kind).drop("y"), "label: {column: kind}\n")
+    trap = traps(found)["few rows"]
+
+    assert (1, 2) == (len(found.traps), trap.rows)
+    assert "'rare' has 2 rows: 5 folds and a test part of 20% want at least 10" in trap.evidence
+
+    add(tmp_path, trap)
+    after = checked(tmp_path)
+    assert ((), ROWS - 2) == (after.traps, after.rows)
+
+
+def trips(*, shuffled: bool = False, irregular: bool = False) -> pl.DataFrame:
+    """Give one row for each way that a traveller may go, with what is the traveller's own."""
+    rng = np.random.default_rng(12)
+    people = 210
+    often = rng.integers(2, 7, people) if irregular else np.full(people, 4)
+    income, party = rng.integers(2, 80, people), rng.integers(1, 7, people)
+    who = np.repeat(np.arange(people), often)
+    frame = pl.DataFrame(
+        {
+            "individual": who + 1,
+            "cost": rng.integers(5, 200, len(who)),
+            "wait": rng.integers(0, 90, len(who)),
+            "income": income[who],
+            "party": party[who],
+            "y": rng.choice(["no", "yes"], len(who)),
+        }
+    )
+    return frame.sample(fraction=1.0, shuffle=True, seed=2) if shuffled else frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (
+            trips(),
+            "each of its 210 values stands in 4 rows, in one block, and income, party are the same within each",
+        ),
+        (
+            trips(shuffled=True),
+            "each of its 210 values stands in 4 rows, and income, party are the same within each",
+        ),
+        (trips(irregular=True), "rows on average, in one block, and income, party are the same"),
+        (trips(shuffled=True).drop("income", "party"), "each of its 210 values stands in 4 rows: "),
+    ],
+    ids=["regular", "shuffled", "blocks", "nothing else"],
+)
+def test_a_group_is_found_though_nothing_names_it(tmp_path: Path, frame: pl.DataFrame, says: str):
+    """Trips of one traveller in both parts make a model look better than it is."""
+    made = written(tmp_path, frame)
+    trap = traps(made)["group"]
+
+    assert ("individual", "table", "group: individual") == (*trap.columns, trap.under, trap.line)
+    assert says in trap.evidence
+    assert "  # group: individual  # group: each of its" in (tmp_path / "lines" / "a.yaml").read_text()
+    assert None is made.group
+    assert trap in checked(tmp_path).traps
+
+    add(tmp_path, trap)
+    assert () == checked(tmp_path).traps
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        claims().sort("age"),
+        claims(level=lambda rng, y: rng.integers(0, 100, len(y))),
+        claims(week=[i % 60 for i in range(ROWS)]),
+        claims(
+            reading=lambda rng, y: np.repeat(rng.choice(10**6, 300, replace=False), 4)[
+                rng.permutation(len(y))
+            ]
+        ),
+        claims(dose=[i % 24 for i in range(ROWS)]),
+    ],
+    ids=["sorted", "chance", "calendar", "measured", "often"],
+)
+def test_numbers_that_repeat_for_other_reasons_are_no_group(tmp_path: Path, frame: pl.DataFrame):
+    """Ages, weeks and doses repeat too."""
+    assert "group" not in traps(written(tmp_path, frame))
+
+
+def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
+    """Who plans and runs without a check would learn it from a run without a verdict."""
+    frame = claims(who=lambda _, y: [f"p{i % 4}" for i in range(len(y))])
+    for group, says in (("who", "who: only 4 groups"), ("age", None)):
+        folder = tmp_path / group
+        folder.mkdir()
+        found = hand_written(folder, frame, f"label: {{column: y}}\ntable: {{group: {group}}}\n")
+        with Factory.create(folder) as factory:
+            planned = plan(factory, "a")
+            again = plan(factory, "a")
+        assert isinstance(planned, PlanResult)
+        assert planned == again
+        assert [one for one in found.doubts if "group" in one] == list(planned.doubts)
+        assert (says is None) == (planned.doubts == ())
+        if says:
+            assert f"warn: {says}" in planned.to_text()
+
+
+def test_a_check_of_many_rows_is_quick_and_says_that_it_saw_a_sample(tmp_path: Path):
+    """A quarter of a million rows, half of them copies: a person waits for this."""
+    frame = claims(130_000, outcome=lambda _, y: np.where(y == "yes", "paid", "open"))
+    frame = pl.concat([frame, frame]).with_columns(number=pl.int_range(260_000))
+    began = time.perf_counter()
+    found = hand_written(tmp_path, frame, "label: {column: y}\ntable: {key: number}\n")
+
+    assert time.perf_counter() - began < 30
+    assert "of a sample of " in traps(found)["repeats"].evidence
+    assert "(seen in a sample of 50,000 of 260,000 rows)" in traps(found)["leak"].evidence
+    assert found == checked(tmp_path)
