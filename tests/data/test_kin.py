@@ -164,3 +164,27 @@ def test_what_the_rarer_class_never_has_is_a_leak_though_the_class_is_common():
 
     assert {"last_instalment"} == found.keys()
     assert "and in 0 of the" in found["last_instalment"]
+
+
+def test_a_count_that_is_mostly_zero_and_tells_well_is_honest():
+    """A word that nearly only spam has is what a filter learns from."""
+
+    def word(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return np.where(rng.random(ROWS) < np.where(y == 1, 0.6, 0.006), rng.integers(1, 9, ROWS), 0)
+
+    assert {} == leaks(look(claims(money=word), label="y"))
+
+
+@pytest.mark.parametrize(("others", "is_leak"), [(2, False), (8, True)])
+def test_one_good_column_of_a_small_table_is_strong_and_no_leak(others: int, is_leak: bool):
+    """A balance may well tell who pays late; beside eight columns that tell nothing it is a reason to ask."""
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, 2, ROWS)
+    noise = {f"n{number}": rng.normal(size=ROWS) for number in range(others)}
+    frame = pl.DataFrame({"balance": rng.normal(size=ROWS) + 2.1 * y, **noise, "y": y})
+
+    profile = look(frame, label="y")
+
+    assert [("leak" if is_leak else "strong")] == [one.verdict for one in profile.column("balance").verdicts]
+    assert "the next column 0.5" in profile.column("balance").verdicts[0].evidence
+    assert is_leak == profile.column("balance").exclude

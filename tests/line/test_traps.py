@@ -202,6 +202,14 @@ def test_rows_of_few_coarse_features_meet_by_chance(tmp_path: Path):
     assert () == hand_written(tmp_path, frame, "label: {column: y}\ntable: {key: number}\n").traps
 
 
+def test_rows_that_are_alike_and_differ_in_their_label_help_no_memory(tmp_path: Path):
+    """Weights of animals meet now and then; their sex does not follow."""
+    frame = copied(keyed=True)
+    frame = frame.with_columns(y=pl.col("y").shuffle(seed=5))
+
+    assert () == hand_written(tmp_path, frame, "label: {column: y}\ntable: {key: number}\n").traps
+
+
 def test_a_minority_that_was_copied_before_the_split_is_found(tmp_path: Path):
     """The commonest way to a score that nobody sees again."""
     frame = claims()
@@ -331,6 +339,34 @@ def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
         assert (says is None) == (planned.doubts == ())
         if says:
             assert f"warn: {says}" in planned.to_text()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "label", "leaks", "told"),
+    [
+        ("ai4i_2020.csv", "Machine.failure", {"TWF", "HDF", "PWF", "OSF", "RNF"}, set()),
+        ("adult_income.csv", "income", set(), set()),
+        ("bearing_cwru_features.csv", "fault", set(), {"sorted"}),
+        ("german_credit.csv", "class-label", set(), set()),
+        ("house_prices_ames.csv", "SalePrice", set(), {"near constant"}),
+        ("telco_churn.csv", "Churn", set(), set()),
+        ("wine_quality.csv", "quality", set(), {"few rows"}),
+    ],
+)
+def test_real_tables_raise_the_doubts_that_they_deserve(
+    tmp_path: Path, file: str, label: str, leaks: set[str], told: set[str]
+):
+    """Published data: what `new` keeps from the model is no doubt of `check`, and nothing honest is."""
+    data = Path(__file__).parents[2].parent / "shared" / "data" / file
+    if not data.exists():
+        pytest.skip("needs the data in ../shared/data")
+
+    made = new_line(tmp_path, "a", data=data, label=label)
+
+    assert leaks == {remark.column for remark in made.findings if remark.verdict == "leak"}
+    assert told == {trap.trap for trap in checked(tmp_path).traps}
+    assert told - {"near constant"} == traps(made).keys()
 
 
 def test_a_check_of_many_rows_is_quick_and_says_that_it_saw_a_sample(tmp_path: Path):

@@ -58,7 +58,7 @@ TIME_WORDS = frozenset(
     ]
 )
 COUNTED = frozenset(
-    {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period"}
+    {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period", "quarter"}
 )
 _OTHER_TIMES = frozenset(
     [

@@ -22,6 +22,8 @@ Mask = npt.NDArray[np.bool_]
 
 _PERFECT = {"binary": 0.995, "multiclass": 0.98, "regression": 0.99}
 _HIGH = {"binary": 0.85, "multiclass": 0.8, "regression": 0.85}
+_SURE = {"binary": 0.98, "multiclass": 0.95, "regression": 0.95}
+_OTHERS = 5
 _NOTABLE = {"binary": 0.75, "multiclass": 0.5, "regression": 0.5}
 _SCALE = {
     "binary": "ROC AUC",
@@ -29,6 +31,7 @@ _SCALE = {
     "regression": "share of the label's variance",
 }
 _PURE = 0.9
+_PURER = 0.99
 _LIKELIHOOD_RATIO = 12.0
 _LEAST_ROWS = 20
 _FLAG_LEVELS = 3
@@ -97,7 +100,8 @@ def _stand_outs(truth: Truth, strengths: Mapping[str, float]) -> dict[str, Suspe
     for count in range(min(many, len(rest)), 0, -1):
         following = rest[count][0] if count < len(rest) else _chance(truth)
         if _is_far_above(truth, rest[count - 1][0], following):
-            return {name: _far_above(truth, value, following) for value, name in rest[:count]}
+            others = len(rest) - count
+            return {name: _far_above(truth, value, following, others) for value, name in rest[:count]}
     if rest and rest[0][0] >= _NOTABLE[truth.task]:
         value, name = rest[0]
         return {
@@ -109,12 +113,16 @@ def _stand_outs(truth: Truth, strengths: Mapping[str, float]) -> dict[str, Suspe
     return {}
 
 
-def _far_above(truth: Truth, value: float, following: float) -> Suspect:
-    return Suspect(
-        kind="leak",
-        evidence=f"alone it reaches a {_says(truth, value)}, the next column {following:.3f}: "
-        "too far above the others to be taken on trust",
-    )
+def _far_above(truth: Truth, value: float, following: float, others: int) -> Suspect:
+    """Call it a leak, unless there are too few others to be far above of: a small honest table may have one good column."""
+    is_alone = others < _OTHERS and value < _SURE[truth.task]
+    following = max(following, _chance(truth))
+    says = f"alone it reaches a {_says(truth, value)}, the next column {following:.3f}: "
+    if is_alone:
+        return Suspect(
+            kind="strong", evidence=says + "far above the others; check that it is known beforehand"
+        )
+    return Suspect(kind="leak", evidence=says + "too far above the others to be taken on trust")
 
 
 def _says(truth: Truth, value: float) -> str:
@@ -177,7 +185,9 @@ def _by_default(truth: Truth, column: pl.Series) -> str | None:
         return None
     usual = column.drop_nulls().mode().sort().item(0)
     rows = (column != usual).fill_null(value=False).to_numpy()
-    if rows.mean() > _COMMON or (hit := _pure_class(truth, rows)) is None:
+    # Purer than a flag: the count of a word, or of late payments, is often 0 and may tell one class well all the same.
+    hit = _pure_class(truth, rows, least=_PURER)
+    if rows.mean() > _COMMON or hit is None:
         return None
     name, share, base = hit
     return (
@@ -214,7 +224,7 @@ def _plain(level: object) -> str:
     return repr(level) if isinstance(level, str) else str(level)
 
 
-def _pure_class(truth: Truth, rows: Mask) -> tuple[str, float, float] | None:
+def _pure_class(truth: Truth, rows: Mask, least: float = _PURE) -> tuple[str, float, float] | None:
     """Return (class, its share among `rows`, its share overall) where they are nearly all of one class, far from chance.
 
     A class that most rows have anyway proves nothing, and neither do few rows: the lower end of the share's 95 %
@@ -227,7 +237,7 @@ def _pure_class(truth: Truth, rows: Mask) -> tuple[str, float, float] | None:
     overall = np.bincount(truth.codes, minlength=len(truth.classes))
     code = int(np.argmax(inside))
     share, base = inside[code] / n, overall[code] / truth.rows
-    if base > _COMMON or _wilson_low(float(share), n) < _PURE - 0.05 or share < _PURE:
+    if base > _COMMON or _wilson_low(float(share), n) < least - 0.05 or share < least:
         return None
     of_class = inside[code] / overall[code]
     of_others = (n - inside[code]) / max(truth.rows - overall[code], 1)

@@ -50,6 +50,7 @@ _LEAST_ROWS = 100
 _REGULAR = 0.95
 _MOST_OF_ONE = 20
 _BALANCED = 0.9
+_TELLING = 0.3
 
 
 class Trap(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +133,16 @@ def hash_content(columns: Sequence[pl.Series]) -> Hashes:
 
 
 def find_repeats(
-    features: Sequence[pl.Series], label: pl.Series, others: Sequence[pl.Series], parts: npt.NDArray[np.uint8]
+    features: Sequence[pl.Series],
+    label: pl.Series,
+    others: Sequence[pl.Series],
+    parts: npt.NDArray[np.uint8],
+    *,
+    is_class: bool,
 ) -> Repeats | None:
     """Return how many test rows are known from training, unless the features are so coarse that rows meet by chance.
+
+    Nothing either where classes agree no more often than they do by chance: then there is nothing to remember.
 
     Parameters
     ----------
@@ -146,6 +154,8 @@ def find_repeats(
         All other columns but the key.
     parts : uint8 array, shape (n,)
         Part of each row, as in a split.
+    is_class
+        Whether the label is a class.
     """
     hashed = hash_content(features)
     train = np.unique(hashed[parts == TRAIN])
@@ -153,15 +163,19 @@ def find_repeats(
     rows, tested = int(is_hit.sum()), int((parts == TEST).sum())
     if rows < _LEAST_REPEATS or rows < _REPEATED * tested or _is_coarse(features, hashed):
         return None
+    by_chance = _evenness(label.filter(pl.Series(parts == TEST))) if is_class else 0.0
 
     def shared(columns: Sequence[pl.Series]) -> float:
         whole = hash_content(columns)
         return float(np.isin(whole[is_hit], whole[parts == TRAIN]).mean())
 
+    same_label = shared([*features, label])
+    if is_class and same_label < by_chance + _TELLING * (1 - by_chance):
+        return None
     return Repeats(
         rows=rows,
         share=rows / tested,
-        same_label=shared([*features, label]),
+        same_label=same_label,
         is_copy=shared([*features, label, *others]) >= _BALANCED,
     )
 
@@ -173,8 +187,7 @@ def _is_coarse(features: Sequence[pl.Series], hashed: Hashes) -> bool:
     two different rows do.
     """
     pairs = _pairs(hashed)
-    _, once = np.unique(hashed, return_index=True)
-    evenness = [_evenness(column.gather(once)) for column in features]
+    evenness = [_evenness(column) for column in features]
     tried = sorted(range(len(features)), key=evenness.__getitem__)
     for number in {*tried[:_TRIED], *tried[-_TRIED:]}:
         agree_else = _pairs(hashed - features[number].hash(seed=number).to_numpy())
@@ -186,7 +199,8 @@ def _is_coarse(features: Sequence[pl.Series], hashed: Hashes) -> bool:
 
 def _evenness(column: pl.Series) -> float:
     """Return how likely two rows have the same value."""
-    return float(((column.value_counts(name="rows")["rows"] / len(column)) ** 2).sum())
+    rows = column.value_counts(name="rows")["rows"].to_numpy()
+    return float(((rows / len(column)) ** 2).sum())
 
 
 def _pairs(hashed: Hashes) -> float:
@@ -266,7 +280,7 @@ def _may_number(column: Seen) -> bool:
 def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> Iterator[tuple[bool, str]]:
     values = column.values.drop_nulls()
     counts = values.value_counts(name="rows")["rows"]
-    often = int(counts.mode().sort().item(0))
+    often = int(counts.mode().sort().to_numpy()[0])
     regular = float((counts == often).mean())
     is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())

@@ -99,7 +99,7 @@ def row_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
         trap
         for traps in (
             _group(spec, seen),
-            _repeats(spec, seen),
+            _repeats(spec, seen, task),
             _sorted(spec, seen, task),
             _few_rows(spec, label) if task != "regression" else (),
         )
@@ -136,7 +136,7 @@ def _group(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
         )
 
 
-def _repeats(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
+def _repeats(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
     features = _features(spec, seen)
     if not features or spec.label.columns:
         return
@@ -152,6 +152,7 @@ def _repeats(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
         frame[spec.label.column],
         [frame[name] for name in sorted(rest)],
         parts,
+        is_class=task != "regression",
     )
     if found is not None:
         all_rows = len(seen[spec.label.column].values)
