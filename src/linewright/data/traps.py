@@ -281,7 +281,7 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
     values = column.values.drop_nulls()
     counts = values.value_counts(name="rows")["rows"]
     often = int(counts.mode().sort().to_numpy()[0])
-    regular = float((counts == often).mean())
+    regular = float((counts.to_numpy() == often).mean())
     is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())
     in_blocks = runs == column.distinct

@@ -9,8 +9,10 @@ from linewright.data.contract import breach
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
 from linewright.data.read import open_source
+from linewright.data.references import table_sources
 from linewright.data.roles import too_few_groups
 from linewright.data.seen import as_declared
+from linewright.data.table import build_table
 from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
@@ -22,7 +24,15 @@ from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken
 from linewright.line.spec import LineSpec
 from linewright.line.traps import column_traps, row_traps
-from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, resolve_task
+from linewright.line.work import (
+    LEARNABLE,
+    MODEL_FILE,
+    Work,
+    feature_columns,
+    label_text,
+    read_model_file,
+    resolve_task,
+)
 from linewright.model.given import look_at
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
@@ -93,7 +103,11 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
 
 
 def _traps(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[Trap, ...]:
-    seen = {column.name: as_declared(column.name, column.type, frame[column.name]) for column in columns}
+    seen = {
+        column.name: as_declared(column.name, column.type, frame[column.name])
+        for column in columns
+        if column.type in {*LEARNABLE, "text"}
+    }
     return (*column_traps(spec, seen), *row_traps(spec, seen))
 
 
@@ -105,8 +119,10 @@ def group_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
     if not _is_by_group(spec):
         return ()
     try:
-        raws = [read_source(source, one, factory.root) for source, one in spec.sources.items()]
-        return tuple(_group_doubts(spec, build_table(raws, spec).frame))
+        names = table_sources(spec)
+        table = build_table([open_source(name, one, factory.root) for name, one in names.items()], spec)
+        groups = pl.concat([part.frame.select(str(spec.table.group)) for part in table.parts()])
+        return tuple(_group_doubts(spec, groups))
     except LinewrightError:
         return ()
 

@@ -44,7 +44,7 @@ def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
     """
     label = seen[spec.label.column].values
     try:
-        about = describe_label(label, seen[spec.label.column], spec.label.positive)
+        about = describe_label(label, seen[spec.label.column], None)  # any class may be the positive one here
     except RequestError:  # a label of another kind than `new` would choose, with which a run may go on
         return ()
     _, verdicts = judge(seen, label, about, _roles_of(spec))
@@ -111,7 +111,7 @@ def _task(spec: LineSpec, label: Seen) -> str:
     if spec.train.task != "auto":
         return spec.train.task
     try:
-        task: Kind = describe_label(label.values, label, spec.label.positive).task
+        task: Kind = describe_label(label.values, label, None).task
     except RequestError:
         return "multiclass"
     return task
