@@ -117,7 +117,7 @@ def test_a_bar_within_the_bounds_is_undecided_and_more_rows_are_asked_for():
 
     assert outcome.status == "undecided"
     assert needed - 1000 == pytest.approx(outcome.more_rows, rel=0.01)
-    assert "more rows would decide" in outcome.says
+    assert outcome.says.endswith("more test rows would decide")
 
 
 def test_a_value_on_the_bar_says_nothing_about_how_many_rows_would_decide():
@@ -429,7 +429,7 @@ def test_small_groups_are_left_out_and_named():
     outcome = outcome_of(FairnessGate(fairness="Sex", at_most=0.2), **two_groups((0.5, 0.5), small=30))
 
     assert outcome.status == "pass"
-    assert "left out, with fewer than 100 rows: 'tiny' (30)" in outcome.says
+    assert "left out, with fewer than 100 test rows: 'tiny' (30)" in outcome.says
 
 
 def test_one_group_alone_cannot_be_compared():
@@ -439,7 +439,7 @@ def test_one_group_alone_cannot_be_compared():
     )
 
     assert (outcome.status, outcome.value) == ("undecided", None)
-    assert "fewer than two groups are large enough" in outcome.says
+    assert "because fewer than two groups have 1,001 test rows" in outcome.says
     assert 2 == outcome.more_rows
 
 

@@ -175,7 +175,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     bar: float
     n: int
     more_rows: int | None
-    """For undecided gates: about how many more rows would decide; `None` where the data say nothing about it."""
+    """For undecided gates: about how many more test rows would decide; `None` where the data say nothing about it."""
     says: str
     """One sentence for people."""
     excluded: int = 0

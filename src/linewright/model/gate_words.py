@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from linewright.model.claim import Claim, Status
 from linewright.model.fairness import Cell, Gap
-from linewright.model.figures import as_declared, in_words, percent
+from linewright.model.figures import as_declared, count, in_words, percent
 from linewright.model.spec import FairnessGate
 
 MOST_NAMED = 5
@@ -77,11 +77,18 @@ def better(difference: float, margin: float) -> str:
     return f"{size} {'better' if difference > 0 else 'worse'} than"
 
 
-def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Status) -> str:
-    """Say how far apart groups are, and which two are furthest."""
+def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Status, *, large: int) -> str:
+    """Say how far apart groups are, and which two are furthest; or why nothing is compared.
+
+    Parameters
+    ----------
+    large
+        How many groups have as many rows as the gate asks of each.
+    """
     name = f"{gate.measure} over {gate.fairness}"
     if gap is None:
-        return f"{name} cannot be measured, because fewer than two groups are large enough"
+        enough = f"{count(gate.min_group, 'test row')}" if large < 2 else "enough rows of a kind to measure"
+        return f"{name} cannot be measured, because fewer than two groups have {enough}"
     rate, top, bottom = gap.widest
     return (
         f"{name} is {in_words(gap.value, beside=gate.at_most)} ({rate} {in_words(gap.rates[0])} of {top!r} against "
@@ -100,7 +107,9 @@ def left_out(
     """Name the groups and cells that were too small to look at; empty where there are none."""
     small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
     few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
-    text = f"; left out, with fewer than {gate.min_group:,} rows: {_listed(small)}" if small else ""
+    text = (
+        f"; left out, with fewer than {count(gate.min_group, 'test row')}: {_listed(small)}" if small else ""
+    )
     return text + (f"; too few to measure, with fewer than {min_rows} rows: {_listed(few)}" if few else "")
 
 

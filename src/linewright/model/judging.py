@@ -212,7 +212,8 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
         rows,
         status=status,
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
-        says=gap_sentence(gate, gap, claim, status) + left_out(gate, groups, large, thin, rows.min_rows),
+        says=gap_sentence(gate, gap, claim, status, large=len(large))
+        + left_out(gate, groups, large, thin, rows.min_rows),
     )
 
 
@@ -297,9 +298,12 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
 
 
 def _awaited(more: int, rows: Rows) -> str:
-    """Say how much more data it takes: where groups are drawn whole, more rows of the same groups would not help."""
+    """Say how much more data it takes: where groups are drawn whole, more rows of the same groups would not help.
+
+    Only a share of a table's rows tests, so the table needs more than that.
+    """
     if rows.clusters is None or rows.cluster_kind == "block":
-        return f"about {roughly(more)} more {'row' if more == 1 else 'rows'}"
+        return f"about {roughly(more)} more test {'row' if more == 1 else 'rows'}"
     groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
     return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of rows"
 
