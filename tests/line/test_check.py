@@ -73,6 +73,24 @@ def factory_of(folder, text: str) -> Factory:
             "did you mean 'sex'?",
         ),
         (
+            "label: {column: y}\ngates:\n  - {fairness: y, at_most: 0.2}\n",
+            "5:6",
+            "a fairness gate compares groups, and this column is the label",
+            "name another column",
+        ),
+        (
+            "table: {key: id, weight: size}\nlabel: {column: y}\ngates:\n  - {at_most: 0.2, fairness: id}\n",
+            "6:20",
+            "this column is the key",
+            "",
+        ),
+        (
+            "table: {key: id, weight: size}\nlabel: {column: y}\ngates:\n  - {fairness: size, at_most: 0.2}\n",
+            "6:6",
+            "this column is the weight",
+            "",
+        ),
+        (
             "table: {exclude: [id, size, sex, flat, z]}\nlabel: {column: y}\n",
             "3:1",
             "no feature is left to learn from",
@@ -121,6 +139,37 @@ def test_a_run_finds_it_before_it_trains(tmp_path):
             execute_inline(factory, "a")
 
         assert f"{factory.path_of('a')}:4:9" == caught.value.where
+
+
+GATE = "label: {column: y}\ngates: [{fairness: COLUMN, at_most: 0.2, min_group: LEAST}]\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "least", "says"),
+    [
+        (
+            "sex",
+            7,
+            "gates[0]: cannot decide about sex: its largest groups have about 6 of 'f' and 6 of 'm' among the",
+        ),
+        (
+            "flat",
+            1,
+            "have about 12 of 'same' among the test rows, and two groups with 1 are needed (min_group)",
+        ),
+        ("sex", 6, ""),
+    ],
+)
+def test_a_fairness_gate_that_can_never_decide_is_a_doubt_with_a_way_out(tmp_path, column, least, says):
+    """It would be believed to guard, and answers "undecided" for ever."""
+    text = GATE.replace("COLUMN", column).replace("LEAST", str(least))
+    with factory_of(tmp_path, text) as factory:
+        found = check(factory).lines[0]
+
+    assert () == found.errors
+    assert bool(says) == bool(found.doubts)
+    assert says in "".join(found.doubts)
+    assert not says or "lower min_group, write when_small: block" in found.doubts[0]
 
 
 def test_a_sound_line_has_no_errors(tmp_path):

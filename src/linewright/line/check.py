@@ -94,8 +94,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         len(checked.quarantined),
         (*checked.findings, *promised),
         (
-            *_group_doubts(spec, checked.frame),
-            *_model_doubts(factory, spec),
+            *_doubts(factory, spec, checked.frame),
             *(trap.to_text() for trap in traps),
         ),
         traps,
@@ -132,12 +131,35 @@ def _is_by_group(spec: LineSpec) -> bool:
     return table.group is not None and (by == "group" or (by != "time" and table.time is None))
 
 
+def _doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
+    return (*_group_doubts(spec, frame), *_fairness_doubts(spec, frame), *_model_doubts(factory, spec))
+
+
 def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
     group = spec.table.group
     if group is not None and _is_by_group(spec):
         says = too_few_groups(frame[group].drop_nulls().n_unique())
         if says:
             yield f"{group}: {says}"
+
+
+def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
+    """Say which fairness gates would wait for ever, because the test part holds too few rows of two groups."""
+    labelled, share = frame.drop_nulls(spec.label.column), spec.train.split.test
+    for number, gate in enumerate(spec.gates):
+        if not isinstance(gate, FairnessGate):
+            continue
+        groups = labelled[gate.fairness].value_counts(sort=True, name="rows").head(2)
+        tested = [(name, round(share * rows)) for name, rows in groups.rows()]
+        if len(tested) == 2 and tested[1][1] >= gate.min_group:
+            continue
+        largest = " and ".join(f"{rows:,} of {name!r}" for name, rows in tested)
+        block = "" if gate.when_small == "block" else ", write when_small: block if that must stop a release"
+        yield (
+            f"gates[{number}]: cannot decide about {gate.fairness}: its largest groups have about {largest} among the "
+            f"test rows, and two groups with {gate.min_group:,} are needed (min_group); lower min_group{block}, or "
+            "name another column"
+        )
 
 
 def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:

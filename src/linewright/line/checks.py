@@ -40,6 +40,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _table(spec),
         _label(spec),
         _split(spec),
+        _groups(spec),
     )
     for problems in (*checks, _contract(spec), check_task(spec, spec.train.task), _steps(spec), _loop(spec)):
         for problem in problems:
@@ -187,6 +188,22 @@ def _split(spec: LineSpec) -> Iterator[Problem]:
             found=by,
             hint=f"add table.{by}, or let 'auto' choose",
         )
+
+
+def _groups(spec: LineSpec) -> Iterator[Problem]:
+    """Find fairness gates over columns whose values are no groups that could be treated alike."""
+    table = spec.table
+    roles = {table.weight: "the weight of a row", table.key: "the key, which no two rows share"}
+    roles[spec.label.column] = "the label, by which the groups are compared"
+    for index, gate in enumerate(spec.gates):
+        if isinstance(gate, FairnessGate) and gate.fairness in roles:
+            yield Problem(
+                path=("gates", index, "fairness"),
+                what=f"a fairness gate compares groups, and this column is {roles[gate.fairness]}",
+                found=gate.fairness,
+                allowed="a column that says which group a row belongs to",
+                hint="name another column, or remove the gate",
+            )
 
 
 def _contract(spec: LineSpec) -> Iterator[Problem]:
