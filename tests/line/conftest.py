@@ -31,17 +31,26 @@ def tumours(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
     opened = ExitStack()
 
     def make(name: str = "factory", *, rows: int = 569) -> Factory:
-        root = tmp_path / name
-        root.mkdir()
-        write_tumours(root / "cancer.csv", rows)
-        new_line(
-            root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample"
-        )
-        change(root, "budget: normal", "budget: quick")
-        return opened.enter_context(Factory.create(root))
+        return opened.enter_context(declare_tumours(tmp_path / name, rows))
 
     with opened:
         yield make
+
+
+@pytest.fixture(scope="module")
+def tumours_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """Give one factory with the line ``tumours`` to all tests of a module."""
+    with declare_tumours(tmp_path_factory.mktemp("once") / "factory", 569) as factory:
+        yield factory
+
+
+def declare_tumours(root: Path, rows: int) -> Factory:
+    """Make a factory with the line ``tumours``."""
+    root.mkdir()
+    write_tumours(root / "cancer.csv", rows)
+    new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
+    change(root, "budget: normal", "budget: quick")
+    return Factory.create(root)
 
 
 def change(root: Path, old: str, new: str) -> None:

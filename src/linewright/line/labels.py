@@ -50,7 +50,8 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
         for name, kept in feedback.accept(batch, package=package, place=place).items():
             total[name] += kept
     unknown = total.pop("unknown_first")[:MOST_NAMED]
-    return total | {"unlabelled": handed.frame.height - len(rows), "unknown_first": unknown}
+    passed_over = handed.frame.height - len(rows)
+    return total | {"unlabelled": passed_over, "unknown_first": unknown, "note": handed.note}
 
 
 def _place(handed: Handed, rows: Sequence[int], number: int, part: str) -> str:

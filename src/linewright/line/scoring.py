@@ -1,10 +1,12 @@
 """Batch scoring: the answers for a file, from the package that serves, by the code that serves it."""
 
 import os
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from linewright.data.spec import FileSource
@@ -15,6 +17,7 @@ from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.handed import Handed, read_handed
+from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import find_model
 from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
@@ -29,6 +32,7 @@ from linewright.serve.values import spell
 from linewright.store.seams import Version
 
 SHOWN = 3
+MOST_NAMED = 5
 CHUNK = 10_000
 """Rows that are answered and logged at one time."""
 
@@ -60,7 +64,7 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     handed = read_handed(factory, version.line, file)
     frame = _typed(handed, loaded.package)
     answered = _answers(factory, loaded, frame)
-    table = _table(frame, loaded.package, answered.ids, answered.answers)
+    table = _table(frame, loaded.package, answered)
     _write(table, out)
     return {
         "line": version.line,
@@ -75,6 +79,7 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
             for row, texts in islice(answered.warnings.items(), SHOWN)
             for text in texts
         ),
+        "note": handed.note,
     }
 
 
@@ -126,39 +131,77 @@ def _source_files(factory: Factory, line: str) -> list[Path]:
 def _typed(handed: Handed, package: Package) -> pl.DataFrame:
     frame = handed.frame
     known = {column.name: column for column in package.columns}
-    unknown = [name for name in frame.columns if name not in known]
     absent = [name for name in package.encoder.columns if name not in frame.columns]
-    missing = [name for name in absent if not known[name].nullable]
-    if unknown or missing:
-        raise RequestError(
-            "the file has columns that the line does not know"
-            if unknown
-            else "the file lacks columns of the line",
-            where=str(handed.file),
-            found=", ".join(unknown or missing),
-            allowed=", ".join(known),
-        )
+    _refuse_columns(handed, known, [name for name in absent if not known[name].nullable])
     whole = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
-    return whole.with_columns(_cast(whole[name], known[name], handed) for name in whole.columns)
+    cast_to = {
+        name: cast(whole[name], known[name].type, pattern=known[name].format) for name in whole.columns
+    }
+    _refuse_cells(
+        handed, {known[name]: _bad(whole[name], typed, known[name]) for name, typed in cast_to.items()}
+    )
+    return whole.with_columns(
+        whole[name] if known[name].role == "carried" and _is_lossy(whole[name], typed) else typed
+        for name, typed in cast_to.items()
+    )
 
 
-def _cast(values: pl.Series, column: RequestColumn, handed: Handed) -> pl.Series:
-    typed = cast(values, column.type, pattern=column.format)
-    bad = typed.is_null() & values.is_not_null()
-    if column.role == "feature" and not column.nullable:
-        bad |= values.is_null()
-    if column.role == "carried":
-        return values if bad.any() else typed
-    if bad.any():
-        row = int(bad.arg_max() or 0)
+def _refuse_columns(handed: Handed, known: Mapping[str, RequestColumn], missing: list[str]) -> None:
+    """Refuse a file with columns that the line does not know, or without some that it needs."""
+    unknown = [name for name in handed.frame.columns if name not in known]
+    lacks = f"lacks {', '.join(map(repr, missing))}"
+    if unknown:
+        near = did_you_mean(unknown[0], missing or known)
         raise RequestError(
-            f"not {column.type}" if values[row] is not None else "a value is missing",
-            where=f"{handed.place(row)}, column {column.name!r}",
-            found=values[row],
-            allowed=column.type + (" or nothing" if column.nullable else ""),
-            details={"row": row + 1, "column": column.name, "failed": int(bad.sum())},
+            "the file has columns that the line does not know" + (f", and {lacks}" if missing else ""),
+            where=str(handed.file),
+            found=", ".join(unknown),
+            allowed=", ".join(known),
+            hint=near
+            or "take them out of the file; what the line's source has too can be named in table.exclude, "
+            "and is known after the next run",
         )
-    return typed
+    if missing:
+        raise RequestError(
+            f"the file {lacks}",
+            where=str(handed.file),
+            found=", ".join(handed.frame.columns),
+            allowed=", ".join(known),
+            hint="add what it lacks; the model needs a value in each row",
+        )
+
+
+def _is_lossy(values: pl.Series, typed: pl.Series) -> bool:
+    return bool((typed.is_null() & values.is_not_null()).any())
+
+
+def _bad(values: pl.Series, typed: pl.Series, column: RequestColumn) -> pl.Series:
+    """Return which cells of a column the model cannot be asked about; what it only carries may be anything."""
+    if column.role == "carried":
+        return pl.repeat(False, len(values), eager=True)
+    bad = typed.is_null() & values.is_not_null()
+    return bad | values.is_null() if column.role == "feature" and not column.nullable else bad
+
+
+def _refuse_cells(handed: Handed, bad: Mapping[RequestColumn, pl.Series]) -> None:
+    """Refuse a file with cells that cannot be read, naming the first of them and the first rows."""
+    rows = np.flatnonzero(np.logical_or.reduce([cells.to_numpy() for cells in bad.values()])).tolist()
+    if not rows:
+        return
+    column = next(column for column, cells in bad.items() if cells[rows[0]])
+    value = handed.frame[column.name][rows[0]]
+    more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
+    of_all = f"; {len(rows):,} rows have such cells: {handed.places(rows[:MOST_NAMED])}{more}"
+    raise RequestError(
+        (f"not {column.type}" if value is not None else "a value is missing")
+        + (of_all if len(rows) > 1 else ""),
+        where=f"{handed.place(rows[0])}, column {column.name!r}",
+        found=value,
+        allowed=column.type + (" or nothing" if column.nullable else ""),
+        hint=f"mend the {'rows' if len(rows) > 1 else 'row'}, or take {'them' if len(rows) > 1 else 'it'} out; "
+        "nothing was answered",
+        details={"row": rows[0] + 1, "column": column.name, "failed": len(rows)},
+    )
 
 
 def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> Answered:
@@ -205,16 +248,16 @@ def _records(
     ]
 
 
-def _table(
-    frame: pl.DataFrame, package: Package, ids: list[str], answers: list[dict[str, Any]]
-) -> pl.DataFrame:
+def _table(frame: pl.DataFrame, package: Package, answered: Answered) -> pl.DataFrame:
     name = package.key if package.key in frame.columns else "row"
     keys = frame[package.key] if package.key in frame.columns else pl.Series(range(1, frame.height + 1))
     # A key column that is itself called id keeps its name; the prediction's id then stands beside it.
-    columns: dict[str, Any] = {name: keys, "prediction_id" if name == "id" else "id": ids}
-    if answers:
-        columns |= _flat(answers, set(columns))
-    return pl.DataFrame(columns)
+    columns: dict[str, Any] = {name: keys, "prediction_id" if name == "id" else "id": answered.ids}
+    if answered.answers:
+        columns |= _flat(answered.answers, set(columns))
+    texts = ["; ".join(answered.warnings.get(row, ())) or None for row in range(frame.height)]
+    doubts = "warnings" if name != "warnings" else "answer_warnings"
+    return pl.DataFrame({**columns, doubts: pl.Series(texts, dtype=pl.String)})
 
 
 def _flat(answers: list[dict[str, Any]], taken: set[str]) -> dict[str, Any]:

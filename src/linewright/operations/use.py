@@ -27,19 +27,22 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Rows with a value that the contract does not allow or the model does not know."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the first of them."""
+    note: str = ""
+    """How the file was read where the line file is broken; else empty."""
 
     def to_text(self) -> str:
         """Say how many rows were answered by what, and where the answers are."""
         shown = "\n".join(
-            f"  {', '.join(f'{name}={value}' for name, value in row.items())}" for row in self.first
+            f"  {', '.join(f'{name}={value}' for name, value in row.items() if value is not None)}"
+            for row in self.first
         )
         said = (
             f"{count(self.rows, 'row')} answered by {self.model} ({short(self.digest)}): {self.out}\n{shown}"
         )
-        if not self.warned:
-            return said
-        doubts = "\n".join(f"  {text}" for text in self.warnings)
-        return f"{said}\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
+        if self.warned:
+            doubts = "\n".join(f"  {text}" for text in self.warnings)
+            said += f"\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
+        return f"{said}\nnote: {self.note}" if self.note else said
 
 
 @operation(writes=True, local=True, short={"out": "o"})
@@ -53,7 +56,8 @@ def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = No
     file
         CSV, CSV.gz or Parquet file whose rows are rows of the line's table.
     out
-        Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``).
+        Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``). Its last
+        column, ``warnings``, says what is doubtful in a row, and is empty where nothing is.
     """
     return Predicted(**predict_file(factory, line, file, out or file.with_name(f"{file.stem}.{line}.csv")))
 
@@ -69,6 +73,8 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the file that hold no label yet."""
     unknown_first: tuple[dict[str, str], ...] = ()
     """The first labels that no prediction was found for: where they stand, their id or key, and why."""
+    note: str = ""
+    """How the file was read where the line file is broken; else empty."""
 
     def to_text(self) -> str:
         """Say what became of them."""
@@ -78,7 +84,8 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
         )
         if self.unlabelled:
             said += f"; {count(self.unlabelled, 'row')} without a label passed over"
-        return "\n".join([said, *(_lost(one) for one in self.unknown_first)])
+        notes = [f"note: {self.note}"] if self.note else []
+        return "\n".join([said, *(_lost(one) for one in self.unknown_first), *notes])
 
 
 def _lost(unknown: dict[str, str]) -> str:
