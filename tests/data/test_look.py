@@ -253,6 +253,43 @@ def test_a_number_that_stands_for_missing_is_named():
     assert profile.column("temp").verdicts[0].evidence.startswith("-200 stands in ")
 
 
+def test_a_sentinel_is_named_as_the_file_spells_it():
+    """What is declared missing is compared as text: 7300 would match nothing where the file says 7300.0."""
+    days = table(
+        days=lambda rng, y: np.where(
+            rng.random(len(y)) < 0.05, "7300.0", rng.integers(5, 40, len(y)).astype(str)
+        )
+    )
+    evidence = look(days, label="y").column("days").verdicts[0].evidence
+
+    assert evidence.startswith("7300.0 stands in ")
+    assert evidence.endswith("""add "7300.0" to the source's 'missing'""")
+
+
+@pytest.mark.parametrize(("odd", "told"), [(0.0, []), (200.0, ["x", "log_x"])])
+def test_of_a_column_and_its_logarithm_both_have_a_sentinel_or_neither_has(odd, told):
+    """A person who mends one of two believes that the table is clean; and the logarithm of nothing is no code."""
+    rng = np.random.default_rng(5)
+    x = np.where(rng.random(ROWS) < 0.05, odd, rng.integers(1, 60, ROWS) / 2)
+    frame = table(x=lambda *_: x).with_columns(log_x=pl.Series(np.log(x + 0.1)).cast(pl.String))
+    profile = look(frame, label="y")
+    found = {
+        name: [v.evidence for v in profile.column(name).verdicts if v.verdict == "sentinel"]
+        for name in ("x", "log_x")
+    }
+
+    assert told == [name for name, evidence in found.items() if evidence]
+    if told:
+        assert found["log_x"][0].startswith(f"{np.log(200.1)} stands where 'x' has 200.0")
+
+
+def test_a_twin_says_what_to_do_about_it():
+    grade = table(grade=lambda rng, y: rng.integers(1, 9, len(y)))
+    profile = look(grade.with_columns(word="w" + pl.col("grade").cast(pl.String)), label="y")
+
+    assert "; --exclude word (table.exclude) loses nothing" in profile.column("word").verdicts[0].evidence
+
+
 def test_a_group_is_known_by_its_name_and_its_repetition():
     """Rows of one patient in both parts make a model look better than it is."""
     profile = look(table(patient_id=lambda rng, y: rng.integers(0, 200, len(y))), label="y")

@@ -172,6 +172,19 @@ def test_a_fairness_gate_that_can_never_decide_is_a_doubt_with_a_way_out(tmp_pat
     assert not says or "lower min_group, write when_small: block" in found.doubts[0]
 
 
+def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
+    """It would be believed to be gone, and stays a number."""
+    with factory_of(tmp_path, "label: {column: y}\n") as factory:
+        path = factory.path_of("a")
+        path.write_text(path.read_text().replace("t.csv}", "t.csv, missing: ['', '36', '66', 'NA', m]}"))
+        doubts = check(factory).lines[0].doubts
+
+    assert (
+        "sources.t.missing: '66' stands nowhere in the file, which spells it '66.0'",
+        "sources.t.missing: 'NA' stands nowhere in the file",
+    ) == doubts
+
+
 def test_a_sound_line_has_no_errors(tmp_path):
     """A warning that cries wolf is not read."""
     with factory_of(tmp_path, "table: {key: id}\nlabel: {column: y, positive: 'yes'}\n") as factory:

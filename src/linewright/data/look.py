@@ -24,7 +24,7 @@ from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see_all
 from linewright.data.suspicion import Suspect, find_suspects
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import near_constant_evidence, sorted_evidence
-from linewright.data.twins import Twin, find_twins, sentinel_evidence
+from linewright.data.twins import Twin, find_sentinels, find_twins
 from linewright.errors import RequestError
 
 SAMPLE_ROWS = 50_000
@@ -187,8 +187,11 @@ def judge(
     """
     strengths, suspects = _judge(seen, label, about, roles, _sample(label))
     twins = find_twins(seen)
+    sentinels = find_sentinels(seen, twins)
     return strengths, {
-        name: tuple(_verdicts(column, suspects.get(name), twins.get(name), about, roles))
+        name: tuple(
+            _verdicts(column, suspects.get(name), twins.get(name), about, roles, sentinel=sentinels.get(name))
+        )
         for name, column in seen.items()
     }
 
@@ -274,7 +277,13 @@ def _truth(about: LabelProfile, typed: pl.Series, spelled: pl.Series) -> Truth:
 
 
 def _verdicts(
-    column: Seen, suspect: Suspect | None, twin: Twin | None, label: LabelProfile, roles: Roles
+    column: Seen,
+    suspect: Suspect | None,
+    twin: Twin | None,
+    label: LabelProfile,
+    roles: Roles,
+    *,
+    sentinel: str | None,
 ) -> Iterator[Verdict]:
     if column.type == UNUSABLE:
         yield Verdict(verdict="unusable", evidence=column.because, exclude=False)
@@ -290,8 +299,8 @@ def _verdicts(
     if column.type == "text":
         says = f"free text: {column.because}; it is kept and not used by a model yet"
         yield Verdict(verdict="text", evidence=says, exclude=False)
-    if evidence := sentinel_evidence(column):
-        yield Verdict(verdict="sentinel", evidence=evidence, exclude=False)
+    if sentinel is not None:
+        yield Verdict(verdict="sentinel", evidence=sentinel, exclude=False)
     if column.name == roles.group and roles.time is None and (evidence := too_few_groups(column.distinct)):
         yield Verdict(verdict="few groups", evidence=evidence, exclude=False)
     if column.name == roles.time and (evidence := time_doubt(column)):
@@ -312,7 +321,9 @@ def _part_verdicts(
     elif suspect is not None:
         yield Verdict(verdict=suspect.kind, evidence=suspect.evidence, exclude=suspect.kind == "leak")
     if twin is not None and not has_part:
-        yield Verdict(verdict="twin", evidence=twin.evidence, exclude=twin.is_equal)
+        way_out = f"; --exclude {column.name} (table.exclude) loses nothing, and to leave it in costs nothing"
+        says = twin.evidence + ("" if twin.is_equal else way_out)
+        yield Verdict(verdict="twin", evidence=says, exclude=twin.is_equal)
 
 
 def _profile(column: Seen, value: float | None, verdicts: tuple[Verdict, ...]) -> ColumnProfile:

@@ -26,6 +26,8 @@ class Seen:
     because: str
     """Why it has that type."""
     values: pl.Series
+    found: pl.Series
+    """The values as they were read: text, or native types."""
     distinct: int
     """Different values; missing ones are not counted."""
 
@@ -63,7 +65,13 @@ def see(values: pl.Series) -> Seen:
         found = infer(values)
     except SpecError as error:
         return Seen(
-            name=values.name, type=UNUSABLE, format=None, because=error.what, values=values, distinct=0
+            name=values.name,
+            type=UNUSABLE,
+            format=None,
+            because=error.what,
+            values=values,
+            found=values,
+            distinct=0,
         )
     typed = cast(values, found.type, pattern=found.format)
     return Seen(
@@ -72,6 +80,7 @@ def see(values: pl.Series) -> Seen:
         format=found.format,
         because=found.because,
         values=typed,
+        found=values,
         distinct=typed.drop_nulls().n_unique(),
     )
 

@@ -93,15 +93,47 @@ def _same_order(seen: Mapping[str, Seen]) -> Iterator[tuple[str, Twin]]:
             yield numbers[j].name, Twin(of=numbers[i].name, evidence=evidence, is_equal=False)
 
 
-def sentinel_evidence(column: Seen) -> str | None:
-    """Return why a number of a column seems to mean "no value", or `None`: -200 or 99999 far from all others.
+@dataclass(frozen=True, kw_only=True)
+class _Sentinel:
+    value: float
+    evidence: str
+
+
+def find_sentinels(seen: Mapping[str, Seen], twins: Mapping[str, Twin]) -> dict[str, str]:
+    """Return, by column, why a number of it seems to mean "no value": -200 or 99999 far from all others.
+
+    Of twins both are told or neither: what is the smallest value of one, and zero there in the other, is the
+    logarithm of a zero and no sentinel.
 
     Examples
     --------
     >>> from linewright.data.seen import see
-    >>> sentinel_evidence(see(pl.Series("t", [str(i) for i in range(90)] + ["-999"] * 10)))[:47]
-    '-999 stands in 10 rows (10.0 %), far from all o'
+    >>> column = see(pl.Series("t", [str(i) for i in range(90)] + ["-999.0"] * 10))
+    >>> find_sentinels({"t": column}, {})["t"][:49]
+    '-999.0 stands in 10 rows (10.0 %), far from all o'
     """
+    found = {name: one for name, column in seen.items() if (one := _sentinel(column)) is not None}
+    for name, twin in twins.items():
+        for column, other in ((seen[name], seen[twin.of]), (seen[twin.of], seen[name])):
+            if column.name in found and other.name not in found and other.type in NUMBERS:
+                _tell_both_or_none(found, column, other)
+    return {name: found[name].evidence for name in seen if name in found}
+
+
+def _tell_both_or_none(found: dict[str, _Sentinel], column: Seen, other: Seen) -> None:
+    is_it = column.values == found[column.name].value
+    there = other.values.filter(is_it).drop_nulls().unique().to_list()
+    if len(there) != 1:
+        return
+    if there[0] == 0 == other.values.min():
+        del found[column.name]
+        return
+    spelled = _spelling(column, found[column.name].value)
+    evidence = f"{_spelling(other, there[0])} stands where {column.name!r} has {spelled}, which is far from its other values"
+    found[other.name] = _Sentinel(value=there[0], evidence=f"{evidence}: {_advice(other, there[0])}")
+
+
+def _sentinel(column: Seen) -> _Sentinel | None:
     if column.type not in NUMBERS or column.distinct < _FEW:
         return None
     counts = column.values.drop_nulls().value_counts(name="rows").sort(column.name)
@@ -111,10 +143,29 @@ def sentinel_evidence(column: Seen) -> str | None:
         is_far = abs(values[end] - values[near]) > abs(values[far] - values[near])
         is_only_negative = end == 0 and values[0] < 0 <= values[1] and share >= _FEW * _SHARE
         if (is_far or is_only_negative) and rows[end] >= _REPEATS and share >= _SHARE:
-            low, high = sorted((values[near], values[far]))
+            value, (low, high) = counts[column.name][end], sorted((values[near], values[far]))
             how = "far from all other values" if is_far else "below all other values"
-            return (
-                f"{values[end]:.6g} stands in {rows[end]:,} rows ({percent(share)}), {how} "
-                f"({low:.6g} to {high:.6g}): if it means missing, name it in the source's 'missing'"
+            evidence = (
+                f"{_spelling(column, value)} stands in {rows[end]:,} rows ({percent(share)}), {how} "
+                f"({low:.6g} to {high:.6g}): {_advice(column, value)}"
             )
+            return _Sentinel(value=value, evidence=evidence)
     return None
+
+
+def _advice(column: Seen, value: float) -> str:
+    if column.found.dtype != pl.String:
+        return "if it means missing, write it as null: the file says it as a number"
+    texts = ", ".join(f'"{text}"' for text in _spellings(column, value))
+    return f"if it means missing, add {texts} to the source's 'missing'"
+
+
+def _spelling(column: Seen, value: float) -> str:
+    return _spellings(column, value)[0]
+
+
+def _spellings(column: Seen, value: float) -> list[str]:
+    """Return how a file spells a value, the most frequent way first: only so is it known as missing."""
+    texts = column.found.filter(column.values == value).cast(pl.String).rename("text")
+    counts = texts.value_counts(name="rows").sort(["rows", "text"], descending=[True, False])
+    return counts["text"].to_list()

@@ -8,10 +8,11 @@ import polars as pl
 from linewright.data.contract import breach
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
-from linewright.data.read import open_source
+from linewright.data.read import open_source, whole
 from linewright.data.references import table_sources
 from linewright.data.roles import too_few_groups
 from linewright.data.seen import as_declared
+from linewright.data.spec import FileSource
 from linewright.data.table import build_table
 from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
@@ -132,7 +133,37 @@ def _is_by_group(spec: LineSpec) -> bool:
 
 
 def _doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
-    return (*_group_doubts(spec, frame), *_fairness_doubts(spec, frame), *_model_doubts(factory, spec))
+    return (
+        *_missing_doubts(factory, spec),
+        *_group_doubts(spec, frame),
+        *_fairness_doubts(spec, frame),
+        *_model_doubts(factory, spec),
+    )
+
+
+def _missing_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    """Name the spellings of "no value" that stand nowhere in their source: numbers are compared as text too."""
+    for name, source in spec.sources.items():
+        if not isinstance(source, FileSource) or set(source.missing) <= {""}:
+            continue
+        frame = whole(open_source(name, source.model_copy(update={"missing": ("",)}), factory.root)).frame
+        texts = [column.drop_nulls() for column in frame.iter_columns() if column.dtype == pl.String]
+        for word in filter(None, source.missing):
+            if not any((column == word).any() for column in texts):
+                near = _same_number(word, texts)
+                yield f"sources.{name}.missing: {word!r} stands nowhere in the file" + (
+                    f", which spells it {near!r}" if near else ""
+                )
+
+
+def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
+    """Return how the texts spell the number that a word is."""
+    number = pl.Series([word]).cast(pl.Float64, strict=False)[0]
+    for column in texts if number is not None else ():
+        same = column.filter(column.cast(pl.Float64, strict=False) == number)
+        if len(same):
+            return str(same[0])
+    return None
 
 
 def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
