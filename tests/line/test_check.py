@@ -185,6 +185,20 @@ def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
     ) == doubts
 
 
+def test_a_new_column_is_told_as_one_that_is_no_feature(tmp_path):
+    """It breaks no rule in 60 of 60 rows; it is left out."""
+    names = ("id", "size", "sex", "flat", "z", "y")
+    rules = "".join(
+        f"    {name}: {{type: {'number' if name == 'z' else 'category'}}}\n"
+        for name in names
+        if name != "flat"
+    )
+    with factory_of(tmp_path, f"label: {{column: y}}\ncontract:\n  columns:\n{rules}") as factory:
+        said = check(factory).to_text()
+
+    assert "column 'flat' is not named in the contract, so it is never a feature; first value 'same'" in said
+
+
 def test_a_sound_line_has_no_errors(tmp_path):
     """A warning that cries wolf is not read."""
     with factory_of(tmp_path, "table: {key: id}\nlabel: {column: y, positive: 'yes'}\n") as factory:

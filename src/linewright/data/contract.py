@@ -285,6 +285,8 @@ class _Sifting:
                 rows=rows,
                 first=first,
                 action=self.data.on_new_column,
+                says=f"column {name!r} is not named in the contract, so it is never a feature"
+                + (f"; first value {first!r}" if first else ""),
             )
 
     def ragged_rows(self) -> list[tuple[Source | Raw, Sequence[Ragged]]]:
@@ -427,13 +429,14 @@ def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
 
 def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) -> str | None:
     stopping = next((finding for finding in findings if finding.action == "stop"), None)
+    caught = [finding for finding in findings if finding.action == "quarantine"]
+    worst = max(caught, key=lambda finding: finding.failed, default=None)
     if stopping is not None:
-        return stopping.to_text()
+        are_too_few = not stopping.column and stopping.rule.startswith("at least ")
+        lost = f"; most are lost to this: {worst.to_text()}" if are_too_few and worst else ""
+        return stopping.to_text() + lost
     limit = data.contract.max_quarantined
-    if quarantined and quarantined > limit * rows:
-        worst = max(
-            (finding for finding in findings if finding.action == "quarantine"), key=lambda f: f.failed
-        )
+    if worst and quarantined > limit * rows:
         return (
             f"{quarantined:,} of {rows:,} rows would be quarantined, more than max_quarantined {limit:g} allows; "
             f"most for this: {worst.to_text()}"
