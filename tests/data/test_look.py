@@ -352,6 +352,7 @@ def test_the_positive_is_the_usual_name_else_the_rarer_value(values: list[str], 
     [
         ({"label": "Signl"}, "did you mean 'signal'"),
         ({"label": "y", "exclude": ["nois"]}, "did you mean 'noise'"),
+        ({"label": "y", "exclude": ["nodes"]}, "allowed: .*noise[^?]*$"),
         ({"label": "y", "positive": "yes"}, "allowed: '0' or '1'|allowed: '1' or '0'"),
         ({"label": "signal", "positive": "1"}, "a positive value is for a label of two values"),
         ({"label": "y", "key": "noise"}, "this one repeats"),

@@ -250,6 +250,8 @@ def test_a_missing_file_names_the_nearest(tmp_path):
 
     with pytest.raises(RequestError, match=r"sources\.a\.file.*did you mean 'claims\.csv'"):
         read_source("a", FileSource(file="claim.csv"), tmp_path)
+    with pytest.raises(RequestError, match=r"no such file: found 'zebra\.csv'. Next: paths start from"):
+        read_source("a", FileSource(file="zebra.csv"), tmp_path)
     with pytest.raises(RequestError, match="not a file"):
         read_source("a", FileSource(file="."), tmp_path)
 

@@ -327,6 +327,7 @@ def test_a_line_is_never_overwritten(tmp_path: Path):
     [
         ("My Line", "a.csv", {}, "'my-line' could"),
         ("a", "b.csv", {}, "there is no such file"),
+        ("a", "../voter.csv", {}, r"did you mean '\S*\.\./voters\.csv'"),
         ("a", ".", {}, "this is not a file"),
         ("a", "empty.csv", {}, "the file is empty"),
         ("a", "header.csv", {}, "no rows"),
@@ -344,6 +345,9 @@ def test_a_failed_new_leaves_nothing_behind(
     tmp_path: Path, name: str, file: str, options: dict[str, Any], message: str
 ):
     """A half-made line would be found later and trusted."""
+    write(tmp_path / "voters.csv", small())
+    tmp_path = tmp_path / "here"
+    tmp_path.mkdir()
     write(tmp_path / "a.csv", small())
     write(tmp_path / "one.csv", small(y=["x"] * 200))
     write(tmp_path / "none.csv", small(y=[None] * 200))

@@ -322,9 +322,12 @@ def test_the_status_of_a_halted_line_says_who_halted_it_and_why(tumours):
     factory = tumours()
     execute_inline(factory, "tumours")
     factory.actor = "ada"
+    idle = halt(factory, "tumours", off=True)
     halt(factory, "tumours", because="scores went wild")
     halted = status(factory)
-    halt(factory, "tumours", off=True)
+    freed = halt(factory, "tumours", off=True)
+
+    assert ["tumours was not halted", "tumours answers again"] == [idle.to_text(), freed.to_text()]
 
     assert ("ada", "scores went wild") == (halted.lines[0].halted_by, halted.lines[0].halted_because)
     assert "HALTED, since" in halted.to_text()

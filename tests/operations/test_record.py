@@ -175,7 +175,14 @@ def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_fil
             "sample,label\nS1,benign\nS2,benign,late\n",
             "truth.csv: line 3: .*number of fields.*found 3, allowed: 2",
         ),
-        ("sample,truth\nS1,benign\n", "lacks a column.*'label' or 'diagnosis'"),
+        (
+            "who,label\nS1,benign\n",
+            "lacks the column that says which prediction.*found 'who, label', allowed: 'id', 'key' or 'sample'",
+        ),
+        (
+            "sample,truth\nS1,benign\n",
+            "lacks the column that holds the label.*found 'sample, truth', allowed: 'label' or 'diagnosis'",
+        ),
     ],
 )
 def test_a_bad_row_of_a_file_of_labels_is_named_by_its_line(factory, tmp_path, text, message):
@@ -336,7 +343,7 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"sample": "S1", "mean_radius": "x"}], "lacks columns"),
+        ([{"sample": "S1", "mean_radius": "x"}], "the file lacks 'mean_texture'"),
         ([{"sample": "S1", "colour": "red"}], "does not know"),
     ],
 )

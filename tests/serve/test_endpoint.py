@@ -235,6 +235,7 @@ def rows(*values):
         ("POST", "/metrics", rows(), 405, "/metrics"),
         ("POST", PREDICT, b"", 400, "byte 0"),
         ("POST", PREDICT, b'{"rows": [', 400, "byte 10"),
+        ("POST", PREDICT, b'{"rows": [1}', 400, "byte 11"),
         ("POST", PREDICT, b'{"rows": [{"Age": NaN}]}', 400, "byte 18"),
         ("POST", PREDICT, b'{"rows": [{"Age": Infinity}]}', 400, "byte 18"),
         ("POST", PREDICT, b"{'rows': []}", 400, "byte 1"),

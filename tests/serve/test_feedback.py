@@ -240,6 +240,24 @@ def test_a_label_of_a_wrong_form_is_refused_with_its_place(line, label, where):
     assert 0 == line.labels.counts().labelled
 
 
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [
+        ({"respondent": "a", "label": "Yes"}, "use 'key', the value of 'respondent'"),
+        ({"key": "a", "vote": "Yes"}, "use 'label', the value of 'vote'"),
+        ({"key": "a", "label": "Yes", "x": 1}, 'send {"id" or "key": …, "label": …}'),
+        ({"key": "a", "label": None}, "send the label when it is known; until then leave this entry out"),
+    ],
+)
+def test_a_label_of_a_wrong_form_says_what_to_send(line, label, hint):
+    """The words of the table are the first that a person tries."""
+    package = msgspec.structs.replace(PACKAGE, key="respondent", label="vote")
+    with pytest.raises(RequestError) as caught:
+        line.labels.accept([label], package=package)
+
+    assert hint == caught.value.hint
+
+
 @pytest.mark.parametrize("labels", [None, {}, [], [{"key": "a", "label": "Yes"}] * (MAX_LABELS + 1)])
 def test_what_is_not_a_list_of_labels_is_refused(line, labels):
     """Shapes are checked before values."""

@@ -1,6 +1,5 @@
 """Look at a table before anything is declared: what each column is, and what a person should know about it."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -12,6 +11,7 @@ import polars as pl
 
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
+from linewright.data.near import nearest
 from linewright.data.roles import (
     Roles,
     choose_roles,
@@ -203,16 +203,13 @@ def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclud
     ]
     for option, name in wanted:
         if name is not None and name not in frame.columns:
-            near = difflib.get_close_matches(
-                name.lower(), {column.lower() for column in frame.columns}, 1, 0.5
-            )
-            shown = next((column for column in frame.columns if near and column.lower() == near[0]), None)
+            near = nearest(name, frame.columns)
             raise RequestError(
                 "the data has no such column",
                 where=option,
                 found=name,
                 allowed=", ".join(frame.columns[:MOST_LEVELS]) + (", …" if frame.width > MOST_LEVELS else ""),
-                hint=f"did you mean {shown!r}?" if shown else "",
+                hint=f"did you mean {near!r}?" if near else "",
             )
     parts: dict[str, str] = {}
     for option, name in wanted:

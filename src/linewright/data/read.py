@@ -1,6 +1,5 @@
 """Sources: files and queries become tables, exactly as they are, and a digest of what they hold."""
 
-import difflib
 import hashlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import polars as pl
 
 from linewright.data.batch import BATCH, Batch, Part, Ragged
 from linewright.data.csvfile import open_csv
+from linewright.data.near import near_file
 from linewright.data.parquetfile import PARQUET, open_parquet
 from linewright.data.spec import FileSource, SourceSpec, SqliteSource
 from linewright.data.sqlitefile import read_query, run_query
@@ -207,7 +207,7 @@ def read_file(spec: FileSource) -> Raw:
             "this is not a file" if path.exists() else "there is no such file",
             where=spec.file,
             allowed="a CSV, CSV.gz or Parquet file",
-            hint=_near(path),
+            hint=near_file(path),
         )
     return whole(_open_file(path.name, path, spec, spec.file))
 
@@ -250,15 +250,8 @@ def _existing(written: str, root: Path, where: str) -> Path:
         return path
     if path.exists():
         raise RequestError("this is not a file", where=where, found=written, allowed="a file")
-    hint = _near(path) or f"paths start from {root}"
+    hint = near_file(path, written=written) or f"paths start from {root}"
     raise RequestError("there is no such file", where=where, found=written, hint=hint)
-
-
-def _near(path: Path) -> str:
-    """Ask for a file of a similar name in the same folder; say nothing where there is none."""
-    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, beside, 1)
-    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _is_parquet(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """The one table of a line: sources joined by SQL, each column in its contract's type."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import polars as pl
 from linewright.data.batch import Batch, Ragged
 from linewright.data.duck import select
 from linewright.data.facts import Column, Finding
+from linewright.data.near import nearest
 from linewright.data.read import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import cast, infer, known_zone
@@ -306,13 +306,8 @@ def _unknown(name: str, where: str, columns: Sequence[str]) -> SpecError:
 def _nearest(name: str, columns: Sequence[str]) -> str:
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
         return "the file has one column: say its separator, e.g. separator: ';'"
-    folded = {column.lower(): column for column in reversed(columns)}
-    near = difflib.get_close_matches(name.lower(), folded, 1)
-    return (
-        f"did you mean {folded[near[0]]!r}?"
-        if near
-        else "name a column of the table, or make it in table.sql"
-    )
+    near = nearest(name, columns)
+    return f"did you mean {near!r}?" if near else "name a column of the table, or make it in table.sql"
 
 
 def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:

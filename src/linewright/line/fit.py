@@ -16,7 +16,8 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from linewright.line.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either, nearest
+from linewright.data.near import nearest
+from linewright.line.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.nodes import Entries, Items, Node, Scalar
 from linewright.spec import Spec
 

@@ -9,6 +9,7 @@ from linewright.data.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.handed import Handed, read_handed
+from linewright.line.mistakes import either
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
 from linewright.serve.feedback import MOST_NAMED
@@ -73,7 +74,7 @@ def _check(batch: list[dict[str, Any]], package: Package, place: Place) -> None:
 def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
     """Return the rows (from 0) that hold a label, and their labels."""
     field, who = _who(handed, package)
-    label = _named(handed, ("label", package.label))
+    label = _named(handed, ("label", package.label), "holds the label")
     rows: list[int] = []
     labels: list[dict[str, Any]] = []
     for number, row in enumerate(handed.frame.iter_rows(named=True)):
@@ -106,20 +107,21 @@ def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
     if package.key is None and "key" in columns:
         raise no_key(str(handed.file))
     keys = () if package.key is None else ("key", package.key)
-    found = _named(handed, (*ids, *keys))
+    found = _named(handed, (*ids, *keys), "says which prediction a label is about")
     return "key", found
 
 
-def _named(handed: Handed, names: Sequence[str]) -> str:
+def _named(handed: Handed, names: Sequence[str], purpose: str) -> str:
     columns = handed.frame.columns
     for name in names:
         if name in columns:
             return name
     raise RequestError(
-        "the file of labels lacks a column",
+        f"the file of labels lacks the column that {purpose}",
         where=str(handed.file),
         found=", ".join(columns),
-        allowed=" or ".join(repr(name) for name in names),
+        allowed=either([repr(name) for name in dict.fromkeys(names)]),
+        hint="rename a column, or add one",
     )
 
 

@@ -1,9 +1,9 @@
 """What is wrong with a line file, each mistake with its place; all of them become one error."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
+from linewright.data.near import nearest
 from linewright.errors import SpecError
 
 ROOT = "the line file"
@@ -63,21 +63,6 @@ class Mistakes:
             allowed=mistake.allowed,
             hint=mistake.hint,
         )
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the word that `word` was probably meant to be.
-
-    Examples
-    --------
-    >>> nearest("Tran", ["train", "label"])
-    'train'
-    >>> nearest("zebra", ["train", "label"]) is None
-    True
-    """
-    by_lower = {candidate.lower(): candidate for candidate in words}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

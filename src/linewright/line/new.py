@@ -11,6 +11,7 @@ import polars as pl
 
 from linewright.data.association import Kind
 from linewright.data.look import Profile, Verdict, look
+from linewright.data.near import near_file
 from linewright.data.read import read_source
 from linewright.data.seen import Seen, see_all
 from linewright.data.sniff import missing_spellings, sniff
@@ -214,7 +215,8 @@ def _source(root: Path, data: Path) -> tuple[FileSource, bool]:
     found = data.expanduser().resolve()
     if not found.is_file():
         what = "this is not a file" if found.exists() else "there is no such file"
-        raise RequestError(what, where="--data", found=str(data), allowed="a CSV, CSV.gz or Parquet file")
+        allowed, near = "a CSV, CSV.gz or Parquet file", near_file(found, written=str(data))
+        raise RequestError(what, where="--data", found=str(data), allowed=allowed, hint=near)
     home = root.resolve()
     is_outside = not found.is_relative_to(home)
     written = str(found) if is_outside else found.relative_to(home).as_posix()

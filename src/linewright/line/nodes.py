@@ -23,8 +23,9 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from linewright.data.near import near_file
 from linewright.errors import NotFound, SpecError
-from linewright.line.mistakes import Mistake, Mistakes, did_you_mean
+from linewright.line.mistakes import Mistake, Mistakes
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -341,7 +342,7 @@ def read_text(path: Path) -> str:
             "there is no such file",
             where=str(path),
             allowed=", ".join(others),
-            hint=did_you_mean(path.name, others),
+            hint=near_file(path),
         ) from None
     except OSError as error:
         raise SpecError(f"cannot read it: {error.strerror}", where=str(path)) from error

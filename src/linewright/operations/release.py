@@ -108,14 +108,15 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     halted: bool
     generation: int
     because: str
+    was_halted: bool = False
+    """Whether it was halted before."""
 
     def to_text(self) -> str:
         """Say whether it answers."""
         if self.halted:
-            return (
-                f"{self.line} is halted: its endpoint answers 503 until `linewright halt {self.line} --off`"
-            )
-        return f"{self.line} answers again"
+            already = " already" if self.was_halted else ""
+            return f"{self.line} is halted{already}: its endpoint answers 503 until `linewright halt {self.line} --off`"
+        return f"{self.line} answers again" if self.was_halted else f"{self.line} was not halted"
 
 
 @operation(writes=True)
@@ -132,8 +133,15 @@ def halt(factory: Factory, line: str, /, *, off: bool = False, because: str = ""
         Why, for the record.
     """
     _known(factory, line)
+    was = factory.metadata.pointer(line).halt
     event = pointer.halt(factory.context, factory.serving, line, halt=not off, because=because or "asked for")
-    return Stopped(line=line, halted=event.halt, generation=event.generation, because=event.because)
+    return Stopped(
+        line=line,
+        halted=event.halt,
+        generation=event.generation,
+        because=event.because,
+        was_halted=was,
+    )
 
 
 def _known(factory: Factory, line: str) -> None:

@@ -80,9 +80,7 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
         )
     unknown = [name for name in entry if name not in _FIELDS]
     if unknown:
-        raise RequestError(
-            "unknown field", where=place(""), found=str(unknown[0])[:100], allowed="id, key, label, at"
-        )
+        raise _unknown_field(str(unknown[0])[:100], package, place(""))
     if (entry.get("id") is None) == (entry.get("key") is None):
         raise RequestError(
             "a label names either an id or a key",
@@ -102,6 +100,15 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
     )
 
 
+def _unknown_field(name: str, package: Package, where: str) -> RequestError:
+    hint = 'send {"id" or "key": …, "label": …}'
+    if name == package.key:
+        hint = f"use 'key', the value of {name!r}"
+    elif name == package.label:
+        hint = f"use 'label', the value of {name!r}"
+    return RequestError("unknown field", where=where, found=name, allowed="id, key, label, at", hint=hint)
+
+
 def _id(value: object, place: Callable[[str], str]) -> str | None:
     if value is None or (isinstance(value, str) and len(value) <= 100):
         return value
@@ -118,6 +125,7 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
 
 
 def _fitting(value: object, package: Package, place: Callable[[str], str]) -> str | float:
+    later = "send the label when it is known; until then leave this entry out" if value is None else ""
     if package.task == "regression":
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
@@ -126,7 +134,7 @@ def _fitting(value: object, package: Package, place: Callable[[str], str]) -> st
             where=place("label"),
             found=shown(value),
             allowed="a finite number",
-            hint=as_number(value),
+            hint=later or as_number(value),
         )
     spelled = next((text for text in _spellings(value) if text in package.classes), None)
     if spelled is None:
@@ -135,6 +143,7 @@ def _fitting(value: object, package: Package, place: Callable[[str], str]) -> st
             where=place("label"),
             found=shown(value),
             allowed=", ".join(package.classes)[:1000],
+            hint=later,
         )
     return spelled
 

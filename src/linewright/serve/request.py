@@ -266,10 +266,21 @@ def read_json(body: bytes, kind: type[T], *, form: str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
+        _refuse_broken(body, form)
         if "out of range" in str(error):
             return _read_wide(body, kind, form)
         raise _other_form(error, form) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(body, error, form) from None
+
+
+def _refuse_broken(body: bytes, form: str) -> None:
+    """Refuse what is no JSON at all: a decoder that knows a form may stumble over that before it comes to the place."""
+    try:
+        msgspec.json.Decoder(float_hook=float).decode(body)
+    except (msgspec.ValidationError, RecursionError):
+        return
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(body, error, form) from None
 
 
