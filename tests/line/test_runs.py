@@ -67,6 +67,23 @@ def test_planning_what_was_just_run_plans_nothing(tumours):
     assert [] == steps(factory)
 
 
+def test_a_run_that_only_judged_again_does_not_say_promoted(tumours):
+    """Nothing moved, and who reads the log looks for a change that was none."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    again = execute_inline(factory, "tumours")
+    change(factory, "gates:\n", "gates:\n  - {metric: roc_auc, at_least: 0.6}\n")
+    judged = execute_inline(factory, "tumours")
+
+    assert ("gate",) == judged.did
+    assert first.to_text().startswith("tumours@1  promoted\n")
+    assert all(
+        one.to_text().startswith("tumours@1  serves already, and its gates pass\n") for one in (again, judged)
+    )
+    assert [True] * 3 == [one.promoted for one in (first, again, judged)]
+    assert [0] * 3 == [one.exit_code for one in (first, again, judged)]
+
+
 def test_planning_twice_is_byte_identical(tumours):
     """A plan is reviewed before it is carried out, so it must not depend on when it was made."""
     factory = tumours()

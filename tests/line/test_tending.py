@@ -216,3 +216,24 @@ def test_a_training_that_cannot_begin_is_told_once_and_the_watch_goes_on(line, c
     tend_a_while(line, clock, engine, lambda: engine.started)
 
     assert 1 == capsys.readouterr().err.count("cancer.csv")
+
+
+def test_a_line_whose_file_was_mended_is_told_to_be_looked_after_again(line, clock, capsys):
+    """Who was told that it is not wants to know when it is."""
+    path = line.path_of("tumours")
+    whole, told = line.root / "mended.yaml", []
+    whole.write_text(path.read_text())
+    path.write_text(path.read_text() + "oops: 1\n")
+
+    def mended():
+        told.append(capsys.readouterr().err)
+        if whole.exists() and "tumours is not looked after now" in "".join(told):
+            whole.replace(path)  # half a file would be one more thing that is wrong
+        return "again" in "".join(told)
+
+    tend_a_while(line, clock, Busy(), mended)
+    told.append(capsys.readouterr().err)
+
+    assert 1 == "".join(told).count("tumours is not looked after now")
+    assert "".join(told).endswith("tumours is looked after again\n")
+    assert 1 == "".join(told).count("again")

@@ -242,6 +242,7 @@ def test_the_status_of_a_line_has_a_command_that_can_be_pasted(factory):
             process.terminate()
 
     assert "tumours@1" == json.loads(answer.stdout)["model"]
+    assert "example-1" == json.loads(answer.stdout)["predictions"][0]["key"]
     assert f"  try: {example}" in said
     assert "try:" not in everything
 

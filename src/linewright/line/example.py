@@ -1,6 +1,7 @@
 """A request that a person can paste: a row that the model knows, for the line as it serves."""
 
 import shlex
+from collections.abc import Mapping
 
 import msgspec
 
@@ -9,6 +10,8 @@ from linewright.line.factory import Factory
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package import read_golden
+
+_KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
 
 
 def curl(factory: Factory, line: str, url: str) -> str | None:
@@ -30,5 +33,14 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
         return None
     if not rows:
         return None
-    body = shlex.quote(msgspec.json.encode({"rows": rows[:1]}).decode())
+    row = {**_key(package), **rows[0]}
+    body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
+
+
+def _key(package: Package) -> dict[str, str | int]:
+    """Return a made-up key, where the line has one: the truth can then be handed in by it, as for rows of one's own."""
+    column = next((one for one in package.columns if one.name == package.key), None)
+    if column is None or column.type not in _KEYS:
+        return {}
+    return {column.name: _KEYS[column.type]}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
@@ -155,7 +157,7 @@ def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunR
     require_fresh(factory, spec)
     ended = resumed.ended.get(spec.line) if resumed is not None else None
     if resumed is None or ended is None:
-        return result_of(factory, spec, run=last_run(factory, spec.line), did=())
+        return replace(result_of(factory, spec, run=last_run(factory, spec.line), did=()), moved=False)
     did_before = resumed.before(ended)
     return result_of(factory, spec, run=ended["run"], did=tuple(ended["did"]), did_before=did_before)
 

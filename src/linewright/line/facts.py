@@ -93,6 +93,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Commands of which one is fitting now."""
     findings: tuple[Finding, ...] = ()
     """What the run warned of, as `Finished` has it."""
+    moved: bool = True
+    """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
 
     @property
     def exit_code(self) -> int:
@@ -101,12 +103,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Say what came out, why, and what to do next."""
-        verdict = "promoted" if self.promoted else f"not promoted ({self.verdict})"
-        if self.promoted and self.verdict != "promote":
-            verdict = f"serves, though the gates now say {self.verdict}"
         return "\n".join(
             [
-                f"{self.candidate}  {verdict}",
+                f"{self.candidate}  {self._fate()}",
                 f"  why      {self.because}",
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
@@ -116,6 +115,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"Next: {' or '.join(self.next)}",
             ]
         )
+
+    def _fate(self) -> str:
+        if not self.promoted:
+            return f"not promoted ({self.verdict})"
+        if self.verdict != "promote":
+            return f"serves, though the gates now say {self.verdict}"
+        return "promoted" if self.moved else "serves already, and its gates pass"
 
     def _did(self) -> str:
         if not self.resumed:

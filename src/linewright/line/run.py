@@ -25,6 +25,7 @@ from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.figures import count
+from linewright.release.facts import Promoted
 from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
 
@@ -231,6 +232,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         adopted=work.trained.adopted is not None,
         next=after_run(work.factory, certificate, candidate, serves=promoted, waits=waits),
         findings=_warned(work.factory, work.spec.line, run),
+        moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
     )
 
 

@@ -126,7 +126,9 @@ class Tending:
         if trouble is not None and trouble not in self._told(line):
             sys.stderr.write(trouble)
         one.failures = 0 if trouble is None else one.failures + 1
-        one.trouble = trouble
+        had_trouble, one.trouble = one.trouble is not None, trouble
+        if had_trouble and self._told(line) == {None}:
+            sys.stderr.write(f"{line} is looked after again\n")
         now = time.monotonic()
         one.next_at = now + max((now - began) * _REST[what], patience_s(one.failures))
 

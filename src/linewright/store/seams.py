@@ -15,6 +15,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """Which models of a line serve. One row a line; it moves only by compare-and-set on `generation`."""
 
     generation: int = 0
+    """How often it was written: by promotions, rollbacks and halts, and by candidates that were refused."""
     champion: int | None = None
     """Version of the model that answers; `None` before the first promotion."""
     challenger: int | None = None
