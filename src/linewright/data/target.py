@@ -130,7 +130,15 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
 
 def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile:
     many = len(counts)
-    if seen.type in NUMBERS and task_of_many(seen.type, [name for name, _ in counts]) == "regression":
+    is_number = seen.type in NUMBERS and task_of_many(seen.type, [name for name, _ in counts]) == "regression"
+    if counts[0][1] == 1 and not is_number:
+        raise RequestError(
+            "no class of the label comes twice, so there is nothing to learn",
+            where=where,
+            found=f"{many:,} different values in as many rows: {_names(counts)}",
+            hint="name another column",
+        )
+    if is_number:
         task, because, classes = "regression", f"numbers, {many:,} different ones", ()
     elif seen.type in NUMBERS:
         task, because, classes = "multiclass", f"whole numbers, only {many} different ones", tuple(counts)

@@ -11,6 +11,7 @@ from linewright.engine.context import Context, Progress
 from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file, write_factory_file
 from linewright.line.file import read_line
+from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
@@ -69,10 +70,12 @@ class Factory:
         ------
         NotFound
             If there is no ``factory.yaml``.
+        SpecError
+            If ``factory.yaml`` says what it may not say.
         RequestError
             If its state was written by a newer Linewright.
         """
-        root = Path(path).expanduser().resolve()
+        root = _resolved(path)
         if not (root / FACTORY_FILE).is_file():
             raise NotFound(
                 "there is no factory here",
@@ -80,6 +83,7 @@ class Factory:
                 hint="make one with `linewright new NAME --data FILE --label COLUMN`, or point at it with --factory DIR",
             )
         factory = cls(root, report=report, actor=actor, now=now)
+        read_factory_file(root)
         factory._check_format()
         return factory
 
@@ -93,7 +97,7 @@ class Factory:
         now: Callable[[], str] = now_utc,
     ) -> Self:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
-        root = Path(path).expanduser().resolve()
+        root = _resolved(path)
         try:
             (root / "lines").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -185,14 +189,15 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        path = self.root / "lines" / f"{line}.yaml"
-        if line not in self.names():
+        path, names = self.root / "lines" / f"{line}.yaml", self.names()
+        if line not in names:
             raise NotFound(
                 "there is no such line",
                 where=str(self.root / "lines"),
                 found=line,
-                allowed=", ".join(self.names()) or "(none yet)",
-                hint="make it with `linewright new NAME --data FILE --label COLUMN`",
+                allowed=", ".join(names) or "(none yet)",
+                hint=did_you_mean(line, names)
+                or "make it with `linewright new NAME --data FILE --label COLUMN`",
             )
         return path
 
@@ -231,6 +236,13 @@ class Factory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _resolved(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise RequestError(f"the folder cannot be found: {error}", where=str(path)) from error
 
 
 def _user() -> str:

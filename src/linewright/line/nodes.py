@@ -5,7 +5,9 @@ A strict part of YAML 1.2 (core schema): one document, one mapping, no aliases, 
 """
 
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -323,6 +325,10 @@ def _below(node: Node, step: str | int) -> Node | None:
     return node.items[step] if isinstance(node, Items) and step < len(node.items) else None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file that people write.
 
@@ -334,8 +340,10 @@ def read_text(path: Path) -> str:
         If it cannot be read, is not UTF-8 or is longer than 1 MiB.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        # Opened so that a pipe which nobody writes to does not wait for a writer.
+        with open(path, "rb", opener=_open_at_once) as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = file.read(MAX_BYTES + 1) if is_file else b""
     except FileNotFoundError:
         others = sorted(other.name for other in path.parent.glob("*.yaml"))
         raise NotFound(
@@ -346,6 +354,8 @@ def read_text(path: Path) -> str:
         ) from None
     except OSError as error:
         raise SpecError(f"cannot read it: {error.strerror}", where=str(path)) from error
+    if not is_file:
+        raise SpecError("cannot read it: it is not a file", where=str(path))
     if len(data) > MAX_BYTES:
         raise SpecError("the file is too long for a line file", where=str(path), allowed="at most 1 MiB")
     try:

@@ -37,11 +37,16 @@ CHUNK = 10_000
 """Rows that are answered and logged at one time."""
 
 
-def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str, Any]:
+def predict_file(factory: Factory, line: str, file: Path, out: Path | None) -> dict[str, Any]:
     """Answer every row of a file with the champion of a line, in the order of the file.
 
     Each answer is logged (``via`` batch) before the output appears, so that the truth can be handed in by key or by
     the ``id`` column of the output.
+
+    Parameters
+    ----------
+    out
+        Where to write the answers; `None` is beside the file, ``FILE.LINE.csv``.
 
     Returns
     -------
@@ -57,8 +62,10 @@ def predict_file(factory: Factory, line: str, file: Path, out: Path) -> dict[str
     Corrupt
         If the package does not answer its own rows as it did when it was made.
     """
-    _refuse_precious(factory, file, out)
     version = find_model(factory, line)
+    out = out or file.with_name(f"{file.stem}.{line}.csv")
+    _refuse_precious(factory, file, out)
+    _refuse_unwritable(out)
     _refuse_halted(factory, version.line)
     loaded = _load(factory, version)
     handed = read_handed(factory, version.line, file)
@@ -102,10 +109,10 @@ def _load(factory: Factory, version: Version) -> Loaded:
 
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
-    target = out.resolve()
+    target = _real(out)
     sources = [path for name in factory.names() for path in _source_files(factory, name)]
     own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
-    if target in [file.resolve(), *sources] or any(target.is_relative_to(path) for path in own):
+    if target in [_real(file), *sources] or any(target.is_relative_to(path) for path in own):
         raise RequestError(
             "answers would overwrite what the factory needs",
             where=str(out),
@@ -117,6 +124,17 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
         )
     if not target.parent.is_dir():
         raise RequestError("there is no such folder", where=str(target.parent))
+    if target.is_dir():
+        raise RequestError("this is a folder", where=str(out), hint="name a file with --out")
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Try the folder before anything is answered, since each answer is logged before the file appears."""
+    try:
+        _draft(out).touch()
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    _draft(out).unlink()
 
 
 def _source_files(factory: Factory, line: str) -> list[Path]:
@@ -125,7 +143,15 @@ def _source_files(factory: Factory, line: str) -> list[Path]:
         sources = factory.line(line).sources.values()
     except RequestError:
         return []
-    return [(factory.root / source.file).resolve() for source in sources if isinstance(source, FileSource)]
+    return [_real(factory.root / source.file) for source in sources if isinstance(source, FileSource)]
+
+
+def _real(path: Path) -> Path:
+    """Return where a path leads; one that leads nowhere (links in a circle) as far as it can be followed."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path
 
 
 def _typed(handed: Handed, package: Package) -> pl.DataFrame:
@@ -277,7 +303,7 @@ def _flat(answers: list[dict[str, Any]], taken: set[str]) -> dict[str, Any]:
 
 
 def _write(table: pl.DataFrame, out: Path) -> None:
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    draft = _draft(out)
     try:
         if out.suffix == ".parquet":
             table.write_parquet(draft)
@@ -285,6 +311,14 @@ def _write(table: pl.DataFrame, out: Path) -> None:
             table.write_csv(draft)
         draft.replace(out)
     except OSError as error:
-        raise RequestError(f"cannot write the answers: {error.strerror}", where=str(out)) from error
+        raise _cannot_write(out, error) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _draft(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}")
+
+
+def _cannot_write(out: Path, error: OSError) -> RequestError:
+    return RequestError(f"cannot write the answers: {error.strerror}", where=str(out))

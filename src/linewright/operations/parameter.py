@@ -82,7 +82,7 @@ class Parameter:
     def check(self, value: Any, *, where: str) -> Any:
         """Return `value` as this parameter's type, or raise `RequestError`."""
         try:
-            return msgspec.convert(value, self.type, dec_hook=_to_path)
+            found = msgspec.convert(value, self.type, dec_hook=_to_path)
         except msgspec.ValidationError as error:
             near = nearest(value, self.choices) if isinstance(value, str) else None
             raise RequestError(
@@ -92,6 +92,25 @@ class Parameter:
                 allowed=self.allowed,
                 hint=f"did you mean {near!r}?" if near else "",
             ) from error
+        for path in (found,) if isinstance(found, Path) else ():
+            _refuse_unfollowable(path, self.name, where=where)
+        return found
+
+
+def _refuse_unfollowable(path: Path, name: str, *, where: str) -> None:
+    """Raise `RequestError` where a path leads nowhere at all: links in a circle, a name that is too long, no such home.
+
+    A path to nothing that could be there passes: whether it must be there is for others to say.
+    """
+    try:
+        path.expanduser().stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RequestError(
+            f"the path of {name!r} cannot be followed: {reason}", where=where, found=brief(str(path))
+        ) from error
 
 
 def function_name(name: str) -> str:

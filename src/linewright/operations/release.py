@@ -4,6 +4,7 @@ import msgspec
 
 from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import declared_before, find_model, judged
 from linewright.operations.declare import operation
 from linewright.operations.words import short
@@ -147,4 +148,9 @@ def halt(factory: Factory, line: str, /, *, off: bool = False, because: str = ""
 def _known(factory: Factory, line: str) -> None:
     names = sorted({*factory.names(), *factory.metadata.lines()})
     if line not in names:
-        raise NotFound("there is no such line", found=line, allowed=", ".join(names) or "(none yet)")
+        raise NotFound(
+            "there is no such line",
+            found=line,
+            allowed=", ".join(names) or "(none yet)",
+            hint=did_you_mean(line, names),
+        )

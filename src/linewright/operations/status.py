@@ -8,6 +8,7 @@ from linewright.errors import NotFound
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
+from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import Judged, judged
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
@@ -184,7 +185,12 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
     names = sorted({*factory.names(), *factory.metadata.lines()})
     if line is not None:
         if line not in names:
-            raise NotFound("there is no such line", found=line, allowed=", ".join(names) or "(none yet)")
+            raise NotFound(
+                "there is no such line",
+                found=line,
+                allowed=", ".join(names) or "(none yet)",
+                hint=did_you_mean(line, names),
+            )
         names = [line]
     address = endpoint(factory.state)
     url = f"http://{address}" if address else None

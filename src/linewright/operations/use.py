@@ -59,7 +59,7 @@ def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = No
         Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``). Its last
         column, ``warnings``, says what is doubtful in a row, and is empty where nothing is.
     """
-    return Predicted(**predict_file(factory, line, file, out or file.with_name(f"{file.stem}.{line}.csv")))
+    return Predicted(**predict_file(factory, line, file, out))
 
 
 class FedBack(msgspec.Struct, frozen=True, kw_only=True):
