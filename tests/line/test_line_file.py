@@ -2,11 +2,13 @@
 
 import json
 import pickle  # noqa: TID251 -- errors must survive the way from a worker
+import re
+import time
 from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -96,6 +98,61 @@ def mistake(text: str) -> SpecError:
     with pytest.raises(SpecError, match="lines/a") as caught:
         parse_line(text, name="lines/a.yaml")
     return caught.value
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        pytest.param("", "1:1", id="nothing"),
+        pytest.param("\ufeff", "1:1", id="a byte order mark alone"),
+        pytest.param("---\n", "1:1", id="an empty document"),
+        pytest.param(HEAD + "about: \0\n", "4:8", id="a zero byte"),
+        pytest.param(HEAD + "about: a\x85b\x07\n", "4", id="a bell"),
+        pytest.param(HEAD + "\tabout: b\n", "4:1", id="a tab before a key"),
+        pytest.param(HEAD + "train:\n \tbudget: quick\n", "5", id="a tab after a blank"),
+        pytest.param(HEAD + "owner: &o a\nabout: *o\n", "4:8", id="an anchor and its alias"),
+        pytest.param(HEAD + "about: *nobody\n", "4:8", id="an alias of nothing"),
+        pytest.param(HEAD + "<<: {about: b}\n", "4:1", id="a merge"),
+        pytest.param(HEAD + "about: !!python/object/apply:os.system ['true']\n", "4:8", id="a tag of Python"),
+        pytest.param("%TAG ! tag:evil,2000:\n---\n" + HEAD + "about: !x b\n", "6:8", id="a tag of its own"),
+        pytest.param("%YAML 9.9\n---\n" + HEAD, "1:1", id="a YAML of tomorrow"),
+        pytest.param(HEAD + "label: {column: z}\n", "4:1", id="a key twice"),
+        pytest.param(
+            HEAD + "train: {budget: quick, 'budget': normal}\n", "4:24", id="a key twice, quoted once"
+        ),
+        pytest.param(HEAD + "? [a, b]\n: 1\n", "4:3", id="a list as a key"),
+        pytest.param(HEAD + "? |\n  about\n: 1\n", "4:3", id="a block as a key"),
+        pytest.param(HEAD + "about: " + "[" * 100_000, "4", id="brackets without end"),
+        pytest.param(HEAD + "about: " + "[" * 5000 + "]" * 5000 + "\n", "4", id="lists in lists"),
+        pytest.param(HEAD + "about: " + "{a: " * 5000 + "}" * 5000 + "\n", "4", id="mappings in mappings"),
+        pytest.param(HEAD + "".join(" " * i + "a:\n" for i in range(1000)), "24:21", id="steps without end"),
+        pytest.param(HEAD + "tran: " + "x" * 1_000_000 + "\n", "4:1", id="a text of a megabyte"),
+        pytest.param(HEAD + "tran: '" + "x" * 1_000_000 + "\n", "4", id="a quote of a megabyte"),
+        pytest.param(HEAD + "x" * 500_000 + ": 1\n", "4", id="a key of half a megabyte"),
+        pytest.param(HEAD + "about: a" + "\n" * 500_000 + "tran: 1\n", "500004:1", id="half a million lines"),
+        pytest.param(HEAD + "train: {folds: 1e999}\n", "4:16", id="1e999"),
+        pytest.param(HEAD + "train: {folds: .nan}\n", "4:16", id="not a number"),
+        pytest.param(HEAD + "train: {folds: " + "9" * 5000 + "}\n", "4:16", id="five thousand digits"),
+        pytest.param(
+            HEAD + "train: {folds: 0x" + "f" * 300 + "}\n", "4:16", id="three hundred digits of sixteen"
+        ),
+        pytest.param(HEAD + "train: {split: {test: -.inf}}\n", "4:23", id="less than any number"),
+        pytest.param(HEAD + 'about: "\\ud800"\ntran: 1\n', "5:1", id="half of a character"),
+        pytest.param(HEAD + "\r\rtran: 1\r", "6:1", id="line ends of old machines"),
+        pytest.param(HEAD.replace("line: a", "line: ../a"), "1:7", id="a name out of the folder"),
+        pytest.param(HEAD.replace("line: a", "line: " + "a" * 64), "1:7", id="a name of 64 letters"),
+        pytest.param(HEAD.replace("line: a", "line: A"), "1:7", id="a name in capitals"),
+    ],
+)
+def test_what_nobody_would_write_is_answered_with_its_place_too(text, where):
+    """A file may be cut off, come from a machine, or from somebody who means harm; the answer comes at once."""
+    begun = time.monotonic()
+
+    error = mistake(text)
+
+    assert f"{error.where}:".startswith(f"lines/a.yaml:{where}:")
+    assert 10 > time.monotonic() - begun
 
 
 @pytest.mark.parametrize(
@@ -342,6 +399,88 @@ def test_any_text_that_is_no_line_is_answered_with_a_place(text: str):
     """Whatever a person saves by accident, the answer is a message."""
     with pytest.raises(SpecError, match=r"a\.yaml:[0-9]+:[0-9]+"):
         parse_line("about: " + text, name="a.yaml")
+
+
+_PIECES = st.sampled_from(
+    [
+        *("line", "sources", "label", "train", "gates", "watch", "retrain", "contract", "columns", "metric"),
+        *(
+            ": ",
+            ":",
+            "- ",
+            ", ",
+            "[",
+            "]",
+            "{",
+            "}",
+            "\n",
+            "\n  ",
+            "\n    ",
+            "\t",
+            "#",
+            "|",
+            ">",
+            "&a ",
+            "*a",
+            "!!str ",
+        ),
+        *(
+            "'",
+            '"',
+            "\\",
+            "%",
+            "@",
+            "?",
+            "? ",
+            "---\n",
+            "...\n",
+            "<<: ",
+            "~",
+            "null",
+            "true",
+            ".nan",
+            "1e999",
+            "0x1f",
+        ),
+        *("a.csv", "2024-05-01", "5%", "45d", "\0", "\ufeff", "\u2028", "\x85", "ä", "9" * 400),
+    ]
+)
+
+
+def answered(text: str) -> None:
+    """Read it: what comes is a line, or a mistake with its place."""
+    where = "lines/claims.yaml:1:1"
+    try:
+        parse_line(text, name="lines/claims.yaml")
+    except SpecError as error:
+        where = error.where
+    assert re.fullmatch(r"lines/claims\.yaml:[1-9][0-9]*:[1-9][0-9]*", where)
+
+
+@settings(deadline=2000)
+@given(st.lists(_PIECES | st.text(max_size=4), max_size=40).map("".join))
+def test_any_heap_of_yaml_is_answered_with_a_place(text: str):
+    """Law: nothing that can stand in a file raises anything but a mistake with its place."""
+    answered(text)
+
+
+@st.composite
+def _mutated(draw: st.DrawFn) -> str:
+    """Give a good file to which a few things were done: cut, put in, taken out, doubled."""
+    text = (HERE / "claims.yaml").read_text()
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 30)))
+        put = draw(_PIECES | st.text(max_size=6) | st.just(text[start:end] * 2))
+        text = text[:start] + put + text[end:]
+    return text
+
+
+@settings(deadline=2000)
+@given(_mutated())
+def test_a_good_file_that_was_damaged_is_a_line_or_answered_with_a_place(text: str):
+    """Law: a slip of the hand in any place is answered with a place."""
+    answered(text)
 
 
 _WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=20)

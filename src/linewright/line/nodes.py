@@ -24,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from linewright.data.near import near_file
 from linewright.errors import NotFound, SpecError
@@ -35,7 +36,7 @@ QUOTE = "put a text that holds such characters into quotes"
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,250}")
 _NUMBER = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
@@ -162,13 +163,16 @@ def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
     # A mark past the last line (an unclosed bracket) is shown at the end of the text.
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     lines = text.splitlines() or [""]
-    row = min(mark.line, len(lines) - 1) if mark else 0
+    row, column = (min(mark.line, len(lines) - 1), mark.column) if mark else (0, 0)
+    if isinstance(error, ReaderError):
+        before = text[: error.position]
+        row, column = before.count("\n"), len(before) - before.rfind("\n") - 1
     problem = error.problem if isinstance(error, MarkedYAMLError) else str(error).splitlines()[0]
     words, hint = _in_words(problem or "")
     return Mistake(
         path="",
         line=row + 1,
-        column=mark.column + 1 if mark else 1,
+        column=column + 1,
         what=f"not readable as YAML: {words}",
         hint=hint,
     )

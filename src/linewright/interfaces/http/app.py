@@ -1,6 +1,8 @@
 """The control plane: operations as HTTP routes, with their OpenAPI description."""
 
+import json
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
@@ -219,8 +221,10 @@ async def _body(request: Request) -> dict[str, Any]:
         raise RequestError(
             "arguments of a write come in the body", where="query", found=request.url.query[:80]
         )
+    sent = await request.body()
     try:
-        body = msgspec.json.decode(await request.body())
+        body = msgspec.json.decode(sent)
+        json.loads(sent, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise RequestError(
             f"the body is not JSON: {error}", where="body", hint="{} where there are no arguments"
@@ -230,6 +234,13 @@ async def _body(request: Request) -> dict[str, Any]:
             "the body is not a JSON object", where="body", allowed="an object of arguments by name"
         )
     return cast("dict[str, Any]", body)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that says something twice: readers of JSON do not agree on which of the two counts."""
+    counts = Counter(name for name, _ in pairs)
+    if len(counts) < len(pairs):
+        raise RequestError("a name comes twice", where="body", found=counts.most_common(1)[0][0][:80])
 
 
 async def _refused(_: Request, error: Exception) -> Response:
