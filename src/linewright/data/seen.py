@@ -98,6 +98,7 @@ def as_declared(name: str, kind: str, values: pl.Series) -> Seen:
         format=None,
         because="the contract says so",
         values=values,
+        found=values,
         distinct=values.drop_nulls().n_unique(),
     )
 
