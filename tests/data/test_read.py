@@ -1,11 +1,18 @@
+import bz2
+import csv
 import gzip
+import io
+import json
+import lzma
 import sqlite3
 import threading
 import time
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +72,225 @@ def test_gzip_is_known_by_its_content(tmp_path):
 
     assert [("1",)] == raw.frame.rows()
     assert [("1",)] == read(tmp_path, b"a\n1\n", name="b.csv.gz").frame.rows()
+
+
+def zipped(data: bytes, *names: str) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, data)
+    return memory.getvalue()
+
+
+PACKED = {
+    "none": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+    "zip": lambda data: zipped(data, "inside/a.csv"),
+}
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_a_packed_file_is_read_as_what_it_holds(tmp_path, packing):
+    """Packing is known by the content, and damage is told, not read as fewer rows."""
+    text = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(5000))
+    packed = PACKED[packing](text)
+
+    assert [("0", "0"), ("4999", "24990001")] == read(tmp_path, packed).frame[[0, -1]].rows()
+    if packing != "none":
+        for damaged in (packed[:-20], packed[:200]):
+            with pytest.raises(RequestError, match=r"damaged.*found 'a\.csv'"):
+                read(tmp_path, damaged)
+
+
+@pytest.mark.parametrize(
+    ("packed", "says"),
+    [
+        (zipped(b"a\n1\n", "a.csv", "b.csv"), "holds 2 files, not one"),
+        (zipped(b"x", "[Content_Types].xml", "xl/workbook.xml"), "save the sheet as CSV"),
+        (gzip.compress(bz2.compress(b"a\n1\n")), "packed twice"),
+        (gzip.compress(b"PAR1" * 9), "packed Parquet"),
+    ],
+)
+def test_a_packed_file_that_is_no_table_is_refused(tmp_path, packed, says):
+    """What to do about it differs, so each is said."""
+    with pytest.raises(RequestError, match=says):
+        read(tmp_path, packed)
+
+
+def test_a_name_that_looks_like_a_packing_is_text(tmp_path):
+    """Two letters are no proof."""
+    assert {"BZh9": ["1"]} == read(tmp_path, b"BZh9\n1\n").frame.to_dict(as_series=False)
+
+
+TEXTS = st.text(
+    alphabet=st.one_of(
+        st.sampled_from(',;\t|"\n\r\u2028 {}[]\\'), st.characters(exclude_categories=["Cs", "Cc"])
+    ),
+    max_size=8,
+).map(str.strip)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=30),
+    separator=st.sampled_from(",;\t|"),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    packing=st.sampled_from(list(PACKED)),
+    is_json=st.booleans(),
+    size=st.integers(400, 2000),
+)
+def test_any_texts_come_back_from_any_dialect(  # noqa: PLR0917 -- hypothesis gives them by name
+    tmp_path_factory, rows, separator, end, encoding, packing, is_json, size
+):
+    """Whatever a program may have written into a value is that value again, as a whole and batch by batch."""
+    folder = tmp_path_factory.mktemp("any")
+    if is_json:
+        text = "".join(json.dumps({"a": a, "b": b}, ensure_ascii=len(a) > 3) + end for a, b in rows)
+    else:
+        memory = io.StringIO()
+        # Python leaves a lone CR without quotes where lines end with LF, which other readers then take for a line end.
+        quoting = csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL
+        writer = csv.writer(memory, delimiter=separator, lineterminator=end, quoting=quoting)
+        writer.writerows([("a", "b"), *rows])
+        text = memory.getvalue()
+    raw = read(
+        folder, PACKED[packing](text.encode(encoding)), encoding=encoding, separator=separator, missing=()
+    )
+    spec = FileSource(file="a.csv", encoding=encoding, separator=separator, missing=())
+    batches = list(open_source("a", spec, folder, size=size).batches())
+
+    assert rows == raw.frame.rows()
+    assert raw.frame.equals(pl.concat([batch.frame for batch in batches]))
+
+
+def test_json_lines_are_text_like_a_csv_file(tmp_path):
+    """Numbers stay as they are spelled, since a column may turn into something else a million lines on."""
+    raw = read(
+        tmp_path,
+        '{"id": "007", "n": 1.50, "on": true}\n\n{"n": null, " more ": " x "}\r\n{"n": 12345678901234567890, "id": ""}',
+        name="a.jsonl",
+    )
+
+    assert {
+        "id": ["007", None, None],
+        "n": ["1.50", None, "12345678901234567890"],
+        "on": ["true", None, None],
+        "more": [None, "x", None],
+    } == raw.frame.to_dict(as_series=False)
+    assert raw.is_text
+    assert [1, 3, 4] == raw.lines(range(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": 1}\n\n{"a": 1,}\n', r"line 3: this is not JSON"),
+        ('{"a": 1}\n{"a": {"b": 1}}\n', r"line 2: field 'a' holds other values"),
+        ('{"a": []}\n', r"line 1: field 'a' holds other values"),
+        ('{"a": 1}\n5\n', "line 2: this is not an object"),
+        ('{"a": 1, "a": 2}\n', "line 1: the same field twice"),
+        ('{"a": "\\ud800"}\n', "line 1: half a character"),
+        ('{"": 1}\n', "a field has no name"),
+        ('{\n "a": 1\n}\n', "line 1: this is not JSON"),
+        ('[{"a": 1}]', "one JSON array"),
+        ('{"a": 1}\n{"a": ' + "[" * 10_000, "line 2: this is not JSON"),
+    ],
+)
+def test_json_that_is_no_table_is_refused_by_its_line(tmp_path, text, says):
+    """A person must find the record."""
+    with pytest.raises(RequestError, match=says):
+        read(tmp_path, text, name="a.jsonl")
+
+
+def test_names_take_the_place_of_the_header(tmp_path):
+    """A file that somebody else writes may have bad names, or none."""
+    named = read(tmp_path, "a,a,\n1,2,3\n4\n", names=("x", "y", "z"))
+    bare = read(tmp_path, "1,2,3\n4,5,6\n7\n", name="b.csv", names=("x", "y", "z"), header=False)
+
+    assert (["x", "y", "z"], [("1", "2", "3")]) == (named.frame.columns, named.frame.rows())
+    assert [2] == named.lines([0])
+    assert [("1", "2", "3"), ("4", "5", "6")] == bare.frame.rows()
+    assert ([1, 2], [3]) == (bare.lines([0, 1]), bare.ragged_lines())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"names": ("x",)}, r"sources\.a\.names: there are 1 names, and the header of a\.csv has 2 fields"),
+        ({"names": ("x", "x")}, "names have the same name twice"),
+        ({"names": ("x", " ")}, "column 2 of names has no name"),
+        ({"header": False}, r"needs names.*names: \[c1, c2\]"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(tmp_path, options, says):
+    """The place in the line file is named, and how it could be."""
+    with pytest.raises(SpecError, match=says):
+        read(tmp_path, "1,2\n3,4\n", **options)
+    with pytest.raises(SpecError, match="only a CSV file gets its names"):
+        read(tmp_path, '{"a": 1}', **options)
+
+
+def test_the_files_of_a_folder_are_one_source(tmp_path):
+    """Columns are matched by name, files come in the order of their names, and what programs leave behind is none."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "b.csv").write_text("y,x\n3,c\n9\n")
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b"x,y\na,1\n8\n7\nb,2\n"))
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".hidden").write_text("")
+
+    for written in ("data", "data/", "data/*.csv*", str(folder)):
+        source = open_source("a", FileSource(file=written), tmp_path)
+        assert [("a", "1"), ("b", "2"), ("c", "3")] == pl.concat([b.frame for b in source.batches()]).rows()
+        assert [2, 5, 2] == source.lines([0, 1, 2])
+        assert ["a.csv.gz", "a.csv.gz", "b.csv"] == source.files([0, 1, 2])
+        assert [3, 4, 3] == source.ragged_lines()
+        assert ["a.csv.gz", "a.csv.gz", "b.csv"] == source.ragged_files()
+
+
+def test_files_that_do_not_go_together_are_refused(tmp_path):
+    """The one that differs is named, and by what."""
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "b.csv").write_text("x,z\n1,2\n")
+    (tmp_path / "c.jsonl").write_text('{"x": 1}\n')
+    (tmp_path / "d.jsonl").write_text('{"y": 1}\n')
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "e.parquet")
+    pl.DataFrame({"x": ["1"]}).write_parquet(tmp_path / "f.parquet")
+
+    for written, says in (
+        ("*.csv", r"b\.csv has 'z' and lacks 'y'"),
+        ("[bc].*", r"not of one format.*b\.csv, c\.jsonl"),
+        ("*.parquet", r"column 'x' is String in f\.parquet, and Int64 in e\.parquet"),
+    ):
+        with pytest.raises(RequestError, match=says):
+            read_source("a", FileSource(file=written), tmp_path)
+    objects = read_source("a", FileSource(file="*.jsonl"), tmp_path)
+    assert [("1", None), (None, "1")] == objects.frame.rows()
+
+
+def test_the_fingerprint_of_several_files_is_of_what_they_hold_in_order(tmp_path):
+    """A copied folder is the same data; the same rows in another order are not."""
+    for name, contents in (("a", "12"), ("b", "12"), ("c", "21")):
+        (tmp_path / name).mkdir()
+        for number, content in enumerate(contents):
+            (tmp_path / name / f"{number}.csv").write_text(f"x\n{content}\n")
+    of = {name: fingerprint(FileSource(file=name), tmp_path) for name in "abc"}
+
+    assert of["a"] == of["b"] != of["c"]
+    assert of["a"] == fingerprint(FileSource(file="a/*.csv"), tmp_path)
+
+
+def test_the_digest_of_what_is_not_said_stays(tmp_path):
+    """A line that was written before a new word about reading existed is not read anew for it."""
+    (tmp_path / "a.csv").write_text("a\n1\n")
+
+    assert "sha256:195798514c8dce760cf4780b4e550d0167c099646bed9e5eb248ad524766c70f" == fingerprint(
+        FileSource(file="a.csv"), tmp_path
+    )
 
 
 def test_missing_spellings_become_null(tmp_path):
@@ -210,7 +436,7 @@ def test_a_source_without_rows_is_one_empty_batch(tmp_path):
     [
         (b"", "empty"),
         (b" \n \n", "empty"),
-        (b"PK\x03\x04abc", "Excel"),
+        (b"PK\x03\x04abc", "Excel file is damaged"),
         (b"SQLite format 3\0", "SQLite"),
         (b"\x7fELF\0\0\0", "not text"),
         (b"a,b\n1,\xe9\n", r"line 2 cannot be decoded.*cp1252"),
@@ -252,8 +478,11 @@ def test_a_missing_file_names_the_nearest(tmp_path):
         read_source("a", FileSource(file="claim.csv"), tmp_path)
     with pytest.raises(RequestError, match=r"no such file: found 'zebra\.csv'. Next: paths start from"):
         read_source("a", FileSource(file="zebra.csv"), tmp_path)
-    with pytest.raises(RequestError, match="not a file"):
-        read_source("a", FileSource(file="."), tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RequestError, match="the folder has no files"):
+        read_source("a", FileSource(file="empty"), tmp_path)
+    with pytest.raises(RequestError, match="no file of that pattern"):
+        read_source("a", FileSource(file="claims-*.csv"), tmp_path)
 
 
 def test_a_header_without_rows_is_an_empty_table(tmp_path):

@@ -1,5 +1,6 @@
 """`new`: from a table to a line file that runs, with its reasons; on failure nothing is written."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from linewright.line.check import check_line
 from linewright.line.factory import Factory
 from linewright.line.file import parse_line, read_line, unsupported
 from linewright.line.new import NewLine, new_line
+from linewright.line.scoring import _refuse_precious
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted, quoted_sentence, widened
 from linewright.watch.spec import WatchSpec
@@ -328,7 +330,7 @@ def test_a_line_is_never_overwritten(tmp_path: Path):
         ("My Line", "a.csv", {}, "'my-line' could"),
         ("a", "b.csv", {}, "there is no such file"),
         ("a", "../voter.csv", {}, r"did you mean '\S*\.\./voters\.csv'"),
-        ("a", ".", {}, "this is not a file"),
+        ("a", ".", {}, "gzip file is damaged.*broken.csv.gz"),
         ("a", "empty.csv", {}, "the file is empty"),
         ("a", "header.csv", {}, "no rows"),
         ("a", "zip.csv", {}, "ZIP"),
@@ -450,3 +452,56 @@ def test_real_tables_become_lines_that_accept_them(tmp_path: Path, file: str):
 
     assert ((), None) == (result.findings, result.stop)
     assert result.frame.height == made.rows
+
+
+def _rows(count: int = 300) -> list[tuple[int, str, str]]:
+    return [(number, f"a{number % 7}", "yes" if number % 3 else "no") for number in range(count)]
+
+
+def _csv(rows: list[tuple[int, str, str]]) -> str:
+    return "n,c,y\n" + "".join(f"{n},{c},{y}\n" for n, c, y in rows)
+
+
+def test_a_folder_becomes_a_line(tmp_path: Path):
+    """What `new` writes is what `check` reads, and answers are not written among the rows that they are about."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "b.csv").write_text(_csv(_rows()[200:]))
+    (folder / "a.csv").write_text(_csv(_rows()[:200]))
+    factory = Factory.create(tmp_path)
+    for name, data in (("one", folder), ("two", folder / "*.csv")):
+        made = new_line(tmp_path, name, data=data, label="y")
+
+        assert 300 == made.rows
+        assert 300 == check_line(factory, name).rows
+    assert 'file: "data/*.csv"' in (tmp_path / "lines" / "two.yaml").read_text()
+    for out in ("data/c.csv", "data/b.csv"):
+        with pytest.raises(RequestError, match="answers would overwrite"):
+            _refuse_precious(factory, tmp_path / "ask.csv", tmp_path / out)
+
+
+def test_json_lines_become_a_line(tmp_path: Path):
+    """What `new` writes is what `check` reads."""
+    lines = [json.dumps({"n": n, "c": c, "y": y}) for n, c, y in _rows()]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    made = new_line(tmp_path, "a", data=tmp_path / "a.jsonl", label="y")
+
+    assert "binary" == made.task
+    assert 300 == check_line(Factory.create(tmp_path), "a").rows
+
+
+def test_files_of_several_encodings_are_told(tmp_path: Path):
+    """They cannot be read with one word."""
+    (tmp_path / "a.csv").write_bytes(b"n;y\n1;x\n")
+    (tmp_path / "b.csv").write_bytes(b"n;y\n1;\xe9\n")
+
+    with pytest.raises(RequestError, match=r"a\.csv: utf-8 with ';', b\.csv: cp1252"):
+        new_line(tmp_path, "a", data=tmp_path / "*.csv", label="y")
+
+
+def test_a_file_without_a_header_is_told_how_to_write_it(tmp_path: Path):
+    """The first row would be lost in the names."""
+    (tmp_path / "a.csv").write_text("5.1,3.5,0\n4.9,3.0,1\n")
+
+    with pytest.raises(RequestError, match=r"header: false, names: \[c1, c2, c3\]"):
+        new_line(tmp_path, "a", data=tmp_path / "a.csv", label="species")

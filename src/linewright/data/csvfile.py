@@ -2,10 +2,7 @@
 
 import codecs
 import csv
-import gzip
-import io
 import threading
-import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,30 +16,18 @@ import pyarrow as pa
 import pyarrow.csv
 
 from linewright.data.batch import BATCH, Batch, Ragged
+from linewright.data.packed import open_unpacked
 from linewright.data.spec import FileSource
-from linewright.errors import LinewrightError, RequestError, SpecError
-
-GZIP = b"\x1f\x8b"
-_FOREIGN = {
-    b"PK\x03\x04": "a ZIP or Excel file; save the sheet as CSV",
-    b"SQLite format 3": "a SQLite database; write {sqlite: FILE, query: SELECT …}",
-    b"%PDF": "a PDF",
-    b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
-    GZIP: "gzip inside gzip",
-}
-
-
-@contextmanager
-def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
-    """Open a file for reading bytes; gzip is recognised by content, whatever the ending."""
-    with path.open("rb") as file:
-        head = file.read(2)
-        file.seek(0)
-        if head != GZIP:
-            yield file
-            return
-        with gzip.open(file) as unpacked:
-            yield cast("BinaryIO", unpacked)
+from linewright.data.textfile import (
+    explained,
+    known_encoding,
+    not_in_encoding,
+    open_text,
+    size_in_words,
+    text_head,
+    undecodable_line,
+)
+from linewright.errors import RequestError, SpecError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +38,12 @@ class CsvFile:
     spec: FileSource
     where: str
     """Place in the line file, for messages."""
-    header: tuple[str, ...]
-    """Names as they stand in the file."""
+    first: tuple[str, ...]
+    """Fields of the first line: the header as it stands in the file, where there is one."""
+    columns: tuple[str, ...]
+    """Names of the columns, in order."""
     size: int
     """How many bytes a batch is made of, about."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names without the blanks around them."""
-        return tuple(name.strip() for name in self.header)
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows with every field as text; nothing is guessed.
@@ -79,15 +61,15 @@ class CsvFile:
 
     def starts(self) -> Iterator[tuple[int, bool]]:
         """Give the line at which each row starts, and whether it is ragged."""
-        for line, fields in islice(_records(self.path, self.spec), 1, None):
-            yield line, len(fields) != len(self.header)
+        for line, fields in islice(_records(self.path, self.spec), int(self.spec.header), None):
+            yield line, len(fields) != len(self.first)
 
     def _parsed(self) -> Iterator[Batch]:
         aside = _SetAside()
         last: tuple[str, ...] | None = None
         with (
             open_unpacked(self.path) as file,
-            closing(_Paced(file, _encoding(self.spec, self.where))) as paced,
+            closing(_Paced(file, known_encoding(self.spec, self.where))) as paced,
             self._reader(paced, aside) as reader,
             closing(paced),  # before the reader, which waits for its last read
         ):
@@ -97,7 +79,7 @@ class CsvFile:
                 ragged = aside.due(frame.height)
                 if not frame.height and not ragged:
                     continue
-                yield Batch(frame=self._named(frame, has_header=last is None), ragged=ragged)
+                yield Batch(frame=self._named(frame, is_first=last is None), ragged=ragged)
                 last = frame.row(-1) if frame.height else last
         if last is None:
             raise self._unreadable_header()
@@ -108,7 +90,7 @@ class CsvFile:
 
     def _reader(self, file: "_Paced", aside: "_SetAside") -> pyarrow.csv.CSVStreamingReader:
         # The header is read as a row like any other: names are ours, so that all columns can be declared as text.
-        names = [f"c{i}" for i in range(len(self.header))]
+        names = [f"c{i}" for i in range(len(self.first))]
         return pyarrow.csv.open_csv(
             file,
             read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=self.size),
@@ -120,15 +102,15 @@ class CsvFile:
             ),
         )
 
-    def _named(self, frame: pl.DataFrame, *, has_header: bool) -> pl.DataFrame:
-        if has_header and (not frame.height or frame.row(0) != self.header):
+    def _named(self, frame: pl.DataFrame, *, is_first: bool) -> pl.DataFrame:
+        if is_first and (not frame.height or frame.row(0) != self.first):
             raise self._unreadable_header()
-        named = frame.slice(1) if has_header else frame.clone()
+        named = frame.slice(1) if is_first and self.spec.header else frame.clone()
         named.columns = list(self.columns)
         return named
 
     def _unreadable_header(self) -> RequestError:
-        return RequestError("the header cannot be read", where=self.where, found=",".join(self.header)[:200])
+        return RequestError("the header cannot be read", where=self.where, found=",".join(self.first)[:200])
 
 
 class _Paced:
@@ -211,14 +193,14 @@ class _SetAside:
 
 
 def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> CsvFile:
-    """Open a CSV file by its header; a byte order mark is not part of the first name.
+    """Open a CSV file by its header, or by the names that the source says.
 
     Parameters
     ----------
     path
-        A file of text, packed with gzip or not.
+        A file of text, packed or not.
     spec
-        Separator and encoding; `missing` is not applied here.
+        Separator, encoding, names; `missing` is not applied here.
     where
         Place in the line file, for messages.
     size
@@ -227,60 +209,72 @@ def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> 
     Raises
     ------
     SpecError
-        For an encoding or separator that does not exist, and for names that are empty or occur twice.
+        For an encoding or separator that does not exist, for names that are empty or occur twice, and for names that are
+        not as many as the file's columns.
     RequestError
         For a file that is empty, not text, damaged, or not in that encoding.
     """
-    encoding = _encoding(spec, where)
+    encoding = known_encoding(spec, where)
+    _refuse_bad_separator(spec, where)
     with _explained(path, spec, where, size):
-        _refuse_what_is_not_text(path, encoding, where)
-        header = _header(path, spec, encoding, where)
-    _refuse_bad_names([name.strip() for name in header], where)
-    return CsvFile(path=path, spec=spec, where=where, header=tuple(header), size=size)
+        text_head(path, encoding, where)
+        first = next((fields for _, fields in _records(path, spec)), None)
+    if first is None:
+        raise RequestError("the file has no header", where=where, found=path.name, hint=f"read as {encoding}")
+    names = tuple(name.strip() for name in spec.names or first)
+    if spec.names and len(names) != len(first):
+        raise _wrong_count(names, first, spec, path, where)
+    if not spec.header and not spec.names:
+        raise SpecError(
+            "a file without a header needs names",
+            where=f"{where}.names",
+            hint=names_hint(first, "header: false"),
+        )
+    _refuse_bad_names(names, spec, where)
+    return CsvFile(path=path, spec=spec, where=where, first=tuple(first), columns=names, size=size)
+
+
+def names_hint(fields: Sequence[str], also: str = "") -> str:
+    """Return how names are written for a file of so many columns."""
+    names = [f"c{number}" for number in range(1, len(fields) + 1)]
+    return "write " + (f"{also}, " if also else "") + f"names: [{', '.join(names)}], with names of your own"
+
+
+def _wrong_count(
+    names: Sequence[str], first: Sequence[str], spec: FileSource, path: Path, where: str
+) -> SpecError:
+    line = "header" if spec.header else "first line"
+    return SpecError(
+        f"there are {len(names)} names, and the {line} of {path.name} has {len(first)} fields",
+        where=f"{where}.names",
+        found=", ".join(names)[:200],
+        allowed=",".join(first)[:200],
+        hint="name each column, in order; or is it another separator?",
+    )
 
 
 @contextmanager
 def _explained(path: Path, spec: FileSource, where: str, size: int) -> Generator[None, None, None]:
     try:
-        yield
-    except (UnicodeDecodeError, pa.ArrowInvalid, csv.Error) as error:
-        raise _explain(error, path, spec, where, size) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        with explained(path, spec, where):
+            yield
+    except (pa.ArrowInvalid, csv.Error) as error:
+        line = undecodable_line(path, spec.encoding)
+        if line is not None:
+            raise not_in_encoding(path, spec, where, line) from error
+        if "straddl" in str(error) or isinstance(error, csv.Error):
+            raise RequestError(
+                f"a row is longer than {size_in_words(size)}",
+                where=where,
+                found=path.name,
+                hint="look for a quote that is never closed, or another separator",
+            ) from error
         raise RequestError(
-            f"the gzip file is damaged: {error}", where=where, found=spec.file, hint="copy it again"
+            f"the file cannot be read as CSV: {error}", where=where, found=path.name
         ) from error
 
 
-def _records(path: Path, spec: FileSource, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not blank, with the line at which it starts; the header is the first."""
-    csv.field_size_limit(BATCH)
-    with (
-        open_unpacked(path) as file,
-        io.TextIOWrapper(file, encoding=_for_python(spec.encoding), newline="") as text,
-    ):
-        reader = csv.reader(text, delimiter=spec.separator, strict=strict)
-        line = 1
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 1
-
-
-def _for_python(encoding: str) -> str:
-    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-
-
-def _encoding(spec: FileSource, where: str) -> str:
-    """Return the encoding by its usual name."""
-    try:
-        name = codecs.lookup(spec.encoding).name
-    except LookupError as error:
-        raise SpecError(
-            "there is no such encoding",
-            where=f"{where}.encoding",
-            found=spec.encoding,
-            allowed="names that Python knows, e.g. utf-8, cp1252, latin-1, utf-16",
-        ) from error
+def _refuse_bad_separator(spec: FileSource, where: str) -> None:
     if spec.separator in '"\r\n' or not spec.separator.isascii():
         raise SpecError(
             "this character cannot separate fields",
@@ -288,51 +282,37 @@ def _encoding(spec: FileSource, where: str) -> str:
             found=spec.separator,
             allowed="one ASCII character that is neither a quote nor a line end",
         )
-    return "utf-8" if name == "utf-8-sig" else name
 
 
-def _refuse_what_is_not_text(path: Path, encoding: str, where: str) -> None:
-    with open_unpacked(path) as file:
-        head = file.read(1 << 16)
-    if not head.strip():
-        raise RequestError("the file is empty", where=where, found=path.name, allowed="a header and rows")
-    for magic, what in _FOREIGN.items():
-        if head.startswith(magic):
-            raise RequestError(f"the file is {what}", where=where, found=path.name, allowed="CSV or Parquet")
-    if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
-        raise RequestError(
-            "the file is not text: it has zero bytes",
-            where=where,
-            found=path.name,
-            allowed="CSV, CSV.gz or Parquet",
-            hint="if it is UTF-16 (some spreadsheets write it), say encoding: utf-16",
-        )
-
-
-def _header(path: Path, spec: FileSource, encoding: str, where: str) -> list[str]:
-    header = next((fields for _, fields in _records(path, spec)), None)
-    if header is None:
-        raise RequestError("the file has no header", where=where, found=path.name, hint=f"read as {encoding}")
-    return header
-
-
-def _refuse_bad_names(names: list[str], where: str) -> None:
+def _refuse_bad_names(names: Sequence[str], spec: FileSource, where: str) -> None:
+    of = "names" if spec.names else "the header"
+    where = f"{where}.names" if spec.names else where
     empty = [i for i, name in enumerate(names, 1) if not name]
     twice = sorted({name for name in names if name and names.count(name) > 1})
-    if empty:
-        raise SpecError(
-            f"column {', '.join(map(str, empty))} of the header has no name",
-            where=where,
-            found=",".join(names)[:200],
-            hint="name every column in the file's first line",
-        )
-    if twice:
-        raise SpecError(
-            f"the header has the same name twice: {', '.join(map(repr, twice))}",
-            where=where,
-            found=",".join(names)[:200],
-            hint="give each column its own name",
-        )
+    if not empty and not twice:
+        return
+    raise SpecError(
+        f"column {', '.join(map(str, empty))} of {of} has no name"
+        if empty
+        else f"{of} {'have' if spec.names else 'has'} the same name twice: {', '.join(map(repr, twice))}",
+        where=where,
+        found=",".join(names)[:200],
+        hint="give each column a name of its own"
+        if spec.names
+        else f"name each column in the file's first line, or {names_hint(names)}",
+    )
+
+
+def _records(path: Path, spec: FileSource, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not blank, with the line at which it starts; the header is the first."""
+    csv.field_size_limit(BATCH)
+    with open_text(path, spec.encoding) as text:
+        reader = csv.reader(text, delimiter=spec.separator, strict=strict)
+        line = 1
+        for fields in reader:
+            if fields:
+                yield line, fields
+            line = reader.line_num + 1
 
 
 def _refuse_open_quote(last: Sequence[str], path: Path, spec: FileSource, where: str) -> None:
@@ -348,39 +328,3 @@ def _refuse_open_quote(last: Sequence[str], path: Path, spec: FileSource, where:
             raise RequestError(
                 "a quote is never closed", where=f"{where}: {path.name}, after line {line}", hint="close it"
             ) from error
-
-
-def _explain(error: Exception, path: Path, spec: FileSource, where: str, size: int) -> LinewrightError:
-    line = _undecodable_line(path, spec.encoding)
-    if line is not None or isinstance(error, UnicodeDecodeError):
-        return RequestError(
-            f"the file is not {spec.encoding}" + (f": line {line} cannot be decoded" if line else ""),
-            where=where,
-            found=path.name,
-            hint="name the file's encoding, e.g. encoding: cp1252",
-        )
-    if "straddl" in str(error) or isinstance(error, csv.Error):
-        return RequestError(
-            f"a row is longer than {_bytes(size)}",
-            where=where,
-            found=path.name,
-            hint="look for a quote that is never closed, or another separator",
-        )
-    return RequestError(f"the file cannot be read as CSV: {error}", where=where, found=path.name)
-
-
-def _bytes(size: int) -> str:
-    return f"{size >> 20} MiB" if size >> 20 else f"{size} bytes"
-
-
-def _undecodable_line(path: Path, encoding: str) -> int | None:
-    """Find the first line that is not in the encoding; `None` where lines cannot be told apart before decoding."""
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
-        return None
-    with open_unpacked(path) as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                return number
-    return None

@@ -34,6 +34,10 @@ class ParquetFile:
         """Names without the blanks around them."""
         return tuple(str(name).strip() for name in self.schema.names)
 
+    def empty(self) -> pl.DataFrame:
+        """Return the table without its rows."""
+        return self._frame(self.schema.empty_table())
+
     def batches(self) -> Iterator[Batch]:
         """Give the rows in the types that the file says."""
         empty = True
@@ -42,7 +46,7 @@ class ParquetFile:
                 empty = False
                 yield Batch(frame=self._frame(pa.Table.from_batches([rows])))
         if empty:
-            yield Batch(frame=self._frame(self.schema.empty_table()))
+            yield Batch(frame=self.empty())
 
     def starts(self) -> Iterator[tuple[int, bool]]:
         """Give nothing: the file has no lines."""

@@ -1,23 +1,28 @@
 """Sources: files and queries become tables, exactly as they are, and a digest of what they hold."""
 
 import hashlib
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from bisect import bisect_right
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from linewright.data.batch import BATCH, Batch, Part, Ragged
 from linewright.data.csvfile import open_csv
+from linewright.data.files import files_of
+from linewright.data.jsonlines import JsonLines, is_json_lines, open_json_lines
 from linewright.data.near import near_file
-from linewright.data.parquetfile import PARQUET, open_parquet
+from linewright.data.parquetfile import PARQUET, ParquetFile, open_parquet
 from linewright.data.spec import FileSource, SourceSpec, SqliteSource
 from linewright.data.sqlitefile import read_query, run_query
-from linewright.errors import RequestError
+from linewright.data.textfile import FORMATS
+from linewright.errors import RequestError, SpecError
 from linewright.store.values import digest_of
-
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +33,13 @@ class Source:
     columns: tuple[str, ...]
     """Names of the columns, in order."""
     is_text: bool
-    """Whether text may stand for other types: CSV and SQLite, which have no types of their own to trust."""
+    """Whether text may stand for other types: in all but Parquet, whose types are to be trusted."""
     parts: tuple[Part, ...]
     """What holds the rows, in order."""
     missing: tuple[str, ...]
     """Texts that mean "no value"."""
+    file_names: tuple[str, ...] = ()
+    """Names of the files, where they are several; each is one part."""
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows, cleaned, some at a time: at least one batch, and the same ones at each call.
@@ -47,7 +54,8 @@ class Source:
         """
         for part in self.parts:
             for batch in part.batches():
-                yield Batch(frame=clean(batch.frame, self.missing), ragged=batch.ragged)
+                frame = clean(batch.frame.select(self.columns), self.missing)
+                yield Batch(frame=frame, ragged=batch.ragged)
 
     def lines(self, rows: Sequence[int]) -> list[int | None]:
         """Return the line of the file at which each of these rows (from 0, over all batches) starts.
@@ -59,6 +67,20 @@ class Source:
     def ragged_lines(self) -> list[int | None]:
         """Return the line of the file at which each ragged row starts."""
         return self._find(range(sum(ragged for _, ragged in self._counts)), is_ragged=True)
+
+    def files(self, rows: Sequence[int]) -> list[str | None]:
+        """Return the name of the file that each of these rows stands in; `None` where the source is one file."""
+        return self._files(rows, is_ragged=False)
+
+    def ragged_files(self) -> list[str | None]:
+        """Return the name of the file that each ragged row stands in; `None` where the source is one file."""
+        return self._files(range(sum(ragged for _, ragged in self._counts)), is_ragged=True)
+
+    def _files(self, rows: Sequence[int], *, is_ragged: bool) -> list[str | None]:
+        if not self.file_names:
+            return [None] * len(rows)
+        ends = list(accumulate(counts[is_ragged] for counts in self._counts))
+        return [self.file_names[bisect_right(ends, row)] for row in rows]
 
     @cached_property
     def _counts(self) -> tuple[tuple[int, int], ...]:
@@ -100,7 +122,7 @@ class Raw:
     name: str
     frame: pl.DataFrame
     is_text: bool
-    """Whether text may stand for other types: CSV and SQLite, which have no types of their own to trust."""
+    """Whether text may stand for other types: in all but Parquet, whose types are to be trusted."""
     ragged: tuple[Ragged, ...] = ()
     """Rows of a CSV file whose number of fields is not that of the header, in order."""
     source: Source | None = None
@@ -171,8 +193,8 @@ def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -
     """
     where = f"sources.{name}"
     if not isinstance(spec, SqliteSource):
-        return _open_file(name, _existing(spec.file, root, f"{where}.file"), spec, where, size)
-    query = read_query(_existing(spec.sqlite, root, f"{where}.sqlite"), spec, where)
+        return _open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
+    query = read_query(_database(spec, root, where), spec, where)
     return Source(name=name, columns=query.columns, is_text=True, parts=(query,), missing=("",))
 
 
@@ -206,52 +228,131 @@ def read_file(spec: FileSource) -> Raw:
         raise RequestError(
             "this is not a file" if path.exists() else "there is no such file",
             where=spec.file,
-            allowed="a CSV, CSV.gz or Parquet file",
+            allowed=f"a file of {FORMATS}",
             hint=near_file(path),
         )
-    return whole(_open_file(path.name, path, spec, spec.file))
+    return whole(_open_files(path.name, (path,), spec, spec.file))
 
 
-def _open_file(name: str, path: Path, spec: FileSource, where: str, size: int = BATCH) -> Source:
-    is_parquet = _is_parquet(path)
-    part = open_parquet(path, where, size=size) if is_parquet else open_csv(path, spec, where, size=size)
+def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
+    parts = [_open_part(path, spec, where, size) for path in paths]
+    names = _file_names(paths)
+    for part, file in zip(parts, names, strict=True):
+        _refuse_other_format(part, file, parts[0], names[0], where)
+    if all(isinstance(part, JsonLines) for part in parts):
+        # An object may lack any field, so a file may too.
+        columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
+        parts = [replace(part, columns=columns) for part in parts if isinstance(part, JsonLines)]
+    for part, file in zip(parts, names, strict=True):
+        _refuse_other_columns(part, file, parts[0], names[0], where)
     return Source(
-        name=name, columns=part.columns, is_text=not is_parquet, parts=(part,), missing=spec.missing
+        name=name,
+        columns=parts[0].columns,
+        is_text=not isinstance(parts[0], ParquetFile),
+        parts=tuple(parts),
+        missing=spec.missing,
+        file_names=names if len(names) > 1 else (),
+    )
+
+
+def _file_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Name each file, with as many folders as make the difference."""
+    shared = Path(os.path.commonpath([path.parent for path in paths]))
+    return tuple(path.relative_to(shared).as_posix() for path in paths)
+
+
+def _refuse_other_format(part: Part, file: str, first: Part, first_file: str, where: str) -> None:
+    if type(part) is not type(first):
+        raise RequestError(
+            "the files are not of one format",
+            where=f"{where}.file",
+            found=f"{first_file}, {file}",
+            hint="name those that belong together by a pattern, e.g. data/*.csv",
+        )
+
+
+def _refuse_other_columns(part: Part, file: str, first: Part, first_file: str, where: str) -> None:
+    more = [name for name in part.columns if name not in first.columns]
+    less = [name for name in first.columns if name not in part.columns]
+    if more or less:
+        says = [f"has {', '.join(map(repr, more))}"] if more else []
+        says += [f"lacks {', '.join(map(repr, less))}"] if less else []
+        raise RequestError(
+            f"the files of the source do not have the same columns: {file} {' and '.join(says)}",
+            where=f"{where}.file",
+            found=", ".join(part.columns)[:200],
+            allowed=f"the columns of {first_file}, in any order: {', '.join(first.columns)[:200]}",
+        )
+    types = [_types(one) for one in (first, part)]
+    other = next((name for name, dtype in types[0].items() if types[1][name] != dtype), None)
+    if other is not None:
+        raise RequestError(
+            f"column {other!r} is {types[1][other]} in {file}, and {types[0][other]} in {first_file}",
+            where=f"{where}.file",
+            hint="write the files with the same types",
+        )
+
+
+def _types(part: Part) -> Mapping[str, pl.DataType]:
+    return clean(part.empty(), ()).schema if isinstance(part, ParquetFile) else {}
+
+
+def _open_part(path: Path, spec: FileSource, where: str, size: int) -> Part:
+    is_parquet = _is_parquet(path)
+    if not is_parquet and not is_json_lines(path, spec, where):
+        return open_csv(path, spec, where, size=size)
+    if spec.names or not spec.header:
+        raise SpecError(
+            "only a CSV file gets its names from here",
+            where=f"{where}.names" if spec.names else f"{where}.header",
+            found=path.name,
+            hint="take it out, and rename columns in table.sql",
+        )
+    return (
+        open_parquet(path, where, size=size) if is_parquet else open_json_lines(path, spec, where, size=size)
     )
 
 
 def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     """Return a digest of what a source holds and how it is read; where it lies does not matter.
 
-    Files are hashed as they are, in blocks; of a database, the rows of the query.
+    Files are hashed as they are, several in the order of their paths; of a database, the rows of the query.
 
     Raises
     ------
     SpecError, RequestError
         If it cannot be read.
     """
-    hashed = hashlib.sha256()
     if isinstance(spec, SqliteSource):
-        path = _existing(spec.sqlite, root, f"{where}.sqlite")
-        with run_query(path, spec, where) as cursor:
+        hashed = hashlib.sha256()
+        with run_query(_database(spec, root, where), spec, where) as cursor:
             hashed.update(ascii([column[0] for column in cursor.description]).encode())
             for row in cursor:
                 hashed.update(ascii(row).encode())
         return digest_of({"rows": hashed.hexdigest()})
-    with _existing(spec.file, root, f"{where}.file").open("rb") as file:
-        while block := file.read(_BLOCK):
-            hashed.update(block)
-    return digest_of({"bytes": hashed.hexdigest(), **spec.model_dump(mode="json", exclude={"file"})})
+    files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
+    held = {"bytes": files[0]} if len(files) == 1 else {"files": files}
+    return digest_of({**held, **_reading(spec)})
 
 
-def _existing(written: str, root: Path, where: str) -> Path:
-    path = root / written
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reading(spec: FileSource) -> dict[str, Any]:
+    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were."""
+    said = spec.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
+    return {**spec.model_dump(mode="json", include={"separator", "encoding", "missing"}), **said}
+
+
+def _database(spec: SqliteSource, root: Path, where: str) -> Path:
+    path = root / spec.sqlite
     if path.is_file():
         return path
-    if path.exists():
-        raise RequestError("this is not a file", where=where, found=written, allowed="a file")
-    hint = near_file(path, written=written) or f"paths start from {root}"
-    raise RequestError("there is no such file", where=where, found=written, hint=hint)
+    what = "this is not a file" if path.exists() else "there is no such file"
+    hint = near_file(path, written=spec.sqlite) or f"paths start from {root}"
+    raise RequestError(what, where=f"{where}.sqlite", found=spec.sqlite, allowed="a database file", hint=hint)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -2,18 +2,17 @@
 
 import codecs
 import csv
-import gzip
 import io
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from linewright.data.csvfile import open_unpacked
+from linewright.data.jsonlines import looks_like_json_lines
+from linewright.data.packed import Unpackable, open_unpacked
 from linewright.data.seen import NUMBERS, TIMES
 from linewright.data.spec import FileSource
-from linewright.data.types import infer
+from linewright.data.types import cast, infer
 from linewright.errors import RequestError
 
 _BLOCK = 1 << 16
@@ -25,7 +24,7 @@ _MISSING_AMONG_NUMBERS = ("None", "none", "-", "--", ".", "unknown", "missing")
 
 
 def sniff(path: Path, written: str) -> FileSource:
-    r"""Return how a CSV or Parquet file is to be read; `missing` is left to `missing_spellings`.
+    r"""Return how a file is to be read; `missing` is left to `missing_spellings`.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ def sniff(path: Path, written: str) -> FileSource:
     Raises
     ------
     RequestError
-        If it cannot be opened, or is damaged gzip.
+        If it cannot be opened or unpacked.
 
     Examples
     --------
@@ -54,15 +53,43 @@ def sniff(path: Path, written: str) -> FileSource:
         if head.startswith(b"PAR1"):
             return FileSource(file=written)
         encoding = _encoding(path, head)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RequestError(
-            f"the gzip file is damaged: {error}", where="--data", found=written, hint="copy it again"
-        ) from error
+    except Unpackable as error:
+        raise RequestError(error.what, where="--data", found=path.name, hint=error.hint) from error
     except OSError as error:
         raise RequestError(
-            f"the file cannot be read: {error.strerror or error}", where="--data", found=written
+            f"the file cannot be read: {error.strerror or error}", where="--data", found=path.name
         ) from error
-    return FileSource(file=written, encoding=encoding, separator=_separator(head.decode(encoding, "replace")))
+    text = head.decode(encoding, "replace").lstrip("\ufeff")
+    separator = "," if looks_like_json_lines(text) else _separator(text)
+    return FileSource(file=written, encoding=encoding, separator=separator)
+
+
+def first_fields(path: Path, spec: FileSource) -> tuple[str, ...]:
+    """Return the fields of the first line of a CSV file; none of another file."""
+    with open_unpacked(path) as file:
+        head = file.read(_BLOCK)
+    text = head.decode(spec.encoding, "replace").lstrip("\ufeff")
+    if head.startswith(b"PAR1") or looks_like_json_lines(text):
+        return ()
+    rows = csv.reader(io.StringIO(text), delimiter=spec.separator)
+    return tuple(field.strip() for field in next((row for row in rows if row), []))
+
+
+def looks_like_data(fields: Sequence[str]) -> bool:
+    """Return whether a first line holds numbers only, so that it is no header.
+
+    Years may name columns, and whole numbers from 0 on do where a program has named them.
+
+    Examples
+    --------
+    >>> looks_like_data(["5.1", "3.5", "0"]), looks_like_data(["2019", "2020"]), looks_like_data(["id", "1"])
+    (True, False, False)
+    """
+    numbers = cast(pl.Series(fields, dtype=pl.String).str.replace(",", "."), "number")
+    if not fields or numbers.null_count():
+        return False
+    years = numbers.is_between(1900, 2100).all() and numbers.n_unique() == len(fields)
+    return not years and numbers.to_list() != list(range(int(numbers[0]), int(numbers[0]) + len(fields)))
 
 
 def _encoding(path: Path, head: bytes) -> str:
@@ -86,7 +113,7 @@ def _separator(head: str) -> str:
 
     def fields(separator: str) -> int:
         try:
-            rows = [row for row in csv.reader(io.StringIO(head.lstrip("\ufeff")), delimiter=separator) if row]
+            rows = [row for row in csv.reader(io.StringIO(head), delimiter=separator) if row]
         except csv.Error:
             return 0
         complete = rows[: min(_LINES, max(1, len(rows) - 1))]  # the last line of the head may be cut

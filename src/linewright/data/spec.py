@@ -44,16 +44,24 @@ def duration_micros(text: str) -> int:
 
 
 class FileSource(Spec):
-    """A table in a file: CSV, CSV.gz or Parquet, by what it holds."""
+    """A table in a file, or in several of the same columns: CSV, JSON lines or Parquet, by what it holds.
+
+    CSV and JSON lines may be packed: gzip, bzip2, xz, Zstandard, or a ZIP of one file.
+    """
 
     file: str
-    """Path, relative to the factory folder or absolute."""
+    """Path, relative to the factory folder or absolute: of a file, of a folder, or a pattern such as
+    ``data/part-*.csv``, whose files are one table in the order of their names."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """One character between the fields of a CSV file."""
     encoding: str = "utf-8"
     """Encoding of a CSV file; a byte order mark is skipped."""
     missing: tuple[str, ...] = ("",)
     """Spellings that mean "no value", after blanks around a value are removed."""
+    header: bool = True
+    """Whether the first line of a CSV file names its columns; without it, `names` are needed."""
+    names: tuple[str, ...] | None = None
+    """Names of all columns of a CSV file, in order, instead of those of its header."""
 
 
 class SqliteSource(Spec):

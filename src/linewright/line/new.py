@@ -10,11 +10,12 @@ import msgspec
 import polars as pl
 
 from linewright.data.association import Kind
+from linewright.data.csvfile import names_hint
+from linewright.data.files import files_of
 from linewright.data.look import Profile, Verdict, look
-from linewright.data.near import near_file
 from linewright.data.read import read_source
 from linewright.data.seen import Seen, see_all
-from linewright.data.sniff import missing_spellings, sniff
+from linewright.data.sniff import first_fields, looks_like_data, missing_spellings, sniff
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
@@ -103,7 +104,7 @@ def new_line(
     name
         Name of the line.
     data
-        CSV, CSV.gz or Parquet file; a relative path starts from the current folder.
+        file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; a relative path starts from the current folder.
     label, positive, time, group, key, exclude, weight
         Columns and the positive value, as in `data.look.look`.
     model
@@ -123,7 +124,7 @@ def new_line(
     """
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
-    source, is_outside = _source(root, data)
+    source, is_outside = _source(root, data, label)
     frame = read_source(source_name(name), source, root).frame
     if not frame.height:
         raise RequestError("the data have no rows", where="--data", found=str(data))
@@ -210,17 +211,40 @@ def _exists(path: Path) -> Conflict:
     )
 
 
-def _source(root: Path, data: Path) -> tuple[FileSource, bool]:
-    """Return how the file is read, and whether it lies outside the factory."""
-    found = data.expanduser().resolve()
-    if not found.is_file():
-        what = "this is not a file" if found.exists() else "there is no such file"
-        allowed, near = "a CSV, CSV.gz or Parquet file", near_file(found, written=str(data))
-        raise RequestError(what, where="--data", found=str(data), allowed=allowed, hint=near)
-    home = root.resolve()
+def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool]:
+    """Return how the data are read, and whether they lie outside the factory."""
+    files = files_of(str(data.expanduser()), Path.cwd(), "--data")
+    found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
+    found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name
     is_outside = not found.is_relative_to(home)
     written = str(found) if is_outside else found.relative_to(home).as_posix()
-    return sniff(found, written), is_outside
+    sources = [sniff(file, written) for file in files]
+    other = next((number for number, one in enumerate(sources) if one != sources[0]), None)
+    if other is not None:
+        raise RequestError(
+            "the files are not written in the same way",
+            where="--data",
+            found=f"{files[0].name}: {_way(sources[0])}, {files[other].name}: {_way(sources[other])}",
+            hint="name those that belong together by a pattern, e.g. 'data/*.csv'",
+        )
+    _refuse_no_header(files[0], sources[0], label)
+    return sources[0], is_outside
+
+
+def _way(source: FileSource) -> str:
+    return f"{source.encoding} with {source.separator!r}"
+
+
+def _refuse_no_header(file: Path, source: FileSource, label: str) -> None:
+    fields = first_fields(file, source)
+    if label not in fields and looks_like_data(fields):
+        raise RequestError(
+            "the first line looks like data: every field is a number",
+            where="--data",
+            found=source.separator.join(fields)[:80],
+            allowed="a first line with the name of each column",
+            hint=f"put one there; or, in a line file of your own, {names_hint(fields, 'header: false')}",
+        )
 
 
 def _split(seen: Mapping[str, Seen], profile: Profile) -> tuple[str, str]:

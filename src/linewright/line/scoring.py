@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from linewright.data.files import is_one_of, real
 from linewright.data.spec import FileSource
 from linewright.data.types import cast
 from linewright.engine.context import Context
@@ -109,10 +110,11 @@ def _load(factory: Factory, version: Version) -> Loaded:
 
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
-    target = _real(out)
-    sources = [path for name in factory.names() for path in _source_files(factory, name)]
+    target = real(out)
+    sources = [written for name in factory.names() for written in _source_files(factory, name)]
+    is_source = any(is_one_of(target, written, factory.root) for written in sources)
     own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
-    if target in [_real(file), *sources] or any(target.is_relative_to(path) for path in own):
+    if is_source or target == real(file) or any(target.is_relative_to(path) for path in own):
         raise RequestError(
             "answers would overwrite what the factory needs",
             where=str(out),
@@ -137,21 +139,13 @@ def _refuse_unwritable(out: Path) -> None:
     _draft(out).unlink()
 
 
-def _source_files(factory: Factory, line: str) -> list[Path]:
-    """Return the files that a line reads; none where its own file is broken, which is no fault of other lines."""
+def _source_files(factory: Factory, line: str) -> list[str]:
+    """Return what a line reads, as it is written; nothing where its own file is broken, no fault of other lines."""
     try:
         sources = factory.line(line).sources.values()
     except RequestError:
         return []
-    return [_real(factory.root / source.file) for source in sources if isinstance(source, FileSource)]
-
-
-def _real(path: Path) -> Path:
-    """Return where a path leads; one that leads nowhere (links in a circle) as far as it can be followed."""
-    try:
-        return Path(os.path.realpath(path))
-    except ValueError:
-        return path
+    return [source.file for source in sources if isinstance(source, FileSource)]
 
 
 def _typed(handed: Handed, package: Package) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def new(
     name
         Name of the line: small letters, digits and hyphens.
     data
-        CSV, CSV.gz or Parquet file.
+        File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes.
     label
         Column to predict.
     positive

@@ -54,7 +54,7 @@ def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = No
     line
         Name of the line.
     file
-        CSV, CSV.gz or Parquet file whose rows are rows of the line's table.
+        File of CSV, JSON lines (each packed or not) or Parquet whose rows are rows of the line's table.
     out
         Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``). Its last
         column, ``warnings``, says what is doubtful in a row, and is empty where nothing is.
@@ -102,7 +102,7 @@ def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
     line
         Name of the line.
     file
-        CSV or Parquet with a column ``id`` (or ``key``, or the key column's name) and one ``label`` (or the label
+        CSV, JSON lines or Parquet with a column ``id`` (or ``key``, or the key column's name) and one ``label`` (or the label
         column's name), and perhaps ``at``: when the label became true.
     """
     return FedBack(line=line, **hand_in(factory, line, file))

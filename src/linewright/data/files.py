@@ -1,0 +1,77 @@
+"""Which files a source names: one, all in a folder, or all of a pattern."""
+
+import fnmatch
+import glob
+import os
+from pathlib import Path
+
+from linewright.data.near import near_file
+from linewright.errors import RequestError
+
+
+def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
+    r"""Return the files that a source names, in the order of their paths.
+
+    Of a folder these are the files right in it, but for those whose names begin with "." or "_", which programs write
+    beside their data. In a pattern, ``**`` stands for any folders.
+
+    Parameters
+    ----------
+    written
+        Path as the line file has it: of a file, a folder, or a pattern such as ``data/part-*.csv``.
+    root
+        Folder that relative paths start from.
+    where
+        Place in the line file, for messages.
+
+    Raises
+    ------
+    RequestError
+        If there are none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("b.csv", "a.csv", "_SUCCESS"):
+    ...     _ = (folder / name).write_text("x\n1\n")
+    >>> [file.name for file in files_of(".", folder, "sources.a.file")]
+    ['a.csv', 'b.csv']
+    """
+    path = root / written
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        found = [file for file in path.iterdir() if file.is_file() and file.name[0] not in "._"]
+        problem = "the folder has no files"
+    elif is_pattern(written):
+        found = [root / file for file in glob.glob(written, root_dir=root, recursive=True)]  # noqa: PTH207 -- the pattern may be absolute
+        found = [file for file in found if file.is_file()]
+        problem = "there is no file of that pattern"
+    else:
+        found, problem = [], "this is not a file" if path.exists() else "there is no such file"
+    if not found:
+        hint = near_file(path, written=written) or f"paths start from {root}"
+        raise RequestError(problem, where=where, found=written, hint=hint)
+    return tuple(sorted(found, key=lambda file: file.as_posix()))
+
+
+def is_one_of(path: Path, written: str, root: Path) -> bool:
+    """Return whether a file, there or to be written, is or would be among those that a source names."""
+    target, whole = real(path), real(root / written)
+    if is_pattern(written) and not whole.exists():
+        return fnmatch.fnmatch(str(target), str(whole))
+    return target == whole or (whole.is_dir() and target.parent == whole)
+
+
+def is_pattern(written: str) -> bool:
+    """Return whether a path is a pattern, such as ``part-*.csv``."""
+    return glob.has_magic(written)
+
+
+def real(path: Path) -> Path:
+    """Return where a path leads; one that leads nowhere (links in a circle) as far as it can be followed."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path

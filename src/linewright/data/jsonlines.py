@@ -1,0 +1,170 @@
+"""JSON lines: one object a line, every value as text, as a CSV file has it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from linewright.data.batch import BATCH, Batch
+from linewright.data.spec import FileSource
+from linewright.data.textfile import explained, known_encoding, open_text, size_in_words, text_head
+from linewright.errors import RequestError, SpecError
+
+_OBJECT = re.compile(r'\s*\{\s*["}]')
+_ARRAY = re.compile(r"\s*\[\s*\{")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonLines:
+    """A file of one JSON object a line."""
+
+    path: Path
+    spec: FileSource
+    where: str
+    """Place in the line file, for messages."""
+    columns: tuple[str, ...]
+    """Names of all fields, in the order in which they come; an object may lack any."""
+    size: int
+    """How many bytes a batch is made of, about."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows with every value as it is spelled; a field that an object lacks is null.
+
+        Raises
+        ------
+        RequestError
+            For a file that is damaged or not in its encoding, and for a line that is not an object of plain values.
+        """
+        rows: list[Mapping[str, str | None]] = []
+        size, is_empty = 0, True
+        for _, length, row in self._rows():
+            rows.append(row)
+            size += length
+            if size >= self.size:
+                yield self._batch(rows)
+                rows, size, is_empty = [], 0, False
+        if rows or is_empty:
+            yield self._batch(rows)
+
+    def starts(self) -> Iterator[tuple[int, bool]]:
+        """Give the line of each row; none is ragged."""
+        return ((number, False) for number, _, _ in self._rows())
+
+    def names(self) -> Iterator[str]:
+        """Give the name of each field of each row."""
+        for _, _, row in self._rows():
+            yield from row
+
+    def _batch(self, rows: Sequence[Mapping[str, str | None]]) -> Batch:
+        return Batch(
+            frame=pl.DataFrame(
+                [pl.Series(name, [row.get(name) for row in rows], dtype=pl.String) for name in self.columns]
+            )
+        )
+
+    def _rows(self) -> Iterator[tuple[int, int, Mapping[str, str | None]]]:
+        """Each row with its line and the length of its text."""
+        with explained(self.path, self.spec, self.where), open_text(self.path, self.spec.encoding) as text:
+            number = 0
+            while line := text.readline(self.size + 1):
+                number += 1
+                if len(line) > self.size:
+                    raise self._wrong(number, f"a row is longer than {size_in_words(self.size)}")
+                if not line.isspace():
+                    yield number, len(line), self._row(line, number)
+
+    def _row(self, line: str, number: int) -> Mapping[str, str | None]:
+        try:
+            found = _DECODER.decode(line)
+        except (ValueError, RecursionError) as error:
+            raise self._wrong(number, f"this is not JSON: {error}") from error
+        if not isinstance(found, _Fields):
+            raise self._wrong(number, "this is not an object", line.strip()[:80])
+        row = {name.strip(): _text(value) for name, value in found}
+        if "\\ud" in line.lower() and not _is_unicode(row):
+            raise self._wrong(number, "half a character (a lone surrogate)", line.strip()[:80])
+        if len(row) < len(found):
+            raise self._wrong(number, "the same field twice", line.strip()[:80])
+        nested = next((name for name, value in found if isinstance(value, (list, tuple))), None)
+        if nested is not None:
+            raise self._wrong(number, f"field {nested!r} holds other values", line.strip()[:80])
+        return row
+
+    def _wrong(self, number: int, what: str, found: str | None = None) -> RequestError:
+        return RequestError(
+            what,
+            where=f"{self.where}: {self.path.name}, line {number}",
+            found=found,
+            allowed="one object a line, whose values are text, numbers, true, false or null",
+        )
+
+
+class _Fields(list[tuple[str, Any]]):
+    """The fields of one object, also those that have the same name."""
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else None
+
+
+def _is_unicode(row: Mapping[str, str | None]) -> bool:
+    text = "".join([*row, *filter(None, row.values())])
+    return not re.search("[\ud800-\udfff]", text)
+
+
+# Numbers stay as they are spelled; NaN, which is no JSON though Python writes it, is no value.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_Fields, parse_float=str, parse_int=str, parse_constant=lambda word: _CONSTANTS[word]
+)
+_CONSTANTS = {"NaN": None, "Infinity": "Infinity", "-Infinity": "-Infinity"}
+
+
+def looks_like_json_lines(head: str) -> bool:
+    """Return whether the first thing in a text is an object.
+
+    Examples
+    --------
+    >>> looks_like_json_lines(' {"a": 1}'), looks_like_json_lines("{a},b")
+    (True, False)
+    """
+    return bool(_OBJECT.match(head))
+
+
+def is_json_lines(path: Path, spec: FileSource, where: str) -> bool:
+    """Return whether the first thing in a file of text is an object.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If it is no text in that encoding, or a JSON array.
+    """
+    with explained(path, spec, where):
+        head = text_head(path, known_encoding(spec, where), where)
+    if _ARRAY.match(head):
+        raise RequestError(
+            "the file is one JSON array", where=where, found=path.name, allowed="one object a line"
+        )
+    return looks_like_json_lines(head)
+
+
+def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> JsonLines:
+    """Open a file of JSON lines; it is read once for the names of its fields.
+
+    Raises
+    ------
+    SpecError
+        If a field has no name.
+    RequestError
+        If it is damaged, not in its encoding, or a line is not an object of plain values.
+    """
+    found = JsonLines(path=path, spec=spec, where=where, columns=(), size=size)
+    names = tuple(dict.fromkeys(found.names()))
+    if "" in names:
+        raise SpecError("a field has no name", where=where, found=path.name, hint="give each field a name")
+    return JsonLines(path=path, spec=spec, where=where, columns=names, size=size)

@@ -1,0 +1,106 @@
+"""Packed files: gzip, bzip2, xz, Zstandard, or a ZIP of one file, each known by its content, whatever the ending."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+_HEAD = 16
+_BLOCK = 1 << 20
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PK\x03\x04": "ZIP or Excel",
+}
+
+
+class Unpackable(Exception):  # noqa: N818 -- said to people as a `RequestError`, with the place that the file has for them
+    """A packed file that cannot be unpacked, and why."""
+
+    def __init__(self, what: str, hint: str = "copy it again") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
+    """Open a file for reading what is packed in it, or the file itself.
+
+    Raises
+    ------
+    Unpackable
+        If it is damaged, here or at any later read; or a ZIP of anything but one file.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(0)
+        kind = packing(head)
+        if kind is None:
+            yield file
+            return
+        try:
+            with _opened(kind, file) as unpacked:
+                yield unpacked
+        except (
+            OSError,
+            EOFError,
+            zlib.error,
+            lzma.LZMAError,
+            zipfile.BadZipFile,
+            NotImplementedError,
+        ) as error:
+            raise Unpackable(f"the {kind} file is damaged: {error}") from error
+
+
+def packing(head: bytes) -> str | None:
+    r"""Return how a file that begins so is packed; `None` where it is not.
+
+    Examples
+    --------
+    >>> packing(b"PK\x03\x04"), packing(b"BZh,price")
+    ('ZIP or Excel', None)
+    """
+    if head.startswith(b"BZh") and head[4:10] not in {b"1AY&SY", b"\x17rE8P\x90"}:
+        return None
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+@contextmanager
+def _open_zip(file: BinaryIO) -> Generator[BinaryIO, None, None]:
+    with zipfile.ZipFile(file) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        names = [member.filename for member in members]
+        if "[Content_Types].xml" in names:
+            raise Unpackable("the file is an Excel file; save the sheet as CSV", hint="")
+        if len(members) != 1:
+            raise Unpackable(f"the ZIP file holds {len(members)} files, not one", hint="unpack it")
+        if members[0].flag_bits & 1:
+            raise Unpackable("the ZIP file is locked by a password", hint="unpack it")
+        with archive.open(members[0]) as unpacked:
+            yield cast("BinaryIO", unpacked)
+
+
+def _opened(kind: str, file: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    match kind:
+        case "gzip":
+            return cast("BinaryIO", gzip.open(file))
+        case "bzip2":
+            return cast("BinaryIO", bz2.open(file))
+        case "xz":
+            return cast("BinaryIO", lzma.open(file))
+        case "ZIP or Excel":
+            return _open_zip(file)
+        case _:
+            stream = pa.CompressedInputStream(file, "zstd")
+            return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", stream), _BLOCK))

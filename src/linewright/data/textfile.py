@@ -1,0 +1,118 @@
+"""Files of text, packed or not: their encoding, and what is wrong with one that cannot be read."""
+
+import codecs
+import io
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from linewright.data.packed import Unpackable, open_unpacked, packing
+from linewright.data.spec import FileSource
+from linewright.errors import RequestError, SpecError
+
+FORMATS = "CSV, JSON lines (each packed or not) or Parquet"
+_FOREIGN = {
+    b"SQLite format 3": "a SQLite database; write {sqlite: FILE, query: SELECT …}",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
+    b"PAR1": "packed Parquet; unpack it",
+}
+_HEAD = 1 << 16
+
+
+@contextmanager
+def open_text(path: Path, encoding: str) -> Generator[TextIO, None, None]:
+    """Open a file for reading text with the line ends that it has; a byte order mark is not part of the text."""
+    known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    with open_unpacked(path) as file, io.TextIOWrapper(file, encoding=known, newline="") as text:
+        yield text
+
+
+@contextmanager
+def explained(path: Path, spec: FileSource, where: str) -> Generator[None, None, None]:
+    """Say what is wrong with a file that turns out to be damaged, or not in its encoding."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        line = undecodable_line(path, spec.encoding)
+        raise not_in_encoding(path, spec, where, line) from error
+    except Unpackable as error:
+        raise RequestError(error.what, where=where, found=path.name, hint=error.hint) from error
+
+
+def known_encoding(spec: FileSource, where: str) -> str:
+    """Return the usual name of the encoding.
+
+    Raises
+    ------
+    SpecError
+        If there is none of that name.
+    """
+    try:
+        name = codecs.lookup(spec.encoding).name
+    except LookupError as error:
+        raise SpecError(
+            "there is no such encoding",
+            where=f"{where}.encoding",
+            found=spec.encoding,
+            allowed="names that Python knows, e.g. utf-8, cp1252, latin-1, utf-16",
+        ) from error
+    return "utf-8" if name == "utf-8-sig" else name
+
+
+def text_head(path: Path, encoding: str, where: str) -> str:
+    """Return the beginning of a file of text.
+
+    Raises
+    ------
+    RequestError
+        If it is empty, or no text.
+    """
+    with open_unpacked(path) as file:
+        head = file.read(_HEAD)
+    what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
+    if packing(head):
+        what = "packed twice; unpack it once"
+    if what:
+        raise RequestError(f"the file is {what}", where=where, found=path.name, allowed=FORMATS)
+    if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
+        raise RequestError(
+            "the file is not text: it has zero bytes",
+            where=where,
+            found=path.name,
+            allowed=FORMATS,
+            hint="if it is UTF-16 (some spreadsheets write it), say encoding: utf-16",
+        )
+    text = head.decode(encoding, "replace").lstrip("\ufeff")
+    if not text.strip():
+        raise RequestError("the file is empty", where=where, found=path.name, allowed="a header and rows")
+    return text
+
+
+def not_in_encoding(path: Path, spec: FileSource, where: str, line: int | None) -> RequestError:
+    """Return what to say of a file that is not in its encoding."""
+    return RequestError(
+        f"the file is not {spec.encoding}" + (f": line {line} cannot be decoded" if line else ""),
+        where=where,
+        found=path.name,
+        hint="name the file's encoding, e.g. encoding: cp1252",
+    )
+
+
+def undecodable_line(path: Path, encoding: str) -> int | None:
+    """Find the first line that is not in the encoding; `None` where lines cannot be told apart before decoding."""
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        return None
+    with open_unpacked(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return number
+    return None
+
+
+def size_in_words(size: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{size >> 20} MiB" if size >> 20 else f"{size} bytes"
