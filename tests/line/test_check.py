@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from linewright.errors import SpecError
+from linewright.line.check import check_line
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.operations.lines import check
@@ -213,3 +214,19 @@ def test_a_check_points_at_no_rows_that_it_has_not_kept(tmp_path):
 
     assert "mend the data, or the rule in contract.columns" in message
     assert "--quarantine" not in message
+
+
+def test_what_may_mean_no_value_is_a_doubt_until_it_is_said(tmp_path):
+    """A marker that is read as a value makes its column a category, or moves its mean."""
+    factory = factory_of(tmp_path, "label: {column: y}\n")
+    rows = [
+        f"{'NA' if n % 9 == 0 else n % 50},{-200 if n % 8 == 0 else n % 40},{'ab'[n % 2]}" for n in range(400)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["x,t,y", *rows]) + "\n")
+
+    doubts = check_line(factory, "a").doubts
+    assert '\'NA\' in x may mean "no value": if so, missing: ["", "NA"]' == doubts[0]
+    assert doubts[1].startswith("t: -200 stands in 50 rows (12.5 %)")
+    source = "sources: {t: {file: t.csv, missing: ['', 'NA', '-200']}}"
+    (tmp_path / "lines" / "a.yaml").write_text(f"line: a\n{source}\nlabel: {{column: y}}\n")
+    assert () == check_line(factory, "a").doubts

@@ -8,17 +8,13 @@ import polars as pl
 from linewright.data.contract import breach
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
-from linewright.data.read import open_source, whole
-from linewright.data.references import table_sources
-from linewright.data.roles import too_few_groups
+from linewright.data.read import open_source
 from linewright.data.seen import as_declared
-from linewright.data.spec import FileSource
-from linewright.data.table import build_table
 from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
-from linewright.line.alerts import last_retraining
 from linewright.line.checks import Problem, check_task
+from linewright.line.doubts import doubts
 from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
@@ -95,7 +91,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         len(checked.quarantined),
         (*checked.findings, *promised),
         (
-            *_doubts(factory, spec, checked.frame),
+            *doubts(factory, spec, checked.frame),
             *(trap.to_text() for trap in traps),
         ),
         traps,
@@ -109,96 +105,6 @@ def _traps(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> 
         if column.type in {*LEARNABLE, "text"}
     }
     return (*column_traps(spec, seen), *row_traps(spec, seen))
-
-
-def group_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
-    """Return what too few groups leave undecided, as `check_line` says it; the table is read only where it is parted by groups.
-
-    Nothing where the table cannot be made: a run, or `check_line`, says why.
-    """
-    if not _is_by_group(spec):
-        return ()
-    try:
-        names = table_sources(spec)
-        table = build_table([open_source(name, one, factory.root) for name, one in names.items()], spec)
-        groups = pl.concat([part.frame.select(str(spec.table.group)) for part in table.parts()])
-        return tuple(_group_doubts(spec, groups))
-    except LinewrightError:
-        return ()
-
-
-def _is_by_group(spec: LineSpec) -> bool:
-    by, table = spec.train.split.by, spec.table
-    return table.group is not None and (by == "group" or (by != "time" and table.time is None))
-
-
-def _doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
-    return (
-        *_missing_doubts(factory, spec),
-        *_group_doubts(spec, frame),
-        *_fairness_doubts(spec, frame),
-        *_model_doubts(factory, spec),
-    )
-
-
-def _missing_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
-    """Name the spellings of "no value" that stand nowhere in their source: numbers are compared as text too."""
-    for name, source in spec.sources.items():
-        if not isinstance(source, FileSource) or set(source.missing) <= {""}:
-            continue
-        frame = whole(open_source(name, source.model_copy(update={"missing": ("",)}), factory.root)).frame
-        texts = [column.drop_nulls() for column in frame.iter_columns() if column.dtype == pl.String]
-        for word in filter(None, source.missing):
-            if not any((column == word).any() for column in texts):
-                near = _same_number(word, texts)
-                yield f"sources.{name}.missing: {word!r} stands nowhere in the file" + (
-                    f", which spells it {near!r}" if near else ""
-                )
-
-
-def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
-    """Return how the texts spell the number that a word is."""
-    number = pl.Series([word]).cast(pl.Float64, strict=False)[0]
-    for column in texts if number is not None else ():
-        same = column.filter(column.cast(pl.Float64, strict=False) == number)
-        if len(same):
-            return str(same[0])
-    return None
-
-
-def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
-    group = spec.table.group
-    if group is not None and _is_by_group(spec):
-        says = too_few_groups(frame[group].drop_nulls().n_unique())
-        if says:
-            yield f"{group}: {says}"
-
-
-def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
-    """Say which fairness gates would wait for ever, because the test part holds too few rows of two groups."""
-    labelled, share = frame.drop_nulls(spec.label.column), spec.train.split.test
-    for number, gate in enumerate(spec.gates):
-        if not isinstance(gate, FairnessGate):
-            continue
-        groups = labelled[gate.fairness].value_counts(sort=True, name="rows").head(2)
-        tested = [(name, round(share * rows)) for name, rows in groups.rows()]
-        if len(tested) == 2 and tested[1][1] >= gate.min_group:
-            continue
-        largest = " and ".join(f"{rows:,} of {name!r}" for name, rows in tested)
-        block = "" if gate.when_small == "block" else ", write when_small: block if that must stop a release"
-        yield (
-            f"gates[{number}]: cannot decide about {gate.fairness}: its largest groups have about {largest} among the "
-            f"test rows, and two groups with {gate.min_group:,} are needed (min_group); lower min_group{block}, or "
-            "name another column"
-        )
-
-
-def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
-    if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
-        yield (
-            f"{MODEL_FILE}: the line has been trained again since, so this file is no longer looked at; "
-            "take it out of the line file, or make a line of its own for it"
-        )
 
 
 def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:

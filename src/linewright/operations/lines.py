@@ -8,7 +8,8 @@ import msgspec
 from linewright.data.facts import Finding
 from linewright.data.traps import Trap
 from linewright.errors import LinewrightError, RequestError
-from linewright.line.check import check_line, group_doubts
+from linewright.line.check import check_line
+from linewright.line.doubts import group_doubts
 from linewright.line.factory import Factory
 from linewright.line.facts import Change
 from linewright.line.file import placed

@@ -1,0 +1,161 @@
+"""What is not wrong with a line, and would yet mislead, leave a run without an answer, or is said in vain."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from linewright.data.read import Source, open_source
+from linewright.data.references import table_sources
+from linewright.data.roles import too_few_groups
+from linewright.data.seen import see_all
+from linewright.data.sniff import missing_spellings
+from linewright.data.spec import FileSource
+from linewright.data.table import build_table
+from linewright.data.twins import find_sentinels, find_twins
+from linewright.errors import LinewrightError
+from linewright.line.alerts import last_retraining
+from linewright.line.factory import Factory
+from linewright.line.spec import LineSpec
+from linewright.line.work import MODEL_FILE
+from linewright.model.spec import FairnessGate
+
+_SAMPLE = 100_000
+"""Rows of a source in which values are looked for that may mean "no value"."""
+
+
+def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the doubts about a line whose file is right.
+
+    Parameters
+    ----------
+    frame
+        The rows that keep the contract.
+    """
+    return (
+        *_missing_doubts(factory, spec),
+        *_group_doubts(spec, frame),
+        *_fairness_doubts(spec, frame),
+        *_model_doubts(factory, spec),
+    )
+
+
+def group_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
+    """Return what too few groups leave undecided, as `check_line` says it; the table is read only where it is parted by groups.
+
+    Nothing where the table cannot be made: a run, or `check_line`, says why.
+    """
+    if not _is_by_group(spec):
+        return ()
+    try:
+        names = table_sources(spec)
+        table = build_table([open_source(name, one, factory.root) for name, one in names.items()], spec)
+        groups = pl.concat([part.frame.select(str(spec.table.group)) for part in table.parts()])
+        return tuple(_group_doubts(spec, groups))
+    except LinewrightError:
+        return ()
+
+
+def _is_by_group(spec: LineSpec) -> bool:
+    by, table = spec.train.split.by, spec.table
+    return table.group is not None and (by == "group" or (by != "time" and table.time is None))
+
+
+def _missing_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    for name, source in spec.sources.items():
+        if isinstance(source, FileSource):
+            plain = open_source(name, source.model_copy(update={"missing": ("",)}), factory.root)
+            yield from _vain_spellings(plain, source)
+    # Where SQL makes the table, it may have seen to what means "no value".
+    for name, source in table_sources(spec).items() if spec.table.sql is None else ():
+        if isinstance(source, FileSource):
+            yield from _likely_spellings(open_source(name, source, factory.root), source, spec)
+
+
+def _vain_spellings(source: Source, how: FileSource) -> Iterator[str]:
+    """Name the spellings of "no value" that stand nowhere in their source."""
+    sought = set(filter(None, how.missing))
+    near: dict[str, str] = {}
+    for batch in source.batches() if sought else ():
+        texts = [column.drop_nulls() for column in batch.frame.iter_columns() if column.dtype == pl.String]
+        sought -= {word for word in sought if any((column == word).any() for column in texts)}
+        for word in sought - near.keys():
+            if spelled := _same_number(word, texts):
+                near[word] = spelled
+        if not sought:
+            return
+    for word in filter(sought.__contains__, how.missing):
+        spelled = f", which spells it {near[word]!r}" if word in near else ""
+        yield f"sources.{source.name}.missing: {word!r} stands nowhere in the file{spelled}"
+
+
+def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
+    """Return how the texts spell the number that a word is."""
+    number = pl.Series([word]).cast(pl.Float64, strict=False)[0]
+    for column in texts if number is not None else ():
+        same = column.filter(column.cast(pl.Float64, strict=False) == number)
+        if len(same):
+            return str(same[0])
+    return None
+
+
+def _likely_spellings(source: Source, how: FileSource, spec: LineSpec) -> Iterator[str]:
+    """Say which values look as if they meant "no value"; the first rows are looked at."""
+    frame = _head(source).drop(spec.table.exclude, strict=False)
+    allowed = {word for rule in spec.contract.columns.values() for word in rule.allowed or ()}
+    words = [word for word in missing_spellings(frame, spec.label.column) if word not in allowed]
+    if words:
+        names = ", ".join(name for name in frame.columns if _has_any(frame[name], words))
+        said = ", ".join(json.dumps(word, ensure_ascii=False) for word in [*how.missing, *words])
+        yield f'{", ".join(map(repr, words))} in {names} may mean "no value": if so, missing: [{said}]'
+    seen = see_all(frame.drop(spec.label.column, strict=False))
+    for name, evidence in find_sentinels(seen, find_twins(seen)).items():
+        yield f"{name}: {evidence}"
+
+
+def _head(source: Source) -> pl.DataFrame:
+    parts: list[pl.DataFrame] = []
+    for batch in source.batches():
+        parts.append(batch.frame)
+        if sum(part.height for part in parts) >= _SAMPLE:
+            break
+    return pl.concat(parts).head(_SAMPLE)
+
+
+def _has_any(column: pl.Series, words: Sequence[str]) -> bool:
+    return column.dtype == pl.String and column.is_in(list(words)).any()
+
+
+def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
+    group = spec.table.group
+    if group is not None and _is_by_group(spec):
+        says = too_few_groups(frame[group].drop_nulls().n_unique())
+        if says:
+            yield f"{group}: {says}"
+
+
+def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
+    """Say which fairness gates would wait for ever, because the test part holds too few rows of two groups."""
+    labelled, share = frame.drop_nulls(spec.label.column), spec.train.split.test
+    for number, gate in enumerate(spec.gates):
+        if not isinstance(gate, FairnessGate):
+            continue
+        groups = labelled[gate.fairness].value_counts(sort=True, name="rows").head(2)
+        tested = [(name, round(share * rows)) for name, rows in groups.rows()]
+        if len(tested) == 2 and tested[1][1] >= gate.min_group:
+            continue
+        largest = " and ".join(f"{rows:,} of {name!r}" for name, rows in tested)
+        block = "" if gate.when_small == "block" else ", write when_small: block if that must stop a release"
+        yield (
+            f"gates[{number}]: cannot decide about {gate.fairness}: its largest groups have about {largest} among the "
+            f"test rows, and two groups with {gate.min_group:,} are needed (min_group); lower min_group{block}, or "
+            "name another column"
+        )
+
+
+def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
+        yield (
+            f"{MODEL_FILE}: the line has been trained again since, so this file is no longer looked at; "
+            "take it out of the line file, or make a line of its own for it"
+        )
