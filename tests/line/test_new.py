@@ -19,6 +19,7 @@ from linewright.errors import Conflict, RequestError
 from linewright.line.check import check_line
 from linewright.line.factory import Factory
 from linewright.line.file import parse_line, read_line, unsupported
+from linewright.line.handed import read_handed
 from linewright.line.new import NewLine, new_line
 from linewright.line.scoring import _refuse_precious
 from linewright.line.spec import LineSpec
@@ -505,3 +506,16 @@ def test_a_file_without_a_header_is_told_how_to_write_it(tmp_path: Path):
 
     with pytest.raises(RequestError, match=r"header: false, names: \[c1, c2, c3\]"):
         new_line(tmp_path, "a", data=tmp_path / "a.csv", label="species")
+
+
+def test_a_file_that_is_handed_in_has_a_header_of_its_own(tmp_path: Path):
+    """It lacks the label at least, so the names of the source's columns are not its own."""
+    (tmp_path / "a.csv").write_text("".join(f"{n};{c};{y}\n" for n, c, y in _rows()))
+    (tmp_path / "lines").mkdir()
+    source = '{file: a.csv, separator: ";", header: false, names: [n, c, y]}'
+    (tmp_path / "lines" / "a.yaml").write_text(f"line: a\nsources: {{a: {source}}}\nlabel: {{column: y}}\n")
+    (tmp_path / "ask.csv").write_text("c;n\na1;5\n")
+    factory = Factory.create(tmp_path)
+
+    assert 300 == check_line(factory, "a").rows
+    assert [{"c": "a1", "n": "5"}] == read_handed(factory, "a", tmp_path / "ask.csv").frame.to_dicts()

@@ -42,7 +42,7 @@ class Handed:
 
 
 def read_handed(factory: Factory, line: str, file: Path) -> Handed:
-    """Read a file with the separator, the encoding and the missing texts of the line's one source.
+    """Read a file with the separator, the encoding and the missing texts of the line's one source, and its own header.
 
     Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
 
@@ -85,5 +85,6 @@ def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
 def _reading_options(spec: LineSpec) -> dict[str, Any]:
     sources = list(table_sources(spec).values())
     if len(sources) == 1 and isinstance(sources[0], FileSource):
-        return sources[0].model_dump(exclude={"file"})
+        # A person hands in fewer columns than the source has, or others, so this file names its own.
+        return sources[0].model_dump(exclude={"file", "header", "names"})
     return {}
