@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from linewright.data.batch import Batch
 from linewright.data.contract import Checked, breach, check
-from linewright.data.read import Raw, read_source
+from linewright.data.ingest import check_sources
+from linewright.data.pattern import flaw
+from linewright.data.read import Raw, open_source, read_source
 from linewright.data.spec import DataSpec, FileSource
 from linewright.data.table import build_table
 from linewright.errors import ContractBreach, SpecError
@@ -289,3 +291,108 @@ def test_a_table_that_comes_in_parts_is_judged_as_if_it_came_whole(rows, size):
     assert one.frame.equals(other.frame)
     assert (one.findings, one.stop, one.rows_read) == (other.findings, other.stop, other.rows_read)
     assert one.quarantined.to_bytes() == other.quarantined.to_bytes()
+
+
+def test_the_whole_of_a_value_matches_its_pattern_as_it_is_spelled(tmp_path):
+    """Half a match is how a wrong code slips in, and 007 is not 7."""
+    result = checked(
+        tmp_path,
+        "code,zip,y\nA1,007,0\nxA1,07,0\nA1x,0071,0\n,,1\n",
+        {
+            "code": {"type": "category", "pattern": "A[0-9]|B"},
+            "zip": {"type": "integer", "pattern": r"\d{3}"},
+            "y": {"type": "integer"},
+        },
+    )
+
+    assert [
+        (3, "code", "all of it matches A[0-9]|B", "xA1"),
+        (4, "code", "all of it matches A[0-9]|B", "A1x"),
+    ] == (caught(result))
+    assert [("code", 2, 3), ("zip", 2, 3)] == [(f.column, f.failed, f.line) for f in result.findings]
+    assert 2 == result.frame.height
+
+
+@pytest.mark.parametrize("pattern", ["a(", "(a)\\1", "a(?!b)", "a)(b", "*"])
+def test_what_is_no_pattern_has_a_flaw(pattern):
+    """It would fail in the middle of a run, or hold where nobody meant it."""
+    assert flaw(pattern)
+
+
+def two_sources(folder: Path, shops: str, sales: str, **rule: Any) -> Checked:
+    (folder / "shops.csv").write_text(shops)
+    (folder / "a.csv").write_text(sales)
+    columns = {"shop": {"type": "integer", "references": "shops.id", **rule}, "y": {"type": "integer"}}
+    data = line(columns, sources={"shops": {"file": "shops.csv"}, "a": {"file": "a.csv"}})
+    return check_sources([open_source(name, one, folder) for name, one in data.sources.items()], data)
+
+
+def test_values_are_among_those_of_the_source_they_refer_to(tmp_path):
+    """A sale of a shop that there is not belongs to nobody; types decide what is equal, not spellings."""
+    result = two_sources(tmp_path, "id,town\n01,x\n2,y\n,z\n", "shop,y\n1,0\n2,1\n3,0\n,0\n")
+
+    assert [(4, "shop", "one of shops.id", "3")] == caught(result)
+    assert [(1, 0), (2, 1), (None, 0)] == result.frame.rows()
+    assert 4 == result.rows_read
+
+
+def test_a_warning_lets_a_value_in_that_refers_to_nothing(tmp_path):
+    result = two_sources(tmp_path, "id\n1\n", "shop,y\n1,0\n3,0\n", on_breach="warn")
+
+    assert (2, ["warn"]) == (result.frame.height, [f.action for f in result.findings])
+
+
+def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(tmp_path):
+    """They are no rows of the table, and what they name is missing from it."""
+    result = two_sources(tmp_path, "id,town\n1,x\n2\n", "shop,y\n1,0\n")
+
+    assert [("2 fields, as the header of 'shops' has", "warn", 3)] == [
+        (f.rule, f.action, f.line) for f in result.findings
+    ]
+    assert () == result.quarantined
+
+
+def test_a_reference_to_a_column_that_is_not_there_is_refused(tmp_path):
+    """The near name is offered."""
+    with pytest.raises(
+        SpecError, match=r"source 'shops' has no column 'id'.*did you mean 'shops.id2'"
+    ) as error:
+        two_sources(tmp_path, "id2\n1\n", "shop,y\n1,0\n")
+
+    assert "contract.columns.shop.references" == error.value.where
+
+
+def test_sql_finds_what_no_rule_of_a_column_can(tmp_path):
+    """It sees the rows that keep the other rules, in their types."""
+    columns = {"id": {"type": "integer", "max": 8}, "paid": {"type": "number"}, "y": {"type": "integer"}}
+    sql = "select * from rows where paid > 2 * (select avg(paid) from rows)"
+    text = "id,paid,y\n1,1,0\n2,1,1\n3,9.5,0\n9,1000,0\n"
+    stopped = checked(tmp_path, text, columns, contract={"checks": [{"name": "no odd payment", "sql": sql}]})
+    warned = checked(
+        tmp_path, text, columns, contract={"checks": [{"name": "odd", "sql": sql, "on_breach": "warn"}]}
+    )
+    sound = checked(tmp_path, text, columns, contract={"checks": [{"name": "n", "sql": f"{sql} and id > 3"}]})
+
+    assert (
+        "the table: 'no odd payment' fails for 1 of 3 rows, first with 'id=3, paid=9.5, y=0'" == stopped.stop
+    )
+    assert (None, "warn") == (warned.stop, warned.findings[-1].action)
+    assert ["at most 8"] == [finding.rule for finding in sound.findings]
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("select nope from rows", "the SQL fails"),
+        ("select * from a", r"allowed: rows\(x, y\)"),
+        ("select * from read_csv('a.csv')", "the SQL fails"),
+        ("delete from rows", "is one SELECT"),
+        ("select 1; select 2", "is one SELECT"),
+    ],
+)
+def test_sql_of_a_check_reads_the_rows_and_nothing_else(tmp_path, sql, says):
+    """A line file that came by mail must not read the disk."""
+    with pytest.raises(SpecError, match=says) as error:
+        checked(tmp_path, "x,y\n1,0\n", contract={"checks": [{"name": "n", "sql": sql}]})
+
+    assert "contract.checks[0].sql" == error.value.where

@@ -42,8 +42,10 @@ def row_changes(old: pl.DataFrame, new: pl.DataFrame, key: str) -> RowChanges:
     shared = [name for name in new.columns if name != key and old.schema.get(name) == new.schema[name]]
     # Columns are numbered: their own names may look like patterns.
     numbered = {name: f"c{number}" for number, name in enumerate(shared)}
-    left = old.select([key, *shared]).rename({key: "key", **numbered})
-    right = new.select([key, *shared]).rename({key: "key", **numbered})
+    left, right = (
+        pl.DataFrame([one[key].alias("key"), *(one[name].alias(number) for name, number in numbered.items())])
+        for one in (old, new)
+    )
     both = left.join(right, on="key", how="inner", suffix="_new")
     differs = both.select(
         pl.col(number).ne_missing(pl.col(f"{number}_new")).alias(number) for number in numbered.values()
