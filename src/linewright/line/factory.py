@@ -9,7 +9,7 @@ from typing import Self
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import LinewrightError, NotFound, RequestError
-from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file, write_factory_file
+from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
@@ -71,7 +71,7 @@ class Factory:
         NotFound
             If there is no ``factory.yaml``.
         SpecError
-            If ``factory.yaml`` says what it may not say.
+            If ``factory.yaml`` is wrong, or of another form.
         RequestError
             If its state was written by a newer Linewright.
         """
@@ -123,11 +123,6 @@ class Factory:
                 allowed=FORMAT,
                 hint="use the Linewright that wrote it, or a newer one",
             )
-
-    @cached_property
-    def file(self) -> FactoryFile:
-        """What ``factory.yaml`` says."""
-        return read_factory_file(self.root)
 
     @property
     def state(self) -> Path:

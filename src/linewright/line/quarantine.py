@@ -7,6 +7,7 @@ import msgspec
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.model.facts import Registered
 
 
 def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
@@ -22,9 +23,21 @@ def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(row) for row in blob.splitlines()]
 
 
+def reading_of(factory: Factory, run: Finished) -> str | None:
+    """Return the digest of what a run read; `None` where it read nothing to its end.
+
+    Runs of the first Linewright did not say it themselves; the model that they registered does.
+    """
+    if run.ingested is not None:
+        return run.ingested
+    registered = factory.metadata.events(Registered, line=run.line)
+    return next((one.ingested for one in registered if one.run == run.run and one.ingested), None)
+
+
 def _newest(factory: Factory, line: str) -> str | None:
     for run in factory.metadata.events(Finished, line=line, newest_first=True, limit=1):
-        if run.ingested is not None:
-            return factory.metadata.get(run.ingested, Ingested).quarantine
+        digest = reading_of(factory, run)
+        if digest is not None:
+            return factory.metadata.get(digest, Ingested).quarantine
         return run.error["details"].get("quarantine") if run.error else None
     return None

@@ -11,7 +11,7 @@ from linewright.data.facts import Dataset, Ingested, Quarantine
 from linewright.line.evidence import find_result
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.quarantine import quarantined_rows
+from linewright.line.quarantine import quarantined_rows, reading_of
 from linewright.model.facts import Registered
 from linewright.model.figures import count
 from linewright.operations.declare import operation
@@ -173,9 +173,10 @@ def datasets(
 
 
 def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
-    read = {
-        run.ingested: run for run in reversed(factory.metadata.events(Finished, line=line)) if run.ingested
-    }
+    read: dict[str, Finished] = {}
+    for run in reversed(factory.metadata.events(Finished, line=line)):
+        if digest := reading_of(factory, run):
+            read[digest] = run
     models = factory.metadata.events(Registered, line=line)
     listed: list[DatasetLine] = []
     for digest, run in reversed(read.items()):
