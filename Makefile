@@ -9,8 +9,8 @@ READY := .venv/.ready
 help:
 	@echo "make demo    the whole life of a line, in a simulated world with known truth"
 	@echo "make test    all tests"
-	@echo "make check   format, lint, types, import contracts, fresh reference pages"
-	@echo "make docs    write the reference pages anew"
+	@echo "make check   format, lint, types, import contracts, fresh reference pages, the site"
+	@echo "make docs    write the reference pages anew and build the site in site/"
 	@echo "make bench   print the benchmark tables"
 	@echo "make install make .venv and run nothing"
 
@@ -22,11 +22,11 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "Linewright needs Python 3.11 to 3.13; say which: make PYTHON=python3.11 ..."; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'; \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
 	elif $(BIN)/python -m pip --disable-pip-version-check install --quiet uv 2>/dev/null; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test]'; \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
 	else \
-		$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test]'; \
+		$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test,docs]'; \
 	fi
 	@touch $@
 
@@ -46,6 +46,7 @@ check: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/python docs/reference.py --check
 	@$(BIN)/python docs/licences.py --check
+	@$(BIN)/mkdocs build --strict
 
 format: $(READY)
 	@$(BIN)/ruff format --quiet .
@@ -54,6 +55,8 @@ format: $(READY)
 docs: $(READY)
 	@$(BIN)/python docs/reference.py
 	@$(BIN)/python docs/licences.py
+	@$(BIN)/mkdocs build --strict
+	@echo "open site/index.html; to search, serve it: $(BIN)/python -m http.server --directory site 8090"
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/footprint.py

@@ -62,12 +62,14 @@ def licence_of(package: Distribution) -> str:
 def page() -> str:
     """Return the page."""
     runtime = closure(set())
-    more = {name: package for name, package in closure({"test", "workers"}).items() if name not in runtime}
+    more = {
+        name: package for name, package in closure({"test", "docs", "workers"}).items() if name not in runtime
+    }
     parts = [
         HEAD,
         "## At run time\n",
         table(runtime),
-        "\n## For tests, and the extra `workers`\n",
+        "\n## For tests and docs, and the extra `workers`\n",
         table(more),
     ]
     parts.append(f"""
@@ -76,7 +78,7 @@ def page() -> str:
 Unmodified, as a dependency brings them.
 
 - At run time: {copyleft(runtime)}.
-- For tests, and the extra `workers`: {copyleft(more)}.
+- For tests and docs, and the extra `workers`: {copyleft(more)}.
 
 The tables tell the licence of each package itself. These wheels also hold compiled libraries of others, such as GCC's
 run-time libraries, OpenBLAS and OpenSSL, under their own licences: {bundling({**runtime, **more})}.
