@@ -1,6 +1,7 @@
-"""The tutorial and the pages about endpoint, own models and watching are carried out, command by command, as a reader would."""
+"""The README and the pages with commands are carried out, command by command, as a reader would."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -13,26 +14,45 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
-DOCS = Path(__file__).parents[2] / "docs"
-READINGS = (("tutorial.md", "serving.md"), ("own-model.md",), ("watching.md",))
+from linewright.line.new import new_line
+from linewright.line.spec import LineSpec
+from linewright.watch.spec import RetrainSpec, WatchSpec
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+SKETCHES = {"benchmarks/README.md": 1}
+"""How many blocks `text` a page may have: what is printed by what takes minutes, and is not compared."""
+READINGS = (
+    ("docs/tutorial.md", "docs/serving.md"),
+    ("docs/own-model.md",),
+    ("docs/watching.md",),
+    ("README.md",),
+    ("CONTRIBUTING.md",),
+)
 """Pages in the order in which a reader carries them out in one folder."""
 
 
-def examples(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Give each command of the page's console blocks with the lines that must follow it."""
-    for block in re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL):
-        command, expected = "", list[str]()
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                if command:
-                    yield command, expected
-                command, expected = line[2:], []
-            elif line == ">" or line.startswith("> "):
-                command += "\n" + line[2:]
-            else:
-                expected.append(line)
-        yield command, expected
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return the fenced blocks of a page in order, each with its language."""
+    return re.findall(r"^```([^\n]*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def examples(block: str) -> Iterator[tuple[str, list[str]]]:
+    """Give each command of a console block with the lines that must follow it."""
+    command, expected = "", list[str]()
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command, expected
+            command, expected = re.sub(r" {2,}# .*", "", line[2:]), []
+        elif line == ">" or line.startswith("> "):
+            command += "\n" + line[2:]
+        else:
+            expected.append(line)
+    yield command, expected
 
 
 def is_printed(expected: list[str], printed: str) -> bool:
@@ -49,12 +69,51 @@ class Reader:
         self.port, self.control = free_port(), free_port()
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "NO_COLOR": "1"}
+        self.code = 0
+        """What the last command exited with; one that shows nothing has to succeed."""
         self.server: subprocess.Popen[bytes] | None = None
 
     def type(self, command: str) -> str:
         """Carry a command out and return what it prints."""
+        if command.startswith("make "):
+            return self.make(command)
         printed = self.start() if command == "linewright up" else self.run(command)
+        if moved := re.search(r"\bcd (\S+)$", command):
+            self.folder /= moved[1]
+            write_customers(self.folder / "customers.csv")
         return printed.replace(f"127.0.0.1:{self.port}", "127.0.0.1:8000")
+
+    def make(self, command: str) -> str:
+        """See that a command of `make` is there; it is not carried out, since it would install, or run these tests."""
+        found = re.fullmatch(r"make ([a-z]+)(?: && source (\.venv)/bin/activate)?", command)
+
+        assert found, command
+        assert re.search(rf"^{found[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE), command
+        return ""
+
+    def read(self, language: str, block: str) -> None:
+        """Carry out a block of a page; what is shown must be so."""
+        match language:
+            case "console":
+                for command, expected in examples(block):
+                    printed = self.type(command)
+
+                    assert is_printed(expected, printed), f"$ {command}\n{printed}"
+                    assert expected or not self.code, f"$ {command}\n{printed}"
+            case "python":
+                # From beside the factory, whose folder it names.
+                done = subprocess.run(
+                    [sys.executable, "-c", block],
+                    cwd=self.folder.parent,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+
+                assert (0, "") == (done.returncode, done.stderr)
+            case "yaml" if named := re.match(r"line: (\S+)", block):
+                assert (self.folder / "lines" / f"{named[1]}.yaml").read_text().startswith(block)
 
     def run(self, command: str) -> str:
         done = subprocess.run(
@@ -66,6 +125,7 @@ class Reader:
             timeout=120,
             check=False,
         )
+        self.code = done.returncode
         return done.stdout + done.stderr
 
     def start(self) -> str:
@@ -103,10 +163,74 @@ def test_the_pages_print_what_they_say(tmp_path, pages):
     """A page that fails on its third line loses the reader."""
     with reading(tmp_path / "factory") as reader:
         for page in pages:
-            for command, expected in examples((DOCS / page).read_text()):
-                printed = reader.type(command)
+            for language, block in blocks((ROOT / page).read_text()):
+                reader.read(language, block)
 
-                assert is_printed(expected, printed), f"{page}: $ {command}\n{printed}"
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_example_is_carried_out_or_compared(page):
+    """An example that nobody runs is wrong within a month."""
+    name = str(page.relative_to(ROOT))
+    carried_out = {each for pages in READINGS for each in pages}
+    found = blocks(page.read_text())
+
+    assert page.read_text().count("```") == 2 * len(found)
+    assert {language for language, _ in found} <= {"console", "yaml", "python", "pycon", "text"}
+    assert SKETCHES.get(name, 0) == sum(language == "text" for language, _ in found)
+    for language, block in found:
+        assert language not in {"console", "python"} or name in carried_out
+        assert language != "console" or block.startswith("$ ")
+        assert language != "pycon" or block.startswith(">>> ")  # the doctests of all pages are run
+        if language == "yaml":
+            fits(block)
+
+
+def fits(block: str) -> None:
+    """See that a part of a line file is one: with what it does not say, it is a line."""
+    said = YAML(typ="safe").load(block)
+    least = {"line": "x", "sources": {"x": {"file": "x.csv"}}, "label": {"column": "y"}}
+
+    LineSpec.model_validate(least | said)
+
+
+def test_a_line_file_that_is_wrong_is_seen():
+    """The check above can fail."""
+    with pytest.raises(ValidationError, match="evry"):
+        fits("watch: {evry: 1h}\n")
+
+
+def test_what_is_taken_where_nothing_is_said_is_what_the_page_says():
+    """The page about watching writes out the defaults."""
+    (block,) = [
+        block for _, block in blocks((ROOT / "docs/watching.md").read_text()) if block.startswith("watch:\n")
+    ]
+    said = YAML(typ="safe").load(block)
+    watch = WatchSpec().model_dump(mode="json", exclude_none=True)
+
+    assert watch == said["watch"]
+    assert RetrainSpec().cooldown == said["retrain"]["cooldown"]
+
+
+def test_a_draft_ends_with_the_lines_that_the_readme_shows(tmp_path):
+    """Who takes the `#` away has what the page says."""
+    (block,) = [block for language, block in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
+    write_customers(tmp_path / "customers.csv")
+    new_line(tmp_path, "churn", data=tmp_path / "customers.csv", label="churned", key="customer")
+    last = (tmp_path / "lines" / "churn.yaml").read_text().splitlines()[-2:]
+
+    assert [f"# {line}" for line in block.splitlines()] == [re.sub(r" {2,}#.*", "", line) for line in last]
+
+
+def write_customers(path: Path) -> None:
+    """Write the table that the README speaks of."""
+    chance = random.Random(1)
+    rows = []
+    for number in range(1000, 1600):
+        calls, age = chance.randrange(12), chance.randrange(18, 80)
+        plan = chance.choice(["basic", "plus"])
+        truth = "yes" if calls + age / 6 + 3 * (plan == "basic") + chance.gauss(0, 2) > 15 else "no"
+        rows.append(f"C-{number},{age},{plan},{calls},{truth}")
+    path.write_text("\n".join(["customer,age,plan,calls,churned", *rows, ""]))
 
 
 def free_port() -> int:
