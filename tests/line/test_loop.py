@@ -28,14 +28,14 @@ from linewright.line.labels import hand_in
 from linewright.line.plan import begin, make_plan
 from linewright.line.refusals import refusals
 from linewright.line.retraining import retraining_due, waits_for
-from linewright.line.run import workflows
+from linewright.line.run import WORKFLOW, prepare, workflows
 from linewright.line.scoring import predict_file
 from linewright.line.tending import Tending, tend_inline
 from linewright.line.watching import close_window
-from linewright.model.facts import Certificate
+from linewright.model.facts import Certificate, Registered
 from linewright.operations.release import promote
 from linewright.operations.watch import alerts
-from linewright.release.facts import Promoted
+from linewright.release.facts import Promoted, Refused
 from linewright.testing.faults import DyingMetadata
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock
@@ -115,6 +115,9 @@ class Living:
         self.clock.at = START + timedelta(days=self.day, seconds=1)
         return tend_inline(self.factory, LINE)[1]
 
+    def tend_now(self) -> RunResult | None:
+        return tend_inline(self.factory, LINE)[1]
+
     def until_it_runs(self) -> RunResult:
         """Live until a training has come of it, two weeks at most."""
         ran: list[RunResult] = []
@@ -186,7 +189,7 @@ def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living)
     assert [] == before
     assert ("drift", "a") in told
     assert len(told) == len(set(told))
-    assert waited == "0 of 100 labelled rows of the rarer class since 2026-03-12T00:00Z"
+    assert waited == "0 of 100 labelled rows of the rarer class since 2026-03-12 00:00:00Z"
     assert waited == listed.proposals[0].waits_for
     assert f"a training is proposed and waits for labels: {waited}" in listed.to_text()
     assert HISTORY + 6 <= began < HISTORY + 12
@@ -210,7 +213,7 @@ def test_a_proposal_says_how_far_its_labels_have_come(living):
     line.live(3)
     young = line.waits_for()
 
-    assert re.fullmatch(r"\d\d of 100 labelled rows of the rarer class since 2026-03-12T00:00Z", few)
+    assert re.fullmatch(r"\d\d of 100 labelled rows of the rarer class since 2026-03-12 00:00:00Z", few)
     assert re.fullmatch(r"100 of 100 labelled rows .*Z, \d\d of them old enough to learn from", young)
 
 
@@ -238,7 +241,7 @@ def test_what_too_few_rows_did_not_decide_is_judged_on_twice_as_many(living):
     test = line.factory.metadata.get(ran.split, Split).test
     plan = make_plan(line.factory, line.factory.line(LINE))
 
-    assert waited == "0 of 200 labelled rows of the rarer class since 2026-03-12T00:00Z"
+    assert waited == "0 of 200 labelled rows of the rarer class since 2026-03-12 00:00:00Z"
     assert [] == stopped
     assert ran.promoted, ran.to_text()
     assert 2 * (2 * ENOUGH) <= test
@@ -291,6 +294,67 @@ def test_after_two_refusals_the_line_asks_a_person_who_begins_anew(living, by):
     assert 3 == runs
     assert [told[0].id] == [one.alert for one in line.events(Cleared)]
     assert 1 == len(again)
+
+
+@pytest.mark.parametrize("asks", ["a finding", "a person"])
+def test_what_a_training_has_judged_is_not_trained_on_again(living, asks):
+    """The same rows give the same candidate: two runs of it would be two refusals, and stop the line over nothing new."""
+    line = living(shift=HISTORY + 1)
+    line.change("gates:\n", IMPOSSIBLE)
+    line.change("cooldown: 3d", "cooldown: 1s")
+    line.live(3)
+    if asks == "a person":
+        line.live(5)
+        line.change("when: [drift, performance]", "when: [drift]")
+    first = (
+        line.until_it_runs()
+        if asks == "a finding"
+        else execute_inline(line.factory, LINE, as_of=line.factory.now())
+    )
+    line.clock.at += timedelta(hours=1)
+    again, waits = line.tend_now(), line.waits_for()
+    later = line.until_it_runs()
+
+    assert not first.promoted
+    assert again is None
+    assert re.fullmatch(r"none is new since the training that knew those of 2026-03-\d\d \d\d:00:01Z", waits)
+    assert first.certificate != later.certificate
+
+
+def test_runs_that_gave_one_certificate_again_refused_one_candidate(living):
+    """Whoever counts a candidate twice stops the line one candidate too early."""
+    line = living()
+    line.change("gates:\n", IMPOSSIBLE)
+    line.change("when: [drift, performance], cooldown: 3d", "when: [{labels: 1}], cooldown: 1h")
+    line.live(3)
+    accepted, finished = line.events(Accepted)[-1], line.events(Finished)[-1]
+    store = line.factory.metadata
+    before = refusals(line.factory, LINE)
+    store.record(replace(accepted, run="again", at=line.factory.now()))
+    store.record(replace(finished, run="again", at=line.factory.now()))
+
+    assert [finished.certificate] == [one.certificate for one in before]
+    assert [finished.certificate] == [one.certificate for one in refusals(line.factory, LINE)]
+
+
+def test_a_run_has_one_actor_whoever_carries_it_out(living):
+    """Who asked for a run answers for it, not the user whose worker had time."""
+    line = living()
+    line.factory.actor = "asks"
+    other = Factory.open(line.factory.root, actor="works", now=line.clock)
+    spec = line.factory.line(LINE)
+    line.live(DELAY)
+    line.know(line.rows(HISTORY))
+    plan = make_plan(line.factory, spec, as_of=line.factory.now())
+    run, request = prepare(line.factory, spec, plan)
+    with other:
+        InlineEngine(workflows(other)).start(WORKFLOW, run, request)
+    done = [line.events(kind)[-1] for kind in (Accepted, Registered, Finished)]
+    judged = [one for kind in (Promoted, Refused) for one in line.events(kind) if one.run == run]
+
+    assert {"asks"} == {one.by for one in (*done, *judged)}
+    assert [run] * 3 == [one.run for one in done]
+    assert 1 == len(judged)
 
 
 def test_a_window_that_is_killed_at_any_write_is_closed_once(living):

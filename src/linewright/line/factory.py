@@ -3,6 +3,7 @@
 import getpass
 import os
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -220,6 +221,13 @@ class Factory:
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
         return Feedback.of(self.state, line, now=self.now)
+
+    def asked_by(self, actor: str) -> Self:
+        """Return this factory as another person or program asks it for something; the stores stay those of this one."""
+        _ = self.metadata  # opened here, so that it is closed here
+        other = copy(self)
+        other.actor = actor
+        return other
 
     def close(self) -> None:
         """Close what was opened."""

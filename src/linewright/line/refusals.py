@@ -16,7 +16,7 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
     """Return the runs in a row that monitoring asked for and that did not promote, though the rows could tell; newest first.
 
     A promotion, a person's run or rollback, or a finding after the last of them begins anew. What ``every`` asked for
-    counts neither way, unless it promoted.
+    counts neither way, unless it promoted. Runs that gave one certificate again refused one candidate.
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     found: list[Finished] = []
@@ -25,7 +25,9 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
         if accepted.proposal is None or (finished is not None and finished.promoted):
             break
         trigger = factory.metadata.get(accepted.proposal, RetrainProposal).trigger
-        if finished is not None and trigger != "every" and _is_refused(factory, finished):
+        if finished is None or trigger == "every" or not _is_refused(factory, finished):
+            continue
+        if finished.certificate is None or finished.certificate not in {one.certificate for one in found}:
             found.append(finished)
     last = found[0].at if found else ""
     alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]

@@ -15,6 +15,8 @@ from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows
 from linewright.model.facts import Evaluation
+from linewright.serve.facts import Prediction, Truth
+from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
 from linewright.watch.retrain import propose
 from linewright.watch.spec import EveryTrigger
@@ -98,13 +100,18 @@ def _last_training(factory: Factory, line: str) -> str | None:
 def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> str | None:
     """Say what a proposal still waits for; `None` where a training can be decided now.
 
-    After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
+    Rows that a training has been judged with already would give its candidate and its certificate again: something has to
+    be new. After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
     only refuse. As many are wanted as the champion was certified on, at most `ENOUGH` of the rarer class; twice as many
     after each candidate about which they did not decide.
     """
     if proposal.trigger in _SCHEDULES:
         return None
-    at, codes, is_class = _ripe(factory, spec, proposal.since)
+    pairs = _ripe(factory, spec, proposal.since)
+    known = _last_known(factory, spec.line)
+    if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
+        return f"none is new since the training that knew those of {said(known)}"
+    at, codes, is_class = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
     latest = latest_with(codes[::-1], wanted, is_class=is_class)
@@ -119,7 +126,7 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
         return None
     of = "labelled rows of the rarer class" if is_class else "labelled rows"
     more = f", {learned:,} of them old enough to learn from" if judged is not None else ""
-    return f"{have:,} of {wanted:,} {of} since {proposal.since[:16]}Z{more}"
+    return f"{have:,} of {wanted:,} {of} since {said(proposal.since)}{more}"
 
 
 def _is_by_time(spec: LineSpec) -> bool:
@@ -127,21 +134,38 @@ def _is_by_time(spec: LineSpec) -> bool:
     return by == "time" or (by == "auto" and spec.table.time is not None)
 
 
-def _ripe(factory: Factory, spec: LineSpec, since: str) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return moments (microseconds) and label codes of the rows answered since an instant whose delay has passed."""
+def _last_known(factory: Factory, line: str) -> str | None:
+    """Return the instant whose knowledge the newest retraining used that came to its end; `None` before the first."""
+    done = {one.run for one in factory.metadata.events(Finished, line=line) if one.outcome == "done"}
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True)
+    return next((one.as_of for one in accepted if one.as_of and one.run in done), None)
+
+
+def _is_new(spec: LineSpec, known: str, record: Prediction, truth: Truth) -> bool:
+    """Return whether a retraining with the knowledge of an instant could not use a row: its label came or ripened later."""
+    ripe = earlier(known, spec.label.delay) if spec.label.delay else known
+    return truth.received > known or record.at > ripe
+
+
+def _ripe(factory: Factory, spec: LineSpec, since: str) -> list[tuple[Prediction, Truth]]:
+    """Return the rows answered since an instant whose delay has passed, with their labels, in order of time."""
     windows = closed_windows(factory, spec)
     before = [one.position for one in windows if one.end <= since]
     until = earlier(factory.now(), spec.label.delay) if spec.label.delay else factory.now()
     pairs = [
-        (record.at, truth.label)
+        (record, truth)
         for record, truth in factory.labels_of(spec.line).labelled(
             known_by=factory.now(), after=before[-1] if before else None
         )
         if truth is not None and since <= record.at <= until
     ]
-    pairs.sort(key=lambda pair: pair[0])
-    at = np.array([one[0].removesuffix("Z") for one in pairs], dtype="datetime64[us]").astype(np.int64)
-    labels = [one[1] for one in pairs]
+    return sorted(pairs, key=lambda pair: pair[0].at)
+
+
+def _coded(pairs: list[tuple[Prediction, Truth]]) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return moments (microseconds) and label codes of rows, and whether the labels are classes."""
+    at = np.array([one.at.removesuffix("Z") for one, _ in pairs], dtype="datetime64[us]").astype(np.int64)
+    labels = [truth.label for _, truth in pairs]
     is_class = all(isinstance(label, str) for label in labels)
     return at, np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1], is_class
 

@@ -73,7 +73,7 @@ def workflows(factory: Factory) -> Mapping[str, Workflow]:
 
 
 def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
-    run = request["run"]
+    run, factory = request["run"], factory.asked_by(request["by"])
     spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
     plan = factory.metadata.get(request["plan"], Plan)
     work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)

@@ -34,6 +34,17 @@ def text_of(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def said(instant: str) -> str:
+    """Return an instant as people are told of it: to the second, since windows may be that short.
+
+    Examples
+    --------
+    >>> said("2026-11-25T13:14:00.250000Z")
+    '2026-11-25 13:14:00Z'
+    """
+    return f"{instant[:10]} {instant[11:19]}Z"
+
+
 def uuid7() -> str:
     """Return a new UUIDv7: 48 bits of Unix milliseconds, 12 of the millisecond's fraction, 62 random bits.
 
