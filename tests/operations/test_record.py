@@ -22,8 +22,10 @@ from linewright.line.example import curl
 from linewright.line.watching import close_window
 from linewright.model.facts import Package, Registered
 from linewright.model.package import keep_package
+from linewright.operations.status import _not_sure
 from linewright.serve.log import read_log
 from linewright.serve.server import endpoint
+from linewright.watch.facts import Performance
 
 
 @pytest.fixture(scope="module")
@@ -312,8 +314,9 @@ def test_a_halted_line_answers_no_file_either(factory, tmp_path):
     assert 2 == factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv").rows
 
 
-def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path):
-    """The figure of the certificate is a promise; this one is what came of it."""
+@pytest.mark.parametrize("delay", ["1d", None])
+def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path, delay):
+    """The figure of the certificate is a promise; this one is what came of it, on as many labels as are known to have come."""
     ignored = shutil.ignore_patterns("log", "feedback")
     copy = shutil.copytree(factory.root, tmp_path / "copy", ignore=ignored)
     line = copy / "lines" / "tumours.yaml"
@@ -327,18 +330,54 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
         watched.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
         watched.feedback("tumours", tmp_path / "truth.csv")
         spec = watched.line("tumours")
-        delayed = spec.model_copy(update={"label": spec.label.model_copy(update={"delay": "1d"})})
+        delayed = spec.model_copy(update={"label": spec.label.model_copy(update={"delay": delay})})
         for day in (1, 2, 3):
             watched.now = lambda day=day: f"2099-01-{day:02}T00:00:00.000000Z"
             close_window(watched, delayed)
         told = watched.status()
         found, certified = told.lines[0].realised, watched.models("tumours").models[0].metric
+    text, interval = (
+        told.to_text(),
+        f"certified {found.certified:.4g} ({certified.low:.4g} to {certified.high:.4g})",
+    )
 
     assert before is None
     assert (certified.name, certified.value) == (found.metric, found.certified)
-    assert (60, 80, 0.75) == (found.labelled, found.predictions, found.matured)
-    assert f"realised {found.metric} {found.value:.4g} (" in told.to_text()
-    assert f"certified {found.certified:.4g}; 75% of 80 predictions from" in told.to_text()
+    assert (60, 0.75 if delay else None) == (found.labelled, found.matured)
+    assert f"realised {found.metric} {found.value:.4g} (" in text
+    judged = "75% of 80 predictions from" if delay else "on 60 labels that came from"
+    assert f"{interval}; {judged}" in text
+    assert ("have their label" in text) == (delay is not None)
+    assert "80 predictions, 60 labelled predictions" in text
+    assert found.not_sure is None
+
+
+def test_the_status_says_why_a_value_below_the_promise_is_no_alert(factory):
+    """Whoever sees the lower figure asks why nobody was told."""
+    with Factory.open(factory.root) as one:
+        digest = one.status().lines[0].digest
+        found = Performance(
+            line="tumours",
+            package=digest,
+            start="",
+            end="",
+            metric="roc_auc",
+            value=0.5,
+            error=0.2,
+            low=0.2,
+            high=0.8,
+            labelled=40,
+            predictions=50,
+            promised=0.9,
+        )
+        told = [
+            _not_sure(one, structs.replace(found, value=value, labelled=n))
+            for value, n in ((0.5, 40), (0.5, 9), (0.95, 40))
+        ]
+
+    assert "the alert budget asks for more labels" in told[0]
+    assert "30 labels are the fewest" in told[1]
+    assert told[2] is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -305,6 +306,20 @@ def test_all_labelled_predictions_are_read_in_the_order_of_the_log(line):
         line.accept({"key": "c", "label": "Yes"})
 
     assert [(ids[0], "Yes"), (ids[1], "No"), (ids[3], "No")] == found
+
+
+def test_a_label_that_was_there_arrives_with_the_later_answer(line):
+    """A key that is asked about again would never be judged, and the same answer must not be judged twice."""
+    early, late, later = predictions("a", "a", "a")
+    at = ["2026-01-01T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z", "2026-01-05T00:00:00.000000Z"]
+    made = [msgspec.structs.replace(one, at=when) for one, when in zip((early, late, later), at, strict=True)]
+    line.log.append(made)
+    labels = Feedback.of(line.state, "claims", now=lambda: "2026-01-01T12:00:00.000000Z")
+    labels.accept([{"key": "a", "label": "Yes"}], package=PACKAGE)
+    days = [f"2026-01-{day:02}T00:00:00.000000Z" for day in range(1, 7)]
+    found = [[record.id for record, _ in labels.arrived(a, b)] for a, b in pairwise(days)]
+
+    assert [[early.id], [], [late.id], [], [later.id]] == found
 
 
 def test_a_long_log_is_taken_in_by_pieces(line, monkeypatch):

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from linewright.store.clock import said
 from linewright.store.values import digest_of
 from linewright.watch.facts import Performance
 from linewright.watch.monitors import alpha_of, find, monitors
@@ -238,3 +239,15 @@ def test_the_budget_is_shared_by_all_tests_of_its_period():
     assert monitors(base, WATCH) == 19 * 3 + 4 + 2 + 2
     assert alpha_of(watch, 63) == pytest.approx(2 / 8640 / 63)
     assert alpha_of(WatchSpec(every="1w", alert_budget="900 per 1h"), 1) == 0.05
+
+
+def test_labels_that_came_as_they_come_are_told_by_when_they_came():
+    """Without a delay nobody knows what share of the labels is there, nor when the predictions were made."""
+    found, base = performance(arrived=True), reference(np.random.default_rng(37))
+    watch = WatchSpec(performance=PerformanceSpec(at_least=0.7))
+    (told,) = find(base, [], watch, found)
+
+    assert found.matured is None
+    assert told.says == (
+        f"roc_auc is 0.61 on 1,400 labels that came from {said(instant(0))} to {said(instant(24))}, surely below 0.7"
+    )

@@ -12,6 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.registry import find_model, judged
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
 from linewright.model.figures import count
+from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result
 
@@ -192,10 +193,12 @@ def _trained(body: dict[str, Any]) -> str:
 
 def _performance(body: dict[str, Any]) -> str:
     value = "undefined" if body["value"] is None else f"{body['value']:.4g}"
-    return (
-        f"{body['metric']} {value} on {body['labelled']:,} labelled of {count(body['predictions'], 'prediction')} "
-        f"from {body['start'][:16]}Z to {body['end'][:16]}Z"
-    )
+    period = f"from {said(body['start'])} to {said(body['end'])}"
+    if body.get("arrived"):
+        came = f"{count(body['labelled'], 'label')} that came {period}"
+        return f"{body['metric']} {value} on {came}; with no label.delay the share of labels that came is not known"
+    predictions = count(body["predictions"], "prediction")
+    return f"{body['metric']} {value} on {body['labelled']:,} labelled of {predictions} {period}"
 
 
 _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
@@ -213,13 +216,13 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "declared": lambda body: f"the line file of {body['spec']['line']!r} as a run was accepted with it",
     "quarantine": lambda body: f"{count(body['rows'], 'row')} kept out by the contract",
     "window": lambda body: (
-        f"{count(body['n'], 'prediction')} from {body['start'][:16]}Z to {body['end'][:16]}Z"
+        f"{count(body['n'], 'prediction')} from {said(body['start'])} to {said(body['end'])}"
     ),
     "performance": _performance,
     "confirmations": lambda body: (
         f"{sum(one['positives'] for one in body['windows']):,} positives confirmed, "
         f"{sum(one['expected'] for one in body['windows']):,.0f} expected, "
-        f"from {body['windows'][0]['start'][:16]}Z to {body['windows'][-1]['end'][:16]}Z"
+        f"from {said(body['windows'][0]['start'])} to {said(body['windows'][-1]['end'])}"
     ),
     "reference": lambda body: (
         f"how {len(body['columns'])} columns and the predictions were spread before serving"

@@ -15,7 +15,6 @@ from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
-from linewright.store.seams import Version
 from linewright.store.values import digest_of
 from linewright.watch.facts import Confirmations, Confirmed, Performance
 
@@ -28,7 +27,7 @@ def performance_of(closing: Closing) -> Performance | None:
     """Return how good the champion's predictions turned out to be, as far as it can be known without bias by now.
 
     Where a label's delay is declared, predictions are judged once it has passed, in the last `windows` windows; else
-    those are judged whose label came in the window.
+    those are judged whose label came in the window, or that were made in it about a key whose label was known.
     """
     found = _matured(closing)
     if found is None:
@@ -46,7 +45,7 @@ def performance_of(closing: Closing) -> Performance | None:
     rule = _headline(closing)
     spread = _spread(closing, rule, answers, labels) if labels else None
     low, high = spread.interval() if spread else (np.nan, np.nan)
-    certified = _certified(closing.factory, closing.champion, rule.name)
+    certified = certified_metric(closing.factory, closing.spec.line, closing.champion.digest, rule.name)
     return Performance(
         line=closing.spec.line,
         package=closing.champion.digest,
@@ -62,6 +61,7 @@ def performance_of(closing: Closing) -> Performance | None:
         certified=certified.value if certified else None,
         promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
         greater_is_better=rule.greater_is_better,
+        arrived=closing.spec.label.delay is None,
     )
 
 
@@ -69,7 +69,8 @@ def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tru
     """Return from when until when predictions are judged, and those with their labels."""
     spec, past, feedback = closing.spec, closing.past, closing.factory.labels_of(closing.spec.line)
     if spec.label.delay is None:
-        return closing.start, closing.end, feedback.arrived(closing.start, closing.end)
+        before = past[-1].position if past else None
+        return closing.start, closing.end, feedback.arrived(closing.start, closing.end, after=before)
     ripe = earlier(closing.end, spec.label.delay)
     judged = [i for i, one in enumerate(past) if one.end <= ripe][-closing.watch.drift.windows :]
     if not judged:
@@ -162,8 +163,9 @@ def _figure(value: float) -> float:
     return float(f"{value:.10g}")
 
 
-def _certified(factory: Factory, champion: Version, name: str) -> Metric | None:
-    found = judged(factory, champion.line).get(champion.digest)
+def certified_metric(factory: Factory, line: str, package: str, name: str) -> Metric | None:
+    """Return a metric of a package as its newest certificate has it; `None` where there is none."""
+    found = judged(factory, line).get(package)
     if found is None:
         return None
     evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)

@@ -22,7 +22,7 @@ from linewright.release.facts import Promoted
 from linewright.serve.facts import Prediction
 from linewright.serve.log import read_log
 from linewright.serve.scoring import Scorer
-from linewright.store.clock import text_of
+from linewright.store.clock import said, text_of
 from linewright.store.seams import Version
 from linewright.watch.alerts import news
 from linewright.watch.facts import Confirmations, Performance, Reference, Watched, Window
@@ -176,8 +176,8 @@ def _refuse_future(spec: LineSpec, start: str, end: str) -> None:
         raise Transient(
             "the clock was once far ahead, so no window is closed until it is there again",
             where=spec.line,
-            found=f"windows up to {start[:16]}Z",
-            allowed=f"up to {end[:16]}Z",
+            found=f"windows up to {said(start)}",
+            allowed=f"up to {said(end)}",
             hint="check that the clock of this machine is right; answers are logged and will be counted",
         )
 

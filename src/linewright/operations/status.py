@@ -9,6 +9,7 @@ from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
+from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, judged
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
@@ -17,7 +18,9 @@ from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Halted, Promoted, RolledBack
 from linewright.serve.server import endpoint
+from linewright.store.clock import said
 from linewright.watch.facts import Performance
+from linewright.watch.monitors import FEWEST_LABELS
 
 
 class Realised(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +34,19 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
     """95 % interval."""
     labelled: int
     predictions: int
-    matured: float
-    """Share of the predictions whose label has come."""
+    matured: float | None
+    """Share of the predictions whose label has come; `None` where the line names no `label.delay`."""
     certified: float | None
     """The metric when the gates judged the model."""
     since: str
     until: str
-    """The predictions that are judged were made from `since` until before `until`."""
+    """The predictions that are judged were made from `since` until before `until`; without a `label.delay`, their labels came
+    then."""
+    promised_low: float | None = None
+    promised_high: float | None = None
+    """95 % interval of the metric when the gates judged the model."""
+    not_sure: str | None = None
+    """Why no alert is open, though the value is worse than that interval; `None` where it is not, or one is open."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +68,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     halted_because: str | None
     predictions: int
     labels: int
+    """Labelled predictions: a label by key counts once for each prediction about that key."""
     alerts: int
     proposals: int
     log_damage: tuple[str, ...] = ()
@@ -114,14 +124,14 @@ def _champion_text(line: LineStatus) -> Iterator[str]:
     if line.champion is None:
         yield f"{line.line}:{halted} no champion yet. Next: {' or '.join(line.next)}"
         return
-    yield f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {(line.since or '')[:19]}Z"
+    yield f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {said(line.since or '')}"
     yield f"  because {line.because}"
     if line.forced:
         yield "  it was promoted by force, without a passing certificate"
     if line.verdict not in {None, "promote"}:
         why, ways = (line.verdict_because or "").rstrip("."), " or ".join(f"`{way}`" for way in line.next)
-        said = f"  the gates {'say' if line.forced else 'now say'} {line.verdict}: {why}"
-        yield f"{said}; {ways}" if ways else said
+        told = f"  the gates {'say' if line.forced else 'now say'} {line.verdict}: {why}"
+        yield f"{told}; {ways}" if ways else told
 
 
 def _waiting_text(line: LineStatus) -> Iterator[str]:
@@ -139,17 +149,17 @@ def _runs_text(line: LineStatus) -> Iterator[str]:
     if line.unfinished:
         run = line.unfinished
         yield (
-            f"  run {run.run}, begun {run.at[:19]}Z, has not ended; "
+            f"  run {run.run}, begun {said(run.at)}, has not ended; "
             f"if it was interrupted, `linewright run {line.line}` or `linewright up` finishes it"
         )
     if line.failed:
         run = line.failed
-        yield f"  run {run.run}, begun {run.at[:19]}Z, failed: {run.because}"
+        yield f"  run {run.run}, begun {said(run.at)}, failed: {run.because}"
 
 
 def _counts_text(line: LineStatus) -> Iterator[str]:
     yield (
-        f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'label')}, "
+        f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
         f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
     )
     if line.realised:
@@ -161,13 +171,23 @@ def _counts_text(line: LineStatus) -> Iterator[str]:
 
 def _realised_text(one: Realised) -> str:
     value = "not known yet" if one.value is None else f"{one.value:.4g}"
-    if one.low is not None and one.high is not None:
-        value += f" ({one.low:.4g} to {one.high:.4g})"
-    certified = "" if one.certified is None else f", certified {one.certified:.4g}"
-    return (
-        f"realised {one.metric} {value}{certified}; {one.matured:.0%} of {count(one.predictions, 'prediction')} "
-        f"from {one.since[:16]}Z to {one.until[:16]}Z have their label"
-    )
+    value += _interval(one.low, one.high)
+    promised = _interval(one.promised_low, one.promised_high)
+    certified = "" if one.certified is None else f", certified {one.certified:.4g}{promised}"
+    doubt = f"; {one.not_sure}" if one.not_sure else ""
+    return f"realised {one.metric} {value}{certified}; {_judged_on(one)}{doubt}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+
+
+def _judged_on(one: Realised) -> str:
+    period = f"from {said(one.since)} to {said(one.until)}"
+    if one.matured is None:
+        came = count(one.labelled, "label")
+        return f"on {came} that came {period} (name label.delay to have their share)"
+    return f"{one.matured:.0%} of {count(one.predictions, 'prediction')} {period} have their label"
 
 
 # The record
@@ -242,7 +262,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         waits=waits,
         unfinished=unfinished,
         failed=failed,
-        realised=_realised(performance) if performance else None,
+        realised=_realised(factory, performance) if performance else None,
         next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
     )
 
@@ -259,7 +279,8 @@ def _open_runs(factory: Factory, line: str) -> tuple[RunLine | None, RunLine | N
     return unfinished, last if last and last.state == "failed" else None
 
 
-def _realised(found: Performance) -> Realised:
+def _realised(factory: Factory, found: Performance) -> Realised:
+    certified = certified_metric(factory, found.line, found.package, found.metric)
     return Realised(
         metric=found.metric,
         value=found.value,
@@ -271,6 +292,24 @@ def _realised(found: Performance) -> Realised:
         certified=found.certified,
         since=found.start,
         until=found.end,
+        promised_low=certified.low if certified else None,
+        promised_high=certified.high if certified else None,
+        not_sure=_not_sure(factory, found),
+    )
+
+
+def _not_sure(factory: Factory, found: Performance) -> str | None:
+    """Say why a value that is worse than the certificate's interval is no alert."""
+    if found.value is None or found.promised is None:
+        return None
+    if (found.value >= found.promised) if found.greater_is_better else (found.value <= found.promised):
+        return None
+    if any(one.monitor == "performance" for one in open_alerts(factory, found.line)):
+        return None
+    if found.labelled < FEWEST_LABELS:
+        return f"worse than its interval, not yet sure: {FEWEST_LABELS} labels are the fewest that are judged"
+    return (
+        "worse than its interval, not yet sure: the alert budget asks for more labels or a larger difference"
     )
 
 

@@ -9,6 +9,7 @@ from linewright.line.factory import Factory
 from linewright.line.retraining import waits_for
 from linewright.operations.declare import operation
 from linewright.operations.words import short
+from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Watched
 
 
@@ -73,10 +74,10 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _alert_text(alert: AlertLine) -> str:
-    state = "open" if alert.over is None else f"over since {alert.over[:16]}Z"
+    state = "open" if alert.over is None else f"over since {said(alert.over)}"
     return (
         f"{alert.line}  {alert.monitor}  {state}: {alert.because}\n"
-        f"  since {alert.since[:16]}Z, told {alert.at[:16]}Z, evidence {short(alert.evidence)}"
+        f"  since {said(alert.since)}, told {said(alert.at)}, evidence {short(alert.evidence)}"
     )
 
 

@@ -56,6 +56,7 @@ class Counts(NamedTuple):
 
     predictions: int
     labelled: int
+    """Predictions whose label is known: a label by key counts once for each prediction about that key."""
 
 
 class _Indexed(msgspec.Struct):
@@ -183,8 +184,18 @@ class Feedback:
             for one in batch:
                 yield one, by_id.get(_uuid(one.id)) or by_key.get(one.key)
 
-    def arrived(self, start: str, end: str) -> Iterator[tuple[Prediction, Truth]]:
-        """Iterate over the labels that were received in [start, end), each with the prediction that it is about."""
+    def arrived(
+        self, start: str, end: str, *, after: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Prediction, Truth]]:
+        """Iterate over the predictions made before `end` whose truth came to be known in [start, end).
+
+        Either the label was received then, or the prediction was made then, about a key whose label was there already.
+
+        Parameters
+        ----------
+        after
+            Position of the log, as in `read_log`, behind which the predictions made since `start` are (default: all).
+        """
         with self._caught_up():
             pass
         with self._connected() as database:
@@ -192,8 +203,11 @@ class Feedback:
             database.execute("CREATE TEMP TABLE arrived AS " + _ARRIVED, {"start": start, "end": end})
             for row in database.execute("SELECT * FROM arrived ORDER BY 1, 2"):
                 record, truth = read_record(self._log, row[0], row[1]), _truth(row[2:])
-                if record is not None and truth is not None:
+                if record is not None and truth is not None and record.at < end:
                     yield record, truth
+        for record, truth in self.labelled(known_by=start, after=after):
+            if truth is not None and truth.received < start <= record.at < end:
+                yield record, truth
 
     def counts(self) -> Counts:
         """Count the logged predictions, and those whose truth is known."""

@@ -94,7 +94,7 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     line: str
     package: str
     start: str
-    """Start of the predictions that are judged, not of their labels' arrival."""
+    """Start of the predictions that are judged; with `arrived`, of their labels' arrival."""
     end: str
     metric: str
     value: float | None
@@ -107,15 +107,20 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     labelled: int
     """Predictions whose label has come."""
     predictions: int
+    """Predictions made in that time; with `arrived` only those whose label came."""
     certified: float | None = None
     """The metric when the model was certified."""
     promised: float | None = None
     """The worse end of its 95 % interval then: what the certificate promised at least."""
     greater_is_better: bool = True
+    arrived: bool = False
+    """Whether those are judged whose label came in that time, whenever they were made: the line names no delay."""
 
     @property
-    def matured(self) -> float:
-        """Share of the predictions whose label has come."""
+    def matured(self) -> float | None:
+        """Share of the predictions whose label has come; `None` where that is not known."""
+        if self.arrived:
+            return None
         return self.labelled / self.predictions if self.predictions else 0.0
 
 

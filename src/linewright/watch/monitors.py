@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from linewright.data.spec import duration_micros
+from linewright.store.clock import said
 from linewright.watch.facts import (
     Confirmations,
     Counts,
@@ -239,10 +240,16 @@ def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Ite
                 value=found.value,
                 bar=bar,
                 since=found.start,
-                says=f"{found.metric} is {found.value:.4g} on {found.labelled:,} labelled predictions, "
+                says=f"{found.metric} is {found.value:.4g} on {_judged_on(found)}, "
                 f"surely {words.format(bar=bar)}",
             )
             return
+
+
+def _judged_on(found: Performance) -> str:
+    if not found.arrived:
+        return f"{found.labelled:,} labelled predictions"
+    return f"{found.labelled:,} labels that came from {said(found.start)} to {said(found.end)}"
 
 
 def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
@@ -255,7 +262,7 @@ def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Itera
             value=float(more.confirmed),
             bar=more.expected,
             since=more.since,
-            says=f"{more.confirmed:,} positives are confirmed since {more.since[:10]}, the model expects "
+            says=f"{more.confirmed:,} positives are confirmed since {said(more.since)}, the model expects "
             f"{more.expected:,.0f}: it does not see what happens now",
         )
 
