@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from linewright.line.check import check_line
+from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -124,6 +125,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         trained = factory.metadata.get(factory.metadata.get(ran.digest, Package).trained, Trained)
         plan = make_plan(factory, factory.line(LINE))
         doubts.append(check_line(factory, LINE).doubts)
+        because = explain(factory, f"{LINE}@2")
         after = [live(factory, clock, later) for later in range(day, day + 3)]
         performance = factory.metadata.get(events(Watched)[0].performance, Performance)
 
@@ -142,6 +144,8 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert (None, "") == (trained.adopted, certificate.incomparable)
         assert trained.rows > GO_LIVE * A_DAY
         assert adopted.digest == certificate.rival
+        assert "has learned from is not known" in because.says
+        assert events(Proposed)[0].proposal in {one.digest for one in because.rests_on}
         assert certificate.n > 0
         assert [(1, None), (2, 1)] == [(one.model, one.before) for one in events(Promoted)]
         assert events(Accepted)[-1].proposal == events(Proposed)[0].proposal

@@ -14,6 +14,7 @@ from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Freq
 from linewright.model.card import CardFacts, card_html, card_markdown
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
+    Adopted,
     Calibration,
     Package,
     Parity,
@@ -428,3 +429,42 @@ def test_numbers_and_many_classes_have_cards_too(card):
     for page in both(number):
         assert "plus or minus 12.5" in page.text
         assert "Which mistakes it makes" not in page.text
+
+
+def told(**parts):
+    return rendered(card_markdown(msgspec.structs.replace(facts(), **parts))).text
+
+
+def test_what_a_rival_made_elsewhere_has_seen_is_not_claimed():
+    """Nobody knows which rows a brought model has learned from, so the one that beat it may have had it harder or easier."""
+    assert "rows that neither has seen" in told()
+    assert "rows that neither has seen" not in told(rival_adopted=True)
+    assert "whether the champion, which was made elsewhere, has seen them is not known" in told(
+        rival_adopted=True
+    )
+
+
+def test_a_retrained_model_says_who_asked_and_what_was_known():
+    """The same rows are parted otherwise at another instant: the digest depends on it."""
+    text = told(as_of="2026-11-25T13:14:00.000000Z", asked="'a' has drifted", proposal=digest("proposal"))
+
+    assert "asked for by monitoring or a schedule: 'a' has drifted." in text
+    assert "known at its instant (here 2026-11-25 13:14:00Z)" in text
+    assert "whose truth was known at 2026-11-25 13:14:00Z, are among them" in text
+
+
+def test_probabilities_of_a_brought_model_that_are_worse_than_none_are_told():
+    """Alarms about confirmed positives add them up."""
+    one = facts()
+    adopted = msgspec.structs.replace(one.trained, adopted=Adopted(output="p", classes=(), widths=()))
+    off = msgspec.structs.replace(
+        one.evaluation,
+        metrics=tuple(
+            msgspec.structs.replace(m, value=9.0) if m.name == "log_loss" else m
+            for m in one.evaluation.metrics
+        ),
+    )
+
+    assert "cannot be taken at their word" in told(trained=adopted, evaluation=off)
+    assert "cannot be taken at their word" not in told(trained=adopted)
+    assert "cannot be taken at their word" not in told(evaluation=off)

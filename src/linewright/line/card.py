@@ -1,12 +1,10 @@
 """The facts of a model card, gathered from the record."""
 
-from typing import Any
-
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset
-from linewright.line.evidence import evidence_of
+from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared
+from linewright.line.facts import Declared
 from linewright.line.registry import declared_before
 from linewright.line.spec import LineSpec
 from linewright.model.card import CardFacts
@@ -14,13 +12,16 @@ from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack
 from linewright.store.seams import Version
 from linewright.store.values import Event, digest_of
+from linewright.watch.facts import RetrainProposal
 
 
 def card_facts(factory: Factory, version: Version) -> CardFacts:
     """Gather everything that the card of a registered model says."""
     evidence = evidence_of(factory, version)
     digests = evidence.digests
-    spec = _declared(factory, version.line, evidence.registered.run)
+    accepted = accepted_of(factory, version.line, evidence.registered.run)
+    spec = factory.metadata.get(accepted.declared, Declared).spec
+    asked = factory.metadata.get(accepted.proposal, RetrainProposal) if accepted.proposal else None
     declared = declared_before(factory.metadata, version.line, version.digest)
     pointer = factory.metadata.pointer(version.line)
     return CardFacts(
@@ -45,6 +46,12 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         promoted_on=evidence.promoted_on,
         declared=declared,
         gates_changed=_gates_changed(factory, declared, evidence.certificate),
+        rival_adopted=is_made_elsewhere(factory, evidence.certificate.rival)
+        if evidence.certificate
+        else False,
+        as_of=accepted.as_of,
+        asked=asked.because if asked else None,
+        proposal=accepted.proposal,
         champion=pointer.champion,
         halted=pointer.halt,
         events=_events(factory, version.line),
@@ -56,12 +63,6 @@ def _events(factory: Factory, line: str) -> tuple[Event, ...]:
     kinds: tuple[type[Event], ...] = (Registered, Refused, Promoted, RolledBack, Halted)
     found = [event for kind in kinds for event in factory.metadata.events(kind, line=line)]
     return tuple(sorted(found, key=lambda event: event.at))
-
-
-def _declared(factory: Factory, line: str, run: str) -> dict[str, Any]:
-    """Return the line file as it was when the run was accepted."""
-    accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
-    return factory.metadata.get(accepted.declared, Declared).spec
 
 
 def _gates_changed(factory: Factory, declared: str | None, certificate: Certificate | None) -> bool:

@@ -298,7 +298,10 @@ def _train(draft: Draft) -> Iterator[str]:
     lines = [
         (f"task: {label.task}", f"{quoted(label.column)} has {label.because}"),
         (f"metric: {metric}", why),
-        ("budget: normal", "quick and thorough are the others; the same budget gives the same model"),
+        (
+            "budget: normal",
+            "quick and thorough are the others; the same rows, parted alike, and the same budget give the same model",
+        ),
         (f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because),
     ]
     yield from _beside(lines, indent="  ")

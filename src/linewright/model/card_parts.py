@@ -42,6 +42,14 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the line file as it was before the model was trained."""
     gates_changed: bool = False
     """Whether the certificate is of other gates than that file's."""
+    rival_adopted: bool = False
+    """Whether the model that it was compared with was made elsewhere, so that what that one has seen is not known."""
+    as_of: str | None = None
+    """Of a retraining: the instant whose knowledge counts."""
+    asked: str | None = None
+    """Why monitoring or a schedule asked for the training; `None` where neither did."""
+    proposal: str | None = None
+    """Digest of the proposal that asked."""
     champion: int | None = None
     """The version that serves now."""
     halted: bool = False

@@ -52,7 +52,7 @@ def certificate(facts: CardFacts) -> Section:
             Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
             *_set_aside(facts),
             Sentence(
-                text=_compared(found, is_adopted=facts.trained.adopted is not None),
+                text=_compared(found, facts),
                 evidence=(*cited, *rival_cited),
             ),
         ),
@@ -79,16 +79,17 @@ def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
         )
 
 
-def _compared(found: Certificate, *, is_adopted: bool) -> str:
+def _compared(found: Certificate, facts: CardFacts) -> str:
+    is_adopted = facts.trained.adopted is not None
     if not any(one.gate.startswith("beats") for one in found.outcomes):
         return f"It was judged alone, on {found.n:,} {'test rows' if is_adopted else 'rows that it has not seen'}."
     against = "the prediction that uses no features" if found.rival == "baseline" else "the champion"
     because = f", because {found.incomparable}" if found.incomparable else ""
     left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
-    return (
-        f"It was compared with {against}{because}, on {found.n:,} {'test rows' if is_adopted else 'rows that neither has seen'}"
-        f"{left if found.excluded else ''}."
-    )
+    rows = "test rows" if is_adopted else "rows that neither has seen"
+    if facts.rival_adopted and not is_adopted:
+        rows = "rows that it has not seen; whether the champion, which was made elsewhere, has seen them is not known"
+    return f"It was compared with {against}{because}, on {found.n:,} {rows}{left if found.excluded else ''}."
 
 
 def limits(facts: CardFacts) -> Section:

@@ -19,6 +19,7 @@ from linewright.model.card_record import certificate, limits, standing, status_o
 from linewright.model.facts import Metric, Trial
 from linewright.model.figures import in_words
 from linewright.model.metrics import METRICS
+from linewright.store.clock import said
 
 MOST_CLASSES = 12
 """Confusion matrices of more classes are told by their commonest mistakes."""
@@ -227,6 +228,12 @@ def _data(facts: CardFacts) -> Section:
             evidence=(facts.trained.split,),
         ),
     ]
+    if facts.asked:
+        text = f"The training was asked for by monitoring or a schedule: {_whole(facts.asked)}"
+        sentences.append(Sentence(text=text, evidence=cite(facts.proposal)))
+    if facts.as_of:
+        text = f"Rows that were answered, and whose truth was known at {said(facts.as_of)}, are among them."
+        sentences.insert(1, Sentence(text=text, evidence=held))
     if facts.time_range:
         sentences.insert(1, Sentence(text="From {} to {}.".format(*facts.time_range), evidence=held))
     if split.cutoff:
@@ -357,6 +364,12 @@ def _decisions(facts: CardFacts) -> Section:
         "temperature": "Scores become probabilities by a temperature.",
     }[method]
     sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes else []
+    if trained.adopted and _is_off(facts):
+        text = (
+            "Its log_loss is worse than that of the prediction without features: its probabilities cannot be taken at their "
+            "word, nor can alarms of the monitor calibration, which rest on them."
+        )
+        sentences.append(Sentence(text=text, evidence=cite(facts.evaluation_digest)))
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None:
         positive = _last(facts.package.classes)
@@ -371,17 +384,35 @@ def _decisions(facts: CardFacts) -> Section:
     return Section(name="decisions", title="How it decides", sentences=tuple(sentences))
 
 
+def _is_off(facts: CardFacts) -> bool:
+    """Return whether the probabilities are further from the truth than those of the prediction without features."""
+    if facts.evaluation is None:
+        return False
+    own, base = (
+        {one.name: one.value for one in metrics}.get("log_loss")
+        for metrics in (facts.evaluation.metrics, facts.evaluation.baseline)
+    )
+    return own is not None and base is not None and own > base
+
+
 def _reproduction(facts: CardFacts) -> Section:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
     adopted = facts.trained.adopted
-    same = "rows, the same line file and the same" + (" model file" if adopted else " libraries")
+    same = (
+        "rows, the same line file and the same model file"
+        if adopted
+        else "rows, parted alike, the same line file and the same libraries"
+    )
+    again = f"The same {same} give this digest again, in any folder."
+    if not adopted:
+        again += f" A retraining parts the rows by what was known at its instant{_known(facts)}, a first training does not."
     fitted = (
         f"The file says that it was written by {libraries or 'nobody'}."
         if adopted
         else f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}."
     )
     sentences = [
-        Sentence(text=f"The same {same} give this digest again, in any folder."),
+        Sentence(text=again),
         Sentence(text=fitted, evidence=(facts.package.trained,)),
     ]
     parity = facts.parity
@@ -394,6 +425,10 @@ def _reproduction(facts: CardFacts) -> Section:
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))
     return Section(name="reproduction", title="How to reproduce it", sentences=tuple(sentences))
+
+
+def _known(facts: CardFacts) -> str:
+    return f" (here {said(facts.as_of)})" if facts.as_of else ""
 
 
 def _whole(reason: str) -> str:

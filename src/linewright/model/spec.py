@@ -40,7 +40,7 @@ class TrainSpec(Spec):
     metric: str = "auto"
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
-    """How much is tried; the same budget gives the same model."""
+    """How much is tried; the same rows, parted alike, and the same budget give the same model."""
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
