@@ -20,11 +20,13 @@ from linewright.data.facts import Dataset, Split
 from linewright.data.split import ENOUGH
 from linewright.engine.inline import InlineEngine
 from linewright.line.alerts import open_alerts, open_proposal
+from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, RunResult
 from linewright.line.gathering import ingest_station
 from linewright.line.labels import hand_in
+from linewright.line.lookup import look_up
 from linewright.line.plan import begin, make_plan
 from linewright.line.refusals import refusals
 from linewright.line.retraining import retraining_due, waits_for
@@ -203,6 +205,37 @@ def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living)
     assert [] == after
     assert {one.id for one in line.events(Alerted)} == {one.alert for one in line.events(Cleared)}
     assert "another model serves" in {one.because for one in line.events(Cleared)}
+
+
+def test_an_alert_is_found_by_its_id_and_shows_each_window_that_led_to_it(living):
+    """Whoever is alarmed wants the column, the figure of each window and the reference, not only one window's rows."""
+    line = living(shift=HISTORY + 1)
+    line.live(3)
+    alert = next(one for one in line.events(Alerted) if (one.monitor, one.column) == ("drift", "a"))
+    text = alerts(line.factory, LINE).to_text()
+    begins = alert.id.removeprefix("sha256:")[:12]
+    found, because = look_up(line.factory, begins), explain(line.factory, begins)
+
+    assert f"alert {begins}" in text
+    assert ("alert", alert.id) == (found.kind, found.id)
+    assert alert.because in because.says
+    assert 2 == len(because.rests_on)
+    for one in because.rests_on:
+        assert re.search(r"PSI \d+\.\d\d of 'a', 0\.2 is worth naming$", one.says)
+        assert "reference" in {part.kind for part in one.rests_on}
+
+
+def test_a_line_whose_file_is_wrong_is_not_called_watched(living):
+    """It was watched; that it is no more is the news."""
+    line = living()
+    line.live(1)
+    before = alerts(line.factory, LINE).to_text()
+    line.change("line: visits", "lion: visits")
+    text = alerts(line.factory, LINE).to_text()
+
+    assert "watched: visits" in before
+    assert "neither watched nor trained" in text
+    assert "watched: visits" not in text
 
 
 def test_a_proposal_says_how_far_its_labels_have_come(living):

@@ -17,6 +17,13 @@ def open_alerts(factory: Factory, line: str) -> list[Alerted]:
     return [one for one in factory.metadata.events(Alerted, line=line) if one.id not in over]
 
 
+def find_alert(factory: Factory, prefix: str) -> Alerted | None:
+    """Return the alert whose id begins so; `None` where none does, or more than one."""
+    begins = tuple({prefix, f"sha256:{prefix}"})
+    found = {one.id: one for one in factory.metadata.events(Alerted) if prefix and one.id.startswith(begins)}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
 def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | None:
     """Return the newest proposal of a line with its digest, unless a run has answered it or the champion has moved."""
     newest = newest_of(factory, line, Proposed)

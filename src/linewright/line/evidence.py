@@ -8,13 +8,17 @@ import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.errors import NotFound
+from linewright.line.alerts import find_alert
 from linewright.line.factory import Factory
+from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
 from linewright.model.figures import count
 from linewright.store.clock import said
 from linewright.store.seams import Version
-from linewright.store.values import Result
+from linewright.store.values import Result, digest_of
+from linewright.watch.facts import Alerted, Reference, Watched, Window
+from linewright.watch.monitors import shifts_of
 
 R = TypeVar("R", bound=Result)
 
@@ -85,6 +89,19 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
     )
 
 
+def accepted_of(factory: Factory, line: str, run: str) -> Accepted:
+    """Return the event that a run of a line was accepted by."""
+    return next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
+
+
+def is_made_elsewhere(factory: Factory, package: str) -> bool:
+    """Return whether a rival is a model that was made elsewhere: what it has seen is then not known."""
+    if not package.startswith("sha256:"):
+        return False
+    trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
+    return trained.adopted is not None
+
+
 def find_result(factory: Factory, prefix: str, kind: type[R]) -> tuple[str, R]:
     """Return the one result of a kind whose digest starts with `prefix`.
 
@@ -120,14 +137,21 @@ def explain(factory: Factory, name: str) -> Claim:
     Parameters
     ----------
     name
-        LINE@VERSION (its newest certificate, else its package), or the beginning of a digest.
+        LINE@VERSION (its newest certificate, else its package), or the beginning of a digest or of an alert's id.
     """
     if "@" in name:
         version = find_model(factory, name)
         evidence = evidence_of(factory, version)
         claim = _claim(factory, evidence.certificate_digest or version.digest, {})
+        proposal = accepted_of(factory, version.line, evidence.registered.run).proposal
+        if proposal:
+            claim = replace(claim, rests_on=(*claim.rests_on, _claim(factory, proposal, {})))
         return _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
     found = factory.metadata.find(name)
+    alert = None if found else find_alert(factory, name)
+    if alert:
+        below = _windows_of(factory, alert) or (_claim(factory, alert.evidence, {}),)
+        return Claim(digest=alert.id, kind="alert", says=f"{alert.monitor}: {alert.because}", rests_on=below)
     if len(found) != 1:
         raise NotFound(
             "no evidence has that id" if not found else "more than one evidence id has that beginning",
@@ -136,6 +160,27 @@ def explain(factory: Factory, name: str) -> Claim:
             or "LINE@VERSION or the first digits of a digest",
         )
     return _claim(factory, found[0][0], {})
+
+
+def _windows_of(factory: Factory, alert: Alerted) -> tuple[Claim, ...]:
+    """Return the windows that showed an alert about data, each with its index; none for what is no shift of data."""
+    watched = [
+        one.window
+        for one in factory.metadata.events(Watched, line=alert.line)
+        if alert.since <= one.start and one.at <= alert.at and one.package == alert.package
+    ]
+    windows = [factory.metadata.get(one, Window) for one in watched]
+    if not windows:
+        return ()
+    reference = factory.metadata.get(windows[-1].reference, Reference)
+    about = repr(alert.column) if alert.column else "the predictions"
+    made: list[Claim] = []
+    for window, index in shifts_of(reference, windows, alert.monitor, alert.column):
+        claim = _claim(factory, digest_of(window), {})
+        made.append(
+            replace(claim, says=f"{claim.says}: PSI {index:.2f} of {about}, {alert.bar:g} is worth naming")
+        )
+    return tuple(made)
 
 
 def _beside(factory: Factory, newest: Claim, promoted_on: str) -> Claim:
@@ -156,7 +201,7 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
         seen[digest] = Claim(
             digest=digest,
             kind=body["kind"],
-            says=_says(body),
+            says=_says(body) + _caveat(factory, body),
             rests_on=tuple(_claim(factory, one, seen) for one in below),
         )
     return seen[digest]
@@ -172,6 +217,13 @@ def _digests_in(value: object) -> list[str]:
     if isinstance(value, list):
         return list(dict.fromkeys(found for part in value for found in _digests_in(part)))
     return [value] if isinstance(value, str) and value.startswith("sha256:") else []
+
+
+def _caveat(factory: Factory, body: dict[str, Any]) -> str:
+    """Say of a certificate that compares with a model made elsewhere what nobody can know."""
+    if body["kind"] != "certificate" or not is_made_elsewhere(factory, body["rival"]):
+        return ""
+    return " (which rows the champion that it was compared with has learned from is not known)"
 
 
 def _says(body: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from linewright.errors import NotFound
+from linewright.line.alerts import find_alert
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
@@ -23,12 +24,14 @@ class Found:
 
 
 def look_up(factory: Factory, name: str) -> Found | None:
-    """Return what an id stands for: a model, a prediction, a run, or a result by the beginning of its digest."""
+    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id."""
     if "@" in name:
         version = find_model(factory, name)
         body = {"version": to_builtins(version), "evidence": evidence_of(factory, version).digests}
         return Found(name, "model", body)
-    return _prediction(factory, name) or _run(factory, name) or _result(factory, name)
+    return (
+        _prediction(factory, name) or _run(factory, name) or _result(factory, name) or _alert(factory, name)
+    )
 
 
 def _prediction(factory: Factory, name: str) -> Found | None:
@@ -64,3 +67,8 @@ def _result(factory: Factory, name: str) -> Found | None:
         return None
     digest, kind = found[0]
     return Found(digest, kind, msgspec.json.decode(factory.metadata.body(digest)))
+
+
+def _alert(factory: Factory, name: str) -> Found | None:
+    alert = find_alert(factory, name)
+    return Found(alert.id, "alert", to_builtins(alert)) if alert else None

@@ -60,12 +60,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 @operation(writes=False)
 def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of the interface contract
-    """Show what an id stands for: a prediction, a run or a result.
+    """Show what an id stands for: a prediction, a run, a result or an alert.
 
     Parameters
     ----------
     id
-        A prediction id, a run id, LINE@VERSION, or the beginning of a digest.
+        A prediction id, a run id, LINE@VERSION, or the beginning of a digest or of an alert's id.
     """
     found = look_up(factory, id)
     if found is None:
@@ -106,7 +106,7 @@ def why(factory: Factory, evidence: str, /) -> Because:
     Parameters
     ----------
     evidence
-        LINE@VERSION, or the beginning of an evidence id on a card.
+        LINE@VERSION, or the beginning of an evidence id on a card or of an alert's id.
     """
     return _because(explain(factory, evidence))
 

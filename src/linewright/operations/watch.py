@@ -50,13 +50,14 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[str, ...]
     """What is wrong with the files of lines: while it is, they are neither watched nor trained."""
     watched: tuple[str, ...]
-    """Lines that have closed at least one window."""
+    """Lines that have closed at least one window, and whose file is right."""
 
     def to_text(self) -> str:
         """Say what was found, since when, and what the line does about it."""
         troubles = [f"neither watched nor trained, since its file is wrong: {one}" for one in self.troubles]
         if not self.alerts and not self.proposals:
-            return "\n".join([*troubles, self._quiet()])
+            is_told = bool(troubles) and not self.watched
+            return "\n".join([*troubles, "No alerts." if is_told else self._quiet()])
         return "\n".join(
             [
                 *troubles,
@@ -77,7 +78,7 @@ def _alert_text(alert: AlertLine) -> str:
     state = "open" if alert.over is None else f"over since {said(alert.over)}"
     return (
         f"{alert.line}  {alert.monitor}  {state}: {alert.because}\n"
-        f"  since {said(alert.since)}, told {said(alert.at)}, evidence {short(alert.evidence)}"
+        f"  since {said(alert.since)}, told {said(alert.at)}, evidence {short(alert.evidence)}, alert {short(alert.id)}"
     )
 
 
@@ -106,7 +107,11 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
         alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
         proposals=tuple(one for name in names if (one := proposal_of(factory, name)) is not None),
         troubles=tuple(one for name in names if (one := factory.trouble_with(name)) is not None),
-        watched=tuple(name for name in names if factory.metadata.events(Watched, line=name, limit=1)),
+        watched=tuple(
+            name
+            for name in names
+            if factory.trouble_with(name) is None and factory.metadata.events(Watched, line=name, limit=1)
+        ),
     )
 
 

@@ -89,6 +89,19 @@ def find(
     return tuple(sorted(found, key=lambda finding: (finding.monitor, finding.column or "")))
 
 
+def shifts_of(
+    reference: Reference, windows: Sequence[Window], monitor: Monitor, column: str | None
+) -> list[tuple[Window, float]]:
+    """Return the index that one monitor of data saw in each window with rows, less what chance adds; oldest first."""
+    tests = (one for one in _tests(reference, windows) if (one.monitor, one.column) == (monitor, column))
+    return [
+        (window, measure(test.reference, cells).debiased)
+        for test in tests
+        for window, cells in test.windows
+        if sum(cells)
+    ]
+
+
 def monitors(reference: Reference, watch: WatchSpec) -> int:
     """Return how many tests are made when a window is closed."""
     by_column = sum(4 if summary.kind == "category" else 3 for summary in reference.columns)

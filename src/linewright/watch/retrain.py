@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from linewright.data.spec import duration_micros
+from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Monitor, RetrainProposal, Trigger
 from linewright.watch.spec import EveryTrigger, LabelsTrigger, RetrainSpec
 
@@ -48,7 +49,7 @@ def propose(
     >>> weekly = RetrainSpec.model_validate({"when": [{"every": "7d"}]})
     >>> due = propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-18T00:00:00Z")
     >>> due.trigger, due.because
-    ('every', 'the last training began 7d ago or earlier')
+    ('every', '7d or more have passed since the last training began, at 2026-11-18 00:00:00Z')
     >>> propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-24T00:00:00Z") is None
     True
     """
@@ -82,7 +83,9 @@ def _proposal(
                 trained,
             )
         case EveryTrigger() if trained and _micros(trained, now) >= duration_micros(condition.every):
-            because = f"the last training began {condition.every} ago or earlier"
+            because = (
+                f"{condition.every} or more have passed since the last training began, at {said(trained)}"
+            )
             return _plain(line, "every", because, trained, trained)
         case "drift" | "performance":
             return _alerted(line, condition, trained, open_alerts)
