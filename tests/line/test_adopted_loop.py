@@ -24,6 +24,7 @@ from linewright.line.plan import make_plan
 from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
 from linewright.model.facts import Certificate, Package, Trained
+from linewright.operations.lines import plan as factory_plan
 from linewright.release.facts import Promoted
 from linewright.watch.facts import Alerted, Cleared, Performance, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock
@@ -125,6 +126,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         trained = factory.metadata.get(factory.metadata.get(ran.digest, Package).trained, Trained)
         plan = make_plan(factory, factory.line(LINE))
         doubts.append(check_line(factory, LINE).doubts)
+        noted = [factory_plan(factory, LINE).to_text() for _ in range(2)]
         because = explain(factory, f"{LINE}@2")
         after = [live(factory, clock, later) for later in range(day, day + 3)]
         performance = factory.metadata.get(events(Watched)[0].performance, Performance)
@@ -150,5 +152,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert [(1, None), (2, 1)] == [(one.model, one.before) for one in events(Promoted)]
         assert events(Accepted)[-1].proposal == events(Proposed)[0].proposal
         assert () == plan.changes
+        assert noted[0] == noted[1]
+        assert noted[0].startswith(f"{LINE}: no changes\n  warn: {doubts[1][0]}")
         assert [None] * 3 == [again for _, again in after]
         assert {one.id for one in events(Alerted)} == {one.alert for one in events(Cleared)}

@@ -40,11 +40,15 @@ def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, 
     )
 
 
-def group_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
-    """Return what too few groups leave undecided, as `check_line` says it; the table is read only where it is parted by groups.
+def plan_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
+    """Return the doubts that a plan can tell of; the table is read only where it is parted by groups.
 
-    Nothing where the table cannot be made: a run, or `check_line`, says why.
+    Nothing of groups where the table cannot be made: a run, or `check`, says why.
     """
+    return (*_planned_groups(factory, spec), *_model_doubts(factory, spec))
+
+
+def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
     if not _is_by_group(spec):
         return ()
     try:

@@ -46,7 +46,9 @@ OPERATIONS: Mapping[str, Entry] = {
     "models": _entry("record", _LOOK, "List the models of a line."),
     "datasets": _entry("datasets", _LOOK, "List the dataset versions of a line, or the rows in quarantine."),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
-    "show": _entry("evidence", _LOOK, "Show what an id stands for: a prediction, a run or a result."),
+    "show": _entry(
+        "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."
+    ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
     "rollback": _entry("release", _RELEASE, "Let the previous champion of a line serve again."),

@@ -9,7 +9,7 @@ from linewright.data.facts import Finding
 from linewright.data.traps import Trap
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.check import check_line
-from linewright.line.doubts import group_doubts
+from linewright.line.doubts import plan_doubts
 from linewright.line.factory import Factory
 from linewright.line.facts import Change
 from linewright.line.file import placed
@@ -223,7 +223,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     changes: tuple[Change, ...]
     doubts: tuple[str, ...] = ()
-    """What would leave the run without an answer."""
+    """What would leave the run without an answer, and what the line file says in vain."""
 
     def to_text(self) -> str:
         """Say each step with its reason."""
@@ -277,5 +277,5 @@ def _plan(factory: Factory, name: str) -> PlanResult:
         plan=factory.metadata.keep(value),
         line=name,
         changes=value.changes,
-        doubts=group_doubts(factory, spec),
+        doubts=plan_doubts(factory, spec),
     )
