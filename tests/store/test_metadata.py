@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
 from linewright.errors import Corrupt, SpecError, Terminal, Transient
+from linewright.store.chain import follow
 from linewright.store.database import open_database, reading, writing
 from linewright.store.migrations import revisions
 from linewright.store.seams import Pointer
@@ -225,6 +226,71 @@ def test_the_code_knows_each_revision():
     assert revisions() == REVISIONS
 
 
+def _as_first_made(url):
+    """Take the schema back to its first revision."""
+    engine = open_database(url)
+    drops = ["drop trigger events_no_update"] if "sqlite" in url else []
+    with writing(engine) as connection:
+        for change in (*drops, "alter table events drop column chain", "drop table heads"):
+            connection.exec_driver_sql(change)
+        if drops:
+            says = "begin select raise(abort, 'events never change'); end"
+            connection.exec_driver_sql(f"create trigger events_no_update before update on events {says}")
+        connection.exec_driver_sql("update alembic_version set version_num = '0001'")
+    engine.dispose()
+
+
+def test_events_of_an_older_state_are_chained_when_it_is_opened(url):
+    """A factory that is upgraded can prove its whole history from then on, and refuses changes as before."""
+    with SqlMetadata(url) as metadata:
+        for number in range(3):
+            metadata.record(happened(number))
+        chained = list(metadata.links())
+    _as_first_made(url)
+
+    with SqlMetadata(url) as metadata:
+        assert chained == list(metadata.links())
+        metadata.record(happened(3))
+        found = follow(metadata.links(page=2), metadata.head())
+        engine = open_database(url)
+        with pytest.raises(DBAPIError, match="events never change"), writing(engine) as connection:
+            connection.exec_driver_sql("update events set body = 'x'")
+        engine.dispose()
+
+    assert (4, None) == (found.entries, found.first_bad)
+
+
+@pytest.mark.parametrize(
+    ("change", "bad"),
+    [
+        ("update events set body = replace(body, '2', '9') where seq = 3", 3),
+        ("update events set because = 'another reason' where seq = 3", 3),
+        ("update events set at = '2020-01-01T00:00:00.000000Z' where seq = 3", 3),
+        ("delete from events where seq = 1", 2),
+        ("delete from events where seq = 3", 4),
+        ("delete from events where seq = 5", 5),
+        ("delete from events", 1),
+        (
+            "insert into events select 9, kind, line, at, by, because, body, chain from events where seq = 5",
+            9,
+        ),
+    ],
+)
+def test_the_chain_names_the_first_entry_that_somebody_changed(tmp_path, change, bad):
+    """Who can write the file can switch off its triggers; the digests tell."""
+    with SqlMetadata(f"sqlite:///{tmp_path}/metadata.sqlite") as metadata:
+        for number in range(5):
+            metadata.record(happened(number))
+        before = follow(metadata.links(), metadata.head())
+        with sqlite3.connect(tmp_path / "metadata.sqlite") as database:
+            database.executescript("drop trigger events_no_update; drop trigger events_no_delete;" + change)
+        database.close()
+        after = follow(metadata.links(), metadata.head())
+
+    assert (5, None) == (before.entries, before.first_bad)
+    assert bad == after.first_bad
+
+
 def test_a_state_written_by_a_newer_version_is_refused_and_says_what_to_do(url):
     """Going back must not destroy what the newer version wrote."""
     with SqlMetadata(url):
@@ -234,7 +300,9 @@ def test_a_state_written_by_a_newer_version_is_refused_and_says_what_to_do(url):
         connection.exec_driver_sql("update alembic_version set version_num = '9999'")
     engine.dispose()
 
-    with pytest.raises(Terminal, match=r"newer Linewright: found '9999', allowed: 0001\. Next: upgrade"):
+    with pytest.raises(
+        Terminal, match=r"newer Linewright: found '9999', allowed: 0001, 0002\. Next: upgrade"
+    ):
         SqlMetadata(url)
 
 

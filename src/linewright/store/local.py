@@ -1,6 +1,7 @@
 """Artifacts in a folder: one file a blob, named by its digest, complete or absent whatever is killed and when."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -14,6 +15,10 @@ from linewright.store.values import digest_of_bytes
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _FILE = re.compile(r"[0-9a-f]{62}")
+_NEW, _ASIDE = ".new-", ".gone-"
+_TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}")
+_SET_ASIDE = re.compile(r"\.gone-[0-9a-f]{62}")
+_BLOCK = 2**20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -54,7 +59,7 @@ class LocalArtifacts:
         digest = digest_of_bytes(data)
         path = self._path(digest)
         with _explained(path):
-            if not _holds(path, data):
+            if not (_holds(path, data) and _touch(path)):
                 _make_durable_folder(path.parent)
                 _write_whole(path, data)
             # Also where the file was there: whoever renamed it may not have synced the folder yet.
@@ -77,16 +82,72 @@ class LocalArtifacts:
                 data = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound("no artifact has that digest", where=digest) from None
-        found = digest_of_bytes(data)
-        if found != digest:
-            raise Corrupt(
-                "stored bytes have changed",
-                where=str(path),
-                found=found,
-                allowed=digest,
-                hint="restore the file from a backup",
-            )
+        _require_same(path, digest_of_bytes(data), digest)
         return data
+
+    def verify(self, digest: str) -> int:
+        """Hash the bytes with that digest as `get` does, one block in memory at a time; return how many they are."""
+        path = self._path(digest)
+        hashed, size = hashlib.sha256(), 0
+        with _explained(path):
+            try:
+                with path.open("rb") as file:
+                    while block := file.read(_BLOCK):
+                        hashed.update(block)
+                        size += len(block)
+            except (FileNotFoundError, NotADirectoryError):
+                raise NotFound("no artifact has that digest", where=digest) from None
+        _require_same(path, "sha256:" + hashed.hexdigest(), digest)
+        return size
+
+    def path(self, digest: str) -> Path:
+        """Return where the bytes with that digest lie, or would lie; for copies that are hashed on their way."""
+        return self._path(digest)
+
+    def leftovers(self) -> Iterator[Path]:
+        """Temporary files: each of a `put` that is at work, or that was killed."""
+        for folder in _names(self._root, _FOLDER):
+            yield from (self._root / folder / name for name in _names(self._root / folder, _TEMPORARY))
+
+    def bring_back(self) -> None:
+        """Give back their names to bytes that a killed `free` had set aside; not while another one is at work."""
+        for folder in _names(self._root, _FOLDER):
+            for name in _names(self._root / folder, _SET_ASIDE):
+                aside = self._root / folder / name
+                with _explained(aside):
+                    aside.rename(aside.with_name(name.removeprefix(_ASIDE)))
+
+    def free(self, digest: str, *, before: float) -> bool:
+        """Remove the bytes with that digest, unless they were put at or after `before`.
+
+        Whoever puts the same bytes meanwhile has them afterwards.
+
+        Parameters
+        ----------
+        before
+            Seconds since 1970, as the file system counts.
+
+        Returns
+        -------
+        bool
+            Whether they were removed.
+        """
+        path = self._path(digest)
+        aside = path.with_name(_ASIDE + path.name)
+        with _explained(path):
+            try:
+                if path.stat().st_mtime >= before:
+                    return False
+                path.rename(aside)
+            except FileNotFoundError:
+                return False
+            # Again, now that a `put` cannot find it any more: one may have done so since the first look.
+            if aside.stat().st_mtime >= before:
+                aside.rename(path)
+                return False
+            aside.unlink()
+            _sync_folder(path.parent)
+        return True
 
     def has(self, digest: str) -> bool:
         """Return whether there is a file for that digest (its bytes are not verified)."""
@@ -106,6 +167,17 @@ class LocalArtifacts:
         return self._root / match[1] / match[2]
 
 
+def _require_same(path: Path, found: str, digest: str) -> None:
+    if found != digest:
+        raise Corrupt(
+            "stored bytes have changed",
+            where=str(path),
+            found=found,
+            allowed=digest,
+            hint="restore the file from a backup",
+        )
+
+
 def _names(folder: Path, form: re.Pattern[str]) -> list[str]:
     with _explained(folder):
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
@@ -119,9 +191,21 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
+def _touch(path: Path) -> bool:
+    """Note that the bytes are wanted now; return whether they are still there (`free` may have just taken them)."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        # The file of another user, which only this user's own `put` could renew.
+        return path.exists()
+    return True
+
+
 def _write_whole(path: Path, data: bytes) -> None:
     # In the same folder, so that the rename stays within one file system and is atomic.
-    temporary = path.with_name(f".new-{secrets.token_hex(8)}")
+    temporary = path.with_name(f"{_NEW}{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         with os.fdopen(descriptor, "wb") as file:

@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
+from linewright.store.chain import Head, Link, link
 from linewright.store.database import open_database, reading, writing
 from linewright.store.seams import Pointer, Recorded, Version
 from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
@@ -18,7 +19,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, diges
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()
@@ -55,9 +56,17 @@ _events = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("because", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("chain", sa.Text, nullable=False, server_default=""),
     sa.Index("events_by_line", "line", "kind", "seq"),
     sa.Index("events_by_kind", "kind", "seq"),
     sqlite_autoincrement=True,
+)
+_heads = sa.Table(
+    "heads",
+    TABLES,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
 )
 _pointers = sa.Table(
     "pointers",
@@ -77,6 +86,7 @@ _models = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.UniqueConstraint("line", "digest", name="models_one_version_a_digest"),
 )
+_head = sa.select(_heads.c.entries, _heads.c.digest).where(_heads.c.name == "events")
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 _MIGRATION_LOCK = 0x6C696E65
@@ -207,6 +217,41 @@ class SqlMetadata:
         """Return the names of lines with a pointer or a version, sorted."""
         rows = self._rows(sa.union(sa.select(_pointers.c.line), sa.select(_models.c.line)))
         return sorted(row.line for row in rows)
+
+    # Reading everything, in pages: a long read would keep writers out
+
+    def results(self, *, page: int = 500) -> Iterator[tuple[str, str, str]]:
+        """Iterate over (digest, kind, body) of all results, by digest; nothing is verified."""
+        query = sa.select(_results.c.digest, _results.c.kind, _results.c.body).order_by(_results.c.digest)
+        for row in self._paged(query, _results.c.digest, "", page):
+            yield row.digest, row.kind, row.body
+
+    def links(self, *, page: int = 500) -> Iterator[Link]:
+        """Iterate over all events as they are stored, oldest first; nothing is verified."""
+        query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq)
+        for row in self._paged(query, _events.c.seq, 0, page):
+            yield Link(*row)
+
+    def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
+        """Iterate over (key, digest) of all settled stations and chunks, by key."""
+        query = sa.select(_settled.c.key, _settled.c.digest).order_by(_settled.c.key)
+        for row in self._paged(query, _settled.c.key, "", page):
+            yield row.key, row.digest
+
+    def head(self) -> Head:
+        """Return the end of the chain of events."""
+        row = self._rows(_head)[0]
+        return Head(row.entries, row.digest)
+
+    def kinds_of(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """Return the kinds of those of a few digests that are results."""
+        query = sa.select(_results.c.digest, _results.c.kind).where(_results.c.digest.in_(digests))
+        return {row.digest: row.kind for row in self._rows(query)}
+
+    def _paged(self, query: Any, column: sa.Column[Any], after: Any, page: int) -> Iterator[Any]:
+        while rows := self._rows(query.where(column > after).limit(page)):
+            yield from rows
+            after = getattr(rows[-1], column.name)
 
     # Writing
 
@@ -352,7 +397,13 @@ class SqlMetadata:
 def _append(connection: sa.Connection, event: Event) -> None:
     row = {"kind": _name(type(event)), "body": canonical_json(event).decode()}
     who = {"line": event.line, "at": event.at, "by": event.by, "because": event.because}
-    connection.execute(sa.insert(_events).values({**row, **who}))
+    # The last thing that a transaction does: on PostgreSQL the lock on this row lets one process append at a time.
+    head = connection.execute(_head.with_for_update()).one()
+    chain = link(head.digest, **row, **who)
+    connection.execute(sa.insert(_events).values({**row, **who, "chain": chain}))
+    connection.execute(
+        sa.update(_heads).where(_heads.c.name == "events").values(entries=head.entries + 1, digest=chain)
+    )
 
 
 def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:
