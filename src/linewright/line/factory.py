@@ -17,7 +17,6 @@ from linewright.line.spec import LineSpec
 from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.local import LocalArtifacts
-from linewright.store.seams import Artifacts
 from linewright.store.sql import SqlMetadata
 
 FORMAT = "1"
@@ -156,7 +155,7 @@ class Factory:
         return f"sqlite:///{self.state / 'engine.sqlite'}"
 
     @cached_property
-    def artifacts(self) -> Artifacts:
+    def artifacts(self) -> LocalArtifacts:
         """Bytes by digest."""
         return LocalArtifacts(self.state / "artifacts")
 

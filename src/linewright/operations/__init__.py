@@ -13,6 +13,7 @@ _RUN = "Run a line"
 _USE = "Use its model"
 _LOOK = "Look"
 _RELEASE = "Decide what serves"
+_CARE = "Take care of the factory"
 
 
 def _entry(module: str, group: str, summary: str) -> Entry:
@@ -53,5 +54,13 @@ OPERATIONS: Mapping[str, Entry] = {
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
     "rollback": _entry("release", _RELEASE, "Let the previous champion of a line serve again."),
     "halt": _entry("release", _RELEASE, "Stop a line's endpoint from answering, or free it."),
+    "doctor": _entry(
+        "care", _CARE, "Find what keeps the factory from working, and the command that mends it."
+    ),
+    "verify": _entry("care", _CARE, "Check every stored byte, and that the record keeps its promises."),
+    "audit verify": _entry("care", _CARE, "Check that no entry of the record was changed or removed."),
+    "backup": _entry("care", _CARE, "Copy the whole factory into one file, also while it is at work."),
+    "restore": _entry("care", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "gc": _entry("care", _CARE, "Free the stored bytes that nothing refers to."),
 }
 """Name of each command → where it lives, in the order in which people meet them."""

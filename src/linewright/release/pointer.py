@@ -254,10 +254,16 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
     with _only_writer(serving_dir / f".{line}.lock"):
         # Read under the lock: else a slow writer could put an older generation over a newer one.
         serving = _serving(metadata, line)
-        body = msgspec.json.format(msgspec.json.encode(serving), indent=2) + b"\n"
+        body = _body(serving)
         if not (path.exists() and path.read_bytes() == body):
             _replace(path, body)
     return serving
+
+
+def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
+    """Return whether the file that endpoints of a line follow says what the metadata says."""
+    path = serving_dir / f"{line}.json"
+    return path.is_file() and path.read_bytes() == _body(_serving(metadata, line))
 
 
 def champions(metadata: MetadataReader, line: str) -> list[int]:
@@ -294,6 +300,10 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
             limits=limits_of(metadata, line, now.champion),
         )
     return Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
+
+
+def _body(serving: Serving) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(serving), indent=2) + b"\n"
 
 
 def _promotion_of(metadata: MetadataReader, line: str, run: str | None) -> Promoted | None:

@@ -59,6 +59,13 @@ class Counts(NamedTuple):
     """Predictions whose label is known: a label by key counts once for each prediction about that key."""
 
 
+class Audit(NamedTuple):
+    """How many labels there are, and what is wrong with them."""
+
+    labels: int
+    wrong: list[str]
+
+
 class _Indexed(msgspec.Struct):
     id: str
     key: str | None
@@ -232,6 +239,27 @@ class Feedback:
             damage = _damage(database)
         return [each for each in damage if (self._log / each.segment).exists()]
 
+    def audit(self) -> Audit:
+        """Check the file, that each label counts once and is about a prediction, and that no counted prediction is gone.
+
+        Nothing is written.
+        """
+        with self._connected() as database:
+            found = [str(row[0]) for row in database.execute("PRAGMA quick_check")]
+            if found != ["ok"]:
+                return Audit(0, [f"the file is damaged: {each}" for each in found])
+            wrong = [says.format(*row) for query, says in _AUDIT for row in database.execute(query)]
+            (labels,) = database.execute(
+                "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
+            ).fetchone()
+            positions = database.execute("SELECT name, position FROM segments ORDER BY name").fetchall()
+        wrong += [
+            f"predictions are lost: segment {name} is shorter than what was counted ({position:,} bytes)"
+            for name, position in positions
+            if not (self._log / name).is_file() or (self._log / name).stat().st_size < position
+        ]
+        return Audit(labels, wrong)
+
     def count_since(self, instant: str) -> int:
         """Count the labels that were received after an instant."""
         with self._connected() as database:
@@ -323,6 +351,22 @@ _ARRIVED = (
     _JOINED + " WHERE i.received >= :start AND i.received < :end OR "
     "i.received IS NULL AND k.received >= :start AND k.received < :end"
 )
+
+_AUDIT = (
+    (
+        "SELECT lower(hex(i.id)) FROM by_id i LEFT JOIN predictions p ON p.id = i.id WHERE p.id IS NULL",
+        "a label is about prediction {}, which is not there",
+    ),
+    (
+        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM predictions p WHERE p.key = k.key)",
+        "a label is about key {!r}, of which there is no prediction",
+    ),
+    (
+        "SELECT lower(hex(p.id)), k.key FROM predictions p JOIN by_id i USING (id) JOIN by_key k ON k.key = p.key AND k.label <> i.label",
+        "prediction {} has one label by id and another by key {!r}",
+    ),
+)
+"""What no label may be, and how it is said."""
 
 
 def _labels_in(

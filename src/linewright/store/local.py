@@ -242,8 +242,8 @@ def _explained(path: Path) -> Generator[None]:
         raise explain(error, path) from error
 
 
-def explain(error: OSError, path: Path) -> BackendError:
-    """Say what an error of the file system means for artifacts, and what to do next.
+def explain(error: OSError, path: Path, what: str = "the artifact folder") -> BackendError:
+    """Say what an error of the file system means, and what to do next.
 
     Examples
     --------
@@ -259,9 +259,9 @@ def explain(error: OSError, path: Path) -> BackendError:
         )
     if error.errno in _NOT_WRITABLE:
         return Terminal(
-            "the artifact folder cannot be written or read",
+            f"{what} cannot be written or read",
             where=where,
             found=error.strerror,
-            hint="let this user read and write the folder",
+            hint="let this user read and write it",
         )
-    return Terminal("the artifact folder failed", where=where, found=error.strerror, hint="check the disk")
+    return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")

@@ -243,6 +243,11 @@ class SqlMetadata:
         row = self._rows(_head)[0]
         return Head(row.entries, row.digest)
 
+    def newest_at(self) -> str | None:
+        """Return the time of the newest event; `None` where nothing has happened yet."""
+        rows = self._rows(sa.select(_events.c.at).order_by(_events.c.seq.desc()).limit(1))
+        return rows[0].at if rows else None
+
     def kinds_of(self, digests: Sequence[str]) -> Mapping[str, str]:
         """Return the kinds of those of a few digests that are results."""
         query = sa.select(_results.c.digest, _results.c.kind).where(_results.c.digest.in_(digests))

@@ -1,0 +1,342 @@
+"""What usually keeps a factory from working, found by trying; each finding with the command that mends it."""
+
+import resource
+import secrets
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import msgspec
+
+from linewright.engine.lock import ProcessLock
+from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.line.care.problem import Problem, how_many, problem_of, worst
+from linewright.line.factory import FORMAT, Factory
+from linewright.line.factory_file import FACTORY_FILE
+from linewright.line.facts import Accepted, Finished
+from linewright.line.plan import begin
+from linewright.model.figures import count
+from linewright.release.pointer import is_projected, require_bytes
+from linewright.serve.server import endpoint
+from linewright.store.local import explain
+
+_BUSY_S = 5.0
+_LEAST_FILES = 1024
+_AHEAD_S = 2.0
+"""Difference of clocks that is no ailment."""
+_RESTORE = "restore a backup into a new folder: linewright restore FILE --factory NEW-FOLDER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a factory should find."""
+
+    free_bytes: int
+    ports: tuple[int, ...]
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at, and what is wrong."""
+
+    checks: tuple[str, ...]
+    """Names of the examinations, in order."""
+    skipped: tuple[str, ...]
+    """Those that could not be made, since what they rest on is wrong."""
+    problems: tuple[Problem, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the problems'."""
+        return worst(self.problems)
+
+    def to_text(self) -> str:
+        """Say what is wrong and what mends it."""
+        skipped = f" Not looked at: {', '.join(self.skipped)}." if self.skipped else ""
+        made = len(self.checks) - len(self.skipped)
+        said = f"{count(made, 'examination')}, {how_many(self.problems)}.{skipped}"
+        return "\n".join([said, *(problem.to_text() for problem in self.problems)])
+
+
+def examine(factory: Factory, needs: Needs) -> Examined:
+    """Look at everything that usually goes wrong. Only one empty file is written, and removed at once.
+
+    Parameters
+    ----------
+    factory
+        It need not be opened, nor be whole.
+    """
+    problems: list[Problem] = []
+    skipped: list[str] = []
+    for name, check in _CHECKS.items():
+        if problems and name in _ON_THE_RECORD and any(one.exit_code != _MINOR for one in problems):
+            skipped.append(name)
+            continue
+        try:
+            problems += check(factory, needs)
+        except LinewrightError as error:
+            problems.append(problem_of(error))
+        except OSError as error:
+            problems.append(problem_of(explain(error, Path(error.filename or factory.root), name)))
+        if name == "folder" and problems:
+            skipped += [other for other in _CHECKS if other != name]
+            break
+    return Examined(checks=tuple(_CHECKS), skipped=tuple(skipped), problems=tuple(problems))
+
+
+def _folder(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if not (factory.root / FACTORY_FILE).is_file():
+        yield Problem(
+            what="there is no factory here",
+            where=str(factory.root),
+            next="linewright init, or name its folder with --factory DIR",
+            exit_code=NotFound.exit_code,
+        )
+
+
+def _packages(_: Factory, __: Needs) -> Iterator[Problem]:
+    for line in requires("linewright") or ():
+        name = "".join(letter if letter.isalnum() or letter in "-_." else " " for letter in line).split()[0]
+        if "extra ==" in line:
+            continue
+        try:
+            version(name)
+        except PackageNotFoundError:
+            yield Problem(
+                what=f"the package {name} is missing",
+                where="this Python",
+                next="install Linewright again: pip install --force-reinstall linewright",
+                exit_code=Terminal.exit_code,
+            )
+
+
+def _format(factory: Factory, _: Needs) -> Iterator[Problem]:
+    file = factory.state / "FORMAT"
+    found = file.read_text().strip() if file.exists() else FORMAT
+    if found != FORMAT:
+        yield Problem(
+            what=f"the state has form {found!r}, and this Linewright knows {FORMAT}",
+            where=str(file),
+            next="use the Linewright that wrote it, or a newer one",
+            exit_code=RequestError.exit_code,
+        )
+
+
+def _space(factory: Factory, needs: Needs) -> Iterator[Problem]:
+    free = shutil.disk_usage(factory.root).free
+    if free < needs.free_bytes:
+        yield Problem(
+            what=f"only {free / 1e6:,.0f} MB are free on the disk, less than {needs.free_bytes / 1e6:,.0f}",
+            where=str(factory.root),
+            next="linewright gc, or free space",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
+    folders = [factory.state, *(path for path in _inside(factory) if path.is_dir() and not path.is_symlink())]
+    for folder in [one for one in folders if one.is_dir()][:50]:
+        probe = folder / f".probe-{secrets.token_hex(8)}"
+        try:
+            probe.write_bytes(b"x")
+        except OSError as error:
+            yield problem_of(
+                explain(error, folder, "the folder"),
+                next=f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable",
+            )
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if not factory.state.is_dir():
+        return
+    owner = factory.state.stat().st_uid
+    strange = [path for path in _inside(factory) if path.lstat().st_uid != owner]
+    if strange:
+        yield Problem(
+            what=f"{len(strange)} files do not belong to the owner of the folder, so that it may not change them",
+            where=str(strange[0]),
+            next=f"chown -R --reference={factory.state} {factory.state}",
+            exit_code=Terminal.exit_code,
+        )
+
+
+def _inside(factory: Factory) -> Iterator[Path]:
+    """Give the files of the state, without the artifacts: of those, which may be many, the folders only."""
+    for path in sorted(factory.state.glob("*")):
+        yield path
+        if path.is_dir():
+            yield from path.glob("*") if path.name == "artifacts" else path.rglob("*")
+
+
+def _databases(factory: Factory, _: Needs) -> Iterator[Problem]:
+    for file in [*factory.state.glob("*.sqlite"), *sorted((factory.state / "feedback").glob("*.sqlite"))]:
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=_BUSY_S)) as database:
+                found = [str(row[0]) for row in database.execute("PRAGMA quick_check(3)")]
+        except sqlite3.OperationalError as error:
+            yield Problem(
+                what=f"the database cannot be read: {error}",
+                where=str(file),
+                next="wait until the process that holds it has ended, then try again",
+                exit_code=Transient.exit_code,
+            )
+            continue
+        except sqlite3.DatabaseError as error:
+            found = [str(error)]
+        if found != ["ok"]:
+            yield Problem(
+                what=f"the database is damaged: {found[0]}",
+                where=str(file),
+                next=_RESTORE,
+                exit_code=Corrupt.exit_code,
+            )
+
+
+def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
+    file = factory.state / "executor.lock"
+    lock = ProcessLock(file)
+    if not file.exists() or lock.acquire():
+        lock.release()
+        return
+    holder = lock.holder()
+    if holder is None or not Path(f"/proc/{holder}").exists():
+        yield Problem(
+            what=f"the executor's lock is held, and not by process {holder}, which it names",
+            where=str(file),
+            next=f"find who holds it (fuser -v {file}; perhaps another machine or container), and stop that",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _clock(factory: Factory, _: Needs) -> Iterator[Problem]:
+    newest = factory.metadata.newest_at()
+    if newest is None:
+        return
+    ahead = (_instant(newest) - _instant(factory.now())).total_seconds()
+    if ahead > _AHEAD_S:
+        yield Problem(
+            what=f"the clock is {ahead:,.0f} s behind the newest event, of {newest}",
+            where="this machine",
+            next="set the clock (timedatectl set-ntp true), or wait",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _ports(factory: Factory, needs: Needs) -> Iterator[Problem]:
+    is_up = endpoint(factory.state) is not None
+    for port in () if is_up else needs.ports:
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                yield Problem(
+                    what=f"port {port} cannot be had: {error.strerror}",
+                    where="127.0.0.1",
+                    next="linewright up --port PORT --control-port PORT, or stop who has it",
+                    exit_code=RequestError.exit_code,
+                )
+
+
+def _limits(_: Factory, __: Needs) -> Iterator[Problem]:
+    files, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= files < _LEAST_FILES:
+        yield Problem(
+            what=f"a process may open only {files} files, fewer than {_LEAST_FILES:,}",
+            where="this shell",
+            next="ulimit -n 4096",
+            exit_code=Transient.exit_code,
+        )
+    size, _hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if size != resource.RLIM_INFINITY:
+        yield Problem(
+            what=f"a file may have at most {size:,} bytes",
+            where="this shell",
+            next="ulimit -f unlimited",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _lines(factory: Factory, _: Needs) -> Iterator[Problem]:
+    for line in factory.names():
+        try:
+            begin(factory, factory.line(line))
+        except LinewrightError as error:
+            yield problem_of(error, next=f"{error.hint or 'mend it'}; then linewright check {line}")
+
+
+def _pointers(factory: Factory, _: Needs) -> Iterator[Problem]:
+    for line in factory.metadata.lines():
+        if not is_projected(factory.metadata, factory.serving, line):
+            yield Problem(
+                what="the endpoint is told something else than the record says",
+                where=str(factory.serving / f"{line}.json"),
+                next="start `linewright up` (anew): it writes the file first",
+                exit_code=Transient.exit_code,
+            )
+
+
+def _runs(factory: Factory, _: Needs) -> Iterator[Problem]:
+    with_lock = ProcessLock(factory.state / "executor.lock")
+    if not with_lock.acquire():
+        return  # whoever holds it is carrying them out
+    with_lock.release()
+    ended = {one.run for one in factory.metadata.events(Finished)}
+    for run in factory.metadata.events(Accepted):
+        if run.run not in ended:
+            yield Problem(
+                what="the run was interrupted, and nobody is finishing it",
+                where=f"run {run.run} of {run.line}",
+                next=f"linewright run {run.line}",
+                exit_code=Transient.exit_code,
+            )
+
+
+def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
+    for line in factory.metadata.lines():
+        champion = factory.metadata.pointer(line).champion
+        for one in factory.metadata.versions(line):
+            if one.version == champion:
+                try:
+                    require_bytes(factory.context, one.digest)
+                except (Corrupt, NotFound) as error:
+                    yield Problem(
+                        what=f"the champion {line}@{champion} is damaged: {error.what}",
+                        where=error.where,
+                        next=f"linewright rollback {line}, or {_RESTORE}",
+                        exit_code=Corrupt.exit_code,
+                    )
+
+
+_MINOR = Transient.exit_code
+_ON_THE_RECORD = frozenset({"clock", "lines", "serving", "runs", "champions"})
+"""Examinations that open the factory's record."""
+_CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
+    "folder": _folder,
+    "packages": _packages,
+    "format": _format,
+    "limits": _limits,
+    "space": _space,
+    "writable": _writable,
+    "owners": _owners,
+    "databases": _databases,
+    "executor": _executor,
+    "ports": _ports,
+    "clock": _clock,
+    "lines": _lines,
+    "serving": _pointers,
+    "runs": _runs,
+    "champions": _champions,
+}
+"""In the order in which they make sense: what others rest on first."""

@@ -1,0 +1,356 @@
+"""A backup: the whole factory in one tar file, consistent though runs and endpoints are at work.
+
+What refers is copied before what it refers to, and nothing that was referred to is ever changed: the two databases of
+runs in one instant, then the labels, then the prediction log, then the artifacts. The last member has the digest of
+every other, so that a file that was cut off is not taken for a backup.
+"""
+
+import hashlib
+import io
+import os
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+
+from linewright import __version__
+from linewright.data.spec import FileSource
+from linewright.engine.context import Progress
+from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Terminal, Transient
+from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
+from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE
+from linewright.model.figures import count
+from linewright.serve.log import ENDING, TORN, Damage, read_frames, sync_file, sync_folder
+from linewright.store.local import explain
+
+FORM = 1
+"""Version of the form of a backup; every reader reads every older one."""
+HEADER, SUMS, INSIDE, STATE = "backup.json", "sums.json", "factory/", ".linewright"
+_DATABASES = ("metadata.sqlite", "engine.sqlite")
+_BUSY_S = 30.0
+_BLOCK = 2**20
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first member: what kind of file it is."""
+
+    form: int
+    linewright: str
+    at: str
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """The last member: what every other one must hold."""
+
+    files: dict[str, str]
+    """Digest by path inside the factory; artifacts are their own."""
+    blobs: int
+    head: str
+    """Digest of the last event of the record."""
+
+
+class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that was made."""
+
+    file: str
+    bytes: int
+    lines: int
+    blobs: int
+    events: int
+    predictions: int
+    head: str
+    left_out: tuple[str, ...]
+    """Sources outside of the factory's folder."""
+    problems: tuple[Problem, ...]
+    """Damaged bytes, which are not in the backup."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of what could not be copied."""
+        return worst(self.problems)
+
+    def to_text(self) -> str:
+        """Say what is in it, and what is not."""
+        counts = (
+            count(self.lines, "line"),
+            count(self.blobs, "blob"),
+            count(self.events, "event"),
+            count(self.predictions, "prediction"),
+        )
+        return "\n".join(
+            [
+                f"{self.file}: {in_bytes(self.bytes)}; {', '.join(counts)}",
+                *(f"not in it, since it is outside of the folder: {source}" for source in self.left_out),
+                *(problem.to_text() for problem in self.problems),
+                f"Next: linewright restore {self.file} --factory NEW-FOLDER",
+            ]
+        )
+
+
+class _Archive:
+    """A tar file that is being written, and what is in it so far."""
+
+    def __init__(self, file: IO[bytes], at: str) -> None:
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 -- closed by `close`
+        self.files: dict[str, str] = {}
+        self.blobs = 0
+        self._document(HEADER, Header(form=FORM, linewright=__version__, at=at))
+
+    def add(self, name: str, path: Path, *, size: int | None = None) -> None:
+        """Add a file of the factory, or its first `size` bytes."""
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size if size is None else size
+            digest = self._member(name, file, size, path.stat().st_mode & 0o777)
+        self.files[name] = digest
+
+    def add_blob(self, name: str, digest: str, path: Path) -> None:
+        """Add an artifact that was found right just before."""
+        with path.open("rb") as file:
+            found = self._member(name, file, os.fstat(file.fileno()).st_size, 0o444)
+        if found != digest:
+            raise Corrupt(
+                "stored bytes changed while they were copied", where=str(path), hint="check the disk"
+            )
+        self.blobs += 1
+
+    def close(self, head: str) -> None:
+        """Add the digests of all that is in it, and end it."""
+        self._document(SUMS, Sums(files=self.files, blobs=self.blobs, head=head))
+        self._tar.close()
+
+    def _member(self, name: str, file: IO[bytes], size: int, mode: int) -> str:
+        info = tarfile.TarInfo(INSIDE + name)
+        info.size, info.mode = size, mode
+        reader = _Hashed(file, size)
+        self._tar.addfile(info, cast("IO[bytes]", reader))
+        return "sha256:" + reader.hashed.hexdigest()
+
+    def _document(self, name: str, value: msgspec.Struct) -> None:
+        body = msgspec.json.encode(value)
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(body), 0o600
+        self._tar.addfile(info, io.BytesIO(body))
+
+
+class _Hashed:
+    """Reads a file and hashes what it gives."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._left = file, size
+        self.hashed = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        self.hashed.update(data)
+        return data
+
+
+def make_backup(factory: Factory, target: Path) -> BackedUp:
+    """Copy a factory into one file.
+
+    Parameters
+    ----------
+    target
+        The file to make, or a folder in which it gets a name of its own.
+
+    Raises
+    ------
+    Conflict
+        If the file is there already.
+    Transient
+        If the disk is full, or a database stays busy.
+    Terminal
+        If the file cannot be written.
+    """
+    file = _named(factory, target)
+    factory.metadata.head()  # the databases are there, and of this version
+    with _explained(file):
+        # In the folder of the backup: it has the space, and the rename stays within one file system.
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as scratch:
+            draft = Path(scratch) / "draft"
+            made = _write(factory, draft, Path(scratch))
+            if file.exists():
+                raise _there(file)
+            draft.replace(file)
+        sync_folder(file.parent)
+    return msgspec.structs.replace(made, file=str(file))
+
+
+def _named(factory: Factory, target: Path) -> Path:
+    path = target.expanduser().resolve()
+    if path.is_dir():
+        path /= f"{factory.root.name}-{factory.now()[:19].replace(':', '')}Z.tar"
+    if path.exists():
+        raise _there(path)
+    if not path.parent.is_dir():
+        raise NotFound("there is no such folder", where=str(path.parent), hint="make it, then try again")
+    return path
+
+
+def _there(path: Path) -> Conflict:
+    return Conflict("there is a file of that name already", where=str(path), hint="give another name")
+
+
+def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
+    problems: list[Problem] = []
+    draft.touch(0o600)
+    with draft.open("wb") as file:
+        archive = _Archive(file, factory.now())
+        sources, left_out = _sources(factory)
+        for name in (FACTORY_FILE, *(f"lines/{line}.yaml" for line in factory.names()), *sources):
+            archive.add(name, factory.root / name)
+        archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
+        head = _add_databases(factory, archive, scratch)
+        predictions = _add_logs(factory, archive, problems)
+        _add_blobs(factory, archive, problems)
+        archive.close(head["digest"])
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
+    return BackedUp(
+        file="",
+        bytes=size,
+        lines=len(factory.names()),
+        blobs=archive.blobs,
+        events=head["entries"],
+        predictions=predictions,
+        head=head["digest"],
+        left_out=left_out,
+        problems=tuple(problems),
+    )
+
+
+def _sources(factory: Factory) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the files inside the factory's folder that its lines read, and those elsewhere, which are not copied."""
+    inside, outside = set[str](), set[str]()
+    for written in _read_by_lines(factory):
+        path = (factory.root / written).resolve()
+        if not path.is_relative_to(factory.root) or path.is_relative_to(factory.state):
+            outside.add(written)
+        elif path.is_file():
+            inside.add(str(path.relative_to(factory.root)))
+    return tuple(sorted(inside)), tuple(sorted(outside))
+
+
+def _read_by_lines(factory: Factory) -> Iterator[str]:
+    for line in factory.names():
+        if factory.trouble_with(line) is not None:
+            continue
+        spec = factory.line(line)
+        yield from (one.file if isinstance(one, FileSource) else one.sqlite for one in spec.sources.values())
+        if spec.train.model is not None:
+            yield spec.train.model.file
+
+
+def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mapping[str, Any]:
+    factory.report(Progress(station="backup", says="copying the record and the labels"))
+    together = [name for name in _DATABASES if (factory.state / name).is_file()]
+    copy_databases([factory.state / name for name in together], scratch)
+    feedback = sorted((factory.state / "feedback").glob("*.sqlite"))
+    others = [*feedback, *factory.state.glob("replies.sqlite")]
+    for name in together:
+        archive.add(f"{STATE}/{name}", scratch / name)
+    for path in others:
+        copy_databases([path], scratch)
+        archive.add(str(path.relative_to(factory.root)), scratch / path.name)
+        (scratch / path.name).unlink()
+    with closing(sqlite3.connect(scratch / _DATABASES[0])) as copy:
+        copy.row_factory = sqlite3.Row
+        return dict(copy.execute("SELECT entries, digest FROM heads WHERE name = 'events'").fetchone())
+
+
+def copy_databases(paths: Sequence[Path], folder: Path) -> None:
+    """Copy SQLite databases into a folder as they are in one instant; writers of any wait meanwhile.
+
+    Raises
+    ------
+    Transient
+        If one stays busy.
+    Corrupt
+        If one is damaged.
+    """
+    with ExitStack() as opened:
+        sources = [
+            opened.enter_context(
+                closing(
+                    sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
+                )
+            )
+            for path in paths
+        ]
+        try:
+            # In this order: what a run notes in the second about the first was there before.
+            for source in sources:
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            for source, path in zip(sources, paths, strict=True):
+                with closing(sqlite3.connect(folder / path.name)) as copy:
+                    source.backup(copy)
+        except sqlite3.DatabaseError as error:
+            raise _sqlite_trouble(error, paths) from error
+
+
+def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> LinewrightError:
+    where, name = ", ".join(map(str, paths)), str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Transient("another process holds the database", where=where, hint="try again")
+    if name.startswith("SQLITE_FULL"):
+        return Transient("no space is left on the disk", where=where, hint="free some space, then try again")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Corrupt(
+            f"the database is damaged: {error}",
+            where=where,
+            hint="restore an earlier backup into a new folder",
+        )
+    return Terminal(f"the database cannot be copied: {error}", where=where, hint="linewright doctor")
+
+
+def _add_logs(factory: Factory, archive: _Archive, problems: list[Problem]) -> int:
+    """Add the prediction logs up to their last whole record, forced to the disk before."""
+    frames = 0
+    for path in sorted((factory.state / "log").glob(f"*/*{ENDING}")):
+        size = path.stat().st_size
+        sync_file(path)
+        damage: list[Damage] = []
+        frames += sum(1 for _ in read_frames(path.parent, until={path.name: size}, damaged=damage.append))
+        torn = [one.offset for one in damage if one.why == TORN]
+        archive.add(str(path.relative_to(factory.root)), path, size=min([size, *torn]))
+        problems += [
+            Problem(
+                what=f"a logged prediction is damaged, and copied as it is: {one.why}",
+                where=f"{path}, byte {one.offset}",
+                next="restore it from an earlier backup",
+            )
+            for one in damage
+            if one.why != TORN
+        ]
+    return frames
+
+
+def _add_blobs(factory: Factory, archive: _Archive, problems: list[Problem]) -> None:
+    for number, digest in enumerate(factory.artifacts.digests(), 1):
+        path = factory.artifacts.path(digest)
+        try:
+            factory.artifacts.verify(digest)
+            archive.add_blob(str(path.relative_to(factory.root)), digest, path)
+        except (NotFound, FileNotFoundError):  # freed meanwhile: nothing refers to it
+            continue
+        except Corrupt as error:
+            problems.append(problem_of(error, next="restore it from an earlier backup"))
+        if number % 1000 == 0:
+            factory.report(Progress(station="backup", says=f"{number:,} artifacts", done=number))
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path, "the backup") from error

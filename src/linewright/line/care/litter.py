@@ -1,0 +1,167 @@
+"""What may go: stored bytes that nothing refers to, and what killed writes left behind."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from linewright.engine.context import Progress
+from linewright.engine.lock import ProcessLock
+from linewright.errors import Transient
+from linewright.line.care.problem import in_bytes
+from linewright.line.care.refers import DIGEST, digests_in
+from linewright.line.factory import Factory
+from linewright.model.figures import count
+from linewright.serve.log import read_frames
+from linewright.store.local import explain
+
+SHORTEST_S = 3600.0
+"""Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
+_TEMPORARY = (re.compile(r"\.FORMAT\.[0-9]+"), re.compile(r"\.endpoint-[0-9a-f-]{36}"))
+_TOLD = 10_000
+_BINARY = re.compile(DIGEST.pattern.encode())
+
+
+class Freed(msgspec.Struct, frozen=True, kw_only=True):
+    """What went, or would go."""
+
+    blobs: int
+    temporary: int
+    """Temporary files of killed writes."""
+    bytes: int
+    kept: int
+    """Blobs that something refers to, or that are younger than the grace."""
+    dry_run: bool
+
+    def to_text(self) -> str:
+        """Say what went."""
+        verb = "Would free" if self.dry_run else "Freed"
+        return (
+            f"{verb} {in_bytes(self.bytes)}: {count(self.blobs, 'blob')} that nothing refers to, "
+            f"{count(self.temporary, 'temporary file')}; {count(self.kept, 'blob')} kept."
+        )
+
+
+def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
+    """Free what nothing refers to and is older than the grace.
+
+    A run that was killed finds what it needs afterwards: whatever it had noted is referred to, and what it had not it
+    writes anew. While it works, no run begins in another process; one that asks is carried out right after it.
+
+    Parameters
+    ----------
+    grace_s
+        Least age of what may go, in seconds: what was written, or asked to be kept again, later is left alone.
+    dry_run
+        Remove nothing, and say what would go.
+
+    Raises
+    ------
+    Transient
+        If another `gc` is at work; or if a run or `up` is, and the grace is shorter than an hour.
+    """
+    with ProcessLock(factory.state / "gc.lock"):
+        executor = ProcessLock(factory.state / "executor.lock")
+        is_alone = executor.acquire()
+        try:
+            if not is_alone and grace_s < SHORTEST_S:
+                raise Transient(
+                    "another process is at work in this factory, and may need what it wrote just now",
+                    where=str(factory.root),
+                    found=f"a grace of {grace_s:g} s beside process {executor.holder()}",
+                    allowed=f"{SHORTEST_S:g} s and more",
+                    hint="take a longer --grace, or stop that process first",
+                )
+            return _collect(factory, grace_s=grace_s, dry_run=dry_run)
+        finally:
+            executor.release()
+
+
+def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
+    # The clock that stamps files, which in a world that simulates is another one than the factory's.
+    before = _clock_of_files(factory.state) - grace_s
+    if not dry_run:
+        factory.artifacts.bring_back()
+    everything = set(factory.artifacts.digests())
+    unwanted = _unmarked(factory, everything)
+    blobs = size = 0
+    for digest in sorted(unwanted):
+        length = _old_size(factory.artifacts.path(digest), before)
+        if length is not None and (dry_run or factory.artifacts.free(digest, before=before)):
+            blobs, size = blobs + 1, size + length
+    litter = [path for path in _temporary(factory) if _old_size(path, before) is not None]
+    size += sum(_size(path) for path in litter)
+    if not dry_run:
+        for path in litter:
+            _remove(path)
+    return Freed(
+        blobs=blobs, temporary=len(litter), bytes=size, kept=len(everything) - blobs, dry_run=dry_run
+    )
+
+
+def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
+    """Return those of some digests that nothing names: no result, event, settled station, model, log or served file.
+
+    Whatever has the form of a digest counts as a reference, so that a kind that is unknown here keeps what it needs.
+    """
+    left = set(digests)
+    for number, text in enumerate(_texts(factory), 1):
+        if not left:
+            break
+        left.difference_update(digests_in(text))
+        if number % _TOLD == 0:
+            factory.report(Progress(station="gc", says=f"{number:,} references read", done=number))
+    for folder in sorted((factory.state / "log").glob("*")):
+        for frame in read_frames(folder):
+            left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
+    return left
+
+
+def _texts(factory: Factory) -> Iterator[str]:
+    metadata = factory.metadata
+    for line in metadata.lines():
+        yield from (version.digest for version in metadata.versions(line))
+    for path in factory.serving.glob("*.json"):
+        yield path.read_text()
+    for digest, _, body in metadata.results():
+        yield digest
+        yield body
+    for link in metadata.links():
+        yield link.body
+    for _, digest in metadata.settlements():
+        yield digest
+
+
+def _temporary(factory: Factory) -> Iterator[Path]:
+    yield from factory.artifacts.leftovers()
+    for folder in (factory.state, factory.serving):
+        for path in sorted(folder.glob(".*")):
+            if any(form.fullmatch(path.name) for form in _TEMPORARY):
+                yield path
+
+
+def _clock_of_files(folder: Path) -> float:
+    probe = folder / "gc.lock"
+    probe.touch()
+    return probe.stat().st_mtime
+
+
+def _old_size(path: Path, before: float) -> int | None:
+    """Return the size of a file that is older than an instant; `None` for any other."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_size if found.st_mtime < before else None
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise explain(error, path, "the temporary file") from error

@@ -1,0 +1,57 @@
+"""What may be wrong with a factory, as a value."""
+
+import msgspec
+
+from linewright.errors import Corrupt, LinewrightError
+from linewright.model.figures import count
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong, and what mends it."""
+
+    what: str
+    """One sentence: what is wrong."""
+    where: str
+    """The file, line, entry or result that it is about."""
+    next: str
+    """What to do; a command where there is one."""
+    exit_code: int = Corrupt.exit_code
+    """That of the error which the problem would be, see `errors.py`."""
+
+    def to_text(self) -> str:
+        """Say it in two lines."""
+        return f"{self.where}: {self.what}\n  Next: {self.next}"
+
+
+def problem_of(error: LinewrightError, *, where: str = "", next: str = "") -> Problem:  # noqa: A002 -- the field's name
+    """Return an error as a problem, with another place or remedy where one is given."""
+    return Problem(
+        what=error.what if error.found is None else f"{error.what}: found {error.found!r}",
+        where=where or error.where,
+        next=next or error.hint or "linewright doctor",
+        exit_code=error.exit_code,
+    )
+
+
+def worst(problems: tuple[Problem, ...]) -> int:
+    """Return the exit code of the worst problem; 0 where there is none."""
+    return max((problem.exit_code for problem in problems), default=0)
+
+
+def how_many(problems: tuple[Problem, ...]) -> str:
+    """Say how many problems there are."""
+    return count(len(problems), "problem") if problems else "all is well"
+
+
+def in_bytes(number: int) -> str:
+    """Return a number of bytes as people say it.
+
+    Examples
+    --------
+    >>> in_bytes(512), in_bytes(1_500), in_bytes(2_340_000), in_bytes(5_000_000_000)
+    ('512 bytes', '1.5 kB', '2.3 MB', '5.0 GB')
+    """
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return count(number, "byte")

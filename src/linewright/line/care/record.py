@@ -1,0 +1,173 @@
+"""Whether the record keeps its invariants: what happened, read once from its first event to its last."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from linewright.errors import LinewrightError
+from linewright.line.care.problem import Problem
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared, Finished
+from linewright.model.facts import Certificate, Registered
+from linewright.release.facts import Halted, Promoted, Refused, RolledBack
+from linewright.store.chain import Link
+from linewright.store.seams import Pointer
+from linewright.store.values import Event
+
+_BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"
+_KINDS: dict[str, type[Event]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted)
+}
+
+
+@dataclass
+class _Told:
+    """What the events of one line add up to, as far as they were read."""
+
+    generation: int = 0
+    champions: list[int] = field(default_factory=list[int])
+    halt: bool = False
+    accepted: dict[str, str] = field(default_factory=dict[str, str])
+    """Digest of the line file, by run."""
+    finished: set[str] = field(default_factory=set[str])
+    promoted: set[str] = field(default_factory=set[str])
+    """Runs that promoted."""
+    fixed_before: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Digests of the line files that had been accepted when a package was registered."""
+
+
+class Record:
+    """Reads events in order, and gathers what contradicts the invariants."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self._lines: dict[str, _Told] = {}
+        self._models: dict[str, dict[int, str]] = {}
+        self.problems: list[Problem] = []
+        self.events = 0
+
+    def read(self, links: Iterable[Link]) -> Iterator[Link]:
+        """Pass events on, and look at each."""
+        for one in links:
+            self.events += 1
+            kind = _KINDS.get(one.kind)
+            if kind is not None:
+                self._see(one, kind)
+            yield one
+
+    def close(self) -> int:
+        """Compare what the events add up to with what the tables say; return how many runs have not ended."""
+        for line in self._factory.metadata.lines():
+            self._compare(line, self._lines.get(line, _Told()))
+        return sum(len(told.accepted.keys() - told.finished) for told in self._lines.values())
+
+    def _see(self, one: Link, kind: type[Event]) -> None:
+        where = f"event {one.seq} ({one.kind} of {one.line})"
+        try:
+            event = msgspec.json.decode(one.body, type=kind)
+        except msgspec.MsgspecError as error:
+            self._tell(f"it cannot be read: {error}", where)
+            return
+        told = self._lines.setdefault(one.line, _Told())
+        wrong = self._move(told, event) if isinstance(event, _MOVES) else self._run(told, event)
+        for what in wrong:
+            self._tell(what, where)
+
+    def _tell(self, what: str, where: str) -> None:
+        self.problems.append(Problem(what=what, where=where, next=_BACKUP))
+
+    def _run(self, told: _Told, event: Event) -> Iterator[str]:
+        match event:
+            case Accepted():
+                if event.run in told.accepted:
+                    yield f"run {event.run} was accepted twice"
+                told.accepted[event.run] = event.declared
+            case Finished():
+                if event.run not in told.accepted:
+                    yield f"run {event.run} ended without having been accepted"
+                if event.run in told.finished:
+                    yield f"run {event.run} has two final states"
+                told.finished.add(event.run)
+            case Registered():
+                told.fixed_before[event.package] = frozenset(told.accepted.values())
+                if self._registered(event.line, event.model) != event.package:
+                    yield f"{event.line}@{event.model} is registered as another package"
+            case _:
+                pass
+
+    def _move(self, told: _Told, event: Event) -> Iterator[str]:
+        told.generation += 1
+        generation = getattr(event, "generation", told.generation)
+        if generation != told.generation:
+            yield f"the chain of generations is broken: found {generation}, expected {told.generation}"
+            told.generation = generation
+        match event:
+            case Promoted():
+                yield from self._promotion(told, event)
+            case RolledBack():
+                if len(told.champions) < 2 or told.champions[-2:] != [event.model, event.before]:
+                    yield "it goes back to a model that was not the champion before"
+                told.champions = [*told.champions[:-2], event.model]
+            case Halted():
+                told.halt = event.halt
+            case _:
+                pass
+
+    def _promotion(self, told: _Told, event: Promoted) -> Iterator[str]:
+        if event.before != (told.champions[-1] if told.champions else None):
+            yield f"it follows {event.before}, which was not the champion"
+        told.champions.append(event.model)
+        if self._registered(event.line, event.model) != event.package:
+            yield f"{event.line}@{event.model} is another package than the one that was promoted"
+        if event.run is not None and event.run in told.promoted:
+            yield f"run {event.run} promoted twice"
+        told.promoted |= {event.run} if event.run is not None else set()
+        yield from self._grounds(event)
+        if event.declared is not None and event.declared not in told.fixed_before.get(event.package, ()):
+            yield "the line file that it names was not fixed before the model was registered"
+
+    def _grounds(self, event: Promoted) -> Iterator[str]:
+        if event.forced and not event.because.strip():
+            yield "it was forced and does not say why"
+        if event.certificate is None:
+            if not event.forced:
+                yield "it has no certificate and does not say that it was forced"
+            return
+        try:
+            certificate = self._factory.metadata.get(event.certificate, Certificate)
+            if event.declared is not None:
+                self._factory.metadata.get(event.declared, Declared)
+        except LinewrightError as error:
+            yield f"what it rests on cannot be read: {error.what} ({error.where})"
+            return
+        if certificate.package != event.package:
+            yield "its certificate is for another model"
+        if certificate.verdict != "promote" and not event.forced:
+            yield f"its certificate says {certificate.verdict}, and it does not say that it was forced"
+
+    def _registered(self, line: str, model: int) -> str | None:
+        if model not in self._models.get(line, {}):
+            versions = self._factory.metadata.versions(line)
+            self._models[line] = {one.version: one.digest for one in versions}
+        return self._models[line].get(model)
+
+    def _compare(self, line: str, told: _Told) -> None:
+        now: Any = self._factory.metadata.pointer(line)
+        champion = told.champions[-1] if told.champions else None
+        expected = Pointer(
+            generation=told.generation, champion=champion, challenger=now.challenger, halt=told.halt
+        )
+        # Events that came while the record was read are a later generation.
+        if now != expected and now.generation <= told.generation:
+            self._tell(
+                f"the pointer says champion {now.champion}, generation {now.generation}, and the events say "
+                f"champion {champion}, generation {told.generation}",
+                f"line {line}",
+            )
+
+
+_MOVES = (Promoted, RolledBack, Halted, Refused)
+"""Events of which each moves the pointer of a line by one generation."""

@@ -1,0 +1,240 @@
+"""Make a factory from a backup. Until its last step there is nothing that looks like a factory."""
+
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from linewright.engine.context import Progress
+from linewright.errors import Conflict, Corrupt, NotFound, RequestError
+from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
+from linewright.line.care.problem import in_bytes
+from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE
+from linewright.model.figures import count
+from linewright.release.pointer import project
+from linewright.serve.log import sync_folder
+from linewright.store.local import explain
+
+_STAGE = ".restoring"
+_BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
+_BLOCK = 2**20
+_MOST_DOCUMENT = 2**30
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """A factory that was made from a backup."""
+
+    factory: str
+    at: str
+    """When the backup was begun."""
+    bytes: int
+    files: int
+    blobs: int
+    lines: tuple[str, ...]
+    head: str
+    """Digest of the last event of the record, as it was at the backup."""
+
+    def to_text(self) -> str:
+        """Say where it is and what is in it."""
+        return (
+            f"The factory of {self.at[:19]}Z is in {self.factory}: {in_bytes(self.bytes)}, {count(self.blobs, 'blob')}; "
+            f"lines: {', '.join(self.lines) or 'none'}.\nNext: linewright verify --factory {self.factory}"
+        )
+
+
+def restore_backup(factory: Factory, file: Path) -> Restored:
+    """Make a factory in its folder, which must be empty or not there, from a backup.
+
+    Every file is hashed on its way. What an interrupted restore left in the folder is removed by the next.
+
+    Raises
+    ------
+    NotFound
+        If there is no such file.
+    Conflict
+        If the folder is not empty.
+    RequestError
+        If the file is no backup, or one of a newer Linewright.
+    Corrupt
+        If it is cut off or changed.
+    """
+    root, stage = factory.root, factory.root / _STAGE
+    if not file.is_file():
+        raise NotFound("there is no such file", where=str(file))
+    if root.exists() and (not root.is_dir() or {path.name for path in root.iterdir()} - {_STAGE}):
+        raise Conflict(
+            "a backup is restored into an empty or a new folder only",
+            where=str(root),
+            hint="name one: linewright restore FILE --factory NEW-FOLDER",
+        )
+    is_new = not root.exists()
+    with _explained(root):
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+        try:
+            restored, factory_file = _unpack(factory, file, stage)
+            _project(stage)
+            _move_out(stage, root, factory_file)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):
+                    root.rmdir()
+            raise
+    return msgspec.structs.replace(restored, factory=str(root))
+
+
+class _Reading:
+    """Writes the members of a backup into a folder, and remembers their digests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found: dict[str, str] = {}
+        self.blobs = self.bytes = 0
+        self.documents: dict[str, bytes] = {}
+
+    def take(self, member: tarfile.TarInfo, data: IO[bytes]) -> None:
+        """Take one member."""
+        if member.name in {HEADER, SUMS} and member.size <= _MOST_DOCUMENT:
+            self.documents[member.name] = data.read()
+            return
+        name = member.name.removeprefix(INSIDE)
+        path = self.folder / name
+        if member.name == name or not name or ".." in Path(name).parts or Path(name).is_absolute():
+            raise _no_backup(f"a member named {member.name!r}")
+        if name == FACTORY_FILE:  # kept out of the folder until all else is there
+            self.documents[name] = data.read()
+            self.found[name] = "sha256:" + hashlib.sha256(self.documents[name]).hexdigest()
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = self._write(path, data)
+        path.chmod(member.mode & 0o777)
+        if match := _BLOB.fullmatch(name):
+            _require_same(name, digest, f"sha256:{match[1]}{match[2]}")
+            self.blobs += 1
+        else:
+            self.found[name] = digest
+
+    def _write(self, path: Path, data: IO[bytes]) -> str:
+        hashed = hashlib.sha256()
+        with path.open("xb") as file:
+            while block := data.read(_BLOCK):
+                hashed.update(block)
+                file.write(block)
+                self.bytes += len(block)
+        return "sha256:" + hashed.hexdigest()
+
+
+def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]:
+    reading = _Reading(stage)
+    header: Header | None = None
+    try:
+        with tarfile.open(file, "r|") as archive:
+            for number, member in enumerate(archive, 1):
+                data = archive.extractfile(member) if member.isreg() else None
+                if data is None:
+                    raise _no_backup(f"a member that is no file, {member.name!r}")
+                reading.take(member, data)
+                header = header or _header(reading)
+                if number % 1000 == 0:
+                    factory.report(Progress(station="restore", says=f"{number:,} files", done=number))
+    except (tarfile.TarError, EOFError) as error:
+        if header is None:
+            raise _no_backup(str(error)) from error
+        raise _cut_off(file, str(error)) from error
+    if header is None or SUMS not in reading.documents:
+        raise _cut_off(file, "its last part is missing")
+    sums = _document(reading, SUMS, Sums)
+    _compare(reading, sums)
+    restored = Restored(
+        factory="",
+        at=header.at,
+        bytes=reading.bytes,
+        files=len(reading.found),
+        blobs=reading.blobs,
+        lines=tuple(sorted(path.stem for path in (stage / "lines").glob("*.yaml"))),
+        head=sums.head,
+    )
+    return restored, reading.documents[FACTORY_FILE]
+
+
+def _header(reading: _Reading) -> Header:
+    if HEADER not in reading.documents:
+        raise _no_backup("no header")
+    header = _document(reading, HEADER, Header)
+    if header.form > FORM:
+        raise RequestError(
+            "the backup was made by a newer Linewright",
+            found=f"form {header.form}, of Linewright {header.linewright}",
+            allowed=f"forms up to {FORM}",
+            hint="upgrade this installation",
+        )
+    return header
+
+
+def _document(reading: _Reading, name: str, kind: type[S]) -> S:
+    try:
+        return msgspec.json.decode(reading.documents[name], type=kind)
+    except msgspec.MsgspecError as error:
+        raise _no_backup(f"{name}: {error}") from error
+
+
+def _compare(reading: _Reading, sums: Sums) -> None:
+    for name in sorted(reading.found.keys() | sums.files.keys() | {FACTORY_FILE}):
+        _require_same(name, reading.found.get(name, "nothing"), sums.files.get(name, "nothing"))
+    if reading.blobs != sums.blobs:
+        _require_same("artifacts", f"{reading.blobs:,} files", f"{sums.blobs:,} files")
+
+
+def _require_same(name: str, found: str, expected: str) -> None:
+    if found != expected:
+        hint = "copy the file again from where it was kept, or use an earlier backup"
+        raise Corrupt("the backup was changed", where=name, found=found, allowed=expected, hint=hint)
+
+
+def _no_backup(found: str) -> RequestError:
+    return RequestError(
+        "this is no backup of a factory", found=found, hint="`linewright backup FILE` makes one"
+    )
+
+
+def _cut_off(file: Path, found: str) -> Corrupt:
+    hint = "copy it again from where it was kept, or use an earlier backup"
+    return Corrupt("the backup is cut off", where=str(file), found=found, hint=hint)
+
+
+def _project(stage: Path) -> None:
+    """Write the files that endpoints follow, as the restored record says."""
+    with Factory(stage) as factory:
+        for line in factory.metadata.lines():
+            project(factory.metadata, factory.serving, line)
+
+
+def _move_out(stage: Path, root: Path, factory_file: bytes) -> None:
+    draft = stage / f".{FACTORY_FILE}"
+    draft.write_bytes(factory_file)
+    os.sync()
+    # The state before the rest, the file that makes the folder a factory last.
+    for path in sorted(stage.iterdir()):
+        if path != draft:
+            path.rename(root / path.name)
+    draft.rename(root / FACTORY_FILE)
+    stage.rmdir()
+    sync_folder(root)
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path, "the folder") from error

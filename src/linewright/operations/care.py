@@ -1,0 +1,114 @@
+"""Operations that take care of a factory: is it well, is it whole, copy it, bring it back, free what nothing needs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from linewright.data.spec import duration_micros
+from linewright.line.care.ailments import Examined, Needs, examine
+from linewright.line.care.backup import BackedUp, make_backup
+from linewright.line.care.litter import Freed, collect
+from linewright.line.care.restore import Restored, restore_backup
+from linewright.line.care.verify import Followed, Verified, verify_chain, verify_factory, verify_model
+from linewright.line.factory import Factory
+from linewright.line.registry import find_model
+from linewright.operations.declare import operation
+
+Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$")]
+"""A number and a unit: s, m, h, d or w."""
+
+
+@operation(writes=False, local=True, anywhere=True)
+def doctor(
+    factory: Factory,
+    /,
+    *,
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000,
+    control_port: Annotated[int, Meta(ge=0, le=65535)] = 8080,
+    free: Annotated[int, Meta(ge=0)] = 500,
+) -> Examined:
+    """Find what keeps the factory from working, and the command that mends it.
+
+    It looks at packages, limits, space, permissions, owners, databases, locks, ports, clock, line files and their sources,
+    what endpoints are told, interrupted runs, and the bytes of each champion. Nothing is changed.
+
+    Parameters
+    ----------
+    port, control_port
+        Ports that `up` will ask for.
+    free
+        Least free space on the disk, in megabytes.
+    """
+    return examine(factory, Needs(free_bytes=free * 10**6, ports=(port, control_port)))
+
+
+@operation(writes=False)
+def verify(factory: Factory, model: str | None = None, /) -> Verified:
+    """Check every stored byte, and that the record keeps its promises.
+
+    It may be asked at any time, also while runs and endpoints are at work; it reads everything that is stored.
+
+    Parameters
+    ----------
+    model
+        Only what this model rests on, as LINE@VERSION; LINE alone means its champion (default: the whole factory).
+    """
+    if model is None:
+        return verify_factory(factory)
+    return verify_model(factory, find_model(factory, model))
+
+
+@operation(writes=False)
+def audit_verify(factory: Factory, /) -> Followed:
+    """Check that no entry of the record was changed or removed.
+
+    Each entry carries a digest of itself and of the one before, so that a changed, removed or inserted one is seen.
+    """
+    return verify_chain(factory)
+
+
+@operation(writes=False, local=True)
+def backup(factory: Factory, file: Path, /) -> BackedUp:
+    """Copy the whole factory into one file, also while it is at work.
+
+    In it are the line files, the sources inside the folder, the record, runs, labels, prediction logs and all artifacts, as
+    they were in one instant. It is complete under its name or not there at all.
+
+    Parameters
+    ----------
+    file
+        The file to make, or a folder, in which it is named after the factory and the time.
+    """
+    return make_backup(factory, file)
+
+
+@operation(writes=True, local=True, anywhere=True)
+def restore(factory: Factory, file: Path, /) -> Restored:
+    """Make a factory from a backup, in an empty or a new folder.
+
+    The folder is that of ``--factory``. Every file is hashed on its way; until the last one is in its place, the folder is no
+    factory.
+
+    Parameters
+    ----------
+    file
+        What `backup` made.
+    """
+    return restore_backup(factory, file)
+
+
+@operation(writes=True)
+def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") -> Freed:
+    """Free the stored bytes that nothing refers to.
+
+    Results and events are never removed. A run that was killed is finished as if nothing had been freed.
+
+    Parameters
+    ----------
+    dry_run
+        Remove nothing, and say what would go.
+    grace
+        Least age of what may go, such as ``1d`` or ``2h``; less than ``1h`` only while nothing else is at work.
+    """
+    return collect(factory, grace_s=duration_micros(grace) / 1e6, dry_run=dry_run)
