@@ -153,7 +153,10 @@ def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]
         raise _cut_off(file, str(error)) from error
     if header is None or SUMS not in reading.documents:
         raise _cut_off(file, "its last part is missing")
-    sums = _document(reading, SUMS, Sums)
+    try:
+        sums = _document(reading, SUMS, Sums)
+    except RequestError as error:
+        raise _cut_off(file, str(error.found)) from error
     _compare(reading, sums)
     restored = Restored(
         factory="",

@@ -1,0 +1,105 @@
+"""A factory with a champion, answered rows and labels, made once and copied for each test."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from linewright.line.execute import execute
+from linewright.line.factory import Factory
+from linewright.line.new import new_line
+
+Command = Callable[..., tuple[int, Any, str]]
+
+
+def write_rows(path: Path, rows: int = 300) -> None:
+    bunch: Any = load_breast_cancer()
+    names = ["sample", *(name.replace(" ", "_") for name in bunch.feature_names[:4]), "diagnosis"]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for number in range(rows):
+            values = [f"{value:.6g}" for value in bunch.data[number][:4]]
+            writer.writerow([f"S{number:04}", *values, bunch.target_names[bunch.target[number]]])
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a factory whose line has not run."""
+    root = tmp_path_factory.mktemp("care") / "fresh"
+    root.mkdir()
+    write_rows(root / "cancer.csv")
+    new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
+    line = root / "lines" / "tumours.yaml"
+    line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+    Factory.create(root).close()
+    return root
+
+
+@pytest.fixture(scope="session")
+def template(fresh: Path) -> Path:
+    root = fresh.parent / "template"
+    shutil.copytree(fresh, root)
+    with Factory.open(root) as factory:
+        execute(factory, "tumours")
+    rows = (root / "cancer.csv").read_text().splitlines()
+    (root / "ask.csv").write_text("\n".join(rows[:21]) + "\n")
+    truth = ["key,label", *(f"{row.split(',')[0]},{row.split(',')[-1]}" for row in rows[1:11])]
+    (root / "truth.csv").write_text("\n".join(truth) + "\n")
+    for arguments in (
+        ("predict", "tumours", "ask.csv", "-o", "answers.csv"),
+        ("feedback", "tumours", "truth.csv"),
+    ):
+        code, _, said = linewright(root, *arguments)
+        assert 0 == code, said
+    return root
+
+
+@pytest.fixture
+def root(template: Path, tmp_path: Path) -> Path:
+    """Make a copy of the factory that a test may damage."""
+    shutil.copytree(template, tmp_path / "factory")
+    return tmp_path / "factory"
+
+
+def linewright(folder: Path, *arguments: str, before: str = "", **how: Any) -> tuple[int, Any, str]:
+    """Run a command in a folder; return its exit code, its JSON and what it said besides.
+
+    Parameters
+    ----------
+    before
+        Python that the process carries out first: a limit, say.
+    """
+    code = f"import sys; {before or 'pass'}\nfrom linewright.interfaces.cli import main\nsys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--json"],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False, **how,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "bug in linewright" not in done.stdout, done.stdout
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture(name="linewright")
+def linewright_command() -> Command:
+    return linewright
+
+
+@pytest.fixture
+def damage() -> Callable[[Path], None]:
+    """Give a function that flips one bit in the middle of a file."""
+
+    def flip(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 4
+        path.chmod(0o644)
+        path.write_bytes(data)
+
+    return flip
