@@ -202,7 +202,7 @@ CASES: dict[str, Case] = {
     "gzip of something else": Case(
         words=new("a.csv.gz"), files={"a.csv.gz": b"\x1f\x8b\x08" + b"\xff" * 99}, says=("a.csv.gz", "gzip")
     ),
-    "data is a folder": Case(words=new("a.csv"), files={"a.csv": folder}, says=("--data", "not a file")),
+    "data is a folder": Case(words=new("a.csv"), files={"a.csv": folder}, says=("--data", "no files")),
     "data is a pipe": Case(words=new("a.csv"), files={"a.csv": fifo}, says=("--data", "not a file")),
     "data is a device": Case(words=new("/dev/zero"), says=("--data", "not a file")),
     "data is a terminal's neighbour": Case(words=new("/dev/stdin"), says=("--data",)),
@@ -348,7 +348,7 @@ CASES: dict[str, Case] = {
     "source is a folder": Case(
         words=("check", "other"),
         files={"p.csv": folder, LINE: line(source="file: p.csv")},
-        says=(f"{LINE}:2:", "not a file"),
+        says=(f"{LINE}:2:", "no files"),
     ),
     "source is a loop of links": Case(
         words=("check", "other"),

@@ -177,7 +177,7 @@ def test_too_few_and_too_many_rows_stop(tmp_path):
     assert "the table must have at least 1 row, and 0 rows would be kept" == empty.stop
     assert (
         "the table must have at least 1 row, and 0 rows would be kept; most are lost to this: "
-        "column 'x': 'at least 0' fails for 1 of 1 row, first with '-1'"
+        "column 'x': 'at least 0' fails for 1 of 1 row, first with '-1' at line 2"
     ) == all_out.stop
     assert "the table must have at most 1 row, and 2 rows would be kept" == many.stop
 
@@ -349,7 +349,7 @@ def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(
     assert [("2 fields, as the header of 'shops' has", "warn", 3)] == [
         (f.rule, f.action, f.line) for f in result.findings
     ]
-    assert () == result.quarantined
+    assert not result.quarantined
 
 
 def test_a_reference_to_a_column_that_is_not_there_is_refused(tmp_path):

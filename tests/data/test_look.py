@@ -363,7 +363,8 @@ def test_the_positive_is_the_usual_name_else_the_rarer_value(values: list[str], 
         ({"label": "y", "exclude": ["y"]}, "one column has two parts"),
         ({"label": "one"}, "one value only"),
         ({"label": "gone"}, "missing in every row"),
-        ({"label": "prose"}, "neither a number nor a class"),
+        ({"label": "prose"}, "no class of the label comes twice"),
+        ({"label": "verse"}, "neither a number nor a class"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(options: dict[str, Any], message: str):
@@ -373,6 +374,7 @@ def test_what_cannot_be_is_said_before_anything_is_written(options: dict[str, An
         one=lambda _, y: ["x"] * len(y),
         gone=lambda _, y: [None] * len(y),
         prose=lambda _, y: [f"text number {i}" for i in range(len(y))],
+        verse=lambda _, y: [f"text number {i // 2}" for i in range(len(y))],
     )
 
     with pytest.raises(RequestError, match=message):

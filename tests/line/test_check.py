@@ -167,10 +167,11 @@ def test_a_fairness_gate_that_can_never_decide_is_a_doubt_with_a_way_out(tmp_pat
     with factory_of(tmp_path, text) as factory:
         found = check(factory).lines[0]
 
+    doubts = [doubt for doubt in found.doubts if doubt.startswith("gates")]
     assert () == found.errors
-    assert bool(says) == bool(found.doubts)
-    assert says in "".join(found.doubts)
-    assert not says or "lower min_group, write when_small: block" in found.doubts[0]
+    assert bool(says) == bool(doubts)
+    assert says in "".join(doubts)
+    assert not says or "lower min_group, write when_small: block" in doubts[0]
 
 
 def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
@@ -180,10 +181,10 @@ def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
         path.write_text(path.read_text().replace("t.csv}", "t.csv, missing: ['', '36', '66', 'NA', m]}"))
         doubts = check(factory).lines[0].doubts
 
-    assert (
+    assert [
         "sources.t.missing: '66' stands nowhere in the file, which spells it '66.0'",
         "sources.t.missing: 'NA' stands nowhere in the file",
-    ) == doubts
+    ] == [doubt for doubt in doubts if doubt.startswith("sources")]
 
 
 def test_a_new_column_is_told_as_one_that_is_no_feature(tmp_path):
@@ -220,13 +221,17 @@ def test_what_may_mean_no_value_is_a_doubt_until_it_is_said(tmp_path):
     """A marker that is read as a value makes its column a category, or moves its mean."""
     factory = factory_of(tmp_path, "label: {column: y}\n")
     rows = [
-        f"{'NA' if n % 9 == 0 else n % 50},{-200 if n % 8 == 0 else n % 40},{'ab'[n % 2]}" for n in range(400)
+        f"{'NA' if n % 9 == 0 else n % 50},{-200 if n % 8 == 0 else n % 40},{'ab'[n * 71 % 199 % 2]}"
+        for n in range(400)
     ]
     (tmp_path / "t.csv").write_text("\n".join(["x,t,y", *rows]) + "\n")
 
-    doubts = check_line(factory, "a").doubts
+    def said() -> list[str]:
+        return [doubt for doubt in check_line(factory, "a").doubts if "group" not in doubt]
+
+    doubts = said()
     assert '\'NA\' in x may mean "no value": if so, missing: ["", "NA"]' == doubts[0]
     assert doubts[1].startswith("t: -200 stands in 50 rows (12.5 %)")
     source = "sources: {t: {file: t.csv, missing: ['', 'NA', '-200']}}"
     (tmp_path / "lines" / "a.yaml").write_text(f"line: a\n{source}\nlabel: {{column: y}}\n")
-    assert () == check_line(factory, "a").doubts
+    assert [] == said()

@@ -51,7 +51,7 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
     else:
         found, problem = [], "this is not a file" if path.exists() else "there is no such file"
     if not found:
-        hint = near_file(path, written=written) or f"paths start from {root}"
+        hint = (not path.exists() and near_file(path, written=written)) or f"paths start from {root}"
         raise RequestError(problem, where=where, found=written, hint=hint)
     return tuple(sorted(found, key=lambda file: file.as_posix()))
 

@@ -12,6 +12,7 @@ from linewright.data.jsonlines import looks_like_json_lines
 from linewright.data.packed import Unpackable, open_unpacked
 from linewright.data.seen import NUMBERS, TIMES
 from linewright.data.spec import FileSource
+from linewright.data.textfile import refuse_foreign
 from linewright.data.types import cast, infer
 from linewright.errors import RequestError
 
@@ -36,7 +37,7 @@ def sniff(path: Path, written: str) -> FileSource:
     Raises
     ------
     RequestError
-        If it cannot be opened or unpacked.
+        If it cannot be opened or unpacked, or is of another kind.
 
     Examples
     --------
@@ -52,6 +53,7 @@ def sniff(path: Path, written: str) -> FileSource:
             head = file.read(_BLOCK)
         if head.startswith(b"PAR1"):
             return FileSource(file=written)
+        refuse_foreign(head, "--data", path.name)
         encoding = _encoding(path, head)
     except Unpackable as error:
         raise RequestError(error.what, where="--data", found=path.name, hint=error.hint) from error

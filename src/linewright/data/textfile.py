@@ -71,11 +71,7 @@ def text_head(path: Path, encoding: str, where: str) -> str:
     """
     with open_unpacked(path) as file:
         head = file.read(_HEAD)
-    what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
-    if packing(head):
-        what = "packed twice; unpack it once"
-    if what:
-        raise RequestError(f"the file is {what}", where=where, found=path.name, allowed=FORMATS)
+    refuse_foreign(head, where, path.name)
     if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
         raise RequestError(
             "the file is not text: it has zero bytes",
@@ -88,6 +84,21 @@ def text_head(path: Path, encoding: str, where: str) -> str:
     if not text.strip():
         raise RequestError("the file is empty", where=where, found=path.name, allowed="a header and rows")
     return text
+
+
+def refuse_foreign(head: bytes, where: str, found: str) -> None:
+    """Refuse what begins as files of other kinds do.
+
+    Raises
+    ------
+    RequestError
+        If it does: it says of what kind.
+    """
+    what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
+    if packing(head):
+        what = "packed twice; unpack it once"
+    if what:
+        raise RequestError(f"the file is {what}", where=where, found=found, allowed=FORMATS)
 
 
 def not_in_encoding(path: Path, spec: FileSource, where: str, line: int | None) -> RequestError:
