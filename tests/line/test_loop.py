@@ -267,18 +267,32 @@ def test_alerts_about_a_model_that_no_longer_serves_ask_for_no_training(living):
 def test_what_too_few_rows_did_not_decide_is_judged_on_twice_as_many(living):
     """Looking again at as few rows adds chances of being wrong, no power; and who could not tell has refused nothing."""
     line = living(shift=HISTORY + 1)
-    line.live(3)
+    line.live(4)  # until nothing new is found
     pretend_undecided(line)
     waited, stopped = line.waits_for(), refusals(line.factory, LINE)
     ran = line.until_it_runs()
     test = line.factory.metadata.get(ran.split, Split).test
     plan = make_plan(line.factory, line.factory.line(LINE))
 
-    assert waited == "0 of 200 labelled rows of the rarer class since 2026-03-12 00:00:00Z"
+    assert re.fullmatch(r"\d+ of 200 labelled rows of the rarer class since 2026-03-12 00:00:00Z", waited)
     assert [] == stopped
     assert ran.promoted, ran.to_text()
     assert 2 * (2 * ENOUGH) <= test
     assert () == plan.changes
+
+
+def test_a_new_finding_does_not_wait_for_what_an_earlier_one_did_not_decide(living):
+    """A drift that nobody could decide about must not keep the line from training when its answers get worse."""
+    line = living(shift=HISTORY + 1)
+    line.live(3)
+    pretend_undecided(line)
+    before = line.waits_for()
+    found = replace(line.events(Alerted)[0], id="sha256:1", monitor="performance", at=line.factory.now())
+    line.factory.metadata.record(found)
+    line.clock.at += timedelta(seconds=1)
+
+    assert "0 of 200 labelled rows of the rarer class since 2026-03-12 00:00:00Z" == before
+    assert "0 of 100 labelled rows of the rarer class since 2026-03-12 00:00:00Z" == line.waits_for()
 
 
 def pretend_undecided(line: Living) -> None:

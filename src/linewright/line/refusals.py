@@ -5,7 +5,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack
-from linewright.watch.facts import RetrainProposal
+from linewright.watch.facts import Alerted, RetrainProposal
 
 REFUSALS = 2
 """Refused candidates in a row after which the line trains no more by itself, until a person or a new finding asks. Only
@@ -36,22 +36,25 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
 
 
 def undecided(factory: Factory, line: str, *, before: str) -> int:
-    """Count the candidates, since the champion last moved, about which the rows were too few to decide.
+    """Count the candidates about which the rows were too few to decide, since the champion moved or a finding was new.
 
     Only those that a finding asked for count: after each, the next one waits for twice as many rows, so that looking
-    again adds power and does not only add chances of being wrong.
+    again adds power and does not only add chances of being wrong. A finding that is new is about another world, so the
+    count begins anew: else a line that could not decide in spring would wait through the collapse of autumn.
 
     Parameters
     ----------
     before
         The instant that the count is of, so that it stays the same for ever.
     """
-    moves = [*factory.metadata.events(Promoted, line=line), *factory.metadata.events(RolledBack, line=line)]
-    since = max((one.at for one in moves if one.at < before), default="")
+    metadata = factory.metadata
+    moves = [*metadata.events(Promoted, line=line), *metadata.events(RolledBack, line=line)]
+    findings = [one for one in metadata.events(Alerted, line=line) if one.monitor != "retraining"]
+    since = max((one.at for one in (*moves, *findings) if one.at < before), default="")
     asked = {one.run for one in factory.metadata.events(Accepted, line=line) if _has_finding(factory, one)}
     return sum(
         one.run in asked and _verdict(factory, one) == "need-more-data"
-        for one in factory.metadata.events(Finished, line=line)
+        for one in metadata.events(Finished, line=line)
         if since <= one.at < before
     )
 
