@@ -113,7 +113,7 @@ class Reader:
 
                 assert (0, "") == (done.returncode, done.stderr)
             case "yaml" if named := re.match(r"line: (\S+)", block):
-                assert (self.folder / "lines" / f"{named[1]}.yaml").read_text().startswith(block)
+                assert f"\n{block}" in f"\n{(self.folder / 'lines' / f'{named[1]}.yaml').read_text()}"
 
     def run(self, command: str) -> str:
         done = subprocess.run(
