@@ -13,6 +13,8 @@ Columns = Mapping[str, Seen]
 _NUMBERING = frozenset(
     {"id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "serial", "index", "idx"}
 )
+_ROWS = frozenset({"row", "rows", "rowname", "rownames", "rowid", "record", "unnamed"})
+"""What programs call a number that they gave to each row."""
 _ENTITIES = frozenset(
     [
         "user",
@@ -257,7 +259,7 @@ def _guess_key(free: Columns) -> tuple[str | None, str]:
     if not ids:
         return (
             None,
-            "no column has a value of its own in every row, so feedback goes by the id of a prediction",
+            "no column names each row, so feedback goes by the id of a prediction",
         )
     # A name that others gave outlives the file; a running number may be the file's own.
     best, evidence = max(
@@ -300,8 +302,10 @@ def id_evidence(column: Seen) -> str | None:
     'a running number from 1 to 100 in the order of the file'
     >>> id_evidence(see(pl.Series("age", [str(i % 50) for i in range(100)]))) is None
     True
+    >>> id_evidence(see(pl.Series("rownames", [str(i * i) for i in range(100)])))
+    'a number of its own in every row, and named as one'
     """
-    numbered = bool(_NUMBERING & set(column.words))
+    numbered = bool((_NUMBERING | _ROWS) & set(column.words))
     rows = len(column.values)
     if column.type == "integer" and column.is_unique and (rows >= _FEW or numbered):
         return _integer_id(column.values, numbered=numbered)
