@@ -239,6 +239,13 @@ class Feedback:
             damage = _damage(database)
         return [each for each in damage if (self._log / each.segment).exists()]
 
+    def counted(self) -> dict[str, int]:
+        """Return for each segment of the log the position up to which its records are in the index. Nothing is written."""
+        if not self._file.exists():
+            return {}
+        with self._connected() as database:
+            return dict(database.execute("SELECT name, position FROM segments ORDER BY name").fetchall())
+
     def audit(self) -> Audit:
         """Check the file, that each label counts once and is about a prediction, and that no counted prediction is gone.
 
@@ -252,10 +259,9 @@ class Feedback:
             (labels,) = database.execute(
                 "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
             ).fetchone()
-            positions = database.execute("SELECT name, position FROM segments ORDER BY name").fetchall()
         wrong += [
             f"predictions are lost: segment {name} is shorter than what was counted ({position:,} bytes)"
-            for name, position in positions
+            for name, position in self.counted().items()
             if not (self._log / name).is_file() or (self._log / name).stat().st_size < position
         ]
         return Audit(labels, wrong)

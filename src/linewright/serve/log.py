@@ -24,6 +24,9 @@ SYNC_EVERY_S = 0.2
 MAX_PAYLOAD = 64 * 2**20
 ENDING = ".log"
 TORN = "torn"
+_WRONG_LENGTH = "the length is wrong"
+_SEARCHED = 2**20
+"""Bytes after a header whose length is wrong in which its record is looked for."""
 _HEADER = struct.Struct("<II")
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Prediction)
@@ -56,6 +59,16 @@ class Damage(NamedTuple):
     offset: int
     why: str
     """``torn``: the end of a segment whose writer was killed or is writing; else what is wrong with a whole frame."""
+
+    def is_end_of_killed(self, counted: Mapping[str, int]) -> bool:
+        """Whether a kill may leave this: a torn end behind all that was counted, so that it was never answered.
+
+        Parameters
+        ----------
+        counted
+            Positions by segment up to which every record was whole: `Feedback.counted`.
+        """
+        return self.why == TORN and self.offset >= counted.get(self.segment, 0)
 
 
 def ignore(_: Damage) -> None:
@@ -285,21 +298,51 @@ def _read_segment(
         while offset < size:
             length, checksum = _header(file)
             end = offset + _HEADER.size + length
-            if not length or length > MAX_PAYLOAD or end > size:
-                damaged(Damage(path.name, offset, TORN))
-                return
-            payload = file.read(length)
-            if zlib.crc32(payload) == checksum:
+            fits = 0 < length <= MAX_PAYLOAD and end <= size
+            payload = file.read(length) if fits else b""
+            if fits and zlib.crc32(payload) == checksum:
                 yield Frame(path.name, offset, end, payload)
-            else:
-                damaged(Damage(path.name, offset, "the checksum is wrong"))
-            offset = end
+                offset = end
+                continue
+            real = _real_end(file, offset + _HEADER.size, size, checksum)
+            if real is None and not fits:
+                is_torn = length <= MAX_PAYLOAD if length else _is_empty(file, offset, size)
+                damaged(Damage(path.name, offset, TORN if is_torn else _WRONG_LENGTH))
+                return
+            damaged(Damage(path.name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
+            offset = end if real is None else real
+            file.seek(offset)
 
 
 def _header(file: BinaryIO) -> tuple[int, int]:
     header = file.read(_HEADER.size)
     # A length of 0 is what a file system leaves where it grew a file and lost its content.
     return _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
+
+
+def _real_end(file: BinaryIO, start: int, size: int, checksum: int) -> int | None:
+    """Return where the payload ends that has this checksum, whatever its length is said to be; `None` if there is none.
+
+    It tells a damaged length from a torn record, and no record after it is lost.
+    """
+    file.seek(start)
+    rest = file.read(min(max(size - start, 0), _SEARCHED)) if checksum else b""
+    done = found = 0
+    while (end := rest.find(b"}", done) + 1) > 0:
+        found, done = zlib.crc32(rest[done:end], found), end
+        if found == checksum:
+            return start + end
+    return None
+
+
+def _is_empty(file: BinaryIO, start: int, size: int) -> bool:
+    """Whether less than a header follows, or nothing but zeros."""
+    file.seek(start)
+    while size - start >= _HEADER.size and (block := file.read(min(size - start, _SEARCHED))):
+        if block.strip(b"\0"):
+            return False
+        start += len(block)
+    return True
 
 
 def read_record(folder: Path, segment: str, offset: int) -> Prediction | None:

@@ -26,7 +26,7 @@ from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
-from linewright.serve.log import ENDING, TORN, Damage, read_frames, sync_file, sync_folder
+from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
 from linewright.store.local import explain
 
 FORM = 1
@@ -320,7 +320,8 @@ def _add_logs(factory: Factory, archive: _Archive, problems: list[Problem]) -> i
         sync_file(path)
         damage: list[Damage] = []
         frames += sum(1 for _ in read_frames(path.parent, until={path.name: size}, damaged=damage.append))
-        torn = [one.offset for one in damage if one.why == TORN]
+        counted = factory.labels_of(path.parent.name).counted()
+        torn = [one.offset for one in damage if one.is_end_of_killed(counted)]
         archive.add(str(path.relative_to(factory.root)), path, size=min([size, *torn]))
         problems += [
             Problem(
@@ -329,7 +330,7 @@ def _add_logs(factory: Factory, archive: _Archive, problems: list[Problem]) -> i
                 next="restore it from an earlier backup",
             )
             for one in damage
-            if one.why != TORN
+            if not one.is_end_of_killed(counted)
         ]
     return frames
 

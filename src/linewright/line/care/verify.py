@@ -15,7 +15,7 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.log import TORN, Damage, read_frames
+from linewright.serve.log import Damage, read_frames
 from linewright.store.chain import Chain, Link, follow
 from linewright.store.seams import Version
 
@@ -326,9 +326,9 @@ def _check_log(factory: Factory, line: str, problems: list[Problem]) -> int:
         except msgspec.MsgspecError as error:
             damage.append(Damage(frame.segment, frame.offset, str(error)))
         _tell(factory, "prediction log", frames)
+    counted = factory.labels_of(line).counted()
     for one in damage:
-        # The torn end of a segment is what a kill leaves of a record that was never answered.
-        if one.why != TORN:
+        if not one.is_end_of_killed(counted):
             where = f"{factory.log_of(line) / one.segment}, byte {one.offset}"
             problems.append(
                 Problem(what=f"a logged prediction is damaged: {one.why}", where=where, next=_AGAIN)
