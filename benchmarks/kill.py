@@ -33,6 +33,7 @@ from typing import Any
 from sklearn.datasets import load_breast_cancer
 
 from linewright.engine.durable import EngineClient
+from linewright.errors import Transient
 from linewright.line.care.verify import verify_factory
 from linewright.line.execute import execute, execute_inline
 from linewright.line.factory import Factory
@@ -239,7 +240,8 @@ def kill_up(root: Path, target: str, after: float) -> Killed:
         time.sleep(after)
         is_hit = kill_part(process, target)
         if is_hit and target in MODULES:
-            follow(root, run)
+            if not ends(root, run, process):
+                client.odd.add(f"the run did not go on; up ended with {process.poll()}")
             process.terminate()
         if not is_hit:
             process.kill()
@@ -304,9 +306,17 @@ def queue(root: Path) -> str:
     return run
 
 
-def follow(root: Path, run: str) -> None:
+def ends(root: Path, run: str, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait for the end of a run that a process carries out, and return whether it came."""
+    deadline = time.monotonic() + LONGEST_S
     with Factory.open(root) as factory, closing(EngineClient(factory.engine_url)) as client:
-        client.follow(run, timeout=LONGEST_S)
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                client.follow(run, timeout=1)
+            except Transient:  # not yet
+                continue
+            return True
+    return False
 
 
 def free_port() -> int:
@@ -331,7 +341,7 @@ def lengths(fresh: Path, folder: Path) -> dict[str, float]:
     run = queue(root)
     began = time.monotonic()
     process = start_up(root, free_port())
-    follow(root, run)
+    assert ends(root, run, process)
     took["up"] = time.monotonic() - began
     process.terminate()
     process.wait(LONGEST_S)

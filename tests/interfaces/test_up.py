@@ -45,16 +45,19 @@ def news_of(process: "subprocess.Popen[str]") -> str:
     return next(line for line in process.stderr if "endpoint on" not in line)
 
 
-def process_that_listens(port: int) -> int:
-    """Return the id of the process of ours that listens on a port."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(port).encode() in arguments and b"linewright.serve" in arguments:
-            return int(folder.name)
-    raise AssertionError(f"nothing of ours listens on {port}")
+def process_with(module: bytes, port: int) -> int:
+    """Wait for the process of ours that carries out a module for a port, and return its id."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if str(port).encode() in arguments and module in arguments:
+                return int(folder.name)
+        time.sleep(0.01)
+    raise AssertionError(f"nothing of ours is for {port}")
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_an_endpoint_that_is_killed_is_started_again(factory):
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
-        os.kill(process_that_listens(port), signal.SIGKILL)
+        os.kill(process_with(b"linewright.serve", port), signal.SIGKILL)
         wait_for(f"http://127.0.0.1:{port}/v2/health/live", up=False)
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
     finally:
@@ -80,6 +83,21 @@ def test_an_endpoint_that_is_killed_is_started_again(factory):
     assert 0 == process.returncode
     for news in (f"endpoint on http://127.0.0.1:{port}", f"http://127.0.0.1:{control}", "it starts again in"):
         assert news in said
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):
+    """Whoever runs out of memory at the start would else be left without an endpoint too."""
+    port, control = free_port(), free_port()
+    process = started(factory, port, control)
+    try:
+        os.kill(process_with(b"linewright.interfaces.http", control), signal.SIGKILL)
+        wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=40)
+
+    assert 0 == process.returncode
+    assert "control plane and worker ended (-9); it starts again" in said
 
 
 def test_a_supervisor_that_is_killed_leaves_no_process_behind(factory):

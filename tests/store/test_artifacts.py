@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from linewright.errors import Corrupt, NotFound, Terminal, Transient
-from linewright.store.local import LocalArtifacts, explain
+from linewright.store.disk import explain
+from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
 from linewright.testing.store import ArtifactsContract
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from linewright.engine.context import Progress
@@ -18,6 +19,8 @@ _STEADY_S = 60.0
 """A child that lived this long has no failures any more."""
 _LONGEST_PAUSE_S = 10.0
 _DRAIN_S = 30.0
+_FALSE_STARTS = 3
+"""How often in a row a child that has never listened may be killed before it is given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +92,18 @@ def _start(child: Child) -> _Running:
         [sys.executable, "-m", *child.arguments, str(told)],
         stdin=subprocess.DEVNULL,
         pass_fds=(told,),
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- the supervisor has one thread
+        preexec_fn=partial(_end_with_parent, os.getpid()),  # noqa: PLW1509 -- the supervisor has one thread
     )
     os.close(told)
     return _Running(child=child, process=process, started=time.monotonic(), ready=ready)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     # A supervisor that is killed takes its children along, else they would hold the ports of the next one.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed before it could be followed
+            os._exit(0)
 
 
 def _look_after(factory: Factory, one: _Running) -> None:
@@ -121,12 +126,14 @@ def _look_after(factory: Factory, one: _Running) -> None:
             for says in (f"{one.child.name} on {one.child.url}", *one.child.hints):
                 factory.report(Progress(station="up", says=says, stays=True))
         return
-    if not one.is_ready or code == RequestError.exit_code:
+    one.failures = 1 if now - one.started > _STEADY_S else one.failures + 1
+    # What was killed (a negative code) had nothing to say, and may live the next time.
+    has_said_why = code >= 0 or one.failures >= _FALSE_STARTS
+    if code == RequestError.exit_code or (has_said_why and not one.is_ready):
         # It says that what it was asked is wrong (a taken port, say): asking again would not help.
         raise of_exit_code(code)(
             f"the {one.child.name} did not start", found=f"exit code {code}", hint="see its message above"
         )
-    one.failures = 1 if now - one.started > _STEADY_S else one.failures + 1
     pause = min(_LONGEST_PAUSE_S, 0.25 * 2**one.failures)
     one.restart_at = now + pause
     factory.report(

@@ -1,6 +1,5 @@
 """Artifacts in a folder: one file a blob, named by its digest, complete or absent whatever is killed and when."""
 
-import errno
 import hashlib
 import os
 import re
@@ -9,7 +8,8 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from linewright.errors import BackendError, Corrupt, NotFound, Terminal, Transient
+from linewright.errors import Corrupt, NotFound
+from linewright.store.disk import explain
 from linewright.store.values import digest_of_bytes
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
@@ -19,8 +19,6 @@ _NEW, _ASIDE = ".new-", ".gone-"
 _TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}")
 _SET_ASIDE = re.compile(r"\.gone-[0-9a-f]{62}")
 _BLOCK = 2**20
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class LocalArtifacts:
@@ -240,28 +238,3 @@ def _explained(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise explain(error, path) from error
-
-
-def explain(error: OSError, path: Path, what: str = "the artifact folder") -> BackendError:
-    """Say what an error of the file system means, and what to do next.
-
-    Examples
-    --------
-    >>> print(explain(OSError(errno.ENOSPC, "No space left on device"), Path("blobs/ab")))
-    blobs/ab: no space is left on the disk. Next: free some space, then try again
-    """
-    where = str(path)
-    if error.errno in _NO_SPACE:
-        return Transient(
-            "no space is left on the disk",
-            where=where,
-            hint="free some space, then try again",
-        )
-    if error.errno in _NOT_WRITABLE:
-        return Terminal(
-            f"{what} cannot be written or read",
-            where=where,
-            found=error.strerror,
-            hint="let this user read and write it",
-        )
-    return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")

@@ -24,7 +24,7 @@ from linewright.line.plan import begin
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.server import endpoint
-from linewright.store.local import explain
+from linewright.store.disk import explain
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024

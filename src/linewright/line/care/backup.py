@@ -27,7 +27,7 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
-from linewright.store.local import explain
+from linewright.store.disk import explain
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""

@@ -14,7 +14,7 @@ from linewright.line.care.refers import DIGEST, digests_in
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.log import read_frames
-from linewright.store.local import explain
+from linewright.store.disk import explain
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""

@@ -21,7 +21,7 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.release.pointer import project
 from linewright.serve.log import sync_folder
-from linewright.store.local import explain
+from linewright.store.disk import explain
 
 _STAGE = ".restoring"
 _BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
