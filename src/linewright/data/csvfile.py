@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -61,8 +61,22 @@ class CsvFile:
 
     def starts(self) -> Iterator[tuple[int, bool]]:
         """Give the line at which each row starts, and whether it is ragged."""
-        for line, fields in islice(_records(self.path, self.spec), int(self.spec.header), None):
-            yield line, len(fields) != len(self.first)
+        for line, fields in islice(self._widths(), int(self.spec.header), None):
+            yield line, fields != len(self.first)
+
+    def _widths(self) -> Iterator[tuple[int, int]]:
+        """Give the line and the number of fields of each record that is not blank; only quotes need a parser."""
+        separator, number = self.spec.separator, 1
+        with open_text(self.path, self.spec.encoding) as text:
+            for line in text:
+                if '"' in line:
+                    reader = csv.reader(chain([line], text), delimiter=separator)
+                    yield number, len(next(reader))
+                    number += reader.line_num
+                else:
+                    if line.rstrip("\r\n"):
+                        yield number, line.count(separator) + 1
+                    number += 1
 
     def _parsed(self) -> Iterator[Batch]:
         aside = _SetAside()

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from linewright.store.values import canonical_json
 
 CHUNK_ROWS = 16_384
 _BAND_ROWS = 64 * CHUNK_ROWS
+_HEAD = 1024
 # Part of every content digest: our words, since a library's names for its types may change.
 _TYPE_WORDS: Mapping[pl.DataType, str] = {
     pl.Int64(): "int64",
@@ -161,11 +162,23 @@ def _keep_chunk(rows: pl.DataFrame, content: str, artifacts: Artifacts, metadata
     if any(_get(blob, artifacts) is not None for blob in links):
         return
     sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(rows.to_arrow(), sink, compression="zstd", write_page_checksum=True)
+    pyarrow.parquet.write_table(
+        rows.to_arrow(),
+        sink,
+        compression="zstd",
+        use_dictionary=cast("Any", _repeating(rows)),  # names may be given, whatever its types say
+        write_page_checksum=True,
+    )
     blob = artifacts.put(sink.getvalue().to_pybytes())
     if blob not in links:
         # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
         metadata.settle(_link(content, len(links)), line="", station="chunk", inputs={}, digest=blob)
+
+
+def _repeating(rows: pl.DataFrame) -> list[str]:
+    """Name the columns whose values repeat; of others a dictionary is larger, and slower to write, than the values."""
+    head = rows.head(_HEAD)
+    return [column.name for column in head.iter_columns() if column.n_unique() <= head.height // 2]
 
 
 def _links(content: str, metadata: MetadataReader) -> Iterator[str]:

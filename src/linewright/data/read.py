@@ -3,8 +3,9 @@
 import hashlib
 import os
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -40,6 +41,10 @@ class Source:
     """Texts that mean "no value"."""
     file_names: tuple[str, ...] = ()
     """Names of the files, where they are several; each is one part."""
+    _counted: dict[int, tuple[int, int]] = field(
+        default_factory=dict[int, tuple[int, int]], init=False, repr=False, compare=False
+    )
+    """How many rows a part has, by its number, once it was read to its end: see `_counts`."""
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows, cleaned, some at a time: at least one batch, and the same ones at each call.
@@ -52,10 +57,13 @@ class Source:
         SpecError, RequestError
             Saying what is wrong with the rows, when they are come to.
         """
-        for part in self.parts:
+        for number, part in enumerate(self.parts):
+            rows = ragged = 0
             for batch in part.batches():
                 frame = clean(batch.frame.select(self.columns), self.missing)
                 yield Batch(frame=frame, ragged=batch.ragged)
+                rows, ragged = rows + frame.height, ragged + len(batch.ragged)
+            self._counted[number] = rows, ragged
 
     def lines(self, rows: Sequence[int]) -> list[int | None]:
         """Return the line of the file at which each of these rows (from 0, over all batches) starts.
@@ -82,14 +90,12 @@ class Source:
         ends = list(accumulate(counts[is_ragged] for counts in self._counts))
         return [self.file_names[bisect_right(ends, row)] for row in rows]
 
-    @cached_property
-    def _counts(self) -> tuple[tuple[int, int], ...]:
+    @property
+    def _counts(self) -> list[tuple[int, int]]:
         """How many rows each part has: those with one field a column, and ragged ones."""
-        counts: list[tuple[int, int]] = []
-        for part in self.parts:
-            seen = [(batch.frame.height, len(batch.ragged)) for batch in part.batches()]
-            counts.append((sum(rows for rows, _ in seen), sum(ragged for _, ragged in seen)))
-        return tuple(counts)
+        if len(self._counted) < len(self.parts):
+            deque(self.batches(), maxlen=0)
+        return [self._counted[number] for number in range(len(self.parts))]
 
     def _find(self, rows: Sequence[int], *, is_ragged: bool) -> list[int | None]:
         wanted = set(rows)
@@ -366,5 +372,7 @@ def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
     frame = frame.with_columns(
         pl.col(pl.Categorical, pl.Enum).cast(pl.String), pl.col(pl.Float32, pl.Float64).fill_nan(None)
     )
-    text = pl.col(pl.String).str.strip_chars()
+    text = pl.col(pl.String)
+    # Two steps, or polars would strip each text twice.
+    frame = frame.with_columns(text.str.strip_chars())
     return frame.with_columns(pl.when(~text.is_in(list(missing))).then(text)).rechunk()

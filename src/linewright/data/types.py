@@ -109,7 +109,8 @@ def cast(values: pl.Series, to: str, *, pattern: str | None = None, zone: str | 
         expression = _from_text(column, to, pattern, zone)
     else:
         expression = _from_native(column, values.dtype, to, zone)
-    return values.to_frame("values").select(expression.cast(DTYPES[to]).alias(values.name)).to_series()
+    typed = values.to_frame("values").select(expression.cast(DTYPES[to]).alias(values.name)).to_series()
+    return _finite(typed) if to == "number" else typed
 
 
 def known_zone(zone: str | None) -> None:
@@ -166,7 +167,7 @@ def _from_text(text: pl.Expr, to: str, pattern: str | None, zone: str | None) ->
         case "integer":
             return text.cast(pl.Int64, strict=False)
         case "number":
-            return _finite(text.cast(pl.Float64, strict=False))
+            return text.cast(pl.Float64, strict=False)
         case "boolean":
             low = text.str.to_lowercase()
             return pl.when(low.is_in(TRUE)).then(True).when(low.is_in(FALSE)).then(False)
@@ -206,7 +207,7 @@ def _from_native(column: pl.Expr, dtype: pl.DataType, to: str, zone: str | None)
 
 def _number_from_native(column: pl.Expr, dtype: pl.DataType, to: str) -> pl.Expr:
     if to == "number":
-        return _finite(column.cast(pl.Float64))
+        return column.cast(pl.Float64)
     if to == "boolean":
         return pl.when(column.is_in([0, 1])).then(column == 1)
     whole = column.cast(pl.Int64, strict=False)
@@ -224,8 +225,9 @@ def _time_from_native(column: pl.Expr, dtype: pl.DataType, to: str, zone: str | 
     return micros.dt.convert_time_zone("UTC") if dtype.time_zone else _zoned(micros, zone)
 
 
-def _finite(number: pl.Expr) -> pl.Expr:
-    return pl.when(number.is_finite()).then(number)
+def _finite(numbers: pl.Series) -> pl.Series:
+    is_finite = numbers.is_finite()
+    return numbers if is_finite.all() else numbers.set(~is_finite, None)
 
 
 def _zoned(naive: pl.Expr, zone: str | None) -> pl.Expr:
