@@ -14,7 +14,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from _pytest.mark import ParameterSet
 from onnx import TensorProto, helper
 
 from linewright.interfaces.cli import main
@@ -189,7 +188,9 @@ CASES: dict[str, Case] = {
         words=new("a.csv"), files={"a.csv": GOOD.replace("colour", "", 1)}, says=("column 3",)
     ),
     "quote never closed": Case(
-        words=new("a.csv"), files={"a.csv": GOOD.replace("red", '"red', 1)}, says=("a.csv", "never closed")
+        words=new("a.csv"),
+        files={"a.csv": GOOD.replace("red", '"red', 1)},
+        says=("a.csv, line 2", "never closed"),
     ),
     "excel": Case(words=new("a.csv"), files={"a.csv": b"PK\x03\x04" + b"x" * 99}, says=("a.csv", "Excel")),
     "a database": Case(words=new("a.csv"), files={"a.csv": database}, says=("a.csv", "SQLite")),
@@ -597,19 +598,8 @@ def write(root: Path, files: Mapping[str, Content]) -> None:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-XFAIL: dict[str, str] = {
-    "quote never closed": "a quote that opens in the first row swallows the table, and only `no rows` is said",
-}
-"""Cases that the readers of files do not answer well yet, each with what is wrong."""
-
-
-def cases() -> list[ParameterSet]:
-    wrong = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in XFAIL.items()}
-    return [pytest.param(name, marks=wrong.get(name, ()), id=name) for name in CASES]
-
-
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_answered_with_its_place_and_leaves_nothing_behind(name, trained, factory, kept, said):
     """Whoever mistyped must find the mistake, and find all else as it was."""
     case = CASES[name]

@@ -414,7 +414,7 @@ def test_a_file_is_not_read_far_ahead(tmp_path, encoding):
 
 def test_a_row_longer_than_a_batch_is_refused(tmp_path):
     """Most such rows are a quote that is never closed."""
-    with pytest.raises(RequestError, match="a row is longer than 16 MiB"):
+    with pytest.raises(RequestError, match=r"a\.csv, line 2: a row is longer than 16 MiB"):
         read(tmp_path, 'a,b\n1,"' + "x" * (1 << 25) + '"\n2,3\n')
 
 
@@ -452,7 +452,13 @@ def test_a_source_without_rows_is_one_empty_batch(tmp_path):
         (b"\x7fELF\0\0\0", "not text"),
         (b"a,b\n1,\xe9\n", r"line 2 cannot be decoded.*cp1252"),
         (b"a\xe9,b\n1,2\n", r"line 1 cannot be decoded"),
-        (b'a,b\n1,2\n3,"4\n5,6\n', "never closed"),
+        (
+            b'a,b\n1,2\n3,"4\n5,6\n',
+            "a.csv, line 3: a quote opens in this row and is never closed.*Next: close it",
+        ),
+        (b'a,b\n"1,2\n3,4\n', "a.csv, line 2: a quote opens"),
+        (b'a,"b\n1,2\n3,4\n', "a.csv, line 1: a quote opens"),
+        (b'a,b\r1,"x\ry"\r"3,4\r5,6\r', "a.csv, line 4: a quote opens"),
         (b"a,,b\n1,2,3\n", "column 2 of the header has no name"),
         (b"a,b,a \n1,2,3\n", "same name twice: 'a'"),
         (gzip.compress(b"a,b\n" + b"1,2\n" * 9999, mtime=0)[:60], "gzip file is damaged"),

@@ -97,10 +97,22 @@ class CsvFile:
                 last = frame.row(-1) if frame.height else last
         if last is None:
             raise self._unreadable_header()
-        if ragged := aside.due(None):
+        rest = aside.due(None)
+        # A quote that is never closed swallows the rest of the file into the last row.
+        if any(end in text for text in (*last, *(row.text for row in rest[-1:])) for end in "\r\n"):
+            self._refuse_open_quote()
+        if rest:
             empty = pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
-            yield Batch(frame=empty, ragged=ragged)
-        _refuse_open_quote(last, self.path, self.spec, self.where)
+            yield Batch(frame=empty, ragged=rest)
+
+    def _refuse_open_quote(self) -> None:
+        line = _open_quote(self.path, self.spec)
+        if line is not None:
+            raise RequestError(
+                "a quote opens in this row and is never closed",
+                where=f"{self.where}: {self.path.name}, line {line}",
+                hint='close it, or write "" for a quote within quotes',
+            )
 
     def _reader(self, file: "_Paced", aside: "_SetAside") -> pyarrow.csv.CSVStreamingReader:
         # The header is read as a row like any other: names are ours, so that all columns can be declared as text.
@@ -234,7 +246,7 @@ def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> 
     _refuse_bad_separator(spec, where)
     with _explained(path, spec, where, size):
         text_head(path, encoding, where)
-        first = next((fields for _, fields in _records(path, spec)), None)
+        first = _first_record(path, spec)
     if first is None:
         raise RequestError("the file has no header", where=where, found=path.name, hint=f"read as {encoding}")
     names = tuple(name.strip() for name in spec.names or first)
@@ -279,9 +291,10 @@ def _explained(path: Path, spec: FileSource, where: str, size: int) -> Generator
         if line is not None:
             raise not_in_encoding(path, spec, where, line) from error
         if "straddl" in str(error) or isinstance(error, csv.Error):
+            opens = _open_quote(path, spec)
             raise RequestError(
                 f"a row is longer than {size_in_words(size)}",
-                where=where,
+                where=where if opens is None else f"{where}: {path.name}, line {opens}",
                 found=path.name,
                 hint="look for a quote that is never closed, or another separator",
             ) from error
@@ -319,28 +332,23 @@ def _refuse_bad_names(names: Sequence[str], spec: FileSource, where: str) -> Non
     )
 
 
-def _records(path: Path, spec: FileSource, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not blank, with the line at which it starts; the header is the first."""
+def _first_record(path: Path, spec: FileSource) -> list[str] | None:
     csv.field_size_limit(BATCH)
     with open_text(path, spec.encoding) as text:
-        reader = csv.reader(text, delimiter=spec.separator, strict=strict)
-        line = 1
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 1
+        return next((fields for fields in csv.reader(text, delimiter=spec.separator) if fields), None)
 
 
-def _refuse_open_quote(last: Sequence[str], path: Path, spec: FileSource, where: str) -> None:
-    # A quote that is never closed swallows the rest of the file into the last field.
-    if not any("\n" in value for value in last):
-        return
-    line = 0
-    try:
-        for start, _ in _records(path, spec, strict=True):
-            line = start
-    except csv.Error as error:
-        if "unexpected end" in str(error):
-            raise RequestError(
-                "a quote is never closed", where=f"{where}: {path.name}, after line {line}", hint="close it"
-            ) from error
+def _open_quote(path: Path, spec: FileSource) -> int | None:
+    """Return the line of the row in which a quote opens that is never closed, or not within what a row may be long."""
+    with open_text(path, spec.encoding) as text:
+        reader = csv.reader(text, delimiter=spec.separator, strict=True)
+        line = 0
+        while True:
+            try:
+                next(reader)
+            except StopIteration:
+                return None
+            except csv.Error as error:
+                if "expected after" not in str(error):  # such a row is read, with its quotes as they stand
+                    return line + 1
+            line = reader.line_num
