@@ -237,3 +237,8 @@ def test_rows_that_are_spooled_to_files_come_back_and_leave_nothing_behind(frame
 
         assert [] == list(Path(folder, "scratch").iterdir() if Path(folder, "scratch").exists() else ())
         assert_frame_equal(pl.concat(frames_of_rows), spool.frame(), check_exact=True)
+
+        is_kept = pl.Series([row % 3 > 0 for row in range(spool.frame().height)], dtype=pl.Boolean)
+        spool.filter(is_kept)
+
+        assert_frame_equal(pl.concat(frames_of_rows).filter(is_kept), spool.frame(), check_exact=True)

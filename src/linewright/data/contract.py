@@ -250,7 +250,8 @@ class _Sifting:
             self.broken[number], self.rules = rule, number + 1
             if action != "warn":
                 self.caught.append(_Caught(rows[repeated], np.full(found.height, number), found))
-                frame, self.numbers = frame.filter(pl.Series(~repeated)), [rows[~repeated]]
+                self.kept.filter(pl.Series(~repeated))
+                frame, self.numbers = self.kept.frame(), [rows[~repeated]]
         return frame
 
     def _unique(self) -> list[tuple[str, OnBreach]]:

@@ -1,6 +1,7 @@
 """Rows that are gathered bit by bit: in memory while they are few, else in files that are mapped, not read."""
 
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import cast
 
@@ -24,8 +25,9 @@ class Spool:
     >>> spool = Spool(None)
     >>> spool.add(pl.DataFrame({"x": [1, 2]}))
     >>> spool.add(pl.DataFrame({"x": [3]}))
+    >>> spool.filter(pl.Series([True, False, True]))
     >>> spool.frame()["x"].to_list()
-    [1, 2, 3]
+    [1, 3]
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -41,6 +43,16 @@ class Spool:
         if self._folder is not None and self._bytes > _HELD:
             self._mapped.append(_mapped(pl.concat(self._held, rechunk=True), self._folder))
             self._held, self._bytes = [], 0
+
+    def filter(self, is_kept: pl.Series) -> None:
+        """Keep only these of the rows; no more of them come into memory than before."""
+        parts = deque([*self._mapped, *self._held])
+        self._mapped, self._held, self._bytes = [], [], 0
+        start = 0
+        while parts:
+            rows = parts.popleft()
+            self.add(rows.filter(is_kept.slice(start, rows.height)))
+            start += rows.height
 
     def frame(self) -> pl.DataFrame:
         """Return all rows. What lies in files is read as it is used, and needs no memory of its own."""
