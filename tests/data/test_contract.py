@@ -352,6 +352,21 @@ def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(
     assert not result.quarantined
 
 
+def test_a_row_of_a_source_of_several_files_is_named_by_its_file(tmp_path):
+    """Line 3 alone would send a person through a whole folder."""
+    (tmp_path / "a.csv").write_text("age,y\n20,0\n30,1\n")
+    (tmp_path / "b.csv").write_text("age,y\n40,0\n-1,1\n7\n")
+    data = line({"age": {"type": "integer", "min": 0}}, sources={"a": {"file": "*.csv"}})
+
+    result = check_sources([open_source("a", data.sources["a"], tmp_path)], data)
+
+    assert [("a", "b.csv", 4, None), ("a", "b.csv", 3, 4)] == [
+        (row["source"], row["file"], row["line"], row["row"]) for row in result.quarantined
+    ]
+    assert [("b.csv", 3), ("b.csv", 4)] == [(found.file, found.line) for found in result.findings]
+    assert result.findings[0].to_text().endswith("first with '-1' at line 3 in b.csv")
+
+
 def test_a_reference_to_a_column_that_is_not_there_is_refused(tmp_path):
     """The near name is offered."""
     with pytest.raises(

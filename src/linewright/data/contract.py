@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -189,6 +189,19 @@ class _Caught:
     found: pl.DataFrame
 
 
+class _Place(NamedTuple):
+    """Where a row starts: file, if the source is several, and line, if the file has lines."""
+
+    file: str | None = None
+    line: int | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        return {"line": self.line} if self.file is None else {"file": self.file, "line": self.line}
+
+
+_NOWHERE = _Place()
+
+
 @dataclass
 class _Sifting:
     """A table on its way through the contract."""
@@ -268,7 +281,8 @@ class _Sifting:
                 rows=self.rows,
                 first=one.first,
                 action=one.action,
-                line=self._lines.get(one.row),
+                line=self._places.get(one.row, _NOWHERE).line,
+                file=self._places.get(one.row, _NOWHERE).file,
             )
             for _, one in sorted(self.broken.items())
         ]
@@ -306,14 +320,16 @@ class _Sifting:
                 first=ragged[0].text[:200],
                 action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
                 line=source.ragged_lines()[0],
+                file=source.ragged_files()[0],
             )
 
     def _ragged_records(self) -> Iterator[dict[str, Any]]:
         for source, ragged in self.ragged_rows():
-            for row, line in zip(ragged, source.ragged_lines(), strict=True):
+            places = map(_Place, source.ragged_files(), source.ragged_lines())
+            for row, place in zip(ragged, places, strict=True):
                 yield {
                     "source": source.name,
-                    "line": line,
+                    **place.to_record(),
                     "row": None,
                     "column": "",
                     "rule": f"{row.expected} fields",
@@ -343,7 +359,7 @@ class _Sifting:
                 column = self.broken[rule].column
                 yield {
                     "source": source,
-                    "line": self._lines.get(row),
+                    **self._places.get(row, _NOWHERE).to_record(),
                     "row": row + 1,
                     "column": column,
                     "rule": self.broken[rule].rule,
@@ -352,13 +368,16 @@ class _Sifting:
                 }
 
     @cached_property
-    def _lines(self) -> dict[int, int | None]:
-        """The line of the source file at which each row starts that is shown, where there is one."""
+    def _places(self) -> dict[int, "_Place"]:
+        """Where each row starts that is shown, if a file has it."""
         if self.table.is_joined:
             return {}
         shown = {one.row for one in self.broken.values()}.union(*(one.rows.tolist() for one in self.caught))
         of_file = sorted(row for row in shown if row < self.rows - self.served)
-        return dict(zip(of_file, self.table.sources[0].lines(of_file), strict=True)) if of_file else {}
+        if not of_file:
+            return {}
+        source = self.table.sources[0]
+        return dict(zip(of_file, map(_Place, source.files(of_file), source.lines(of_file)), strict=True))
 
 
 def _row_rules(

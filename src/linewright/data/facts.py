@@ -56,6 +56,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Literal["stop", "quarantine", "warn"]
     line: int | None = None
     """Line of the source file at which the first offending row starts, where there is one."""
+    file: str | None = None
+    """Name of the file that this row stands in, where the source is several."""
     says: str = ""
     """The breach in a sentence, where rule and counts do not make one."""
     hint: str = ""
@@ -73,9 +75,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return self.says
         about = f"column {self.column!r}" if self.column else "the table"
         first = f", first with {self.first!r}" if self.first else ""
-        line = f" at line {self.line}" if self.line is not None else ""
+        place = f" at line {self.line}" if self.line is not None else ""
+        place += f" in {self.file}" if self.file is not None else ""
         of = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-        return f"{about}: {self.rule!r} fails for {self.failed:,} of {of}{first}{line}"
+        return f"{about}: {self.rule!r} fails for {self.failed:,} of {of}{first}{place}"
 
 
 class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
@@ -84,7 +87,8 @@ class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
     rows: int
     blob: str
     """Digest of a JSON-lines artifact: {"source", "line", "row", "column", "rule", "found", "values"}; `line` is the
-    line of the source file (null where there is none), `row` counts rows of the table from 1."""
+    line of the source file (null where there is none), `row` counts rows of the table from 1. Where the source is
+    several files, "file" names the one that the row stands in."""
 
 
 class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):

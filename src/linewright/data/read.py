@@ -156,6 +156,14 @@ class Raw:
         """Return the line of the file at which each ragged row starts."""
         return self.source.ragged_lines() if self.source else [None] * len(self.ragged)
 
+    def files(self, rows: Sequence[int]) -> list[str | None]:
+        """Return the name of the file that each of these rows stands in; `None` where the source is one file."""
+        return self.source.files(rows) if self.source else [None] * len(rows)
+
+    def ragged_files(self) -> list[str | None]:
+        """Return the name of the file that each ragged row stands in; `None` where the source is one file."""
+        return self.source.ragged_files() if self.source else [None] * len(self.ragged)
+
     @cached_property
     def _lines(self) -> list[int | None]:
         everyone = range(self.frame.height)

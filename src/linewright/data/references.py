@@ -96,6 +96,7 @@ def ragged_references(referred: Sequence[Raw]) -> list[Finding]:
             first=raw.ragged[0].text[:200],
             action="warn",
             line=raw.ragged_lines()[0],
+            file=raw.ragged_files()[0],
         )
         for raw in referred
         if raw.ragged

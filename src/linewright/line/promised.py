@@ -138,8 +138,11 @@ def _with_line(finding: Finding, spec: LineSpec, sources: Sequence[Source]) -> F
     if spec.table.sql is not None or not _is_retyped(finding):
         return finding
     row = _row_of(table, finding.column, finding.first)
-    line = None if row is None else table.lines([row])[0]
-    return replace(finding, line=line, says=finding.says + (f" at line {line}" if line is not None else ""))
+    if row is None:
+        return finding
+    (line,), (file,) = table.lines([row]), table.files([row])
+    says = finding.says + (f" at line {line}" if line is not None else "") + (f" in {file}" if file else "")
+    return replace(finding, line=line, file=file, says=says)
 
 
 def _row_of(source: Source, column: str, text: str) -> int | None:

@@ -14,7 +14,7 @@ def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
     """Return the rows that the newest reading of a line kept out, in the order of the table.
 
     Each row is ``{"source", "line", "row", "column", "rule", "found", "values"}``; ``line`` counts lines of the source
-    file from 1 and is null for a table made by SQL.
+    file from 1 and is null for a table made by SQL. Of a source of several files, ``"file"`` names the one.
     """
     digest = _newest(factory, line)
     if digest is None:

@@ -146,7 +146,9 @@ def _wrong(row: dict[str, Any]) -> str:
 
 
 def _place(row: dict[str, Any]) -> str:
-    return f"{row['source']}:{row['line']}" if row.get("line") else f"row {row['row']}"
+    if row.get("line"):
+        return f"{row.get('file') or row['source']}:{row['line']}"
+    return f"row {row['row']}" + (f" in {row['file']}" if row.get("file") else "")
 
 
 @operation(writes=False)

@@ -29,7 +29,7 @@ def findings_table(findings: Sequence[Finding]) -> list[str]:
                 f"{one.failed:,}",
                 f"{one.rows:,}",
                 clipped(one.first, _VALUE) or "-",
-                "-" if one.line is None else str(one.line),
+                ":".join(str(part) for part in (one.file, one.line) if part is not None) or "-",
                 one.action,
             )
             for one in by_weight(findings)
