@@ -10,6 +10,15 @@ BATCH = 1 << 24
 """How many bytes of text one batch is made of, about; no row may be longer."""
 
 
+_VIEW = 16  # what a text takes in memory beside its letters
+
+
+def size_of(frame: pl.DataFrame) -> int:
+    """Return how many bytes a table takes in memory, about; of text, polars counts the letters only."""
+    texts = sum(dtype == pl.String for dtype in frame.dtypes)
+    return int(frame.estimated_size()) + _VIEW * texts * frame.height
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ragged:
     """A row whose number of fields is not that of the header."""

@@ -8,6 +8,8 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
+from linewright.data.batch import size_of
+
 _HELD = 1 << 28
 """Bytes that are held in memory before they go to a file."""
 
@@ -39,7 +41,7 @@ class Spool:
     def add(self, rows: pl.DataFrame) -> None:
         """Add rows at the end."""
         self._held.append(rows)
-        self._bytes += int(rows.estimated_size())
+        self._bytes += size_of(rows)
         if self._folder is not None and self._bytes > _HELD:
             self._mapped.append(_mapped(pl.concat(self._held, rechunk=True), self._folder))
             self._held, self._bytes = [], 0
