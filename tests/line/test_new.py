@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.data.contract import Checked, check
 from linewright.data.read import read_source
+from linewright.data.sample import sample
 from linewright.data.table import build_table
 from linewright.errors import Conflict, RequestError
 from linewright.line.check import check_line
@@ -479,6 +481,25 @@ def test_a_folder_becomes_a_line(tmp_path: Path):
     for out in ("data/c.csv", "data/b.csv"):
         with pytest.raises(RequestError, match="answers would overwrite"):
             _refuse_precious(factory, tmp_path / "ask.csv", tmp_path / out)
+
+
+def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Memory must not grow with the file; who reads a range must know that other rows may lie outside."""
+    rows = 20_000
+    kinds = [f"k{number // 5000}" for number in range(rows)]
+    data = write(tmp_path / "a.csv", {"n": [*range(rows)], "kind": kinds, "y": ["a", "b"] * (rows // 2)})
+    monkeypatch.setattr("linewright.line.new.sample", partial(sample, most=500_000))
+
+    new = new_line(tmp_path, "large", data=data, label="y")
+
+    assert 3_000 < new.rows < rows == new.of
+    text = (tmp_path / "lines" / "large.yaml").read_text()
+    for said in (new.to_text(), text):
+        assert f"{new.rows:,} of 20,000 rows" in said
+        assert "linewright check large" in said
+    assert all(f"k{number}" in text for number in range(4))
 
 
 def test_json_lines_become_a_line(tmp_path: Path):

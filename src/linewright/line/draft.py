@@ -33,6 +33,8 @@ class Draft:
     missing: Mapping[str, int]
     """Spellings of "no value", with the number of columns that have each."""
     profile: Profile
+    of: int
+    """How many rows the data have; the profile may be of some of them."""
     excluded: Mapping[str, str]
     """Columns that no model sees, with the reason."""
     by: str
@@ -63,15 +65,35 @@ def _beside(lines: Sequence[tuple[str, str]], *, indent: str) -> Iterator[str]:
 def _head(draft: Draft) -> Iterator[str]:
     profile = draft.profile
     yield _comment(
-        f"Written by `linewright new` from a look at {profile.rows:,} rows and {len(profile.columns)} columns. "
+        f"Written by `linewright new` from a look at {looked_at(profile.rows, draft.of)} and {len(profile.columns)} columns. "
         "Each choice has its reason beside it; change what you know better."
     )
+    if profile.rows < draft.of:
+        yield _comment(
+            "All rows are more than fits in memory, so types, ranges and missing values of the others are not known: "
+            f"linewright check {draft.name}"
+        )
     yield _comment(f"Next: linewright run {draft.name}")
     if not _features(draft):
         yield _comment("NOTE: no column is left that a model can learn from, so a run will say so and stop.")
     yield f"line: {quoted(draft.name)}"
     file = draft.source.file.rsplit("/", 1)[-1]
     yield f"about: {quoted_sentence(f'Predict {profile.label.column} from {file}')}"
+
+
+def looked_at(rows: int, of: int) -> str:
+    """Say how many rows were looked at, and of how many.
+
+    Examples
+    --------
+    >>> looked_at(1000, 1000), looked_at(1000, 9000)
+    ('1,000 rows', '1,000 of 9,000 rows (runs of neighbours, from all over the data)')
+    """
+    return (
+        f"{rows:,} rows"
+        if rows == of
+        else f"{rows:,} of {of:,} rows (runs of neighbours, from all over the data)"
+    )
 
 
 def _features(draft: Draft) -> list[ColumnProfile]:

@@ -13,14 +13,15 @@ from linewright.data.association import Kind
 from linewright.data.csvfile import names_hint
 from linewright.data.files import files_of
 from linewright.data.look import Profile, Verdict, look
-from linewright.data.read import read_source
+from linewright.data.read import clean, open_source
+from linewright.data.sample import sample
 from linewright.data.seen import Seen, see_all
 from linewright.data.sniff import first_fields, looks_like_data, missing_spellings, sniff
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
 from linewright.line.bringing import bring
-from linewright.line.draft import Draft, source_name, write_draft
+from linewright.line.draft import Draft, looked_at, source_name, write_draft
 from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
 from linewright.line.traps import TOLD, exclusion, row_traps
@@ -44,6 +45,9 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     task: Kind
     rows: int
+    """Rows that were looked at."""
+    of: int
+    """Rows of the data; more than were looked at where all would not fit in memory."""
     columns: int
     findings: tuple[Remark, ...]
     excluded: tuple[str, ...]
@@ -64,14 +68,14 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
         width = max((len(remark.column) for remark in self.findings), default=0)
         return "\n".join(
             [
-                f"Wrote {self.path}: {self.task} from {self.rows:,} rows and {self.columns} columns, split by {self.split}.",
+                f"Wrote {self.path}: {self.task} from {looked_at(self.rows, self.of)} and {self.columns} columns, split by {self.split}.",
                 *self._model_text(),
                 *(
                     f"  {remark.column:<{width}}  {remark.verdict}: {remark.evidence}"
                     for remark in self.findings
                 ),
                 *(f"  {trap.to_text()}" for trap in self.traps),
-                f"Next: read it, then linewright run {Path(self.path).stem}",
+                f"Next: read it, then linewright {'run' if self.rows == self.of else 'check'} {Path(self.path).stem}",
             ]
         )
 
@@ -125,13 +129,13 @@ def new_line(
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     source, is_outside = _source(root, data, label)
-    frame = read_source(source_name(name), source, root).frame
+    frame, rows = sample(open_source(source_name(name), source, root))
     if not frame.height:
         raise RequestError("the data have no rows", where="--data", found=str(data))
     missing = missing_spellings(frame, label) if label in frame.columns else {}
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
-        frame = read_source(source_name(name), source, root).frame
+        frame = clean(frame, source.missing)
     seen = see_all(frame)
     profile = look(
         frame,
@@ -156,6 +160,7 @@ def new_line(
         is_outside=is_outside,
         missing=missing,
         profile=profile,
+        of=rows,
         excluded=excluded,
         by=by,
         by_because=because,
@@ -170,6 +175,7 @@ def new_line(
         path=str(path),
         task=profile.label.task,
         rows=profile.rows,
+        of=rows,
         columns=len(profile.columns),
         findings=tuple(
             _remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts
