@@ -9,6 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
+
+# The same examples each time; `--hypothesis-profile default` looks for new ones.
+settings.register_profile("repository", derandomize=True, deadline=None)
+settings.load_profile("repository")
 
 _ROOT = 0
 

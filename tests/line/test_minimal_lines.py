@@ -22,6 +22,7 @@ from linewright.model.facts import Certificate, Evaluation
 from linewright.model.package import load
 from linewright.operations.evidence import card
 from linewright.operations.release import promote
+from linewright.operations.status import status
 from linewright.serve.scoring import Scorer
 from linewright.serve.values import KINDS
 
@@ -206,6 +207,23 @@ def test_a_fairness_gate_over_an_unknown_column_is_refused_before_training(tmp_p
         with pytest.raises(SpecError, match=r"a\.yaml:5:10: the table keeps no such column.*gender"):
             execute_inline(factory, "a")
         assert "train" not in survey(begin(factory, factory.line("a")))[1].known
+
+
+def test_a_gate_that_could_not_decide_is_told_wherever_its_model_serves(tmp_path):
+    """Who reads "its gates pass" believes that the model was found fair."""
+    text = (
+        "sources: {t: {file: t.csv}}\nlabel: {column: y}\ntrain: {budget: quick}\n"
+        "gates: [{metric: roc_auc, at_least: 0.6}, {fairness: colour, at_most: 0.1}]\n"
+    )
+    with write(tmp_path / "f", table(), text=text) as factory:
+        first, again = execute_inline(factory, "a"), execute_inline(factory, "a")
+        told = status(factory).to_text()
+
+    assert first.promoted
+    assert "a@1  promoted, but for 1 undecided gate" in first.to_text()
+    assert "a@1  serves already, and its gates pass, but for 1 undecided gate" in again.to_text()
+    for said in (first.to_text(), told):
+        assert "over colour" in said.split("undecided", 1)[1]
 
 
 def test_the_endpoint_reads_the_words_for_booleans_that_the_table_reads():

@@ -274,6 +274,19 @@ def test_both_forms_say_what_the_record_says(card):
             assert told in page.text
 
 
+def test_groups_of_a_fairness_gate_have_a_table(card):
+    """One number says that groups are answered differently; who is harmed, and how many, it does not say."""
+    groups = card.certificate.outcomes[-1].groups
+
+    assert {"Female", "Male"} == {one.group for one in groups}
+    for page in both(card):
+        assert "Groups by Sex" in page.text
+        for one in groups:
+            rates = (one.selection_rate, one.true_positive_rate, one.false_positive_rate)
+            told = " ".join(f"{rate:.1%}" for rate in rates)
+            assert f"{one.group} {one.n} {one.positives} {told}" in page.text
+
+
 def test_the_confusion_matrix_is_told_in_words_too(card):
     """Counts of people, not only rates."""
     (_, false), (missed, found) = card.evaluation.confusion

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -403,6 +404,10 @@ def test_the_difference_of_equalized_odds_is_the_larger_one_of_its_two_rates():
     assert odds.value == pytest.approx(0.5)
     assert "true positive rate 1 of 'a' against 0.5 of 'b'" in odds.says
     assert parity.value == pytest.approx(25 / 40 - 10 / 40)
+    assert odds.groups == parity.groups
+    assert [("a", 40, 20, 0.625, 1.0, 0.25), ("b", 40, 20, 0.25, 0.5, 0.0)] == [
+        msgspec.structs.astuple(group) for group in odds.groups
+    ]
 
 
 def test_groups_that_are_alike_fail_no_more_often_than_the_confidence_allows():

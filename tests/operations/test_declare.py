@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import NotFound, RequestError
@@ -321,6 +321,7 @@ def test_whatever_json_is_sent_is_carried_out_or_refused(arguments):
 @given(
     texts=st.dictionaries(st.sampled_from([p.name for p in MIX.parameters]), st.lists(st.text(), min_size=1))
 )
+@example(texts={"exclude": ["\r0"]})
 def test_whatever_text_is_written_is_carried_out_or_refused(texts):
     """The same for command lines and queries."""
     with suppress(RequestError):

@@ -6,6 +6,7 @@ import msgspec
 
 from linewright.data.facts import Finding
 from linewright.model.facts import Metric
+from linewright.model.figures import count
 from linewright.store.values import Event, Result
 
 
@@ -95,6 +96,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the run warned of, as `Finished` has it."""
     moved: bool = True
     """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
+    undecided: tuple[str, ...] = ()
+    """What the gates said about which the rows could not decide; they do not block a promotion."""
 
     @property
     def exit_code(self) -> int:
@@ -110,6 +113,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
                 *(f"  warn     {finding.to_text()}" for finding in self.findings),
+                *(f"  open     {gate}" for gate in self.undecided if self.promoted),
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics),
                 f"Next: {' or '.join(self.next)}",
@@ -121,7 +125,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             return f"not promoted ({self.verdict})"
         if self.verdict != "promote":
             return f"serves, though the gates now say {self.verdict}"
-        return "promoted" if self.moved else "serves already, and its gates pass"
+        fate = "promoted" if self.moved else "serves already, and its gates pass"
+        return f"{fate}, but for {count(len(self.undecided), 'undecided gate')}" if self.undecided else fate
 
     def _did(self) -> str:
         if not self.resumed:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite
-from linewright.model.facts import Certificate
+from linewright.model.facts import Certificate, GroupRates
 from linewright.store.values import Event
 
 FAIRNESS = ("equalized_odds_difference", "demographic_parity_difference")
@@ -63,6 +63,44 @@ def certificate(facts: CardFacts) -> Section:
         )
         if found.outcomes
         else None,
+    )
+
+
+def fairness(facts: CardFacts) -> Iterator[Section]:
+    """Say how the groups of each fairness gate were answered."""
+    outcomes = facts.certificate.outcomes if facts.certificate else ()
+    told = {one.gate.partition(" over ")[2].rpartition(" at most ")[0]: one for one in outcomes if one.groups}
+    positive = facts.package.classes[-1] if facts.package.classes else ""
+    for number, (column, one) in enumerate(told.items(), 1):
+        text = (
+            f"How the rows of each value of {column!r} were answered; a difference is not yet a wrong, and leaving the column "
+            "out does not end one, since others can stand in for it."
+        )
+        yield Section(
+            name=f"groups-{number}",
+            title=f"Groups by {column}",
+            sentences=(Sentence(text=text, evidence=cite(facts.certificate_digest)),),
+            table=Table(
+                head=(
+                    column,
+                    "Rows",
+                    f"Truly {positive!r}",
+                    f"Answered {positive!r}",
+                    "… of these who truly are",
+                    "… of those who are not",
+                ),
+                rows=tuple(_rates(group) for group in one.groups),
+            ),
+        )
+
+
+def _rates(group: GroupRates) -> tuple[str, ...]:
+    rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
+    return (
+        group.group,
+        f"{group.n:,}",
+        f"{group.positives:,}",
+        *("too few rows" if rate is None else f"{rate:.1%}" for rate in rates),
     )
 
 

@@ -15,7 +15,7 @@ from linewright.model.card_parts import (
     cite,
     short,
 )
-from linewright.model.card_record import certificate, limits, standing, status_of
+from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Trial
 from linewright.model.figures import in_words
 from linewright.model.metrics import METRICS
@@ -32,6 +32,7 @@ def card_of(facts: CardFacts) -> Card:
         _purpose(facts),
         standing(facts),
         certificate(facts),
+        *fairness(facts),
         _metrics(facts),
         _confusion(facts),
         _data(facts),

@@ -162,6 +162,21 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     cluster_kind: ClusterKind = "group"
 
 
+class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
+    """How one group of a fairness gate was answered; a rate is `None` where the group is too small, or has no such rows."""
+
+    group: str
+    n: int
+    positives: int
+    """Rows whose truth is positive."""
+    selection_rate: float | None
+    """Share of all its rows that were answered positive."""
+    true_positive_rate: float | None
+    """Share of its positives."""
+    false_positive_rate: float | None
+    """Share of its negatives: where the positive answer is a harm, those who were harmed wrongly."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one gate said."""
 
@@ -180,6 +195,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for people."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
+    groups: tuple[GroupRates, ...] = ()
+    """Of a fairness gate: how each group was answered, the largest group first."""
 
 
 Verdict = Literal["promote", "hold", "reject", "need-more-data"]
@@ -207,6 +224,11 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
     incomparable: str = ""
     """Why the champion could not be compared with; empty where it was, or where there was none."""
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What the gates said about which the rows could not decide."""
+        return tuple(one.says for one in self.outcomes if one.status == "undecided")
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from linewright.model.facts import GroupRates
+from linewright.model.figures import figure
 from linewright.model.intervals import DRAWS, Draws, bootstrap, count_units, expanded_level, unseen_share
 from linewright.model.metrics import Floats, share
 
@@ -85,6 +87,41 @@ def cells(
     return made
 
 
+def rates(
+    groups: dict[str, npt.NDArray[np.intp]],
+    truth: Codes,
+    decided: Codes,
+    weight: Floats,
+    *,
+    min_group: int,
+) -> tuple[GroupRates, ...]:
+    """Return how each group was answered, the largest first; of one with fewer than `min_group` rows only its size.
+
+    Examples
+    --------
+    >>> groups = {"a": np.arange(4), "b": np.arange(4, 6)}
+    >>> a, b = rates(groups, np.array([1, 1, 0, 0, 1, 0]), np.array([1, 0, 1, 0, 0, 0]), np.ones(6), min_group=3)
+    >>> a.selection_rate, a.true_positive_rate, a.false_positive_rate, b.n, b.selection_rate
+    (0.5, 0.5, 0.5, 2, None)
+    """
+
+    def answered(rows: npt.NDArray[np.intp], *, is_told: bool) -> float | None:
+        return figure(np.average(decided[rows], weights=weight[rows])) if is_told and len(rows) else None
+
+    made = [
+        GroupRates(
+            group=name,
+            n=len(rows),
+            positives=int((truth[rows] == 1).sum()),
+            selection_rate=answered(rows, is_told=len(rows) >= min_group),
+            true_positive_rate=answered(rows[truth[rows] == 1], is_told=len(rows) >= min_group),
+            false_positive_rate=answered(rows[truth[rows] == 0], is_told=len(rows) >= min_group),
+        )
+        for name, rows in groups.items()
+    ]
+    return tuple(sorted(made, key=lambda one: (-one.n, one.group)))
+
+
 def largest_gap(
     compared: Sequence[Cell],
     decided: Codes,
@@ -122,13 +159,13 @@ def largest_gap(
     >>> gap.value, gap.widest, 0.4 < gap.low < gap.value < gap.high < 0.65
     (0.5, ('selection rate', 'a', 'b'), True)
     """
-    rates = {cell.rate: [c for c in compared if c.rate == cell.rate] for cell in compared}
-    used = [cell for same in rates.values() if len(same) > 1 for cell in same]
+    by_rate = {cell.rate: [c for c in compared if c.rate == cell.rate] for cell in compared}
+    used = [cell for same in by_rate.values() if len(same) > 1 for cell in same]
     if not used:
         return None
     statistics = [share(cell.rows, decided[cell.rows].astype(np.float64)) for cell in used]
     made = bootstrap(statistics, weight=weight, clusters=clusters, seed=seed, draws=draws)
-    places = {rate: [i for i, cell in enumerate(used) if cell.rate == rate] for rate in rates}
+    places = {rate: [i for i, cell in enumerate(used) if cell.rate == rate] for rate in by_rate}
     places = {rate: where for rate, where in places.items() if where}
     rate = max(places, key=lambda name: float(np.ptp(made.values[places[name]])))
     top = max(places[rate], key=lambda i: float(made.values[i]))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
-from linewright.model.facts import ClusterKind, Outcome, Task
+from linewright.model.facts import ClusterKind, GroupRates, Outcome, Task
 from linewright.model.figures import as_declared, count, figure, in_words, roughly
 from linewright.model.gate_words import (
     END,
@@ -214,6 +214,9 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
         says=gap_sentence(gate, gap, claim, status, large=len(large))
         + left_out(gate, groups, large, thin, rows.min_rows),
+        groups=fairness.rates(
+            groups, rows.truth, rows.candidate.decided, rows.weight, min_group=gate.min_group
+        ),
     )
 
 
@@ -281,7 +284,16 @@ def _until_two_groups(min_group: int, groups: Mapping[str, Answers], n: int) -> 
     return _to_reach(min_group, sizes[1], n) if len(sizes) > 1 else None
 
 
-def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int | None, says: str) -> Outcome:
+def _outcome(
+    gate: str,
+    claim: Claim,
+    rows: Rows,
+    *,
+    status: Status,
+    more: int | None,
+    says: str,
+    groups: tuple[GroupRates, ...] = (),
+) -> Outcome:
     awaited = more if status == "undecided" else None
     return Outcome(
         gate=gate,
@@ -294,6 +306,7 @@ def _outcome(gate: str, claim: Claim, rows: Rows, *, status: Status, more: int |
         excluded=rows.excluded,
         more_rows=awaited,
         says=says if awaited is None else f"{says}; {_awaited(awaited, rows)} would decide",
+        groups=groups,
     )
 
 

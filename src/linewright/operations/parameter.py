@@ -71,13 +71,23 @@ class Parameter:
     def from_text(self, texts: Sequence[str]) -> Any:
         """Return what was written on a command line or in a query; what is no such value stays text."""
         if self.count == MANY and not self.positional:
-            texts = [field for row in csv.reader(texts, skipinitialspace=True) for field in row]
+            texts = self._parted(texts)
         values = tuple(_from_text(text, self.element) for text in texts)
         if self.count != 1:
             return values
         if len(values) != 1:
             raise RequestError(f"{self.name!r} is given {len(values)} times", allowed="one value")
         return next(iter(values))
+
+    def _parted(self, texts: Sequence[str]) -> list[str]:
+        try:
+            return [field for row in csv.reader(texts, skipinitialspace=True) for field in row]
+        except csv.Error as error:
+            raise RequestError(
+                f"{self.name!r} is no list: {error}",
+                found=brief(list(texts)),
+                allowed="values, parted by commas",
+            ) from error
 
     def check(self, value: Any, *, where: str) -> Any:
         """Return `value` as this parameter's type, or raise `RequestError`."""

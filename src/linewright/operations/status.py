@@ -80,6 +80,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None = None
     """What the gates say of the champion by its newest certificate; `None` where the gates as they are have not judged it."""
     verdict_because: str | None = None
+    undecided: tuple[str, ...] = ()
+    """What the gates said of the champion about which the rows could not decide."""
     waits: str | None = None
     """Why the challenger, which passed its gates, does not serve; `None` where none did."""
     unfinished: RunLine | None = None
@@ -126,6 +128,8 @@ def _champion_text(line: LineStatus) -> Iterator[str]:
         return
     yield f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {said(line.since or '')}"
     yield f"  because {line.because}"
+    for gate in line.undecided:
+        yield f"  undecided: {gate}"
     if line.forced:
         yield "  it was promoted by force, without a passing certificate"
     if line.verdict not in {None, "promote"}:
@@ -259,6 +263,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
+        undecided=champion.certificate.undecided if champion else (),
         waits=waits,
         unfinished=unfinished,
         failed=failed,
