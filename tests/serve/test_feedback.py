@@ -426,7 +426,7 @@ def test_a_file_that_is_no_database_is_corrupt(line):
     """It must be restored; trying again does not help."""
     line.labels.catch_up()
     (line.state / "feedback" / "claims.sqlite").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(Corrupt, match="labels cannot be read"):
+    with pytest.raises(Corrupt, match="file of labels is damaged"):
         line.labels.counts()
 
 

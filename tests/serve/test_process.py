@@ -218,7 +218,7 @@ def test_damage_in_the_log_is_told_at_the_start_and_stays_in_sight(claims, start
     (path,) = (claims.state / "log" / "claims").iterdir()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(content + b"half a frame")
+    path.write_bytes(content + b"\x40\x00\x00\x00half a frame")
     for _ in range(2):
         endpoint = start(claims.state)
         endpoint.wait_for(lambda: endpoint.said().count("log-damaged") == 2)  # noqa: B023 -- called at once

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from linewright.engine.seam import (
     Json,
+    NotEnded,
     Observe,
     Workflow,
     bug,
@@ -29,8 +30,9 @@ from linewright.engine.seam import (
     ignore,
     release,
 )
-from linewright.errors import Conflict, NotFound, Terminal, Transient
+from linewright.errors import Conflict, LinewrightError, NotFound, Terminal, Transient
 from linewright.store.database import explain, open_database, reading, set_pragmas
+from linewright.store.disk import is_busy
 
 _APPLICATION = "linewright"
 _EXECUTOR = "factory"
@@ -65,6 +67,10 @@ class _JsonSerializer(Serializer):
 def _is_news(record: logging.LogRecord) -> bool:
     # The traceback of a bug was shown already.
     return not record.getMessage().startswith("Exception encountered in background workflow")
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 class _Closing(BaseException):
@@ -169,6 +175,7 @@ class EngineClient:
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         pause = 0.02
         while (status := self._status(run)).status in _UNFINISHED:
+            self._require_health()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Transient(
@@ -181,6 +188,9 @@ class EngineClient:
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, 0.5)
         return _end_of(status)
+
+    def _require_health(self) -> None:
+        """Raise where it is known that the run cannot end now."""
 
     def unfinished(self) -> list[str]:
         """Return the ids of the runs that have not reached their end, oldest first."""
@@ -216,6 +226,9 @@ class DurableEngine(EngineClient):
         What can be started, by name.
     observe
         Told of each step that really runs, in the thread of the run.
+    troubled
+        Called, in any thread, when something about a run cannot be written (a full disk, say): a run that was at work then
+        has no end, nor will it have one before another executor resumes it. `trouble` says what it was.
 
     Raises
     ------
@@ -227,13 +240,22 @@ class DurableEngine(EngineClient):
 
     _open: ClassVar[bool] = False
 
-    def __init__(self, url: str, workflows: Mapping[str, Workflow], observe: Observe = ignore) -> None:
+    def __init__(
+        self,
+        url: str,
+        workflows: Mapping[str, Workflow],
+        observe: Observe = ignore,
+        *,
+        troubled: Callable[[], None] = nothing,
+    ) -> None:
         if DurableEngine._open:
             raise Conflict(
                 "this process executes runs already", where=_EXECUTOR, hint="close that engine first"
             )
         self._workflows = workflows
-        self._observe = observe
+        self._observe, self._troubled = observe, troubled
+        self.trouble: LinewrightError | None = None
+        """Why something about a run could not be written; `None` where it always could."""
         self._closing = self._stopped = False
         # Held while a run is carried out: runs come one at a time, and `close` waits for it.
         self._busy = threading.Lock()
@@ -241,6 +263,8 @@ class DurableEngine(EngineClient):
         with _explained(url):
             DBOS.migrate(url)
         super().__init__(url)
+        if "system_database_engine" in self._database:
+            event.listen(self._database["system_database_engine"], "handle_error", self._on_error)
         self._launch()
 
     def close(self, *, grace: float = 2.0) -> None:
@@ -258,6 +282,22 @@ class DurableEngine(EngineClient):
         DBOS.destroy(destroy_registry=True)
         super().close()
         DurableEngine._open = False
+
+    def _on_error(self, context: sa.ExceptionContext) -> None:
+        # DBOS tries again where the database is busy, and else lets the thread end that met the error.
+        error = context.sqlalchemy_exception
+        found = explain(error, self._url) if isinstance(error, DBAPIError) else None
+        if found is not None and not is_busy(context.original_exception):
+            self._have_trouble(found)
+
+    def _have_trouble(self, found: LinewrightError) -> None:
+        if self.trouble is None:
+            self.trouble = found
+            self._troubled()
+
+    def _require_health(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     def _launch(self) -> None:
         config = DBOSConfig(
@@ -291,6 +331,9 @@ class DurableEngine(EngineClient):
             with self._busy:
                 try:
                     return self._carry_out(workflow, request)
+                except NotEnded as error:
+                    self._have_trouble(error.because)
+                    raise
                 except Exception:
                     # Before DBOS records the end: whoever follows may exit at once.
                     traceback.print_exc()
@@ -313,7 +356,13 @@ class DurableEngine(EngineClient):
                     raise _Closing
                 return outcome
 
-            return release(DBOS.run_step({"name": name}, once))
+            try:
+                outcome = DBOS.run_step({"name": name}, once)
+            except DBAPIError as error:
+                if self.trouble is None:
+                    raise
+                raise _Closing from error
+            return release(outcome)
 
         return capture(
             lambda: find_workflow(self._workflows, workflow)(step, request), "the answer of the workflow"

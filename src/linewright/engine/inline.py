@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from linewright.engine.seam import (
     Json,
+    NotEnded,
     Observe,
     Workflow,
     bug,
@@ -73,6 +74,8 @@ class InlineEngine:
             outcome = capture(
                 lambda: find_workflow(self._workflows, workflow)(step, request), "the answer of the workflow"
             )
+        except NotEnded as error:
+            return _raising(error.because)
         except Exception as error:  # noqa: BLE001 -- the boundary where a bug becomes the end of its run
             traceback.print_exc()
             return _raising(bug(run, f"{type(error).__name__}: {error}"))

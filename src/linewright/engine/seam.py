@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from linewright.errors import LinewrightError, Terminal, from_json
+from linewright.store.disk import faults_explained
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -59,6 +60,17 @@ class Engine(Protocol):
         ...
 
 
+class NotEnded(BaseException):
+    """The end of a run could not be recorded (the disk is full, say), so it has none, and is resumed later.
+
+    Not an `Exception`, since nothing between the step and the engine may take it for how the run ended.
+    """
+
+    def __init__(self, because: LinewrightError) -> None:
+        self.because = because
+        super().__init__(str(because))
+
+
 def ignore(_run: str, _step: str, _what: str) -> None:
     """Observe nothing."""
 
@@ -103,10 +115,12 @@ def _check(value: Any, what: str, where: str) -> None:
 def capture(call: Callable[[], Json], what: str) -> dict[str, Json]:
     """Call, and return how it went as JSON: ``{"returned": …}`` or, for a `LinewrightError`, ``{"raised": …}``.
 
-    This is the boundary where an error of a run becomes a value; what else may be raised is a bug and passes through.
+    This is the boundary where an error of a run becomes a value, that of a disk which is full or cannot be written too; what
+    else may be raised is a bug and passes through.
     """
     try:
-        return {"returned": check_json(call(), what)}
+        with faults_explained():
+            return {"returned": check_json(call(), what)}
     except LinewrightError as error:
         details = {name: _plain(part) for name, part in error.details.items()}
         return {"raised": {**error.to_json(), "found": _plain(error.found), "details": details}}

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from linewright.data.facts import Finding
 from linewright.engine.context import Progress
-from linewright.engine.seam import Json, Step, Workflow
-from linewright.errors import LinewrightError, NotFound, Terminal, Transient
+from linewright.engine.seam import Json, NotEnded, Step, Workflow
+from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
@@ -159,22 +159,25 @@ def _finish(
     findings: Sequence[Json] = (),
 ) -> Json:
     context, line = work.factory.context, work.spec.line
-    if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
-        context.metadata.record(
-            Finished(
-                at=context.now(),
-                by=context.actor,
-                because=error["message"] if error else "every station is done",
-                line=line,
-                run=run,
-                outcome="failed" if error else "done",
-                error=error,
-                ingested=work.known.get("ingest"),
-                certificate=work.known.get("gate"),
-                promoted=promoted,
-                findings=convert(findings, tuple[Finding, ...]),
-            )
-        )
+    end = Finished(
+        at=context.now(),
+        by=context.actor,
+        because=error["message"] if error else "every station is done",
+        line=line,
+        run=run,
+        outcome="failed" if error else "done",
+        error=error,
+        ingested=work.known.get("ingest"),
+        certificate=work.known.get("gate"),
+        promoted=promoted,
+        findings=convert(findings, tuple[Finding, ...]),
+    )
+    try:
+        if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
+            context.metadata.record(end)
+    except BackendError as because:
+        # Else the engine would know an end of the run that the record does not have, and never would have.
+        raise NotEnded(because) from because
     return True
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from linewright.errors import NotFound
+from linewright.errors import BackendError, NotFound
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.example import curl
 from linewright.line.factory import Factory
@@ -17,6 +17,8 @@ from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Halted, Promoted, RolledBack
+from linewright.serve.feedback import Counts, Feedback
+from linewright.serve.log import Damage
 from linewright.serve.server import endpoint
 from linewright.store.clock import said
 from linewright.watch.facts import Performance
@@ -71,6 +73,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Labelled predictions: a label by key counts once for each prediction about that key."""
     alerts: int
     proposals: int
+    uncounted: str | None = None
+    """Why predictions that came of late are not counted; `None` where all are."""
     log_damage: tuple[str, ...] = ()
     """Places of the prediction log that hold no record."""
     example: str | None = None
@@ -166,6 +170,8 @@ def _counts_text(line: LineStatus) -> Iterator[str]:
         f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
         f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
     )
+    if line.uncounted:
+        yield f"  what was answered of late is not counted: {line.uncounted}"
     if line.realised:
         yield f"  {_realised_text(line.realised)}"
     if line.log_damage:
@@ -225,6 +231,14 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
     )
 
 
+def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
+    """Return the damage of the log, what is counted, and why that is not all: counting writes, and the disk may be full."""
+    try:
+        return feedback.catch_up(), feedback.counts(), None
+    except BackendError as error:
+        return [], feedback.counts(caught_up=False), str(error)
+
+
 def _line_status(factory: Factory, name: str, url: str | None, *, with_example: bool) -> LineStatus:
     metadata = factory.metadata
     pointer = metadata.pointer(name)
@@ -232,8 +246,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
     last = max(filter(None, moves), key=lambda event: event.generation, default=None)
     halted = newest_of(factory, name, Halted) if pointer.halt else None
-    feedback = factory.labels_of(name)
-    damage, (predictions, labels) = feedback.catch_up(), feedback.counts()
+    damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
     digest, found = digests.get(pointer.champion), judged(factory, name)
     champion = found.get(digest) if digest else None
     if champion is not None and champion.is_outdated:
@@ -256,6 +269,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         halted_because=halted.because if halted else None,
         predictions=predictions,
         labels=labels,
+        uncounted=uncounted,
         alerts=len(open_alerts(factory, name)),
         proposals=int(open_proposal(factory, name) is not None),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),

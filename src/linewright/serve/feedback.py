@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from linewright.errors import Conflict, Corrupt, RequestError, Transient
+from linewright.errors import Conflict, Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.labels import Label, Place, check_labels, in_labels
 from linewright.serve.log import TORN, Damage, read_frames, read_log, read_record, sync_file, sync_folder
 from linewright.store.clock import now_utc
+from linewright.store.disk import explain_sqlite, faults_explained
 from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0
@@ -131,6 +132,8 @@ class Feedback:
             labels before; nothing is kept.
         Transient
             If another process holds the file, or the disk is full.
+        Terminal
+            If the file may not be written.
         """
         checked = check_labels(labels, package, place)
         if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_IDEMPOTENCY_KEY:
@@ -216,9 +219,17 @@ class Feedback:
             if truth is not None and truth.received < start <= record.at < end:
                 yield record, truth
 
-    def counts(self) -> Counts:
-        """Count the logged predictions, and those whose truth is known."""
-        with self._caught_up() as database:
+    def counts(self, *, caught_up: bool = True) -> Counts:
+        """Count the logged predictions, and those whose truth is known.
+
+        Parameters
+        ----------
+        caught_up
+            Whether to take new records of the log into the index first; without it nothing is written.
+        """
+        if not caught_up and not self._file.exists():
+            return Counts(0, 0)
+        with self._caught_up() if caught_up else self._connected() as database:
             (predictions,) = database.execute("SELECT count(*) FROM predictions").fetchone()
             (by_id,) = database.execute("SELECT count(*) FROM by_id").fetchone()
             (by_key,) = database.execute(
@@ -289,20 +300,17 @@ class Feedback:
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:
-        if not self._file.parent.is_dir():
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(self._file.parent.parent)
         try:
-            with closing(_open(self._file)) as database:
-                yield database
-        except sqlite3.OperationalError as error:
-            raise Transient(
-                f"labels cannot be kept now: {error}",
-                where=self._file.name,
-                hint="try again; if the disk is full, free space",
-            ) from error
+            with faults_explained():
+                if not self._file.parent.is_dir():
+                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                    sync_folder(self._file.parent.parent)
+                with closing(_open(self._file)) as database:
+                    yield database
         except sqlite3.DatabaseError as error:
-            raise Corrupt(f"the labels cannot be read: {error}", where=self._file.name) from error
+            raise explain_sqlite(error, self._file.name, "the file of labels") or Corrupt(
+                f"the labels cannot be read: {error}", where=self._file.name
+            ) from error
 
     def _index(self, database: sqlite3.Connection) -> int:
         """Take at most `CHUNK` records into the index and return how many it took."""

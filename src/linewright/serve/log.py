@@ -18,6 +18,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.serve.facts import Prediction
 from linewright.store.clock import now_utc, uuid7
+from linewright.store.disk import explain
 
 SEGMENT_BYTES = 64 * 2**20
 SYNC_EVERY_S = 0.2
@@ -129,10 +130,12 @@ class PredictionLog:
                 self._write(self._room_for(len(frames)), frames)
             except OSError as error:
                 self._abandon()
+                # Also where the disk may not be written: whoever asks an endpoint does better to ask again later.
                 raise Transient(
                     f"the prediction log cannot be written: {error.strerror}",
                     where=self.folder.name,
-                    hint="free disk space; until then no answer is given, because none could be recorded",
+                    hint=f"{explain(error, self.folder, 'the log').hint}; until then no answer is given, "
+                    "because none could be recorded",
                 ) from error
             self._size += len(frames)
             self._written += len(frames)

@@ -1,5 +1,6 @@
 """Open a database with the settings that durability needs, and say in our words what went wrong."""
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from linewright.errors import Corrupt, LinewrightError, SpecError, Terminal, Transient
+from linewright.errors import LinewrightError, SpecError, Transient
+from linewright.store.disk import explain_sqlite
 
 # The rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database that several processes write.
 _PRAGMAS = (
@@ -20,6 +22,8 @@ _PRAGMAS = (
     "recursive_triggers=ON",
 )
 _WRITES = "linewright_writes"
+_DISK_FULL = "53100"
+"""PostgreSQL's code."""
 
 
 def open_database(url: str) -> sa.Engine:
@@ -128,23 +132,12 @@ def _transaction(engine: sa.Engine, *, writes: bool) -> Generator[sa.Connection]
 
 def explain(error: DBAPIError, where: str) -> LinewrightError | None:
     """Say what an error of a database means for the store and what to do next; `None` if it is a bug of ours."""
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    if isinstance(error.orig, sqlite3.Error):
+        return explain_sqlite(error.orig, where)
     says = str(error.orig).strip()
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Transient("another process holds the database", where=where, found=says, hint="try again")
-    if name.startswith("SQLITE_FULL") or getattr(error.orig, "sqlstate", None) == "53100":
+    if getattr(error.orig, "sqlstate", None) == _DISK_FULL:
         return Transient("no space is left", where=where, found=says, hint="free some space, then try again")
-    if name.startswith("SQLITE_READONLY"):
-        hint = "let this user write the file and its folder"
-        return Terminal("the database cannot be written", where=where, found=says, hint=hint)
-    if name.startswith("SQLITE_CANTOPEN"):
-        hint = "check that its folder exists and that this user may write there"
-        return Terminal("the database cannot be opened", where=where, found=says, hint=hint)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return Corrupt("the database is damaged", where=where, found=says, hint="restore it from a backup")
-    if name.startswith("SQLITE_IOERR"):
-        return Terminal("the disk failed", where=where, found=says, hint="check the disk")
-    if not name and (isinstance(error, OperationalError) or error.connection_invalidated):
+    if isinstance(error, OperationalError) or error.connection_invalidated:
         hint = "check that the server runs and the URL is right, then try again"
         return Transient("the database did not answer", where=where, found=says, hint=hint)
     return None

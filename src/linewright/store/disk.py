@@ -1,14 +1,15 @@
-"""What an error of the file system means, and what to do next."""
+"""What an error of the file system, or of a file of SQLite, means, and what to do next."""
 
 import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from linewright.errors import BackendError, Terminal, Transient
+from linewright.errors import BackendError, Corrupt, Terminal, Transient
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, errno.EIO}
 
 
@@ -44,12 +45,49 @@ def faults_explained(where: Path | None = None) -> Generator[None]:
     Parameters
     ----------
     where
-        What is told where the error names no file.
+        Folder that is told where the error names no file.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in _FAULTS:
             raise
-        path = Path(str(error.filename)) if error.filename else where
-        raise explain(error, path or Path(), "the file" if path else "a file") from error
+        if error.filename:
+            raise explain(error, Path(str(error.filename)), "the file") from error
+        raise explain(error, where or Path(), "a file of the folder") from error
+
+
+def explain_sqlite(
+    error: BaseException | None, where: str, what: str = "the database"
+) -> BackendError | None:
+    """Say what an error of SQLite means, and what to do next; `None` if it is a bug of ours.
+
+    Examples
+    --------
+    >>> import sqlite3
+    >>> error = sqlite3.OperationalError("database or disk is full")
+    >>> error.sqlite_errorname = "SQLITE_FULL"
+    >>> print(explain_sqlite(error, "a.sqlite"))
+    a.sqlite: no space is left: found 'database or disk is full'. Next: free some space, then try again
+    """
+    name, says = str(getattr(error, "sqlite_errorname", "")), str(error).strip()
+    if name.startswith(_BUSY):
+        return Transient(f"another process holds {what}", where=where, found=says, hint="try again")
+    if name.startswith("SQLITE_FULL"):
+        return Transient("no space is left", where=where, found=says, hint="free some space, then try again")
+    if name.startswith("SQLITE_READONLY"):
+        hint = "let this user write the file and its folder"
+        return Terminal(f"{what} cannot be written", where=where, found=says, hint=hint)
+    if name.startswith("SQLITE_CANTOPEN"):
+        hint = "check that its folder exists and that this user may write there"
+        return Terminal(f"{what} cannot be opened", where=where, found=says, hint=hint)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Corrupt(f"{what} is damaged", where=where, found=says, hint="restore it from a backup")
+    if name.startswith("SQLITE_IOERR"):
+        return Terminal("the disk failed", where=where, found=says, hint="check the disk")
+    return None
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether another process holds the SQLite database, so that the same may work later."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(_BUSY)

@@ -32,6 +32,7 @@ from linewright.interfaces.cli.show import (
 )
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.operations.parameter import nearest
+from linewright.store.disk import faults_explained
 
 OpenFactory = Callable[[Path, ProgressLine, bool], AbstractContextManager[Any]]
 """(folder, callback for progress, whether it need not hold a factory) → what operations take first."""
@@ -203,7 +204,10 @@ class OperationCommand(click.Command):
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         try:
-            with self._open(settings.root, progress, self._operation.anywhere) as factory:
+            with (
+                faults_explained(settings.root),
+                self._open(settings.root, progress, self._operation.anywhere) as factory,
+            ):
                 result = self._operation.carry_out(factory, values)
                 for part in result if self._operation.streams and not settings.as_json else [result]:
                     text = json_text(to_json(part)) if settings.as_json else _human(part)

@@ -7,6 +7,7 @@ carries out those that are asked for. READY is the descriptor of a pipe, which i
 """
 
 import os
+import signal
 import socket
 import sys
 from contextlib import closing, suppress
@@ -42,12 +43,19 @@ def main(root: Path, host: str, port: int, ready: int) -> int:
 def _work(factory: Factory, listening: socket.socket, ready: int) -> None:
     root = factory.root
     with (
-        closing(DurableEngine(factory.engine_url, workflows(factory))) as engine,
+        closing(DurableEngine(factory.engine_url, workflows(factory), troubled=_stop)) as engine,
         closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
     ):
         replies = SqliteReplies(factory.state / "replies.sqlite")
         app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
         serve_control(app, listening, ready=lambda _: say_ready(ready))
+        if engine.trouble is not None:
+            raise engine.trouble
+
+
+def _stop() -> None:
+    """End as when told to: whoever started this process starts it again, and then it resumes what has no end yet."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _waiting(holder: int | None) -> None:

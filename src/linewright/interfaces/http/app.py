@@ -24,6 +24,7 @@ from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.address import require_loopback
 from linewright.serve.server import BoundedProtocol
+from linewright.store.disk import faults_explained
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]
 """Opens what operations work on; called once a request, in a thread, and closed after it."""
@@ -199,7 +200,7 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
-        with open_factory() as factory:
+        with faults_explained(), open_factory() as factory:
             return to_json(operation.carry_out(factory, values))
 
     async def endpoint(request: Request) -> Response:

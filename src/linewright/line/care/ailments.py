@@ -6,7 +6,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -150,7 +150,8 @@ def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
                 next=f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable",
             )
         finally:
-            probe.unlink(missing_ok=True)
+            with suppress(OSError):
+                probe.unlink()
 
 
 def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:

@@ -21,13 +21,13 @@ import msgspec
 from linewright import __version__
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
-from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Terminal, Transient
+from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Terminal
 from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
-from linewright.store.disk import explain
+from linewright.store.disk import explain, explain_sqlite
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
@@ -298,18 +298,10 @@ def copy_databases(paths: Sequence[Path], folder: Path) -> None:
 
 
 def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> LinewrightError:
-    where, name = ", ".join(map(str, paths)), str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Transient("another process holds the database", where=where, hint="try again")
-    if name.startswith("SQLITE_FULL"):
-        return Transient("no space is left on the disk", where=where, hint="free some space, then try again")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return Corrupt(
-            f"the database is damaged: {error}",
-            where=where,
-            hint="restore an earlier backup into a new folder",
-        )
-    return Terminal(f"the database cannot be copied: {error}", where=where, hint="linewright doctor")
+    where = ", ".join(map(str, paths))
+    return explain_sqlite(error, where) or Terminal(
+        f"the database cannot be copied: {error}", where=where, hint="linewright doctor"
+    )
 
 
 def _add_logs(factory: Factory, archive: _Archive, problems: list[Problem]) -> int:

@@ -1,0 +1,440 @@
+"""What a bad disk, a wrong clock, a held database or another command may do: nothing acknowledged is lost or half-written."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewright.interfaces.cli import main
+from linewright.line.care.verify import Verified, verify_factory
+from linewright.line.factory import Factory
+from linewright.release.facts import Promoted
+from linewright.serve import feedback as labels
+from linewright.serve.log import read_log
+from linewright.store import database
+
+Asked = Callable[..., tuple[int, Any, str]]
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+DISK_BYTES = 8 * 2**20
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
+    """Give a function that carries out a command in this process, and returns its code, its JSON and what it said besides."""
+
+    def ask(root: Path, *arguments: str) -> tuple[int, Any, str]:
+        monkeypatch.setattr(sys, "argv", ["linewright", *arguments, "--json", "--factory", str(root)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err, said.err
+        assert "bug in linewright" not in said.out, said.out
+        return int(end.value.code or 0), json.loads(said.out), said.err
+
+    return ask
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a small disk."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
+    if os.getuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs root and the right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path, free_kb: int) -> None:
+    """Leave so much space on a disk."""
+    (disk / "filler").unlink(missing_ok=True)
+    found = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(max(found.f_bavail * found.f_frsize - free_kb * 1024, 0)))
+
+
+def verified(root: Path) -> Verified:
+    with Factory.open(root) as factory:
+        return verify_factory(factory)
+
+
+def promotions(root: Path) -> int:
+    with Factory.open(root) as factory:
+        return len(factory.metadata.events(Promoted, line="tumours"))
+
+
+def logged(root: Path) -> list[str]:
+    return [one.record.id for one in read_log(root / ".linewright" / "log" / "tumours")]
+
+
+def more_labels(root: Path, folder: Path) -> str:
+    """Write the labels of the rows that have none yet."""
+    rows = (root / "cancer.csv").read_text().splitlines()[11:21]
+    file = folder / "more.csv"
+    file.write_text("\n".join(["key,label", *(f"{row.split(',')[0]},{row.split(',')[-1]}" for row in rows)]))
+    return str(file)
+
+
+# A full disk
+
+
+@pytest.mark.slow
+def test_a_run_on_a_full_disk_ends_with_what_to_do_and_goes_on_when_there_is_space(fresh, disk, asked):
+    """Wherever the space runs out: in the record, in the artifacts, or in the engine's own tables."""
+    root = Path(shutil.copytree(fresh, disk / "factory"))
+    codes: list[int] = []
+    for free_kb in (0, 40, 200, 8, 64, 24):
+        fill(disk, free_kb)
+        code, said, _ = asked(root, "run", "tumours")
+        codes.append(code)
+        assert "no space is left" in said["message"]
+        assert "free some space" in said["hint"]
+    (disk / "filler").unlink()
+    code, result, _ = asked(root, "run", "tumours")
+    found = verified(root)
+
+    assert [6] * 6 == codes
+    assert (0, True, 1) == (code, result["promoted"], promotions(root))
+    assert ((), 0) == (found.problems, found.unfinished)
+
+
+def test_on_a_full_disk_no_answer_appears_that_is_not_logged(template, disk, tmp_path, asked):
+    """Its truth could not be handed in."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    out = tmp_path / "answers.csv"
+    command = ("predict", "tumours", str(root / "ask.csv"), "-o", str(out))
+    before = logged(root)
+    fill(disk, 0)
+    full, said, _ = asked(root, *command)
+    kept = logged(root)
+    (disk / "filler").unlink()
+
+    assert (6, before) == (full, kept)
+    assert "the prediction log cannot be written" in said["message"]
+    assert "free some space" in said["hint"]
+    assert [out.exists(), asked(root, *command)[0], len(logged(root))] == [False, 0, 40]
+    assert () == verified(root).problems
+
+
+def test_on_a_full_disk_labels_are_refused_and_what_can_be_read_is(template, disk, tmp_path, asked):
+    """Whoever looks for what is wrong must not meet the same fault."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    file = more_labels(root, tmp_path)
+    assert 0 == asked(root, "predict", "tumours", str(root / "ask.csv"), "-o", str(tmp_path / "a.csv"))[0]
+    fill(disk, 0)
+    full, said, _ = asked(root, "feedback", "tumours", file)
+    code, status, _ = asked(root, "status")
+    (disk / "filler").unlink()
+
+    assert (6, 0) == (full, code)
+    assert "no space is left" in said["message"]
+    assert (20, 10) == (status["lines"][0]["predictions"], status["lines"][0]["labels"])
+    assert "no space is left" in status["lines"][0]["uncounted"]
+    assert 10 == asked(root, "feedback", "tumours", file)[1]["accepted"]
+    assert () == verified(root).problems
+
+
+def test_an_endpoint_on_a_full_disk_refuses_until_there_is_space(template, disk, tmp_path):
+    """An acknowledged answer is in the log; one that cannot be logged is none."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    row = {name: value for name, value in zip(*_first_rows(root), strict=True) if name != "diagnosis"}
+    labelled = [line.split(",") for line in Path(more_labels(root, tmp_path)).read_text().splitlines()[1:]]
+    truth = {"labels": [{"key": key, "label": label} for key, label in labelled]}
+    answered: list[str] = []
+    with serving(root) as port:
+        for free_kb, says in ((8, 200), (0, 503), (None, 200)):
+            fill(disk, free_kb) if free_kb is not None else (disk / "filler").unlink()
+            statuses: set[int] = set()
+            for _ in range(30 if free_kb is not None else 1):
+                status, said = post(port, "predict", {"rows": [row]})
+                statuses.add(status)
+                answered += [one["id"] for one in said.get("predictions", ())]
+            assert says in statuses
+            assert statuses <= {200, 503}
+            assert (200 if free_kb is None else 503) == post(port, "feedback", truth)[0]
+
+    assert set(answered) <= set(logged(root))
+    assert () == verified(root).problems
+
+
+def _first_rows(root: Path) -> tuple[list[str], list[Any]]:
+    names, first = (line.split(",") for line in (root / "cancer.csv").read_text().splitlines()[:2])
+    return names, [first[0], *map(float, first[1:-1]), first[-1]]
+
+
+class serving:  # noqa: N801 -- reads as what it does
+    """Serve a factory's endpoint in another process."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __enter__(self) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        command = [
+            sys.executable,
+            "-m",
+            "linewright.serve",
+            self._root / ".linewright",
+            "127.0.0.1",
+            str(port),
+        ]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return port
+        raise AssertionError("the endpoint did not come up")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def post(port: int, what: str, body: Any) -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(
+            "POST", f"/v1/lines/tumours/{what}", json.dumps(body), {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+# A disk that may not be written
+
+
+def test_a_read_only_factory_can_be_looked_at_and_is_not_changed(template, disk, tmp_path, asked):
+    """A copy on a snapshot, or a disk that the system took away, is still good for finding out."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    file, out = more_labels(root, tmp_path), tmp_path / "a.csv"
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    looks = {
+        words: asked(root, *words.split(" "))[0]
+        for words in (
+            "status", "runs", "models tumours", "card tumours@1", "alerts", "check", "verify", "audit verify",
+            f"backup {tmp_path / 'copy.tar'}",
+        )
+    }  # fmt: skip
+    writes = [
+        asked(root, *words.split(" "))[:2]
+        for words in (
+            "run tumours",
+            "plan",
+            "halt tumours --because x",
+            f"feedback tumours {file}",
+            "gc",
+            "up",
+        )
+    ]
+    code, answer, _ = asked(root, "predict", "tumours", str(root / "ask.csv"), "-o", str(out))
+    problems = asked(root, "doctor")[1]["problems"]
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+    assert {0} == set(looks.values()), looks
+    assert {7} == {code for code, _ in writes}, writes
+    assert all("user may write" in said["hint"] or "user write" in said["hint"] for _, said in writes)
+    assert (6, False) == (code, out.exists())
+    assert "let this user read and write it" in answer["hint"]
+    assert not any(".probe" in problem["where"] for problem in problems)
+    assert 10 == asked(root, "feedback", "tumours", file)[1]["accepted"]
+    assert () == verified(root).problems
+
+
+# A clock that jumps
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime (apt-get install faketime)")
+def test_a_clock_that_jumps_loses_nothing(root, tmp_path, linewright):
+    """A laptop wakes with the time of its battery, and then asks the network."""
+
+    def at(offset: str, *arguments: str) -> Any:
+        clock = os.environ | {"LD_PRELOAD": str(LIBRARY), "FAKETIME": offset, "FAKETIME_DISABLE_SHM": "1"}
+        code, said, _ = linewright(root, *arguments, env=clock)
+        assert 0 == code, said
+        return said
+
+    file = more_labels(root, tmp_path)
+    at("-1h", "predict", "tumours", "ask.csv", "-o", "earlier.csv")
+    at("+365d", "predict", "tumours", "ask.csv", "-o", "later.csv")
+    first, again = at("+365d", "feedback", "tumours", file), at("-1h", "feedback", "tumours", file)
+    (status,) = at("+0", "status")["lines"]
+    run = at("-1h", "run", "tumours")
+
+    assert (10, 0, 0, 10) == (first["accepted"], first["repeated"], again["accepted"], again["repeated"])
+    assert (60, 60) == (status["predictions"], status["labels"])
+    assert (False, []) == (run["moved"], run["did"])
+    assert () == verified(root).problems
+
+
+# Damaged artifacts
+
+
+def test_whatever_meets_a_damaged_artifact_refuses_it_or_does_not_need_it(root, damage, asked):
+    """Bytes that are back are good again; nothing was written over them meanwhile."""
+    for path in sorted((root / ".linewright" / "artifacts").glob("??/*")):
+        whole = path.read_bytes()
+        for change in ("flipped", "cut", "empty"):
+            if change == "flipped":
+                damage(path)
+            else:
+                path.chmod(0o644)
+                path.write_bytes(whole[:-1] if change == "cut" else b"")
+            found = {
+                words: asked(root, *words.split(" "))[:2]
+                for words in ("run tumours", "card tumours@1", "why tumours@1", "datasets tumours", "verify")
+            }
+            path.write_bytes(whole)
+
+            assert 7 == found["verify"][0]
+            for words, (code, said) in found.items():
+                assert code in (0, 7), (words, path, said)
+                assert not code or words == "verify" or (str(path) == said["where"] and said["hint"])
+    assert () == verified(root).problems
+    assert 1 == promotions(root)
+
+
+# A database that another process holds
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for others 0.1 s instead of 30."""
+    pragmas = [each for each in database._PRAGMAS if "busy" not in each]
+    monkeypatch.setattr(database, "_PRAGMAS", ("busy_timeout=100", *pragmas))
+    monkeypatch.setattr(labels, "BUSY_S", 0.1)
+
+
+def held(file: Path, how: str = "IMMEDIATE") -> "closing[sqlite3.Connection]":
+    """Hold a write transaction until it is closed."""
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute(f"BEGIN {how}")
+    return closing(connection)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_record_that_another_process_writes_can_be_read_and_asks_to_try_again(root, tmp_path, asked):
+    """A backup tool, or somebody with a shell, must not turn into a bug or a loss."""
+    state, file = root / ".linewright", more_labels(root, tmp_path)
+    with held(state / "metadata.sqlite"):
+        looks = [asked(root, "status")[0], asked(root, "card", "tumours@1")[0], asked(root, "verify")[0]]
+        refused = [asked(root, "plan")[:2], asked(root, "halt", "tumours", "--because", "x")[:2]]
+    with held(state / "metadata.sqlite", "EXCLUSIVE"):
+        refused += [asked(root, "status")[:2], asked(root, "run", "tumours")[:2]]
+    with held(state / "feedback" / "tumours.sqlite"):
+        refused += [asked(root, "feedback", "tumours", file)[:2]]
+        looks += [asked(root, "status")[0]]
+
+    assert [0] * 4 == looks
+    assert [6] * 5 == [code for code, _ in refused]
+    assert all("another process holds" in said["message"] and said["hint"] for _, said in refused)
+    assert 10 == asked(root, "feedback", "tumours", file)[1]["accepted"]
+    assert () == verified(root).problems
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_a_run_whose_end_cannot_be_recorded_gets_it_from_the_next_command(fresh, tmp_path, asked):
+    """Else the engine would know an end that the record never has."""
+    root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+    released = threading.Event()
+
+    def hold_once_at_work() -> None:
+        while not (root / ".linewright" / "artifacts").exists() and not released.wait(0.005):
+            pass
+        with held(root / ".linewright" / "metadata.sqlite"):
+            released.wait(60)
+
+    holding = threading.Thread(target=hold_once_at_work)
+    holding.start()
+    try:
+        code, said, _ = asked(root, "run", "tumours")
+    finally:
+        released.set()
+        holding.join()
+    before = verified(root)
+    again, result, _ = asked(root, "run", "tumours")
+    after = verified(root)
+
+    assert (6, 1) == (code, before.unfinished)
+    assert "another process holds the database" in said["message"]
+    assert (0, True) == (again, result["promoted"])
+    assert ((), 0, 1) == (after.problems, after.unfinished, promotions(root))
+
+
+# Two commands at once
+
+
+def begun(root: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, Any]:
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, json.loads(out)
+
+
+@pytest.mark.slow
+def test_two_runs_and_gc_at_once_promote_one_model_and_lose_nothing(fresh, tmp_path, asked):
+    """A schedule and a person may have the same thought, and a third one tidies up."""
+    root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+    both = [begun(root, "run", "tumours") for _ in range(2)]
+    tidied: set[int] = set()
+    while any(process.poll() is None for process in both):
+        tidied.add(asked(root, "gc", "--grace", "1h")[0])
+        time.sleep(0.2)
+    codes, results = zip(*map(ended, both), strict=True)
+    found = verified(root)
+
+    assert (0, 0) == codes
+    assert 1 == len({(one["digest"], one["certificate"]) for one in results})
+    assert tidied <= {0, 6}
+    assert ((), 0, 1) == (found.problems, found.unfinished, promotions(root))
+
+
+@pytest.mark.slow
+def test_a_run_beside_up_is_carried_out_once(fresh, tmp_path):
+    """`up` holds the executor; the command follows it."""
+    root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+    up = begun(root, "up", "--port", "0", "--control-port", "0")
+    both = [begun(root, "run", "tumours") for _ in range(2)]
+    codes, results = zip(*map(ended, both), strict=True)
+    up.terminate()
+    up.communicate(timeout=60)
+    found = verified(root)
+
+    assert ((0, 0), 0) == (codes, up.returncode)
+    assert 1 == len({(one["digest"], one["certificate"]) for one in results})
+    assert ((), 0, 1) == (found.problems, found.unfinished, promotions(root))
+
+
+def test_the_same_labels_handed_in_twice_at_once_count_once(root, tmp_path):
+    """A job that is started twice must not count double."""
+    file = more_labels(root, tmp_path)
+    both = [begun(root, "feedback", "tumours", file) for _ in range(2)]
+    codes, results = zip(*map(ended, both), strict=True)
+
+    assert (0, 0) == codes
+    assert [(0, 10), (10, 0)] == sorted((one["accepted"], one["repeated"]) for one in results)
+    assert (20, ()) == (verified(root).labels, verified(root).problems)
