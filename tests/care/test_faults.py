@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import os
 import shutil
 import socket
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     def ask(root: Path, *arguments: str) -> tuple[int, Any, str]:
         monkeypatch.setattr(sys, "argv", ["linewright", *arguments, "--json", "--factory", str(root)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
+        with own_stream_of_dbos(), pytest.raises(SystemExit) as end:
             main()
         said = capsys.readouterr()
         assert "Traceback" not in said.err, said.err
@@ -45,6 +46,15 @@ def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         return int(end.value.code or 0), json.loads(said.out), said.err
 
     return ask
+
+
+@contextmanager
+def own_stream_of_dbos() -> Iterator[None]:
+    """Let DBOS not keep the stream that it met first, since that is closed with the test that it was of."""
+    handlers = logging.getLogger("dbos").handlers
+    handlers.clear()
+    yield
+    handlers.clear()
 
 
 @pytest.fixture
@@ -273,13 +283,11 @@ def test_a_clock_that_jumps_loses_nothing(root, tmp_path, linewright):
 
     file = more_labels(root, tmp_path)
     at("-1h", "predict", "tumours", "ask.csv", "-o", "earlier.csv")
-    at("+365d", "predict", "tumours", "ask.csv", "-o", "later.csv")
     first, again = at("+365d", "feedback", "tumours", file), at("-1h", "feedback", "tumours", file)
-    (status,) = at("+0", "status")["lines"]
     run = at("-1h", "run", "tumours")
 
     assert (10, 0, 0, 10) == (first["accepted"], first["repeated"], again["accepted"], again["repeated"])
-    assert (60, 60) == (status["predictions"], status["labels"])
+    assert (40, 20) == (len(logged(root)), verified(root).labels)
     assert (False, []) == (run["moved"], run["did"])
     assert () == verified(root).problems
 
@@ -291,15 +299,13 @@ def test_whatever_meets_a_damaged_artifact_refuses_it_or_does_not_need_it(root, 
     """Bytes that are back are good again; nothing was written over them meanwhile."""
     for path in sorted((root / ".linewright" / "artifacts").glob("??/*")):
         whole = path.read_bytes()
-        for change in ("flipped", "cut", "empty"):
-            if change == "flipped":
-                damage(path)
-            else:
-                path.chmod(0o644)
-                path.write_bytes(whole[:-1] if change == "cut" else b"")
+        for is_cut in (False, True):
+            damage(path)
+            if is_cut:
+                path.write_bytes(whole[:-1])
             found = {
                 words: asked(root, *words.split(" "))[:2]
-                for words in ("run tumours", "card tumours@1", "why tumours@1", "datasets tumours", "verify")
+                for words in ("run tumours", "card tumours@1", "verify")
             }
             path.write_bytes(whole)
 
