@@ -9,6 +9,7 @@ from pathlib import Path
 from linewright.errors import LinewrightError
 from linewright.serve.address import say_ready
 from linewright.serve.server import serve
+from linewright.store.disk import faults_explained
 
 
 def main(state: str, host: str, port: str, ready: str = "") -> int:
@@ -18,7 +19,8 @@ def main(state: str, host: str, port: str, ready: str = "") -> int:
         say_ready(int(ready))
 
     try:
-        serve(Path(state), host, int(port), started=told if ready else None)
+        with faults_explained(Path(state)):
+            serve(Path(state), host, int(port), started=told if ready else None)
     except LinewrightError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

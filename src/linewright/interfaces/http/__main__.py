@@ -24,12 +24,17 @@ from linewright.line.run import workflows
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.serve.address import say_ready
+from linewright.store.disk import faults_explained
 
 
 def main(root: Path, host: str, port: int, ready: int) -> int:
     """Serve the control plane and carry out runs until SIGTERM; return the exit code."""
     try:
-        with Factory.open(root, report=_say) as factory, bound(host, port) as listening:
+        with (
+            faults_explained(root),
+            Factory.open(root, report=_say) as factory,
+            bound(host, port) as listening,
+        ):
             lock = ProcessLock(factory.state / "executor.lock")
             lock.wait(_waiting)
             with lock:
