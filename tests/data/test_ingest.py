@@ -145,6 +145,26 @@ def test_real_files_keep_the_contract_that_is_inferred_from_them(context, file):
     assert raw.lines([0])[0] is not None
 
 
+def test_later_rows_make_only_the_last_chunk_anew(context, tmp_path):
+    """Wherever they stand in the file: by its time a row is put after those that are kept already."""
+    rows = [f"{n},2025-01-01T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02},{n % 2}" for n in range(41_000)]
+    data = DataSpec.model_validate(
+        {
+            "sources": {"a": {"file": "a.csv"}},
+            "table": {"key": "n", "time": "at"},
+            "label": {"column": "y"},
+        }
+    )
+    (tmp_path / "a.csv").write_text("\n".join(["n,at,y", *rows[:40_000]]))
+    before = context.metadata.get(ingest(context, data, tmp_path).dataset, Dataset).chunks
+    (tmp_path / "a.csv").write_text("\n".join(["n,at,y", *rows[40_000:], *rows[:40_000]]))
+    after = context.metadata.get(ingest(context, data, tmp_path).dataset, Dataset).chunks
+
+    assert [16_384, 16_384, 8_232] == [chunk.rows for chunk in after]
+    assert before[:2] == after[:2]
+    assert before[2] != after[2]
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not here")
 def test_a_stream_that_grew_shares_all_full_chunks_with_the_version_before(context, tmp_path):
