@@ -157,7 +157,7 @@ def _refuse_key(column: Seen) -> None:
             hint="name another column, or leave --key out",
         )
     if not column.is_unique:
-        counts = column.values.value_counts(sort=True, name="rows")
+        counts = column.values.alias("value").value_counts(sort=True, name="rows")
         value, rows = counts.row(0)
         raise RequestError(
             "a key names one row, and this one repeats",

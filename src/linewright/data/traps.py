@@ -97,7 +97,7 @@ def near_constant_evidence(column: Seen) -> str:
         return ""
     if column.present < _RARE:
         return f"only {column.present:,} of {rows:,} rows have a value, which is too few to learn from"
-    counts = column.values.value_counts(name="rows").sort("rows", descending=True)
+    counts = column.values.alias("value").value_counts(name="rows").sort("rows", descending=True)
     usual, often = counts.row(0)
     if rows - often >= _RARE or column.distinct + (column.missing > 0) < 2:
         return ""
@@ -199,7 +199,7 @@ def _is_coarse(features: Sequence[pl.Series], hashed: Hashes) -> bool:
 
 def _evenness(column: pl.Series) -> float:
     """Return how likely two rows have the same value."""
-    rows = column.value_counts(name="rows")["rows"].to_numpy()
+    rows = column.alias("value").value_counts(name="rows")["rows"].to_numpy()
     return float(((rows / len(column)) ** 2).sum())
 
 
@@ -240,7 +240,7 @@ def _classes(values: pl.Series) -> str:
 
 def rare_classes(label: pl.Series, folds: int) -> list[tuple[str, int]]:
     """Return the classes with fewer rows than folds and a test part want, the rarest first."""
-    counts = label.drop_nulls().cast(pl.String).value_counts(name="rows").sort(["rows", label.name])
+    counts = label.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows").sort(["rows", "value"])
     return [(str(name), int(rows)) for name, rows in counts.iter_rows() if rows < 2 * folds]
 
 
@@ -279,7 +279,7 @@ def _may_number(column: Seen) -> bool:
 
 def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> Iterator[tuple[bool, str]]:
     values = column.values.drop_nulls()
-    counts = values.value_counts(name="rows")["rows"]
+    counts = values.alias("value").value_counts(name="rows")["rows"]
     often = int(counts.mode().sort().to_numpy()[0])
     regular = float((counts.to_numpy() == often).mean())
     is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)

@@ -136,14 +136,14 @@ def _tell_both_or_none(found: dict[str, _Sentinel], column: Seen, other: Seen) -
 def _sentinel(column: Seen) -> _Sentinel | None:
     if column.type not in NUMBERS or column.distinct < _FEW:
         return None
-    counts = column.values.drop_nulls().value_counts(name="rows").sort(column.name)
-    values, rows = counts[column.name].cast(pl.Float64).to_numpy(), counts["rows"].to_numpy()
+    counts = column.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
+    values, rows = counts["value"].cast(pl.Float64).to_numpy(), counts["rows"].to_numpy()
     for end, near, far in ((0, 1, -1), (-1, -2, 0)):
         share = float(rows[end] / column.present)
         is_far = abs(values[end] - values[near]) > abs(values[far] - values[near])
         is_only_negative = end == 0 and values[0] < 0 <= values[1] and share >= _FEW * _SHARE
         if (is_far or is_only_negative) and rows[end] >= _REPEATS and share >= _SHARE:
-            value, (low, high) = counts[column.name][end], sorted((values[near], values[far]))
+            value, (low, high) = counts["value"][end], sorted((values[near], values[far]))
             how = "far from all other values" if is_far else "below all other values"
             evidence = (
                 f"{_spelling(column, value)} stands in {rows[end]:,} rows ({percent(share)}), {how} "

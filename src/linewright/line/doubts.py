@@ -144,7 +144,7 @@ def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
     for number, gate in enumerate(spec.gates):
         if not isinstance(gate, FairnessGate):
             continue
-        groups = labelled[gate.fairness].value_counts(sort=True, name="rows").head(2)
+        groups = labelled[gate.fairness].alias("value").value_counts(sort=True, name="rows").head(2)
         tested = [(name, round(share * rows)) for name, rows in groups.rows()]
         if len(tested) == 2 and tested[1][1] >= gate.min_group:
             continue
