@@ -234,6 +234,19 @@ def test_names_that_cannot_be_are_refused(tmp_path, options, says):
         read(tmp_path, '{"a": 1}', **options)
 
 
+def test_numbers_with_a_decimal_comma_are_numbers_where_it_is_said(tmp_path):
+    """What a point means beside decimal commas is not guessed: such a value fits no number. Dates stay dates."""
+    text = "a;b;c\n1,5;01.02.2024;1.234\n-2;-200,0;x, y\n"
+
+    said = read(tmp_path, text, separator=";", decimal=",", missing=("", "-200,0"))
+    plain = read(tmp_path, text, separator=";")
+    lines = read(tmp_path, '{"a": 1.5}', decimal=",")
+
+    assert [("1.5", "01.02.2024", "1,234"), ("-2", None, "x, y")] == said.frame.rows()
+    assert ("1,5", "01.02.2024", "1.234") == plain.frame.row(0)
+    assert ("1.5",) == lines.frame.row(0)
+
+
 def test_a_line_end_in_quotes_survives_the_end_of_a_batch(tmp_path):
     """Where a batch ends must not be seen in a value."""
     for length in range(60, 125):

@@ -502,6 +502,41 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
     assert all(f"k{number}" in text for number in range(4))
 
 
+def with_commas(folder: Path, **columns: list[str]) -> Path:
+    frame = pl.DataFrame({**columns, "y": ["a", "b"] * 50})
+    frame.write_csv(folder / "a.csv", separator=";")
+    return folder / "a.csv"
+
+
+def test_decimal_commas_are_seen_and_their_numbers_are_numbers(tmp_path: Path):
+    """Half of Europe writes them."""
+    price, rows = [f"{n},{n % 10}5" for n in range(100)], [f"{n + 1},{n + 100}" for n in range(100)]
+
+    new_line(tmp_path, "a", data=with_commas(tmp_path, price=price, rows=rows), label="y")
+
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+    assert (
+        'decimal: ","}  # numbers have a decimal comma in price, so it is taken for one in rows too' in text
+    )
+    spec, result = checked(tmp_path, "a")
+    assert ["number", "number"] == [spec.contract.columns[name].type for name in ("price", "rows")]
+    assert (0.05, 1.1) == result.frame.select("price", "rows").row(0)
+
+
+@pytest.mark.parametrize("other", [{}, {"share": [f"{n}.5" for n in range(100)], "x": ["1,5", "2,5"] * 50}])
+def test_a_comma_that_may_part_thousands_is_told_and_not_guessed(tmp_path: Path, other: dict[str, list[str]]):
+    """A thousand times too much is worse than a question."""
+    rows = [f"{n + 1},{n + 100}" for n in range(100)]
+
+    new = new_line(tmp_path, "a", data=with_commas(tmp_path, rows=rows, **other), label="y")
+
+    spec, _ = checked(tmp_path, "a")
+    assert "decimal" not in spec.sources["a"].model_fields_set
+    for said in (new.to_text(), (tmp_path / "lines" / "a.yaml").read_text()):
+        assert "1,100 may be 1.100 or 1100" in said
+        assert 'say decimal: ","' in said
+
+
 def test_json_lines_become_a_line(tmp_path: Path):
     """What `new` writes is what `check` reads."""
     lines = [json.dumps({"n": n, "c": c, "y": y}) for n, c, y in _rows()]

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from linewright.data.batch import BATCH, Batch, Part, Ragged
-from linewright.data.csvfile import open_csv
+from linewright.data.csvfile import CsvFile, open_csv
 from linewright.data.files import files_of
 from linewright.data.jsonlines import JsonLines, is_json_lines, open_json_lines
 from linewright.data.near import near_file
@@ -24,6 +24,9 @@ from linewright.data.sqlitefile import read_query, run_query
 from linewright.data.textfile import FORMATS
 from linewright.errors import RequestError, SpecError
 from linewright.store.values import digest_of
+
+_POINT = r"^[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?$"
+_COMMA = _POINT.replace(r"\.", ",")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class Source:
     """What holds the rows, in order."""
     missing: tuple[str, ...]
     """Texts that mean "no value"."""
+    decimal: str = "."
+    """What numbers have before their decimals, as they are spelled in the files."""
     file_names: tuple[str, ...] = ()
     """Names of the files, where they are several; each is one part."""
     _counted: dict[int, tuple[int, int]] = field(
@@ -61,6 +66,7 @@ class Source:
             rows = ragged = 0
             for batch in part.batches():
                 frame = clean(batch.frame.select(self.columns), self.missing)
+                frame = with_points(frame) if self.decimal == "," else frame
                 yield Batch(frame=frame, ragged=batch.ragged)
                 rows, ragged = rows + frame.height, ragged + len(batch.ragged)
             self._counted[number] = rows, ragged
@@ -265,6 +271,7 @@ def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, 
         is_text=not isinstance(parts[0], ParquetFile),
         parts=tuple(parts),
         missing=spec.missing,
+        decimal=spec.decimal if isinstance(parts[0], CsvFile) else ".",
         file_names=names if len(names) > 1 else (),
     )
 
@@ -384,3 +391,23 @@ def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:
     # Two steps, or polars would strip each text twice.
     frame = frame.with_columns(text.str.strip_chars())
     return frame.with_columns(pl.when(~text.is_in(list(missing))).then(text)).rechunk()
+
+
+def with_points(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose numbers with a decimal comma have a point instead.
+
+    A number with a point gets a comma: what it means beside decimal commas is not known, so it shall not read as one.
+
+    Examples
+    --------
+    >>> with_points(pl.DataFrame({"x": ["1,5", "-,25", "7", "1.234", "1.234,5", "31.12.2024", "a,b"]}))["x"].to_list()
+    ['1.5', '-.25', '7', '1,234', '1.234,5', '31.12.2024', 'a,b']
+    """
+    text = pl.col(pl.String)
+    return frame.with_columns(
+        pl.when(text.str.contains(_COMMA))
+        .then(text.str.replace(",", ".", literal=True))
+        .when(text.str.contains(_POINT))
+        .then(text.str.replace(".", ",", literal=True))
+        .otherwise(text)
+    )

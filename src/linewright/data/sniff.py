@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -21,6 +22,8 @@ _LINES = 50
 _SEPARATORS = ",;\t|"
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
 _RARE = 0.1
+_WITH_COMMAS = r"^[+-]?([0-9]+|[0-9]*,[0-9]+([eE][+-]?[0-9]+)?)$"
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _MISSING_AMONG_NUMBERS = ("None", "none", "-", "--", ".", "unknown", "missing")
 
 
@@ -151,6 +154,48 @@ def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
         if count := sum(everywhere or _is_odd_one(column, word, found) for column in has):
             found[word] = count
     return found
+
+
+class Commas(NamedTuple):
+    """Columns that hold whole numbers and numbers with a comma, and nothing else."""
+
+    decimal: tuple[str, ...]
+    """Those whose comma can only stand before decimals."""
+    doubtful: Mapping[str, str]
+    """A value of each column whose comma may part thousands as well: 1,234."""
+
+
+def commas(frame: pl.DataFrame) -> Commas:
+    """Find the columns whose numbers have commas.
+
+    Beside a column of numbers with points, no comma is certain to be a decimal one.
+
+    Examples
+    --------
+    >>> commas(pl.DataFrame({"price": ["1,5", "2", "NA"], "rows": ["1,234", "7", "12,000"], "place": ["a,b", "1,5", None]}))
+    Commas(decimal=('price',), doubtful={'rows': '1,234'})
+    """
+    decimal: dict[str, str] = {}
+    doubtful: dict[str, str] = {}
+    for column in (column for column in frame.iter_columns() if column.dtype == pl.String):
+        values = _without_missing(column)
+        found = values.filter(values.str.contains(",", literal=True))
+        if found.len() and values.str.contains(_WITH_COMMAS).all():
+            (doubtful if found.str.contains(_THOUSANDS).all() else decimal)[column.name] = found[0]
+    if decimal and any(map(_has_points, frame.iter_columns())):
+        return Commas((), decimal | doubtful)
+    return Commas(tuple(decimal), doubtful)
+
+
+def _without_missing(column: pl.Series) -> pl.Series:
+    return column.drop_nulls().filter(~column.drop_nulls().is_in([*_MISSING, *_MISSING_AMONG_NUMBERS]))
+
+
+def _has_points(column: pl.Series) -> bool:
+    if column.dtype != pl.String:
+        return False
+    values = _without_missing(column)
+    return infer(values).type == "number" and bool(values.str.contains(".", literal=True).any())
 
 
 def means_missing(text: str, *, among_numbers: bool) -> bool:

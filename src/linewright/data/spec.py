@@ -56,6 +56,8 @@ class FileSource(Spec):
     """One character between the fields of a CSV file."""
     encoding: str = "utf-8"
     """Encoding of a CSV file; a byte order mark is skipped."""
+    decimal: Literal[".", ","] = "."
+    """What a number of a CSV file has before its decimals. With a comma, 1,5 is read as 1.5, and 1.234 is no number."""
     missing: tuple[str, ...] = ("",)
     """Spellings that mean "no value", after blanks around a value are removed."""
     header: bool = True

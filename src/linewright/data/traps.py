@@ -240,7 +240,9 @@ def _classes(values: pl.Series) -> str:
 
 def rare_classes(label: pl.Series, folds: int) -> list[tuple[str, int]]:
     """Return the classes with fewer rows than folds and a test part want, the rarest first."""
-    counts = label.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows").sort(["rows", "value"])
+    counts = (
+        label.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows").sort(["rows", "value"])
+    )
     return [(str(name), int(rows)) for name, rows in counts.iter_rows() if rows < 2 * folds]
 
 

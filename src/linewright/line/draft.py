@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from linewright.data.look import ColumnProfile, Profile
 from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
+from linewright.data.sniff import Commas
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
 from linewright.line.bringing import Brought
@@ -13,6 +14,7 @@ from linewright.line.spelling import in_sql, quoted, quoted_sentence, widened
 
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300
+_MOST_NAMES = 5
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
 _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
 _METRICS = {
@@ -32,6 +34,8 @@ class Draft:
     """Whether the data lie outside the factory's folder."""
     missing: Mapping[str, int]
     """Spellings of "no value", with the number of columns that have each."""
+    commas: Commas
+    """Columns whose numbers have commas."""
     profile: Profile
     of: int
     """How many rows the data have; the profile may be of some of them."""
@@ -43,6 +47,11 @@ class Draft:
     """A model that takes the place of training."""
     traps: tuple[Trap, ...] = ()
     """What misleads between the rows."""
+
+    @property
+    def doubtful_commas(self) -> Mapping[str, str]:
+        """A value of each column whose numbers could not be read, since their commas may part thousands."""
+        return {} if self.commas.decimal else self.commas.doubtful
 
 
 def write_draft(draft: Draft) -> str:
@@ -110,6 +119,13 @@ def _sources(draft: Draft) -> Iterator[str]:
         words.append(f"separator: {json.dumps(source.separator)}")
     if source.encoding != "utf-8":
         words.append(f"encoding: {quoted(source.encoding)}")
+    if source.decimal != ".":
+        words.append(f"decimal: {json.dumps(source.decimal)}")
+        too = [*draft.commas.doubtful]
+        reasons.append(
+            f"numbers have a decimal comma in {_some(draft.commas.decimal)}"
+            + (f", so it is taken for one in {_some(too)} too" if too else "")
+        )
     if draft.missing:
         words.append(f"missing: [{', '.join(map(json.dumps, ['', *draft.missing]))}]")
         seen = ", ".join(f'"{word}" in {_count(many, "column")}' for word, many in draft.missing.items())
@@ -119,6 +135,21 @@ def _sources(draft: Draft) -> Iterator[str]:
     yield "sources:"
     yield from _beside(
         [(f"{source_name(draft.name)}: {{{', '.join(words)}}}", "; ".join(reasons))], indent="  "
+    )
+    for column, value in draft.doubtful_commas.items():
+        yield _comment(f"{column}: {comma_doubt(column, value)}", indent="  ")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def comma_doubt(column: str, value: str) -> str:
+    """Say why numbers with a comma are not read as numbers, and how they would be."""
+    return (
+        f"{value} may be {value.replace(',', '.')} or {value.replace(',', '')}, so the values are no numbers yet: "
+        f"say decimal: \",\" in the source, or replace({in_sql(column)}, ',', '') in table.sql"
     )
 
 

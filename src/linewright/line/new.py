@@ -13,15 +13,15 @@ from linewright.data.association import Kind
 from linewright.data.csvfile import names_hint
 from linewright.data.files import files_of
 from linewright.data.look import Profile, Verdict, look
-from linewright.data.read import clean, open_source
+from linewright.data.read import clean, open_source, with_points
 from linewright.data.sample import sample
 from linewright.data.seen import Seen, see_all
-from linewright.data.sniff import first_fields, looks_like_data, missing_spellings, sniff
+from linewright.data.sniff import commas, first_fields, looks_like_data, missing_spellings, sniff
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
 from linewright.line.bringing import bring
-from linewright.line.draft import Draft, looked_at, source_name, write_draft
+from linewright.line.draft import Draft, comma_doubt, looked_at, source_name, write_draft
 from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
 from linewright.line.traps import TOLD, exclusion, row_traps
@@ -132,6 +132,10 @@ def new_line(
     frame, rows = sample(open_source(source_name(name), source, root))
     if not frame.height:
         raise RequestError("the data have no rows", where="--data", found=str(data))
+    with_comma = commas(frame)
+    if with_comma.decimal:
+        source = source.model_copy(update={"decimal": ","})
+        frame = with_points(frame)
     missing = missing_spellings(frame, label) if label in frame.columns else {}
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
@@ -159,6 +163,7 @@ def new_line(
         source=source,
         is_outside=is_outside,
         missing=missing,
+        commas=with_comma,
         profile=profile,
         of=rows,
         excluded=excluded,
@@ -177,8 +182,9 @@ def new_line(
         rows=profile.rows,
         of=rows,
         columns=len(profile.columns),
-        findings=tuple(
-            _remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts
+        findings=(
+            *(_remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts),
+            *(_comma(column, value) for column, value in draft.doubtful_commas.items()),
         ),
         excluded=tuple(excluded),
         key=profile.roles.key,
@@ -194,6 +200,10 @@ def new_line(
 def _remark(column: str, verdict: Verdict) -> Remark:
     line = exclusion([column]) if verdict.exclude or verdict.verdict in TOLD else ""
     return Remark(column=column, verdict=verdict.verdict, evidence=verdict.evidence, line=line)
+
+
+def _comma(column: str, value: str) -> Remark:
+    return Remark(column=column, verdict="doubtful comma", evidence=comma_doubt(column, value))
 
 
 def _refuse_name(name: str, path: Path) -> None:
