@@ -207,6 +207,25 @@ def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living)
     assert "another model serves" in {one.because for one in line.events(Cleared)}
 
 
+def test_one_ordinary_row_ends_no_alert(living):
+    """A quiet night after a day of alarms is no all-clear."""
+    line = living(shift=HISTORY)
+    line.change("windows: 2", "windows: 1")
+    line.live()
+    told = open_alerts(line.factory, LINE)
+    for _ in range(3):
+        line.answer(rows(line.day).head(1))
+        line.day += 1
+        line.tend()
+    after = open_alerts(line.factory, LINE)
+    line.answer(rows(line.day))
+    line.day += 1
+    line.tend()
+
+    assert told == after != []
+    assert [] == open_alerts(line.factory, LINE)
+
+
 def test_an_alert_is_found_by_its_id_and_shows_each_window_that_led_to_it(living):
     """Whoever is alarmed wants the column, the figure of each window and the reference, not only one window's rows."""
     line = living(shift=HISTORY + 1)

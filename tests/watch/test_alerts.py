@@ -34,11 +34,16 @@ def closed(hour, *findings, n=100, package="sha256:aa", performance=None):
     )
 
 
+def enough(*_):
+    """Whatever the quiet windows hold, they could have shown it."""
+    return True
+
+
 def follow(watched, windows=3):
     """Return (hour, new alerts, cleared alerts) as the windows close one by one, and what is open at the end."""
     still_open, told = [], []
     for i in range(1, len(watched) + 1):
-        found = news(still_open, watched[:i], windows=windows)
+        found = news(still_open, watched[:i], windows=windows, is_over=enough)
         over = {cleared.alert for cleared in found.cleared}
         still_open = [alert for alert in still_open if alert.id not in over] + list(found.alerted)
         if found.alerted or found.cleared:
@@ -92,16 +97,29 @@ def test_performance_is_cleared_by_judgements_only():
 
 def test_another_model_clears_what_was_said_of_the_one_before():
     watched = [closed(3, drift(1)), closed(4, package="sha256:bb")]
-    still_open = news([], watched[:1], windows=3).alerted
-    (cleared,) = news(still_open, watched, windows=3).cleared
+    still_open = news([], watched[:1], windows=3, is_over=enough).alerted
+    (cleared,) = news(still_open, watched, windows=3, is_over=enough).cleared
 
     assert (cleared.alert, cleared.because) == (still_open[0].id, "another model serves")
 
 
 def test_an_alert_says_what_it_is_about():
-    (alert,) = news([], [closed(3, drift(1))], windows=3).alerted
-    again = news([], [msgspec.structs.replace(closed(3, drift(1)), by="run")], windows=3).alerted[0]
+    (alert,) = news([], [closed(3, drift(1))], windows=3, is_over=enough).alerted
+    again = news(
+        [], [msgspec.structs.replace(closed(3, drift(1)), by="run")], windows=3, is_over=enough
+    ).alerted[0]
 
     assert alert.id == again.id == alert_id("claims", "sha256:aa", drift(1))
     assert (alert.because, alert.evidence, alert.since) == ("it has drifted", "sha256:w3", HOUR(1))
     assert (alert.at, alert.by, alert.line, alert.column) == (HOUR(4), "up", "claims", "amount")
+
+
+def test_quiet_windows_that_could_not_have_shown_it_leave_it_open():
+    """A night of a row an hour says nothing about the shift of the day."""
+    watched = [closed(3, drift(1)), *(closed(i, n=1) for i in range(4, 9))]
+    still_open = news([], watched[:1], windows=3, is_over=enough).alerted
+    asked = []
+    found = news(still_open, watched, windows=3, is_over=lambda alert, quiet: asked.append((alert, quiet)))
+
+    assert () == found.cleared
+    assert [(still_open[0], watched[1:])] == asked

@@ -25,6 +25,7 @@ from linewright.serve.scoring import Scorer
 from linewright.store.clock import said, text_of
 from linewright.store.seams import Version
 from linewright.watch.alerts import news
+from linewright.watch.ending import Ending
 from linewright.watch.facts import Confirmations, Performance, Reference, Watched, Window
 from linewright.watch.monitors import find
 from linewright.watch.spec import WatchSpec
@@ -32,6 +33,8 @@ from linewright.watch.spread import Tally
 
 REMEMBERED = 64
 """Closed windows that monitors look back on."""
+LOOKED_BACK = 500
+"""Closed windows that are looked at for the end of an alert."""
 _BATCH = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,7 +93,11 @@ def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:
     limit = REMEMBERED
     if spec.watch is not None and spec.label.delay is not None:
         limit += duration_micros(spec.label.delay) // max(1, duration_micros(spec.watch.every)) + 1
-    return factory.metadata.events(Watched, line=spec.line, newest_first=True, limit=limit)[::-1]
+    return _closed(factory, spec.line, limit)
+
+
+def _closed(factory: Factory, line: str, limit: int) -> list[Watched]:
+    return factory.metadata.events(Watched, line=line, newest_first=True, limit=limit)[::-1]
 
 
 def _record(
@@ -121,7 +128,13 @@ def _record(
     )
     # That a line trains no more by itself is no finding of a window, so no window can say that it is over.
     found = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
-    told = news(found, [*past, watched], windows=closing.watch.drift.windows)
+    ending = Ending(metadata=metadata, reference=reference, watch=closing.watch)
+    told = news(
+        found,
+        [*(_closed(factory, line, LOOKED_BACK) if found else past), watched],
+        windows=closing.watch.drift.windows,
+        is_over=ending.is_over,
+    )
     for event in (*told.cleared, *told.alerted):
         metadata.record(event)
     # Last: what a kill leaves out is found again, and an open alert is not told twice.

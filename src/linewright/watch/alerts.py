@@ -1,6 +1,6 @@
 """What is news: people are told of a finding once, and once more when it is over."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from linewright.store.values import digest_of
@@ -15,12 +15,18 @@ class News:
     alerted: tuple[Alerted, ...] = ()
 
 
-def news(open_alerts: Sequence[Alerted], watched: Sequence[Watched], *, windows: int) -> News:
+def news(
+    open_alerts: Sequence[Alerted],
+    watched: Sequence[Watched],
+    *,
+    windows: int,
+    is_over: Callable[[Alerted, Sequence[Watched]], bool],
+) -> News:
     """Return which alerts are new and which are over, now that the newest window has been closed.
 
-    An alert stays open until its monitor has not found it in `windows` windows in a row, or another model serves. Windows
-    that say nothing count neither way: without rows, or (of performance) without a judgement. So a line without any
-    traffic stays an open alert.
+    An alert stays open until its monitor has not found it in `windows` windows in a row that were able to, or another
+    model serves. Windows that say nothing count neither way: without rows, or (of performance) without a judgement. So a
+    line without any traffic stays an open alert.
 
     Parameters
     ----------
@@ -29,7 +35,9 @@ def news(open_alerts: Sequence[Alerted], watched: Sequence[Watched], *, windows:
     watched
         Closed windows of the line, oldest first, the newest last: at least the last `windows` that have rows.
     windows
-        Windows in a row that must be quiet.
+        Windows in a row that must be quiet, at least.
+    is_over
+        Whether quiet windows, oldest first, could have shown what an alert says (see `watch.ending`).
 
     Returns
     -------
@@ -40,7 +48,7 @@ def news(open_alerts: Sequence[Alerted], watched: Sequence[Watched], *, windows:
     over = [
         (alert, because)
         for alert in open_alerts
-        if (because := _why_over(alert, watched, windows)) is not None
+        if (because := _why_over(alert, watched, windows, is_over)) is not None
     ]
     closed = {alert.id for alert, _ in over}
     told = {_about(alert) for alert in open_alerts if alert.id not in closed}
@@ -59,16 +67,30 @@ def _about(what: Alerted | Finding) -> tuple[str, str | None]:
     return what.monitor, what.column
 
 
-def _why_over(alert: Alerted, watched: Sequence[Watched], windows: int) -> str | None:
+def _why_over(
+    alert: Alerted,
+    watched: Sequence[Watched],
+    windows: int,
+    is_over: Callable[[Alerted, Sequence[Watched]], bool],
+) -> str | None:
     if watched[-1].package != alert.package:
         return "another model serves"
-    last = [each for each in watched if _tells(each, alert)][-windows:]
-    if len(last) < windows or any(
-        _about(finding) == _about(alert) for each in last for finding in each.findings
-    ):
+    quiet = _quiet(alert, watched)
+    if len(quiet) < windows or not is_over(alert, quiet):
         return None
-    times = "1 window" if windows == 1 else f"{windows} windows in a row"
+    times = "1 window" if len(quiet) == 1 else f"{len(quiet)} windows in a row"
     return f"not found in {times}"
+
+
+def _quiet(alert: Alerted, watched: Sequence[Watched]) -> list[Watched]:
+    """Return the windows that tell of an alert since it was found last, oldest first."""
+    quiet: list[Watched] = []
+    for each in reversed(watched):
+        if any(_about(finding) == _about(alert) for finding in each.findings):
+            break
+        if _tells(each, alert):
+            quiet.append(each)
+    return quiet[::-1]
 
 
 def _tells(watched: Watched, alert: Alerted) -> bool:

@@ -102,6 +102,27 @@ def shifts_of(
     ]
 
 
+def shift_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> Shift:
+    """Return the shift that one monitor of data sees in a window; none where neither side has anything of it to count."""
+    test = _test_of(reference, window, monitor, column)
+    if test is None:
+        return Shift(psi=0.0, cells=2, noise=1 / reference.n + 1 / window.n)
+    return measure(test.reference, test.windows[0][1])
+
+
+def is_shown(reference: Reference, window: Window, monitor: Monitor, column: str | None, bar: float) -> bool:
+    """Return whether a window shows, by its own estimate, what one monitor of data looks for."""
+    test = _test_of(reference, window, monitor, column)
+    if test is None or (monitor == "contract" and _fell(test.reference, test.windows[0][1])):
+        return False
+    return measure(test.reference, test.windows[0][1]).debiased >= bar
+
+
+def _test_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> _Test | None:
+    tests = _tests(reference, [window])
+    return next((one for one in tests if (one.monitor, one.column) == (monitor, column)), None)
+
+
 def monitors(reference: Reference, watch: WatchSpec) -> int:
     """Return how many tests are made when a window is closed."""
     by_column = sum(4 if summary.kind == "category" else 3 for summary in reference.columns)
@@ -247,7 +268,7 @@ def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Ite
         (bars.at_most, 1, "above {bar:g}"),
         (promised, worse, "worse than the certificate's {bar:.4g}"),
     ):
-        if bar is not None and _is_beyond(sign * (found.value - bar), found.error, alpha):
+        if bar is not None and is_beyond(sign * (found.value - bar), found.error, alpha):
             yield Finding(
                 monitor="performance",
                 value=found.value,
@@ -280,7 +301,8 @@ def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Itera
         )
 
 
-def _is_beyond(distance: float, error: float, alpha: float) -> bool:
+def is_beyond(distance: float, error: float, alpha: float) -> bool:
+    """Return whether a distance with that standard error is surely above 0."""
     if distance <= 0 or not math.isfinite(distance) or not error >= 0:
         return False
     return error == 0 or float(ndtr(-distance / error)) < alpha

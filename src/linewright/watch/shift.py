@@ -92,6 +92,13 @@ class Shift:
         """Whether the true index is surely above `bar`."""
         return self.p_value(bar) < alpha
 
+    def would_be_found(self, index: float, bar: float, *, alpha: float) -> bool:
+        """Whether so many rows as these, with `index` as their estimate, would be surely above `bar`."""
+        cells = max(2, self.cells)
+        return Shift(psi=index + (cells - 1) * self.noise, cells=cells, noise=self.noise).is_beyond(
+            bar, alpha=alpha
+        )
+
 
 def measure(reference: Sequence[int], window: Sequence[int]) -> Shift:
     """Return how far the counts of a window are from those of the reference.

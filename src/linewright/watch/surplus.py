@@ -67,11 +67,11 @@ def _runs(windows: Sequence[Confirmed], excess: float) -> Iterator[Surplus]:
                 since=windows[first].start,
                 expected=expected,
                 confirmed=confirmed,
-                p_value=_tail(confirmed, excess * expected),
+                p_value=tail(confirmed, excess * expected),
             )
 
 
-def _tail(confirmed: int, mean: float) -> float:
+def tail(confirmed: int, mean: float) -> float:
     """Return the chance of at least so many, from a Poisson distribution."""
     if confirmed <= mean or mean <= 0:
         return 1.0
