@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from linewright.data.dataset import read_dataset
-from linewright.data.facts import Dataset, Split
+from linewright.data.facts import TEST, Dataset, Split
 from linewright.data.split import ENOUGH
 from linewright.engine.inline import InlineEngine
 from linewright.line.alerts import open_alerts, open_proposal
@@ -544,3 +544,29 @@ def test_without_a_key_rows_of_source_and_log_are_told_by_their_content(living):
     hand_in(line.factory, LINE, root / "truth.csv")
 
     assert (HISTORY + 1) * A_DAY == line.table().height
+
+
+def test_known_rows_that_are_handed_in_again_under_new_keys_judge_no_candidate(living):
+    """They were the latest rows, hence the whole test part, and the certificate called them unseen."""
+    line = living()
+    again = pl.concat([rows(day) for day in range(5)]).with_columns(
+        visit="new" + pl.col("visit"), at=pl.lit(START + timedelta(days=HISTORY))
+    )
+    line.answer(again)
+    line.day += DELAY + 1
+    line.know(again)
+    line.clock.at += timedelta(hours=1)
+    ran = execute_inline(line.factory, LINE, as_of=line.factory.now())
+    split = line.factory.metadata.get(ran.split, Split)
+    fair = line.factory.metadata.get(ran.certificate, Certificate)
+    frame = line.table()
+    parts = np.frombuffer(line.factory.artifacts.get(split.parts), dtype=np.uint8)
+    tested = frame["visit"].filter(pl.Series(parts == TEST))
+
+    assert again.height == split.copies
+    assert not tested.str.starts_with("new").any()
+    assert [f"{again.height} of {again.height + split.test} test rows repeat"] == [
+        one.to_text()[: len(f"{again.height} of {again.height + split.test} test rows repeat")]
+        for one in ran.findings
+    ]
+    assert (split.test, False) == (fair.n + fair.excluded, ran.promoted)

@@ -35,7 +35,7 @@ def identity_text(frame: pl.DataFrame, data: DataSpec, *, by_group: bool = False
         [data.table.key] if data.table.key else sorted(name for name in frame.columns if name not in label)
     )
     group = data.table.group if by_group else None
-    own = None if group and frame[group].null_count() == 0 else _joined(frame, names)
+    own = None if group and frame[group].null_count() == 0 else content_text(frame, names)
     if group is None:
         return own if own is not None else pl.Series([], dtype=pl.String)
     text = _stable_text(frame[group])
@@ -64,7 +64,8 @@ def hash_rows(text: pl.Series, *, salt: str) -> np.ndarray:
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
-def _joined(frame: pl.DataFrame, names: list[str]) -> pl.Series:
+def content_text(frame: pl.DataFrame, names: list[str]) -> pl.Series:
+    """Return what each row says in some columns, the same for the same values in any version of a library."""
     texts = pl.DataFrame([_stable_text(frame[name]).alias(f"c{i}") for i, name in enumerate(names)])
     return texts.select(pl.concat_str(pl.all().fill_null(_MISSING), separator=_BETWEEN)).to_series()
 

@@ -6,7 +6,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 
+from linewright.data.copies import come_again, contents_of, repeat_seldom
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
 from linewright.data.moments import known_at, moments
@@ -43,6 +45,7 @@ def split(
     *,
     as_of: str | None = None,
     times_enough: int = 1,
+    answered: np.ndarray | None = None,
 ) -> Split:
     """Part the rows of a dataset into training and test.
 
@@ -50,7 +53,8 @@ def split(
     small: no other row matters, so a row once in the test part stays there, and rows that are alike stay together.
     A time split takes the latest rows: the cut-off is the time value that leaves nearest to `test` of the labelled
     rows at or after it; rows of the same time are never parted. Training rows that were not known at the cut-off, or
-    whose truth was not, are in neither part, and so are rows without a label.
+    whose truth was not, are in neither part, and so are rows without a label. Where rows seldom repeat, a test row that
+    says what a training row says is in neither part either (see `data.copies`).
 
     Parameters
     ----------
@@ -68,6 +72,9 @@ def split(
         (`ENOUGH_NUMBERS` rows for numbers), so that the newest rows train as soon as they can.
     times_enough
         So many times as many rows, where fewer did not decide; never more than the share `test`.
+    answered
+        Identities of rows that came from the log. Whether rows seldom repeat is asked of the others: rows that were
+        handed in again could else make repeats look usual.
 
     Returns
     -------
@@ -85,32 +92,56 @@ def split(
     has_label = label.is_not_null().to_numpy() & _was_known(frame, data, as_of)
     if not has_label.any():
         raise SpecError("no row has a label", where="label.column", found=data.label.column)
-    if by == "time":
-        shares = None if as_of is None else _enough(frame, has_label, data, times_enough)
-        cut = _cut_in_time(frame, has_label, spec, data, recent=shares)
-    else:
-        cut = _cut_by_hash(frame, spec, data)
-    parts = np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
-    _refuse_useless(parts, label, data, cut.why)
+
+    def parted(counted: np.ndarray) -> tuple[_Cut, np.ndarray]:
+        if by == "time":
+            shares = None if as_of is None else _enough(frame, counted, data, times_enough)
+            cut = _cut_in_time(frame, counted, spec, data, recent=shares)
+        else:
+            cut = _cut_by_hash(frame, spec, data)
+        return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
+
+    cut, parts = parted(has_label)
+    contents, copies, why = contents_of(frame, data), 0, cut.why
+    is_train = parts == TRAIN
+    if answered is not None and len(answered):
+        is_train &= ~np.isin(identities(frame, data), answered)
+    if repeat_seldom(contents[is_train]):
+        again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
+        if again.any():
+            cut, parts = parted(has_label & ~again)  # rows that cannot judge make no test part
+        is_copy = (parts == TEST) & np.isin(contents, contents[parts == TRAIN])
+        parts[is_copy], copies = EMBARGO, int(is_copy.sum())
+        repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
+        why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
+    _refuse_useless(parts, label, data, why)
     result = Split(
         dataset=dataset_digest,
         by=by,
-        why=cut.why,
+        why=why,
         cutoff=None if cut.cutoff is None else _text_of(cut.cutoff),
         train=int((parts == TRAIN).sum()),
         test=int((parts == TEST).sum()),
-        embargo=int(((parts == EMBARGO) & has_label).sum()),
+        embargo=int(((parts == EMBARGO) & has_label).sum()) - copies,
         unlabelled=int((~has_label).sum()),
         parts=context.artifacts.put(parts.tobytes()),
         fold_salt=f"fold:{spec.salt}",
         is_mixed=as_of is not None,
+        copies=copies or UNSET,
     )
     context.metadata.keep(result)
     return result
 
 
+def _again(frame: pl.DataFrame, contents: np.ndarray, has_label: np.ndarray, data: DataSpec) -> np.ndarray:
+    """Return which labelled rows say what a labelled row of an earlier time says."""
+    again = np.zeros(frame.height, dtype=bool)
+    again[has_label] = come_again(contents[has_label], moments(frame[str(data.table.time)])[has_label])
+    return again
+
+
 def foreseen(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:
-    """Return the part that `split` would give to each row, without keeping anything.
+    """Return the part that `split` would give to each row before it leaves out copies, without keeping anything.
 
     Parameters
     ----------
@@ -336,7 +367,7 @@ def _refuse_useless(parts: np.ndarray, label: pl.Series, data: DataSpec, why: st
             raise SpecError(
                 f"the {part} part is empty ({why})",
                 where="train.split",
-                found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label or were not known yet",
+                found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label, were not known yet or are copies",
                 hint="change split.test or split.salt, choose split.by: random, or shorten label.delay",
             )
         if is_class and held.n_unique() < 2:

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import polars as pl
+
 from linewright.data.facts import Ingested, Split
 from linewright.data.ingest import ingest
-from linewright.data.split import split
+from linewright.data.spec import ColumnRule
+from linewright.data.split import identities, split
+from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.promised import before_of, recalled
@@ -33,9 +37,21 @@ def served_rows(work: Work) -> list[dict[str, Any]]:
     return rows
 
 
+def answered(work: Work) -> pl.DataFrame:
+    """Return the rows that `served_rows` has in the types of the dataset; of rows with one key, the last."""
+    rules = {
+        column.name: ColumnRule.model_validate(
+            {"type": column.type, "nullable": column.nullable, "format": column.format}
+        )
+        for column in work.dataset.columns
+    }
+    return read_served(served_rows(work), rules, work.spec)
+
+
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
     refuse(contradictions_of(work))
+    known = None if work.as_of is None else identities(answered(work), work.spec)
     return split(
         work.factory.context,
         work.ingested.dataset,
@@ -44,4 +60,5 @@ def split_station(work: Work) -> Split:
         work.spec,
         as_of=work.as_of,
         times_enough=work.times_enough,
+        answered=known,
     )

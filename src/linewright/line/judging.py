@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.facts import Dataset, Split
 from linewright.data.split import identities
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.line.gathering import answered
 from linewright.line.rival import BASELINE, rival_of
 from linewright.line.work import Work, headline, label_text, read_rows, weights
 from linewright.model.blocks import blocks_in_time
@@ -120,19 +122,19 @@ class Fair:
 def fair_rows(work: Work, rival: str) -> Fair:
     """Tell the candidate's test rows apart by whether the rival was fitted on them.
 
-    A row is known in both datasets by its key, where both have it, else by what both tables say of it.
+    A row is known in both datasets by its key, where both have it, else by what both tables say of it. Where rows seldom
+    repeat, a row under another key that says what the rival was fitted on, features and label, was seen too.
     """
     test = work.rows.test
-    ours, theirs = identities(work.rows.frame, work.spec)[test], np.array([], dtype=np.uint64)
+    ours, is_seen = identities(work.rows.frame, work.spec)[test], np.zeros(len(test), dtype=bool)
     if rival != BASELINE:
-        ours, theirs = _in_common(work, rival)
-    is_seen = np.isin(ours, theirs)
+        ours, is_seen = _in_common(work, rival)
     kept = ours[~is_seen]
     return Fair(seen=is_seen, digest=digest_of([format(one, "016x") for one in kept.tolist()]))
 
 
 def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return who the candidate's test rows and the rival's training rows are, in terms that both datasets have."""
+    """Return who the candidate's test rows are and which the rival was fitted on, in terms that both datasets have."""
     trained = work.metadata.get(work.metadata.get(rival, Package).trained, Trained)
     dataset = work.metadata.get(trained.dataset, Dataset)
     rows = read_rows(work.factory, dataset, work.metadata.get(trained.split, Split))
@@ -142,8 +144,13 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
     spec = work.spec
     if table.key not in common:
         spec = spec.model_copy(update={"table": table.model_copy(update={"key": None})})
-    ours, theirs = (identities(frame.select(common), spec) for frame in (work.rows.frame, rows.frame))
-    return ours[work.rows.test], theirs[rows.train]
+    test, fitted = work.rows.frame[work.rows.test].select(common), rows.frame[rows.train].select(common)
+    ours, theirs = identities(test, spec), identities(fitted, spec)
+    says, said = contents_of(test, spec), contents_of(fitted, spec)
+    is_seen = np.isin(ours, theirs)
+    if repeat_seldom(said[~np.isin(theirs, identities(answered(work).select(common), spec))]):
+        is_seen |= np.isin(says, said)
+    return ours, is_seen
 
 
 def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:

@@ -4,13 +4,14 @@ A step takes and returns digests only. Its station first looks for its result by
 (a kill between the result and the engine's note of it) computes nothing twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
 from msgspec import convert
 from msgspec.structs import replace
 
+from linewright.data.copies import findings_of
 from linewright.data.facts import Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
@@ -115,9 +116,15 @@ def _carry_out(station: Station, work: Work) -> Json:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
-    # What was read stays settled; what it promises is asked of each run, at its own instant.
-    findings = kept_promises(work.knowing(station.name, digest)) if station.reads_sources else ()
+    findings = _findings(station, work.knowing(station.name, digest))
     return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
+
+
+def _findings(station: Station, work: Work) -> Iterable[Finding]:
+    if station.reads_sources:
+        # What was read stays settled; what it promises is asked of each run, at its own instant.
+        return kept_promises(work)
+    return findings_of(work.split) if station.name == "split" else ()
 
 
 def _check_sources(work: Work) -> None:

@@ -155,11 +155,13 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield f"Undecided: {one.gate}.", cited
     if split.by != "time":
         yield f"Whether it holds in later times: the split is by {split.by}, not by time.", split_cited
-    if split.embargo:
-        text = f"{split.embargo:,} rows whose truth was not yet known at the cut-off are in neither part."
-        yield text, split_cited
-    if split.unlabelled:
-        yield f"{split.unlabelled:,} rows without a label are in neither part.", split_cited
+    for rows, which in (
+        (split.embargo, "rows whose truth was not yet known at the cut-off"),
+        (split.unlabelled, "rows without a label"),
+        (split.copies, "rows that repeat a training row, features and label alike,"),
+    ):
+        if rows:
+            yield f"{rows:,} {which} are in neither part.", split_cited
     if facts.evaluation is None:
         yield "How good it is on rows that it has not seen.", ()
     if facts.parity is None:

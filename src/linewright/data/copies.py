@@ -1,0 +1,74 @@
+"""Copies: test rows whose features and label are those of a training row, under another key or at another time.
+
+A model that is asked about a copy is asked about what it was told. Where rows seldom repeat, equal rows are one thing that
+happened once, so a copy is left out of the test part. Where few categories make a table, rows repeat by nature and differ
+in what happened: there nothing is left out, for the test part would be of rare rows only.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from linewright.data.facts import Finding, Split
+from linewright.data.rows import content_text, hash_rows
+from linewright.data.spec import DataSpec
+
+SELDOM = 0.05
+"""Share of the training rows that equal another one, below which a table counts as one whose rows do not repeat."""
+
+
+def contents_of(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
+    """Return a number for what each row says: its features and its label, but neither its key nor its times.
+
+    Returns
+    -------
+    uint64 array, shape (n,)
+    """
+    table, label = data.table, data.label
+    others = {table.key, table.time, table.known, table.group, table.subject, table.weight, label.known}
+    said = set(data.contract.columns) or set(frame.columns)
+    features = sorted((said & set(frame.columns)) - {label.column, *others, *table.exclude})
+    names = [*features, *(name for name in frame.columns if name == label.column)]
+    return hash_rows(content_text(frame, names), salt="")
+
+
+def repeat_seldom(contents: np.ndarray) -> bool:
+    """Return whether fewer than `SELDOM` of the rows equal another one.
+
+    Examples
+    --------
+    >>> repeat_seldom(np.arange(100)), repeat_seldom(np.arange(100) // 2)
+    (True, False)
+    """
+    _, place, counts = np.unique(contents, return_inverse=True, return_counts=True)
+    return bool((counts[place] > 1).mean() < SELDOM) if len(contents) else False
+
+
+def come_again(contents: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return which rows say what a row of an earlier time says.
+
+    Examples
+    --------
+    >>> come_again(np.array([7, 8, 7, 8]), np.array([1, 3, 2, 3])).tolist()
+    [False, False, True, False]
+    """
+    kinds, place = np.unique(contents, return_inverse=True)
+    first = np.full(len(kinds), np.iinfo(np.int64).max)
+    np.minimum.at(first, place, at)
+    return at > first[place]
+
+
+def findings_of(split: Split) -> Iterator[Finding]:
+    """Say what a split left out as copies."""
+    if split.copies:
+        yield Finding(
+            column="",
+            rule="test rows that no training row equals",
+            failed=split.copies,
+            rows=split.test + split.copies,
+            first="",
+            action="warn",
+            says=f"{split.copies:,} of {split.test + split.copies:,} test rows repeat a training row, features and label "
+            "alike: they are in neither part, for a model knows them",
+        )
