@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.types import DTYPES, cast, infer
+from linewright.data.types import DTYPES, cast, infer, infer_most
 from linewright.errors import SpecError
 
 NUMBERISH = st.text(alphabet="0123456789+-.eE_ naif", max_size=8) | st.from_regex(
@@ -234,3 +234,38 @@ def test_a_time_to_the_second_means_the_same_among_others(text, zone):
     among = cast(pl.Series([text, "2020-01-02"]), "datetime", zone=zone)
 
     assert alone[0] == among[0]
+
+
+NUMBERS = [f"{number % 90 / 4:.2f}" for number in range(400)]
+WHOLE = [str(number * 7919 % 5000) for number in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "bad", "kind", "pattern"),
+    [
+        (NUMBERS, ["oops"], "number", None),
+        (NUMBERS[:20], ["oops"], "number", None),
+        (NUMBERS[:18], ["oops"], "category", None),
+        (NUMBERS, ["oops"] * 21, "number", None),
+        (NUMBERS, ["oops"] * 22, "category", None),
+        (WHOLE, ["oops", "1O"], "integer", None),
+        ([f"2024-02-{1 + n % 28:02}" for n in range(90)], ["soon"], "date", None),
+        ([f"2024-02-{1 + n % 28:02} 10:00" for n in range(90)], ["soon"], "datetime", None),
+        ([f"{1 + n % 28}.2.2024" for n in range(90)], ["soon"], "date", "%d.%m.%Y"),
+        ([f"{1 + n % 12}/{1 + n % 12}/2024" for n in range(90)], ["soon"], "category", None),
+        (list("12345") * 90, ["6+"], "category", None),
+        ([f"{n % 90:03}" for n in range(400)], ["oops"], "category", None),
+        (WHOLE, ["C123", "C7", "C9"], "category", None),
+        (WHOLE, ["85123A", "22F", "9B"], "category", None),
+        ([str(10_000 + n) for n in range(400)], ["oops"], "category", None),
+        (["a", "b"] * 90, ["1"], "category", None),
+    ],
+)
+def test_a_few_bad_cells_make_no_category_and_codes_stay_one(texts, bad, kind, pattern):
+    """One cell among thousands would turn a number into names, and no model would be the better for it."""
+    texts = [*texts[:30], *bad, *texts[30:]]
+
+    found = infer_most(pl.Series(texts))
+
+    assert (kind, pattern) == (found.type, found.format)
+    assert "category" == infer(pl.Series(texts)).type

@@ -235,3 +235,27 @@ def test_what_may_mean_no_value_is_a_doubt_until_it_is_said(tmp_path):
     source = "sources: {t: {file: t.csv, missing: ['', 'NA', '-200']}}"
     (tmp_path / "lines" / "a.yaml").write_text(f"line: a\n{source}\nlabel: {{column: y}}\n")
     assert [] == said()
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_doubted"),
+    [
+        ("", True),
+        ("{type: category}", True),
+        ("{type: category, pattern: '.*'}", False),
+        ("{type: number}", False),
+    ],
+)
+def test_a_category_that_is_numbers_but_for_a_cell_is_a_doubt_until_it_is_meant(tmp_path, rule, is_doubted):
+    """`check` said that all is right while a number was read as names."""
+    contract = f"contract: {{columns: {{x: {rule}}}}}\n" if rule else ""
+    factory = factory_of(tmp_path, f"label: {{column: y}}\n{contract}")
+    rows = [f"{'oops' if n == 7 else n * 31 % 97 / 8},{n % 40},{'ab'[n * 71 % 199 % 2]}" for n in range(400)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,t,y", *rows]) + "\n")
+
+    found = check(factory).lines[0]
+
+    says = "x: bad cells: 1 of 400 values is no number, but 'oops' (line 9): as a category, each value is only a name; "
+    line = "under contract.columns: x: {type: number} sets such rows aside"
+    assert ([says + line] if is_doubted else []) == [doubt for doubt in found.doubts if "bad cells" in doubt]
+    assert (1 if rule == "{type: number}" else 0) == found.quarantined

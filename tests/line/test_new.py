@@ -147,6 +147,59 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     assert "select *, make_date(year, month, 1) as month_began from a" == spec.table.sql
 
 
+def test_a_bad_cell_is_named_with_its_line_and_set_aside(tmp_path: Path):
+    """A number that became a category without a word cost a user the column."""
+    columns = small(
+        width=[f"{n % 70 / 8}" for n in range(200)], made=[f"2024-03-{1 + n % 28:02}" for n in range(200)]
+    )
+    columns["width"][57], columns["made"][99], columns["made"][120] = "oops", "soon", "soon"
+
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    spec, result = checked(tmp_path, "a")
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert ("number", "date") == (spec.contract.columns["width"].type, spec.contract.columns["made"].type)
+    assert ("made", 3, None) == (spec.table.time, len(result.quarantined), result.stop)
+    says = "1 of 200 values is no number, but 'oops' (line 59); its row is set aside (quarantine)"
+    assert f"width  bad cells: {says}" in made.to_text()
+    assert re.search(rf"width: .* # .*; bad cells: {re.escape(says)}", text)
+    assert "2 of 200 values are no dates, but 'soon' (lines 101 and 122); if it means" in text
+
+
+def test_words_for_no_value_are_missing_and_no_bad_cells(tmp_path: Path):
+    """Both in one column: what means "no value" keeps its row."""
+    columns = small(width=[f"{n % 70 / 8}" for n in range(200)])
+    columns["width"][57], columns["width"][58], columns["width"][59] = "oops", "-", "NA"
+
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    spec, result = checked(tmp_path, "a")
+
+    assert ("", "NA", "-") == spec.sources["a"].missing
+    assert ("number", 1) == (spec.contract.columns["width"].type, len(result.quarantined))
+
+
+def test_a_bad_cell_in_the_label_makes_no_classes_of_numbers(tmp_path: Path):
+    """It would be refused as too many classes, or trained as some."""
+    columns = small(price=[f"{n % 70 / 8}" for n in range(200)])
+    columns["price"][57] = "oops"
+
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="price")
+
+    assert "regression" == made.task
+    assert 1 == len(checked(tmp_path, "a")[1].quarantined)
+
+
+def test_a_key_counts_as_it_is_spelled(tmp_path: Path):
+    """Nearly all digits, and yet a name: no row is set aside for it."""
+    columns = small(code=[str(1_000 + n * 37) for n in range(200)])
+    columns["code"][3] = "spare"
+
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", key="code")
+    spec, result = checked(tmp_path, "a")
+
+    assert ("category", 0) == (spec.contract.columns["code"].type, len(result.quarantined))
+
+
 @pytest.mark.parametrize(
     ("when", "is_suggested"),
     [

@@ -12,6 +12,7 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import nearest
+from linewright.data.place import Where
 from linewright.data.roles import (
     Roles,
     choose_roles,
@@ -20,7 +21,7 @@ from linewright.data.roles import (
     too_few_groups,
     weight_evidence,
 )
-from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, see_all
+from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
 from linewright.data.suspicion import Suspect, find_suspects
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import near_constant_evidence, sorted_evidence
@@ -45,6 +46,7 @@ VerdictKind = Literal[
     "unusable",
     "few groups",
     "doubtful time",
+    "bad cells",
 ]
 
 
@@ -115,6 +117,7 @@ def look(
     weight: str | None = None,
     exclude: Sequence[str] = (),
     seen: Mapping[str, Seen] | None = None,
+    where: Where = lambda _column, _texts: "",
 ) -> Profile:
     """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
 
@@ -132,6 +135,8 @@ def look(
         Columns that a model shall not see, whatever they hold.
     seen
         The columns, where somebody has looked at them already.
+    where
+        Says where in the source a value stands.
 
     Returns
     -------
@@ -153,14 +158,20 @@ def look(
     """
     named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
     _refuse_unknown(frame, named, exclude)
-    seen = see_all(frame) if seen is None else seen
-    about = describe_label(frame[label], seen[label], positive)
+    seen = see_all(frame, names=(key, group)) if seen is None else seen
+    spelled = (
+        frame[label].set(seen[label].values.is_null(), None) if len(seen[label].misfits) else frame[label]
+    )
+    about = describe_label(spelled, seen[label], positive)
     roles = choose_roles(seen, label=label, time=time, group=group, key=key, weight=weight, exclude=exclude)
-    strengths, verdicts = judge(seen, frame[label], about, roles)
+    strengths, verdicts = judge(seen, spelled, about, roles)
+    for name, column in seen.items():
+        if name not in exclude and not any(verdict.exclude for verdict in verdicts[name]):
+            verdicts[name] = (*verdicts[name], *_set_aside(column, where))
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
-        looked_at=len(_sample(frame[label])),
+        looked_at=len(_sample(spelled)),
         label=about,
         columns=tuple(columns),
         roles=roles,
@@ -302,6 +313,15 @@ def _verdicts(
         yield Verdict(verdict="few groups", evidence=evidence, exclude=False)
     if column.name == roles.time and (evidence := time_doubt(column)):
         yield Verdict(verdict="doubtful time", evidence=evidence, exclude=False)
+
+
+def _set_aside(column: Seen, where: Where) -> Iterator[Verdict]:
+    """Tell of the rows that a contract with the column's type will keep out."""
+    if column.type != UNUSABLE and (evidence := misfit_evidence(column, where)):
+        rows = "its row is" if len(column.misfits) == 1 else "their rows are"
+        yield Verdict(
+            verdict="bad cells", evidence=f"{evidence}; {rows} set aside (quarantine)", exclude=False
+        )
 
 
 def _part_verdicts(

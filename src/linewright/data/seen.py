@@ -1,11 +1,13 @@
 """A column as it was seen: its type, its values in that type, and the counts that everything else rests on."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
 
-from linewright.data.types import cast, infer
+from linewright.data.place import Where
+from linewright.data.types import cast, infer, infer_most
 from linewright.errors import SpecError
 
 UNUSABLE = "unusable"
@@ -13,6 +15,7 @@ UNUSABLE = "unusable"
 
 NUMBERS = frozenset({"integer", "number"})
 TIMES = frozenset({"date", "datetime"})
+_NOUNS = {"integer": "whole number", "datetime": "time"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,18 @@ class Seen:
     @property
     def missing(self) -> int:
         """How many rows have no value."""
-        return self.values.null_count()
+        return self.found.null_count()
 
     @property
     def present(self) -> int:
-        """How many rows have a value."""
-        return len(self.values) - self.missing
+        """How many rows have a value of the type."""
+        return len(self.values) - self.values.null_count()
+
+    @property
+    def misfits(self) -> pl.Series:
+        """The values that are not of the type, in the order of the rows, as text."""
+        is_one = self.values.is_null() & self.found.is_not_null()
+        return self.found.filter(is_one).cast(pl.String)
 
     @property
     def is_unique(self) -> bool:
@@ -52,8 +61,16 @@ class Seen:
         return words_of(self.name)
 
 
-def see(values: pl.Series) -> Seen:
+def see(values: pl.Series, *, is_name: bool = False) -> Seen:
     """Find the type of a column and count what it holds; all rows count.
+
+    Parameters
+    ----------
+    values
+        Text, or values of a native type. A few texts that are no numbers do not make names of all the others; they are
+        its misfits.
+    is_name
+        Whether it names what rows belong to, so that each value counts as it is spelled.
 
     Examples
     --------
@@ -62,7 +79,7 @@ def see(values: pl.Series) -> Seen:
     ('integer', 2, 1)
     """
     try:
-        found = infer(values)
+        found = infer(values) if is_name else infer_most(values)
     except SpecError as error:
         return Seen(
             name=values.name,
@@ -85,9 +102,9 @@ def see(values: pl.Series) -> Seen:
     )
 
 
-def see_all(frame: pl.DataFrame) -> dict[str, Seen]:
-    """Return each column as it was seen, by name, in the order of the table."""
-    return {name: see(frame[name]) for name in frame.columns}
+def see_all(frame: pl.DataFrame, *, names: Collection[str | None] = ()) -> dict[str, Seen]:
+    """Return each column as it was seen, by name, in the order of the table; `names` are those that name things."""
+    return {name: see(frame[name], is_name=name in names) for name in frame.columns}
 
 
 def as_declared(name: str, kind: str, values: pl.Series) -> Seen:
@@ -126,3 +143,25 @@ def percent(share: float) -> str:
     if share in {0.0, 1.0}:
         return f"{share:.0%}".replace("%", " %")
     return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
+def misfit_evidence(column: Seen, where: Where) -> str:
+    """Say which values of a column are not of its type, or nothing where all are.
+
+    Examples
+    --------
+    >>> column = see(pl.Series("age", [str(i % 40) for i in range(99)] + ["oops"]))
+    >>> misfit_evidence(column, lambda _, texts: "line 101")
+    "1 of 100 values is no whole number, but 'oops' (line 101)"
+    """
+    misfits = column.misfits
+    if misfits.is_empty():
+        return ""
+    many, noun = len(misfits), _NOUNS.get(column.type, column.type)
+    place = where(column.name, [misfits[0]])
+    says = f"{many:,} of {column.present + many:,} values {'is' if many == 1 else 'are'} no {noun}{'' if many == 1 else 's'}, "
+    same = misfits.n_unique() == 1
+    says += f"{'but' if same else 'the first'} {misfits[0][:40]!r}{f' ({place})' if place else ''}"
+    if same and many > 1:
+        return f"{says}; if it means \"no value\", add it to the source's 'missing'"
+    return says

@@ -14,7 +14,7 @@ from linewright.data.packed import Unpackable, open_unpacked
 from linewright.data.seen import NUMBERS, TIMES
 from linewright.data.spec import FileSource
 from linewright.data.textfile import refuse_foreign
-from linewright.data.types import cast, infer
+from linewright.data.types import cast, infer_most
 from linewright.errors import RequestError
 
 _BLOCK = 1 << 16
@@ -211,4 +211,4 @@ def means_missing(text: str, *, among_numbers: bool) -> bool:
 
 def _is_odd_one(column: pl.Series, word: str, missing: Mapping[str, int]) -> bool:
     rest = column.filter(~column.is_in([word, *missing]))
-    return len(rest.drop_nulls()) > 0 and infer(rest).type in NUMBERS | TIMES
+    return len(rest.drop_nulls()) > 0 and infer_most(rest).type in NUMBERS | TIMES

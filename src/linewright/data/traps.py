@@ -32,6 +32,7 @@ TrapKind = Literal[
     "unusable",
     "few groups",
     "doubtful time",
+    "bad cells",
     "repeats",
     "sorted",
     "few rows",
@@ -99,7 +100,7 @@ def near_constant_evidence(column: Seen) -> str:
         return f"only {column.present:,} of {rows:,} rows have a value, which is too few to learn from"
     counts = column.values.alias("value").value_counts(name="rows").sort("rows", descending=True)
     usual, often = counts.row(0)
-    if rows - often >= _RARE or column.distinct + (column.missing > 0) < 2:
+    if rows - often >= _RARE or column.distinct + (column.present < rows) < 2:
         return ""
     says = "no value" if usual is None else repr(str(usual)[:40])
     return f"only {rows - often:,} of {rows:,} rows have another value than {says}, which is too few to learn from"

@@ -78,7 +78,7 @@ def _same_order(seen: Mapping[str, Seen]) -> Iterator[tuple[str, Twin]]:
     numbers = [
         c
         for c in seen.values()
-        if c.type in NUMBERS and c.distinct > _FEW and not c.missing and not c.is_unique
+        if c.type in NUMBERS and c.distinct > _FEW and not c.values.null_count() and not c.is_unique
     ]
     if len(numbers) < 2:
         return

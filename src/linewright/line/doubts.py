@@ -1,22 +1,25 @@
 """What is not wrong with a line, and would yet mislead, leave a run without an answer, or is said in vain."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import polars as pl
 
-from linewright.data.read import Source, open_source
+from linewright.data.place import place_of
+from linewright.data.read import Source, clean, open_source
 from linewright.data.references import table_sources
 from linewright.data.roles import too_few_groups
-from linewright.data.seen import see_all
+from linewright.data.seen import Seen, misfit_evidence, see_all
 from linewright.data.sniff import missing_spellings
-from linewright.data.spec import FileSource
+from linewright.data.spec import ColumnRule, FileSource
 from linewright.data.table import build_table
 from linewright.data.twins import find_sentinels, find_twins
 from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
+from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
 from linewright.model.spec import FairnessGate
 
@@ -112,9 +115,24 @@ def _likely_spellings(source: Source, how: FileSource, spec: LineSpec) -> Iterat
         names = ", ".join(name for name in frame.columns if _has_any(frame[name], words))
         said = ", ".join(json.dumps(word, ensure_ascii=False) for word in [*how.missing, *words])
         yield f'{", ".join(map(repr, words))} in {names} may mean "no value": if so, missing: [{said}]'
-    seen = see_all(frame.drop(spec.label.column, strict=False))
+    seen = see_all(clean(frame, tuple(words)), names=(spec.table.key, spec.table.group))
+    yield from _bad_cells(source, seen, spec)
+    seen.pop(spec.label.column, None)
     for name, evidence in find_sentinels(seen, find_twins(seen)).items():
         yield f"{name}: {evidence}"
+
+
+def _bad_cells(source: Source, seen: Mapping[str, Seen], spec: LineSpec) -> Iterator[str]:
+    """Name the categories that are numbers or times but for a few cells, unless the contract says what they hold."""
+    for name, column in seen.items():
+        rule = spec.contract.columns.get(name, ColumnRule(type="category"))
+        is_meant = rule.type not in {"category", "text"} or rule.pattern or rule.allowed or rule.references
+        if not is_meant and (evidence := misfit_evidence(column, partial(place_of, source))):
+            how = f", format: {json.dumps(column.format)}" if column.format else ""
+            yield (
+                f"{name}: bad cells: {evidence}: as a category, each value is only a name; "
+                f"under contract.columns: {quoted(name)}: {{type: {column.type}{how}}} sets such rows aside"
+            )
 
 
 def _head(source: Source) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from linewright.data.association import Kind
 from linewright.data.csvfile import names_hint
 from linewright.data.files import files_of
 from linewright.data.look import Profile, Verdict, look
+from linewright.data.place import place_of
 from linewright.data.read import clean, open_source, with_points
 from linewright.data.sample import sample
 from linewright.data.seen import Seen, see_all
@@ -129,7 +131,8 @@ def new_line(
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     source, is_outside = _source(root, data, label)
-    frame, rows = sample(open_source(source_name(name), source, root))
+    opened = open_source(source_name(name), source, root)
+    frame, rows = sample(opened)
     if not frame.height:
         raise RequestError("the data have no rows", where="--data", found=str(data))
     with_comma = commas(frame)
@@ -140,7 +143,7 @@ def new_line(
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
         frame = clean(frame, source.missing)
-    seen = see_all(frame)
+    seen = see_all(frame, names=(key, group))
     profile = look(
         frame,
         seen=seen,
@@ -151,6 +154,7 @@ def new_line(
         key=key,
         weight=weight,
         exclude=exclude,
+        where=partial(place_of, opened),
     )
     brought = None
     if model is not None:
