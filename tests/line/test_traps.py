@@ -141,6 +141,72 @@ def test_what_new_keeps_from_the_model_check_says_no_more(tmp_path: Path):
     )
 
 
+def dated(frame: pl.DataFrame, form: str = "%Y-%m-%d") -> pl.DataFrame:
+    """Give each row a day of 2024, and a kind that says nothing of the label."""
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 12, 30), eager=True)
+    day = days.gather([n * 365 // len(frame) for n in range(len(frame))]).dt.strftime(form)
+    kind = pl.Series([["other", "north", "south", "east"][n * 7 % 4] for n in range(len(frame))])
+    return frame.with_columns(day=day, kind=kind)
+
+
+def bared(frame: pl.DataFrame, where: pl.Expr, form: str = "%Y-%m-%d") -> pl.DataFrame:
+    """Take the label from some rows, and from one of 40 of all."""
+    month = pl.col("day").str.to_date(form).dt.month().alias("month")
+    is_bare = where | (pl.int_range(pl.len()) % 40 == 1)
+    return frame.with_columns(month).with_columns(y=pl.when(~is_bare).then("y")).drop("month")
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y"])
+def test_parts_of_the_table_without_a_label_are_named(tmp_path: Path, form: str):
+    """A model that never saw their truth was asked about them, and "rows without a label" was all that was said."""
+    frame = bared(dated(claims(), form), (pl.col("kind") == "other") | (pl.col("month") < 6), form)
+    made = written(tmp_path, frame, time="day")
+    trap = traps(made)["unlabelled"]
+
+    assert ("day", "kind") == trap.columns
+    assert "(41.7 % of all) none has a label (elsewhere " in trap.evidence
+    assert "of the 300 rows where kind is 'other' (25.0 % of all) none has a label" in trap.evidence
+    assert "\n  # sql: " in (tmp_path / "lines" / "a.yaml").read_text()
+    assert trap == traps(checked(tmp_path))["unlabelled"]
+    assert trap.rows is not None
+
+    add(tmp_path, trap)
+    after = checked(tmp_path)
+    assert ((), ROWS - trap.rows) == (after.traps, after.rows)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ((pl.col("kind") == "other") & (pl.int_range(pl.len()) % 112 != 0), "only 11 have a label"),
+        (pl.col("month").is_between(3, 4), "with day from 2024-03-01 to 2024-0"),
+        (pl.col("month") > 10, "if their truth is still to come, label.delay says how long that takes"),
+        (pl.int_range(pl.len()) % 3 == 0, ""),
+        ((pl.col("kind") == "other") & (pl.int_range(pl.len()) % 28 != 0), ""),
+    ],
+    ids=["nearly", "between", "last", "chance", "most"],
+)
+def test_labels_that_are_missing_by_chance_are_no_part(tmp_path: Path, where: pl.Expr, says: str):
+    """Gaps here and there are what data have."""
+    found = hand_written(tmp_path, bared(dated(claims()), where), "label: {column: y}\ntable: {time: day}\n")
+
+    assert bool(says) == ("unlabelled" in traps(found))
+    assert says in "".join(trap.evidence for trap in found.traps)
+
+
+def test_a_column_that_is_the_same_in_all_rows_with_a_label_is_constant(tmp_path: Path):
+    """A model sees only those; in use it would meet values that it knows nothing of."""
+    frame = bared(dated(claims()), pl.col("month") < 6)
+    frame = frame.with_columns(
+        tariff=pl.when(pl.col("day") < "2024-06-01").then(pl.lit("old")).otherwise(pl.lit("new"))
+    )
+    found = hand_written(tmp_path, frame, "label: {column: y}\ntable: {time: day}\n")
+
+    assert {"tariff"} == named(found, "constant")
+    assert "every row with a label has the same value, 'new'" == traps(found)["constant"].evidence
+    assert "exclude: [tariff]" == traps(found)["constant"].line
+
+
 def copied(keyed: bool) -> pl.DataFrame:
     """Give rows of which each third one stands twice."""
     frame = claims()

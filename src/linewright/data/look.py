@@ -199,9 +199,13 @@ def judge(
     strengths, suspects = _judge(seen, label, about, roles, _sample(label))
     twins = find_twins(seen)
     sentinels = find_sentinels(seen, twins)
+    known = label.is_not_null()
     return strengths, {
-        name: tuple(
-            _verdicts(column, suspects.get(name), twins.get(name), about, roles, sentinel=sentinels.get(name))
+        name: (
+            *_sameness(column, known if name not in {about.column, *roles.parts} else None),
+            *_verdicts(
+                column, suspects.get(name), twins.get(name), about, roles, sentinel=sentinels.get(name)
+            ),
         )
         for name, column in seen.items()
     }
@@ -284,6 +288,25 @@ def _truth(about: LabelProfile, typed: pl.Series, spelled: pl.Series) -> Truth:
     return Truth(task=about.task, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
 
 
+def _sameness(column: Seen, known: pl.Series | None) -> Iterator[Verdict]:
+    """Tell of a feature whose rows hardly differ, as far as a model sees them: those `known` to have a label."""
+    if column.type == UNUSABLE:
+        return
+    of = ""
+    if known is not None and not known.all():
+        column, of = column.where(known), " with a label"
+    if not column.present:
+        yield Verdict(verdict="empty", evidence=f"it has no value in any row{of}", exclude=True)
+    elif column.distinct == 1 and not column.missing:
+        value = str(column.values[0])[:40]
+        yield Verdict(
+            verdict="constant", evidence=f"every row{of} has the same value, {value!r}", exclude=True
+        )
+    elif known is not None and (evidence := near_constant_evidence(column)):
+        says = f"among the rows{of}, {evidence}" if of else evidence
+        yield Verdict(verdict="near constant", evidence=says, exclude=False)
+
+
 def _verdicts(
     column: Seen,
     suspect: Suspect | None,
@@ -295,14 +318,7 @@ def _verdicts(
 ) -> Iterator[Verdict]:
     if column.type == UNUSABLE:
         yield Verdict(verdict="unusable", evidence=column.because, exclude=False)
-    elif not column.present:
-        yield Verdict(verdict="empty", evidence="it has no value in any row", exclude=True)
-    elif column.distinct == 1 and not column.missing:
-        value = str(column.values[0])[:40]
-        yield Verdict(verdict="constant", evidence=f"every row has the same value, {value!r}", exclude=True)
-    elif column.name != label.column:
-        if column.name not in roles.parts and (evidence := near_constant_evidence(column)):
-            yield Verdict(verdict="near constant", evidence=evidence, exclude=False)
+    elif column.name != label.column and column.distinct + (column.missing > 0) > 1:
         yield from _part_verdicts(column, suspect, twin, label, roles)
     if column.type == "text":
         says = f"free text: {column.because}; it is kept and not used by a model yet"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -43,6 +43,13 @@ class Seen:
     def present(self) -> int:
         """How many rows have a value of the type."""
         return len(self.values) - self.values.null_count()
+
+    def where(self, rows: pl.Series) -> "Seen":
+        """Return the column as it is in some of its rows."""
+        values = self.values.filter(rows)
+        return replace(
+            self, values=values, found=self.found.filter(rows), distinct=values.drop_nulls().n_unique()
+        )
 
     @property
     def misfits(self) -> pl.Series:

@@ -33,6 +33,7 @@ TrapKind = Literal[
     "few groups",
     "doubtful time",
     "bad cells",
+    "unlabelled",
     "repeats",
     "sorted",
     "few rows",

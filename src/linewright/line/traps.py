@@ -8,7 +8,7 @@ from linewright.data.association import Kind
 from linewright.data.facts import Column, Dataset
 from linewright.data.look import Verdict, judge
 from linewright.data.roles import Roles
-from linewright.data.seen import UNUSABLE, Seen
+from linewright.data.seen import TIMES, UNUSABLE, Seen
 from linewright.data.split import foreseen
 from linewright.data.target import describe_label
 from linewright.data.traps import (
@@ -21,6 +21,7 @@ from linewright.data.traps import (
     rare_classes,
     sorted_evidence,
 )
+from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import in_sql, quoted, quoted_sentence
@@ -92,13 +93,14 @@ def _features(spec: LineSpec, seen: Mapping[str, Seen]) -> list[str]:
 
 
 def row_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
-    """Return what misleads between the rows: repeats in both parts, sorted rows, classes of a few rows, a group that is not named."""
+    """Return what misleads between the rows: parts without a label, repeats in both parts, sorted rows, rare classes, a hidden group."""
     label = seen[spec.label.column]
     task = _task(spec, label)
     return tuple(
         trap
         for traps in (
             _group(spec, seen),
+            _unlabelled(spec, seen),
             _repeats(spec, seen, task),
             _sorted(spec, seen, task),
             _few_rows(spec, label) if task != "regression" else (),
@@ -134,6 +136,53 @@ def _group(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
             under="table",
             line=f"group: {quoted(name)}",
         )
+
+
+def _unlabelled(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
+    label, table = seen[spec.label.column].values, spec.table
+    names = dict.fromkeys([*_features(spec, seen), *filter(None, (table.time, table.group))])
+    parts = find_unlabelled(label, {name: seen[name] for name in names if name in seen}, table.time)
+    if not parts:
+        return
+    lasting = [part for part in parts if part.is_last]
+    others = [part for part in parts if not part.is_last]
+    says = "; ".join(part.to_text(len(label)) for part in (*others, *lasting))
+    todo = "leave them out, and ask for no predictions about such rows: no model has seen their truth"
+    if not others:
+        todo = "if their truth is still to come, label.delay says how long that takes; if not, no model has seen it"
+    rows = sum(part.added for part in parts)
+    yield Trap(
+        trap="unlabelled",
+        columns=tuple(dict.fromkeys(part.column for part in (*others, *lasting))),
+        evidence=f"{says}; {todo}",
+        under="table" if others else "",
+        line=_query(
+            spec, "select *", after=f"where {' and '.join(_outside(spec, seen, part) for part in others)}"
+        )
+        if others
+        else "",
+        rows=rows,
+        share=rows / len(label),
+    )
+
+
+def _outside(spec: LineSpec, seen: Mapping[str, Seen], part: Unlabelled) -> str:
+    """Return the condition in SQL of rows that are not of a part."""
+    name = in_sql(part.column)
+    if part.levels:
+        return f"coalesce({name}::text, '') not in ({', '.join(_text(one) for one in part.levels)})"
+    column, rule = seen[part.column], spec.contract.columns.get(part.column)
+    if column.type not in TIMES:
+        return f"({name} between {part.low} and {part.high}) is not true"
+    how = rule.format if rule else column.format
+    day = f"strptime({name}, {_text(how)})" if how else name
+    return f"({day}::date between '{part.low:%Y-%m-%d}' and '{part.high:%Y-%m-%d}') is not true"
+
+
+def _text(value: object) -> str:
+    """Write a value as SQL compares it with a text; no value is the empty one."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _repeats(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
@@ -214,7 +263,7 @@ def _few_rows(spec: LineSpec, label: Seen) -> Iterator[Trap]:
     shown = ", ".join(f"{name!r} has {_count(rows)}" for name, rows in rare[:5]) + (
         ", …" if len(rare) > 5 else ""
     )
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name, _ in rare)
+    names = ", ".join(_text(name) for name, _ in rare)
     query = _query(spec, "select *", after=f"where {in_sql(label.name)}::text not in ({names})")
     is_left = label.distinct - len(rare) >= 2
     yield Trap(
