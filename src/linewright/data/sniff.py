@@ -195,7 +195,7 @@ def _has_points(column: pl.Series) -> bool:
     if column.dtype != pl.String:
         return False
     values = _without_missing(column)
-    return infer(values).type == "number" and bool(values.str.contains(".", literal=True).any())
+    return infer_most(values).type == "number" and bool(values.str.contains(".", literal=True).any())
 
 
 def means_missing(text: str, *, among_numbers: bool) -> bool:
