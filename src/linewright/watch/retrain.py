@@ -13,6 +13,9 @@ _MONITORS: dict[str, frozenset[Monitor]] = {
     "performance": frozenset({"performance", "calibration"}),
 }
 
+_TOLD = 2
+"""Reasons that a proposal tells; the others are in its evidence."""
+
 
 def propose(
     line: str,
@@ -109,11 +112,16 @@ def _alerted(
     return RetrainProposal(
         line=line,
         trigger=trigger,
-        because="; ".join(alert.because for alert in reasons),
+        because=_in_short([alert.because for alert in reasons]),
         evidence=tuple(dict.fromkeys(alert.evidence for alert in reasons)),
         since=min(alert.since for alert in reasons),
         trained=trained,
     )
+
+
+def _in_short(reasons: Sequence[str]) -> str:
+    more = f"; and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
+    return f"{'; '.join(reasons[:_TOLD])}{more}"
 
 
 def _micros(start: str, end: str) -> float:
