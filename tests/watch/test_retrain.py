@@ -52,7 +52,7 @@ def test_evidence_is_oldest_first_and_named_once():
     assert found is not None
     assert found.evidence == ("sha256:w4", "sha256:w9")
     assert found.since == "2026-11-20T02:00:00.000000Z"
-    assert found.because == "drift of age; missing of income; drift of income"
+    assert found.because == "drift of age; missing of income; and 1 more"
     assert decode(RetrainProposal, canonical_json(found), digest=digest_of(found)) == found
     assert proposed(open_alerts=alerts[::-1]) == found
 
