@@ -4,7 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -21,6 +21,7 @@ from linewright.data.split import ENOUGH
 from linewright.engine.inline import InlineEngine
 from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.evidence import explain
+from linewright.line.example import curl
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, RunResult
@@ -35,9 +36,15 @@ from linewright.line.scoring import predict_file
 from linewright.line.tending import Tending, tend_inline
 from linewright.line.watching import close_window
 from linewright.model.facts import Certificate, Registered
+from linewright.model.package import load
 from linewright.operations.release import promote
 from linewright.operations.watch import alerts
-from linewright.release.facts import Promoted, Refused
+from linewright.release.facts import Arm, Promoted, Refused
+from linewright.release.pointer import limits_of
+from linewright.serve.answer import Loaded, answer
+from linewright.serve.log import PredictionLog
+from linewright.serve.rows import in_rows
+from linewright.serve.scoring import Scorer
 from linewright.testing.faults import DyingMetadata
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock
@@ -526,6 +533,40 @@ def test_rows_of_source_and_log_count_once_and_get_a_time(living):
     assert (HISTORY + 2) * A_DAY == table.height == table["visit"].n_unique()
     assert fresh["at"].to_list() == table.filter(pl.col("visit").is_in(fresh["visit"]))["at"].to_list()
     assert {START + timedelta(days=HISTORY, hours=23)} == set(received)
+
+
+def test_a_row_whose_time_cannot_be_read_gets_that_of_its_answer_and_both_say_so(living):
+    """What the endpoint warns of is what a retraining does."""
+    line = living()
+    version = line.factory.metadata.versions(LINE)[-1]
+    limits = limits_of(line.factory.metadata, LINE, version.version)
+    loaded = Loaded(
+        LINE,
+        1,
+        Arm(model=1, package=version.digest),
+        Scorer(load(version.digest, line.factory.artifacts.get), limits),
+        line.factory.now,
+    )
+    asked = [
+        {"visit": f"n{i}", "at": at, "a": 0.5 + i, "b": 0.1}
+        for i, at in enumerate(["2026-03-11T08:00:00Z", "yesterday", None])
+    ]
+    with closing(PredictionLog(line.factory.log_of(LINE))) as log:
+        said = answer(loaded, log, asked, in_rows)
+    line.day += DELAY + 1
+    line.know(pl.DataFrame({"visit": ["n0", "n1", "n2"], "y": ["yes", "no", "yes"]}))
+    table = line.table()
+    received = START + timedelta(days=HISTORY)
+    request = curl(line.factory, LINE, "http://localhost:8000")
+
+    assert {
+        1: ["at: 'yesterday' cannot be read, so the time of the answer counts"],
+        2: ["at: no value, so the time of the answer counts"],
+    } == said.warnings
+    assert [START + timedelta(days=HISTORY, hours=8), received, received] == [
+        table.row(by_predicate=pl.col("visit") == f"n{i}", named=True)["at"] for i in range(3)
+    ]
+    assert f'"at":"{line.factory.now()[:19]}Z"' in request
 
 
 def test_without_a_key_rows_of_source_and_log_are_told_by_their_content(living):

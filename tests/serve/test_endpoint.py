@@ -343,6 +343,27 @@ def test_a_value_beyond_the_contract_or_the_model_is_answered_with_a_warning(tmp
     ] == [each.get("warnings") for each in said]
 
 
+def test_a_row_without_a_readable_time_is_told_that_the_time_of_the_answer_counts(tmp_path, claims_at, start):
+    """It decides whether the row trains or tests, so nobody should learn of it from a split."""
+    claims = claims_at(tmp_path / ".linewright")
+    claims.limits = (Limit(column="at", is_time=True),)
+    claims.point(1)
+    endpoint = start(claims.state)
+    times = [{"at": "2026-03-01T10:00:00Z"}, {}, {"at": None}, {"at": ""}, {"at": "yesterday"}, {"at": 7}]
+    said = endpoint.predict(*({**ROW, **time} for time in times))["predictions"]
+    schema = endpoint.ask("GET", "/v1/lines/claims/schema")[2]["properties"]
+
+    assert [
+        None,
+        *[["at: no value, so the time of the answer counts"]] * 3,
+        ["at: 'yesterday' cannot be read, so the time of the answer counts"],
+        ["at: 7 cannot be read, so the time of the answer counts"],
+    ] == [each.get("warnings") for each in said]
+    assert ["string", "null"] == schema["at"]["type"]
+    assert "when it happened; the time of the answer counts without it" == schema["at"]["description"]
+    assert "the model does not use it" in schema["Fraud"]["description"]
+
+
 def test_values_that_the_model_knows_and_the_contract_does_not_allow_are_warned_of(claims):
     """A contract that only warns lets them into training."""
     model = load(claims.models[1], claims.artifacts.get)

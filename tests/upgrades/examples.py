@@ -30,9 +30,13 @@ def kinds() -> dict[str, type[msgspec.Struct]]:
         for each in _below(base)
         if ".testing." not in each.__module__
     }
-    modules = [module for name, module in sys.modules.items() if name.startswith("linewright.")]
+    modules = [module for name, module in sys.modules.items() if _speaks(name)]
     named = {name: getattr(module, name) for module in modules for name in SEAMS if hasattr(module, name)}
     return dict(sorted({**found, **{name.lower(): each for name, each in named.items()}}.items()))
+
+
+def _speaks(module: str) -> bool:
+    return module.startswith("linewright.") and module.endswith((".facts", ".seams"))
 
 
 def _below(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:

@@ -10,6 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package import read_golden
+from linewright.serve.rows import TIMES
 
 _KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
 
@@ -33,9 +34,22 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
         return None
     if not rows:
         return None
-    row = {**_key(package), **rows[0]}
+    row = {**_key(package), **_time(factory, line, package), **rows[0]}
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
+
+
+def _time(factory: Factory, line: str, package: Package) -> dict[str, str]:
+    """Return the present as the time of the row, where the line has one: without it the time of the answer would count."""
+    try:
+        name = factory.line(line).table.time
+    except LinewrightError:
+        return {}
+    column = next((one for one in package.columns if one.name == name and one.role == "carried"), None)
+    if column is None or column.type not in TIMES:
+        return {}
+    now = factory.now()
+    return {column.name: now[:10] if column.type == "date" else f"{now[:19]}Z"}
 
 
 def _key(package: Package) -> dict[str, str | int]:

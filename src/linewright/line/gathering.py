@@ -1,5 +1,6 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,10 @@ from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.promised import before_of, recalled
-from linewright.line.work import Work
+from linewright.line.spec import LineSpec
+from linewright.line.work import Work, missing_texts
+from linewright.model.facts import RequestColumn
+from linewright.serve.rows import converter
 
 
 def ingest_station(work: Work) -> Ingested:
@@ -29,12 +33,28 @@ def served_rows(work: Work) -> list[dict[str, Any]]:
     if work.as_of is None:
         return []
     label, time = work.spec.label.column, work.spec.table.time
+    read = _time_reader(work.spec)
     rows: list[dict[str, Any]] = []
     for record, truth in work.factory.labels_of(work.spec.line).labelled(known_by=work.as_of):
         if truth is not None:
-            at = {} if time is None or record.row.get(time) is not None else {time: record.at}
+            at = {} if time is None or _is_read(read, record.row.get(time)) else {time: record.at}
             rows.append({**record.row, **at, label: truth.label})
     return rows
+
+
+def _time_reader(spec: LineSpec) -> Callable[[object], Any]:
+    """Return what reads a time as the endpoint does, which says in its answer where the time of the answer counts."""
+    name = spec.table.time or ""
+    rule = spec.contract.columns.get(name) or ColumnRule(type="datetime")
+    column = RequestColumn(name=name, type=rule.type, format=rule.format)
+    return converter(column, frozenset(missing_texts(spec)))
+
+
+def _is_read(read: Callable[[object], Any], value: object) -> bool:
+    try:
+        return read(value) is not None
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def answered(work: Work) -> pl.DataFrame:

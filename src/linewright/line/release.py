@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from linewright.data.spec import ContractSpec
+from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
@@ -103,7 +103,7 @@ def release(work: Work, run: str) -> bool:
             run=run,
             ingested=work.known["ingest"],
             parity=work.known["package"],
-            limits=_limits(work.spec.contract),
+            limits=_limits(work),
         ),
     )
     if _is_champion(work, certificate.package):
@@ -151,16 +151,19 @@ def release(work: Work, run: str) -> bool:
     return False
 
 
-def _limits(contract: ContractSpec) -> tuple[Limit, ...]:
-    """Return what the contract allows in numbers and categories."""
+def _limits(work: Work) -> tuple[Limit, ...]:
+    """Return what the contract allows in numbers and categories, and which column is the time of a row."""
     limits: list[Limit] = []
-    for name, rule in contract.columns.items():
+    for column in work.dataset.columns:
+        name, rule = column.name, work.spec.contract.columns.get(column.name) or ColumnRule(type="text")
         is_number = rule.type in {"integer", "number"}
         low, high = (
             float(end) if is_number and isinstance(end, (int, float)) else None
             for end in (rule.min, rule.max)
         )
-        limit = Limit(column=name, min=low, max=high, allowed=rule.allowed)
+        limit = Limit(
+            column=name, min=low, max=high, allowed=rule.allowed, is_time=name == work.spec.table.time
+        )
         if limit != Limit(column=name):
             limits.append(limit)
     return tuple(limits)

@@ -232,12 +232,14 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """What the contract allowed in a column when a model was made; a request beyond it is answered with a warning."""
+    """What a column held and was allowed when a model was made; a request beyond it is answered with a warning."""
 
     column: str
     min: float | None = None
     max: float | None = None
     allowed: tuple[str, ...] | None = None
+    is_time: bool = False
+    """Whether it says when a row happened: once its truth is known, it decides which part of the table the row is in."""
 
 
 class Registered(Event, frozen=True, kw_only=True, tag="registered"):

@@ -258,7 +258,8 @@ class App:
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""
         loaded = self._loaded(request, *arguments)
-        schema = to_schema(loaded.package.columns, title=f"A row of {loaded.line}@{loaded.arm.model}")
+        title, time = f"A row of {loaded.line}@{loaded.arm.model}", loaded.scorer.time
+        schema = to_schema(loaded.package.columns, title=title, time=time)
         return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:

@@ -15,6 +15,7 @@ from linewright.model.facts import RequestColumn
 from linewright.serve.values import KINDS, Excess, as_number, check_carried, kind_of, shown
 
 MAX_ROWS = 10_000
+TIMES = frozenset({"date", "datetime"})
 MAX_MISTAKES = 20
 
 Place = Callable[[int, str], str]
@@ -56,9 +57,7 @@ class RowReader:
     def __init__(self, columns: Sequence[RequestColumn], *, missing: Sequence[str] = ("",)) -> None:
         self._known = {column.name: column for column in columns}
         none = frozenset(missing)
-        self._features = [
-            (column, _converter(column, none)) for column in columns if column.role == "feature"
-        ]
+        self._features = [(column, converter(column, none)) for column in columns if column.role == "feature"]
         self._carried = [column.name for column in columns if column.role != "feature"]
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
@@ -147,7 +146,8 @@ def _checked_shape(rows: object) -> list[dict[str, Any]]:
     return rows
 
 
-def _converter(column: RequestColumn, missing: frozenset[str]) -> Callable[[object], Any]:
+def converter(column: RequestColumn, missing: frozenset[str]) -> Callable[[object], Any]:
+    """Return what reads a JSON value of a column: to `None` where it is missing, with a `ValueError` where it cannot be."""
     kind = KINDS.get(column.type)
     if kind is None:
         raise Terminal(
@@ -156,7 +156,7 @@ def _converter(column: RequestColumn, missing: frozenset[str]) -> Callable[[obje
             found=column.type,
             allowed=", ".join(KINDS),
         )
-    read = partial(kind.read, form=column.format) if column.type in ("date", "datetime") else kind.read
+    read = partial(kind.read, form=column.format) if column.type in TIMES else kind.read
     return lambda value: None if type(value) is str and value.strip() in missing else read(value)
 
 
@@ -201,8 +201,15 @@ def _refusal(mistakes: list[dict[str, Any]]) -> RequestError:
     )
 
 
-def to_schema(columns: Sequence[RequestColumn], *, title: str) -> dict[str, Any]:
+def to_schema(
+    columns: Sequence[RequestColumn], *, title: str, time: RequestColumn | None = None
+) -> dict[str, Any]:
     """Return the JSON Schema of a row, in the plainest form of each value.
+
+    Parameters
+    ----------
+    time
+        The column that says when a row happened, where the line has one.
 
     Examples
     --------
@@ -214,10 +221,23 @@ def to_schema(columns: Sequence[RequestColumn], *, title: str) -> dict[str, Any]
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
         "type": "object",
-        "properties": {column.name: _property(column) for column in columns},
+        "properties": {
+            column.name: _time_property(column) if column == time else _property(column) for column in columns
+        },
         "required": [column.name for column in features if not column.nullable],
         "additionalProperties": False,
     }
+
+
+def _time_property(column: RequestColumn) -> dict[str, Any]:
+    schema, says = (
+        dict(KINDS[column.type].schema),
+        "when it happened; the time of the answer counts without it",
+    )
+    if column.format is not None:
+        schema.pop("format", None)
+        says += f"; strptime format {column.format}, or ISO 8601"
+    return {**schema, "type": [schema["type"], "null"], "description": says}
 
 
 def _property(column: RequestColumn) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from linewright.errors import Corrupt
 from linewright.features.encode import MISSING_CODE, Columns, encode
 from linewright.features.facts import Category, Encoding, Number, Raw
-from linewright.model.facts import Limit
+from linewright.model.facts import Limit, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
-from linewright.serve.rows import Place, RowReader, in_rows
+from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
 from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
@@ -34,6 +34,9 @@ class Scorer:
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
         self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
+        self.time = _time_of(model.package.columns, self._limits)
+        """The column that says when a row happened, where the line has one that is a date or a time."""
+        self._read_time = converter(self.time, frozenset(model.package.missing)) if self.time else None
         self._reader = RowReader(model.package.columns, missing=model.package.missing)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
@@ -73,10 +76,22 @@ class Scorer:
             doubtful = np.full(len(x), bool(self._limits))
         else:
             doubtful = ((x < self._low) | (x > self._high)).any(axis=1)
-        if not doubtful.any():
-            return {}
         said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
-        return {row: texts for row, texts in said.items() if texts}
+        if self._read_time is not None:
+            for number, row in enumerate(rows):
+                if doubt := self._time_doubt(row):
+                    said.setdefault(number, []).append(doubt)
+        return {row: said[row] for row in sorted(said) if said[row]}
+
+    def _time_doubt(self, row: Mapping[str, Any]) -> str:
+        assert self.time is not None  # noqa: S101 -- only lines with a time are asked
+        assert self._read_time is not None  # noqa: S101
+        value = row.get(self.time.name)
+        try:
+            what = "no value" if self._read_time(value) is None else ""
+        except (ValueError, TypeError, OverflowError):
+            what = f"{shown(value)!r} cannot be read"
+        return f"{self.time.name}: {what}, so the time of the answer counts" if what else ""
 
     def _warnings_of(self, row: Mapping[str, Any]) -> list[str]:
         texts: list[str] = []
@@ -118,6 +133,13 @@ class Scorer:
                 allowed=f"differences of at most {TOLERANCE:g}",
                 hint="let the champion before it serve: linewright rollback LINE",
             )
+
+
+def _time_of(columns: Sequence[RequestColumn], limits: Mapping[str, Limit]) -> RequestColumn | None:
+    for column in columns:
+        if column.type in TIMES and column.name in limits and limits[column.name].is_time:
+            return column
+    return None
 
 
 def _ends(encoding: Encoding, limit: Limit | None) -> tuple[float, float]:
