@@ -17,7 +17,7 @@ from linewright.data.contract import Checked, check
 from linewright.data.read import read_source
 from linewright.data.sample import sample
 from linewright.data.table import build_table
-from linewright.errors import Conflict, RequestError
+from linewright.errors import Conflict, ContractBreach, RequestError
 from linewright.line.check import check_line
 from linewright.line.factory import Factory
 from linewright.line.file import parse_line, read_line, unsupported
@@ -198,6 +198,40 @@ def test_a_key_counts_as_it_is_spelled(tmp_path: Path):
     spec, result = checked(tmp_path, "a")
 
     assert ("category", 0) == (spec.contract.columns["code"].type, len(result.quarantined))
+
+
+def test_a_file_that_is_broken_off_stops(tmp_path: Path):
+    """Half of a delivery reads as well as all of it, and a run trained on it without a word."""
+    path = write(tmp_path / "a.csv", small(n=[f"{n % 97}" for n in range(200)]))
+    new_line(tmp_path, "a", data=path, label="y")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 5])
+    with Factory.create(tmp_path) as factory, pytest.raises(ContractBreach) as caught:
+        check_line(factory, "a")
+
+    assert "rows: {min: 100}  # half of the 200 rows seen" in (tmp_path / "lines" / "a.yaml").read_text()
+    assert "the table must have at least 100 rows, and " in caught.value.what
+    assert "see whether the source is whole" in caught.value.hint
+
+
+@pytest.mark.parametrize(("rows", "least"), [(99, None), (100, 50), (199, 99), (250, 120)])
+def test_the_fewest_rows_are_half_of_those_seen_in_two_digits(tmp_path: Path, rows: int, least: int | None):
+    """A small table may lose half of its rows by itself."""
+    columns = {name: (values * 2)[:rows] for name, values in small().items()}
+    columns["x"] = [n * 37 % 1009 / 8 for n in range(rows)]
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+
+    assert (least or 1) == read_line(tmp_path / "lines" / "a.yaml").contract.rows.min
+
+
+def test_repeats_and_rows_without_a_label_may_go(tmp_path: Path):
+    """The query that `new` itself proposes must not break the promise that it wrote."""
+    columns = small(kind=["other" if n % 3 == 0 else "ab"[n % 2] for n in range(200)])
+    columns["y"] = [None if n % 3 == 0 else y for n, y in enumerate(columns["y"])]
+    path = write(tmp_path / "a.csv", {name: values * 2 for name, values in columns.items()})
+    new_line(tmp_path, "a", data=path, label="y")
+
+    assert 60 < read_line(tmp_path / "lines" / "a.yaml").contract.rows.min <= 66
 
 
 @pytest.mark.parametrize(

@@ -145,11 +145,12 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     quarantine
         Digest of the kept rows, where they were kept.
     """
+    stopping = next((one for one in checked.findings if one.action == "stop" and one.hint), None)
+    todo = stopping.hint if stopping else "mend the data, or the rule in contract.columns"
     return ContractBreach(
         str(checked.stop),
-        where="contract",
-        hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "")
-        + "mend the data, or the rule in contract.columns",
+        where="contract.rows" if stopping else "contract",
+        hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "") + todo,
         details={
             "findings": to_builtins(checked.findings),
             "quarantine": quarantine,
@@ -436,14 +437,21 @@ def first_text(values: pl.Series) -> str:
 
 def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
     rule = data.contract.rows
-    words = ""
+    words = hint = ""
     if kept < rule.min:
         words = f"at least {_rows(rule.min)}"
+        hint = (
+            "see whether the source is whole; if so few rows are right, lower contract.rows.min"
+            if kept
+            else ""
+        )
     elif rule.max is not None and read > rule.max:
         words = f"at most {_rows(rule.max)}"
     action = (rule.on_breach or on_whole(data.contract)) if kept else "stop"
     says = f"the table must have {words}, and {_rows(kept)} would be kept"
-    one = Finding(column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action, says=says)
+    one = Finding(
+        column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action, says=says, hint=hint
+    )
     return [one] if words else []
 
 

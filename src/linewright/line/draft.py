@@ -15,6 +15,8 @@ from linewright.line.spelling import in_sql, quoted, quoted_sentence, widened
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300
 _MOST_NAMES = 5
+_ROWS_TO_LOSE = 100
+"""Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
 _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
 _METRICS = {
@@ -269,6 +271,7 @@ def _contract(draft: Draft) -> Iterator[str]:
         if column.name not in draft.excluded and column.type != UNUSABLE
     ]
     yield "contract:"
+    yield from _fewest(draft)
     yield _comment(
         "Ranges are as seen, widened by half on either side; a row outside is set aside", indent="  "
     )
@@ -280,6 +283,18 @@ def _contract(draft: Draft) -> Iterator[str]:
     for column in profile.columns:
         if column.type == UNUSABLE:
             yield f"    # {quoted(column.name)} is left out: {column.verdicts[0].evidence}"
+
+
+def _fewest(draft: Draft) -> Iterator[str]:
+    """Give the number of rows below which a file was broken off; what is proposed to be left out does not count."""
+    bare = sum(trap.share or 0.0 for trap in draft.traps if trap.trap == "unlabelled")
+    rows = round(draft.of * (1 - bare) * (1 - draft.profile.repeated / draft.profile.rows))
+    if rows < _ROWS_TO_LOSE:
+        return
+    least = rows // 2
+    unit = 10 ** (len(str(least)) - 2)
+    of = f"{rows:,} rows" + (" seen" if rows == draft.of else " without repeats and parts that have no label")
+    yield f"  rows: {{min: {least // unit * unit}}}  # half of the {of}, so that a file that is broken off stops a run"
 
 
 def _rule(column: ColumnProfile, draft: Draft) -> str:

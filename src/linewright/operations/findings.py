@@ -65,7 +65,7 @@ def _steps(line: str, findings: Sequence[Finding], error: LinewrightError | None
             f"aside, linewright datasets {line} --quarantine shows each"
         )
     for one in findings:
-        if one.says and (error is None or not error.what.endswith(one.says)):
+        if one.says and (error is None or one.says not in error.what):
             yield f"{one.says}: {one.hint}" if one.hint else one.says
     new = [one.column for one in findings if one.rule == "named in the contract"]
     if new:
