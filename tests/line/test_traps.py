@@ -318,6 +318,32 @@ def test_a_class_of_two_rows_is_told_with_what_it_wants(tmp_path: Path):
     assert ((), ROWS - 2) == (after.traps, after.rows)
 
 
+@pytest.mark.parametrize("bad", [["abc"], ["yse", "noo", "noo"]], ids=["one", "some"])
+def test_a_slip_in_a_label_of_two_classes_is_told_as_one(tmp_path: Path, bad: list[str]):
+    """It made the label multiclass, without a positive class, and the advice was a query."""
+    frame = claims()
+    frame = frame.with_columns(y=pl.Series([*bad, *frame["y"].to_list()[len(bad) :]]))
+    made = written(tmp_path, frame)
+    trap = traps(made)["few rows"]
+
+    lines = "line 2" if len(bad) == 1 else "lines 2, 3 and 4"
+    assert (
+        f"({lines}): probably {'a typing error' if len(bad) == 1 else 'typing errors'}; without "
+        in trap.evidence
+    )
+    assert trap.evidence.endswith("the label is binary, 'no' or 'yes'; then task: binary (under train)")
+    assert ("contract.columns", '"y": {type: category, allowed: ["no", "yes"]}') == (trap.under, trap.line)
+    assert trap == traps(checked(tmp_path))["few rows"]
+
+    path = tmp_path / "lines" / "a.yaml"
+    text = re.sub(r'\n    "y": \{.*', lambda _: f"\n    {trap.line}", path.read_text())
+    path.write_text(
+        text.replace("task: multiclass", "task: binary").replace("metric: log_loss", "metric: roc_auc")
+    )
+    after = checked(tmp_path)
+    assert ((), (), len(bad)) == (after.errors, after.traps, after.quarantined)
+
+
 def trips(*, shuffled: bool = False, irregular: bool = False) -> pl.DataFrame:
     """Give one row for each way that a traveller may go, with what is the traveller's own."""
     rng = np.random.default_rng(12)

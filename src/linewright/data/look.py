@@ -12,7 +12,7 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import nearest
-from linewright.data.place import Where
+from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
     Roles,
     choose_roles,
@@ -117,7 +117,7 @@ def look(
     weight: str | None = None,
     exclude: Sequence[str] = (),
     seen: Mapping[str, Seen] | None = None,
-    where: Where = lambda _column, _texts: "",
+    where: Where = nowhere,
 ) -> Profile:
     """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
 

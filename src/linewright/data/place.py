@@ -12,6 +12,11 @@ Where = Callable[[str, Collection[str]], str]
 _SHOWN = 3
 
 
+def nowhere(_column: str, _texts: Collection[str]) -> str:
+    """Say nothing, where there is no source to look into."""
+    return ""
+
+
 def place_of(source: Source, column: str, texts: Collection[str]) -> str:
     r"""Say where a column has one of these texts, at most three times; the files are read once more for it.
 

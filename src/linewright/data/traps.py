@@ -49,6 +49,9 @@ _SAME = 0.8
 _CHANCE = 3.0
 _RARE = 20
 _LEAST_ROWS = 100
+_STRAY = 0.01
+_STRAY_ROWS = 2
+_MOST_STRAYS = 5
 _REGULAR = 0.95
 _MOST_OF_ONE = 20
 _BALANCED = 0.9
@@ -246,6 +249,25 @@ def rare_classes(label: pl.Series, folds: int) -> list[tuple[str, int]]:
         label.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows").sort(["rows", "value"])
     )
     return [(str(name), int(rows)) for name, rows in counts.iter_rows() if rows < 2 * folds]
+
+
+def stray_classes(label: pl.Series) -> tuple[list[str], list[str]] | None:
+    """Return the two classes that nearly all rows have, and the few others of a row or two; nothing of another label.
+
+    Examples
+    --------
+    >>> stray_classes(pl.Series("y", ["no", "yes"] * 200 + ["abc"]))
+    (['no', 'yes'], ['abc'])
+    >>> stray_classes(pl.Series("y", ["no", "yes", "abc"] * 200)) is None
+    True
+    """
+    counts = label.drop_nulls().cast(pl.String).value_counts(name="rows")
+    counts = counts.sort(["rows", label.name], descending=[True, False])
+    names, rows = counts[label.name].to_list(), counts["rows"].to_list()
+    strays = rows[2:]
+    if not strays or len(strays) > _MOST_STRAYS or strays[0] > _STRAY_ROWS or rows[1] < _RARE:
+        return None
+    return (sorted(names[:2]), names[2:]) if sum(strays) <= _STRAY * sum(rows) else None
 
 
 def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str] | None:

@@ -1,6 +1,7 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
@@ -8,6 +9,7 @@ import polars as pl
 from linewright.data.contract import breach
 from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
+from linewright.data.place import Where, nowhere, place_of
 from linewright.data.read import open_source
 from linewright.data.seen import as_declared
 from linewright.data.traps import Trap
@@ -85,7 +87,9 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
     stop_if_broken(promised, checked.findings)
-    traps = _traps(spec, checked.frame, checked.columns)
+    is_one = len(sources) == 1 and spec.table.sql is None
+    where = partial(place_of, sources[0]) if is_one else nowhere
+    traps = _traps(spec, checked.frame, checked.columns, where)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
@@ -98,13 +102,15 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     )
 
 
-def _traps(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[Trap, ...]:
+def _traps(
+    spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], where: Where
+) -> tuple[Trap, ...]:
     seen = {
         column.name: as_declared(column.name, column.type, frame[column.name])
         for column in columns
         if column.type in {*LEARNABLE, "text"}
     }
-    return (*column_traps(spec, seen), *row_traps(spec, seen))
+    return (*column_traps(spec, seen), *row_traps(spec, seen, where))
 
 
 def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:

@@ -214,7 +214,8 @@ def _suggested(draft: Draft) -> Iterator[str]:
         )
     for trap in draft.traps:
         if trap.trap != "sorted":  # the split says so
-            lead = f"{trap.on_one_line}  # " if trap.line else ""
+            under = "" if trap.under == "table" else f"under {trap.under}: "
+            lead = f"{under}{trap.on_one_line}  # " if trap.line else ""
             yield _comment(f"{lead}{trap.trap}: {trap.evidence}", indent="  ")
 
 

@@ -143,6 +143,7 @@ def new_line(
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
         frame = clean(frame, source.missing)
+    where = partial(place_of, opened)
     seen = see_all(frame, names=(key, group))
     profile = look(
         frame,
@@ -154,7 +155,7 @@ def new_line(
         key=key,
         weight=weight,
         exclude=exclude,
-        where=partial(place_of, opened),
+        where=where,
     )
     brought = None
     if model is not None:
@@ -176,7 +177,7 @@ def new_line(
         brought=brought,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
-    traps = row_traps(parse_line(write_draft(draft), name=str(path)), seen)
+    traps = row_traps(parse_line(write_draft(draft), name=str(path)), seen, where)
     text = write_draft(replace(draft, traps=traps))
     parse_line(text, name=str(path))
     _write(path, text)

@@ -7,6 +7,7 @@ import polars as pl
 from linewright.data.association import Kind
 from linewright.data.facts import Column, Dataset
 from linewright.data.look import Verdict, judge
+from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.seen import TIMES, UNUSABLE, Seen
 from linewright.data.split import foreseen
@@ -20,6 +21,7 @@ from linewright.data.traps import (
     find_repeats,
     rare_classes,
     sorted_evidence,
+    stray_classes,
 )
 from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
@@ -92,8 +94,14 @@ def _features(spec: LineSpec, seen: Mapping[str, Seen]) -> list[str]:
     return [column.name for column in feature_columns(spec, dataset)]
 
 
-def row_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
-    """Return what misleads between the rows: parts without a label, repeats in both parts, sorted rows, rare classes, a hidden group."""
+def row_traps(spec: LineSpec, seen: Mapping[str, Seen], where: Where = nowhere) -> tuple[Trap, ...]:
+    """Return what misleads between the rows: parts without a label, repeats in both parts, sorted rows, rare classes, a hidden group.
+
+    Parameters
+    ----------
+    where
+        Says where in the source a value stands.
+    """
     label = seen[spec.label.column]
     task = _task(spec, label)
     return tuple(
@@ -103,7 +111,7 @@ def row_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
             _unlabelled(spec, seen),
             _repeats(spec, seen, task),
             _sorted(spec, seen, task),
-            _few_rows(spec, label) if task != "regression" else (),
+            _few_rows(spec, label, where) if task != "regression" else (),
         )
         for trap in traps
     )
@@ -255,11 +263,14 @@ def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Tra
     )
 
 
-def _few_rows(spec: LineSpec, label: Seen) -> Iterator[Trap]:
+def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
     rare = rare_classes(label.values, spec.train.folds)
     if not rare:
         return
     rows = sum(rows for _, rows in rare)
+    if spec.label.columns is None and (found := stray_classes(label.values)):
+        yield _strays(spec, label, *found, where=where)
+        return
     shown = ", ".join(f"{name!r} has {_count(rows)}" for name, rows in rare[:5]) + (
         ", …" if len(rare) > 5 else ""
     )
@@ -273,6 +284,25 @@ def _few_rows(spec: LineSpec, label: Seen) -> Iterator[Trap]:
         f"of each class; bring more{', merge classes, or leave them out' if is_left else ''}",
         under="table" if is_left else "",
         line=query if is_left else "",
+        rows=rows,
+        share=rows / len(label.values),
+    )
+
+
+def _strays(spec: LineSpec, label: Seen, two: list[str], strays: list[str], *, where: Where) -> Trap:
+    """Tell of values that a label of two classes would not have but for typing errors."""
+    place, many = where(label.name, strays), len(strays) > 1
+    rows = int(label.values.cast(pl.String).is_in(strays).sum())
+    task = "; then task: binary (under train)" if spec.train.task == "multiclass" else ""
+    allowed = ", ".join(map(quoted_sentence, two))
+    return Trap(
+        trap="few rows",
+        columns=(label.name,),
+        evidence=f"{', '.join(map(repr, strays))} {'have' if many else 'has'} {_count(rows)}{f' ({place})' if place else ''}: "
+        f"probably {'typing errors' if many or rows > 1 else 'a typing error'}; without {'them' if many else 'it'} the label is "
+        f"binary, {' or '.join(map(repr, two))}{task}",
+        under="contract.columns",
+        line=f"{quoted(label.name)}: {{type: category, allowed: [{allowed}]}}",
         rows=rows,
         share=rows / len(label.values),
     )
