@@ -46,7 +46,7 @@ from linewright.serve.log import PredictionLog
 from linewright.serve.rows import in_rows
 from linewright.serve.scoring import Scorer
 from linewright.testing.faults import DyingMetadata
-from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Watched
+from linewright.watch.facts import Alerted, Cleared, Proposed, Reference, RetrainProposal, Watched, Window
 from linewright.worlds.living import Clock
 
 LINE = "visits"
@@ -231,6 +231,31 @@ def test_one_ordinary_row_ends_no_alert(living):
 
     assert told == after != []
     assert [] == open_alerts(line.factory, LINE)
+
+
+def test_rows_that_never_get_a_label_are_no_shift_after_a_retraining(living):
+    """Live rows are of both kinds: a reference of labelled ones alone alarms about the others for ever."""
+    line = living(shift=HISTORY + 1)
+    is_odd = pl.int_range(pl.len()) % 3 == 0
+
+    def half_known(day: int) -> pl.DataFrame:
+        made = rows(day, shifted=day >= line.shift)
+        return made.with_columns(b=pl.when(is_odd).then(None).otherwise("b"))
+
+    line.rows = half_known
+    know = line.know
+    line.know = lambda known: know(known.filter(~is_odd))
+    ran = line.until_it_runs()
+    told = len(line.events(Alerted))
+    line.live(4)
+    window = line.factory.metadata.get(line.events(Watched)[-1].window, Window)
+    reference = line.factory.metadata.get(window.reference, Reference)
+    b = next(one for one in reference.columns if one.name == "b").counts
+
+    assert ran.promoted, ran.to_text()
+    assert 0.3 < b.missing / (b.missing + sum(b.counts)) < 0.37
+    assert reference.n > line.factory.metadata.get(ran.split, Split).test
+    assert told == len(line.events(Alerted))
 
 
 def test_an_alert_is_found_by_its_id_and_shows_each_window_that_led_to_it(living):

@@ -164,6 +164,11 @@ def foreseen(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray
     return np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
 
 
+def is_hashed_to_test(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:
+    """Return which rows a split that is not by time takes for its test part, labelled or not."""
+    return _cut_by_hash(frame, spec, data).parts == TEST
+
+
 def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     """Return a number for each row that stays the same in every version of the dataset.
 

@@ -1,17 +1,18 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from linewright.data.facts import Ingested, Split
+from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.ingest import ingest
 from linewright.data.spec import ColumnRule
 from linewright.data.split import identities, split
 from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
+from linewright.line.factory import Factory
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec
 from linewright.line.work import Work, missing_texts
@@ -23,22 +24,23 @@ def ingest_station(work: Work) -> Ingested:
     """Read the sources, check the contract, keep a dataset version."""
     factory = work.factory
     try:
-        return ingest(factory.context, work.spec, factory.root, served_rows(work), factory.scratch)
+        served = [] if work.as_of is None else served_rows(factory, work.spec, work.as_of)
+        return ingest(factory.context, work.spec, factory.root, served, factory.scratch)
     except (SpecError, ContractBreach) as error:
         raise recalled(error, before_of(factory, work.spec.line)) from error
 
 
-def served_rows(work: Work) -> list[dict[str, Any]]:
-    """Return the rows that were answered and whose truth was known at the instant of the retraining, with it."""
-    if work.as_of is None:
-        return []
-    label, time = work.spec.label.column, work.spec.table.time
-    read = _time_reader(work.spec)
+def served_rows(
+    factory: Factory, spec: LineSpec, as_of: str, *, is_known: bool = True
+) -> list[dict[str, Any]]:
+    """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth."""
+    label, time = spec.label.column, spec.table.time
+    read = _time_reader(spec)
     rows: list[dict[str, Any]] = []
-    for record, truth in work.factory.labels_of(work.spec.line).labelled(known_by=work.as_of):
-        if truth is not None:
+    for record, truth in factory.labels_of(spec.line).labelled(known_by=as_of):
+        if (truth is not None) == is_known and (is_known or record.at <= as_of):
             at = {} if time is None or _is_read(read, record.row.get(time)) else {time: record.at}
-            rows.append({**record.row, **at, label: truth.label})
+            rows.append({**record.row, **at, label: truth.label if truth else None})
     return rows
 
 
@@ -57,15 +59,21 @@ def _is_read(read: Callable[[object], Any], value: object) -> bool:
         return False
 
 
-def answered(work: Work) -> pl.DataFrame:
-    """Return the rows that `served_rows` has in the types of the dataset; of rows with one key, the last."""
+def in_types_of(dataset: Dataset, rows: Sequence[Mapping[str, Any]], spec: LineSpec) -> pl.DataFrame:
+    """Return rows of JSON values in the types of a dataset; of rows with one key, the last."""
     rules = {
         column.name: ColumnRule.model_validate(
             {"type": column.type, "nullable": column.nullable, "format": column.format}
         )
-        for column in work.dataset.columns
+        for column in dataset.columns
     }
-    return read_served(served_rows(work), rules, work.spec)
+    return read_served(rows, rules, spec)
+
+
+def answered(work: Work) -> pl.DataFrame:
+    """Return the answered rows of a retraining in the types of its dataset; none where it is no retraining."""
+    rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
+    return in_types_of(work.dataset, rows, work.spec)
 
 
 def split_station(work: Work) -> Split:

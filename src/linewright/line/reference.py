@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linewright.data.facts import Dataset, Split
+from linewright.data.facts import EMBARGO, TEST, Dataset, Split
 from linewright.data.moments import moments
 from linewright.data.spec import ContractSpec
+from linewright.data.split import identities, is_hashed_to_test
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
 from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
 from linewright.line.closing import Closing
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
+from linewright.line.gathering import in_types_of, served_rows
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
 from linewright.model.facts import Package, Registered, Trained
@@ -32,45 +34,79 @@ def reference_for(closing: Closing) -> Reference:
     """Return how the champion's own data were spread; computed once for each package."""
     factory, spec, champion, model = closing.factory, closing.spec, closing.champion, closing.model
     metadata = factory.metadata
-    cause = _cause(factory, champion)
+    accepted = _accepted(factory, champion)
+    cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
     inputs = {"package": champion.digest, "contract": digest_of(spec.contract.model_dump(mode="json"))} | (
         {"since": cause} if cause else {}
     )
-    key = digest_of({"station": "reference", "code": 1, "inputs": inputs})
+    key = digest_of({"station": "reference", "code": 2, "inputs": inputs})
     settled = metadata.settled(key)
     if settled is not None:
         return metadata.get(settled, Reference)
     trained = metadata.get(model.package.trained, Trained)
     dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
-    rows = read_rows(factory, dataset, split)
+    rows = _with_unknown(factory, spec, dataset, read_rows(factory, dataset, split), as_of)
     names = model.package.encoder.columns
     spread = to_columns(_recent(rows, split, spec, cause), names)
-    answers = Scorer(model).columns(to_columns(rows.frame[rows.test], names))
+    tested = to_columns(rows.frame.filter(_of_test(rows, split, spec)), names)
+    answers = Scorer(model).columns(tested)
     reference = reference_of(
         champion.digest,
         arrays(spread),
         predictions(answers, model.package),
         seen=seen_by(model.package.encoder),
-        breaches=breaches(spread, spec.contract),
+        breaches=breaches(tested, spec.contract),
     )
     metadata.settle(key, line=spec.line, station="reference", inputs=inputs, digest=metadata.keep(reference))
     return reference
 
 
-def _cause(factory: Factory, champion: Version) -> str | None:
-    """Return since when there was what the champion was trained for; `None` where no monitor asked for it."""
+def _accepted(factory: Factory, champion: Version) -> Accepted | None:
+    """Return the acceptance of the run that registered the champion."""
     registered = factory.metadata.events(Registered, line=champion.line)
     run = next((one.run for one in registered if one.package == champion.digest), None)
-    accepted = factory.metadata.events(Accepted, line=champion.line)
-    proposal = next((one.proposal for one in accepted if one.run == run), None)
-    if proposal is None:
+    return next(
+        (one for one in factory.metadata.events(Accepted, line=champion.line) if one.run == run), None
+    )
+
+
+def _cause(factory: Factory, accepted: Accepted | None) -> str | None:
+    """Return since when there was what the champion was trained for; `None` where no monitor asked for it."""
+    if accepted is None or accepted.proposal is None:
         return None
-    found = factory.metadata.get(proposal, RetrainProposal)
+    found = factory.metadata.get(accepted.proposal, RetrainProposal)
     return found.since if found.evidence else None
 
 
+def _with_unknown(factory: Factory, spec: LineSpec, dataset: Dataset, rows: Rows, as_of: str | None) -> Rows:
+    """Add the rows that were answered by the instant of a retraining and whose truth was not known.
+
+    Live rows are of both kinds, and who never gets a label may be unlike the others: a reference of labelled rows alone
+    would call that a shift. The table of a first training has its rows without a label already.
+    """
+    if as_of is None:
+        return rows
+    more = in_types_of(dataset, served_rows(factory, spec, as_of, is_known=False), spec)
+    more = more.filter(pl.Series(~np.isin(identities(more, spec), identities(rows.frame, spec))))
+    if spec.table.time is not None:
+        more = more.filter(pl.col(spec.table.time).is_not_null())
+    parts = np.concatenate([rows.parts, np.full(more.height, EMBARGO, dtype=np.uint8)])
+    return Rows(frame=pl.concat([rows.frame, more.select(rows.frame.columns)]), parts=parts)
+
+
+def _of_test(rows: Rows, split: Split, spec: LineSpec) -> np.ndarray:
+    """Return which rows are test rows, or would be if they had a label."""
+    has_label = rows.frame[spec.label.column].is_not_null().to_numpy()
+    if split.by == "time":
+        at = moments(rows.frame[str(spec.table.time)])
+        would_be = at >= at[rows.test].min()
+    else:
+        would_be = is_hashed_to_test(rows.frame, spec.train.split, spec)
+    return (rows.parts == TEST) | (would_be & ~has_label)
+
+
 def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.DataFrame:
-    """Return the rows that live ones are compared with: the test part, or the latest week where that is longer.
+    """Return the rows that live ones are compared with: those of the test part, or the latest week where that is longer.
 
     The model has learned from some of that week, but how columns are spread does not depend on it; less than a week would
     make each weekday look like a shift. Rows from before the change that a retraining answers are left out: beside them
@@ -78,7 +114,7 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
     """
     time = spec.table.time
     if split.by != "time" or time is None or not rows.frame[time].dtype.is_temporal():
-        return rows.frame[rows.test]
+        return rows.frame.filter(_of_test(rows, split, spec))
     at = moments(rows.frame[time])
     start = at.max() - _WEEK
     if cause is not None:

@@ -157,7 +157,10 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"Whether it holds in later times: the split is by {split.by}, not by time.", split_cited
     for rows, which in (
         (split.embargo, "rows whose truth was not yet known at the cut-off"),
-        (split.unlabelled, "rows without a label"),
+        (
+            split.unlabelled,
+            "rows without a label (monitors compare live rows with those of the test part's time too)",
+        ),
         (split.copies, "rows that repeat a training row, features and label alike,"),
     ):
         if rows:

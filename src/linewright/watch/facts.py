@@ -53,7 +53,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(Result, frozen=True, kw_only=True, tag="reference"):
-    """How rows of the test part, which the model has not been trained on, were spread."""
+    """How rows of the test part, which the model has not been trained on, and rows of its time without a label were spread."""
 
     package: str
     """Digest of the package."""
