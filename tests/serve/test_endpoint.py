@@ -364,6 +364,30 @@ def test_a_row_without_a_readable_time_is_told_that_the_time_of_the_answer_count
     assert "the model does not use it" in schema["Fraud"]["description"]
 
 
+def test_what_no_training_row_had_is_warned_of_also_where_the_model_reads_nothing_of_it(claims):
+    """A value that nothing was learned about makes the answer a guess, whether it is new or missing."""
+    model = load(claims.models[1], claims.artifacts.get)
+    complete = [Limit(column=name, is_complete=True) for name in ("Amount", "Make", "opened")]
+    scorer = Scorer(model, (*complete, Limit(column="Fraud", seen=("No",))))
+    whole = {"Age": 20, "Amount": 1.0, "Make": "Ford", "opened": "2026-03-01"}
+    rows = [
+        whole,
+        {**whole, "Insured": None, "Fraud": "No"},
+        {**whole, "Amount": None},
+        {**whole, "Make": " "},
+        {"Age": 20, "Amount": 1.0, "Make": "Ford"},
+        {**whole, "Fraud": "Perhaps"},
+    ]
+    none = "no value, and no training row was without one"
+
+    assert {
+        2: [f"Amount: {none}"],
+        3: [f"Make: {none}"],
+        4: [f"opened: {none}"],
+        5: ["Fraud: 'Perhaps' is new to the model, or was too rare to learn from"],
+    } == scorer.warnings(scorer.encode(scorer.read(rows)), rows)
+
+
 def test_values_that_the_model_knows_and_the_contract_does_not_allow_are_warned_of(claims):
     """A contract that only warns lets them into training."""
     model = load(claims.models[1], claims.artifacts.get)

@@ -2,17 +2,21 @@
 
 from typing import Any
 
+import polars as pl
+
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.registry import declared_before, find_model
 from linewright.line.rival import rival_of
-from linewright.line.work import Work
+from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Registered
 from linewright.release.facts import Promoted, Refused
 from linewright.release.pointer import project, promote, refuse, require_bytes
 
+MOST_SEEN = 50
+"""Categories of a column that the model does not read, beyond which none is remembered."""
 WAITS = "the line file wants approval by {roles}: `linewright promote {model}` serves it"
 
 
@@ -152,8 +156,10 @@ def release(work: Work, run: str) -> bool:
 
 
 def _limits(work: Work) -> tuple[Limit, ...]:
-    """Return what the contract allows in numbers and categories, and which column is the time of a row."""
-    limits: list[Limit] = []
+    """Return what the contract allows in numbers and categories, what training rows held, and which column is the time."""
+    trained, limits = work.trained, list[Limit]()
+    learned = () if trained.adopted else [column.name for column in feature_columns(work.spec, work.dataset)]
+    frame = work.rows.frame[work.rows.train].select(learned)
     for column in work.dataset.columns:
         name, rule = column.name, work.spec.contract.columns.get(column.name) or ColumnRule(type="text")
         is_number = rule.type in {"integer", "number"}
@@ -162,11 +168,23 @@ def _limits(work: Work) -> tuple[Limit, ...]:
             for end in (rule.min, rule.max)
         )
         limit = Limit(
-            column=name, min=low, max=high, allowed=rule.allowed, is_time=name == work.spec.table.time
+            column=name,
+            min=low,
+            max=high,
+            allowed=rule.allowed,
+            is_time=name == work.spec.table.time,
+            is_complete=name in trained.encoder.columns and name in learned and not frame[name].null_count(),
+            seen=_seen(frame[name]) if name in learned and name not in trained.encoder.columns else None,
         )
         if limit != Limit(column=name):
             limits.append(limit)
     return tuple(limits)
+
+
+def _seen(values: pl.Series) -> tuple[str, ...] | None:
+    """Return the categories of a column; `None` where it has none, or more than can be named."""
+    found = values.drop_nulls().unique().sort()
+    return tuple(found.to_list()) if found.dtype == pl.String and 0 < len(found) <= MOST_SEEN else None
 
 
 def _used(work: Work) -> bool:

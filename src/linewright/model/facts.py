@@ -240,6 +240,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     allowed: tuple[str, ...] | None = None
     is_time: bool = False
     """Whether it says when a row happened: once its truth is known, it decides which part of the table the row is in."""
+    is_complete: bool = False
+    """Whether the model reads it and no training row lacked it: what a missing value means was never learned."""
+    seen: tuple[str, ...] | None = None
+    """Categories of the training rows in a column that the model does not read, since they all say the same."""
 
 
 class Registered(Event, frozen=True, kw_only=True, tag="registered"):

@@ -1,13 +1,13 @@
 """Rows in, answers out: the one path that the endpoint, batch scoring and replays take."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.features.encode import MISSING_CODE, Columns, encode
+from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Category, Encoding, Number, Raw
 from linewright.model.facts import Limit, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
@@ -33,6 +33,8 @@ class Scorer:
         self.model = model
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
+        self._unread = [one for one in limits if one.seen is not None]
+        self._complete = np.array([self._is_complete(each) for each in model.package.encoder.encodings])
         self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
         self.time = _time_of(model.package.columns, self._limits)
         """The column that says when a row happened, where the line has one that is a date or a time."""
@@ -75,23 +77,35 @@ class Scorer:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))
         else:
-            doubtful = ((x < self._low) | (x > self._high)).any(axis=1)
+            doubtful = ((x < self._low) | (x > self._high) | (np.isnan(x) & self._complete)).any(axis=1)
         said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
-        if self._read_time is not None:
+        if self._read_time is not None or self._unread:
             for number, row in enumerate(rows):
-                if doubt := self._time_doubt(row):
-                    said.setdefault(number, []).append(doubt)
+                if doubts := [*self._doubts_of_unread(row), *self._doubts_of_time(row)]:
+                    said.setdefault(number, []).extend(doubts)
         return {row: said[row] for row in sorted(said) if said[row]}
 
-    def _time_doubt(self, row: Mapping[str, Any]) -> str:
-        assert self.time is not None  # noqa: S101 -- only lines with a time are asked
-        assert self._read_time is not None  # noqa: S101
+    def _is_complete(self, encoding: Encoding) -> bool:
+        limit = self._limits.get(encoding.column)
+        return limit is not None and limit.is_complete
+
+    def _doubts_of_unread(self, row: Mapping[str, Any]) -> Iterator[str]:
+        """Tell of categories that training never saw in columns which the model does not read."""
+        for limit in self._unread:
+            value = row.get(limit.column)
+            if doubt := _category_doubt(limit.seen, spell(value), limit, self.model.package.missing):
+                yield f"{limit.column}: {shown(value)!r} {doubt}"
+
+    def _doubts_of_time(self, row: Mapping[str, Any]) -> Iterator[str]:
+        if self.time is None or self._read_time is None:
+            return
         value = row.get(self.time.name)
         try:
             what = "no value" if self._read_time(value) is None else ""
         except (ValueError, TypeError, OverflowError):
             what = f"{shown(value)!r} cannot be read"
-        return f"{self.time.name}: {what}, so the time of the answer counts" if what else ""
+        if what:
+            yield f"{self.time.name}: {what}, so the time of the answer counts"
 
     def _warnings_of(self, row: Mapping[str, Any]) -> list[str]:
         texts: list[str] = []
@@ -106,7 +120,18 @@ class Scorer:
                 doubt = _number_doubt(value, limit)
             if doubt:
                 texts.append(f"{encoding.column}: {shown(value)!r} {doubt}")
-        return texts
+        columns = dict.fromkeys(each.column for each in self.model.package.encoder.encodings)
+        complete = [name for name in columns if name in self._limits and self._limits[name].is_complete]
+        return texts + [
+            f"{name}: no value, and no training row was without one"
+            for name in complete
+            if self._is_missing(row.get(name))
+        ]
+
+    def _is_missing(self, value: object) -> bool:
+        return value is None or (
+            isinstance(value, str) and value.strip() in {"", *self.model.package.missing}
+        )
 
     def score(self, rows: object) -> list[dict[str, Any]]:
         """Return one answer a JSON row: `read`, then `columns`."""
@@ -143,7 +168,7 @@ def _time_of(columns: Sequence[RequestColumn], limits: Mapping[str, Limit]) -> R
 
 
 def _ends(encoding: Encoding, limit: Limit | None) -> tuple[float, float]:
-    """Return the ends between which an encoded value raises no doubt; missing values never do."""
+    """Return the ends between which an encoded value raises no doubt; a missing number never does."""
     match encoding:
         case Number() if limit is not None:
             return -np.inf if limit.min is None else limit.min, np.inf if limit.max is None else limit.max
@@ -152,7 +177,7 @@ def _ends(encoding: Encoding, limit: Limit | None) -> tuple[float, float]:
         ):
             return np.inf, np.inf  # the model knows values that the contract does not allow: look at each row
         case Category():
-            return MISSING_CODE, np.inf
+            return FIRST_CODE if limit is not None and limit.is_complete else MISSING_CODE, np.inf
         case _:
             return -np.inf, np.inf
 
