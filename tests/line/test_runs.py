@@ -417,7 +417,7 @@ def test_rows_that_break_the_contract_are_set_aside_with_their_line(tumours):
 def test_a_broken_contract_stops_the_run_and_says_so(tumours):
     """A model that was trained on half a table is worse than none."""
     factory = tumours()
-    change(factory, "contract:\n", "contract:\n  rows: {min: 1000}\n")
+    change(factory, "rows: {min: 280}", "rows: {min: 1000}")
 
     with pytest.raises(ContractBreach, match="1,000"):
         execute(factory, "tumours")
@@ -427,7 +427,7 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
     assert [ended[0].run] == [one.run for one in factory.metadata.events(Accepted, line="tumours")]
     assert factory.metadata.pointer("tumours").champion is None
 
-    change(factory, "contract:\n  rows: {min: 1000}\n", "contract:\n")
+    change(factory, "rows: {min: 1000}", "rows: {min: 280}")
     stands = status(factory)
     execute(factory, "tumours")
 
