@@ -224,6 +224,75 @@ def test_the_fewest_rows_are_half_of_those_seen_in_two_digits(tmp_path: Path, ro
     assert (least or 1) == read_line(tmp_path / "lines" / "a.yaml").contract.rows.min
 
 
+def marks(**bad: int) -> dict[str, list[Any]]:
+    """Give a column of 1 to 6, some of which are replaced: `v99=3` makes 3 of them 99, `m999=1` makes one -999."""
+    mark = [1 + n * 5 % 6 for n in range(600)]
+    for number, (name, rows) in enumerate(bad.items()):
+        value = int(name[1:]) * (-1 if name[0] == "m" else 1)
+        mark[number * 100 + 10 : number * 100 + 10 + rows] = [value] * rows
+    return {**{name: values * 3 for name, values in small().items()}, "mark": mark}
+
+
+@pytest.mark.parametrize(
+    ("bad", "says", "limits"),
+    [
+        (
+            {"m999": 1},
+            "-999 in 1 row (line 12) lies far outside of all others (1 to 6); its row is set aside",
+            (0, 9),
+        ),
+        (
+            {"m999": 1, "v99": 2},
+            "-999 and 99 in 3 rows (lines 12, 112 and 113) lie far outside of all others",
+            (0, 9),
+        ),
+        (
+            {"v99": 49},
+            "99 stands in 49 rows (8.2 %), far from all other values (1 to 6): if it means missing",
+            (0, 150),
+        ),
+        (
+            {"v99": 20, "m999": 1},
+            "-999 in 1 row (line 112) lies far outside of all others (1 to 99)",
+            (0, 150),
+        ),
+        ({"v9": 1}, "", (0, 13)),
+    ],
+)
+def test_a_number_far_outside_makes_no_range(
+    tmp_path: Path, bad: dict[str, int], says: str, limits: tuple[int, int]
+):
+    """One -999 let everything through from -1500 to 600."""
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", marks(**bad)), label="y")
+    spec, result = checked(tmp_path, "a")
+    rule = spec.contract.columns["mark"]
+
+    found = [one for one in made.findings if one.column == "mark"]
+    assert says in "".join(one.evidence for one in found)
+    assert bool(says) == bool(found)
+    assert limits == (rule.min, rule.max)
+    assert sum(rows for name, rows in bad.items() if name == "m999" or (name, rows) == ("v99", 2)) == len(
+        result.quarantined
+    )
+
+
+@pytest.mark.parametrize("tail", ["income", "amount", "count", "change"])
+def test_honest_tails_have_no_outliers(tmp_path: Path, tail: str):
+    """The richest of ten thousand people is no typing error."""
+    rng = np.random.default_rng(6)
+    many = {
+        "income": rng.lognormal(10, 1.5, 9_000).round(),
+        "amount": (100 * rng.pareto(1.2, 9_000)).round(2),
+        "count": rng.negative_binomial(0.3, 0.05, 9_000),
+        "change": rng.standard_t(2, 9_000).round(4),
+    }[tail]
+    columns = {"x": many.tolist(), "y": rng.choice(["no", "yes"], 9_000).tolist()}
+    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+
+    assert () == made.findings
+    assert 0 == len(checked(tmp_path, "a")[1].quarantined)
+
+
 def test_repeats_and_rows_without_a_label_may_go(tmp_path: Path):
     """The query that `new` itself proposes must not break the promise that it wrote."""
     columns = small(kind=["other" if n % 3 == 0 else "ab"[n % 2] for n in range(200)])

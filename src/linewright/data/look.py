@@ -12,6 +12,7 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import nearest
+from linewright.data.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
     Roles,
@@ -47,6 +48,7 @@ VerdictKind = Literal[
     "few groups",
     "doubtful time",
     "bad cells",
+    "outlier",
 ]
 
 
@@ -73,7 +75,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Different values, missing ones not counted."""
     low: str | None
     high: str | None
-    """Smallest and largest number, date or time, as text."""
+    """Smallest and largest number, date or time, as text; a number that is told as an outlier does not count."""
     levels: tuple[tuple[str, int], ...]
     """Values with their counts, most frequent first; empty where there are more than 30."""
     examples: tuple[str, ...]
@@ -168,6 +170,8 @@ def look(
     for name, column in seen.items():
         if name not in exclude and not any(verdict.exclude for verdict in verdicts[name]):
             verdicts[name] = (*verdicts[name], *_set_aside(column, where))
+            if name not in {label, *roles.parts} and (out := _slips(column)):
+                verdicts[name] = (*verdicts[name], _outlier(column, out, where))
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
@@ -340,6 +344,32 @@ def _set_aside(column: Seen, where: Where) -> Iterator[Verdict]:
         )
 
 
+def _slips(column: Seen) -> Outliers | None:
+    """Return the outliers of a column whose rows are too few to mean "no value"; what may mean it is within the range."""
+    out = find_outliers(column)
+    few = (
+        [(value, rows) for value, rows in zip(out.values, out.rows, strict=True) if rows < REPEATED]
+        if out
+        else []
+    )
+    if out is None or not few:
+        return None
+    often = [value for value in out.values if value not in dict(few)]
+    values, rows = zip(*few, strict=True)
+    return Outliers(values, rows, min(out.low, *often, out.low), max(out.high, *often, out.high))
+
+
+def _outlier(column: Seen, out: Outliers, where: Where) -> Verdict:
+    texts = column.found.filter(column.values.is_in(out.values)).cast(pl.String).unique(maintain_order=True)
+    many, place = sum(out.rows), where(column.name, texts.to_list())
+    says = f"{' and '.join(map(str, out.values))} in {many:,} row{'' if many == 1 else 's'}{f' ({place})' if place else ''}"
+    lies, rows = ("lies", "its row is") if many == 1 else ("lie", "their rows are")
+    evidence = (
+        f"{says} {lies} far outside of all others ({out.low} to {out.high}); {rows} set aside (quarantine)"
+    )
+    return Verdict(verdict="outlier", evidence=evidence, exclude=False)
+
+
 def _part_verdicts(
     column: Seen, suspect: Suspect | None, twin: Twin | None, label: LabelProfile, roles: Roles
 ) -> Iterator[Verdict]:
@@ -365,6 +395,8 @@ def _profile(column: Seen, value: float | None, verdicts: tuple[Verdict, ...]) -
         counts = column.values.drop_nulls().cast(pl.String).to_frame("level").group_by("level").len("rows")
         levels = tuple(counts.sort(["rows", "level"], descending=[True, False]).iter_rows())
     has_range = column.type in NUMBERS | TIMES and column.present
+    out = _slips(column) if any(verdict.verdict == "outlier" for verdict in verdicts) else None
+    low, high = (out.low, out.high) if out else _ends(column) if has_range else (None, None)
     examples = column.values.drop_nulls().head(200).unique(maintain_order=True).head(3).to_list()
     return ColumnProfile(
         name=column.name,
@@ -372,13 +404,17 @@ def _profile(column: Seen, value: float | None, verdicts: tuple[Verdict, ...]) -
         format=column.format,
         missing=column.missing,
         distinct=column.distinct,
-        low=str(column.values.min()) if has_range else None,
-        high=str(column.values.max()) if has_range else None,
+        low=None if low is None else str(low),
+        high=None if high is None else str(high),
         levels=levels,
         examples=tuple(str(example) for example in examples),
         strength=value,
         verdicts=verdicts,
     )
+
+
+def _ends(column: Seen) -> tuple[object, object]:
+    return column.values.min(), column.values.max()
 
 
 def _repeated(frame: pl.DataFrame, seen: Mapping[str, Seen]) -> int:

@@ -33,6 +33,7 @@ TrapKind = Literal[
     "few groups",
     "doubtful time",
     "bad cells",
+    "outlier",
     "unlabelled",
     "repeats",
     "sorted",

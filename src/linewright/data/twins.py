@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from linewright.data.outliers import REPEATED, find_outliers
 from linewright.data.seen import NUMBERS, Seen, percent
 
 _SAME_ORDER = 0.9995
@@ -134,6 +135,8 @@ def _tell_both_or_none(found: dict[str, _Sentinel], column: Seen, other: Seen) -
 
 
 def _sentinel(column: Seen) -> _Sentinel | None:
+    if found := _far_and_repeated(column):
+        return found
     if column.type not in NUMBERS or column.distinct < _FEW:
         return None
     counts = column.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
@@ -151,6 +154,20 @@ def _sentinel(column: Seen) -> _Sentinel | None:
             )
             return _Sentinel(value=value, evidence=evidence)
     return None
+
+
+def _far_and_repeated(column: Seen) -> _Sentinel | None:
+    """Find a value such as 99 among 1 to 6: however few the others are, they lie close together."""
+    out = find_outliers(column)
+    far = max(zip(out.rows, out.values, strict=True), default=(0, 0.0)) if out else (0, 0.0)
+    if out is None or far[0] < REPEATED:
+        return None
+    rows, value = far
+    evidence = (
+        f"{_spelling(column, value)} stands in {rows:,} rows ({percent(rows / column.present)}), far from all other values "
+        f"({out.low:.6g} to {out.high:.6g}): {_advice(column, value)}"
+    )
+    return _Sentinel(value=value, evidence=evidence)
 
 
 def _advice(column: Seen, value: float) -> str:

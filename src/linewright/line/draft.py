@@ -324,7 +324,8 @@ def _limits(column: ColumnProfile) -> list[str]:
         )
         if not low or not high:
             return []
-        return [f"min: {low}"] if _is_year(column) else [f"min: {low}", f"max: {high}"]
+        is_open = _is_year(column) and not any(verdict.verdict == "outlier" for verdict in column.verdicts)
+        return [f"min: {low}"] if is_open else [f"min: {low}", f"max: {high}"]
     levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
     if (
         column.type == "category"
