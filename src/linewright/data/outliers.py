@@ -47,20 +47,20 @@ def find_outliers(column: Seen) -> Outliers | None:
     """
     if column.type not in NUMBERS or column.distinct <= _LEAST_DIFFERENT:
         return None
-    counts = column.values.drop_nulls().value_counts(name="rows").sort(column.name)
-    values, rows = counts[column.name].cast(pl.Float64).to_numpy(), counts["rows"].to_numpy()
+    counts = column.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
+    values, rows = counts["value"].cast(pl.Float64).to_numpy(), counts["rows"].to_numpy()
     cuts = [(low, high) for low in range(3) for high in range(3) if low + high]
     for low, high in sorted(cuts, key=sum, reverse=True):
         rest = slice(low, len(values) - high)
         if not _are_far(values, rows, rest):
             continue
         out = [*range(low), *range(len(values) - high, len(values))]
-        found = counts[column.name].gather(out).to_list(), [int(rows[place]) for place in out]
+        found = counts["value"].gather(out).to_list(), [int(rows[place]) for place in out]
         return Outliers(
             tuple(found[0]),
             tuple(found[1]),
-            counts[column.name][low],
-            counts[column.name][len(values) - high - 1],
+            counts["value"][low],
+            counts["value"][len(values) - high - 1],
         )
     return None
 

@@ -262,9 +262,9 @@ def stray_classes(label: pl.Series) -> tuple[list[str], list[str]] | None:
     >>> stray_classes(pl.Series("y", ["no", "yes", "abc"] * 200)) is None
     True
     """
-    counts = label.drop_nulls().cast(pl.String).value_counts(name="rows")
-    counts = counts.sort(["rows", label.name], descending=[True, False])
-    names, rows = counts[label.name].to_list(), counts["rows"].to_list()
+    counts = label.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows")
+    counts = counts.sort(["rows", "value"], descending=[True, False])
+    names, rows = counts["value"].to_list(), counts["rows"].to_list()
     strays = rows[2:]
     if not strays or len(strays) > _MOST_STRAYS or strays[0] > _STRAY_ROWS or rows[1] < _RARE:
         return None

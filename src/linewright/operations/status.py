@@ -277,7 +277,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
-        undecided=champion.certificate.undecided if champion else (),
+        undecided=champion.certificate.undecided if champion and champion.verdict == "promote" else (),
         waits=waits,
         unfinished=unfinished,
         failed=failed,
