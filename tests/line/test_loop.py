@@ -30,6 +30,7 @@ from linewright.line.labels import hand_in
 from linewright.line.lookup import look_up
 from linewright.line.plan import begin, make_plan
 from linewright.line.refusals import refusals
+from linewright.line.registry import find_model
 from linewright.line.retraining import retraining_due, waits_for
 from linewright.line.run import WORKFLOW, prepare, workflows
 from linewright.line.scoring import predict_file
@@ -37,7 +38,7 @@ from linewright.line.tending import Tending, tend_inline
 from linewright.line.watching import close_window
 from linewright.model.facts import Certificate, Registered
 from linewright.model.package import load
-from linewright.operations.release import promote
+from linewright.operations.release import promote, rollback
 from linewright.operations.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
 from linewright.release.pointer import limits_of
@@ -417,6 +418,25 @@ def test_what_a_training_has_judged_is_not_trained_on_again(living, asks):
     assert again is None
     assert re.fullmatch(r"none is new since the training that knew those of 2026-03-\d\d \d\d:00:01Z", waits)
     assert first.certificate != later.certificate
+
+
+def test_what_a_person_took_back_does_not_come_back_by_an_alert_that_was_known(living):
+    """A rollback holds until something new is found; else the line would promote the same again within a minute."""
+    line = living(shift=HISTORY + 1)
+    line.change("cooldown: 3d", "cooldown: 1s")
+    assert line.until_it_runs().promoted
+    rollback(line.factory, LINE, because="the new one is too strict")
+    line.clock.at += timedelta(days=1)
+    known, spec = open_alerts(line.factory, LINE), line.factory.line(LINE)
+    proposals = [len(line.events(Proposed))]
+    retraining_due(line.factory, spec)
+    proposals.append(len(line.events(Proposed)))
+    line.factory.metadata.record(replace(known[0], id="sha256:1", at=line.factory.now()))
+    retraining_due(line.factory, spec)
+    proposals.append(len(line.events(Proposed)))
+
+    assert {find_model(line.factory, LINE).digest} == {one.package for one in known}
+    assert [1, 1, 2] == proposals
 
 
 def test_runs_that_gave_one_certificate_again_refused_one_candidate(living):

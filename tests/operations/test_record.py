@@ -130,6 +130,18 @@ def test_batch_answers_keep_the_order_and_can_be_given_their_truth(factory, tmp_
         factory.feedback("tumours", wrong)
 
 
+def test_a_column_id_of_the_table_is_not_taken_for_that_of_predictions(factory, tmp_path):
+    """A file of the table's own columns has the key, whatever else it calls an id."""
+    asked = pl.read_csv(factory.root / "cancer.csv").tail(2)
+    asked.drop("diagnosis").write_csv(tmp_path / "ask.csv")
+    factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+    asked.select("sample", "diagnosis", id=pl.Series(["82", "83"])).write_csv(tmp_path / "truth.csv")
+
+    given = factory.feedback("tumours", tmp_path / "truth.csv")
+
+    assert (2, 0) == (given.accepted, given.unknown)
+
+
 def test_rows_without_a_label_are_passed_over_and_counted(factory, tmp_path):
     """The truth about some rows comes later; the file is handed in today."""
     file = tmp_path / "truth.csv"

@@ -45,6 +45,15 @@ def test_traffic_and_breaches_call_for_people_and_not_for_a_training(monitor):
     assert proposed(open_alerts=[alert(monitor)]) is None
 
 
+def test_answers_that_got_worse_are_told_first_whichever_alert_came_first():
+    found = proposed(open_alerts=[alert("drift", 3), alert("drift", 4, "age"), alert("performance", 9)])
+
+    assert found is not None
+    assert found.because == "performance of income; drift of income; and 1 more"
+    assert found.trigger == "drift"
+    assert len(found.evidence) == 3
+
+
 def test_evidence_is_oldest_first_and_named_once():
     alerts = [alert("drift", 9), alert("missing", 4), alert("drift", 4, "age")]
     found = proposed(open_alerts=alerts)

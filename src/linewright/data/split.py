@@ -93,10 +93,10 @@ def split(
     if not has_label.any():
         raise SpecError("no row has a label", where="label.column", found=data.label.column)
 
-    def parted(counted: np.ndarray) -> tuple[_Cut, np.ndarray]:
+    def parted(counted: np.ndarray, called: str = "labelled rows") -> tuple[_Cut, np.ndarray]:
         if by == "time":
             shares = None if as_of is None else _enough(frame, counted, data, times_enough)
-            cut = _cut_in_time(frame, counted, spec, data, recent=shares)
+            cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
         else:
             cut = _cut_by_hash(frame, spec, data)
         return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
@@ -109,7 +109,8 @@ def split(
     if repeat_seldom(contents[is_train]):
         again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
         if again.any():
-            cut, parts = parted(has_label & ~again)  # rows that cannot judge make no test part
+            # Rows that cannot judge make no test part.
+            cut, parts = parted(has_label & ~again, "labelled rows that repeat no earlier one")
         is_copy = (parts == TEST) & np.isin(contents, contents[parts == TRAIN])
         parts[is_copy], copies = EMBARGO, int(is_copy.sum())
         repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
@@ -319,6 +320,7 @@ def _cut_in_time(
     spec: SplitSpec,
     data: DataSpec,
     *,
+    called: str = "labelled rows",
     recent: float | None = None,
 ) -> _Cut:
     name = str(data.table.time)
@@ -338,7 +340,7 @@ def _cut_in_time(
     is_test = at >= values[best]
     late = known_at(frame, data) > values[best]
     cutoff = frame[name][int((at == values[best]).argmax())]
-    why = f"{name!r} says when rows happened: {shares[best]:.1%} of the labelled rows are at or after {_text_of(cutoff)}"
+    why = f"{name!r} says when rows happened: {shares[best]:.1%} of the {called} are at or after {_text_of(cutoff)}"
     if recent is not None:
         why += ", the latest that are enough to judge"
     elif abs(shares[best] - spec.test) > _OFF * spec.test:

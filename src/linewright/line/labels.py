@@ -12,10 +12,12 @@ from linewright.line.handed import Handed, read_handed
 from linewright.line.mistakes import either
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
-from linewright.serve.feedback import MOST_NAMED
+from linewright.serve.feedback import MOST_NAMED, is_id
 from linewright.serve.labels import Place, check_labels, no_key
 
 BATCH = 10_000
+_LOOKED_AT = 100
+"""Rows that tell whether a column `id` names predictions."""
 
 
 def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
@@ -102,12 +104,15 @@ def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
     columns = handed.frame.columns
     # Where the key column is itself called id, answers from `predict` hold the prediction's id beside it.
     ids = ("prediction_id",) if package.key == "id" else ("id",)
-    if found := next((name for name in ids if name in columns), None):
+    found = next((name for name in ids if name in columns), None)
+    # A table may have a column `id` of its own, which names no prediction.
+    has_key = package.key is not None and package.key in columns
+    if found and not (has_key and not any(is_id(str(one)) for one in handed.frame[found].head(_LOOKED_AT))):
         return "id", found
     if package.key is None and "key" in columns:
         raise no_key(str(handed.file))
     keys = () if package.key is None else ("key", package.key)
-    found = _named(handed, (*ids, *keys), "says which prediction a label is about")
+    found = _named(handed, keys if found else (*ids, *keys), "says which prediction a label is about")
     return "key", found
 
 

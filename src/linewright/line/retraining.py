@@ -15,6 +15,7 @@ from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows
 from linewright.model.facts import Evaluation
+from linewright.release.facts import RolledBack
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
@@ -84,9 +85,17 @@ def _propose(factory: Factory, spec: LineSpec, *, only_every: bool) -> tuple[str
 
 
 def _about_the_champion(factory: Factory, line: str) -> list[Alerted]:
-    """Return the open alerts about the model that serves: those about another are over, though no window says so yet."""
-    champion = find_model(factory, line).digest
-    return [one for one in open_alerts(factory, line) if one.package == champion]
+    """Return the open alerts that ask for a training: about the model that serves, and news since a person went back to it.
+
+    Those about another model are over, though no window says so yet; those that a person knew of who rolled back would only
+    bring back what was taken down.
+    """
+    champion, back = find_model(factory, line).digest, newest_of(factory, line, RolledBack)
+    return [
+        one
+        for one in open_alerts(factory, line)
+        if one.package == champion and (back is None or one.at > back.at)
+    ]
 
 
 def _last_training(factory: Factory, line: str) -> str | None:

@@ -127,7 +127,8 @@ def _beside_cuts(
     taken = chance.permutation(len(values))[:CUTS]
     columns, values = np.tile(columns[taken], 3), values[taken]
     ends = np.float32(np.inf)
-    placed = np.concatenate([values, np.nextafter(values, ends), np.nextafter(values, -ends)])
+    with np.errstate(over="ignore"):  # beside the largest number lies infinity, which is dropped below
+        placed = np.concatenate([values, np.nextafter(values, ends), np.nextafter(values, -ends)])
     rows = x[chance.integers(len(x), size=len(placed))].copy()
     rows[np.arange(len(placed)), columns] = placed
     return rows[np.isfinite(placed)]

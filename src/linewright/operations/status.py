@@ -47,6 +47,8 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
     promised_low: float | None = None
     promised_high: float | None = None
     """95 % interval of the metric when the gates judged the model."""
+    is_alerted: bool = False
+    """Whether an alert about it is open."""
     not_sure: str | None = None
     """Why no alert is open, though the value is worse than that interval; `None` where it is not, or one is open."""
 
@@ -86,6 +88,10 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     verdict_because: str | None = None
     undecided: tuple[str, ...] = ()
     """What the gates said of the champion about which the rows could not decide."""
+    challenger_verdict: str | None = None
+    """What the gates said of the challenger."""
+    stopped: str | None = None
+    """Why the line trains no more by itself; `None` where it does."""
     waits: str | None = None
     """Why the challenger, which passed its gates, does not serve; `None` where none did."""
     unfinished: RunLine | None = None
@@ -150,7 +156,9 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
     if line.waits:
         yield f"  challenger {line.challenger} waits: {line.waits}"
     elif line.challenger:
-        yield f"  challenger {line.challenger}; why it waits: linewright card {line.challenger}"
+        yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    if line.stopped:
+        yield f"  training has stopped: {line.stopped}"
 
 
 def _runs_text(line: LineStatus) -> Iterator[str]:
@@ -185,6 +193,8 @@ def _realised_text(one: Realised) -> str:
     promised = _interval(one.promised_low, one.promised_high)
     certified = "" if one.certified is None else f", certified {one.certified:.4g}{promised}"
     doubt = f"; {one.not_sure}" if one.not_sure else ""
+    if one.is_alerted:
+        doubt = "; surely worse: an alert is open"
     return f"realised {one.metric} {value}{certified}; {_judged_on(one)}{doubt}"
 
 
@@ -251,7 +261,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     champion = found.get(digest) if digest else None
     if champion is not None and champion.is_outdated:
         champion = None
-    challenger = digests.get(pointer.challenger)
+    challenger, alerts = digests.get(pointer.challenger), open_alerts(factory, name)
     waits = waits_because(factory, name, found.get(challenger)) if challenger else None
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest else None
@@ -270,7 +280,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         predictions=predictions,
         labels=labels,
         uncounted=uncounted,
-        alerts=len(open_alerts(factory, name)),
+        alerts=len(alerts),
         proposals=int(open_proposal(factory, name) is not None),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,
@@ -278,6 +288,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
         undecided=champion.certificate.undecided if champion and champion.verdict == "promote" else (),
+        challenger_verdict=found[challenger].verdict if challenger and challenger in found else None,
+        stopped=next((one.because for one in alerts if one.monitor == "retraining"), None),
         waits=waits,
         unfinished=unfinished,
         failed=failed,
@@ -313,6 +325,7 @@ def _realised(factory: Factory, found: Performance) -> Realised:
         until=found.end,
         promised_low=certified.low if certified else None,
         promised_high=certified.high if certified else None,
+        is_alerted=any(one.monitor == "performance" for one in open_alerts(factory, found.line)),
         not_sure=_not_sure(factory, found),
     )
 

@@ -437,6 +437,11 @@ def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
     database.executemany("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", found - known)
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text has the form of a prediction's id."""
+    return _uuid(text) is not None
+
+
 def _uuid(text: str) -> bytes | None:
     try:
         return uuid.UUID(text).bytes
@@ -468,11 +473,12 @@ def _unknown(label: Label, place: Place) -> dict[str, str]:
     where = place(label.number, "")
     if label.id is None:
         return {"where": where, "key": label.key or "", "why": "no prediction has this key"}
-    is_id = _uuid(label.id) is not None
     return {
         "where": where,
         "id": label.id,
-        "why": "no prediction has this id" if is_id else "this is not the form of a prediction's id",
+        "why": "no prediction has this id"
+        if is_id(label.id)
+        else "this is not the form of a prediction's id",
     }
 
 

@@ -58,10 +58,10 @@ def propose(
     """
     if is_proposed or (trained and _micros(trained, now) < duration_micros(retrain.cooldown)):
         return None
+    asked = {one for condition in retrain.when if isinstance(condition, str) for one in _MONITORS[condition]}
+    relevant = [alert for alert in open_alerts if alert.monitor in asked]
     for condition in retrain.when:
-        proposal = _proposal(
-            line, condition, now=now, trained=trained, labels=labels, open_alerts=open_alerts
-        )
+        proposal = _proposal(line, condition, now=now, trained=trained, labels=labels, open_alerts=relevant)
         if proposal is not None:
             return proposal
     return None
@@ -103,18 +103,18 @@ def _plain(line: str, trigger: Trigger, because: str, since: str, trained: str |
 def _alerted(
     line: str, trigger: Trigger, trained: str | None, open_alerts: Sequence[Alerted]
 ) -> RetrainProposal | None:
-    reasons = sorted(
-        (alert for alert in open_alerts if alert.monitor in _MONITORS[trigger]),
-        key=lambda alert: (alert.at, alert.id),
-    )
-    if not reasons:
+    own = [alert for alert in open_alerts if alert.monitor in _MONITORS[trigger]]
+    if not own:
         return None
+    reasons = sorted(open_alerts, key=lambda alert: (alert.at, alert.id))
+    # Answers that got worse are told before columns that moved, whichever was found first.
+    told = sorted(reasons, key=lambda alert: alert.monitor not in _MONITORS["performance"])
     return RetrainProposal(
         line=line,
         trigger=trigger,
-        because=_in_short([alert.because for alert in reasons]),
+        because=_in_short([alert.because for alert in told]),
         evidence=tuple(dict.fromkeys(alert.evidence for alert in reasons)),
-        since=min(alert.since for alert in reasons),
+        since=min(alert.since for alert in own),
         trained=trained,
     )
 
