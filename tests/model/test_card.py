@@ -406,6 +406,17 @@ def test_what_is_not_known_is_said_and_not_made_up(card):
         assert "None" not in page.text.replace("There is none", "")
 
 
+def test_a_model_that_decides_nothing_is_said_to(card):
+    """Its ranking may pass every gate, while all are answered alike."""
+    alike = msgspec.structs.replace(
+        card, evaluation=msgspec.structs.replace(card.evaluation, confusion=((0, 90), (0, 10)))
+    )
+
+    assert card.evaluation.only_answer is None
+    for page in both(alike):
+        assert "It answers 'Yes' to every test row" in page.text
+
+
 def test_numbers_and_many_classes_have_cards_too(card):
     """The other tasks have no threshold, or too many classes for a table."""
     names = tuple(f"class {i}" for i in range(30))

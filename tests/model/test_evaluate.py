@@ -85,6 +85,7 @@ def test_several_classes_are_confused_in_their_order():
     found = measured(task="multiclass", truth=truth, scores=scores, baseline=scores, classes=("a", "b", "c"))
 
     assert ((60, 0, 0), (0, 0, 0), (60, 0, 0)) == found.confusion
+    assert 0 == found.only_answer
 
 
 def test_groups_are_counted_and_widen_the_intervals():

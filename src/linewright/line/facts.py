@@ -1,5 +1,6 @@
 """What the line room says."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -96,6 +97,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the run warned of, as `Finished` has it."""
     moved: bool = True
     """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
+    only_answer: str | None = None
+    """The class that the candidate answers for every test row; `None` where there are more, or numbers."""
     undecided: tuple[str, ...] = ()
     """What the gates said about which the rows could not decide; they do not block a promotion."""
 
@@ -112,8 +115,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  why      {self.because}",
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
-                *(f"  warn     {finding.to_text()}" for finding in self.findings),
-                *(f"  open     {gate}" for gate in self.undecided if self.promoted),
+                *self._doubts(),
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics),
                 f"Next: {' or '.join(self.next)}",
@@ -127,6 +129,17 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             return f"serves, though the gates now say {self.verdict}"
         fate = "promoted" if self.moved else "serves already, and its gates pass"
         return f"{fate}, but for {count(len(self.undecided), 'undecided gate')}" if self.undecided else fate
+
+    def _doubts(self) -> Iterator[str]:
+        for finding in self.findings:
+            yield f"  warn     {finding.to_text()}"
+        if self.only_answer is not None:
+            yield (
+                f"  warn     it answers {self.only_answer!r} to every test row; "
+                "`value:` in the line file sets the threshold by what decisions are worth"
+            )
+        for gate in self.undecided if self.promoted else ():
+            yield f"  open     {gate}"
 
     def _did(self) -> str:
         if not self.resumed:

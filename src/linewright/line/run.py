@@ -243,6 +243,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         next=after_run(work.factory, certificate, candidate, serves=promoted, waits=waits),
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
+        only_answer=None if (only := work.evaluation.only_answer) is None else work.package.classes[only],
         undecided=certificate.undecided,
     )
 

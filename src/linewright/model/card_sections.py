@@ -180,7 +180,13 @@ def _confusion(facts: CardFacts) -> Section:
     cited = cite(facts.evaluation_digest)
     if not counts:
         return Section(name="confusion", title="Which mistakes it makes")
-    sentences = [Sentence(text=text, evidence=cited) for text in _two_class_mistakes(counts, classes)]
+    only = facts.evaluation.only_answer if facts.evaluation else None
+    told = _two_class_mistakes(counts, classes)
+    if only is not None:
+        told.insert(
+            0, f"It answers {classes[only]!r} to every test row, so no decision of it depends on the row."
+        )
+    sentences = [Sentence(text=text, evidence=cited) for text in told]
     table = _matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes)
     return Section(name="confusion", title="Which mistakes it makes", sentences=tuple(sentences), table=table)
 

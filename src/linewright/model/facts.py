@@ -161,6 +161,12 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """Groups, or blocks of time, that the bootstrap drew whole; 0 where rows were drawn."""
     cluster_kind: ClusterKind = "group"
 
+    @property
+    def only_answer(self) -> int | None:
+        """Code of the class that every test row got; `None` where there are more, or numbers."""
+        answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
+        return answered.pop() if len(answered) == 1 else None
+
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
     """How one group of a fairness gate was answered; a rate is `None` where the group is too small, or has no such rows."""
