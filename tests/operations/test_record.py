@@ -364,28 +364,26 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
     assert found.not_sure is None
 
 
-def test_the_status_says_why_a_value_below_the_promise_is_no_alert(factory):
+def test_the_status_says_why_a_value_below_the_promise_is_no_alert():
     """Whoever sees the lower figure asks why nobody was told."""
-    with Factory.open(factory.root) as one:
-        digest = one.status().lines[0].digest
-        found = Performance(
-            line="tumours",
-            package=digest,
-            start="",
-            end="",
-            metric="roc_auc",
-            value=0.5,
-            error=0.2,
-            low=0.2,
-            high=0.8,
-            labelled=40,
-            predictions=50,
-            promised=0.9,
-        )
-        told = [
-            _not_sure(one, structs.replace(found, value=value, labelled=n))
-            for value, n in ((0.5, 40), (0.5, 9), (0.95, 40))
-        ]
+    found = Performance(
+        line="tumours",
+        package="",
+        start="",
+        end="",
+        metric="roc_auc",
+        value=0.5,
+        error=0.2,
+        low=0.2,
+        high=0.8,
+        labelled=40,
+        predictions=50,
+        promised=0.9,
+    )
+    told = [
+        _not_sure(structs.replace(found, value=value, labelled=n))
+        for value, n in ((0.5, 40), (0.5, 9), (0.95, 40))
+    ]
 
     assert "the alert budget asks for more labels" in told[0]
     assert "30 labels are the fewest" in told[1]

@@ -34,8 +34,9 @@ class Outliers(NamedTuple):
 def find_outliers(column: Seen) -> Outliers | None:
     """Return the one or two values at either end that lie far outside, where the others say that this is no honest tail.
 
-    Far is more than three times the range of the others away from them; thirty times where these are fewer than 300 rows. Amounts and incomes have tails of their own: the range
-    of the others must not reach more than six times as far from their median as nine tenths of their rows do.
+    Far is more than three times the range of the others away from them; thirty times where these are fewer than 300 rows.
+    Amounts and incomes have tails of their own: the range of the others must not reach more than six times as far from their
+    median as nine tenths of their rows do.
 
     Examples
     --------

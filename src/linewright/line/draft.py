@@ -450,11 +450,11 @@ def _later(draft: Draft) -> Iterator[str]:
         "watch: {every: 1h}  # under `up`, each hour's rows and answers are compared with those of the test part, and answers with their labels"
     )
     what = "a model of its own, which has to beat the one that was brought," if draft.brought else "again,"
-    is_blind = (
+    caveat = (
         ""
         if draft.profile.roles.time
         else "; without a time, old rows weigh as much as new ones, so it follows a change late"
     )
     yield _comment(
-        f"retrain: {{when: [drift, performance], cooldown: 1d}}  # then it trains {what} with labels that came through feedback{is_blind}"
+        f"retrain: {{when: [drift, performance], cooldown: 1d}}  # then it trains {what} with labels that came through feedback{caveat}"
     )

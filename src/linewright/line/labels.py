@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
+
 from linewright.data.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
@@ -105,15 +107,18 @@ def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
     # Where the key column is itself called id, answers from `predict` hold the prediction's id beside it.
     ids = ("prediction_id",) if package.key == "id" else ("id",)
     found = next((name for name in ids if name in columns), None)
-    # A table may have a column `id` of its own, which names no prediction.
-    has_key = package.key is not None and package.key in columns
-    if found and not (has_key and not any(is_id(str(one)) for one in handed.frame[found].head(_LOOKED_AT))):
+    if found and not (package.key in columns and _is_of_the_table(handed.frame[found])):
         return "id", found
     if package.key is None and "key" in columns:
         raise no_key(str(handed.file))
     keys = () if package.key is None else ("key", package.key)
     found = _named(handed, keys if found else (*ids, *keys), "says which prediction a label is about")
     return "key", found
+
+
+def _is_of_the_table(ids: pl.Series) -> bool:
+    """Return whether a column `id` is one of the table's own, which names no prediction."""
+    return not any(is_id(str(one)) for one in ids.head(_LOOKED_AT))
 
 
 def _named(handed: Handed, names: Sequence[str], purpose: str) -> str:

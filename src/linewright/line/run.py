@@ -226,6 +226,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     hold = None if promoted or certificate.verdict != "promote" else withheld(work, certificate)
     candidate = f"{work.spec.line}@{version}"
     waits = hold is not None and bool(work.spec.release.approve)
+    only = work.evaluation.only_answer
     return RunResult(
         line=work.spec.line,
         run=run,
@@ -243,7 +244,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         next=after_run(work.factory, certificate, candidate, serves=promoted, waits=waits),
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
-        only_answer=None if (only := work.evaluation.only_answer) is None else work.package.classes[only],
+        only_answer=None if only is None else work.package.classes[only],
         undecided=certificate.undecided,
     )
 

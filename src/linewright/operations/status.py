@@ -1,6 +1,6 @@
 """The operation that says how lines stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.log import Damage
 from linewright.serve.server import endpoint
 from linewright.store.clock import said
-from linewright.watch.facts import Performance
+from linewright.watch.facts import Alerted, Performance
 from linewright.watch.monitors import FEWEST_LABELS
 
 
@@ -293,7 +293,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         waits=waits,
         unfinished=unfinished,
         failed=failed,
-        realised=_realised(factory, performance) if performance else None,
+        realised=_realised(factory, performance, alerts) if performance else None,
         next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
     )
 
@@ -310,7 +310,8 @@ def _open_runs(factory: Factory, line: str) -> tuple[RunLine | None, RunLine | N
     return unfinished, last if last and last.state == "failed" else None
 
 
-def _realised(factory: Factory, found: Performance) -> Realised:
+def _realised(factory: Factory, found: Performance, alerts: Sequence[Alerted]) -> Realised:
+    is_alerted = any(one.monitor == "performance" and one.package == found.package for one in alerts)
     certified = certified_metric(factory, found.line, found.package, found.metric)
     return Realised(
         metric=found.metric,
@@ -325,18 +326,16 @@ def _realised(factory: Factory, found: Performance) -> Realised:
         until=found.end,
         promised_low=certified.low if certified else None,
         promised_high=certified.high if certified else None,
-        is_alerted=any(one.monitor == "performance" for one in open_alerts(factory, found.line)),
-        not_sure=_not_sure(factory, found),
+        is_alerted=is_alerted,
+        not_sure=None if is_alerted else _not_sure(found),
     )
 
 
-def _not_sure(factory: Factory, found: Performance) -> str | None:
+def _not_sure(found: Performance) -> str | None:
     """Say why a value that is worse than the certificate's interval is no alert."""
     if found.value is None or found.promised is None:
         return None
     if (found.value >= found.promised) if found.greater_is_better else (found.value <= found.promised):
-        return None
-    if any(one.monitor == "performance" for one in open_alerts(factory, found.line)):
         return None
     if found.labelled < FEWEST_LABELS:
         return f"worse than its interval, not yet sure: {FEWEST_LABELS} labels are the fewest that are judged"
