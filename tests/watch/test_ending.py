@@ -9,10 +9,11 @@ from linewright.watch.alerts import news
 from linewright.watch.ending import MANY, Ending
 from linewright.watch.facts import Alerted, Confirmations, Confirmed, Performance, Watched
 from linewright.watch.monitors import find
-from linewright.watch.spec import DriftSpec, WatchSpec
+from linewright.watch.spec import DriftSpec, PerformanceSpec, WatchSpec
 from linewright.watch.spread import Tally, reference_of
 
-CALM, WILD = 0.0, 1.0
+CALM, WILD, GONE = 0.0, 1.0, 9.0
+"""How far rows lie from the reference; of what is gone no value comes."""
 DAY = "2026-11-{:02d}T00:00:00.000000Z".format
 
 
@@ -21,6 +22,8 @@ class Line:
     """Windows of a line, closed one by one as the loop does."""
 
     watch: WatchSpec
+    due: int = 0
+    """Days until labels are due."""
     kept: dict = field(default_factory=dict)
     watched: list = field(default_factory=list)
     open: list = field(default_factory=list)
@@ -34,7 +37,7 @@ class Line:
         return self.kept[digest]
 
     def rows(self, n, move):
-        missing = self.random.random(n) < (0.02 if move == CALM else 0.5)
+        missing = self.random.random(n) < {CALM: 0.02, WILD: 0.5, GONE: 1.0}.get(move, 0.5)
         x = np.where(missing, np.nan, self.random.normal(move, 1, n))
         return {"x": x, "y": self.random.normal(move, 1, n)}, self.random.beta(2, 5, n)
 
@@ -64,7 +67,9 @@ class Line:
                 findings=findings,
             )
         )
-        ending = Ending(metadata=self, reference=self.reference, watch=self.watch)
+        ending = Ending(
+            metadata=self, reference=self.reference, watch=self.watch, ripe=DAY(max(1, day + 1 - self.due))
+        )
         told = news(self.open, self.watched, windows=self.watch.drift.windows, is_over=ending.is_over)
         over = {one.alert for one in told.cleared}
         self.open = [one for one in self.open if one.id not in over] + list(told.alerted)
@@ -174,6 +179,64 @@ def test_quiet_windows_with_few_expected_positives_do_not_end_an_alert_about_cal
 
     assert [("calibration", None)] == found == few
     assert [] == enough
+
+
+def test_labels_that_are_not_due_yet_do_not_end_an_alert_about_calibration():
+    """Two positives are expected a day and five are true; a fifth of them is reported on each day after."""
+    it = line(3)
+    it.due = 5
+    it.open = [calibration(value=120.0, bar=40.0)]
+
+    def seen_on(today):
+        return tuple(
+            Confirmed(start=DAY(day), end=DAY(day + 1), expected=2.0, positives=min(5, today - day))
+            for day in range(max(1, today - 7), today + 1)
+        )
+
+    after = [
+        it.close(20, confirmations=Confirmations(line="claims", package="sha256:aa", windows=seen_on(day)))
+        for day in range(1, 16)
+    ]
+
+    assert [[("calibration", None)]] * 15 == after
+
+
+def test_an_alert_about_a_bar_that_is_no_longer_asked_for_is_over():
+    """Who lowers a bar must not be asked to train for the old one for ever."""
+    it = line(1)
+    it.close(400, performance=judged(1, 0.68, 400, 0.02))
+    asked = PerformanceSpec(at_least=0.6, as_certified=False)
+    kept = it.close(400, performance=judged(2, 0.7, 400, 0.02))
+    it.watch = it.watch.model_copy(update={"performance": asked})
+
+    assert [("performance", None)] == kept
+    assert [] == it.close(400, performance=judged(3, 0.7, 400, 0.02))
+
+
+def test_rows_of_which_nothing_is_counted_do_not_end_an_alert():
+    """A column that drifted and then stays empty has not come back, whatever five rows said in between."""
+    it = line(1)
+    it.close(2000, WILD)
+    it.close(5)
+    after = [it.close(1500, GONE) for _ in range(3)]
+
+    assert all(("drift", "x") in found for found in after)
+
+
+def calibration(**parts):
+    return Alerted(
+        at=DAY(1),
+        by="up",
+        because="",
+        line="claims",
+        id="c",
+        package="sha256:aa",
+        monitor="calibration",
+        column=None,
+        evidence="c0",
+        since=DAY(1),
+        **parts,
+    )
 
 
 def test_a_trickle_is_no_end_of_missing_traffic():

@@ -4,7 +4,7 @@ Everything is derived from the record: the newest `Watched` event says up to whi
 been counted, in exactly one window. A kill at any point leaves a window that is closed once, later.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -25,16 +25,16 @@ from linewright.serve.scoring import Scorer
 from linewright.store.clock import said, text_of
 from linewright.store.seams import Version
 from linewright.watch.alerts import news
-from linewright.watch.ending import Ending
-from linewright.watch.facts import Confirmations, Performance, Reference, Watched, Window
+from linewright.watch.ending import MANY, Ending
+from linewright.watch.facts import Alerted, Confirmations, Performance, Reference, Watched, Window
 from linewright.watch.monitors import find
 from linewright.watch.spec import WatchSpec
 from linewright.watch.spread import Tally
 
 REMEMBERED = 64
 """Closed windows that monitors look back on."""
-LOOKED_BACK = 500
-"""Closed windows that are looked at for the end of an alert."""
+_LOOKED_BACK = 500
+"""Closed windows that are looked at first for the end of an alert."""
 _BATCH = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -100,6 +100,16 @@ def _closed(factory: Factory, line: str, limit: int) -> list[Watched]:
     return factory.metadata.events(Watched, line=line, newest_first=True, limit=limit)[::-1]
 
 
+def _since(factory: Factory, line: str, alerts: Sequence[Alerted]) -> list[Watched]:
+    """Return the closed windows that may end an alert, oldest first: all since the oldest began, or rows that are enough."""
+    limit, began = _LOOKED_BACK, min(one.since for one in alerts)
+    while True:
+        found = _closed(factory, line, limit)
+        if len(found) < limit or found[0].start <= began or sum(one.n for one in found) >= 10 * MANY:
+            return found
+        limit *= 2
+
+
 def _record(
     closing: Closing,
     reference: Reference,
@@ -128,10 +138,16 @@ def _record(
     )
     # That a line trains no more by itself is no finding of a window, so no window can say that it is over.
     found = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
-    ending = Ending(metadata=metadata, reference=reference, watch=closing.watch)
+    delay = closing.spec.label.delay
+    ending = Ending(
+        metadata=metadata,
+        reference=reference,
+        watch=closing.watch,
+        ripe=earlier(window.end, delay) if delay else window.end,
+    )
     told = news(
         found,
-        [*(_closed(factory, line, LOOKED_BACK) if found else past), watched],
+        [*(_since(factory, line, found) if found else past), watched],
         windows=closing.watch.drift.windows,
         is_over=ending.is_over,
     )

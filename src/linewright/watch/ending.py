@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from linewright.store.seams import MetadataReader
 from linewright.watch.facts import Alerted, Confirmations, Confirmed, Performance, Reference, Watched, Window
-from linewright.watch.monitors import FEWEST_LABELS, alpha_of, is_beyond, is_shown, monitors, shift_of
+from linewright.watch.monitors import FEWEST_LABELS, alpha_of, bars_of, is_beyond, monitors, shift_of
 from linewright.watch.spec import WatchSpec
 from linewright.watch.spread import pooled
 from linewright.watch.surplus import tail
@@ -22,6 +22,8 @@ MANY = 1_000
 """Rows or labels that decide whatever the alert says: the estimate of a PSI of 0.2 is then off by about 0.03."""
 MANY_POSITIVES = 100
 """Expected positives that do."""
+_MORE = 1.1
+"""How many times as many rows are worth measuring again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class Ending:
     """Has the windows and what was judged in them."""
     reference: Reference
     watch: WatchSpec
+    ripe: str
+    """The labels of windows that ended by then are due: without a delay, the end of the newest window."""
 
     def is_over(self, alert: Alerted, quiet: Sequence[Watched]) -> bool:
         """Return whether windows that did not find what an alert says, oldest first, are enough to say that it is over."""
@@ -56,12 +60,12 @@ class Ending:
             return True  # the line file asks for more now
         for number, window in enumerate(self._windows(quiet), start=1):
             rows = window if rows is None else pooled([rows, window])
-            if number < self.watch.drift.windows or rows.n < 1.1 * judged:
+            if number < self.watch.drift.windows or rows.n < _MORE * judged:
                 continue
             judged = rows.n
-            shift = shift_of(self.reference, rows, alert.monitor, alert.column)
-            if rows.n >= MANY or shift.would_be_found(alert.value, bar, alpha=self._alpha):
-                return not is_shown(self.reference, rows, alert.monitor, alert.column, bar)
+            shift, counted = shift_of(self.reference, rows, alert.monitor, alert.column)
+            if counted >= MANY or shift.would_be_found(alert.value, bar, alpha=self._alpha):
+                return shift.debiased < bar
         return False
 
     def _windows(self, quiet: Sequence[Watched]) -> Iterator[Window]:
@@ -84,11 +88,17 @@ class Ending:
         """Tell of performance whether the latest judgements, each as its labels weigh, are on the right side of the bar."""
         if self.watch.performance is None:
             return True
-        beyond = 1 if alert.value > alert.bar else -1
+        beyond, bar = 1 if alert.value > alert.bar else -1, alert.bar
         labelled, value, variance, before = 0, 0.0, 0.0, ""
         for number, one in enumerate(reversed(quiet), start=1):
             found = self.metadata.get(one.performance, Performance) if one.performance else None
             if found is not None and _is_judgement(found) and (not before or found.end <= before):
+                if not before:
+                    asked = [one for one, sign, _ in bars_of(found, self.watch.performance) if sign == beyond]
+                    missed = [one for one in asked if beyond * (alert.value - one) > 0]
+                    if not missed:
+                        return True  # the line file asks for less now
+                    bar = max(missed, key=lambda one: beyond * one)  # the others are alerts of their own
                 before = found.start  # judgements of the same answers count once
                 labelled += found.labelled
                 value += found.labelled * (found.value or 0.0)
@@ -96,8 +106,8 @@ class Ending:
             if number < self.watch.drift.windows or not labelled:
                 continue
             error = math.sqrt(variance) / labelled
-            if labelled >= MANY or is_beyond(abs(alert.value - alert.bar), error, self._alpha):
-                return beyond * (value / labelled - alert.bar) <= 0
+            if labelled >= MANY or is_beyond(abs(alert.value - bar), error, self._alpha):
+                return beyond * (value / labelled - bar) <= 0
         return False
 
     def _is_expected(self, alert: Alerted, quiet: Sequence[Watched]) -> bool:
@@ -117,13 +127,22 @@ class Ending:
         return False
 
     def _confirmed(self, quiet: Sequence[Watched]) -> list[Confirmed]:
-        """Return the windows whose positives were counted, as they were counted last, newest first."""
+        """Return the windows whose positives have come, as they were counted last, newest first.
+
+        Those whose labels are not due yet are left out, unless they will never be counted more fully.
+        """
         latest: dict[str, Confirmed] = {}
+        in_view: set[str] = set()
         for one in quiet:
             if one.confirmations:
                 counted = self.metadata.get(one.confirmations, Confirmations)
+                in_view = {cell.start for cell in counted.windows}
                 latest |= {cell.start: cell for cell in counted.windows}
-        return [latest[start] for start in sorted(latest, reverse=True)]
+        return [
+            latest[start]
+            for start in sorted(latest, reverse=True)
+            if latest[start].end <= self.ripe or start not in in_view
+        ]
 
 
 def _is_judgement(found: Performance) -> bool:

@@ -11,7 +11,7 @@ value that the model has seen. So one cause is found once.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -102,25 +102,19 @@ def shifts_of(
     ]
 
 
-def shift_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> Shift:
-    """Return the shift that one monitor of data sees in a window; none where neither side has anything of it to count."""
-    test = _test_of(reference, window, monitor, column)
-    if test is None:
-        return Shift(psi=0.0, cells=2, noise=1 / reference.n + 1 / window.n)
-    return measure(test.reference, test.windows[0][1])
+def shift_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> tuple[Shift, int]:
+    """Return the shift that one monitor of data sees in a window, and in how many of its rows.
 
-
-def is_shown(reference: Reference, window: Window, monitor: Monitor, column: str | None, bar: float) -> bool:
-    """Return whether a window shows, by its own estimate, what one monitor of data looks for."""
-    test = _test_of(reference, window, monitor, column)
-    if test is None or (monitor == "contract" and _fell(test.reference, test.windows[0][1])):
-        return False
-    return measure(test.reference, test.windows[0][1]).debiased >= bar
-
-
-def _test_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> _Test | None:
+    It is none where neither side has anything of it to count, and where breaches of the contract became fewer.
+    """
     tests = _tests(reference, [window])
-    return next((one for one in tests if (one.monitor, one.column) == (monitor, column)), None)
+    test = next((one for one in tests if (one.monitor, one.column) == (monitor, column)), None)
+    if test is None:
+        return Shift(psi=0.0, cells=2, noise=1 / reference.n + 1 / window.n), window.n
+    cells = test.windows[0][1]
+    shift = measure(test.reference, cells)
+    is_less = monitor == "contract" and _fell(test.reference, cells)
+    return (replace(shift, psi=0.0) if is_less else shift), sum(cells)
 
 
 def monitors(reference: Reference, watch: WatchSpec) -> int:
@@ -258,17 +252,23 @@ def _length(window: Window) -> timedelta:
     return datetime.fromisoformat(window.end) - datetime.fromisoformat(window.start)
 
 
-def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
-    if found.value is None or found.error is None or found.labelled < FEWEST_LABELS:
-        return
+def bars_of(found: Performance, bars: PerformanceSpec) -> list[tuple[float, int, str]]:
+    """Return each bar that a judgement is held to, the sign of its wrong side (-1: below it), and how it is said."""
     worse = -1 if found.greater_is_better else 1
     promised = found.promised if bars.as_certified else None
-    for bar, sign, words in (
+    every = (
         (bars.at_least, -1, "below {bar:g}"),
         (bars.at_most, 1, "above {bar:g}"),
         (promised, worse, "worse than the certificate's {bar:.4g}"),
-    ):
-        if bar is not None and is_beyond(sign * (found.value - bar), found.error, alpha):
+    )
+    return [(bar, sign, words) for bar, sign, words in every if bar is not None]
+
+
+def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
+    if found.value is None or found.error is None or found.labelled < FEWEST_LABELS:
+        return
+    for bar, sign, words in bars_of(found, bars):
+        if is_beyond(sign * (found.value - bar), found.error, alpha):
             yield Finding(
                 monitor="performance",
                 value=found.value,
