@@ -137,6 +137,19 @@ def test_a_type_into_which_the_old_one_fits_is_told_too():
     ] == [text for text, _ in said(frame, types={"age": "integer", "plan": "number"}, spec=line())]
 
 
+def test_a_column_that_lost_all_its_values_or_stayed_text_is_not_said_to_hold_text():
+    """Both were said of 0 rows, or of what had not changed."""
+    frame = pl.DataFrame({"age": pl.Series([None, None], dtype=pl.String), "plan": [1.5, None]})
+
+    assert [
+        "column 'age' was integer in dataset 3f2a00000000 of 2026-11-20, now has no value in any row"
+    ] == [
+        text
+        for text, _ in said(frame, types={"age": "category", "plan": "number"}, spec=line())
+        if "age" in text
+    ]
+
+
 def test_of_columns_that_the_contract_names_its_rules_speak():
     """Who writes another type into the line file has meant it."""
     frame = pl.DataFrame({"age": ["x"]})

@@ -437,6 +437,15 @@ def test_what_was_handed_in_again_does_not_make_repeats_look_usual(part):
     assert made.copies > 100
 
 
+def test_times_that_are_numbers_with_decimals_repeat_nothing(part):
+    """Cut to whole numbers, each row would come after itself."""
+    frame = rich(1000).with_columns(t=pl.int_range(1000).cast(pl.Float64) + 0.25)
+
+    (made, _) = part(frame, line(time="t"))
+
+    assert (800, 200) == (made.train, made.test)
+
+
 def test_a_split_without_copies_is_written_as_before_there_was_a_count():
     """Digests of ordinary lines must not change, and what depends on them neither."""
     made = Split(

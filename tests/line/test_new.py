@@ -679,6 +679,18 @@ def test_decimal_commas_are_seen_and_their_numbers_are_numbers(tmp_path: Path):
     assert (0.05, 1.1) == result.frame.select("price", "rows").row(0)
 
 
+def test_a_far_value_with_a_decimal_comma_is_found_in_the_file(tmp_path: Path):
+    """The file spells it otherwise than the number is read."""
+    mark = [f"{n % 6},{n % 10}5" for n in range(1000)]
+    mark[57] = "-9999,5"
+    frame = pl.DataFrame({"mark": mark, "y": ["ab"[n * 71 % 199 % 2] for n in range(1000)]})
+    frame.write_csv(tmp_path / "a.csv", separator=";")
+
+    made = new_line(tmp_path, "a", data=tmp_path / "a.csv", label="y")
+
+    assert re.search(r"mark  outlier: .*line 59", made.to_text())
+
+
 @pytest.mark.parametrize("other", [{}, {"share": [f"{n}.5" for n in range(100)], "x": ["1,5", "2,5"] * 50}])
 def test_a_comma_that_may_part_thousands_is_told_and_not_guessed(tmp_path: Path, other: dict[str, list[str]]):
     """A thousand times too much is worse than a question."""

@@ -311,8 +311,16 @@ class _Sifting:
             return [(self.table.sources[0], self.ragged)] if self.ragged else []
         return [(one, one.ragged) for one in self.table.sources if isinstance(one, Raw) and one.ragged]
 
+    @cached_property
+    def _ragged_places(self) -> list[tuple[Source | Raw, Sequence[Ragged], list[_Place]]]:
+        """Rows that no table can hold, by source, with where each starts: the files are read once more for it."""
+        return [
+            (source, ragged, list(map(_Place, source.ragged_files(), source.ragged_lines())))
+            for source, ragged in self.ragged_rows()
+        ]
+
     def _ragged_findings(self) -> Iterator[Finding]:
-        for source, ragged in self.ragged_rows():
+        for source, ragged, places in self._ragged_places:
             yield Finding(
                 column="",
                 rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
@@ -320,13 +328,12 @@ class _Sifting:
                 rows=source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged),
                 first=ragged[0].text[:200],
                 action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
-                line=source.ragged_lines()[0],
-                file=source.ragged_files()[0],
+                line=places[0].line,
+                file=places[0].file,
             )
 
     def _ragged_records(self) -> Iterator[dict[str, Any]]:
-        for source, ragged in self.ragged_rows():
-            places = map(_Place, source.ragged_files(), source.ragged_lines())
+        for source, ragged, places in self._ragged_places:
             for row, place in zip(ragged, places, strict=True):
                 yield {
                     "source": source.name,
@@ -409,7 +416,7 @@ def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Serie
     if rule.allowed is not None:
         allowed = cast(pl.Series(rule.allowed, dtype=pl.String), rule.type, pattern=rule.format)
         words = ", ".join(rule.allowed[:_SHOWN]) + (", …" if len(rule.allowed) > _SHOWN else "")
-        yield f"one of {words}", ~values.is_in(allowed.implode()) & values.is_not_null()
+        yield f"one of {words}", absent(values, allowed)
 
 
 def _bound(name: str, rule: ColumnRule, bound: float | date | datetime) -> Any:
@@ -460,7 +467,7 @@ def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) 
     caught = [finding for finding in findings if finding.action == "quarantine"]
     worst = max(caught, key=lambda finding: finding.failed, default=None)
     if stopping is not None:
-        are_too_few = not stopping.column and stopping.rule.startswith("at least ")
+        are_too_few = not stopping.column and stopping.rule == f"at least {_rows(data.contract.rows.min)}"
         lost = f"; most are lost to this: {worst.to_text()}" if are_too_few and worst else ""
         return stopping.to_text() + lost
     limit = data.contract.max_quarantined

@@ -26,11 +26,9 @@ def contents_of(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     uint64 array, shape (n,)
     """
     table, label = data.table, data.label
-    others = {table.key, table.time, table.known, table.group, table.subject, table.weight, label.known}
-    said = set(data.contract.columns) or set(frame.columns)
-    features = sorted((said & set(frame.columns)) - {label.column, *others, *table.exclude})
-    names = [*features, *(name for name in frame.columns if name == label.column)]
-    return hash_rows(content_text(frame, names), salt="")
+    parts = {table.key, table.time, table.known, table.group, table.subject, table.weight, label.known}
+    features = sorted(set(frame.columns) - {*parts, label.column, *(label.columns or ()), *table.exclude})
+    return hash_rows(content_text(frame, [*features, label.column]), salt="")
 
 
 def repeat_seldom(contents: np.ndarray) -> bool:
@@ -52,9 +50,11 @@ def come_again(contents: np.ndarray, at: np.ndarray) -> np.ndarray:
     --------
     >>> come_again(np.array([7, 8, 7, 8]), np.array([1, 3, 2, 3])).tolist()
     [False, False, True, False]
+    >>> come_again(np.array([7, 8, 7]), np.array([1.25, 1.5, 1.75])).tolist()
+    [False, False, True]
     """
-    kinds, place = np.unique(contents, return_inverse=True)
-    first = np.full(len(kinds), np.iinfo(np.int64).max)
+    _, one, place = np.unique(contents, return_index=True, return_inverse=True)
+    first = at[one]  # of the kind of `at`: times may be numbers with decimals
     np.minimum.at(first, place, at)
     return at > first[place]
 

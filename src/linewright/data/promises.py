@@ -11,6 +11,7 @@ from math import ceil
 
 import polars as pl
 
+from linewright.data.contract import first_text
 from linewright.data.facts import Column, Finding
 from linewright.data.questions import on_whole
 from linewright.data.spec import DataSpec, FreshRule, duration_micros
@@ -206,7 +207,7 @@ def _came(values: pl.Series, data: DataSpec, before: Before) -> Finding:
         rule="known before",
         failed=len(values),
         rows=len(values),
-        first=_first(values.drop_nulls()),
+        first=first_text(values),
         action="stop" if data.on_new_column == "stop" else "warn",
         says=f"column {values.name!r} is new: {before.words} did not have it",
         hint="the model may use it from now on; put it into table.exclude if it must not",
@@ -217,20 +218,19 @@ def _retyped(values: pl.Series, now: Column, was: Column, before: Before) -> Fin
     there = values.is_not_null()
     unfit = cast(values, was.type, pattern=was.format).is_null() & there
     wrong = values.filter(unfit if unfit.any() else there)  # where all would still fit, all have the new type
-    kind = "text" if now.type == "category" else now.type
-    first = f", first {_first(wrong)!r}" if len(wrong) else ""
+    kind = "text" if now.type == "category" and was.type != "text" else now.type
+    holds = (
+        f"now holds {kind} in {len(wrong):,} of {len(values):,} rows, first {first_text(wrong)!r}"
+        if len(wrong)
+        else "now has no value in any row"
+    )
     return Finding(
         column=now.name,
         rule=f"type {was.type}, as before",
         failed=len(wrong),
         rows=len(values),
-        first=_first(wrong),
+        first=first_text(wrong),
         action="warn",
-        says=f"column {now.name!r} was {was.type} in {before.words}, now holds {kind} in {len(wrong):,} of "
-        f"{len(values):,} rows{first}",
+        says=f"column {now.name!r} was {was.type} in {before.words}, {holds}",
         hint=f"mend the source, or say its type in contract.columns, e.g. {now.name}: {{type: {was.type}}}",
     )
-
-
-def _first(values: pl.Series) -> str:
-    return str(values[0])[:200] if len(values) else ""

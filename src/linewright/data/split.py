@@ -328,7 +328,7 @@ def _cut_in_time(
     values, counts = np.unique(at[has_label], return_counts=True)
     if len(values) < 2:
         raise SpecError(
-            f"all labelled rows have the same {name!r}, so time cannot part them",
+            f"all {called} have the same {name!r}, so time cannot part them",
             where="train.split.by",
             found=str(frame[name][int(has_label.argmax())]),
             hint="write split: {by: random}",

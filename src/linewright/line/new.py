@@ -143,7 +143,7 @@ def new_line(
     if missing:
         source = source.model_copy(update={"missing": ("", *missing)})
         frame = clean(frame, source.missing)
-    where = partial(place_of, opened)
+    where = partial(place_of, replace(opened, decimal=source.decimal))
     seen = see_all(frame, names=(key, group))
     profile = look(
         frame,
