@@ -58,7 +58,7 @@ def examples(block: str) -> Iterator[tuple[str, list[str]]]:
 def is_printed(expected: list[str], printed: str) -> bool:
     """Return whether the expected lines occur in order; ``...`` stands for anything."""
     pattern = ".*?".join(re.escape(part) for part in "\n".join(expected).split("..."))
-    return re.search(pattern, printed, flags=re.DOTALL) is not None
+    return re.search(f"^{pattern}$", printed, flags=re.DOTALL | re.MULTILINE) is not None
 
 
 class Reader:

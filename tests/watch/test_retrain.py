@@ -77,7 +77,6 @@ def test_evidence_is_oldest_first_and_named_once():
         ({"trained": None}, None),
         ({"open_alerts": [alert("performance")]}, "performance"),
         ({"open_alerts": [alert("performance")], "labels": 5000, "trained": WEEK_AGO}, "performance"),
-        ({"labels": 5000, "trained": WEEK_AGO, "is_proposed": True}, None),
         ({"labels": 5000, "trained": "2026-11-24T00:00:00.000001Z"}, None),
         ({"labels": 5000, "when": RetrainSpec()}, None),
     ],

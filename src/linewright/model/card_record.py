@@ -69,7 +69,7 @@ def certificate(facts: CardFacts) -> Section:
 def fairness(facts: CardFacts) -> Iterator[Section]:
     """Say how the groups of each fairness gate were answered."""
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    told = {one.gate.partition(" over ")[2].rpartition(" at most ")[0]: one for one in outcomes if one.groups}
+    told = {one.column: one for one in outcomes if one.groups}
     positive = facts.package.classes[-1] if facts.package.classes else ""
     for number, (column, one) in enumerate(told.items(), 1):
         text = (

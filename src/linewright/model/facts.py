@@ -201,6 +201,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for people."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
+    column: str = ""
+    """Of a fairness gate: the column of its groups."""
     groups: tuple[GroupRates, ...] = ()
     """Of a fairness gate: how each group was answered, the largest group first."""
 

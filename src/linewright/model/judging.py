@@ -214,6 +214,7 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
         says=gap_sentence(gate, gap, claim, status, large=len(large))
         + left_out(gate, groups, large, thin, rows.min_rows),
+        column=gate.fairness,
         groups=fairness.rates(
             groups, rows.truth, rows.candidate.decided, rows.weight, min_group=gate.min_group
         ),
@@ -292,6 +293,7 @@ def _outcome(
     status: Status,
     more: int | None,
     says: str,
+    column: str = "",
     groups: tuple[GroupRates, ...] = (),
 ) -> Outcome:
     awaited = more if status == "undecided" else None
@@ -306,6 +308,7 @@ def _outcome(
         excluded=rows.excluded,
         more_rows=awaited,
         says=says if awaited is None else f"{says}; {_awaited(awaited, rows)} would decide",
+        column=column,
         groups=groups,
     )
 

@@ -259,7 +259,8 @@ def read_log(
     until
         Positions at which to stop; segments that are not named are not read (default: all to their end).
     damaged
-        Called for bytes that hold no record: a torn end, or a frame whose checksum is wrong. Reading goes on.
+        Called for bytes that hold no record: a torn end, or a frame whose checksum or length is wrong. Reading goes on behind
+        the frame where its end is known, else with the next segment.
 
     Notes
     -----

@@ -25,7 +25,6 @@ def propose(
     trained: str | None,
     labels: int = 0,
     open_alerts: Sequence[Alerted] = (),
-    is_proposed: bool = False,
 ) -> RetrainProposal | None:
     """Return the training that is due, by the first of `retrain.when` that holds; `None` where none is.
 
@@ -44,8 +43,6 @@ def propose(
         Labels that came since then.
     open_alerts
         Alerts of the line that were not cleared.
-    is_proposed
-        Whether a proposal is still open; then there is no other.
 
     Examples
     --------
@@ -56,7 +53,7 @@ def propose(
     >>> propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-24T00:00:00Z") is None
     True
     """
-    if is_proposed or (trained and _micros(trained, now) < duration_micros(retrain.cooldown)):
+    if trained and _micros(trained, now) < duration_micros(retrain.cooldown):
         return None
     asked = {one for condition in retrain.when if isinstance(condition, str) for one in _MONITORS[condition]}
     relevant = [alert for alert in open_alerts if alert.monitor in asked]
