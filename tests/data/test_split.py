@@ -15,7 +15,7 @@ from linewright.data.copies import findings_of
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.data.split import folds, identities, split
+from linewright.data.split import Answered, folds, identities, split
 from linewright.engine.context import Context
 from linewright.errors import SpecError
 from linewright.store.values import canonical_json, digest_of
@@ -377,6 +377,11 @@ def test_blocks_of_time_are_about_alike():
     assert [20, 40, 60, 80, 100] == [len(train) for train, _ in pairs]
 
 
+def logged(frame: pl.DataFrame, data: DataSpec, *, at: int = 0, since: int | None = None) -> Answered:
+    """Say that rows came from the log, all at one moment."""
+    return Answered(identities=identities(frame, data), at=np.full(frame.height, at), since=since)
+
+
 def rich(rows: int, *, first: int = 0, start: int = 0) -> pl.DataFrame:
     """Rows of measurements, one a day, no two of which are alike."""
     chance = np.random.default_rng(5)
@@ -393,7 +398,7 @@ def test_rows_that_come_again_under_other_keys_are_no_test_rows(part, by):
     first = rich(1000)
     again = rich(200, first=5000, start=300)
     data = line(key="id", time="t")
-    known = identities(again, data) if by == "random" else None
+    known = logged(again, data) if by == "random" else None
     made, parts = part(pl.concat([first, again]), data, by=by, answered=known)
     taught = set(first["x"].gather(np.flatnonzero(parts[:1000] == TRAIN)).to_list())
     tested = pl.concat([first, again])["x"].gather(np.flatnonzero(parts == TEST)).to_list()
@@ -430,11 +435,27 @@ def test_what_was_handed_in_again_does_not_make_repeats_look_usual(part):
     """Whoever hands in enough copies could else switch the guard off."""
     frame = pl.concat([rich(1000), rich(600, first=5000)]).drop("t")
     data = line(key="id")
-    known = identities(frame[1000:], data)
+    known = logged(frame[1000:], data)
     (blind, _), (made, _) = part(frame, data), part(frame, data, answered=known)
 
     assert not blind.copies
     assert made.copies > 100
+
+
+def test_after_a_shift_rows_from_before_it_judge_no_more_once_enough_are_new(part):
+    """Beside 200 test rows that say the opposite, what a model has learned of the new truth would not be seen."""
+    frame, data = table(range(1400), x=range(1400)), line(key="id")
+    known = [logged(frame[start:], data, at=7, since=5) for start in (1390, 1000)]
+    (few, _), (enough, parts) = (part(frame, data, answered=one) for one in known)
+    before, _ = part(frame, data, answered=logged(frame[1000:], data, at=3, since=5))
+
+    assert not few.since
+    assert not before.since
+    assert few.test == before.test > enough.test
+    assert enough.since == "1970-01-01T00:00:00.000005Z"
+    assert (parts[:1000] != TEST).all()
+    assert enough.train == few.train
+    assert "judge, the " in enough.why
 
 
 def test_times_that_are_numbers_with_decimals_repeat_nothing(part):

@@ -175,6 +175,20 @@ def test_a_better_candidate_beats_the_champion_and_a_worse_one_is_refused():
     assert "worse than the champion's" in worse.outcomes[0].says
 
 
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc"])
+def test_what_is_worse_than_guessing_is_refused_though_it_beats_the_champion(name):
+    """Where the truth has turned round nothing is left of the champion, and to beat it is no merit."""
+    chance, truth, signal = rows(2000)
+    turned = [probabilities(-signal - 2 + noise * chance.normal(size=2000)) for noise in (1.0, 0.2)]
+    gate = BeatsGate(beats="champion", metric=name)
+    found = certified([gate], truth=truth, scores=turned[0], rival_scores=turned[1])
+
+    assert found.verdict == "reject"
+    assert found.outcomes[0].value > 0
+    assert "better than the champion's" in found.because
+    assert "a model that is worse than guessing is not promoted" in found.because
+
+
 @pytest.mark.parametrize("name", ["log_loss", "brier_score", "roc_auc", "f1"])
 def test_better_is_positive_for_every_metric(name):
     """Also for those of which less is better."""

@@ -124,6 +124,9 @@ class Split(Result, frozen=True, kw_only=True, tag="split"):
     is_mixed: bool = False
     """Whether the folds of a time split mix times, as they do for a retraining: folds that go forward in time could not
     show which model learns what is new."""
+    since: str | UnsetType = UNSET
+    """For a retraining whose rows no column puts in time: the test rows were answered since this instant, when a shift
+    began. Not written where old rows judge too."""
     copies: int | UnsetType = UNSET
     """Rows that would be test rows but say what a training row says, features and label; they are in neither part. Not
     written where there are none, so that such a split is what it was before there was a count."""

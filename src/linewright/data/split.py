@@ -1,12 +1,14 @@
 """Which rows train and which test: a pure function of each row, or a cut in time."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, cast
 
 import numpy as np
 import polars as pl
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom
 from linewright.data.dataset import read_dataset
@@ -16,7 +18,7 @@ from linewright.data.rows import hash_rows, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.engine.context import Context
 from linewright.errors import SpecError
-from linewright.store.clock import text_of
+from linewright.store.clock import said, text_of
 
 _WHOLE = float(1 << 64)
 ENOUGH = 100
@@ -27,6 +29,40 @@ ENOUGH_NUMBERS = 1_000
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
+DECIDABLE = 20
+"""Rows of the rarer class that were answered since a shift and judge a retraining whose rows no column puts in time: a truth
+that has turned round is seen in so few."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answered:
+    """Which rows of a retraining came from the log."""
+
+    identities: np.ndarray
+    """As `identities` has them, shape (n,)."""
+    at: np.ndarray
+    """When they were answered, microseconds, shape (n,)."""
+    since: int | None = None
+    """When the shift began that the retraining answers, microseconds; `None` where there is none."""
+
+    def moments_of(self, those: np.ndarray) -> np.ndarray:
+        """Return when rows with these identities were last answered; the smallest int64 for those that never were.
+
+        Examples
+        --------
+        >>> twice = Answered(identities=np.array([7, 9, 7], dtype=np.uint64), at=np.array([30, 20, 10]))
+        >>> twice.moments_of(np.array([9, 7], dtype=np.uint64)).tolist()
+        [20, 30]
+        """
+        result = np.full(len(those), np.iinfo(np.int64).min)
+        order = np.lexsort((self.at, self.identities))
+        known = self.identities[order]
+        place = np.searchsorted(known, those, side="right") - 1
+        is_known = np.isin(those, known)
+        result[is_known] = self.at[order][place[is_known]]
+        return result
+
+
 @dataclass(frozen=True)
 class _Cut:
     parts: np.ndarray
@@ -34,6 +70,8 @@ class _Cut:
     why: str
     cutoff: Any = None
     """First time value of the test part."""
+    since: str | UnsetType = UNSET
+    """When the shift began since which the test rows were answered."""
 
 
 def split(
@@ -45,7 +83,7 @@ def split(
     *,
     as_of: str | None = None,
     times_enough: int = 1,
-    answered: np.ndarray | None = None,
+    answered: Answered | None = None,
 ) -> Split:
     """Part the rows of a dataset into training and test.
 
@@ -73,8 +111,9 @@ def split(
     times_enough
         So many times as many rows, where fewer did not decide; never more than the share `test`.
     answered
-        Identities of rows that came from the log. Whether rows seldom repeat is asked of the others: rows that were
-        handed in again could else make repeats look usual.
+        Rows that came from the log. Whether rows seldom repeat is asked of the others: rows that were handed in again
+        could else make repeats look usual. In a split that is not by time they say which rows are new: test rows from
+        before a shift are in neither part, once `DECIDABLE` rows of each class since then can judge.
 
     Returns
     -------
@@ -99,13 +138,15 @@ def split(
             cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
         else:
             cut = _cut_by_hash(frame, spec, data)
+            if answered is not None:
+                cut = _since_shift(cut, frame, data, answered, times_enough)
         return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
 
     cut, parts = parted(has_label)
     contents, copies, why = contents_of(frame, data), 0, cut.why
     is_train = parts == TRAIN
-    if answered is not None and len(answered):
-        is_train &= ~np.isin(identities(frame, data), answered)
+    if answered is not None and len(answered.identities):
+        is_train &= ~np.isin(identities(frame, data), answered.identities)
     if repeat_seldom(contents[is_train]):
         again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
         if again.any():
@@ -128,6 +169,7 @@ def split(
         parts=context.artifacts.put(parts.tobytes()),
         fold_salt=f"fold:{spec.salt}",
         is_mixed=as_of is not None,
+        since=cut.since,
         copies=copies or UNSET,
     )
     context.metadata.keep(result)
@@ -262,6 +304,43 @@ def _cut_by_hash(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> _Cut:
     of = f"their key {table.key!r}" if table.key else "their content"
     asked = "the line asks for it" if spec.by == "random" else "the table names neither a time nor a group"
     return _Cut(parts, f"{asked}: rows are parted by a salted hash of {of}")
+
+
+def _since_shift(cut: _Cut, frame: pl.DataFrame, data: DataSpec, answered: Answered, times: int) -> _Cut:
+    """Take test rows from before a shift out of the test part, where enough were answered since then."""
+    if answered.since is None:
+        return cut
+    is_new = answered.moments_of(identities(frame, data)) >= answered.since
+    labels = frame[data.label.column].filter(pl.Series(is_new & (cut.parts == TEST)))
+    if not can_judge(labels.drop_nulls().to_list(), times):
+        return cut
+    old, began = (cut.parts == TEST) & ~is_new, text_of(datetime.fromtimestamp(answered.since / 1e6, UTC))
+    return _Cut(
+        np.where(old, EMBARGO, cut.parts),
+        f"{cut.why}; of the test rows those answered since {said(began)} judge, the {int(old.sum()):,} older ones are in "
+        "neither part",
+        since=began,
+    )
+
+
+def can_judge(labels: Sequence[object], times: int = 1) -> bool:
+    """Return whether rows with such labels, all from after a shift, can judge a model that learned what is new.
+
+    Parameters
+    ----------
+    labels
+        Two different ones are classes, of which the rarer decides; of more, or of numbers, the rows are counted.
+    times
+        So many times as many rows as `DECIDABLE`.
+
+    Examples
+    --------
+    >>> can_judge(["yes"] * 20 + ["no"] * 19), can_judge(["yes"] * 20 + ["no"] * 20), can_judge(["a", "b", "c"] * 66)
+    (False, True, False)
+    """
+    counts = Counter(labels)
+    wanted = times * DECIDABLE
+    return min(counts.values()) >= wanted if len(counts) == 2 else len(labels) >= 10 * wanted
 
 
 def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.ndarray:

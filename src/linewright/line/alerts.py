@@ -7,6 +7,7 @@ from linewright.line.facts import Accepted
 from linewright.release.facts import Promoted, RolledBack
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
+from linewright.watch.retrain import SHIFTS
 
 E = TypeVar("E", bound=Event)
 
@@ -15,6 +16,25 @@ def open_alerts(factory: Factory, line: str) -> list[Alerted]:
     """Return the alerts of a line that are not over, oldest first."""
     over = {one.alert for one in factory.metadata.events(Cleared, line=line)}
     return [one for one in factory.metadata.events(Alerted, line=line) if one.id not in over]
+
+
+def shift_open_at(factory: Factory, line: str, instant: str) -> str | None:
+    """Return since when the answers or their truth are not what they were, as it was known at an instant.
+
+    Returns
+    -------
+    str or None
+        The beginning of the oldest finding that was open then and asks for a training; `None` where none was.
+    """
+    over = {one.alert for one in factory.metadata.events(Cleared, line=line) if one.at <= instant}
+    return min(
+        (
+            one.since
+            for one in factory.metadata.events(Alerted, line=line)
+            if one.at <= instant and one.id not in over and one.monitor in SHIFTS
+        ),
+        default=None,
+    )
 
 
 def find_alert(factory: Factory, prefix: str) -> Alerted | None:

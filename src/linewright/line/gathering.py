@@ -1,14 +1,17 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from linewright.data.facts import Dataset, Ingested, Split
+from linewright.data.facts import Column, Ingested, Split
 from linewright.data.ingest import ingest
+from linewright.data.moments import moments
 from linewright.data.spec import ColumnRule
-from linewright.data.split import identities, split
+from linewright.data.split import Answered, identities, split
 from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
@@ -18,6 +21,9 @@ from linewright.line.spec import LineSpec
 from linewright.line.work import Work, missing_texts
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import converter
+
+ANSWERED_AT = "\0answered at"
+"""No column of a table has such a name."""
 
 
 def ingest_station(work: Work) -> Ingested:
@@ -40,7 +46,7 @@ def served_rows(
     for record, truth in factory.labels_of(spec.line).labelled(known_by=as_of):
         if (truth is not None) == is_known and (is_known or record.at <= as_of):
             at = {} if time is None or _is_read(read, record.row.get(time)) else {time: record.at}
-            rows.append({**record.row, **at, label: truth.label if truth else None})
+            rows.append({**record.row, **at, label: truth.label if truth else None, ANSWERED_AT: record.at})
     return rows
 
 
@@ -59,27 +65,56 @@ def _is_read(read: Callable[[object], Any], value: object) -> bool:
         return False
 
 
-def in_types_of(dataset: Dataset, rows: Sequence[Mapping[str, Any]], spec: LineSpec) -> pl.DataFrame:
-    """Return rows of JSON values in the types of a dataset; of rows with one key, the last."""
+def in_types_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], spec: LineSpec) -> pl.DataFrame:
+    """Return rows of JSON values in the types of a dataset's columns, with when they were answered as one more column.
+
+    Of rows with one key the last is taken.
+    """
     rules = {
         column.name: ColumnRule.model_validate(
             {"type": column.type, "nullable": column.nullable, "format": column.format}
         )
-        for column in dataset.columns
+        for column in columns
     }
-    return read_served(rows, rules, spec)
+    return read_served(rows, {**rules, ANSWERED_AT: ColumnRule(type="datetime")}, spec)
 
 
 def answered(work: Work) -> pl.DataFrame:
-    """Return the answered rows of a retraining in the types of its dataset; none where it is no retraining."""
+    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining."""
     rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
-    return in_types_of(work.dataset, rows, work.spec)
+    return in_types_of(work.dataset.columns, rows, work.spec)
+
+
+def _answered(work: Work) -> Answered:
+    frame = answered(work)
+    return Answered(
+        identities=identities(frame.drop(ANSWERED_AT), work.spec),
+        at=moments(frame[ANSWERED_AT]),
+        since=None if work.shift is None else _micros(work.shift),
+    )
+
+
+def _micros(instant: str) -> int:
+    return int(moments(pl.Series([datetime.fromisoformat(instant)]))[0])
+
+
+def moments_of_rows(work: Work) -> np.ndarray | None:
+    """Return when each row of a retraining happened, shape (n,), as far as it is known; `None` where it is no retraining.
+
+    Where no column says it, rows that were answered happened then, and the others before them.
+    """
+    if work.as_of is None:
+        return None
+    frame, time = work.rows.frame, work.spec.table.time
+    if work.split.by == "time":
+        return moments(frame[str(time)])
+    return _answered(work).moments_of(identities(frame, work.spec))
 
 
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
     refuse(contradictions_of(work))
-    known = None if work.as_of is None else identities(answered(work), work.spec)
+    known = None if work.as_of is None else _answered(work)
     return split(
         work.factory.context,
         work.ingested.dataset,

@@ -10,7 +10,7 @@ from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
 from linewright.line.registry import judged
 from linewright.model.blocks import blocks_in_time
-from linewright.model.facts import Evaluation, Metric, Package
+from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
@@ -61,6 +61,7 @@ def performance_of(closing: Closing) -> Performance | None:
         certified=certified.value if certified else None,
         promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
         greater_is_better=rule.greater_is_better,
+        guess=_finite(_guess(closing, rule, labels)) if labels else None,
         arrived=closing.spec.label.delay is None,
     )
 
@@ -140,6 +141,17 @@ def _spread(
         units=max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2),
         bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
     )
+
+
+def _guess(closing: Closing, rule: MetricRule, labels: Sequence[str | float]) -> float:
+    """Return the metric of the baseline that the model was certified beside."""
+    package = closing.model.package
+    rules = task(package.task)
+    baseline = closing.factory.metadata.get(package.trained, Trained).baseline
+    scores = rules.baseline_scores(baseline, len(labels))
+    said = rules.decide(scores, package.threshold) if rule.uses == "decision" else scores
+    truth = rules.target([str(label) for label in labels], package.classes)
+    return float(rule.prepare(truth, said)(np.ones((1, len(labels))))[0])
 
 
 def _error(spread: Spread) -> float:

@@ -17,7 +17,7 @@ from linewright.features.learn import to_columns
 from linewright.line.closing import Closing
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
-from linewright.line.gathering import in_types_of, served_rows
+from linewright.line.gathering import ANSWERED_AT, in_types_of, served_rows
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
 from linewright.model.facts import Package, Registered, Trained
@@ -45,7 +45,7 @@ def reference_for(closing: Closing) -> Reference:
         return metadata.get(settled, Reference)
     trained = metadata.get(model.package.trained, Trained)
     dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
-    rows = _with_unknown(factory, spec, dataset, read_rows(factory, dataset, split), as_of)
+    rows = _with_unknown(factory, spec, dataset, split, as_of)
     names = model.package.encoder.columns
     spread = to_columns(_recent(rows, split, spec, cause), names)
     tested = to_columns(rows.frame.filter(_of_test(rows, split, spec)), names)
@@ -78,18 +78,27 @@ def _cause(factory: Factory, accepted: Accepted | None) -> str | None:
     return found.since if found.evidence else None
 
 
-def _with_unknown(factory: Factory, spec: LineSpec, dataset: Dataset, rows: Rows, as_of: str | None) -> Rows:
+def _with_unknown(
+    factory: Factory, spec: LineSpec, dataset: Dataset, split: Split, as_of: str | None
+) -> Rows:
     """Add the rows that were answered by the instant of a retraining and whose truth was not known.
 
     Live rows are of both kinds, and who never gets a label may be unlike the others: a reference of labelled rows alone
     would call that a shift. The table of a first training has its rows without a label already.
     """
+    rows = read_rows(factory, dataset, split)
     if as_of is None:
         return rows
-    more = in_types_of(dataset, served_rows(factory, spec, as_of, is_known=False), spec)
-    more = more.filter(pl.Series(~np.isin(identities(more, spec), identities(rows.frame, spec))))
+    if split.since:  # rows from before the shift, which judge no model now, are of another world
+        rows = Rows(frame=rows.frame[rows.test], parts=rows.parts[rows.test])
+    more = in_types_of(dataset.columns, served_rows(factory, spec, as_of, is_known=False), spec)
+    more = more.filter(
+        pl.Series(~np.isin(identities(more.select(rows.frame.columns), spec), identities(rows.frame, spec)))
+    )
     if spec.table.time is not None:
         more = more.filter(pl.col(spec.table.time).is_not_null())
+    if split.since:
+        more = more.filter(pl.col(ANSWERED_AT) >= datetime.fromisoformat(split.since))
     parts = np.concatenate([rows.parts, np.full(more.height, EMBARGO, dtype=np.uint8)])
     return Rows(frame=pl.concat([rows.frame, more.select(rows.frame.columns)]), parts=parts)
 

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from linewright.data.spec import duration_micros
-from linewright.data.split import ENOUGH, ENOUGH_NUMBERS, latest_with
+from linewright.data.split import ENOUGH, ENOUGH_NUMBERS, can_judge, is_hashed_to_test, latest_with
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
+from linewright.line.gathering import in_types_of
+from linewright.line.promised import before_of
 from linewright.line.refusals import REFUSALS, refusals, undecided
 from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
@@ -123,6 +126,7 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     at, codes, is_class = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
+    since = said(proposal.since)
     latest = latest_with(codes[::-1], wanted, is_class=is_class)
     judged = None if latest is None else len(codes) - latest
     learned = 0
@@ -131,11 +135,19 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
         before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
         learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
     have = min(_rarest(codes, is_class=is_class), wanted)
-    if judged is not None and (learned >= wanted or not _is_by_time(spec)):
-        return None
     of = "labelled rows of the rarer class" if is_class else "labelled rows"
-    more = f", {learned:,} of them old enough to learn from" if judged is not None else ""
-    return f"{have:,} of {wanted:,} {of} since {said(proposal.since)}{more}"
+    if judged is None:
+        return f"{have:,} of {wanted:,} {of} since {since}"
+    if not _is_by_time(spec):
+        judging = _judging(factory, spec, pairs)
+        return (
+            None
+            if can_judge(judging, times)
+            else f"more {of} since {since}: {len(judging):,} of them may judge"
+        )
+    if learned >= wanted:
+        return None
+    return f"{have:,} of {wanted:,} {of} since {since}, {learned:,} of them old enough to learn from"
 
 
 def _is_by_time(spec: LineSpec) -> bool:
@@ -169,6 +181,18 @@ def _ripe(factory: Factory, spec: LineSpec, since: str) -> list[tuple[Prediction
         if truth is not None and since <= record.at <= until
     ]
     return sorted(pairs, key=lambda pair: pair[0].at)
+
+
+def _judging(factory: Factory, spec: LineSpec, pairs: list[tuple[Prediction, Truth]]) -> list[object]:
+    """Return the labels of those rows that a split which is not by time takes for its test part."""
+    before = before_of(factory, spec.line)
+    if before is None:
+        return []
+    rows = [{**record.row, spec.label.column: truth.label} for record, truth in pairs]
+    frame = in_types_of(before.columns, rows, spec)
+    return (
+        frame[spec.label.column].filter(pl.Series(is_hashed_to_test(frame, spec.train.split, spec))).to_list()
+    )
 
 
 def _coded(pairs: list[tuple[Prediction, Truth]]) -> tuple[np.ndarray, np.ndarray, bool]:

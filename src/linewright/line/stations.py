@@ -60,6 +60,8 @@ def words(part: str) -> str:
     """Return what an input is called in a sentence."""
     if part == "rows known by":
         return "the moment whose labels count"
+    if part == "shift since":
+        return "the beginning of the shift"
     return f"source {part.removeprefix('source:')!r}" if part.startswith("source:") else f"the {part}"
 
 
@@ -105,7 +107,8 @@ def _split_inputs(work: Work) -> dict[str, str]:
     }
     moment = {"rows known by": work.as_of} if work.as_of else {}
     more = {"times as many rows": str(work.times_enough)} if work.times_enough > 1 else {}
-    return {"dataset": work.ingested.dataset, "split": digest_of(asked), **moment, **more}
+    shift = {"shift since": work.shift} if work.shift else {}
+    return {"dataset": work.ingested.dataset, "split": digest_of(asked), **moment, **more, **shift}
 
 
 def _train_inputs(work: Work) -> dict[str, str]:
@@ -123,7 +126,13 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "label": spec.label.model_dump(mode="json"),
         "value": value.model_dump(mode="json") if value else None,
     }
-    return {"dataset": work.ingested.dataset, "split": work.known["split"], "training": digest_of(asked)}
+    older = {"rule about older rows": "left out where they mislead"} if work.as_of else {}
+    return {
+        "dataset": work.ingested.dataset,
+        "split": work.known["split"],
+        "training": digest_of(asked),
+        **older,
+    }
 
 
 def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:

@@ -5,12 +5,14 @@ from functools import partial
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 
 from linewright.data.facts import Dataset
 from linewright.data.split import folds
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
 from linewright.line.adopting import adopt, adopted_graph, given_model
+from linewright.line.gathering import moments_of_rows
 from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
 from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
@@ -39,6 +41,7 @@ def train_station(work: Work) -> Trained:
     target = rules.target(labels, classes)
     weight = weights(frame, spec)
     seed = context.seed(work.known["split"])
+    happened = moments_of_rows(work)
     training = train(
         x=encode(encoder, to_columns(frame, encoder.columns)),
         target=target,
@@ -51,6 +54,7 @@ def train_station(work: Work) -> Trained:
         value=spec.value,
         seed=seed,
         report=context.report,
+        at=None if happened is None else happened[rows.train],
     )
     return Trained(
         dataset=work.ingested.dataset,
@@ -66,10 +70,11 @@ def train_station(work: Work) -> Trained:
         threshold=training.threshold,
         threshold_because=training.threshold_because,
         half_width=training.half_width,
-        baseline=rules.baseline(target, weight, classes),
-        rows=len(target),
+        baseline=rules.baseline(target, np.where(training.learned, weight, 0.0), classes),
+        rows=len(target) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,
+        recent=UNSET if training.recent is None else training.recent,
     )
 
 

@@ -13,6 +13,7 @@ from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
 from linewright.errors import SpecError
+from linewright.line.alerts import shift_open_at
 from linewright.line.factory import Factory
 from linewright.line.refusals import undecided
 from linewright.line.spec import LineSpec
@@ -83,6 +84,11 @@ class Work:
     def times_enough(self) -> int:
         """How many times as many rows as usual judge the candidate of a retraining: twice as many as did not decide."""
         return 1 if self.as_of is None else 2 ** undecided(self.factory, self.spec.line, before=self.as_of)
+
+    @cached_property
+    def shift(self) -> str | None:
+        """When the oldest shift began that was open at the instant of a retraining."""
+        return None if self.as_of is None else shift_open_at(self.factory, self.spec.line, self.as_of)
 
     @cached_property
     def ingested(self) -> Ingested:

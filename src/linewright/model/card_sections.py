@@ -321,6 +321,11 @@ def _leaderboard(facts: CardFacts) -> Section:
             sentences=(Sentence(text=_whole(trained.chosen_because), evidence=cited),),
         )
     text = f"{trained.chosen} was chosen. {_whole(trained.chosen_because)}"
+    older = (
+        [Sentence(text=_whole(trained.recent.because), evidence=cited)]
+        if trained.recent
+        else list[Sentence]()
+    )
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
         for one in trained.trials
@@ -330,6 +335,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         title="What else was tried",
         sentences=(
             Sentence(text=text, evidence=cited),
+            *older,
             Sentence(text="Losses are out of fold, on training rows only; less is better.", evidence=cited),
         ),
         table=Table(

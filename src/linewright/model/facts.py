@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from linewright.features.facts import Encoder
 from linewright.store.values import Event, Result
@@ -41,6 +42,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Boosting rounds of the refit; 0 for linear models."""
 
 
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """That a model learned from the latest training rows alone."""
+
+    left_out: int
+    """Older training rows that it did not learn from."""
+    because: str
+
+
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers of a model that was made elsewhere are read."""
 
@@ -76,9 +85,13 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     baseline: tuple[float, ...]
     """Prediction that uses no features: class shares of the training rows, or their mean (weighted)."""
     rows: int
+    """Training rows that it learned from."""
     seed: int
     libraries: dict[str, str]
     """Versions of what fitted it."""
+    recent: Recent | UnsetType = UNSET
+    """Where a retraining left out older rows: why. Not written where it did not, so that such a model is what it was
+    before this was asked."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""

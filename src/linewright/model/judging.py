@@ -156,19 +156,41 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     status = _status(claim, rows, units=rows.units(rule))
     margin = f" by more than {as_declared(gate.margin)}" if gate.margin else ""
     verdict = "" if status == "pass" and not margin else f": that it is better{margin} is {SHOWN[status]}"
+    says = (
+        f"{rule.name} is {better(claim.value, gate.margin)} the {name}'s{note}, "
+        f"{better_range(claim, status, gate.confidence)}{verdict}"
+    )
+    if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
+        status, says = "fail", f"{says}, but {but}"
     return _outcome(
         f"beats the {gate.beats} on {rule.name}{margin}",
         claim,
         rows,
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
-        says=_unless_unknown(
-            f"{rule.name} is {better(claim.value, gate.margin)} the {name}'s{note}, "
-            f"{better_range(claim, status, gate.confidence)}{verdict}",
-            rule,
-            claim,
-            rows,
-        ),
+        says=_unless_unknown(says, rule, claim, rows),
+    )
+
+
+def _worse_than_baseline(gate: BeatsGate, rule: MetricRule, rows: Rows) -> str:
+    """Say that a candidate which beats the champion is surely worse than the baseline; empty where it is not.
+
+    Where the truth has turned round the champion is worse than guessing, and to be better than it is no merit.
+    """
+    own, other = rows.candidate.statistic(rule, rows.truth), rows.baseline.statistic(rule, rows.truth)
+    claim = _claim(
+        rows,
+        rule,
+        lambda weights: rule.sign * (own(weights) - other(weights)),
+        gate.confidence,
+        bar=0.0,
+        is_strict=True,
+    )
+    if not claim.high < 0:
+        return ""
+    return (
+        f"{better(claim.value, 0.0)} the baseline's, {better_range(claim, 'fail', gate.confidence)}: "
+        "a model that is worse than guessing is not promoted"
     )
 
 

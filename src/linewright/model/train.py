@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,9 +14,10 @@ from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.budget import Setting, planned
 from linewright.model.calibrate import fit_calibration
-from linewright.model.facts import Calibration, Task, Trial
+from linewright.model.facts import Calibration, Recent, Task, Trial
 from linewright.model.margins import Floats, Matrix
 from linewright.model.package import calibrate
+from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec, ValueSpec
 from linewright.model.tasks import task as rules_of
 from linewright.model.threshold import choose_threshold
@@ -30,6 +31,8 @@ LEVEL = 0.9
 NOISE = 0.01
 """Losses that differ by less than this share are not worth a larger model."""
 
+_SMALL = 5_000
+"""Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 _LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "scikit-learn", "scipy")
@@ -54,6 +57,10 @@ class Training:
     out_of_fold: Floats
     """Calibrated scores of the training rows by models that did not see them, shape (n, classes) or (n,); NaN for
     rows that no fold judged."""
+    learned: npt.NDArray[np.bool_]
+    """Which training rows it learned from, shape (n,)."""
+    recent: Recent | None
+    """Where older rows were left out: why."""
     libraries: dict[str, str]
     """Versions of what fitted it."""
 
@@ -69,6 +76,15 @@ class _Rows:
     task: Task
     classes: int
     seed: int
+
+    @property
+    def learned(self) -> npt.NDArray[np.bool_]:
+        """Which rows are learned from."""
+        return self.weight > 0
+
+    def within(self, window: npt.NDArray[np.bool_]) -> "_Rows":
+        """Return the rows with those outside of a window at weight 0."""
+        return replace(self, weight=_scaled(np.where(window, self.weight, 0.0)))
 
     def fit(
         self,
@@ -113,6 +129,10 @@ class _Pace:
         self._total, self._cap, self._report, self._clock = total, cap, report, clock
         self._start, self._done = clock(), 0
 
+    def more(self, fits: int) -> None:
+        """Expect so many fits more."""
+        self._total += fits
+
     def next(self, says: str) -> None:
         spent = self._clock() - self._start
         if self._cap is not None and spent > self._cap:
@@ -125,6 +145,79 @@ class _Pace:
             )
         self._report(Progress(station="train", says=says, done=self._done, of=self._total))
         self._done += 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    best: _Tried
+    because: str
+    tried: Sequence[_Tried]
+    """Best first."""
+    judged: npt.NDArray[Any]
+    """Positions of the rows that `_Tried.scores` are about."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Search:
+    """Tries settings on folds."""
+
+    folds: Sequence[Fold]
+    spec: TrainSpec
+    trainers: Mapping[str, Trainer]
+    pace: _Pace
+
+    def over(self, rows: _Rows, only: str | None = None) -> _Found:
+        """Try what the budget buys, or one setting of it, and choose."""
+        n, width = int(rows.learned.sum()), rows.x.shape[1]
+        settings = [
+            one
+            for one in planned(self.spec.budget, rows=n, width=width, outputs=_outputs(rows))
+            if only in {None, one.name}
+        ]
+        usable = _usable(rows, self.folds)
+        self.pace.more(len(settings) * len(usable))
+        judged = _judged(usable)
+        mass = rows.weight[judged]
+        tried = [_try(rows, one, self.trainers[one.family], usable, self.pace) for one in settings]
+        tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
+        best, because = _choose(tried, mass, rules_of(rows.task).objective)
+        return _Found(best=best, because=because, tried=tried, judged=judged)
+
+    def narrowed(
+        self, rows: _Rows, whole: _Found, at: npt.NDArray[Any]
+    ) -> tuple[_Rows, _Found, Recent] | None:
+        """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
+
+        Windows of the latest rows are tried too, small ones with all settings, others with the one that all rows chose.
+        The best of each is compared with each that learned from all rows, by out-of-fold loss on the rows of the
+        shortest; of those that are as good as the best the one of the longest window is taken.
+        """
+        every = windows_of(at, rows.target, learned=rows.learned, is_class=rows.task != "regression")
+        windows = [one for one in every if _folds_with(rows.within(one), self.folds)]
+        if not windows:
+            return None
+        founds = [
+            self.over(rows.within(one), None if one.sum() <= _SMALL else whole.best.setting.name)
+            for one in windows
+        ]
+        losses = np.stack(
+            [
+                *(_spread(one.best.loss, one.judged, len(at)) for one in founds),
+                *(_spread(one.loss, whole.judged, len(at)) for one in whole.tried),
+            ]
+        )
+        judged = windows[0] & np.isfinite(losses).all(axis=0)
+        chosen, means = longest_as_good(losses[:, judged], rows.weight[judged])
+        if chosen >= len(windows):
+            return None
+        narrow, word = rows.within(windows[chosen]), _WORDS[rules_of(rows.task).objective]
+        latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
+        because = (
+            f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
+            f"{int(judged.sum()):,} is {means[chosen]:.4g} so, and {means[len(windows) :].min():.4g} with the {left:,} older ones"
+        )
+        found = founds[chosen] if latest <= _SMALL else self.over(narrow)
+        return narrow, found, Recent(left_out=left, because=because)
 
 
 def train(
@@ -140,6 +233,7 @@ def train(
     value: ValueSpec | None,
     seed: int,
     report: Callable[[Progress], None],
+    at: npt.NDArray[Any] | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
@@ -168,6 +262,9 @@ def train(
         In [0, 2**31).
     report
         Told of each fit before it starts.
+    at : array, shape (n,), optional
+        When each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
+        better without them (`linewright.model.recency`).
     trainers
         Families by name.
     clock
@@ -186,17 +283,17 @@ def train(
         If `spec.max_seconds` is exceeded.
     """
     rows = _rows(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
-    settings = planned(spec.budget, rows=len(x), width=x.shape[1], outputs=_outputs(rows))
-    usable = _usable(rows, folds)
-    judged = np.concatenate([held for _, held in usable])
+    pace = _Pace(1, spec.max_seconds, report, clock)
+    search = _Search(folds=folds, spec=spec, trainers=trainers, pace=pace)
+    found, recent = search.over(rows), None
+    if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
+        rows, found, recent = narrowed
+    best, tried, judged = found.best, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
-    pace = _Pace(len(settings) * len(usable) + 1, spec.max_seconds, report, clock)
-    tried = [_try(rows, setting, trainers[setting.family], usable, pace) for setting in settings]
-    tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
-    best, because = _choose(tried, mass, rules_of(task).objective)
     pace.next(f"{best.setting.name}: all training rows")
-    learned = np.flatnonzero(rows.weight > 0)
-    final = rows.fit(trainers[best.setting.family], learned, None, best.rounds, best.setting)
+    final = rows.fit(
+        trainers[best.setting.family], np.flatnonzero(rows.learned), None, best.rounds, best.setting
+    )
     calibration = fit_calibration(best.scores, truth, mass, kind=task, seed=seed)
     scores = calibrate(calibration, best.scores)
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
@@ -204,12 +301,14 @@ def train(
         native=final.to_native(),
         trials=tuple(_trial(one, mass) for one in tried),
         chosen=best.setting.name,
-        because=because,
+        because=found.because,
         calibration=calibration,
         threshold=threshold.at if threshold else None,
         threshold_because=threshold.because if threshold else "",
         half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
         out_of_fold=_spread(scores, judged, len(x)),
+        learned=rows.learned,
+        recent=recent,
         libraries={name: version(name) for name in _LIBRARIES},
     )
 
@@ -235,7 +334,7 @@ def _rows(
     return _Rows(
         x=x,
         target=target,
-        weight=weight / weight[weight > 0].mean(),
+        weight=_scaled(weight),
         categorical=encoder.categorical,
         task=task,
         classes=classes,
@@ -243,21 +342,16 @@ def _rows(
     )
 
 
+def _scaled(weight: Floats) -> Floats:
+    return weight / weight[weight > 0].mean()
+
+
 def _outputs(rows: _Rows) -> int:
     return rows.classes if rows.task == "multiclass" else 1
 
 
 def _usable(rows: _Rows, folds: Sequence[Fold]) -> list[Fold]:
-    """Leave out of the folds what says nothing: rows without weight, and rows of a class not learned there."""
-    usable: list[Fold] = []
-    for taken, held in folds:
-        learn, judge = taken[rows.weight[taken] > 0], held[rows.weight[held] > 0]
-        if rows.task != "regression":
-            known = np.unique(rows.target[learn])
-            judge = judge[np.isin(rows.target[judge], known)]
-            learn = learn if len(known) > 1 else learn[:0]
-        if len(learn) > 1 and len(judge):
-            usable.append((learn, judge))
+    usable = _folds_with(rows, folds)
     if not usable:
         raise SpecError(
             "too few training rows to judge a model on: no fold has rows of two classes to learn from and rows to judge"
@@ -270,6 +364,24 @@ def _usable(rows: _Rows, folds: Sequence[Fold]) -> list[Fold]:
     return usable
 
 
+def _folds_with(rows: _Rows, folds: Sequence[Fold]) -> list[Fold]:
+    """Leave out of the folds what says nothing: rows without weight, and rows of a class not learned there."""
+    usable: list[Fold] = []
+    for taken, held in folds:
+        learn, judge = taken[rows.weight[taken] > 0], held[rows.weight[held] > 0]
+        if rows.task != "regression":
+            known = np.unique(rows.target[learn])
+            judge = judge[np.isin(rows.target[judge], known)]
+            learn = learn if len(known) > 1 else learn[:0]
+        if len(learn) > 1 and len(judge):
+            usable.append((learn, judge))
+    return usable
+
+
+def _judged(folds: Sequence[Fold]) -> npt.NDArray[Any]:
+    return np.concatenate([held for _, held in folds])
+
+
 def _try(rows: _Rows, setting: Setting, trainer: Trainer, folds: list[Fold], pace: _Pace) -> _Tried:
     scores: list[Floats] = []
     rounds: list[int] = []
@@ -279,7 +391,7 @@ def _try(rows: _Rows, setting: Setting, trainer: Trainer, folds: list[Fold], pac
         scores.append(fitted.scores(rows.x[held]))
         rounds.append(fitted.rounds)
     used = round(_REFIT * float(np.mean(rounds)))
-    judged, together = np.concatenate([held for _, held in folds]), np.concatenate(scores)
+    judged, together = _judged(folds), np.concatenate(scores)
     return _Tried(
         setting=setting,
         scores=together,

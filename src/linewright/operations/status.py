@@ -51,6 +51,10 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an alert about it is open."""
     not_sure: str | None = None
     """Why no alert is open, though the value is worse than that interval; `None` where it is not, or one is open."""
+    guess: float | None = None
+    """The metric of the prediction that uses no features, on the same labels."""
+    worse_than_guessing: bool = False
+    """Whether even the better end of the interval is worse than that, on labels enough to judge."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +186,8 @@ def _counts_text(line: LineStatus) -> Iterator[str]:
         yield f"  what was answered of late is not counted: {line.uncounted}"
     if line.realised:
         yield f"  {_realised_text(line.realised)}"
+        if line.realised.worse_than_guessing and not line.halted:
+            yield f"  its answers are worse than guessing: `linewright halt {line.line}` stops them until a better model is there"
     if line.log_damage:
         places = count(len(line.log_damage), "place")
         yield f"  the prediction log holds no record in {places}, first {line.log_damage[0]}"
@@ -195,7 +201,10 @@ def _realised_text(one: Realised) -> str:
     doubt = f"; {one.not_sure}" if one.not_sure else ""
     if one.is_alerted:
         doubt = "; surely worse: an alert is open"
-    return f"realised {one.metric} {value}{certified}; {_judged_on(one)}{doubt}"
+    guessing = (
+        f"; guessing gives {one.guess:.4g}" if one.guess is not None and one.worse_than_guessing else ""
+    )
+    return f"realised {one.metric} {value}{certified}{guessing}; {_judged_on(one)}{doubt}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -328,6 +337,8 @@ def _realised(factory: Factory, found: Performance, alerts: Sequence[Alerted]) -
         promised_high=certified.high if certified else None,
         is_alerted=is_alerted,
         not_sure=None if is_alerted else _not_sure(found),
+        guess=found.guess,
+        worse_than_guessing=found.is_worse_than_guessing and found.labelled >= FEWEST_LABELS,
     )
 
 

@@ -113,8 +113,18 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     promised: float | None = None
     """The worse end of its 95 % interval then: what the certificate promised at least."""
     greater_is_better: bool = True
+    guess: float | None = None
+    """The metric of the prediction that uses no features, on the same labels."""
     arrived: bool = False
     """Whether those are judged whose label came in that time, whenever they were made: the line names no delay."""
+
+    @property
+    def is_worse_than_guessing(self) -> bool:
+        """Whether even the better end of the interval is worse than the prediction that uses no features."""
+        best = self.high if self.greater_is_better else self.low
+        if best is None or self.guess is None:
+            return False
+        return best < self.guess if self.greater_is_better else best > self.guess
 
     @property
     def matured(self) -> float | None:

@@ -257,6 +257,7 @@ def bars_of(found: Performance, bars: PerformanceSpec) -> list[tuple[float, int,
     worse = -1 if found.greater_is_better else 1
     promised = found.promised if bars.as_certified else None
     every = (
+        (found.guess, worse, "worse than guessing ({bar:.4g})"),
         (bars.at_least, -1, "below {bar:g}"),
         (bars.at_most, 1, "above {bar:g}"),
         (promised, worse, "worse than the certificate's {bar:.4g}"),

@@ -13,6 +13,9 @@ _MONITORS: dict[str, frozenset[Monitor]] = {
     "performance": frozenset({"performance", "calibration"}),
 }
 
+SHIFTS = frozenset[Monitor]().union(*_MONITORS.values())
+"""Monitors whose findings mean that new rows, or their truth, are not like those before."""
+
 _TOLD = 2
 """Reasons that a proposal tells; the others are in its evidence."""
 

@@ -1,0 +1,110 @@
+"""A truth that turns round for good: what was learned is worse than guessing, and most rows teach it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from linewright.data.facts import Split
+from linewright.line.card import card_facts
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.labels import hand_in
+from linewright.line.plan import make_plan
+from linewright.line.registry import find_model
+from linewright.line.scoring import predict_file
+from linewright.line.tending import tend_inline
+from linewright.model.card import card_markdown
+from linewright.model.facts import Certificate, Package, Trained
+from linewright.operations.status import status
+from linewright.worlds.living import Clock
+
+LINE = "visits"
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HISTORY, TURN, A_DAY, LATE = 30, 33, 120, 2
+TIMED = 'table: {key: visit, time: at}\nlabel: {column: y, positive: "yes", delay: 2d}'
+UNTIMED = 'table: {key: visit, exclude: [at]}\nlabel: {column: y, positive: "yes"}'
+FILE = """\
+line: visits
+sources: {{visits: {{file: history.csv}}}}
+{roles}
+contract:
+  columns:
+    visit: {{type: category, unique: true}}
+    at: {{type: datetime}}
+    a: {{type: number}}
+    b: {{type: number}}
+    y: {{type: category, allowed: ["no", "yes"]}}
+train: {{task: binary, budget: quick}}
+gates:
+  - {{beats: champion, confidence: 0.95}}
+watch: {{every: 1d, drift: {{windows: 2}}}}
+retrain: {{when: [performance], cooldown: 1d}}
+"""
+
+
+def rows(day: int) -> pl.DataFrame:
+    """Make the rows of a day. From `TURN` on `a` lies where it lay, and means the opposite."""
+    chance = np.random.default_rng([7, day])
+    a, b = chance.normal(size=(2, A_DAY)).round(4)
+    pull = -3 * a if day >= TURN else 3 * a
+    y = np.where(chance.random(A_DAY) < 1 / (1 + np.exp(b - pull)), "yes", "no")
+    at = [START + timedelta(days=day, minutes=10 * i) for i in range(A_DAY)]
+    return pl.DataFrame(
+        {"visit": [f"v{day:03}-{i:03}" for i in range(A_DAY)], "at": at, "a": a, "b": b, "y": y}
+    )
+
+
+def live(factory: Factory, clock: Clock, day: int):
+    """Hand in the truth of two days ago, answer the rows of a day, tend at midnight."""
+    truth, asked = factory.root / "truth.csv", factory.root / "asked.csv"
+    clock.at = START + timedelta(days=day, hours=22)
+    if day - LATE >= HISTORY:
+        rows(day - LATE).select(key="visit", label="y").write_csv(truth)
+        hand_in(factory, LINE, truth)
+    clock.at = START + timedelta(days=day, hours=23)
+    rows(day).drop("y").write_csv(asked)
+    predict_file(factory, LINE, asked, factory.root / "answers.csv")
+    clock.at = START + timedelta(days=day + 1, seconds=1)
+    return tend_inline(factory, LINE)[1]
+
+
+@pytest.mark.parametrize("roles", [TIMED, UNTIMED], ids=["with a time", "without a time"])
+def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
+    """The rows from before are 3,600 and teach the opposite; each day brings 120 of the new."""
+    (tmp_path / "lines").mkdir()
+    pl.concat([rows(day) for day in range(HISTORY)]).write_csv(tmp_path / "history.csv")
+    (tmp_path / "lines" / f"{LINE}.yaml").write_text(FILE.format(roles=roles))
+    clock = Clock(START + timedelta(days=HISTORY))
+    told: list[str] = []
+    with Factory.create(tmp_path, now=clock) as factory:
+        assert execute_inline(factory, LINE).promoted
+        promoted, day = None, HISTORY
+        while promoted is None and day < TURN + 12:
+            ran = live(factory, clock, day)
+            told.append(status(factory, LINE).to_text())
+            promoted = ran if ran is not None and ran.promoted else None
+            day += 1
+
+        assert promoted is not None
+        assert day <= TURN + 9
+        assert any(
+            "its answers are worse than guessing: `linewright halt visits` stops them" in one for one in told
+        )
+        assert "worse than guessing" not in told[0]
+        package = factory.metadata.get(promoted.digest, Package)
+        trained = factory.metadata.get(package.trained, Trained)
+        split = factory.metadata.get(promoted.split, Split)
+        certificate = factory.metadata.get(promoted.certificate, Certificate)
+        assert trained.recent
+        assert trained.recent.left_out + trained.rows == split.train
+        assert trained.recent.left_out > 2_000
+        assert {one.name: one for one in promoted.metrics}["roc_auc"].value > 0.8
+        assert certificate.outcomes[0].value > 0.3
+        assert bool(split.since) == (roles == UNTIMED)
+        assert trained.recent.because[1:] in card_markdown(
+            card_facts(factory, find_model(factory, promoted.candidate))
+        )
+        assert () == make_plan(factory, factory.line(LINE)).changes
