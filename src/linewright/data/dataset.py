@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, cast
 
@@ -28,6 +29,10 @@ _TYPE_WORDS: Mapping[pl.DataType, str] = {
     pl.Date(): "date",
     pl.Datetime("us", "UTC"): "instant",
 }
+
+_BYTES = {"i": "<i8", "f": "<f8", "b": "u1"}
+_AT_ONCE = 2
+"""Chunks that are kept at once: one is made while another waits for the disk."""
 
 
 def write_dataset(
@@ -60,25 +65,25 @@ def write_dataset(
     """
     frame = frame.select([pl.col(column.name).cast(DTYPES[column.type]) for column in columns])
     chunks: list[Chunk] = []
-    for rows in _in_order(frame, order):
-        content = content_digest(rows)
-        _keep_chunk(rows, content, artifacts, metadata)
-        chunks.append(Chunk(content=content, rows=rows.height))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for band in _in_order(frame, order):
+            slices = band.iter_slices(CHUNK_ROWS) if band.height else ()
+            chunks += pool.map(lambda rows: _keep_chunk(rows, artifacts, metadata), slices)
     return Dataset(columns=tuple(columns), rows=frame.height, order=tuple(order), chunks=tuple(chunks))
 
 
 def _in_order(frame: pl.DataFrame, order: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Give the rows in order, a chunk at a time; a copy of all of them is never made."""
+    """Give the rows in order, in parts of whole chunks; a copy of all of them is never made."""
     places = (
         frame.select(pl.arg_sort_by(order, nulls_last=True, maintain_order=True)).to_series()
         if order
         else None
     )
     if places is None or places.is_sorted():
-        yield from frame.iter_slices(CHUNK_ROWS) if frame.height else ()
+        yield frame
         return
     for start in range(0, frame.height, _BAND_ROWS):
-        yield from frame[places[start : start + _BAND_ROWS]].iter_slices(CHUNK_ROWS)
+        yield frame[places[start : start + _BAND_ROWS]]
 
 
 def read_dataset(
@@ -138,29 +143,36 @@ def content_digest(frame: pl.DataFrame) -> str:
     }
     hashed = hashlib.sha256(canonical_json(head))
     for column in frame.iter_columns():
-        hashed.update(np.packbits(column.is_not_null().to_numpy()).tobytes())
-        for part in _value_bytes(column):
+        # Most columns of a chunk lack nothing, and polars takes longer to begin than to look at so few rows.
+        gaps = column.null_count()
+        hashed.update(np.packbits(column.is_not_null().to_numpy() if gaps else np.ones(len(column), bool)))
+        for part in _text_bytes(column) if column.dtype == pl.String else _value_bytes(column):
             hashed.update(part)
     return "sha256:" + hashed.hexdigest()
 
 
-def _value_bytes(column: pl.Series) -> tuple[bytes, ...]:
-    """Values as little-endian bytes, a missing one as zero or as empty text; text with its lengths before it."""
-    if column.dtype == pl.String:
-        text = column.fill_null("")
-        lengths = text.str.len_bytes().to_numpy().astype("<i8").tobytes()
-        return lengths, "".join(text.to_list()).encode()
-    if column.dtype == pl.Boolean:
-        return (column.fill_null(value=False).to_numpy().astype("u1").tobytes(),)
-    if column.dtype == pl.Float64:
-        return (column.fill_null(0.0).to_numpy().astype("<f8").tobytes(),)
-    return (column.cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes(),)
+def _text_bytes(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths in bytes, then all letters; a missing text is empty."""
+    text: Any = (column.fill_null("") if column.null_count() else column).to_arrow()
+    _, ends, letters = text.buffers()
+    places = np.frombuffer(ends, "<i8")[text.offset : text.offset + len(text) + 1]
+    return np.diff(places), np.frombuffer(letters, "u1")[places[0] : places[-1]]
 
 
-def _keep_chunk(rows: pl.DataFrame, content: str, artifacts: Artifacts, metadata: Metadata) -> None:
+def _value_bytes(column: pl.Series) -> tuple[np.ndarray]:
+    """Values as little-endian bytes; a missing one is zero."""
+    plain = column.cast(pl.Int64) if column.dtype.is_temporal() else column
+    zero = False if column.dtype == pl.Boolean else 0
+    values = (plain.fill_null(zero) if column.null_count() else plain).to_numpy()
+    return (values.astype(_BYTES[values.dtype.kind], copy=False),)
+
+
+def _keep_chunk(rows: pl.DataFrame, artifacts: Artifacts, metadata: Metadata) -> Chunk:
+    content = content_digest(rows)
+    chunk = Chunk(content=content, rows=rows.height)
     links = list(_links(content, metadata))
     if any(_get(blob, artifacts) is not None for blob in links):
-        return
+        return chunk
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(
         rows.to_arrow(),
@@ -173,6 +185,7 @@ def _keep_chunk(rows: pl.DataFrame, content: str, artifacts: Artifacts, metadata
     if blob not in links:
         # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
         metadata.settle(_link(content, len(links)), line="", station="chunk", inputs={}, digest=blob)
+    return chunk
 
 
 def _repeating(rows: pl.DataFrame) -> list[str]:
