@@ -56,6 +56,9 @@ class Part(Protocol):
         """Give the rows as they are, at least one batch; the same ones each time it is called."""
         ...
 
-    def starts(self) -> Iterator[tuple[int, bool]]:
-        """Give the line (from 1) at which each row starts and whether it is ragged; nothing where there are no lines."""
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
+        """Give where rows start, in order: the first line (from 1), how many rows start there and on the lines after it, one on each, and whether they are ragged.
+
+        Nothing where there are no lines.
+        """
         ...

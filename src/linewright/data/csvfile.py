@@ -2,12 +2,13 @@
 
 import codecs
 import csv
+import io
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -28,6 +29,10 @@ from linewright.data.textfile import (
     undecodable_line,
 )
 from linewright.errors import RequestError, SpecError
+
+_BLOCK = 1 << 20
+_NO_MARK = bytes(set(range(256)) - set(b'"\r\n'))
+"""All bytes but those that say, with the separator, where records start and end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,24 +64,41 @@ class CsvFile:
         with _explained(self.path, self.spec, self.where, self.size):
             yield from self._parsed()
 
-    def starts(self) -> Iterator[tuple[int, bool]]:
-        """Give the line at which each row starts, and whether it is ragged."""
-        for line, fields in islice(self._widths(), int(self.spec.header), None):
-            yield line, fields != len(self.first)
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
+        """Give where rows start, see `batch.Part`."""
+        header = int(self.spec.header)
+        for line, records, fields in self._records():
+            skipped = min(header, records)
+            header -= skipped
+            yield line + skipped, records - skipped, fields != len(self.first)
 
-    def _widths(self) -> Iterator[tuple[int, int]]:
-        """Give the line and the number of fields of each record that is not blank; only quotes need a parser."""
+    def _records(self) -> Iterator[tuple[int, int, int]]:
+        """Give the first line, the number of records, each on a line of its own, and the fields of each; none is blank."""
         separator, number = self.spec.separator, 1
         with open_text(self.path, self.spec.encoding) as text:
-            for line in text:
-                if '"' in line:
-                    reader = csv.reader(chain([line], text), delimiter=separator)
-                    yield number, len(next(reader))
-                    number += reader.line_num
-                else:
-                    if line.rstrip("\r\n"):
-                        yield number, line.count(separator) + 1
-                    number += 1
+            while block := text.read(_BLOCK) + text.readline():
+                if records := self._plain(block):
+                    yield number, records, len(self.first)
+                    number += records
+                    continue
+                lines = io.StringIO(block, newline="")
+                for line in lines:
+                    if '"' in line:
+                        reader = csv.reader(chain([line], lines, text), delimiter=separator)
+                        yield number, 1, len(next(reader))
+                        number += reader.line_num
+                    else:
+                        if line.rstrip("\r\n"):
+                            yield number, 1, line.count(separator) + 1
+                        number += 1
+
+    def _plain(self, block: str) -> int:
+        """Return how many lines there are, where each is one record of as many fields as the header has; else 0."""
+        separators = self.spec.separator.encode() * (len(self.first) - 1)
+        marks = block.encode().translate(None, delete=_NO_MARK.replace(self.spec.separator.encode(), b""))
+        lines = marks.count(b"\n")
+        is_plain = marks in {(separators + end) * lines for end in (b"\n", b"\r\n")}
+        return lines if separators and is_plain else 0
 
     def _parsed(self) -> Iterator[Batch]:
         aside = _SetAside()

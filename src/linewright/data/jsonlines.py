@@ -50,9 +50,9 @@ class JsonLines:
         if rows or is_empty:
             yield self._batch(rows)
 
-    def starts(self) -> Iterator[tuple[int, bool]]:
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
         """Give the line of each row; none is ragged."""
-        return ((number, False) for number, _, _ in self._rows())
+        return ((number, 1, False) for number, _, _ in self._rows())
 
     def names(self) -> Iterator[str]:
         """Give the name of each field of each row."""

@@ -48,7 +48,7 @@ class ParquetFile:
         if empty:
             yield Batch(frame=self.empty())
 
-    def starts(self) -> Iterator[tuple[int, bool]]:
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
         """Give nothing: the file has no lines."""
         return iter(())
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -104,25 +104,27 @@ class Source:
         return [self._counted[number] for number in range(len(self.parts))]
 
     def _find(self, rows: Sequence[int], *, is_ragged: bool) -> list[int | None]:
-        wanted = set(rows)
+        wanted = sorted(rows)
         lines: dict[int, int] = {}
         first = 0
         for part, counts in zip(self.parts, self._counts, strict=True):
-            inside = {row - first for row in wanted if first <= row < first + counts[is_ragged]}
+            inside = [row - first for row in wanted if first <= row < first + counts[is_ragged]]
             found = _scan(part, inside, counts, is_ragged=is_ragged) if inside else {}
             lines |= {first + row: line for row, line in found.items()}
             first += counts[is_ragged]
         return [lines.get(row) for row in rows]
 
 
-def _scan(part: Part, rows: Container[int], counts: tuple[int, int], *, is_ragged: bool) -> dict[int, int]:
-    """Return the line of each of these rows of a part."""
+def _scan(part: Part, rows: Sequence[int], counts: tuple[int, int], *, is_ragged: bool) -> dict[int, int]:
+    """Return the line of each of these rows, in ascending order, of a part."""
     seen = [0, 0]
     lines: dict[int, int] = {}
-    for line, ragged in part.starts():
-        if ragged is is_ragged and seen[ragged] in rows:
-            lines[seen[ragged]] = line
-        seen[ragged] += 1
+    for line, many, ragged in part.starts():
+        first = seen[ragged]
+        seen[ragged] += many
+        if ragged is is_ragged:
+            some = rows[bisect_left(rows, first) : bisect_left(rows, first + many)]
+            lines |= {row: line + row - first for row in some}
     # Two readers have seen the file; where they do not agree on its rows, no number is better than a wrong one.
     return lines if tuple(seen) == counts else {}
 

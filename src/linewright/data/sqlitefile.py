@@ -31,7 +31,7 @@ class Query:
         """Give all rows at once."""
         yield Batch(frame=self.frame)
 
-    def starts(self) -> Iterator[tuple[int, bool]]:
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
         """Give nothing: a database has no lines."""
         return iter(())
 
