@@ -27,6 +27,7 @@ from linewright.store.values import to_builtins
 
 _BOUNDED = ("integer", "number", "date", "datetime")
 _SHOWN = 8  # allowed values that a rule's words list
+_NONE = pl.Series(dtype=pl.Boolean)
 _SLICE = 16_384  # quarantined rows turned into records at a time
 
 
@@ -229,8 +230,9 @@ class _Sifting:
         """Apply the rules of single rows to the next part."""
         caught = np.full(part.frame.height, -1)
         rules = list(_row_rules(part, self.table, self.data, self.known))
-        for number, (rule, rows) in enumerate(rules):
-            if rows.any():
+        for number, (rule, broken) in enumerate(rules):
+            if broken.any():
+                rows = broken.fill_null(value=False).to_numpy()
                 found = part.found[rule.column].filter(pl.Series(rows))
                 self.broken.setdefault(number, rule).count(part.start + np.flatnonzero(rows), found)
                 if rule.action != "warn":  # rows that stop the run are shown like those that are kept out
@@ -390,22 +392,27 @@ class _Sifting:
 
 def _row_rules(
     part: Part, table: Table, data: DataSpec, known: Mapping[str, pl.Series]
-) -> Iterator[tuple[_Broken, np.ndarray]]:
-    """Give each rule of single rows, the same ones in the same order for each part, with a mask of those that break it."""
+) -> Iterator[tuple[_Broken, pl.Series]]:
+    """Give each rule of single rows, the same ones in the same order for each part, and which rows break it.
+
+    A null means that the row breaks nothing; `_NONE`, that no row does.
+    """
     for name, rule in table.rules.items():
         action = rule.on_breach or data.contract.on_breach
         values, found = part.frame[name], part.found[name]
-        unfit = values.is_null() & found.is_not_null()
-        yield _Broken(name, f"type {rule.type}", action), unfit.to_numpy()
+        # What counts of missing values rule out is not looked for row by row.
+        gaps = found.null_count()
+        unfit = values.is_null() & found.is_not_null() if values.null_count() > gaps else _NONE
+        yield _Broken(name, f"type {rule.type}", action), unfit
         if not rule.nullable:
-            yield _Broken(name, "not missing", action), found.is_null().to_numpy()
+            yield _Broken(name, "not missing", action), found.is_null() if gaps else _NONE
         for words, outside in _bounds(values, rule):
-            yield _Broken(name, words, action), outside.fill_null(value=False).to_numpy()
+            yield _Broken(name, words, action), outside
         if rule.pattern is not None:
             wrong = misspelt(values, found, rule.pattern)
-            yield _Broken(name, f"all of it matches {rule.pattern}", action), wrong.to_numpy()
+            yield _Broken(name, f"all of it matches {rule.pattern}", action), wrong
         if name in known:
-            yield _Broken(name, f"one of {rule.references}", action), absent(values, known[name]).to_numpy()
+            yield _Broken(name, f"one of {rule.references}", action), absent(values, known[name])
 
 
 def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Series]]:

@@ -146,7 +146,7 @@ class CsvFile:
                 delimiter=self.spec.separator, newlines_in_values=True, invalid_row_handler=aside
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+                column_types={name: pa.large_string() for name in names}, strings_can_be_null=False
             ),
         )
 

@@ -13,7 +13,7 @@ from linewright.data.facts import Column, Finding
 from linewright.data.near import nearest
 from linewright.data.read import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
-from linewright.data.types import cast, infer, known_zone
+from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
 
@@ -90,11 +90,9 @@ class Table:
         return pl.concat(parts)
 
     def _typed(self, found: pl.DataFrame) -> pl.DataFrame:
-        return pl.DataFrame(
-            [
-                cast(found[name], rule.type, pattern=rule.format, zone=_zone_of(name, self.data))
-                for name, rule in self.rules.items()
-            ]
+        return cast_all(
+            found,
+            [Typing(rule.type, rule.format, _zone_of(name, self.data)) for name, rule in self.rules.items()],
         )
 
     def _identity(self) -> list[str]:
@@ -138,15 +136,13 @@ def build_table(
     source = _only(sources) if data.table.sql is None else None
     if source is None:
         sources = [whole(one) if isinstance(one, Source) else one for one in sources]
-        batches = Raw(name="", frame=_join(sources, data), is_text=False).batches
-    else:
-        batches = source.batches
-    columns = next(iter(batches())).frame.columns
+    rows = Raw(name="", frame=_join(sources, data), is_text=False) if source is None else source
+    columns = rows.columns
     named = dict(_named(data))
     _refuse_unknown(named, columns, data)
     contract = data.contract.columns
     used = [name for name in columns if not contract or name in contract or name in named]
-    inferred = _inferred(batches, [name for name in used if name not in contract], data, source)
+    inferred = _inferred(rows.batches, [name for name in used if name not in contract], data, source)
     rules = {name: _demanded(name, contract.get(name) or inferred[name], data) for name in used}
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
@@ -156,7 +152,7 @@ def build_table(
         sources=tuple(sources),
         is_joined=source is None,
         data=data,
-        batches=batches,
+        batches=rows.batches,
         served=more,
     )
 
