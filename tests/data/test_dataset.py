@@ -175,7 +175,7 @@ def test_a_chunk_that_is_not_what_the_dataset_says_is_refused(context, blob):
     digest = context.artifacts.put(blob)
     frame = pl.DataFrame({"a": [1, 2]})
     content = content_digest(frame)
-    context.metadata.settle(f"chunk:{content}", line="", station="chunk", inputs={}, digest=digest)
+    context.metadata.link({f"chunk:{content}": digest})
     dataset = write(context, frame)
 
     with pytest.raises(Corrupt, match="chunk"):

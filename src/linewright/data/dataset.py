@@ -30,6 +30,7 @@ _TYPE_WORDS: Mapping[pl.DataType, str] = {
     pl.Datetime("us", "UTC"): "instant",
 }
 
+_ZEROS: Mapping[pl.DataType, Any] = {pl.String(): "", pl.Boolean(): False}
 _BYTES = {"i": "<i8", "f": "<f8", "b": "u1"}
 _AT_ONCE = 2
 """Chunks that are kept at once: one is made while another waits for the disk."""
@@ -65,10 +66,16 @@ def write_dataset(
     """
     frame = frame.select([pl.col(column.name).cast(DTYPES[column.type]) for column in columns])
     chunks: list[Chunk] = []
+
+    def kept(rows: pl.DataFrame) -> tuple[Chunk, dict[str, str]]:
+        return _keep_chunk(rows, artifacts, metadata)
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for band in _in_order(frame, order):
-            slices = band.iter_slices(CHUNK_ROWS) if band.height else ()
-            chunks += pool.map(lambda rows: _keep_chunk(rows, artifacts, metadata), slices)
+            done = list(pool.map(kept, band.iter_slices(CHUNK_ROWS) if band.height else ()))
+            chunks += [chunk for chunk, _ in done]
+            if new := {key: blob for _, links in done for key, blob in links.items()}:
+                metadata.link(new)
     return Dataset(columns=tuple(columns), rows=frame.height, order=tuple(order), chunks=tuple(chunks))
 
 
@@ -80,7 +87,7 @@ def _in_order(frame: pl.DataFrame, order: Sequence[str]) -> Iterator[pl.DataFram
         else None
     )
     if places is None or places.is_sorted():
-        yield frame
+        yield from frame.iter_slices(_BAND_ROWS)
         return
     for start in range(0, frame.height, _BAND_ROWS):
         yield frame[places[start : start + _BAND_ROWS]]
@@ -145,34 +152,35 @@ def content_digest(frame: pl.DataFrame) -> str:
     for column in frame.iter_columns():
         # Most columns of a chunk lack nothing, and polars takes longer to begin than to look at so few rows.
         gaps = column.null_count()
-        hashed.update(np.packbits(column.is_not_null().to_numpy() if gaps else np.ones(len(column), bool)))
-        for part in _text_bytes(column) if column.dtype == pl.String else _value_bytes(column):
-            hashed.update(part)
+        is_there = column.is_not_null().to_numpy() if gaps else np.ones(len(column), bool)
+        for part in (np.packbits(is_there), *_value_bytes(column)):
+            hashed.update(part.data)
     return "sha256:" + hashed.hexdigest()
 
 
-def _text_bytes(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths in bytes, then all letters; a missing text is empty."""
-    text: Any = (column.fill_null("") if column.null_count() else column).to_arrow()
+def _value_bytes(column: pl.Series) -> tuple[np.ndarray, ...]:
+    """Values as little-endian bytes, a missing one as zero or as empty text; text with its lengths before it."""
+    plain = column.cast(pl.Int64) if column.dtype.is_temporal() else column
+    if column.null_count():
+        plain = plain.fill_null(_ZEROS.get(column.dtype, 0))
+    if column.dtype != pl.String:
+        values = plain.to_numpy()
+        return (values.astype(_BYTES[values.dtype.kind], copy=False),)
+    text: Any = plain.to_arrow()
     _, ends, letters = text.buffers()
     places = np.frombuffer(ends, "<i8")[text.offset : text.offset + len(text) + 1]
     return np.diff(places), np.frombuffer(letters, "u1")[places[0] : places[-1]]
 
 
-def _value_bytes(column: pl.Series) -> tuple[np.ndarray]:
-    """Values as little-endian bytes; a missing one is zero."""
-    plain = column.cast(pl.Int64) if column.dtype.is_temporal() else column
-    zero = False if column.dtype == pl.Boolean else 0
-    values = (plain.fill_null(zero) if column.null_count() else plain).to_numpy()
-    return (values.astype(_BYTES[values.dtype.kind], copy=False),)
-
-
-def _keep_chunk(rows: pl.DataFrame, artifacts: Artifacts, metadata: Metadata) -> Chunk:
+def _keep_chunk(
+    rows: pl.DataFrame, artifacts: Artifacts, metadata: MetadataReader
+) -> tuple[Chunk, dict[str, str]]:
+    """Return the chunk with the link from its content to its blob, where there is none yet."""
     content = content_digest(rows)
     chunk = Chunk(content=content, rows=rows.height)
     links = list(_links(content, metadata))
     if any(_get(blob, artifacts) is not None for blob in links):
-        return chunk
+        return chunk, {}
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(
         rows.to_arrow(),
@@ -182,10 +190,8 @@ def _keep_chunk(rows: pl.DataFrame, artifacts: Artifacts, metadata: Metadata) ->
         write_page_checksum=True,
     )
     blob = artifacts.put(sink.getvalue().to_pybytes())
-    if blob not in links:
-        # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
-        metadata.settle(_link(content, len(links)), line="", station="chunk", inputs={}, digest=blob)
-    return chunk
+    # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
+    return chunk, {} if blob in links else {_link(content, len(links)): blob}
 
 
 def _repeating(rows: pl.DataFrame) -> list[str]:

@@ -127,6 +127,10 @@ class Metadata(MetadataReader, Protocol):
         """
         ...
 
+    def link(self, digests: Mapping[str, str]) -> None:
+        """Note the digest that each key stands for, as `settle` does, for all or none of them."""
+        ...
+
     def record(self, event: Event) -> None:
         """Append `event`."""
         ...

@@ -285,18 +285,27 @@ class SqlMetadata:
         text = canonical_json(dict(inputs)).decode()
         latest = self._insert(_inputs).values(line=line, station=station, inputs=text)
         with writing(self._engine) as connection:
-            connection.execute(self._insert(_settled).values(key=key, digest=digest).on_conflict_do_nothing())
-            kept = connection.scalar(sa.select(_settled.c.digest).where(_settled.c.key == key))
-            if kept != digest:
-                raise Conflict(
-                    "the same inputs gave another result",
-                    where=f"{line}, station {station}",
-                    found=digest,
-                    allowed=str(kept),
-                    hint="report it: this station is not deterministic",
-                )
+            self._settle(connection, key, digest, f"{line}, station {station}")
             connection.execute(
                 latest.on_conflict_do_update(index_elements=["line", "station"], set_={"inputs": text})
+            )
+
+    def link(self, digests: Mapping[str, str]) -> None:
+        """Note the digest that each key stands for, all or none; raise `Conflict` where a key has another one."""
+        with writing(self._engine) as connection:
+            for key, digest in digests.items():
+                self._settle(connection, key, digest, key)
+
+    def _settle(self, connection: sa.Connection, key: str, digest: str, where: str) -> None:
+        connection.execute(self._insert(_settled).values(key=key, digest=digest).on_conflict_do_nothing())
+        kept = connection.scalar(sa.select(_settled.c.digest).where(_settled.c.key == key))
+        if kept != digest:
+            raise Conflict(
+                "the same inputs gave another result",
+                where=where,
+                found=digest,
+                allowed=str(kept),
+                hint="report it: this station is not deterministic",
             )
 
     def record(self, event: Event) -> None:

@@ -14,7 +14,7 @@ from linewright.line.execute import execute
 from linewright.line.factory import Factory
 from linewright.store.sql import SqlMetadata
 
-WRITES = ("keep", "settle", "record", "register", "move")
+WRITES = ("keep", "settle", "link", "record", "register", "move")
 """The methods of `Metadata` that make something have happened."""
 
 

@@ -153,6 +153,15 @@ class MetadataContract:
         assert "d" == metadata.settled("key")
         assert {"dataset": "a"} == metadata.last_inputs("claims", "split")
 
+    def test_links_are_noted_together_or_not_at_all(self, metadata: Metadata) -> None:
+        """A dataset's chunks are linked in one transaction, which a key that has another digest ends."""
+        metadata.link({"a": "1", "b": "2"})
+        metadata.link({"b": "2", "c": "3"})
+        with pytest.raises(Conflict, match="another result"):
+            metadata.link({"d": "4", "a": "2"})
+
+        assert ["1", "2", "3", None] == [metadata.settled(key) for key in "abcd"]
+
     def test_the_latest_inputs_are_known_also_when_a_line_returns_to_an_older_spec(
         self, metadata: Metadata
     ) -> None:
