@@ -127,6 +127,24 @@ def test_parts_that_make_the_label_are_leaks(formula: str, make):
     assert f"{formula} is the label in 100 % of rows" in found["a"]
 
 
+@pytest.mark.parametrize("noise", [0, 40], ids=["exactly", "nearly"])
+def test_more_numbers_that_add_up_to_the_label_are_leaks_where_they_do_so_exactly(noise: int):
+    """The interest of a loan is all that was paid, without principal and fees."""
+    rng = np.random.default_rng(8)
+    interest, principal, fees, other = (rng.integers(1, 500, ROWS) for _ in range(4))
+    fees = np.where(rng.random(ROWS) < 0.3, fees, 0)
+    paid = interest + principal + fees + (rng.integers(-noise, noise, ROWS) if noise else 0)
+    frame = pl.DataFrame(
+        {"paid": paid, "principal": principal, "fees": fees, "other": other, "y": interest / 100}
+    ).with_columns(pl.col("paid", "principal", "fees") / 100)
+
+    found = leaks(look(frame, label="y"))
+
+    assert (set() if noise else {"paid", "principal", "fees"}) == found.keys()
+    if not noise:
+        assert "paid - principal - fees is the label in 100 % of rows" in found["paid"]
+
+
 def test_numbers_that_nearly_make_the_label_are_honest():
     """Rooms upstairs and downstairs explain a price, and are not the price."""
     rng = np.random.default_rng(7)

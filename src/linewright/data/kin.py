@@ -1,7 +1,7 @@
-"""Columns that give a leak away by the company they keep: counted from it, of its family, or parts that make the label."""
+"""Columns that are leaks by the company they keep: counted from one, of its family, or parts that make the label."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, takewhile
+from itertools import chain, combinations, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ _SIBLINGS = 3
 _MOST_NUMBERS = 40
 _CHECKED_ROWS = 2_000
 _MADE = 0.99
+_TERMS = 3
+_ROWS_A_NUMBER = 10
 
 
 def find_kin(
@@ -51,8 +53,9 @@ def find_kin(
     Returns
     -------
     dict
-        By column. Days that are counted up to a suspect date; flags that only together raise the label; a flag that stands in a row
-        of such flags; two numbers of which the label is the sum, the difference or the product.
+        By column. Days that are counted up to a suspect date; flags that only together raise the label; a flag that
+        stands in a row of such flags; two numbers of which the label is the sum, the difference or the product; more
+        of which it is the sum, each added or taken away.
     """
     open_ = {name for name in values if name not in suspects or suspects[name].kind == "strong"}
     found = dict(_counted(values, suspects, open_, time))
@@ -61,7 +64,8 @@ def find_kin(
     leaks = {name for name, one in {**suspects, **found}.items() if one.kind == "leak"}
     found |= {name: one for name, one in _family(truth, values, flags, leaks) if name in open_ - found.keys()}
     if truth.task == "regression":
-        found |= {name: one for name, one in _parts(values, label, open_) if name not in found}
+        parts = chain(_parts(values, label, open_), _terms(values, label, open_))
+        found |= {name: one for name, one in parts if name not in found}
     return found
 
 
@@ -215,16 +219,7 @@ def _parts(
     values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
 ) -> Iterator[tuple[str, Suspect]]:
     """Find two numbers that make the label: a + b, a - b or a * b."""
-    named = [
-        name
-        for name in values
-        if name in open_ and values[name].dtype.is_numeric() and values[name].n_unique() > 2
-    ][:_MOST_NUMBERS]
-    step = max(1, len(label) // _CHECKED_ROWS)
-    y = _floats(label, step)
-    if len(named) < 2 or len(np.unique(y)) <= _LEAST_ROWS:
-        return
-    numbers = {name: _floats(values[name], step) for name in named}
+    numbers, y = _numbers(values, label, open_)
     for (first, a), (second, b) in combinations(numbers.items(), 2):
         for made, formula in (
             (a + b, f"{first} + {second}"),
@@ -235,6 +230,46 @@ def _parts(
             if _is_made(made, a, b, y):
                 says = f"{formula} is the label in {percent(_share(made, y))} of rows: who knows both knows the label"
                 yield from ((name, Suspect(kind="leak", evidence=says)) for name in (first, second))
+
+
+def _terms(
+    values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
+) -> Iterator[tuple[str, Suspect]]:
+    """Find three numbers or more of which the label is the sum, each added or taken away.
+
+    Least squares finds them, where no others add up to each other; that it gives weights of 1 and -1, and makes the
+    label of rows that it has not seen, is no chance.
+    """
+    numbers, y = _numbers(values, label, open_)
+    full = {name: number for name, number in numbers.items() if not np.isnan(number).any()}
+    if len(full) < _TERMS or np.isnan(y).any() or len(y) < _ROWS_A_NUMBER * len(full):
+        return
+    x = np.column_stack(list(full.values()))
+    scale = np.abs(x).max(axis=0)
+    weights = np.round(np.linalg.lstsq(x[::2] / scale, y[::2], rcond=None)[0] / scale)
+    signs = {name: weight for name, weight in zip(full, weights, strict=True) if weight}
+    if len(signs) < _TERMS or any(abs(weight) > 1 for weight in signs.values()):
+        return
+    share = _share(x[1::2] @ weights, y[1::2])
+    if share >= _MADE and max(_share(full[name], y) for name in signs) < 0.5:
+        formula = " ".join(f"{'-' if weight < 0 else '+'} {name}" for name, weight in signs.items())
+        says = f"{formula.removeprefix('+ ')} is the label in {percent(share)} of rows: who knows all knows the label"
+        yield from ((name, Suspect(kind="leak", evidence=says)) for name in signs)
+
+
+def _numbers(
+    values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
+) -> tuple[dict[str, Floats], Floats]:
+    """Return the numbers that may make the label, and the label, in some of the rows; none where it has few values."""
+    named = [
+        name
+        for name in values
+        if name in open_ and values[name].dtype.is_numeric() and values[name].n_unique() > 2
+    ][:_MOST_NUMBERS]
+    step = max(1, len(label) // _CHECKED_ROWS)
+    y = _floats(label, step)
+    is_number = len(np.unique(y)) > _LEAST_ROWS
+    return {name: _floats(values[name], step) for name in named if is_number}, y
 
 
 def _floats(values: pl.Series, step: int) -> Floats:
