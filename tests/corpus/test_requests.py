@@ -304,7 +304,7 @@ CASES: dict[str, Case] = {
     ),
     "control: a line of nul": Case(path=HALT, body={"line": "pa\0rts"}, status=404),
     "control: out of the factory": Case(path=HALT, body={"line": "../parts"}, status=404, says=("../parts",)),
-    "control: rows of no line": Case(
+    "control: a run of no line": Case(
         path="/api/v1/run", body={"lines": ["prats"]}, status=404, says=("prats", "did you mean 'parts'?")
     ),
     "control: as a form": Case(
@@ -334,7 +334,7 @@ CASES: dict[str, Case] = {
     "control: id out of the factory": Case(
         path="/api/v1/show?id=..%2f..%2fetc%2fpasswd", method="GET", status=404
     ),
-    "control: a plan of no file": Case(
+    "control: a card of no model": Case(
         path="/api/v1/card?model=parts@9", method="GET", status=404, says=("parts@9",)
     ),
     "control: chunks cut off": Case(
