@@ -17,7 +17,7 @@ from linewright.model.card_parts import (
 )
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Trial
-from linewright.model.figures import in_words
+from linewright.model.figures import in_words, listed
 from linewright.model.metrics import METRICS
 from linewright.store.clock import said
 
@@ -112,7 +112,9 @@ def _purpose(facts: CardFacts) -> Section:
     }[package.task]
     sentences = [Sentence(text=answer, evidence=(facts.digest,))]
     if package.classes:
-        sentences.append(Sentence(text=f"Classes: {_listed(package.classes)}.", evidence=(facts.digest,)))
+        sentences.append(
+            Sentence(text=f"Classes: {listed(package.classes, MOST_NAMED)}.", evidence=(facts.digest,))
+        )
     if package.key:
         sentences.append(Sentence(text=f"A row is named by {package.key}.", evidence=(facts.digest,)))
     return Section(name="purpose", title="What it predicts", sentences=tuple(sentences))
@@ -278,10 +280,12 @@ def _features(facts: CardFacts) -> Section:
     cited = (facts.digest,)
     sentences = [Sentence(text=f"It uses {len(used)} columns of a row.", evidence=cited)]
     if carried:
-        text = f"A request may carry these, which the model never uses: {_listed(carried)}."
+        text = f"A request may carry these, which the model never uses: {listed(carried, MOST_NAMED)}."
         sentences.append(Sentence(text=text, evidence=cited))
     if rest:
-        sentences.append(Sentence(text=f"Left out of the features: {_listed(rest)}.", evidence=cited))
+        sentences.append(
+            Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
+        )
     types = {column.name: column.type for column in facts.package.columns}
     rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
     return Section(
@@ -455,8 +459,3 @@ def _instant(text: str) -> str:
 
 def _last(classes: Sequence[str]) -> str:
     return classes[-1] if classes else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + rest

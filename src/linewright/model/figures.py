@@ -1,6 +1,7 @@
 """Figures as records hold them and as sentences say them."""
 
 import math
+from collections.abc import Sequence
 
 
 def figure(value: float) -> float:
@@ -54,6 +55,17 @@ def count(number: int, noun: str) -> str:
     ('1 row', '1,200 rows')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names for a sentence, which says how many it leaves out.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def percent(share: float) -> str:

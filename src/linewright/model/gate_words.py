@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from linewright.model.claim import Claim, Status
 from linewright.model.fairness import Cell, Gap
-from linewright.model.figures import as_declared, count, in_words, percent
+from linewright.model.figures import as_declared, count, in_words, listed, percent
 from linewright.model.spec import FairnessGate
 
 MOST_NAMED = 5
@@ -108,11 +108,10 @@ def left_out(
     small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
     few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
     text = (
-        f"; left out, with fewer than {count(gate.min_group, 'test row')}: {_listed(small)}" if small else ""
+        f"; left out, with fewer than {count(gate.min_group, 'test row')}: {listed(small, MOST_NAMED)}"
+        if small
+        else ""
     )
-    return text + (f"; too few to measure, with fewer than {min_rows} rows: {_listed(few)}" if few else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + rest
+    return text + (
+        f"; too few to measure, with fewer than {min_rows} rows: {listed(few, MOST_NAMED)}" if few else ""
+    )
