@@ -425,6 +425,29 @@ def test_a_file_is_not_read_far_ahead(tmp_path, encoding):
     assert before >= threading.active_count()
 
 
+@pytest.mark.parametrize("name", ["*", "^a.*$"])
+def test_a_name_that_stands_for_other_columns_is_refused(tmp_path, name):
+    """Where the library of tables reads it as all columns, one would quietly become several."""
+    database(tmp_path, f'create table t ("a1" int, "{name}" int)')
+    query = SqliteSource(sqlite="a.db", query="select * from t")
+
+    for source in (lambda: read(tmp_path, f"a1,{name}\n1,2\n"), lambda: read_source("a", query, tmp_path)):
+        with pytest.raises(
+            SpecError, match=r"cannot be named .* that stands for other columns.*another name"
+        ):
+            source()
+
+
+def test_the_lines_of_rows_are_found_beyond_the_blocks_that_hold_nothing_special(tmp_path):
+    """Most of a file is read over, however its lines end; the special rows in between move all that follow."""
+    for end in ("\n", "\r\n"):
+        plain = f"1,2{end}" * 400_000
+        raw = read(tmp_path, f'a,b{end}{plain}"x{end}y",2{end}{end}3{end}{plain}')
+
+        assert [2, 400_001, 400_002, 400_006, 800_005] == raw.lines([0, 399_999, 400_000, 400_001, 800_000])
+        assert [400_005] == raw.ragged_lines()
+
+
 def test_a_row_longer_than_a_batch_is_refused(tmp_path):
     """Most such rows are a quote that is never closed."""
     with pytest.raises(RequestError, match=r"a\.csv, line 2: a row is longer than 16 MiB"):

@@ -1,10 +1,13 @@
 """What reading a file gives: its rows in batches, each small enough to be held in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
+
+from linewright.errors import SpecError
 
 BATCH = 1 << 24
 """How many bytes of text one batch is made of, about; no row may be longer."""
@@ -17,6 +20,24 @@ def size_of(frame: pl.DataFrame) -> int:
     """Return how many bytes a table takes in memory, about; of text, polars counts the letters only."""
     texts = sum(dtype == pl.String for dtype in frame.dtypes)
     return int(frame.estimated_size()) + _VIEW * texts * frame.height
+
+
+def refuse_patterns(columns: Sequence[str], where: str) -> None:
+    """Refuse names that polars reads as a pattern of names: ``*``, and what stands between ``^`` and ``$``.
+
+    Raises
+    ------
+    SpecError
+        If there is one.
+    """
+    found = [name for name in columns if name == "*" or (name.startswith("^") and name.endswith("$"))]
+    if found:
+        raise SpecError(
+            f"a column cannot be named {found[0]!r}: that stands for other columns",
+            where=where,
+            found=", ".join(found),
+            hint="give it another name",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +65,21 @@ class Batch:
         return self.frame.height + len(self.ragged)
 
 
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Give batches, each while the next one is read in a thread of its own.
+
+    Examples
+    --------
+    >>> [batch.rows for batch in ahead(Batch(frame=pl.DataFrame({"x": range(n)})) for n in (3, 1))]
+    [3, 1]
+    """
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
+
+
 class Part(Protocol):
     """One file, or the rows of one query: what a source is made of."""
 
@@ -57,8 +93,9 @@ class Part(Protocol):
         ...
 
     def starts(self) -> Iterator[tuple[int, int, bool]]:
-        """Give where rows start, in order: the first line (from 1), how many rows start there and on the lines after it, one on each, and whether they are ragged.
+        """Give where rows start, in order; nothing where there are no lines.
 
-        Nothing where there are no lines.
+        Each is a line (from 1), how many rows start on it and on the lines after it, one on each, and whether they are
+        ragged.
         """
         ...

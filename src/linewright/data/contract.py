@@ -14,6 +14,7 @@ import polars as pl
 
 from linewright.data.batch import Ragged
 from linewright.data.facts import Column, Finding
+from linewright.data.near import listed
 from linewright.data.pattern import misspelt
 from linewright.data.questions import answers, on_whole
 from linewright.data.read import Raw, Source
@@ -422,8 +423,7 @@ def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Serie
         yield f"at most {rule.max}", values > _bound(values.name, rule, rule.max)
     if rule.allowed is not None:
         allowed = cast(pl.Series(rule.allowed, dtype=pl.String), rule.type, pattern=rule.format)
-        words = ", ".join(rule.allowed[:_SHOWN]) + (", …" if len(rule.allowed) > _SHOWN else "")
-        yield f"one of {words}", absent(values, allowed)
+        yield f"one of {listed(rule.allowed, _SHOWN)}", absent(values, allowed)
 
 
 def _bound(name: str, rule: ColumnRule, bound: float | date | datetime) -> Any:

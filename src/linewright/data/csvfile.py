@@ -73,7 +73,7 @@ class CsvFile:
             yield line + skipped, records - skipped, fields != len(self.first)
 
     def _records(self) -> Iterator[tuple[int, int, int]]:
-        """Give the first line, the number of records, each on a line of its own, and the fields of each; none is blank."""
+        """Give a line, how many records start on it and on the lines after it, and the fields of each; none is blank."""
         separator, number = self.spec.separator, 1
         with open_text(self.path, self.spec.encoding) as text:
             while block := text.read(_BLOCK) + text.readline():

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,7 +10,7 @@ import polars as pl
 
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
-from linewright.data.near import nearest
+from linewright.data.near import listed, nearest
 from linewright.data.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
@@ -25,31 +24,12 @@ from linewright.data.roles import (
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
 from linewright.data.suspicion import Suspect, find_suspects
 from linewright.data.target import LabelProfile, describe_label
-from linewright.data.traps import near_constant_evidence, sorted_evidence
+from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins
 from linewright.errors import RequestError
 
 SAMPLE_ROWS = 50_000
 MOST_LEVELS = 30
-
-VerdictKind = Literal[
-    "id",
-    "constant",
-    "near constant",
-    "empty",
-    "leak",
-    "twin",
-    "weight",
-    "text",
-    "later",
-    "strong",
-    "sentinel",
-    "unusable",
-    "few groups",
-    "doubtful time",
-    "bad cells",
-    "outlier",
-]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +207,7 @@ def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclud
                 "the data has no such column",
                 where=option,
                 found=name,
-                allowed=", ".join(frame.columns[:MOST_LEVELS]) + (", …" if frame.width > MOST_LEVELS else ""),
+                allowed=listed(frame.columns),
                 hint=f"did you mean {near!r}?" if near else "",
             )
     parts: dict[str, str] = {}

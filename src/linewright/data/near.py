@@ -1,7 +1,7 @@
-"""What a person probably meant: the nearest of the names that there are."""
+"""What a person probably meant: the nearest of the names that there are, and a list of them."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _LIKE = 0.65
@@ -9,6 +9,17 @@ _LIKE = 0.65
 _LIKE_WITHIN = 0.6
 """The same where one holds the other: "auc" is short for "roc_auc"."""
 _LIKE_FILES = 0.75
+
+
+def listed(names: Sequence[str], most: int = 30) -> str:
+    """Return names for a message, which says where it leaves some out.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed(["a", "b", "c"], 2)
+    ('a, b', 'a, b, …')
+    """
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from linewright.data.duck import select
 from linewright.data.facts import Finding
+from linewright.data.near import listed
 from linewright.data.spec import ContractSpec, OnWhole, SqlCheck
 
 TABLE = "rows"
 """What the SQL calls the table."""
-_SHOWN = 30  # column names that a message lists
 _CELLS = 6  # cells of the first wrong row that a finding shows
 
 
@@ -34,7 +34,7 @@ def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
             one.sql,
             tables,
             where=f"contract.checks[{number}].sql",
-            allowed=f"{TABLE}({', '.join(frame.columns[:_SHOWN])}{', …' if frame.width > _SHOWN else ''})",
+            allowed=f"{TABLE}({listed(frame.columns)})",
         )
         if wrong.num_rows:
             yield _finding(one, wrong, frame.height, one.on_breach or on_whole(contract))

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch, Part, Ragged
+from linewright.data.batch import BATCH, Batch, Part, Ragged, refuse_patterns
 from linewright.data.csvfile import CsvFile, open_csv
 from linewright.data.files import files_of
 from linewright.data.jsonlines import JsonLines, is_json_lines, open_json_lines
@@ -217,6 +217,7 @@ def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -
     if not isinstance(spec, SqliteSource):
         return _open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
     query = read_query(_database(spec, root, where), spec, where)
+    refuse_patterns(query.columns, f"{where}.query")
     return Source(name=name, columns=query.columns, is_text=True, parts=(query,), missing=("",))
 
 
@@ -265,6 +266,7 @@ def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, 
         # An object may lack any field, so a file may too.
         columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
         parts = [replace(part, columns=columns) for part in parts if isinstance(part, JsonLines)]
+    refuse_patterns(parts[0].columns, where)
     for part, file in zip(parts, names, strict=True):
         _refuse_other_columns(part, file, parts[0], names[0], where)
     return Source(

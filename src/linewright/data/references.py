@@ -1,17 +1,15 @@
 """Columns whose values must be among those of another source."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from linewright.data.facts import Finding
+from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source
 from linewright.data.spec import ColumnRule, DataSpec, SourceSpec
 from linewright.data.types import cast
 from linewright.errors import SpecError
-
-_SHOWN = 30  # column names that a message lists
 
 
 def referred_source(references: str, sources: Sequence[str]) -> str | None:
@@ -57,8 +55,7 @@ def referred_values(
     for name, rule in rules.items():
         if rule.references:
             values = _column(rule.references, by_name, f"contract.columns.{name}.references")
-            zoned = name in {data.table.time, data.table.known, data.label.known}
-            typed = cast(values, rule.type, pattern=rule.format, zone=data.table.zone if zoned else None)
+            typed = cast(values, rule.type, pattern=rule.format, zone=data.zone_of(name))
             known[name] = typed.drop_nulls().unique()
     return known
 
@@ -69,13 +66,13 @@ def _column(references: str, sources: Mapping[str, Source | Raw], where: str) ->
         raise SpecError("there is no such source", where=where, found=references, allowed=", ".join(sources))
     columns, column = sources[source].columns, references.removeprefix(f"{source}.")
     if column not in columns:
-        near = difflib.get_close_matches(column, columns, 1)
+        near = nearest(column, columns)
         raise SpecError(
             f"source {source!r} has no column {column!r}",
             where=where,
             found=references,
-            allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
-            hint=f"did you mean '{source}.{near[0]}'?" if near else "name a column of that source",
+            allowed=listed(columns),
+            hint=f"did you mean '{source}.{near}'?" if near else "name a column of that source",
         )
     return pl.concat([batch.frame[column] for batch in sources[source].batches()])
 

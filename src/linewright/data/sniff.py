@@ -11,6 +11,7 @@ import polars as pl
 
 from linewright.data.jsonlines import looks_like_json_lines
 from linewright.data.packed import Unpackable, open_unpacked
+from linewright.data.parquetfile import PARQUET
 from linewright.data.seen import NUMBERS, TIMES
 from linewright.data.spec import FileSource
 from linewright.data.textfile import refuse_foreign
@@ -54,7 +55,7 @@ def sniff(path: Path, written: str) -> FileSource:
     try:
         with open_unpacked(path) as file:
             head = file.read(_BLOCK)
-        if head.startswith(b"PAR1"):
+        if head.startswith(PARQUET):
             return FileSource(file=written)
         refuse_foreign(head, "--data", path.name)
         encoding = _encoding(path, head)
@@ -74,7 +75,7 @@ def first_fields(path: Path, spec: FileSource) -> tuple[str, ...]:
     with open_unpacked(path) as file:
         head = file.read(_BLOCK)
     text = head.decode(spec.encoding, "replace").lstrip("\ufeff")
-    if head.startswith(b"PAR1") or looks_like_json_lines(text):
+    if head.startswith(PARQUET) or looks_like_json_lines(text):
         return ()
     rows = csv.reader(io.StringIO(text), delimiter=spec.separator)
     return tuple(field.strip() for field in next((row for row in rows if row), []))

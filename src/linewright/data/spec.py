@@ -221,3 +221,8 @@ class DataSpec(Spec):
     """What the table promises."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
+
+    def zone_of(self, column: str) -> str | None:
+        """Return the zone of a column's naive times; `None` means UTC."""
+        is_zoned = column in {self.table.time, self.table.known, self.label.known}
+        return self.table.zone if is_zoned else None

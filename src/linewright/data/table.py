@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Batch, Ragged
+from linewright.data.batch import Batch, Ragged, ahead, refuse_patterns
 from linewright.data.duck import select
 from linewright.data.facts import Column, Finding
-from linewright.data.near import nearest
+from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
@@ -18,7 +18,6 @@ from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
 
 _ORDERED = ("integer", "number", "date", "datetime")
-_SHOWN = 30  # column names that a message lists
 
 
 class Part(NamedTuple):
@@ -68,7 +67,7 @@ class Table:
         """
         start, served, used = 0, self.served, list(self.rules)
         schema: pl.Schema | None = None
-        for batch in self.batches():
+        for batch in ahead(iter(self.batches())):
             found = batch.frame.select(used)
             frame = self._typed(found)
             yield Part(start, found, frame, batch.frame.drop(used), batch.ragged)
@@ -92,7 +91,7 @@ class Table:
     def _typed(self, found: pl.DataFrame) -> pl.DataFrame:
         return cast_all(
             found,
-            [Typing(rule.type, rule.format, _zone_of(name, self.data)) for name, rule in self.rules.items()],
+            [Typing(rule.type, rule.format, self.data.zone_of(name)) for name, rule in self.rules.items()],
         )
 
     def _identity(self) -> list[str]:
@@ -135,8 +134,10 @@ def build_table(
     known_zone(data.table.zone)
     source = _only(sources) if data.table.sql is None else None
     if source is None:
-        sources = [whole(one) if isinstance(one, Source) else one for one in sources]
-    rows = Raw(name="", frame=_join(sources, data), is_text=False) if source is None else source
+        raws = [whole(one) if isinstance(one, Source) else one for one in sources]
+        sources, rows = raws, Raw(name="", frame=_join(raws, data), is_text=False)
+    else:
+        rows = source
     columns = rows.columns
     named = dict(_named(data))
     _refuse_unknown(named, columns, data)
@@ -157,10 +158,6 @@ def build_table(
     )
 
 
-def _zone_of(name: str, data: DataSpec) -> str | None:
-    return data.table.zone if name in {data.table.time, data.table.known, data.label.known} else None
-
-
 def read_served(
     rows: Sequence[Mapping[str, Any]], rules: Mapping[str, ColumnRule], data: DataSpec
 ) -> pl.DataFrame:
@@ -174,7 +171,7 @@ def read_served(
 
 def _served_column(name: str, values: Sequence[Any], rule: ColumnRule, data: DataSpec) -> pl.Series:
     text = pl.Series(name, [_as_text(value, rule.type) for value in values], dtype=pl.String)
-    zone = _zone_of(name, data)
+    zone = data.zone_of(name)
     typed = cast(text, rule.type, pattern=rule.format, zone=zone)
     if rule.format is not None:
         # A request may spell times as ISO 8601, whatever the file does.
@@ -206,9 +203,10 @@ def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
         str(data.table.sql),
         {raw.name: _typed(raw, data).to_arrow() for raw in raws},
         where="table.sql",
-        allowed="; ".join(f"{raw.name}({', '.join(raw.frame.columns[:_SHOWN])})" for raw in raws),
+        allowed="; ".join(f"{raw.name}({listed(raw.frame.columns)})" for raw in raws),
     )
     _refuse_twins(result.column_names)
+    refuse_patterns(result.column_names, "table.sql")
     try:
         frame = pl.DataFrame(pl.from_arrow(result))
     except pl.exceptions.PolarsError as error:
@@ -283,7 +281,7 @@ def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: Data
         raise ContractBreach(
             f"the table lacks {len(missing)} of the columns that the contract names: {', '.join(map(repr, missing))}",
             where=f"contract.columns.{missing[0]}",
-            allowed=", ".join(columns[:_SHOWN]),
+            allowed=listed(columns),
             hint=_nearest(missing[0], columns),
             details={"findings": to_builtins(findings)},
         )
@@ -294,7 +292,7 @@ def _unknown(name: str, where: str, columns: Sequence[str]) -> SpecError:
         f"the table has no column {name!r}",
         where=where,
         found=name,
-        allowed=", ".join(columns[:_SHOWN]) + (", …" if len(columns) > _SHOWN else ""),
+        allowed=listed(columns),
         hint=_nearest(name, columns),
     )
 

@@ -1,6 +1,5 @@
 """What a label asks for: the task, its classes, the positive one, each with the reason."""
 
-import difflib
 from collections.abc import Collection
 from typing import Literal
 
@@ -8,6 +7,7 @@ import msgspec
 import polars as pl
 
 from linewright.data.association import Kind
+from linewright.data.near import listed, nearest
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, percent
 from linewright.errors import RequestError
 
@@ -29,7 +29,7 @@ _POSITIVE = (
     "fail",
     "failure",
 )
-_SHOWN = 10
+_SHOWN = 10  # classes that a message lists
 
 
 class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,15 +94,13 @@ def _counts(spelled: pl.Series, seen: Seen) -> list[tuple[str, int]]:
 
 
 def _names(counts: list[tuple[str, int]]) -> str:
-    shown = ", ".join(repr(name) for name, _ in counts[:_SHOWN])
-    return shown + (", …" if len(counts) > _SHOWN else "")
+    return listed([repr(name) for name, _ in counts], _SHOWN)
 
 
 def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> LabelProfile:
     names = [name for name, _ in counts]
     if positive is not None and positive not in names:
-        near = difflib.get_close_matches(positive.lower(), [name.lower() for name in names], 1)
-        meant = next((name for name in names if near and name.lower() == near[0]), None)
+        meant = nearest(positive, names)
         raise RequestError(
             f"the label {seen.name!r} has no such value",
             where="--positive",

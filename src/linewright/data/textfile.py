@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from linewright.data.packed import Unpackable, open_unpacked, packing
+from linewright.data.parquetfile import PARQUET
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
 
@@ -16,7 +17,7 @@ _FOREIGN = {
     b"SQLite format 3": "a SQLite database; write {sqlite: FILE, query: SELECT …}",
     b"%PDF": "a PDF",
     b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
-    b"PAR1": "packed Parquet; unpack it",
+    PARQUET: "packed Parquet; unpack it",
 }
 _HEAD = 1 << 16
 

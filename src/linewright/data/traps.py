@@ -1,4 +1,4 @@
-"""What misleads in the rows of a table: repeats in both parts, sorted rows, classes of a few rows, groups that nobody named.
+"""What misleads in the rows of a table: repeats in both parts, sorted rows, rare classes, groups that nobody named.
 
 Each finding has its figures, and the very line that would mend it.
 """
@@ -17,16 +17,16 @@ from linewright.data.seen import NUMBERS, Seen, percent
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
-TrapKind = Literal[
-    "leak",
-    "later",
+VerdictKind = Literal[
     "id",
     "constant",
-    "empty",
     "near constant",
+    "empty",
+    "leak",
     "twin",
     "weight",
     "text",
+    "later",
     "strong",
     "sentinel",
     "unusable",
@@ -34,12 +34,8 @@ TrapKind = Literal[
     "doubtful time",
     "bad cells",
     "outlier",
-    "unlabelled",
-    "repeats",
-    "sorted",
-    "few rows",
-    "group",
 ]
+TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group"]
 
 MOST_ROWS = 200_000
 """Rows that are compared with each other; of more, those whose content has a hash that is divisible."""
@@ -189,8 +185,8 @@ def find_repeats(
 def _is_coarse(features: Sequence[pl.Series], hashed: Hashes) -> bool:
     """Return whether rows meet by chance.
 
-    Rows that are copies agree in a column once they agree in all others. Rows that meet by chance agree in it about as often as any
-    two different rows do.
+    Rows that are copies agree in a column once they agree in all others. Rows that meet by chance agree in it about as
+    often as any two different rows do.
     """
     pairs = _pairs(hashed)
     evenness = [_evenness(column) for column in features]
@@ -274,8 +270,8 @@ def stray_classes(label: pl.Series) -> tuple[list[str], list[str]] | None:
 def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str] | None:
     """Return a column that numbers what several rows belong to, with the evidence, though its name does not say so.
 
-    Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same within them, since
-    any sorted column runs in blocks.
+    Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same
+    within them, since any sorted column runs in blocks.
 
     Parameters
     ----------
