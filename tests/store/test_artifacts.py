@@ -163,6 +163,24 @@ def test_a_folder_that_may_not_be_written_says_what_to_do(tmp_path):
         LocalArtifacts(file / "blobs").put(b"model")
 
 
+def test_bytes_that_a_killed_free_set_aside_come_back_unless_they_were_put_again(tmp_path):
+    """What was put again is wanted, and young: the next `gc` must not take its age for that of the old file."""
+    artifacts = LocalArtifacts(tmp_path)
+    lost, again = artifacts.put(b"lost"), artifacts.put(b"put again")
+    for digest in (lost, again):
+        file = _file_of(tmp_path, digest)
+        os.utime(file, (1, 1))
+        file.rename(file.with_name(f".gone-{file.name}"))
+    artifacts.put(b"put again")
+    artifacts.bring_back()
+    times = [_file_of(tmp_path, digest).stat().st_mtime for digest in (lost, again)]
+
+    assert b"lost" == artifacts.get(lost)
+    assert b"put again" == artifacts.get(again)
+    assert times[0] == 1 < times[1]
+    assert [] == list(tmp_path.rglob(".gone-*"))
+
+
 def test_the_endpoint_can_read_artifacts_without_loading_anything_heavy():
     """A replica starts fast: what it imports is a contract."""
     heavy = {"pydantic", "polars", "pyarrow", "sklearn", "lightgbm", "scipy", "sqlalchemy", "numpy", "dbos"}

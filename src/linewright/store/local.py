@@ -108,12 +108,17 @@ class LocalArtifacts:
             yield from (self._root / folder / name for name in _names(self._root / folder, _TEMPORARY))
 
     def bring_back(self) -> None:
-        """Give back their names to bytes that a killed `free` had set aside; not while another one is at work."""
+        """Give back their names to bytes that a killed `free` had set aside; not while another one is at work.
+
+        Bytes that were put again since are younger, and stay.
+        """
         for folder in _names(self._root, _FOLDER):
             for name in _names(self._root / folder, _SET_ASIDE):
                 aside = self._root / folder / name
                 with _explained(aside):
-                    aside.rename(aside.with_name(name.removeprefix(_ASIDE)))
+                    with suppress(FileExistsError):
+                        os.link(aside, aside.with_name(name.removeprefix(_ASIDE)))
+                    aside.unlink()
 
     def free(self, digest: str, *, before: float) -> bool:
         """Remove the bytes with that digest, unless they were put at or after `before`.
