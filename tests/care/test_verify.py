@@ -96,6 +96,7 @@ def test_no_reader_takes_bytes_of_a_model_that_are_not_what_was_stored(root, lin
         ("delete from results where kind = 'dataset'", "is missing"),
         ("delete from settled where key like 'chunk:%'", "rows of dataset"),
         ("update events set body = 'x' where kind = 'promoted'", "cannot be read"),
+        ("delete from heads", "the end of the chain of events is gone"),
     ],
 )  # fmt: skip
 def test_a_record_that_breaks_a_promise_is_found(root, change, says):

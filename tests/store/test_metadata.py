@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
 from linewright.errors import Corrupt, SpecError, Terminal, Transient
-from linewright.store.chain import follow
+from linewright.store.chain import ROOT, follow
 from linewright.store.database import open_database, reading, writing
 from linewright.store.migrations import revisions
 from linewright.store.seams import Pointer
@@ -261,34 +261,57 @@ def test_events_of_an_older_state_are_chained_when_it_is_opened(url):
 
 
 @pytest.mark.parametrize(
-    ("change", "bad"),
+    ("change", "bad", "entries"),
     [
-        ("update events set body = replace(body, '2', '9') where seq = 3", 3),
-        ("update events set because = 'another reason' where seq = 3", 3),
-        ("update events set at = '2020-01-01T00:00:00.000000Z' where seq = 3", 3),
-        ("delete from events where seq = 1", 2),
-        ("delete from events where seq = 3", 4),
-        ("delete from events where seq = 5", 5),
-        ("delete from events", 1),
+        ("update events set body = replace(body, '2', '9') where seq = 3", 3, 2),
+        ("update events set because = 'another reason' where seq = 3", 3, 2),
+        ("update events set at = '2020-01-01T00:00:00.000000Z' where seq = 3", 3, 2),
+        ("delete from events where seq = 1", 2, 0),
+        ("delete from events where seq = 3", 4, 2),
+        ("delete from events where seq = 5", 5, 4),
+        ("delete from events", 1, 0),
         (
             "insert into events select 9, kind, line, at, by, because, body, chain from events where seq = 5",
             9,
+            5,
         ),
+        ("update heads set digest = 'x'", 5, 4),
     ],
 )
-def test_the_chain_names_the_first_entry_that_somebody_changed(tmp_path, change, bad):
+def test_the_chain_names_the_first_entry_that_somebody_changed(tmp_path, change, bad, entries):
     """Who can write the file can switch off its triggers; the digests tell."""
     with SqlMetadata(f"sqlite:///{tmp_path}/metadata.sqlite") as metadata:
         for number in range(5):
             metadata.record(happened(number))
         before = follow(metadata.links(), metadata.head())
+        chained = [ROOT, *(one.chain for one in metadata.links())]
         with sqlite3.connect(tmp_path / "metadata.sqlite") as database:
             database.executescript("drop trigger events_no_update; drop trigger events_no_delete;" + change)
         database.close()
         after = follow(metadata.links(), metadata.head())
 
-    assert (5, None) == (before.entries, before.first_bad)
+    assert (5, None, chained[-1]) == (before.entries, before.first_bad, before.head)
     assert bad == after.first_bad
+    assert chained[after.entries] == after.head
+    assert entries == after.entries
+
+
+def test_a_record_whose_end_of_the_chain_was_removed_takes_no_event(url):
+    """What would be chained to nothing could never be shown to be whole."""
+    with SqlMetadata(url) as metadata:
+        metadata.record(happened(1))
+        engine = open_database(url)
+        with writing(engine) as connection:
+            connection.exec_driver_sql("delete from heads")
+        engine.dispose()
+
+        with pytest.raises(
+            Corrupt, match=r"the end of the chain of events is gone.*restore it from a backup"
+        ):
+            metadata.record(happened(2))
+        with pytest.raises(Corrupt, match=r"the end of the chain of events is gone"):
+            metadata.head()
+        assert [happened(1)] == metadata.events(Happened)
 
 
 def test_a_state_written_by_a_newer_version_is_refused_and_says_what_to_do(url):

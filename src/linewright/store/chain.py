@@ -66,9 +66,9 @@ def follow(links: Iterable[Link], head: Head) -> Chain:
     for one in links:
         if one.chain != _digest(before, one):
             return Chain(entries, before, one.seq, "it is not what was recorded, or one before it is missing")
+        if entries + 1 == head.entries and one.chain != head.digest:
+            return Chain(entries, before, one.seq, "it is not the entry that was recorded last")
         entries, before = entries + 1, one.chain
-        if entries == head.entries and before != head.digest:
-            return Chain(entries - 1, before, one.seq, "it is not the entry that was recorded last")
     if entries < head.entries:
         missing = head.entries - entries
         return Chain(

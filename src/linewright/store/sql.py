@@ -240,8 +240,7 @@ class SqlMetadata:
 
     def head(self) -> Head:
         """Return the end of the chain of events."""
-        row = self._rows(_head)[0]
-        return Head(row.entries, row.digest)
+        return _head_of(self._rows(_head))
 
     def newest_at(self) -> str | None:
         """Return the time of the newest event; `None` where nothing has happened yet."""
@@ -412,12 +411,20 @@ def _append(connection: sa.Connection, event: Event) -> None:
     row = {"kind": _name(type(event)), "body": canonical_json(event).decode()}
     who = {"line": event.line, "at": event.at, "by": event.by, "because": event.because}
     # The last thing that a transaction does: on PostgreSQL the lock on this row lets one process append at a time.
-    head = connection.execute(_head.with_for_update()).one()
+    head = _head_of(connection.execute(_head.with_for_update()).all())
     chain = link(head.digest, **row, **who)
     connection.execute(sa.insert(_events).values({**row, **who, "chain": chain}))
     connection.execute(
         sa.update(_heads).where(_heads.c.name == "events").values(entries=head.entries + 1, digest=chain)
     )
+
+
+def _head_of(rows: Sequence[Any]) -> Head:
+    if not rows:
+        raise Corrupt(
+            "the end of the chain of events is gone", where="heads", hint="restore it from a backup"
+        )
+    return Head(rows[0].entries, rows[0].digest)
 
 
 def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:
