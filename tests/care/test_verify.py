@@ -13,11 +13,11 @@ from linewright.model.facts import Package
 
 def edit(root: Path, *statements: str) -> None:
     """Change the record as somebody who may write the file could."""
-    drops = (
+    drops = [
         f"drop trigger {table}_no_{verb}" for table in ("events", "results") for verb in ("update", "delete")
-    )
+    ]
     with sqlite3.connect(root / ".linewright" / "metadata.sqlite") as database:
-        database.executescript(";\n".join([*drops, *statements]))
+        database.executescript(";\n".join([*drops, "drop trigger events_only_chained", *statements]))
     database.close()
 
 

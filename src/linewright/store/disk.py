@@ -39,6 +39,15 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
 
 
 @contextmanager
+def explained(path: Path, what: str = "the artifact folder") -> Generator[None]:
+    """Explain whatever error of the file system shows, as one of `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path, what) from error
+
+
+@contextmanager
 def faults_explained(where: Path | None = None) -> Generator[None]:
     """Explain a disk that is full, broken or not to be written, wherever it shows; any other error passes.
 

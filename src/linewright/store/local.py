@@ -4,12 +4,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from linewright.errors import Corrupt, NotFound
-from linewright.store.disk import explain
+from linewright.store.disk import explained
 from linewright.store.values import digest_of_bytes
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
@@ -56,7 +56,7 @@ class LocalArtifacts:
         """
         digest = digest_of_bytes(data)
         path = self._path(digest)
-        with _explained(path):
+        with explained(path):
             if not (_holds(path, data) and _touch(path)):
                 _make_durable_folder(path.parent)
                 _write_whole(path, data)
@@ -75,7 +75,7 @@ class LocalArtifacts:
             If what is stored there has another digest.
         """
         path = self._path(digest)
-        with _explained(path):
+        with explained(path):
             try:
                 data = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +87,7 @@ class LocalArtifacts:
         """Hash the bytes with that digest as `get` does, one block in memory at a time; return how many they are."""
         path = self._path(digest)
         hashed, size = hashlib.sha256(), 0
-        with _explained(path):
+        with explained(path):
             try:
                 with path.open("rb") as file:
                     while block := file.read(_BLOCK):
@@ -115,7 +115,7 @@ class LocalArtifacts:
         for folder in _names(self._root, _FOLDER):
             for name in _names(self._root / folder, _SET_ASIDE):
                 aside = self._root / folder / name
-                with _explained(aside):
+                with explained(aside):
                     with suppress(FileExistsError):
                         os.link(aside, aside.with_name(name.removeprefix(_ASIDE)))
                     aside.unlink()
@@ -137,7 +137,7 @@ class LocalArtifacts:
         """
         path = self._path(digest)
         aside = path.with_name(_ASIDE + path.name)
-        with _explained(path):
+        with explained(path):
             try:
                 if path.stat().st_mtime >= before:
                     return False
@@ -182,7 +182,7 @@ def _require_same(path: Path, found: str, digest: str) -> None:
 
 
 def _names(folder: Path, form: re.Pattern[str]) -> list[str]:
-    with _explained(folder):
+    with explained(folder):
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(filter(form.fullmatch, names))
 
@@ -235,11 +235,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise explain(error, path) from error

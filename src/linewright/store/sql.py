@@ -19,7 +19,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, diges
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()

@@ -11,8 +11,8 @@ import os
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,14 +27,13 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
-from linewright.store.disk import explain, explain_sqlite
+from linewright.store.disk import explain_sqlite, explained
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
 HEADER, SUMS, INSIDE, STATE = "backup.json", "sums.json", "factory/", ".linewright"
 _DATABASES = ("metadata.sqlite", "engine.sqlite")
 _BUSY_S = 30.0
-_BLOCK = 2**20
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +170,7 @@ def make_backup(factory: Factory, target: Path) -> BackedUp:
     """
     file = _named(factory, target)
     factory.metadata.head()  # the databases are there, and of this version
-    with _explained(file):
+    with explained(file, "the backup"):
         # In the folder of the backup: it has the space, and the rename stays within one file system.
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as scratch:
             draft = Path(scratch) / "draft"
@@ -339,11 +338,3 @@ def _add_blobs(factory: Factory, archive: _Archive, problems: list[Problem]) -> 
             problems.append(problem_of(error, next="restore it from an earlier backup"))
         if number % 1000 == 0:
             factory.report(Progress(station="backup", says=f"{number:,} artifacts", done=number))
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise explain(error, path, "the backup") from error

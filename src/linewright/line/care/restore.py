@@ -5,8 +5,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -21,7 +20,7 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.release.pointer import project
 from linewright.serve.log import sync_folder
-from linewright.store.disk import explain
+from linewright.store.disk import explained
 
 _STAGE = ".restoring"
 _BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
@@ -77,7 +76,7 @@ def restore_backup(factory: Factory, file: Path) -> Restored:
             hint="name one: linewright restore FILE --factory NEW-FOLDER",
         )
     is_new = not root.exists()
-    with _explained(root):
+    with explained(root, "the folder"):
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
         try:
@@ -233,11 +232,3 @@ def _move_out(stage: Path, root: Path, factory_file: bytes) -> None:
     draft.rename(root / FACTORY_FILE)
     stage.rmdir()
     sync_folder(root)
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise explain(error, path, "the folder") from error
