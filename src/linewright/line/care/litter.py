@@ -14,7 +14,7 @@ from linewright.line.care.refers import DIGEST, digests_in
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.log import read_frames
-from linewright.store.disk import explain
+from linewright.store.disk import explained
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
@@ -94,7 +94,8 @@ def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     size += sum(_size(path) for path in litter)
     if not dry_run:
         for path in litter:
-            _remove(path)
+            with explained(path, "the temporary file"):
+                path.unlink(missing_ok=True)
     return Freed(
         blobs=blobs, temporary=len(litter), bytes=size, kept=len(everything) - blobs, dry_run=dry_run
     )
@@ -158,10 +159,3 @@ def _old_size(path: Path, before: float) -> int | None:
 
 def _size(path: Path) -> int:
     return path.lstat().st_size
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise explain(error, path, "the temporary file") from error
