@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,6 +88,20 @@ def set_pragmas(connection: Any) -> None:
     except BaseException:
         connection.close()
         raise
+
+
+def open_file(path: Path, *, busy_s: float) -> sqlite3.Connection:
+    """Open a SQLite file that is there, to look at it as it is.
+
+    It may be written: what a killed writer left half-done is undone by whoever reads next, and stays unreadable else.
+
+    Parameters
+    ----------
+    busy_s
+        How long to wait for other processes.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from linewright.line.plan import begin
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.server import endpoint
-from linewright.store.disk import explain
+from linewright.store.database import open_file
+from linewright.store.disk import explain, explain_sqlite, is_busy
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
@@ -64,7 +65,9 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(factory: Factory, needs: Needs) -> Examined:
-    """Look at everything that usually goes wrong. Only one empty file is written, and removed at once.
+    """Look at everything that usually goes wrong.
+
+    A small file is written into each folder and removed at once; what killed writers left half-done in a database is undone.
 
     Parameters
     ----------
@@ -179,25 +182,22 @@ def _inside(factory: Factory) -> Iterator[Path]:
 def _databases(factory: Factory, _: Needs) -> Iterator[Problem]:
     for file in [*factory.state.glob("*.sqlite"), *sorted((factory.state / "feedback").glob("*.sqlite"))]:
         try:
-            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=_BUSY_S)) as database:
+            with closing(open_file(file, busy_s=_BUSY_S)) as database:
                 found = [str(row[0]) for row in database.execute("PRAGMA quick_check(3)")]
-        except sqlite3.OperationalError as error:
-            yield Problem(
-                what=f"the database cannot be read: {error}",
-                where=str(file),
-                next="wait until the process that holds it has ended, then try again",
-                exit_code=Transient.exit_code,
-            )
-            continue
         except sqlite3.DatabaseError as error:
-            found = [str(error)]
+            yield _unreadable(file, error)
+            continue
         if found != ["ok"]:
-            yield Problem(
-                what=f"the database is damaged: {found[0]}",
-                where=str(file),
-                next=_RESTORE,
-                exit_code=Corrupt.exit_code,
-            )
+            yield Problem(what=f"the database is damaged: {found[0]}", where=str(file), next=_RESTORE)
+
+
+def _unreadable(file: Path, error: sqlite3.DatabaseError) -> Problem:
+    found = explain_sqlite(error, str(file)) or Terminal(
+        f"the database cannot be read: {error}", where=str(file), hint=_RESTORE
+    )
+    if is_busy(error):
+        return problem_of(found, next="wait until the process that holds it has ended, then try again")
+    return problem_of(found, next=_RESTORE if isinstance(found, Corrupt) else "")
 
 
 def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:

@@ -19,14 +19,16 @@ from typing import IO, Any, cast
 import msgspec
 
 from linewright import __version__
+from linewright.data.files import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
-from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Terminal
+from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
 from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
+from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 
 FORM = 1
@@ -230,11 +232,15 @@ def _sources(factory: Factory) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the files inside the factory's folder that its lines read, and those elsewhere, which are not copied."""
     inside, outside = set[str](), set[str]()
     for written in _read_by_lines(factory):
-        path = (factory.root / written).resolve()
-        if not path.is_relative_to(factory.root) or path.is_relative_to(factory.state):
-            outside.add(written)
-        elif path.is_file():
-            inside.add(str(path.relative_to(factory.root)))
+        for file in _named_by(written, factory.root):
+            path = file.resolve()
+            if not path.is_relative_to(factory.root) or path.is_relative_to(factory.state):
+                outside.add(written)
+            elif path.is_file():
+                # Under the name that the line file has, which may be a link's.
+                name = Path(os.path.normpath(file))
+                name = name if name.is_relative_to(factory.root) else path
+                inside.add(str(name.relative_to(factory.root)))
     return tuple(sorted(inside)), tuple(sorted(outside))
 
 
@@ -246,6 +252,13 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
         yield from (one.file if isinstance(one, FileSource) else one.sqlite for one in spec.sources.values())
         if spec.train.model is not None:
             yield spec.train.model.file
+
+
+def _named_by(written: str, root: Path) -> tuple[Path, ...]:
+    try:
+        return files_of(written, root, "")
+    except RequestError:  # nothing of that name: where it would be says whether it belongs to the factory
+        return (root / written,)
 
 
 def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mapping[str, Any]:
@@ -276,15 +289,8 @@ def copy_databases(paths: Sequence[Path], folder: Path) -> None:
         If one is damaged.
     """
     with ExitStack() as opened:
-        sources = [
-            opened.enter_context(
-                closing(
-                    sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
-                )
-            )
-            for path in paths
-        ]
         try:
+            sources = [opened.enter_context(closing(open_file(path, busy_s=_BUSY_S))) for path in paths]
             # In this order: what a run notes in the second about the first was there before.
             for source in sources:
                 source.execute("BEGIN")

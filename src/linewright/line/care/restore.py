@@ -1,18 +1,20 @@
 """Make a factory from a backup. Until its last step there is nothing that looks like a factory."""
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tarfile
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 import msgspec
 
 from linewright.engine.context import Progress
-from linewright.errors import Conflict, Corrupt, NotFound, RequestError
+from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
 from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
 from linewright.line.care.problem import in_bytes
 from linewright.line.factory import Factory
@@ -23,6 +25,7 @@ from linewright.serve.log import sync_folder
 from linewright.store.disk import explained
 
 _STAGE = ".restoring"
+_NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
 _BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
 _BLOCK = 2**20
 _MOST_DOCUMENT = 2**30
@@ -53,7 +56,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 def restore_backup(factory: Factory, file: Path) -> Restored:
     """Make a factory in its folder, which must be empty or not there, from a backup.
 
-    Every file is hashed on its way. What an interrupted restore left in the folder is removed by the next.
+    Every file is hashed on its way. What a restore that was killed had unpacked is removed by the next; one that was killed
+    in its last moment, while it moved things to their places, leaves a folder that is refused.
 
     Raises
     ------
@@ -61,35 +65,76 @@ def restore_backup(factory: Factory, file: Path) -> Restored:
         If there is no such file.
     Conflict
         If the folder is not empty.
+    Transient
+        If another process restores into the folder.
     RequestError
         If the file is no backup, or one of a newer Linewright.
     Corrupt
         If it is cut off or changed.
     """
-    root, stage = factory.root, factory.root / _STAGE
+    root = factory.root
     if not file.is_file():
         raise NotFound("there is no such file", where=str(file))
-    if root.exists() and (not root.is_dir() or {path.name for path in root.iterdir()} - {_STAGE}):
-        raise Conflict(
-            "a backup is restored into an empty or a new folder only",
-            where=str(root),
-            hint="name one: linewright restore FILE --factory NEW-FOLDER",
-        )
+    if root.exists() and not root.is_dir():
+        raise _not_empty(root, _NAME_ONE)
     is_new = not root.exists()
     with explained(root, "the folder"):
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root):
+            return _restore(factory, file, is_new=is_new)
+
+
+def _restore(factory: Factory, file: Path, *, is_new: bool) -> Restored:
+    root, stage = factory.root, factory.root / _STAGE
+    _require_empty(root)
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir()
+    try:
+        restored, factory_file = _unpack(factory, file, stage)
+        _project(stage)
+        _move_out(stage, root, factory_file)
+    except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir(parents=True)
-        try:
-            restored, factory_file = _unpack(factory, file, stage)
-            _project(stage)
-            _move_out(stage, root, factory_file)
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            if is_new:
-                with suppress(OSError):
-                    root.rmdir()
-            raise
+        if is_new:
+            with suppress(OSError):
+                root.rmdir()
+        raise
     return msgspec.structs.replace(restored, factory=str(root))
+
+
+@contextmanager
+def _locked(root: Path) -> Generator[None]:
+    # On the folder itself: a file in it would have to go before it is a factory, and whoever waits for it would not see.
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            hint = "wait until it has ended, or name another folder"
+            raise Transient(
+                "another process restores into this folder", where=str(root), hint=hint
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require_empty(root: Path) -> None:
+    found = {path.name for path in root.iterdir()}
+    if FACTORY_FILE in found and _STAGE in found:
+        raise _not_empty(
+            root, f"it was restored already: linewright verify --factory {root}; or name another folder"
+        )
+    if _STAGE in found and found - {_STAGE}:
+        raise _not_empty(
+            root, f"a restore into it was interrupted: remove it (rm -r {root}), or name another folder"
+        )
+    if found - {_STAGE}:
+        raise _not_empty(root, _NAME_ONE)
+
+
+def _not_empty(root: Path, hint: str) -> Conflict:
+    return Conflict("a backup is restored into an empty or a new folder only", where=str(root), hint=hint)
 
 
 class _Reading:
