@@ -14,9 +14,12 @@ import httpx
 import msgspec
 import pytest
 
+from linewright.data.facts import Ingested
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
-from linewright.line.factory import FORMAT
+from linewright.line.factory import FORMAT, Factory
+from linewright.line.promised import before_of
+from linewright.model.facts import Registered
 from linewright.operations import OPERATIONS
 
 HERE = Path(__file__).parent
@@ -118,6 +121,17 @@ def test_a_plan_says_why(past):
     assert all(change["because"] for change in plan["changes"])
     assert not [change for change in plan["changes"] if "never done" in change["because"]]
     assert plan == past.gives("plan", "visits")
+
+
+def test_what_the_newest_run_read_is_known(past):
+    """A column that is missing tomorrow is told with the version that had it, and promises are held against it."""
+    with Factory.open(past.root) as factory:
+        before = before_of(factory, "visits")
+        newest = factory.metadata.events(Registered, line="visits")[-1].ingested
+        read = factory.metadata.get(newest, Ingested).dataset
+
+    assert before is not None
+    assert read == before.dataset
 
 
 def test_the_champion_gives_the_recorded_answers(past):

@@ -14,6 +14,7 @@ from linewright.data.references import table_sources
 from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.line.quarantine import reading_of
 from linewright.line.spec import LineSpec
 from linewright.line.work import Work
 from linewright.store.values import to_builtins
@@ -24,8 +25,8 @@ E = TypeVar("E", bound=LinewrightError)
 def before_of(factory: Factory, line: str) -> Before | None:
     """Return the dataset version of the newest run that kept one and found its promises kept."""
     for run in factory.metadata.events(Finished, line=line, newest_first=True):
-        if run.ingested is not None:
-            digest = factory.metadata.get(run.ingested, Ingested).dataset
+        if read := reading_of(factory, run):
+            digest = factory.metadata.get(read, Ingested).dataset
             dataset = factory.metadata.get(digest, Dataset)
             return Before(dataset=digest, at=run.at, rows=dataset.rows, columns=dataset.columns)
     return None
