@@ -1,5 +1,6 @@
 """`verify` and `audit verify`: what was damaged or changed is named, and what is whole is not."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def edit(root: Path, *statements: str) -> None:
         f"drop trigger {table}_no_{verb}" for table in ("events", "results") for verb in ("update", "delete")
     ]
     with sqlite3.connect(root / ".linewright" / "metadata.sqlite") as database:
-        database.executescript(";\n".join([*drops, "drop trigger events_only_chained", *statements]))
+        database.executescript(
+            ";\n".join([*drops, "drop trigger if exists events_only_chained", *statements])
+        )
     database.close()
 
 
@@ -106,6 +109,30 @@ def test_a_record_that_breaks_a_promise_is_found(root, change, says):
         problems = verify_factory(factory).problems
 
     assert any(says in problem.what for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("change", "commands"),
+    [
+        ("delete from events where kind = 'registered'", ("card tumours@1", "why tumours@1", "promote tumours@1 --force --because x", "verify tumours@1")),
+        ("delete from events where kind = 'accepted'", ("card tumours@1", "why tumours@1")),
+        ("delete from events where kind = 'promoted'", ("run tumours",)),
+    ],
+)  # fmt: skip
+def test_what_rests_on_an_event_that_was_removed_says_so(root, linewright, change, commands):
+    """Somebody who tidied up by hand needs a backup, not a traceback."""
+    edit(root, change)
+    line = root / "lines" / "tumours.yaml"
+    line.write_text(
+        line.read_text().replace("confidence: 0.95", "confidence: 0.9")
+    )  # so that a run judges anew
+    for words in commands:
+        code, said, _ = linewright(root, *words.split(" "))
+        problem = said["problems"][0] if "problems" in said else said
+
+        assert 7 == code
+        assert "is gone from the record" in json.dumps(said)
+        assert "restore it from a backup" in (problem.get("hint") or problem["next"])
 
 
 def test_the_audit_names_the_first_bad_entry(root, linewright):

@@ -11,7 +11,7 @@ from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
-from linewright.line.registry import find_model, judged
+from linewright.line.registry import find_model, judged, recorded, registration_of
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
 from linewright.model.figures import count
 from linewright.store.clock import said
@@ -65,9 +65,7 @@ class Evidence:
 def evidence_of(factory: Factory, version: Version) -> Evidence:
     """Return everything that was recorded about a registered model, verified."""
     metadata = factory.metadata
-    registered = next(
-        one for one in metadata.events(Registered, line=version.line) if one.package == version.digest
-    )
+    registered = registration_of(metadata, version.line, version.digest)
     package = metadata.get(version.digest, Package)
     trained = metadata.get(package.trained, Trained)
     found = judged(factory, version.line).get(version.digest)
@@ -91,7 +89,8 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
 
 def accepted_of(factory: Factory, line: str, run: str) -> Accepted:
     """Return the event that a run of a line was accepted by."""
-    return next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
+    found = (one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
+    return recorded(found, f"acceptance of run {run}", line)
 
 
 def is_made_elsewhere(factory: Factory, package: str) -> bool:

@@ -1,18 +1,21 @@
 """The models of a line: by name, number and alias, and what the gates said of each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from linewright.errors import NotFound, RequestError
+from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Promoted, Refused
 from linewright.store.seams import MetadataReader, Version
+from linewright.store.values import Event
 
 _MODEL = re.compile(r"^(?P<line>[a-z0-9-]{1,63})@(?P<version>[1-9][0-9]{0,8})$")
 ALIASES = ("champion", "challenger")
+E = TypeVar("E", bound=Event)
 
 
 def find_model(factory: Factory, model: str) -> Version:
@@ -48,9 +51,24 @@ def _aliased(factory: Factory, line: str, alias: str) -> str:
     return f"{line}@{version}"
 
 
+def registration_of(metadata: MetadataReader, line: str, package: str) -> Registered:
+    """Return the event by which a package was registered; raise `Corrupt` where it is gone."""
+    found = (one for one in metadata.events(Registered, line=line) if one.package == package)
+    return recorded(found, f"registration of {package}", line)
+
+
+def recorded(events: Iterable[E], what: str, line: str) -> E:
+    """Return the first of some events of a line; raise `Corrupt` where there is none, though something rests on it."""
+    for one in events:
+        return one
+    raise Corrupt(
+        f"the {what} is gone from the record", where=f"line {line}", hint="restore it from a backup"
+    )
+
+
 def declared_before(metadata: MetadataReader, line: str, package: str) -> str | None:
     """Return the digest of the line file as it was accepted by the run that trained a registered package."""
-    registered = next(one for one in metadata.events(Registered, line=line) if one.package == package)
+    registered = registration_of(metadata, line, package)
     accepted = metadata.events(Accepted, line=line, newest_first=True)
     until = next((at for at, one in enumerate(accepted) if one.run == registered.run), len(accepted))
     # Where training had succeeded and a later station failed, an earlier run than the registering one did it.

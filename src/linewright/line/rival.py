@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from linewright.line.registry import recorded
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Package
 from linewright.release.facts import Promoted
@@ -30,7 +31,9 @@ def rival_of(work: Work, package: str) -> Rival:
     if digests[champion] != package:
         return _comparable(work, digests[champion])
     promotions = work.metadata.events(Promoted, line=line, newest_first=True)
-    promotion = next(one for one in promotions if one.package == package)
+    promotion = recorded(
+        (one for one in promotions if one.package == package), f"promotion of {package}", line
+    )
     if promotion.certificate:
         certificate = work.metadata.get(promotion.certificate, Certificate)
         return Rival(certificate.rival, certificate.incomparable or None)
