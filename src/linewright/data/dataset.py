@@ -127,7 +127,7 @@ def read_dataset(
 def is_whole(dataset: Dataset, artifacts: Artifacts, metadata: MetadataReader) -> bool:
     """Return whether every chunk of a dataset is in the store; its bytes are not verified."""
     return all(
-        any(artifacts.has(blob) for blob in _links(chunk.content, metadata)) for chunk in dataset.chunks
+        any(artifacts.has(blob) for blob in blobs_of(chunk.content, metadata)) for chunk in dataset.chunks
     )
 
 
@@ -178,7 +178,7 @@ def _keep_chunk(
     """Return the chunk with the link from its content to its blob, where there is none yet."""
     content = content_digest(rows)
     chunk = Chunk(content=content, rows=rows.height)
-    links = list(_links(content, metadata))
+    links = list(blobs_of(content, metadata))
     if any(_get(blob, artifacts) is not None for blob in links):
         return chunk, {}
     sink = pa.BufferOutputStream()
@@ -200,8 +200,8 @@ def _repeating(rows: pl.DataFrame) -> list[str]:
     return [column.name for column in head.iter_columns() if column.n_unique() <= head.height // 2]
 
 
-def _links(content: str, metadata: MetadataReader) -> Iterator[str]:
-    """Give the blobs that were ever written for a content, oldest first."""
+def blobs_of(content: str, metadata: MetadataReader) -> Iterator[str]:
+    """Give the blobs that were ever written for the content of a chunk, oldest first."""
     for number in count():
         blob = metadata.settled(_link(content, number))
         if blob is None:
@@ -224,7 +224,7 @@ def _get(blob: str, artifacts: Artifacts) -> bytes | None:
 def _read_chunk(
     chunk: Chunk, schema: pl.Schema, artifacts: Artifacts, metadata: MetadataReader
 ) -> pl.DataFrame:
-    links = list(_links(chunk.content, metadata))
+    links = list(blobs_of(chunk.content, metadata))
     if not links:
         raise NotFound("a chunk of the dataset is nowhere", found=chunk.content, hint="run the line again")
     # Where every blob was lost, the first one's error says how.

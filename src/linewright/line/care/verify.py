@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
-from itertools import count as counting
 from typing import Any
 
 import msgspec
 
+from linewright.data.dataset import blobs_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.care.problem import Problem, how_many, in_bytes, problem_of, worst
@@ -221,14 +221,17 @@ def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], pro
     stored = factory.metadata.results(page=_PAGE)
     while page := list(islice(stored, _PAGE)):
         results += len(page)
-        problems += [_changed(digest, kind) for digest, kind, body in page if not is_whole(digest, body)]
-        whole = [one for one in page if is_whole(one[0], one[2])]
-        problems += _missing(factory, {digest: needs_of(kind, digest, body) for digest, kind, body in whole})
-        for digest, kind, body in whole:
+        needs: dict[str, Needs] = {}
+        for digest, kind, body in page:
+            if not is_whole(digest, body):
+                problems.append(_changed(digest, kind))
+                continue
+            needs[digest] = needs_of(kind, digest, body)
             for blob in (damaged.keys() & {digest, *digests_in(body)}) - told:
                 told.add(blob)
                 problems.append(_damaged(damaged[blob], digest, kind))
-        problems += _lost_rows(factory, whole, damaged)
+        problems += _missing(factory, needs)
+        problems += _lost_rows(factory, needs, damaged)
         _tell(factory, "results", results)
     return results
 
@@ -251,26 +254,16 @@ def _missing(factory: Factory, needs: Mapping[str, Needs]) -> Iterator[Problem]:
 
 
 def _lost_rows(
-    factory: Factory, page: Iterable[tuple[str, str, str]], damaged: Mapping[str, LinewrightError]
+    factory: Factory, needs: Mapping[str, Needs], damaged: Mapping[str, LinewrightError]
 ) -> Iterator[Problem]:
-    for digest, kind, body in page:
-        for content in needs_of(kind, digest, body).contents:
-            blobs = [
-                blob for blob in _links(factory, content) if blob in damaged or factory.artifacts.has(blob)
-            ]
+    for digest, need in needs.items():
+        for content in need.contents:
+            links = blobs_of(content, factory.metadata)
+            blobs = [blob for blob in links if blob in damaged or factory.artifacts.has(blob)]
             if not any(blob not in damaged for blob in blobs):
                 how = "have changed" if blobs else "are missing"
                 where = str(factory.artifacts.path(blobs[0])) if blobs else f"dataset {digest}"
                 yield Problem(what=f"rows of dataset {digest[7:19]} {how}", where=where, next=_LOST)
-
-
-def _links(factory: Factory, content: str) -> Iterator[str]:
-    for number in counting(1):
-        key = f"chunk:{content}" + (f":{number}" if number > 1 else "")
-        blob = factory.metadata.settled(key)
-        if blob is None:
-            return
-        yield blob
 
 
 def _needs_of_result(factory: Factory, digest: str) -> Needs:
@@ -281,7 +274,7 @@ def _needs_of_result(factory: Factory, digest: str) -> Needs:
 def _blobs_of(factory: Factory, needs: Needs, problems: list[Problem]) -> Iterator[list[str]]:
     """Give the blobs of each chunk: one that is whole, else all."""
     for content in needs.contents:
-        links = list(_links(factory, content))
+        links = list(blobs_of(content, factory.metadata))
         whole = [blob for blob in links if _is_sound(factory, blob)]
         if not links:
             problems.append(Problem(what="rows are missing", where=f"chunk {content}", next=_LOST))
