@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from linewright.line.watching import close_window
 from linewright.model.facts import Package, Registered
 from linewright.model.package import keep_package
 from linewright.operations.status import _not_sure
+from linewright.release.facts import Refused
 from linewright.serve.log import read_log
 from linewright.serve.server import endpoint
 from linewright.watch.facts import Performance
@@ -327,7 +329,7 @@ def test_a_halted_line_answers_no_file_either(factory, tmp_path):
 
 
 @pytest.mark.parametrize("delay", ["1d", None])
-def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path, delay):
+def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path, monkeypatch, delay):
     """The figure of the certificate is a promise; this one is what came of it, on as many labels as are known to have come."""
     ignored = shutil.ignore_patterns("log", "feedback")
     copy = shutil.copytree(factory.root, tmp_path / "copy", ignore=ignored)
@@ -346,7 +348,8 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
         for day in (1, 2, 3):
             watched.now = lambda day=day: f"2099-01-{day:02}T00:00:00.000000Z"
             close_window(watched, delayed)
-        told = watched.status()
+        read = kinds_read(watched, monkeypatch)
+        told, times = watched.status(), read[Refused]
         found, certified = told.lines[0].realised, watched.models("tumours").models[0].metric
     text, interval = (
         told.to_text(),
@@ -362,6 +365,20 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
     assert ("have their label" in text) == (delay is not None)
     assert "80 predictions, 60 labelled predictions" in text
     assert found.not_sure is None
+    assert 1 == times
+
+
+def kinds_read(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> Counter[type]:
+    """Count from now on how often events of each kind are read: a record may be long."""
+    counted: Counter[type] = Counter()
+    events = factory.metadata.events
+
+    def counting(kind: type, **how: Any) -> Any:
+        counted[kind] += 1
+        return events(kind, **how)
+
+    monkeypatch.setattr(factory.metadata, "events", counting)
+    return counted
 
 
 def test_the_status_says_why_a_value_below_the_promise_is_no_alert():

@@ -8,7 +8,7 @@ import numpy as np
 from linewright.data.spec import duration_micros
 from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
-from linewright.line.registry import judged
+from linewright.line.registry import Judged, judged
 from linewright.model.blocks import blocks_in_time
 from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
@@ -45,7 +45,8 @@ def performance_of(closing: Closing) -> Performance | None:
     rule = _headline(closing)
     spread = _spread(closing, rule, answers, labels) if labels else None
     low, high = spread.interval() if spread else (np.nan, np.nan)
-    certified = certified_metric(closing.factory, closing.spec.line, closing.champion.digest, rule.name)
+    found = judged(closing.factory, closing.spec.line).get(closing.champion.digest)
+    certified = certified_metric(closing.factory, found, rule.name)
     return Performance(
         line=closing.spec.line,
         package=closing.champion.digest,
@@ -175,9 +176,8 @@ def _figure(value: float) -> float:
     return float(f"{value:.10g}")
 
 
-def certified_metric(factory: Factory, line: str, package: str, name: str) -> Metric | None:
-    """Return a metric of a package as its newest certificate has it; `None` where there is none."""
-    found = judged(factory, line).get(package)
+def certified_metric(factory: Factory, found: Judged | None, name: str) -> Metric | None:
+    """Return a metric of a model as its newest certificate has it; `None` where there is none."""
     if found is None:
         return None
     evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)

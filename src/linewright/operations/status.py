@@ -267,9 +267,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     halted = newest_of(factory, name, Halted) if pointer.halt else None
     damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
     digest, found = digests.get(pointer.champion), judged(factory, name)
-    champion = found.get(digest) if digest else None
-    if champion is not None and champion.is_outdated:
-        champion = None
+    newest = found.get(digest) if digest else None
+    champion = None if newest is None or newest.is_outdated else newest
     challenger, alerts = digests.get(pointer.challenger), open_alerts(factory, name)
     waits = waits_because(factory, name, found.get(challenger)) if challenger else None
     unfinished, failed = _open_runs(factory, name)
@@ -302,7 +301,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         waits=waits,
         unfinished=unfinished,
         failed=failed,
-        realised=_realised(factory, performance, alerts) if performance else None,
+        realised=_realised(factory, performance, newest, alerts) if performance else None,
         next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
     )
 
@@ -319,9 +318,11 @@ def _open_runs(factory: Factory, line: str) -> tuple[RunLine | None, RunLine | N
     return unfinished, last if last and last.state == "failed" else None
 
 
-def _realised(factory: Factory, found: Performance, alerts: Sequence[Alerted]) -> Realised:
+def _realised(
+    factory: Factory, found: Performance, newest: Judged | None, alerts: Sequence[Alerted]
+) -> Realised:
     is_alerted = any(one.monitor == "performance" and one.package == found.package for one in alerts)
-    certified = certified_metric(factory, found.line, found.package, found.metric)
+    certified = certified_metric(factory, newest, found.metric)
     return Realised(
         metric=found.metric,
         value=found.value,
