@@ -25,6 +25,7 @@ from linewright.release.facts import Promoted
 from linewright.serve import feedback as labels
 from linewright.serve.log import read_log
 from linewright.store import database
+from linewright.store.local import LocalArtifacts
 
 Asked = Callable[..., tuple[int, Any, str]]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -402,21 +403,51 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, Any]:
 
 
 @pytest.mark.slow
-def test_two_runs_and_gc_at_once_promote_one_model_and_lose_nothing(fresh, tmp_path, asked):
-    """A schedule and a person may have the same thought, and a third one tidies up."""
+def test_two_runs_and_gc_at_once_promote_one_model_and_lose_nothing(fresh, template, tmp_path, asked):
+    """A schedule and a person may have the same thought, and a third one tidies up; among what is old are bytes that the runs need."""
     root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+    stored = Path(shutil.copytree(template / ".linewright" / "artifacts", root / ".linewright" / "artifacts"))
+    needed = aged(stored)
     both = [begun(root, "run", "tumours") for _ in range(2)]
-    tidied: set[int] = set()
+    tidied: list[tuple[int, Any]] = []
+    litter: list[Path] = []
     while any(process.poll() is None for process in both):
-        tidied.add(asked(root, "gc", "--grace", "1h")[0])
+        litter += old_litter(root, len(tidied))
+        tidied.append(asked(root, "gc", "--grace", "1h")[:2])
         time.sleep(0.2)
     codes, results = zip(*map(ended, both), strict=True)
+    aged(stored)
+    tidied.append(asked(root, "gc", "--grace", "1h")[:2])
     found = verified(root)
+    freed = [said for code, said in tidied if code == 0]
 
     assert (0, 0) == codes
     assert 1 == len({(one["digest"], one["certificate"]) for one in results})
-    assert tidied <= {0, 6}
+    assert {code for code, _ in tidied} <= {0, 6}
+    assert len(freed) > 2
+    assert len(litter) <= sum(one["blobs"] + one["temporary"] for one in freed)
+    assert [] == [path for path in litter if path.exists()]
+    assert [] == [path for path in needed if not path.exists()]
     assert ((), 0, 1) == (found.problems, found.unfinished, promotions(root))
+
+
+def aged(artifacts: Path) -> list[Path]:
+    """Make artifacts look as if they were of long ago, and return where they are."""
+    paths = sorted(artifacts.glob("??/*"))
+    for path in paths:
+        os.utime(path, (1, 1))
+    return paths
+
+
+def old_litter(root: Path, number: int) -> list[Path]:
+    """Leave what nothing refers to, and what a killed write leaves, as if it were of long ago."""
+    artifacts = LocalArtifacts(root / ".linewright" / "artifacts")
+    lost = artifacts.path(artifacts.put(b"nobody refers to this: %d" % number))
+    half = lost.with_name(f".new-{number:016x}")
+    half.write_bytes(b"half")
+    for path in (lost, half):
+        os.utime(path, (1, 1))
+    return [lost, half]
 
 
 @pytest.mark.slow
