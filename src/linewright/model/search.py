@@ -1,0 +1,340 @@
+"""Which setting is taken, and which rows it learns from: what each says about rows that it has not seen decides."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.engine.context import Progress
+from linewright.errors import SpecError, Terminal
+from linewright.features.facts import Encoder
+from linewright.model.budget import Setting, planned
+from linewright.model.facts import Recent, Task, Trial
+from linewright.model.margins import Floats, Matrix
+from linewright.model.recency import longest_as_good, windows_of
+from linewright.model.spec import TrainSpec
+from linewright.model.tasks import task as rules_of
+from linewright.model.trainers import Fitted, Trainer
+
+Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+"""Positions of the rows to learn from and of the rows to judge on."""
+
+NOISE = 0.01
+"""Losses that differ by less than this share are not worth a larger model."""
+
+_SMALL = 5_000
+"""Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
+_REFIT = 1.1
+"""More rows bear more rounds."""
+_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Training rows, their weights with mean 1."""
+
+    x: Matrix
+    target: npt.NDArray[Any]
+    weight: Floats
+    categorical: tuple[int, ...]
+    task: Task
+    classes: int
+    seed: int
+
+    @property
+    def learned(self) -> npt.NDArray[np.bool_]:
+        """Which rows are learned from."""
+        return self.weight > 0
+
+    def within(self, window: npt.NDArray[np.bool_]) -> "Rows":
+        """Return the rows with those outside of a window at weight 0."""
+        return replace(self, weight=_scaled(np.where(window, self.weight, 0.0)))
+
+    def fit(
+        self,
+        trainer: Trainer,
+        taken: npt.NDArray[Any],
+        held: npt.NDArray[Any] | None,
+        rounds: int | None,
+        setting: Setting,
+    ) -> Fitted:
+        """Fit a setting to the rows at `taken`; without `rounds`, those at `held` say when more rounds help no more."""
+        valid = None if held is None else (self.x[held], self.target[held], self.weight[held])
+        return trainer.fit(
+            self.x[taken],
+            self.target[taken],
+            self.weight[taken],
+            categorical=self.categorical,
+            task=self.task,
+            classes=self.classes,
+            rounds=rounds,
+            valid=valid,
+            seed=self.seed,
+            settings=setting.settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tried:
+    """A setting, and what it says of the judged rows."""
+
+    setting: Setting
+    scores: Floats
+    loss: Floats
+    """Loss of each judged row."""
+    rounds: int
+    size: int
+    """About the number of leaves; 0 for linear models."""
+
+
+class Pace:
+    """Report each fit, and stop when the cap on seconds is reached."""
+
+    def __init__(
+        self, total: int, cap: float | None, report: Callable[[Progress], None], clock: Callable[[], float]
+    ) -> None:
+        self._total, self._cap, self._report, self._clock = total, cap, report, clock
+        self._start, self._done = clock(), 0
+
+    def more(self, fits: int) -> None:
+        """Expect so many fits more."""
+        self._total += fits
+
+    def next(self, says: str) -> None:
+        """Report the fit that begins now.
+
+        Raises
+        ------
+        Terminal
+            If the cap was reached.
+        """
+        spent = self._clock() - self._start
+        if self._cap is not None and spent > self._cap:
+            raise Terminal(
+                "training takes longer than allowed",
+                where="train.max_seconds",
+                found=f"{spent:.1f} seconds after {self._done} of {self._total} fits",
+                allowed=f"{self._cap:g} seconds",
+                hint="choose a smaller `train.budget` or fewer `train.folds`, or raise `train.max_seconds`",
+            )
+        self._report(Progress(station="train", says=says, done=self._done, of=self._total))
+        self._done += 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What a search over some rows found."""
+
+    best: Tried
+    because: str
+    tried: Sequence[Tried]
+    """Best first."""
+    judged: npt.NDArray[Any]
+    """Positions of the rows that `Tried.scores` are about."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Search:
+    """Tries settings on folds."""
+
+    folds: Sequence[Fold]
+    spec: TrainSpec
+    trainers: Mapping[str, Trainer]
+    pace: Pace
+
+    def over(self, rows: Rows, only: str | None = None) -> Found:
+        """Try what the budget buys, or one setting of it, and choose."""
+        n, width = int(rows.learned.sum()), rows.x.shape[1]
+        settings = [
+            one
+            for one in planned(self.spec.budget, rows=n, width=width, outputs=_outputs(rows))
+            if only in {None, one.name}
+        ]
+        usable = _usable(rows, self.folds)
+        self.pace.more(len(settings) * len(usable))
+        judged = _judged(usable)
+        mass = rows.weight[judged]
+        tried = [_try(rows, one, self.trainers[one.family], usable, self.pace) for one in settings]
+        tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
+        best, because = _choose(tried, mass, rules_of(rows.task).objective)
+        return Found(best=best, because=because, tried=tried, judged=judged)
+
+    def narrowed(self, rows: Rows, whole: Found, at: npt.NDArray[Any]) -> tuple[Rows, Found, Recent] | None:
+        """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
+
+        Windows of the latest rows are tried too, small ones with all settings, others with the one that all rows chose.
+        The best of each is compared with each that learned from all rows, by out-of-fold loss on the rows of the
+        shortest; of those that are as good as the best the one of the longest window is taken.
+        """
+        every = windows_of(at, rows.target, learned=rows.learned, is_class=rows.task != "regression")
+        windows = [one for one in every if _folds_with(rows.within(one), self.folds)]
+        if not windows:
+            return None
+        founds = [
+            self.over(rows.within(one), None if one.sum() <= _SMALL else whole.best.setting.name)
+            for one in windows
+        ]
+        losses = np.stack(
+            [
+                *(by_row(one.best.loss, one.judged, len(at)) for one in founds),
+                *(by_row(one.loss, whole.judged, len(at)) for one in whole.tried),
+            ]
+        )
+        judged = windows[0] & np.isfinite(losses).all(axis=0)
+        chosen, means = longest_as_good(losses[:, judged], rows.weight[judged])
+        if chosen >= len(windows):
+            return None
+        narrow, word = rows.within(windows[chosen]), _WORDS[rules_of(rows.task).objective]
+        latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
+        because = (
+            f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
+            f"{int(judged.sum()):,} is {means[chosen]:.4g} so, and {means[len(windows) :].min():.4g} with the {left:,} older ones"
+        )
+        found = founds[chosen] if latest <= _SMALL else self.over(narrow)
+        return narrow, found, Recent(left_out=left, because=because)
+
+
+def rows_of(
+    x: Matrix,
+    target: npt.NDArray[Any],
+    weight: Floats,
+    *,
+    encoder: Encoder,
+    task: Task,
+    classes: int,
+    seed: int,
+) -> Rows:
+    """Return training rows as a search takes them; the arguments are explained at `model.train.train`.
+
+    Raises
+    ------
+    SpecError
+        If there is no feature, or no row has a weight.
+    """
+    if x.shape[1] == 0:
+        raise SpecError(
+            "no column is left to learn from",
+            where="table",
+            hint="the key, the time, the label and excluded columns are never features: exclude fewer",
+        )
+    if not np.any(weight > 0):
+        raise SpecError("no training row has a weight above 0", where="table.weight")
+    return Rows(
+        x=x,
+        target=target,
+        weight=_scaled(weight),
+        categorical=encoder.categorical,
+        task=task,
+        classes=classes,
+        seed=seed,
+    )
+
+
+def _scaled(weight: Floats) -> Floats:
+    return weight / weight[weight > 0].mean()
+
+
+def _outputs(rows: Rows) -> int:
+    return rows.classes if rows.task == "multiclass" else 1
+
+
+def _usable(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
+    usable = _folds_with(rows, folds)
+    if not usable:
+        raise SpecError(
+            "too few training rows to judge a model on: no fold has rows of two classes to learn from and rows to judge"
+            if rows.task != "regression"
+            else "too few training rows to judge a model on",
+            where="train.folds",
+            found=f"{len(rows.target):,} training rows in {len(folds)} folds",
+            hint="bring more rows (of the rarer class), or choose fewer folds",
+        )
+    return usable
+
+
+def _folds_with(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
+    """Leave out of the folds what says nothing: rows without weight, and rows of a class not learned there."""
+    usable: list[Fold] = []
+    for taken, held in folds:
+        learn, judge = taken[rows.weight[taken] > 0], held[rows.weight[held] > 0]
+        if rows.task != "regression":
+            known = np.unique(rows.target[learn])
+            judge = judge[np.isin(rows.target[judge], known)]
+            learn = learn if len(known) > 1 else learn[:0]
+        if len(learn) > 1 and len(judge):
+            usable.append((learn, judge))
+    return usable
+
+
+def _judged(folds: Sequence[Fold]) -> npt.NDArray[Any]:
+    return np.concatenate([held for _, held in folds])
+
+
+def _try(rows: Rows, setting: Setting, trainer: Trainer, folds: list[Fold], pace: Pace) -> Tried:
+    scores: list[Floats] = []
+    rounds: list[int] = []
+    for number, (taken, held) in enumerate(folds, start=1):
+        pace.next(f"{setting.name}: fold {number} of {len(folds)}")
+        fitted = rows.fit(trainer, taken, held, None, setting)
+        scores.append(fitted.scores(rows.x[held]))
+        rounds.append(fitted.rounds)
+    used = round(_REFIT * float(np.mean(rounds)))
+    judged, together = _judged(folds), np.concatenate(scores)
+    return Tried(
+        setting=setting,
+        scores=together,
+        loss=rules_of(rows.task).row_loss(rows.target[judged], together),
+        rounds=used,
+        size=used * setting.settings.get("num_leaves", 0) * _outputs(rows),
+    )
+
+
+def _choose(tried: Sequence[Tried], mass: Floats, objective: str) -> tuple[Tried, str]:
+    """Return the smallest model that is as good as the best, as far as the judged rows can tell."""
+    best, word = tried[0], _WORDS[objective]
+    lowest = _mean(best.loss, mass)
+    for one in sorted(tried, key=lambda one: one.size):
+        more, error = _mean(one.loss - best.loss, mass), _error(one.loss - best.loss, mass)
+        if one is not best and more <= min(error, NOISE * lowest):
+            return one, (
+                f"smallest model within noise: out-of-fold {word} {lowest + more:.4g}, {more:.2g} above "
+                f"{best.setting.name} (standard error {error:.2g}), on {len(mass):,} rows"
+            )
+        if one is best:
+            break
+    because = f"lowest out-of-fold {word} of {len(tried)} trials: {lowest:.4g} on {len(mass):,} rows"
+    if len(tried) > 1:
+        because += f", against {_mean(tried[1].loss, mass):.4g} of {tried[1].setting.name}"
+    return best, because
+
+
+def trial_of(one: Tried, mass: Floats) -> Trial:
+    """Return a setting with its mean loss and its interval; `mass` is the weight of each judged row."""
+    loss, error = _mean(one.loss, mass), _error(one.loss, mass)
+    return Trial(
+        name=one.setting.name,
+        family=one.setting.family,
+        settings=dict(one.setting.settings),
+        loss=loss,
+        low=max(0.0, loss - 1.96 * error),
+        high=loss + 1.96 * error,
+        rounds=one.rounds,
+    )
+
+
+def _mean(loss: Floats, mass: Floats) -> float:
+    return float(mass @ loss / mass.sum())
+
+
+def _error(loss: Floats, mass: Floats) -> float:
+    """Return the standard error of the weighted mean."""
+    return float(np.sqrt(np.sum((mass * (loss - _mean(loss, mass))) ** 2)) / mass.sum())
+
+
+def by_row(scores: Floats, judged: npt.NDArray[Any], n: int) -> Floats:
+    """Return scores of the judged rows as scores of all `n` rows; NaN for those that no fold judged."""
+    spread = np.full((n, *scores.shape[1:]), np.nan)
+    spread[judged] = scores
+    return spread
