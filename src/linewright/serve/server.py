@@ -194,6 +194,8 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._tell_started, self._is_stopped = started, is_stopped
+        self.trouble: OSError | None = None
+        """Why it could not say where it listens."""
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._is_stopped()
@@ -201,7 +203,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._tell_started()
+            try:
+                self._tell_started()
+            except OSError as error:
+                # Out of here uvicorn would print it with its own stack; so it ends in order, and `serve` raises it.
+                self.trouble, self.should_exit = error, True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -246,6 +252,8 @@ def serve(
     ------
     RequestError
         If the address cannot be listened on, or other machines could reach it.
+    OSError
+        If the address cannot be announced (a full disk, say).
     """
     listener = _listen(host, port)
     address = _shown(listener)
@@ -279,8 +287,11 @@ def serve(
         timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACE_S,
     )
+    server = _Server(config, started=announce, is_stopped=is_stopped)
     try:
-        _Server(config, started=announce, is_stopped=is_stopped).run(sockets=[listener])
+        server.run(sockets=[listener])
+        if server.trouble is not None:
+            raise server.trouble
     finally:
         listener.close()
         for file in announced:
@@ -321,10 +332,16 @@ def _announce(state: Path, address: str) -> IO[str]:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{_ENDPOINT}-{uuid7()}"
     file = temporary.open("x")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    file.write(address + "\n")
-    file.flush()
-    temporary.replace(folder / _ENDPOINT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(address + "\n")
+        file.flush()
+        temporary.replace(folder / _ENDPOINT)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+            file.close()
+        raise
     return file
 
 
