@@ -161,7 +161,7 @@ def test_on_a_full_disk_labels_are_refused_and_what_can_be_read_is(template, dis
 def test_an_endpoint_on_a_full_disk_refuses_until_there_is_space(template, disk, tmp_path):
     """An acknowledged answer is in the log; one that cannot be logged is none."""
     root = Path(shutil.copytree(template, disk / "factory"))
-    row = {name: value for name, value in zip(*_first_rows(root), strict=True) if name != "diagnosis"}
+    row = asking(root)
     labelled = [line.split(",") for line in Path(more_labels(root, tmp_path)).read_text().splitlines()[1:]]
     truth = {"labels": [{"key": key, "label": label} for key, label in labelled]}
     answered: list[str] = []
@@ -181,9 +181,10 @@ def test_an_endpoint_on_a_full_disk_refuses_until_there_is_space(template, disk,
     assert () == verified(root).problems
 
 
-def _first_rows(root: Path) -> tuple[list[str], list[Any]]:
-    names, first = (line.split(",") for line in (root / "cancer.csv").read_text().splitlines()[:2])
-    return names, [first[0], *map(float, first[1:-1]), first[-1]]
+def asking(root: Path) -> dict[str, Any]:
+    """Return a row to ask for."""
+    names, first = (line.split(",")[:-1] for line in (root / "cancer.csv").read_text().splitlines()[:2])
+    return dict(zip(names, [first[0], *map(float, first[1:])], strict=True))
 
 
 class serving:  # noqa: N801 -- reads as what it does
@@ -193,8 +194,7 @@ class serving:  # noqa: N801 -- reads as what it does
         self._root = root
 
     def __enter__(self) -> int:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [
             sys.executable,
             "-m",
@@ -204,28 +204,112 @@ class serving:  # noqa: N801 -- reads as what it does
             str(port),
         ]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return port
-        raise AssertionError("the endpoint did not come up")
+        until(lambda: is_answering(port))
+        return port
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(30)
 
 
-def post(port: int, what: str, body: Any) -> tuple[int, Any]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request(
-            "POST", f"/v1/lines/tumours/{what}", json.dumps(body), {"Content-Type": "application/json"}
+@contextmanager
+def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
+    """Hold a factory up, and give the ports of its endpoint and its control plane once both answer; it ends in order."""
+    port, control = free_port(), free_port()
+    command = ["-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment
         )
+    try:
+        until(lambda: is_answering(port) and is_answering(control) and "worker on" in said.read_text())
+        yield port, control
+    finally:
+        process.terminate()
+        process.wait(60)
+
+    assert 0 == process.returncode
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def is_answering(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that will happen."""
+    deadline = time.monotonic() + 90
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def post(port: int, what: str, body: Any) -> tuple[int, Any]:
+    return _asked(
+        port, "POST", f"/v1/lines/tumours/{what}", json.dumps(body), {"Content-Type": "application/json"}
+    )
+
+
+def get(port: int, path: str) -> tuple[int, Any]:
+    return _asked(port, "GET", path)
+
+
+def _asked(port: int, *request: Any) -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(*request)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.parametrize("command", ["serve --port 0", "up --port 0 --control-port 0"])
+def test_an_endpoint_that_starts_on_a_full_disk_says_only_what_to_do(template, disk, linewright, command):
+    """Its address cannot be announced; the stack of the server around it helps nobody."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    fill(disk, 0)
+    code, said, news = linewright(root, *command.split(" "))
+    told = news + said["message"]
+
+    assert 6 == code
+    assert "no space is left on the disk. Next: free some space, then try again" in told
+    assert [] == list((root / ".linewright" / "serving").glob(".endpoint-*"))
+
+
+@pytest.mark.slow
+def test_under_up_a_full_disk_ends_the_worker_with_what_to_do_until_there_is_space(template, disk, tmp_path):
+    """Whoever is called at night must read what to do, and nothing else to do once it is done."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    line = root / "lines" / "tumours.yaml"
+    line.write_text(line.read_text().replace("budget: quick", "budget: normal"))
+    artifacts = root / ".linewright" / "artifacts"
+    with up(root, tmp_path / "said") as (port, control):
+        run, before = begun(root, "run", "tumours"), len(list(artifacts.glob("??/*")))
+        until(lambda: len(list(artifacts.glob("??/*"))) > before)
+        fill(disk, 0)
+        code, refused = ended(run)
+        until(lambda: (tmp_path / "said").read_text().count("worker ended (6); it starts again") == 2)
+        full, answer = post(port, "predict", {"rows": [asking(root)]})
+        alive = get(port, "/v2/health/live")[0]
+        (disk / "filler").unlink()
+        until(lambda: is_answering(control) and get(control, "/api/v1/runs")[1]["runs"][0]["state"] == "done")
+        again = post(port, "predict", {"rows": [asking(root)]})[0]
+    said, found = (tmp_path / "said").read_text(), verified(root)
+
+    assert 6 == code
+    assert "no space is left" in refused["message"]
+    assert "free some space" in refused["hint"]
+    assert "no space is left: found 'database or disk is full'. Next: free some space, then try again" in said
+    assert "Traceback" not in said
+    assert full == 200 or (full == 503 and "free some space" in answer["hint"])
+    assert (200, 200) == (alive, again)
+    assert ((), 0) == (found.problems, found.unfinished)
 
 
 # A disk that may not be written
@@ -384,6 +468,89 @@ def test_a_run_whose_end_cannot_be_recorded_gets_it_from_the_next_command(fresh,
     assert "another process holds the database" in said["message"]
     assert (0, True) == (again, result["promoted"])
     assert ((), 0, 1) == (after.problems, after.unfinished, promotions(root))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_run_that_cannot_begin_since_the_engine_is_held_asks_to_try_again(root, asked, how):
+    """Nothing is begun then, so nothing is lost."""
+    line = root / "lines" / "tumours.yaml"
+    line.write_text(line.read_text().replace("confidence: 0.95", "confidence: 0.9"))
+    with held(root / ".linewright" / "engine.sqlite", how):
+        code, said, _ = asked(root, "run", "tumours")
+
+    assert 6 == code
+    assert "another process holds the database" in said["message"]
+    assert "engine.sqlite" in said["where"]
+    assert "try again" in said["hint"]
+    assert 0 == asked(root, "run", "tumours")[0]
+    assert ((), 0) == (verified(root).problems, verified(root).unfinished)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_a_run_whose_engine_another_process_holds_says_so_and_goes_on(fresh, tmp_path, asked):
+    """Who looks at its tables must not end it; who waits for it must know for what."""
+    root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+
+    def hold_for_a_while() -> None:
+        until((root / ".linewright" / "artifacts").exists)
+        with held(root / ".linewright" / "engine.sqlite"):
+            time.sleep(5)
+
+    holding = threading.Thread(target=hold_for_a_while)
+    holding.start()
+    code, result, said = asked(root, "run", "tumours")
+    holding.join()
+
+    assert (0, True) == (code, result["promoted"])
+    assert 1 == said.count("another process holds ")
+    assert "runs go on once it has ended" in said
+    assert "database is locked" not in said
+    assert ((), 0, 1) == (verified(root).problems, verified(root).unfinished, promotions(root))
+
+
+HURRY = """
+from linewright.store import database
+database._PRAGMAS = ("busy_timeout=100", *(one for one in database._PRAGMAS if "busy" not in one))
+"""
+
+
+@pytest.mark.slow
+def test_under_up_a_held_engine_is_told_and_its_runs_go_on(fresh, tmp_path):
+    """The endpoint needs no engine, so it answers meanwhile."""
+    root = Path(shutil.copytree(fresh, tmp_path / "factory"))
+    (tmp_path / "sitecustomize.py").write_text(HURRY)
+    with up(root, tmp_path / "said", PYTHONPATH=str(tmp_path)) as (port, _):
+        run = begun(root, "run", "tumours")
+        until((root / ".linewright" / "artifacts").exists)
+        with held(root / ".linewright" / "engine.sqlite"):
+            until(lambda: "another process holds " in (tmp_path / "said").read_text())
+            alive = get(port, "/v2/health/live")[0]
+        code, result = ended(run)
+    said = (tmp_path / "said").read_text()
+
+    assert (200, 0, True) == (alive, code, result["promoted"])
+    assert "runs go on once it has ended" in said
+    assert "database is locked" not in said
+    assert ((), 0, 1) == (verified(root).problems, verified(root).unfinished, promotions(root))
+
+
+@pytest.mark.slow
+def test_up_whose_engine_is_held_when_it_starts_asks_to_try_again(root, tmp_path):
+    """It ends as a whole: whoever started it sees that it is not up."""
+    (tmp_path / "sitecustomize.py").write_text(HURRY)
+    command = [sys.executable, "-m", "linewright", "up", "--port", "0", "--control-port", "0"]
+    with held(root / ".linewright" / "engine.sqlite"):
+        done = subprocess.run(
+            command, cwd=root, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    assert 6 == done.returncode
+    assert "engine.sqlite: another process holds the database" in done.stderr
+    assert "Next: try again" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # Two commands at once

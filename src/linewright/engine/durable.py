@@ -31,7 +31,7 @@ from linewright.engine.seam import (
     release,
 )
 from linewright.errors import Conflict, LinewrightError, NotFound, Terminal, Transient
-from linewright.store.database import explain, open_database, reading, set_pragmas
+from linewright.store.database import explain, open_database, reading, set_pragmas, writing
 from linewright.store.disk import is_busy
 
 _APPLICATION = "linewright"
@@ -41,6 +41,9 @@ _VERSION = "linewright-1"
 _QUEUE = "runs"
 _WORKFLOW = "run"
 _POLL_S = 0.2
+_HELD_S = 60.0
+"""How often it is told that another process holds the database."""
+_LOCKED = "database is locked"
 _UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
@@ -65,8 +68,9 @@ class _JsonSerializer(Serializer):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # The traceback of a bug was shown already.
-    return not record.getMessage().startswith("Exception encountered in background workflow")
+    # The traceback of a bug was shown already, and that the database is held is told in our words.
+    said = record.getMessage()
+    return not said.startswith("Exception encountered in background workflow") and _LOCKED not in said
 
 
 def nothing() -> None:
@@ -109,14 +113,14 @@ def _explained(url: str) -> Generator[None]:
 
 
 def _require_database(url: str, *, schema: bool = False) -> None:
-    """Raise if the database cannot be read: DBOS would log a traceback first, or wait for ever.
+    """Raise if the database cannot be written: DBOS would log a traceback first, or wait longer, or for ever.
 
-    With `schema`, raise also if no executor has made its tables yet.
+    With `schema`, raise if it cannot be read, or if no executor has made its tables yet.
     """
     engine = open_database(url)
     place = "dbos" if engine.dialect.name == "postgresql" else None
     try:
-        with reading(engine) as connection:
+        with (reading if schema else writing)(engine) as connection:
             is_made = sa.inspect(connection).has_table("workflow_status", schema=place)
     finally:
         engine.dispose()
@@ -226,9 +230,8 @@ class DurableEngine(EngineClient):
         What can be started, by name.
     observe
         Told of each step that really runs, in the thread of the run.
-    troubled
-        Called, in any thread, when something about a run cannot be written (a full disk, say): a run that was at work then
-        has no end, nor will it have one before another executor resumes it. `trouble` says what it was.
+    held
+        Called, in any thread, while another process holds the database: the runs wait for it.
 
     Raises
     ------
@@ -246,16 +249,18 @@ class DurableEngine(EngineClient):
         workflows: Mapping[str, Workflow],
         observe: Observe = ignore,
         *,
-        troubled: Callable[[], None] = nothing,
+        held: Callable[[], None] = nothing,
     ) -> None:
         if DurableEngine._open:
             raise Conflict(
                 "this process executes runs already", where=_EXECUTOR, hint="close that engine first"
             )
         self._workflows = workflows
-        self._observe, self._troubled = observe, troubled
+        self._observe, self._held = observe, held
+        self._held_told = -math.inf
         self.trouble: LinewrightError | None = None
-        """Why something about a run could not be written; `None` where it always could."""
+        """Why something about a run could not be written (a full disk, say); `None` where it always could. A run that was at
+        work then has no end, nor will it have one before another executor resumes it."""
         self._closing = self._stopped = False
         # Held while a run is carried out: runs come one at a time, and `close` waits for it.
         self._busy = threading.Lock()
@@ -287,13 +292,18 @@ class DurableEngine(EngineClient):
         # DBOS tries again where the database is busy, and else lets the thread end that met the error.
         error = context.sqlalchemy_exception
         found = explain(error, self._url) if isinstance(error, DBAPIError) else None
-        if found is not None and not is_busy(context.original_exception):
+        if is_busy(context.original_exception):
+            self._tell_held()
+        elif found is not None:
             self._have_trouble(found)
 
+    def _tell_held(self) -> None:
+        if time.monotonic() - self._held_told > _HELD_S:
+            self._held_told = time.monotonic()
+            self._held()
+
     def _have_trouble(self, found: LinewrightError) -> None:
-        if self.trouble is None:
-            self.trouble = found
-            self._troubled()
+        self.trouble = self.trouble or found
 
     def _require_health(self) -> None:
         if self.trouble is not None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from linewright.engine.context import Progress
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
@@ -69,7 +70,7 @@ def execute(
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
     try:
-        with closing(DurableEngine(factory.engine_url, workflows(factory), observe=watch)) as engine:
+        with closing(open_executor(factory, watch)) as engine:
             for run in engine.unfinished():
                 resumed.follow(engine, run)
             return _carry_out(
@@ -77,6 +78,17 @@ def execute(
             )
     finally:
         lock.release()
+
+
+def open_executor(factory: Factory, observe: Observe = ignore) -> DurableEngine:
+    """Open the factory's executor; the caller holds its lock."""
+    file = factory.state / "engine.sqlite"
+    says = f"another process holds {file} (fuser -v {file} names it); runs go on once it has ended"
+
+    def held() -> None:
+        factory.report(Progress(station="engine", says=says, stays=True))
+
+    return DurableEngine(factory.engine_url, workflows(factory), observe, held=held)
 
 
 def _client(factory: Factory, lock: ProcessLock) -> EngineClient | None:

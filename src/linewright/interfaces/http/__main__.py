@@ -7,20 +7,18 @@ carries out those that are asked for. READY is the descriptor of a pipe, which i
 """
 
 import os
-import signal
 import socket
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
 from linewright.engine.context import Progress
-from linewright.engine.durable import DurableEngine
 from linewright.engine.lock import ProcessLock
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
-from linewright.line.run import workflows
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.serve.address import say_ready
@@ -48,19 +46,20 @@ def main(root: Path, host: str, port: int, ready: int) -> int:
 def _work(factory: Factory, listening: socket.socket, ready: int) -> None:
     root = factory.root
     with (
-        closing(DurableEngine(factory.engine_url, workflows(factory), troubled=_stop)) as engine,
+        closing(open_executor(factory)) as engine,
         closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
     ):
         replies = SqliteReplies(factory.state / "replies.sqlite")
         app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
-        serve_control(app, listening, ready=lambda _: say_ready(ready))
+        # Whoever started this process starts it again, and then it resumes what has no end yet.
+        serve_control(
+            app,
+            listening,
+            ready=lambda _: say_ready(ready),
+            is_stopped=lambda: engine.trouble is not None,
+        )
         if engine.trouble is not None:
             raise engine.trouble
-
-
-def _stop() -> None:
-    """End as when told to: whoever started this process starts it again, and then it resumes what has no end yet."""
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _waiting(holder: int | None) -> None:

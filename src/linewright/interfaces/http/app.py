@@ -154,7 +154,11 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve_control(
-    app: FastAPI, listening: socket.socket, *, ready: Callable[[int], None] | None = None
+    app: FastAPI,
+    listening: socket.socket,
+    *,
+    ready: Callable[[int], None] | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return.
 
@@ -166,6 +170,8 @@ def serve_control(
         What `bound` returned; it is closed in the end.
     ready
         Called with the port once connections are accepted.
+    is_stopped
+        Asked ten times a second whether to end.
     """
     server = _Server(
         uvicorn.Config(
@@ -179,7 +185,8 @@ def serve_control(
             server_header=False,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=_DRAIN_S,
-        )
+        ),
+        is_stopped=is_stopped,
     )
     listening.listen(128)
     if ready:
@@ -189,6 +196,13 @@ def serve_control(
 
 class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
+
+    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self._is_stopped = is_stopped
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._is_stopped()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
