@@ -57,28 +57,43 @@ def rows(day: int) -> pl.DataFrame:
     )
 
 
+def answer(factory: Factory, clock: Clock, at: timedelta, asked: pl.DataFrame) -> None:
+    clock.at = START + at
+    asked.drop("y").write_csv(factory.root / "asked.csv")
+    predict_file(factory, LINE, factory.root / "asked.csv", factory.root / "answers.csv")
+
+
+def know(factory: Factory, clock: Clock, at: timedelta, known: pl.DataFrame) -> None:
+    clock.at = START + at
+    known.select(key="visit", label="y").write_csv(factory.root / "truth.csv")
+    hand_in(factory, LINE, factory.root / "truth.csv")
+
+
+def tend(factory: Factory, clock: Clock, day: int):
+    clock.at = START + timedelta(days=day, seconds=1)
+    return tend_inline(factory, LINE)[1]
+
+
 def live(factory: Factory, clock: Clock, day: int):
     """Hand in the truth of two days ago, answer the rows of a day, tend at midnight."""
-    truth, asked = factory.root / "truth.csv", factory.root / "asked.csv"
-    clock.at = START + timedelta(days=day, hours=22)
     if day - LATE >= HISTORY:
-        rows(day - LATE).select(key="visit", label="y").write_csv(truth)
-        hand_in(factory, LINE, truth)
-    clock.at = START + timedelta(days=day, hours=23)
-    rows(day).drop("y").write_csv(asked)
-    predict_file(factory, LINE, asked, factory.root / "answers.csv")
-    clock.at = START + timedelta(days=day + 1, seconds=1)
-    return tend_inline(factory, LINE)[1]
+        know(factory, clock, timedelta(days=day, hours=22), rows(day - LATE))
+    answer(factory, clock, timedelta(days=day, hours=23), rows(day))
+    return tend(factory, clock, day + 1)
+
+
+def make(root: Path, roles: str) -> Clock:
+    """Write the line and its history; return the clock, at the end of the history."""
+    (root / "lines").mkdir()
+    pl.concat([rows(day) for day in range(HISTORY)]).write_csv(root / "history.csv")
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE.format(roles=roles))
+    return Clock(START + timedelta(days=HISTORY))
 
 
 @pytest.mark.parametrize("roles", [TIMED, UNTIMED], ids=["with a time", "without a time"])
 def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
     """The rows from before are 3,600 and teach the opposite; each day brings 120 of the new."""
-    (tmp_path / "lines").mkdir()
-    pl.concat([rows(day) for day in range(HISTORY)]).write_csv(tmp_path / "history.csv")
-    (tmp_path / "lines" / f"{LINE}.yaml").write_text(FILE.format(roles=roles))
-    clock = Clock(START + timedelta(days=HISTORY))
-    told: list[str] = []
+    clock, told = make(tmp_path, roles), list[str]()
     with Factory.create(tmp_path, now=clock) as factory:
         assert execute_inline(factory, LINE).promoted
         promoted, day = None, HISTORY
@@ -108,3 +123,19 @@ def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
             card_facts(factory, find_model(factory, promoted.candidate))
         )
         assert () == make_plan(factory, factory.line(LINE)).changes
+
+
+def test_labels_that_raise_the_alarm_are_learned_from_though_they_come_after_their_rows(tmp_path: Path):
+    """No row is answered after the alarm: those that it is about are the new world, and there are enough of them."""
+    clock, turned = make(tmp_path, UNTIMED), pl.concat([rows(day) for day in range(TURN, TURN + 6)])
+    with Factory.create(tmp_path, now=clock) as factory:
+        assert execute_inline(factory, LINE).promoted
+        answer(factory, clock, timedelta(days=HISTORY, hours=23), turned)
+        quiet = tend(factory, clock, HISTORY + 1)
+        know(factory, clock, timedelta(days=HISTORY + 1, hours=22), turned)
+        ran = tend(factory, clock, HISTORY + 2)
+
+        assert quiet is None
+        assert ran is not None
+        assert ran.promoted, ran.to_text()
+        assert factory.metadata.get(ran.split, Split).since == "2026-03-31T23:00:00.000000Z"

@@ -29,7 +29,7 @@ def shift_open_at(factory: Factory, line: str, instant: str) -> str | None:
     over = {one.alert for one in factory.metadata.events(Cleared, line=line) if one.at <= instant}
     return min(
         (
-            one.since
+            one.rows_since
             for one in factory.metadata.events(Alerted, line=line)
             if one.at <= instant and one.id not in over and one.monitor in SHIFTS
         ),

@@ -33,13 +33,14 @@ def performance_of(closing: Closing) -> Performance | None:
     if found is None:
         return None
     begun, end, pairs = found
-    total, answers, labels = 0, list[dict[str, Any]](), list[str | float]()
+    total, answers, labels, made = 0, list[dict[str, Any]](), list[str | float](), list[str]()
     for record, truth in pairs:
         if record.digest == closing.model.digest:
             total += 1
             if truth is not None:
                 answers.append(record.answer)
                 labels.append(truth.label)
+                made.append(record.at)
     if not total:
         return None
     rule = _headline(closing)
@@ -64,6 +65,7 @@ def performance_of(closing: Closing) -> Performance | None:
         greater_is_better=rule.greater_is_better,
         guess=_finite(_guess(closing, rule, labels)) if labels else None,
         arrived=closing.spec.label.delay is None,
+        made=sorted(made)[len(made) // 10] if made and closing.spec.label.delay is None else None,
     )
 
 

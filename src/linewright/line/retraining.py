@@ -17,7 +17,7 @@ from linewright.line.refusals import REFUSALS, refusals, undecided
 from linewright.line.registry import find_model, judged
 from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows
-from linewright.model.facts import Evaluation
+from linewright.model.facts import Evaluation, Package
 from linewright.release.facts import RolledBack
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import said
@@ -135,7 +135,8 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
         before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
         learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
     have = min(_rarest(codes, is_class=is_class), wanted)
-    of = "labelled rows of the rarer class" if is_class else "labelled rows"
+    is_binary = factory.metadata.get(find_model(factory, spec.line).digest, Package).task == "binary"
+    of = "labelled rows of the rarer class" if is_binary else "labelled rows"
     if judged is None:
         return f"{have:,} of {wanted:,} {of} since {since}"
     if not _is_by_time(spec):

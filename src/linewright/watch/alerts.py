@@ -124,6 +124,7 @@ def _alert(finding: Finding, newest: Watched) -> Alerted:
         bar=finding.bar,
         evidence=_evidence(finding.monitor, newest),
         since=finding.since,
+        made=finding.made,
     )
 
 

@@ -117,6 +117,8 @@ class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     """The metric of the prediction that uses no features, on the same labels."""
     arrived: bool = False
     """Whether those are judged whose label came in that time, whenever they were made: the line names no delay."""
+    made: str | None = None
+    """With `arrived`: since when nine in ten of those were made."""
 
     @property
     def is_worse_than_guessing(self) -> bool:
@@ -166,6 +168,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The PSI worth naming, the usual number of rows, or the metric's bar."""
     since: str
     """Start of the first window that shows it."""
+    made: str | None = None
+    """As `Performance.made` has it."""
     says: str
     """One sentence for people, e.g. ``'amount' has drifted: PSI 0.41, at least 0.2 in 3 windows in a row``."""
 
@@ -202,6 +206,13 @@ class Alerted(Event, frozen=True, kw_only=True, tag="alerted"):
     """Digest of the `Window` or `Performance` that showed it."""
     since: str
     """Start of the first window that showed it."""
+    made: str | None = None
+    """As `Performance.made` has it, of the judgement that showed it."""
+
+    @property
+    def rows_since(self) -> str:
+        """Since when answered rows are of the world that it tells of: labels come after the rows that they are about."""
+        return min(self.since, self.made) if self.made else self.since
 
 
 class Cleared(Event, frozen=True, kw_only=True, tag="cleared"):

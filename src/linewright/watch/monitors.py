@@ -275,6 +275,7 @@ def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Ite
                 value=found.value,
                 bar=bar,
                 since=found.start,
+                made=found.made,
                 says=f"{found.metric} is {found.value:.4g} on {_judged_on(found)}, "
                 f"surely {words.format(bar=bar)}",
             )

@@ -114,7 +114,7 @@ def _alerted(
         trigger=trigger,
         because=_in_short([alert.because for alert in told]),
         evidence=tuple(dict.fromkeys(alert.evidence for alert in reasons)),
-        since=min(alert.since for alert in own),
+        since=min(alert.rows_since for alert in own),
         trained=trained,
     )
 
