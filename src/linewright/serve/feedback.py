@@ -187,12 +187,13 @@ class Feedback:
         """
         records = (one.record for one in read_log(self._log, after, until=until))
         while batch := list(islice(records, _BATCH)):
+            numbers = [_uuid(one.id) for one in batch]
             with self._connected() as database:
-                by_id = _labels_in(database, "by_id", "id", [_uuid(one.id) for one in batch], known_by)
+                by_id = _labels_in(database, "by_id", "id", numbers, known_by)
                 keys = [one.key for one in batch if one.key is not None]
                 by_key = _labels_in(database, "by_key", "key", keys, known_by)
-            for one in batch:
-                yield one, by_id.get(_uuid(one.id)) or by_key.get(one.key)
+            for one, number in zip(batch, numbers, strict=True):
+                yield one, by_id.get(number) or by_key.get(one.key)
 
     def arrived(
         self, start: str, end: str, *, after: Mapping[str, int] | None = None
