@@ -172,9 +172,17 @@ def test_too_few_and_too_many_rows_stop(tmp_path):
     """An empty delivery is the commonest breach of all."""
     empty = checked(tmp_path, "x,y\n")
     all_out = checked(tmp_path, "x,y\n-1,0\n", {"x": {"type": "integer", "min": 0}, "y": {"type": "integer"}})
+    short = checked(
+        tmp_path,
+        "x,y\n-1,0\n2,0\n",
+        {"x": {"type": "integer", "min": 0}, "y": {"type": "integer"}},
+        contract={"rows": {"min": 5}},
+    )
     many = checked(tmp_path, "x,y\n1,0\n2,0\n", contract={"rows": {"max": 1}})
 
     assert "the table must have at least 1 row, and 0 rows would be kept" == empty.stop
+    assert str(short.stop).startswith("the table must have at least 5 rows, and 1 row would be kept")
+    assert "most are lost" not in str(short.stop)  # with it there would be 2
     assert (
         "the table must have at least 1 row, and 0 rows would be kept; most are lost to this: "
         "column 'x': 'at least 0' fails for 1 of 1 row, first with '-1' at line 2"

@@ -475,7 +475,9 @@ def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) 
     worst = max(caught, key=lambda finding: finding.failed, default=None)
     if stopping is not None:
         are_too_few = not stopping.column and stopping.rule == f"at least {_rows(data.contract.rows.min)}"
-        lost = f"; most are lost to this: {worst.to_text()}" if are_too_few and worst else ""
+        # Whether the rows would be enough without it: where few are lost, the source itself is short.
+        is_cause = worst is not None and rows - quarantined + worst.failed >= data.contract.rows.min
+        lost = f"; most are lost to this: {worst.to_text()}" if are_too_few and worst and is_cause else ""
         return stopping.to_text() + lost
     limit = data.contract.max_quarantined
     if worst and quarantined > limit * rows:
