@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from linewright.data.copies import findings_of
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
+from linewright.data.logged import Logged
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.data.split import Answered, folds, identities, split
+from linewright.data.split import folds, identities, split
 from linewright.engine.context import Context
 from linewright.errors import SpecError
 from linewright.store.values import canonical_json, digest_of
@@ -46,8 +47,8 @@ class Parting:
         columns = [Column(name=name, type=TYPES[dtype.base_type()]) for name, dtype in frame.schema.items()]
         artifacts, metadata = self.context.artifacts, self.context.metadata
         dataset = write_dataset(frame, columns, (), artifacts, metadata)
-        answered = spec.pop("answered", None)
-        made = split(self.context, "sha256:d", dataset, SplitSpec(**spec), data, answered=answered)
+        rows = spec.pop("logged", None)
+        made = split(self.context, "sha256:d", dataset, SplitSpec(**spec), data, logged=rows)
         parts = np.frombuffer(artifacts.get(made.parts), dtype=np.uint8)
         counts = (made.train, made.test, made.embargo + made.unlabelled + (made.copies or 0))
         assert counts == tuple(int((parts == code).sum()) for code in (TRAIN, TEST, EMBARGO))
@@ -377,9 +378,12 @@ def test_blocks_of_time_are_about_alike():
     assert [20, 40, 60, 80, 100] == [len(train) for train, _ in pairs]
 
 
-def logged(frame: pl.DataFrame, data: DataSpec, *, at: int = 0, since: int | None = None) -> Answered:
+BEGAN = "1970-01-01T00:00:00.000005Z"
+
+
+def logged(frame: pl.DataFrame, data: DataSpec, *, at: int = 0, since: str | None = None) -> Logged:
     """Say that rows came from the log, all at one moment."""
-    return Answered(identities=identities(frame, data), at=np.full(frame.height, at), since=since)
+    return Logged(identities=identities(frame, data), at=np.full(frame.height, at), since=since)
 
 
 def rich(rows: int, *, first: int = 0, start: int = 0) -> pl.DataFrame:
@@ -399,7 +403,7 @@ def test_rows_that_come_again_under_other_keys_are_no_test_rows(part, by):
     again = rich(200, first=5000, start=300)
     data = line(key="id", time="t")
     known = logged(again, data) if by == "random" else None
-    made, parts = part(pl.concat([first, again]), data, by=by, answered=known)
+    made, parts = part(pl.concat([first, again]), data, by=by, logged=known)
     taught = set(first["x"].gather(np.flatnonzero(parts[:1000] == TRAIN)).to_list())
     tested = pl.concat([first, again])["x"].gather(np.flatnonzero(parts == TEST)).to_list()
 
@@ -436,7 +440,7 @@ def test_what_was_handed_in_again_does_not_make_repeats_look_usual(part):
     frame = pl.concat([rich(1000), rich(600, first=5000)]).drop("t")
     data = line(key="id")
     known = logged(frame[1000:], data)
-    (blind, _), (made, _) = part(frame, data), part(frame, data, answered=known)
+    (blind, _), (made, _) = part(frame, data), part(frame, data, logged=known)
 
     assert not blind.copies
     assert made.copies > 100
@@ -445,14 +449,14 @@ def test_what_was_handed_in_again_does_not_make_repeats_look_usual(part):
 def test_after_a_shift_rows_from_before_it_judge_no_more_once_enough_are_new(part):
     """Beside 200 test rows that say the opposite, what a model has learned of the new truth would not be seen."""
     frame, data = table(range(1400), x=range(1400)), line(key="id")
-    known = [logged(frame[start:], data, at=7, since=5) for start in (1390, 1000)]
-    (few, _), (enough, parts) = (part(frame, data, answered=one) for one in known)
-    before, _ = part(frame, data, answered=logged(frame[1000:], data, at=3, since=5))
+    known = [logged(frame[start:], data, at=7, since=BEGAN) for start in (1390, 1000)]
+    (few, _), (enough, parts) = (part(frame, data, logged=one) for one in known)
+    before, _ = part(frame, data, logged=logged(frame[1000:], data, at=3, since=BEGAN))
 
     assert not few.since
     assert not before.since
     assert few.test == before.test > enough.test
-    assert enough.since == "1970-01-01T00:00:00.000005Z"
+    assert enough.since == BEGAN
     assert (parts[:1000] != TEST).all()
     assert enough.train == few.train
     assert "judge, the " in enough.why

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
-from linewright.data.split import ENOUGH
+from linewright.data.logged import ENOUGH
 from linewright.engine.inline import InlineEngine
 from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.evidence import explain

@@ -1,9 +1,7 @@
 """Which rows train and which test: a pure function of each row, or a cut in time."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -13,7 +11,8 @@ from msgspec import UNSET, UnsetType
 from linewright.data.copies import come_again, contents_of, repeat_seldom
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
-from linewright.data.moments import known_at, moments
+from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
+from linewright.data.moments import known_at, micros_of, moments
 from linewright.data.rows import hash_rows, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.engine.context import Context
@@ -21,46 +20,7 @@ from linewright.errors import SpecError
 from linewright.store.clock import said, text_of
 
 _WHOLE = float(1 << 64)
-ENOUGH = 100
-"""Rows of the rarer class in the test part of a retraining: a difference of 0.1 in a rate of one half is then seen at
-95 % confidence in about two of three cases, and larger ones nearly always."""
-ENOUGH_NUMBERS = 1_000
-"""Rows in the test part of a retraining where there are not two classes."""
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
-
-
-DECIDABLE = 20
-"""Rows of the rarer class that were answered since a shift and judge a retraining whose rows no column puts in time: a truth
-that has turned round is seen in so few."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Answered:
-    """Which rows of a retraining came from the log."""
-
-    identities: np.ndarray
-    """As `identities` has them, shape (n,)."""
-    at: np.ndarray
-    """When they were answered, microseconds, shape (n,)."""
-    since: int | None = None
-    """When the shift began that the retraining answers, microseconds; `None` where there is none."""
-
-    def moments_of(self, those: np.ndarray) -> np.ndarray:
-        """Return when rows with these identities were last answered; the smallest int64 for those that never were.
-
-        Examples
-        --------
-        >>> twice = Answered(identities=np.array([7, 9, 7], dtype=np.uint64), at=np.array([30, 20, 10]))
-        >>> twice.moments_of(np.array([9, 7], dtype=np.uint64)).tolist()
-        [20, 30]
-        """
-        result = np.full(len(those), np.iinfo(np.int64).min)
-        order = np.lexsort((self.at, self.identities))
-        known = self.identities[order]
-        place = np.searchsorted(known, those, side="right") - 1
-        is_known = np.isin(those, known)
-        result[is_known] = self.at[order][place[is_known]]
-        return result
 
 
 @dataclass(frozen=True)
@@ -83,7 +43,7 @@ def split(
     *,
     as_of: str | None = None,
     times_enough: int = 1,
-    answered: Answered | None = None,
+    logged: Logged | None = None,
 ) -> Split:
     """Part the rows of a dataset into training and test.
 
@@ -110,7 +70,7 @@ def split(
         (`ENOUGH_NUMBERS` rows for numbers), so that the newest rows train as soon as they can.
     times_enough
         So many times as many rows, where fewer did not decide; never more than the share `test`.
-    answered
+    logged
         Rows that came from the log. Whether rows seldom repeat is asked of the others: rows that were handed in again
         could else make repeats look usual. In a split that is not by time they say which rows are new: test rows from
         before a shift are in neither part, once `DECIDABLE` rows of each class since then can judge.
@@ -138,15 +98,15 @@ def split(
             cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
         else:
             cut = _cut_by_hash(frame, spec, data)
-            if answered is not None:
-                cut = _since_shift(cut, frame, data, answered, times_enough)
+            if logged is not None:
+                cut = _since_shift(cut, frame, data, logged, times_enough)
         return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
 
     cut, parts = parted(has_label)
     contents, copies, why = contents_of(frame, data), 0, cut.why
     is_train = parts == TRAIN
-    if answered is not None and len(answered.identities):
-        is_train &= ~np.isin(identities(frame, data), answered.identities)
+    if logged is not None and len(logged.identities):
+        is_train &= ~np.isin(identities(frame, data), logged.identities)
     if repeat_seldom(contents[is_train]):
         again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
         if again.any():
@@ -306,41 +266,21 @@ def _cut_by_hash(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> _Cut:
     return _Cut(parts, f"{asked}: rows are parted by a salted hash of {of}")
 
 
-def _since_shift(cut: _Cut, frame: pl.DataFrame, data: DataSpec, answered: Answered, times: int) -> _Cut:
+def _since_shift(cut: _Cut, frame: pl.DataFrame, data: DataSpec, logged: Logged, times: int) -> _Cut:
     """Take test rows from before a shift out of the test part, where enough were answered since then."""
-    if answered.since is None:
+    if logged.since is None:
         return cut
-    is_new = answered.moments_of(identities(frame, data)) >= answered.since
+    is_new = logged.moments_of(identities(frame, data)) >= micros_of(logged.since)
     labels = frame[data.label.column].filter(pl.Series(is_new & (cut.parts == TEST)))
     if not can_judge(labels.drop_nulls().to_list(), times):
         return cut
-    old, began = (cut.parts == TEST) & ~is_new, text_of(datetime.fromtimestamp(answered.since / 1e6, UTC))
+    old = (cut.parts == TEST) & ~is_new
     return _Cut(
         np.where(old, EMBARGO, cut.parts),
-        f"{cut.why}; of the test rows those answered since {said(began)} judge, the {int(old.sum()):,} older ones are in "
+        f"{cut.why}; of the test rows those answered since {said(logged.since)} judge, the {int(old.sum()):,} older ones are in "
         "neither part",
-        since=began,
+        since=logged.since,
     )
-
-
-def can_judge(labels: Sequence[object], times: int = 1) -> bool:
-    """Return whether rows with such labels, all from after a shift, can judge a model that learned what is new.
-
-    Parameters
-    ----------
-    labels
-        Two different ones are classes, of which the rarer decides; of more, or of numbers, the rows are counted.
-    times
-        So many times as many rows as `DECIDABLE`.
-
-    Examples
-    --------
-    >>> can_judge(["yes"] * 20 + ["no"] * 19), can_judge(["yes"] * 20 + ["no"] * 20), can_judge(["a", "b", "c"] * 66)
-    (False, True, False)
-    """
-    counts = Counter(labels)
-    wanted = times * DECIDABLE
-    return min(counts.values()) >= wanted if len(counts) == 2 else len(labels) >= 10 * wanted
 
 
 def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.ndarray:
@@ -348,7 +288,7 @@ def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.nda
     time = data.table.time
     if as_of is None or time is None or not frame[time].dtype.is_temporal():
         return np.ones(frame.height, dtype=bool)
-    return known_at(frame, data) <= moments(pl.Series([datetime.fromisoformat(as_of)]))[0]
+    return known_at(frame, data) <= micros_of(as_of)
 
 
 def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec, times: int) -> float:
@@ -358,39 +298,6 @@ def _enough(frame: pl.DataFrame, has_label: np.ndarray, data: DataSpec, times: i
     is_class = len(np.unique(codes)) == 2
     latest = latest_with(codes, times * (ENOUGH if is_class else ENOUGH_NUMBERS), is_class=is_class)
     return 1.0 if latest is None else latest / len(codes)
-
-
-def latest_with(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None:
-    """Return how many rows the shortest latest part has that holds enough of them.
-
-    Parameters
-    ----------
-    codes : array, shape (n,)
-        A code for the label of each row, the latest first.
-    wanted
-        Rows that are enough: of each class where there are two, else in all.
-    is_class
-        Whether the labels are classes; then one class alone is never enough.
-
-    Returns
-    -------
-    int or None
-        `None` where all rows are too few.
-
-    Examples
-    --------
-    >>> latest_with(np.array([0, 0, 1, 0, 1, 0]), 2, is_class=True)
-    5
-    >>> latest_with(np.array([0, 0, 0]), 1, is_class=True) is None
-    True
-    """
-    kinds = np.unique(codes)
-    if is_class and len(kinds) < 2:
-        return None
-    seen = np.arange(1, len(codes) + 1)
-    if is_class and len(kinds) == 2:
-        seen = np.min([np.cumsum(codes == kind) for kind in kinds], axis=0)
-    return int(np.searchsorted(seen, wanted)) + 1 if len(seen) and seen[-1] >= wanted else None
 
 
 def _cut_in_time(

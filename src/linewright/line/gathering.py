@@ -1,7 +1,6 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,10 @@ import polars as pl
 
 from linewright.data.facts import Column, Ingested, Split
 from linewright.data.ingest import ingest
+from linewright.data.logged import Logged
 from linewright.data.moments import moments
 from linewright.data.spec import ColumnRule
-from linewright.data.split import Answered, identities, split
+from linewright.data.split import identities, split
 from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
@@ -85,17 +85,13 @@ def answered(work: Work) -> pl.DataFrame:
     return in_types_of(work.dataset.columns, rows, work.spec)
 
 
-def _answered(work: Work) -> Answered:
+def _logged(work: Work) -> Logged:
     frame = answered(work)
-    return Answered(
+    return Logged(
         identities=identities(frame.drop(ANSWERED_AT), work.spec),
         at=moments(frame[ANSWERED_AT]),
-        since=None if work.shift is None else _micros(work.shift),
+        since=work.shift,
     )
-
-
-def _micros(instant: str) -> int:
-    return int(moments(pl.Series([datetime.fromisoformat(instant)]))[0])
 
 
 def moments_of_rows(work: Work) -> np.ndarray | None:
@@ -108,13 +104,12 @@ def moments_of_rows(work: Work) -> np.ndarray | None:
     frame, time = work.rows.frame, work.spec.table.time
     if work.split.by == "time":
         return moments(frame[str(time)])
-    return _answered(work).moments_of(identities(frame, work.spec))
+    return _logged(work).moments_of(identities(frame, work.spec))
 
 
 def split_station(work: Work) -> Split:
     """Part the rows into training and test."""
     refuse(contradictions_of(work))
-    known = None if work.as_of is None else _answered(work)
     return split(
         work.factory.context,
         work.ingested.dataset,
@@ -123,5 +118,5 @@ def split_station(work: Work) -> Split:
         work.spec,
         as_of=work.as_of,
         times_enough=work.times_enough,
-        answered=known,
+        logged=None if work.as_of is None else _logged(work),
     )

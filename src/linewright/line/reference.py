@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.facts import EMBARGO, TEST, Dataset, Split
-from linewright.data.moments import moments
+from linewright.data.moments import micros_of, moments
 from linewright.data.spec import ContractSpec
 from linewright.data.split import identities, is_hashed_to_test
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
@@ -127,7 +127,7 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
     at = moments(rows.frame[time])
     start = at.max() - _WEEK
     if cause is not None:
-        start = max(start, moments(pl.Series([datetime.fromisoformat(cause)]))[0])
+        start = max(start, micros_of(cause))
     return rows.frame.filter(at >= min(at[rows.test].min(), start))
 
 

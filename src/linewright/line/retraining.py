@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
 from linewright.data.spec import duration_micros
-from linewright.data.split import ENOUGH, ENOUGH_NUMBERS, can_judge, is_hashed_to_test, latest_with
+from linewright.data.split import is_hashed_to_test
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.closing import earlier
 from linewright.line.factory import Factory
@@ -123,7 +124,9 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     known = _last_known(factory, spec.line)
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
         return f"none is new since the training that knew those of {said(known)}"
-    at, codes, is_class = _coded(pairs)
+    task = factory.metadata.get(find_model(factory, spec.line).digest, Package).task
+    is_class, of = task != "regression", f"labelled rows{' of the rarer class' if task == 'binary' else ''}"
+    at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
     since = said(proposal.since)
@@ -135,8 +138,6 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
         before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
         learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
     have = min(_rarest(codes, is_class=is_class), wanted)
-    is_binary = factory.metadata.get(find_model(factory, spec.line).digest, Package).task == "binary"
-    of = "labelled rows of the rarer class" if is_binary else "labelled rows"
     if judged is None:
         return f"{have:,} of {wanted:,} {of} since {since}"
     if not _is_by_time(spec):
@@ -196,12 +197,11 @@ def _judging(factory: Factory, spec: LineSpec, pairs: list[tuple[Prediction, Tru
     )
 
 
-def _coded(pairs: list[tuple[Prediction, Truth]]) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return moments (microseconds) and label codes of rows, and whether the labels are classes."""
+def _coded(pairs: list[tuple[Prediction, Truth]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return moments (microseconds) and label codes of rows."""
     at = np.array([one.at.removesuffix("Z") for one, _ in pairs], dtype="datetime64[us]").astype(np.int64)
     labels = [truth.label for _, truth in pairs]
-    is_class = all(isinstance(label, str) for label in labels)
-    return at, np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1], is_class
+    return at, np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1]
 
 
 def _wanted(factory: Factory, line: str, *, is_class: bool) -> int:
