@@ -383,33 +383,35 @@ import subprocess, sys
 from pathlib import Path
 from linewright.engine.lock import ProcessLock
 print(ProcessLock(Path(sys.argv[1])).acquire(), flush=True)
-child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=sys.stdin)
+code = "import sys; print('lives', flush=True); sys.stdin.read()"
+child = subprocess.Popen([sys.executable, "-c", code], stdin=sys.stdin)
 child.wait()
 """
 
 
 def test_the_kernel_frees_the_lock_of_a_killed_executor_even_if_its_children_live_on(tmp_path):
     """After kill -9 the next `up` starts at once; nobody has to remove a file by hand."""
-    path = tmp_path / "executor.lock"
-    holder = subprocess.Popen(
+    path, lock = tmp_path / "executor.lock", ProcessLock(tmp_path / "executor.lock")
+    with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    took = holder.stdout.readline()
-    lock = ProcessLock(path)
-    while_held = lock.acquire()
-    named = lock.holder()
-    with pytest.raises(Transient, match=rf"found 'process {holder.pid}'\. Next: wait until it ends"), lock:
-        pass
-    holder.kill()
-    holder.wait()
+    ) as holder:
+        # Until its child is a program of its own, it has all that the holder has open.
+        said = [holder.stdout.readline(), holder.stdout.readline()]
+        while_held = lock.acquire()
+        named = lock.holder()
+        with (
+            pytest.raises(Transient, match=rf"found 'process {holder.pid}'\. Next: wait until it ends"),
+            lock,
+        ):
+            pass
+        holder.kill()
+        holder.wait()
 
-    assert ("True\n", False, holder.pid) == (took, while_held, named)
-    with lock:
-        assert os.getpid() == lock.holder()
-        assert not ProcessLock(path).acquire()
-    assert ProcessLock(path).acquire()
-    holder.stdin.close()
-    holder.stdout.close()
+        assert (["True\n", "lives\n"], False, holder.pid) == (said, while_held, named)
+        with lock:
+            assert os.getpid() == lock.holder()
+            assert not ProcessLock(path).acquire()
+        assert ProcessLock(path).acquire()
 
 
 def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path):
