@@ -47,7 +47,16 @@ from linewright.serve.log import PredictionLog
 from linewright.serve.rows import in_rows
 from linewright.serve.scoring import Scorer
 from linewright.testing.faults import DyingMetadata
-from linewright.watch.facts import Alerted, Cleared, Proposed, Reference, RetrainProposal, Watched, Window
+from linewright.watch.facts import (
+    Alerted,
+    Cleared,
+    Confirmations,
+    Proposed,
+    Reference,
+    RetrainProposal,
+    Watched,
+    Window,
+)
 from linewright.worlds.living import Clock
 
 LINE = "visits"
@@ -213,6 +222,41 @@ def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living)
     assert [] == after
     assert {one.id for one in line.events(Alerted)} == {one.alert for one in line.events(Cleared)}
     assert "another model serves" in {one.because for one in line.events(Cleared)}
+
+
+def test_confirmed_positives_are_those_of_the_log_and_the_labels_known_then(living):
+    """What a window expected is counted once; what was confirmed of it, each time; a truth may be known before it is asked for."""
+    line = living()
+    line.live(4)
+    again = line.rows(HISTORY).with_columns(at=pl.col("at") + timedelta(days=4))
+    line.rows = lambda _: again
+    line.answer(line.rows(line.day))
+    line.day += 1
+    line.tend()
+    line.answer(rows(line.day))
+    line.day += 1
+    line.tend()
+    told = line.factory.metadata.get(line.events(Watched)[-1].confirmations, Confirmations)
+    windows = {one.end: one for one in line.events(Watched)}
+    found = []
+    for one in told.windows:
+        before = [each.position for each in line.events(Watched) if each.end <= one.start]
+        pairs = list(
+            line.factory.labels_of(LINE).labelled(
+                known_by=line.factory.now(),
+                after=before[-1] if before else None,
+                until=windows[one.end].position,
+            )
+        )
+        expected = sum(record.answer["probabilities"]["yes"] for record, _ in pairs)
+        found.append(
+            (round(expected, 6), sum(truth is not None and truth.label == "yes" for _, truth in pairs))
+        )
+
+    assert [(round(one.expected, 6), one.positives) for one in told.windows] == found
+    assert 4 <= len(found)
+    assert 0 < told.windows[-1].early == told.windows[-1].positives
+    assert {0} == {one.early for one in told.windows[:-1]}
 
 
 def test_one_ordinary_row_ends_no_alert(living):

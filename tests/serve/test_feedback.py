@@ -20,7 +20,7 @@ from linewright.serve import feedback as feedback_module
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
 from linewright.serve.labels import MAX_LABELS
-from linewright.serve.log import PredictionLog
+from linewright.serve.log import PredictionLog, read_record
 from linewright.store.clock import uuid7
 
 
@@ -353,10 +353,36 @@ def test_an_index_of_the_first_form_is_brought_up(line):
     (first,) = line.predict("a")
     line.accept({"id": first, "label": "Yes"})
     with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript("DROP TABLE damage; PRAGMA user_version = 1;")
+        database.executescript(
+            "DROP TABLE damage; DROP INDEX by_id_received; DROP INDEX by_key_received; PRAGMA user_version = 1;"
+        )
 
     assert [] == line.labels.catch_up()
     assert (1, 1) == line.labels.counts()
+
+
+def test_predictions_that_turned_out_a_way_are_found_by_when_their_label_came(line):
+    first, second, _ = line.predict("a", "b", "b")
+    line.accept({"id": first, "label": "Yes"}, {"key": "b", "label": "Yes"})
+    later = line.labels.turned_out("Yes", since="9999", known_by="9999")
+    (record, *_) = [one for one, _ in line.labels.labelled(known_by="9999") if one.id == second]
+
+    found = list(line.labels.turned_out("Yes", since="0", known_by="9999"))
+
+    assert 3 == len(found) == len({one.offset for one in found})
+    assert record.id in {
+        at.id for one in found if (at := read_record(line.state / "log" / "claims", one.segment, one.offset))
+    }
+    assert [] == list(later)
+    assert [] == list(line.labels.turned_out("No", since="0", known_by="9999"))
+
+
+def test_a_label_by_id_is_not_counted_again_by_its_key(line):
+    (first,) = line.predict("a")
+    line.accept({"id": first, "label": "Yes"})
+    line.accept({"key": "a", "label": "Yes"})
+
+    assert 1 == len(list(line.labels.turned_out("Yes", since="0", known_by="9999")))
 
 
 def test_labels_from_many_threads_count_once(line):

@@ -1,8 +1,10 @@
 """How the champion's answers turned out, as far as it is known: by matured labels, and by the positives confirmed so far."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from linewright.data.spec import duration_micros
@@ -15,8 +17,10 @@ from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
+from linewright.serve.feedback import TurnedOut
+from linewright.serve.log import read_record
 from linewright.store.values import digest_of
-from linewright.watch.facts import Confirmations, Confirmed, Performance
+from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 
 YOUNG = 14
 """Windows at most whose confirmed positives are counted anew when one is closed."""
@@ -87,27 +91,56 @@ def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tru
 
 def confirmations_of(closing: Closing) -> Confirmations | None:
     """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
-    package, past = closing.model.package, closing.past
+    package, past, champion = closing.model.package, closing.past, closing.champion.digest
     if package.task != "binary":
         return None
-    positive, known = package.classes[-1], closing.factory.now()
-    feedback = closing.factory.labels_of(closing.spec.line)
-    windows: list[Confirmed] = []
-    for i in range(max(0, len(past) - _looked_back(closing)), len(past)):
-        if past[i].package != closing.champion.digest:
-            continue
-        before = past[i - 1].position if i else {}
-        expected, positives = 0.0, 0
-        for record, truth in feedback.labelled(known_by=known, after=before, until=past[i].position):
-            if record.digest == closing.champion.digest:
-                expected += record.answer["probabilities"][positive]
-                positives += truth is not None and truth.label == positive
-        windows.append(
-            Confirmed(start=past[i].start, end=past[i].end, expected=_figure(expected), positives=positives)
-        )
-    if not windows:
+    young = [
+        i for i in range(max(0, len(past) - _looked_back(closing)), len(past)) if past[i].package == champion
+    ]
+    if not young:
         return None
-    return Confirmations(line=closing.spec.line, package=closing.champion.digest, windows=tuple(windows))
+    positive, known = package.classes[-1], closing.factory.now()
+    before = {i: _expected_before(closing, past[i]) or _expected(closing, i, positive) for i in young}
+    confirmed = Counter[int]()
+    log, feedback = closing.factory.log_of(closing.spec.line), closing.factory.labels_of(closing.spec.line)
+    for one in feedback.turned_out(positive, since=past[young[0]].start, known_by=known):
+        found = next((i for i in young if _is_in(past, i, one)), None)
+        if found is not None and one.received >= past[found].start:
+            record = read_record(log, one.segment, one.offset)
+            confirmed[found] += record is not None and record.digest == champion
+    windows = (
+        msgspec.structs.replace(before[i], positives=(before[i].early or 0) + confirmed[i]) for i in young
+    )
+    return Confirmations(line=closing.spec.line, package=champion, windows=tuple(windows))
+
+
+def _expected_before(closing: Closing, window: Watched) -> Confirmed | None:
+    """Return what was counted of a window when the one before this was closed: what a model expected changes no more."""
+    newest = closing.past[-1].confirmations
+    counted = closing.factory.metadata.get(newest, Confirmations) if newest else None
+    if counted is None or counted.package != closing.champion.digest:
+        return None
+    return next((one for one in counted.windows if one.start == window.start and one.early is not None), None)
+
+
+def _expected(closing: Closing, i: int, positive: str) -> Confirmed:
+    """Read a window: the sum of the probabilities, and the positives that were known before it began."""
+    past, feedback = closing.past, closing.factory.labels_of(closing.spec.line)
+    expected, early = 0.0, 0
+    for record, truth in feedback.labelled(
+        known_by=past[i].start, after=past[i - 1].position if i else {}, until=past[i].position
+    ):
+        if record.digest == closing.champion.digest:
+            expected += record.answer["probabilities"][positive]
+            early += truth is not None and truth.label == positive and truth.received < past[i].start
+    return Confirmed(
+        start=past[i].start, end=past[i].end, expected=_figure(expected), positives=early, early=early
+    )
+
+
+def _is_in(past: Sequence[Watched], i: int, one: TurnedOut) -> bool:
+    begun = past[i - 1].position.get(one.segment, 0) if i else 0
+    return begun <= one.offset < past[i].position.get(one.segment, 0)
 
 
 def _looked_back(closing: Closing) -> int:

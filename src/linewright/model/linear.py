@@ -4,7 +4,8 @@ scikit-learn finds the coefficients; from then on the model is a table of number
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -135,10 +136,7 @@ class Linear:
             taken = np.sort(np.random.default_rng(seed).choice(len(x), FIT_ROWS, replace=False))
             x, target, weight = x[taken], target[taken], weight[taken]
         blank = _learn_design(x, weight, categorical, task, hinges=bool(settings.get("hinges")))
-        with threadpool_limits(1), warnings.catch_warnings():
-            # The optimum need not be met to the last digit; a bounded number of steps is part of the plan.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", LinAlgWarning)
+        with steady():
             matrix = design(blank, x)
             if task == "regression":
                 coefficients, intercept = _ridge(matrix, target, weight, settings["c"])
@@ -153,6 +151,19 @@ class Linear:
                 intercept=tuple(intercept.tolist()),
             )
         )
+
+
+@contextmanager
+def steady() -> Generator[None]:
+    """Keep linear algebra on one thread, and quiet where the optimum is not met to the last digit.
+
+    A bounded number of steps is part of the plan. Limits and warnings belong to the process: who fits in several threads
+    holds this around all of them.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", LinAlgWarning)
+        yield
 
 
 def _learn_design(

@@ -1,6 +1,8 @@
 """Which setting is taken, and which rows it learns from: what each says about rows that it has not seen decides."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.budget import Setting, planned
 from linewright.model.facts import Recent, Task, Trial
+from linewright.model.linear import steady
 from linewright.model.margins import Floats, Matrix
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
@@ -26,6 +29,8 @@ NOISE = 0.01
 
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
+_AT_ONCE = 2
+"""Fits that go on at a time."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 _WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
@@ -156,7 +161,15 @@ class Search:
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
         mass = rows.weight[judged]
-        tried = [_try(rows, one, self.trainers[one.family], usable, self.pace) for one in settings]
+        with _side_by_side() as pool:
+            begun = [
+                [pool.submit(_fit_fold, rows, one, self.trainers[one.family], fold) for fold in usable]
+                for one in settings
+            ]
+            tried = [
+                _tried(rows, one, _in_turn(fits, one, self.pace), judged)
+                for one, fits in zip(settings, begun, strict=True)
+            ]
         tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
         best, because = _choose(tried, mass, rules_of(rows.task).objective)
         return Found(best=best, because=because, tried=tried, judged=judged)
@@ -272,22 +285,45 @@ def _judged(folds: Sequence[Fold]) -> npt.NDArray[Any]:
     return np.concatenate([held for _, held in folds])
 
 
-def _try(rows: Rows, setting: Setting, trainer: Trainer, folds: list[Fold], pace: Pace) -> Tried:
-    scores: list[Floats] = []
-    rounds: list[int] = []
-    for number, (taken, held) in enumerate(folds, start=1):
-        pace.next(f"{setting.name}: fold {number} of {len(folds)}")
-        fitted = rows.fit(trainer, taken, held, None, setting)
-        scores.append(fitted.scores(rows.x[held]))
-        rounds.append(fitted.rounds)
-    used = round(_REFIT * float(np.mean(rounds)))
-    judged, together = _judged(folds), np.concatenate(scores)
+@contextmanager
+def _side_by_side() -> Generator[Executor]:
+    """Give two threads for fits of one thread each; what was not begun when an error comes is not begun any more.
+
+    The trainers compute outside of Python's lock, and a fit does not depend on what goes on beside it.
+    """
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fit")
+    with steady():
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fit_fold(rows: Rows, setting: Setting, trainer: Trainer, fold: Fold) -> tuple[Floats, int]:
+    taken, held = fold
+    fitted = rows.fit(trainer, taken, held, None, setting)
+    return fitted.scores(rows.x[held]), fitted.rounds
+
+
+def _in_turn(
+    fits: Sequence[Future[tuple[Floats, int]]], setting: Setting, pace: Pace
+) -> list[tuple[Floats, int]]:
+    done: list[tuple[Floats, int]] = []
+    for number, fit in enumerate(fits, start=1):
+        pace.next(f"{setting.name}: fold {number} of {len(fits)}")
+        done.append(fit.result())
+    return done
+
+
+def _tried(rows: Rows, setting: Setting, fits: list[tuple[Floats, int]], judged: npt.NDArray[Any]) -> Tried:
+    scores = np.concatenate([each for each, _ in fits])
+    rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
     return Tried(
         setting=setting,
-        scores=together,
-        loss=rules_of(rows.task).row_loss(rows.target[judged], together),
-        rounds=used,
-        size=used * setting.settings.get("num_leaves", 0) * _outputs(rows),
+        scores=scores,
+        loss=rules_of(rows.task).row_loss(rows.target[judged], scores),
+        rounds=rounds,
+        size=rounds * setting.settings.get("num_leaves", 0) * _outputs(rows),
     )
 
 

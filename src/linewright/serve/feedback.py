@@ -48,7 +48,12 @@ _DAMAGE = """
 CREATE TABLE damage (segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (segment, offset));
 PRAGMA user_version = 2;
 """
-_STEPS = (_SCHEMA, _DAMAGE)
+_RECEIVED = """
+CREATE INDEX by_id_received ON by_id (received);
+CREATE INDEX by_key_received ON by_key (received);
+PRAGMA user_version = 3;
+"""
+_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED)
 """What brings a file from each version of its form to the next."""
 
 
@@ -58,6 +63,15 @@ class Counts(NamedTuple):
     predictions: int
     labelled: int
     """Predictions whose label is known: a label by key counts once for each prediction about that key."""
+
+
+class TurnedOut(NamedTuple):
+    """A prediction whose truth is known, by its place in the log."""
+
+    segment: str
+    offset: int
+    received: str
+    """When its label came."""
 
 
 class Audit(NamedTuple):
@@ -144,8 +158,8 @@ class Feedback:
                 allowed=f"1 to {MAX_IDEMPOTENCY_KEY} characters",
             )
         body = digest_of_bytes(msgspec.json.encode(checked))
-        received = self._now()
         with self._caught_up() as database:
+            received = self._now()  # in the transaction: what is received later is kept later
             if idempotency_key is not None and (known := _answer_before(database, idempotency_key, body)):
                 return known
             answer: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0}
@@ -219,6 +233,17 @@ class Feedback:
         for record, truth in self.labelled(known_by=start, after=after):
             if truth is not None and truth.received < start <= record.at < end:
                 yield record, truth
+
+    def turned_out(self, label: str | float, *, since: str, known_by: str) -> Iterator[TurnedOut]:
+        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label`.
+
+        A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
+        """
+        with self._caught_up():
+            pass
+        asked = {"label": _text_of(label), "since": since, "known_by": known_by}
+        with self._connected() as database:
+            yield from map(TurnedOut._make, database.execute(_TURNED_OUT, asked).fetchall())
 
     def counts(self, *, caught_up: bool = True) -> Counts:
         """Count the logged predictions, and those whose truth is known.
@@ -363,8 +388,18 @@ _JOINED = (
 )
 
 _ARRIVED = (
-    _JOINED + " WHERE i.received >= :start AND i.received < :end OR "
+    _JOINED + " WHERE i.received >= :start AND i.received < :end UNION ALL " + _JOINED + " WHERE "
     "i.received IS NULL AND k.received >= :start AND k.received < :end"
+)
+
+_TURNED_OUT = (
+    "SELECT s.name, p.offset, i.received FROM by_id i JOIN predictions p ON p.id = i.id "
+    "JOIN segments s ON s.number = p.segment "
+    "WHERE i.received BETWEEN :since AND :known_by AND i.label = :label UNION ALL "
+    "SELECT s.name, p.offset, k.received FROM by_key k JOIN predictions p ON p.key = k.key "
+    "JOIN segments s ON s.number = p.segment "
+    "WHERE k.received BETWEEN :since AND :known_by AND k.label = :label "
+    "AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"
 )
 
 _AUDIT = (
@@ -450,6 +485,10 @@ def _uuid(text: str) -> bytes | None:
         return None
 
 
+def _text_of(label: str | float) -> str:
+    return msgspec.json.encode(label).decode()
+
+
 def _truth(row: Sequence[Any]) -> Truth | None:
     label, at, received, key_label, key_at, key_received = row
     if label is not None:
@@ -461,7 +500,7 @@ def _truth(row: Sequence[Any]) -> Truth | None:
 
 def _keep(database: sqlite3.Connection, label: Label, received: str, place: Place) -> str:
     """Keep one label and return how it counts."""
-    text = msgspec.json.encode(label.label).decode()
+    text = _text_of(label.label)
     keep = _keep_by_key if label.id is None else _keep_by_id
     try:
         return keep(database, label, text, received)
