@@ -16,18 +16,19 @@ help:
 
 install: $(READY)
 
-# uv where it can be had (seconds), else pip (half a minute).
+# uv where it can be had, else pip, which is slower. Both compile: else each command would, where Python may not write.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 14))' \
 		|| { echo "Linewright needs Python 3.11 to 3.13; say which: make PYTHON=python3.11 ..."; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
 	elif $(BIN)/python -m pip --disable-pip-version-check install --quiet uv 2>/dev/null; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
+		$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[test,docs]'; \
 	else \
 		$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[test,docs]'; \
 	fi
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 demo: $(READY)

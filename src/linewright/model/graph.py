@@ -7,6 +7,7 @@ neither, so both are refused here, by reading the bytes: an endpoint does not lo
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -172,6 +173,7 @@ def _signature(node: Any) -> tuple[str, str, list[int | str]]:
     return node.name, node.type, shape
 
 
+@lru_cache(maxsize=2)  # what was let through may be opened again and again, as each time a window is closed
 def check_graph(graph: bytes) -> None:
     """Refuse an ONNX file that could reach outside of itself.
 

@@ -4,6 +4,7 @@ One SQLite file a line. It holds the labels and an index of the prediction log (
 which is caught up from the log inside the transaction that needs it, so that memory does not grow with the log.
 """
 
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -86,6 +87,8 @@ class _Indexed(msgspec.Struct):
     key: str | None
 
 
+_PLAIN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""How an id is written by us; it may be asked for in other spellings."""
 _INDEXED = msgspec.json.Decoder(_Indexed)
 
 
@@ -479,6 +482,8 @@ def is_id(text: str) -> bool:
 
 
 def _uuid(text: str) -> bytes | None:
+    if _PLAIN_ID.fullmatch(text):
+        return bytes.fromhex(text.replace("-", ""))
     try:
         return uuid.UUID(text).bytes
     except ValueError:

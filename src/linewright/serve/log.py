@@ -297,6 +297,7 @@ def _read_segment(
     size = size if stop is None else min(size, stop)
     if offset >= size:
         return
+    name = path.name
     with path.open("rb") as file:
         file.seek(offset)
         while offset < size:
@@ -305,15 +306,15 @@ def _read_segment(
             fits = 0 < length <= MAX_PAYLOAD and end <= size
             payload = file.read(length) if fits else b""
             if fits and zlib.crc32(payload) == checksum:
-                yield Frame(path.name, offset, end, payload)
+                yield Frame(name, offset, end, payload)
                 offset = end
                 continue
             real = _real_end(file, offset + _HEADER.size, size, checksum)
             if real is None and not fits:
                 is_torn = length <= MAX_PAYLOAD if length else _is_empty(file, offset, size)
-                damaged(Damage(path.name, offset, TORN if is_torn else _WRONG_LENGTH))
+                damaged(Damage(name, offset, TORN if is_torn else _WRONG_LENGTH))
                 return
-            damaged(Damage(path.name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
+            damaged(Damage(name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
             offset = end if real is None else real
             file.seek(offset)
 

@@ -47,7 +47,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
-from scipy.stats import ncx2
 
 EMPTY = 0.5
 """Rows that a cell is taken to have which is empty on one side."""
@@ -142,6 +141,8 @@ def sf(value: float, freedom: float, noncentrality: float) -> float:
     if value <= 0 or freedom <= 0:
         return 1.0
     if max(value, noncentrality) < LARGE:
+        from scipy.stats import ncx2  # noqa: PLC0415 -- takes most of a second, and few commands need it
+
         exact = float(ncx2.sf(value, freedom, noncentrality))
         if math.isfinite(exact):
             return min(max(exact, 0.0), 1.0)
