@@ -4,17 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from linewright.client import Client
     from linewright.operations.face import Factory
 
 __version__ = "0.1.0"
 
-__all__ = ["Factory", "__version__"]
+__all__ = ["Client", "Factory", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # `import linewright` stays cheap: the factory and what it needs are imported when first named.
+    # `import linewright` stays cheap: what these need is imported when they are first named.
     if name == "Factory":
         return import_module("linewright.operations.face").Factory
+    if name == "Client":
+        return import_module("linewright.client").Client
     raise AttributeError(f"module 'linewright' has no attribute {name!r}")
 
 

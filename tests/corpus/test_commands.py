@@ -549,6 +549,7 @@ CASES: dict[str, Case] = {
     "halt: no such line": Case(words=("halt", "prats"), says=("prats", "did you mean 'parts'?")),
     "show: nothing of that id": Case(words=("show", "../../etc/passwd"), says=("../../etc/passwd",)),
     "show: half a digest": Case(words=("show", "sha256:zz"), says=("sha256:zz",)),
+    "replay: nothing of that id": Case(words=("replay", "--prediction", "' OR 1"), says=("' OR 1",)),
     "why: nothing of that id": Case(words=("why", "sha256:" + "0" * 64), says=("000000000000",)),
     "card: no such model": Case(words=("card", "parts@2"), says=("parts@2",)),
     "datasets: no such version": Case(

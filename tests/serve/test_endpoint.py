@@ -101,11 +101,33 @@ def test_every_answer_is_in_the_log_with_what_was_asked(served):
     assert record.at.endswith("Z")
 
 
+def test_an_answer_that_is_asked_for_durably_says_so_and_so_does_its_record(served):
+    """By either protocol; who does not ask for it does not pay for it."""
+    body = {"rows": [{**ROW, "PolicyNumber": "d-1"}], "durable": True}
+    one = served.ask("POST", PREDICT, body)[2]
+    tensor = {"name": "Age", "datatype": "INT64", "shape": [1], "data": [41]}
+    two = served.ask("POST", INFER, {"inputs": [tensor], "parameters": {"durable": True}})[2]
+    ids = {one["predictions"][0]["id"], two["outputs"][-1]["data"][0]}
+    records = [each.record for each in read_log(served.state / "log" / "claims") if each.record.id in ids]
+
+    assert ("durable", "durable") == (one["durability"], two["parameters"]["durability"])
+    assert ["durable", "durable"] == [each.durability for each in records]
+
+
+def test_a_durability_that_is_no_truth_value_is_refused(served):
+    tensor = {"name": "Age", "datatype": "INT64", "shape": [1], "data": [41]}
+    one, _, why = served.ask("POST", PREDICT, {"rows": [ROW], "durable": "yes"})
+    two, _, also = served.ask("POST", INFER, {"inputs": [tensor], "parameters": {"durable": 1}})
+
+    assert (422, "durable") == (one, why["where"])
+    assert (422, "parameters.durable") == (two, also["where"])
+
+
 @pytest.mark.parametrize(
     ("path", "part"),
     [
         ("/", {"lines": ["claims", "empty", "halted"]}),
-        ("/v2", {"name": "linewright", "extensions": ["null-data", "id-output"]}),
+        ("/v2", {"name": "linewright", "extensions": ["null-data", "id-output", "durable-parameter"]}),
         ("/v2/health", {"live": True, "ready": True}),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),

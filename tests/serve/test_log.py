@@ -5,7 +5,10 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -205,6 +208,68 @@ def test_what_the_disk_refused_stays_in_sight_and_nothing_more_goes_there(folder
     assert "not forced to the disk: Input/output error" == log.trouble
     assert lost == log.unsynced_bytes
     assert 2 == len(list(folder.iterdir()))
+
+
+def test_who_asks_for_a_durable_record_waits_until_it_is_on_the_disk(folder, monkeypatch):
+    """Where an answer must survive power loss, a moment is too much."""
+    log, real, forced = PredictionLog(folder, sync_every_s=3600), os.fsync, []
+    log.append([record("buffered")])
+    monkeypatch.setattr(os, "fsync", lambda descriptor: forced.append(descriptor) or real(descriptor))
+    waiting = log.unsynced_bytes
+    log.append([record("durable")], durable=True)
+
+    assert (1, 0) == (len(forced), log.unsynced_bytes)
+    assert waiting > 0
+    log.close()
+
+
+def test_one_wait_for_the_disk_serves_all_who_wait(folder, monkeypatch):
+    """Else the disk would be the bound of all who ask: about a hundred answers a second."""
+    log, real, forced = PredictionLog(folder, sync_every_s=3600), os.fsync, []
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(descriptor):
+        forced.append(descriptor)
+        begun.set()
+        assert go.wait(10)
+        real(descriptor)
+
+    log.append([record("opens the segment")])
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(log.append, [record("first")], durable=True)
+        assert begun.wait(10)
+        size = log.written_bytes
+        others = [pool.submit(log.append, [record(str(number))], durable=True) for number in range(8)]
+        while log.written_bytes < size + 8 * size // 4:
+            time.sleep(0.001)
+        go.set()
+        for each in (first, *others):
+            each.result(timeout=10)
+
+    assert 2 == len(forced)
+    assert 0 == log.unsynced_bytes
+    log.close()
+
+
+def test_a_durable_record_that_the_disk_refused_is_not_acknowledged(folder, monkeypatch):
+    """And the next ones, in a new segment, are."""
+    log, real, calls = PredictionLog(folder, sync_every_s=3600), os.fsync, []
+    log.append([record("opens the segment")])
+
+    def refuse_first(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_first)
+    with pytest.raises(Transient, match="not forced to the disk: Input/output error"):
+        log.append([record("lost")], durable=True)
+    log.append([record("kept")], durable=True)
+    log.close()
+
+    assert ["opens the segment", "lost", "kept"] == [one.record.key for one in read_log(folder)]
 
 
 def test_one_segment_that_cannot_be_forced_does_not_hold_up_the_others(folder, monkeypatch):

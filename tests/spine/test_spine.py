@@ -154,6 +154,14 @@ def test_the_endpoint_and_batch_scoring_give_the_same_numbers(tumours):
 
     assert batch == [one["probabilities"]["malignant"] for one in online]
 
+    with (folder / "answers.csv").open(newline="") as file:
+        asked = [online[7]["id"], next(csv.DictReader(file))["id"]]
+    again = [linewright(folder, "replay", "--prediction", each) for each in asked]
+
+    assert [0, 0] == [one["difference"] for one in again]
+    assert online[7]["probabilities"] == again[0]["computed"]["probabilities"]
+    assert ["endpoint", "batch"] == [one["via"] for one in again]
+
 
 def test_promotion_and_rollback_reach_a_busy_endpoint_without_a_failed_request(tumours):
     """Users must not notice that the model behind an endpoint changes."""

@@ -150,6 +150,9 @@ def test_an_old_answer_is_shown_and_gets_its_label_late(past):
     first, truth, late = past.asked["answer"]["predictions"][0], MAKE["rows"](10), past.root / "late.csv"
 
     assert first["prediction"] in past.says("show", first["id"])
+    replayed = past.gives("replay", "--prediction", first["id"])
+    assert first["prediction"] == replayed["computed"]["prediction"]
+    assert replayed["difference"] <= 1e-6
     for label, counts in (
         ({"key": truth[21]["visit"], "label": truth[21]["y"]}, (1, 0)),
         ({"key": truth[21]["visit"], "label": truth[21]["y"]}, (0, 1)),

@@ -50,6 +50,9 @@ OPERATIONS: Mapping[str, Entry] = {
     "show": _entry(
         "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."
     ),
+    "replay": _entry(
+        "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."
+    ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
     "rollback": _entry("release", _RELEASE, "Let the previous champion of a line serve again."),

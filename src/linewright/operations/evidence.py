@@ -10,6 +10,7 @@ from linewright.line.evidence import Claim, explain
 from linewright.line.factory import Factory
 from linewright.line.lookup import look_up
 from linewright.line.registry import find_model
+from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
 from linewright.operations.declare import operation
 from linewright.operations.words import short
@@ -75,6 +76,20 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
             hint="`linewright runs` and `linewright models LINE` list what there is",
         )
     return Shown(id=found.id, kind=found.kind, body=found.body)
+
+
+@operation(writes=False)
+def replay(factory: Factory, /, *, prediction: str) -> Replayed:
+    """Compute a logged answer again with the model that gave it, and compare.
+
+    The model is loaded by the digest in the log, whatever serves now, and reads the row as it was received.
+
+    Parameters
+    ----------
+    prediction
+        The id of the prediction: it is in each answer of an endpoint, and in a column of what `predict` writes.
+    """
+    return replay_prediction(factory, prediction)
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True):

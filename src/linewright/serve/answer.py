@@ -1,7 +1,7 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,8 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
 
     rows: list[dict[str, Any]]
     explain: bool = False
+    durable: bool = False
+    """Whether the answer has to wait until its record survives power loss."""
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,8 +62,10 @@ class Answered(NamedTuple):
     """By row; rows that raise no doubt are left out."""
 
 
-def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place) -> Answered:
-    """Answer rows; when it returns the answers are in the log.
+def answer(
+    loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place, *, durable: bool
+) -> Answered:
+    """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Raises
     ------
@@ -88,11 +92,17 @@ def answer(loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place
                 row=row,
                 answer=said,
                 threshold=package.threshold,
+                durability=_durability(durable),
             )
             for identity, key, row, said in zip(ids, keys, rows, answers, strict=True)
-        ]
+        ],
+        durable=durable,
     )
     return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows))
+
+
+def _durability(durable: bool) -> Literal["buffered", "durable"]:
+    return "durable" if durable else "buffered"
 
 
 def read_ask(body: bytes) -> Ask:
@@ -111,7 +121,7 @@ def read_ask(body: bytes) -> Ask:
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(loaded, log, ask.rows, in_rows)
+    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable)
     predictions = [
         {"id": identity, **({} if key is None else {"key": key}), **said}
         for identity, key, said in zip(answered.ids, answered.keys, answered.answers, strict=True)
@@ -122,7 +132,7 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
         {
             "model": f"{loaded.line}@{loaded.arm.model}",
             "digest": loaded.arm.package,
-            "durability": "buffered",
+            "durability": _durability(ask.durable),
             "predictions": predictions,
         }
     )
@@ -131,7 +141,7 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
     oip.check_outputs(asked.infer, loaded.package)
-    answered = answer(loaded, log, asked.rows, asked.place)
+    answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
     return to_response(
         oip.to_answer(
             asked.infer,
@@ -141,6 +151,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             package=loaded.package,
             ids=answered.ids,
             answers=answered.answers,
+            durability=_durability(asked.durable),
         )
     )
 

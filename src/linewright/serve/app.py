@@ -42,7 +42,7 @@ from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
-"""Larger requests are computed in a thread, so that small ones beside them do not wait."""
+"""Larger requests are computed in a thread, as those that wait for the disk are, so that small ones beside them do not wait."""
 CATCH_UP_S = 10.0
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
@@ -269,7 +269,7 @@ class App:
             body = await request.read_body(take, self._body_deadline_s)
             ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
             work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-            response = await self._compute(work, small=len(ask.rows) <= INLINE_ROWS)
+            response = await self._compute(work, small=len(ask.rows) <= INLINE_ROWS and not ask.durable)
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 
@@ -280,7 +280,7 @@ class App:
             body = await request.read_body(take, self._body_deadline_s)
             asked = await self._compute(partial(oip.read_infer, body), small=len(body) <= INLINE_BYTES)
             work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-            response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS)
+            response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 

@@ -2,7 +2,8 @@
 
 A folder of segments, one writer each. A segment is a run of frames: length and CRC-32 of the payload (unsigned 32 bits,
 little-endian), then the payload, one `Prediction` as JSON. Frames are handed to the kernel by one `write` a request, so
-they survive the kill of any process; about every 200 ms a thread forces them to the disk.
+they survive the kill of any process; about every 200 ms a thread forces them to the disk, and at once where a request
+waits for that. One fsync serves all who wait (group commit).
 """
 
 import os
@@ -97,11 +98,13 @@ class PredictionLog:
         """Why the disk last refused to keep what was written; `None` where it never did. It stays: a later success brings
         back nothing of what was refused."""
         self._segment_bytes, self._sync_every_s = segment_bytes, sync_every_s
-        self._lock = threading.Lock()
+        self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._file: BinaryIO | None = None
         self._size = 0
         self._retired: list[BinaryIO] = []
         self._written = self._synced = self._refused = 0
+        self._doubted: range | None = None
+        """Positions between the first and the last byte that the disk refused to keep."""
         self._dirty, self._closed = threading.Event(), threading.Event()
         self._syncer = threading.Thread(target=self._keep_syncing, name="log-sync", daemon=True)
         self._syncer.start()
@@ -116,13 +119,18 @@ class PredictionLog:
         """Bytes that would not survive power loss: not yet forced to the disk, or refused by it."""
         return self._written - self._synced + self._refused
 
-    def append(self, records: Sequence[Prediction]) -> None:
+    def append(self, records: Sequence[Prediction], *, durable: bool = False) -> None:
         """Write `records`, all or none; when it returns they survive the kill of this process.
+
+        Parameters
+        ----------
+        durable
+            Whether to return only once they survive power loss too.
 
         Raises
         ------
         Transient
-            If they cannot be written; then nothing may be answered.
+            If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
         """
         frames = b"".join(_frame(_ENCODER.encode(record)) for record in records)
         with self._lock:
@@ -139,11 +147,29 @@ class PredictionLog:
                 ) from error
             self._size += len(frames)
             self._written += len(frames)
+            written = self._written
         if not self._dirty.is_set():
             self._dirty.set()
+        if durable:
+            self._wait_for_the_disk(written)
+
+    def _wait_for_the_disk(self, written: int) -> None:
+        with self._syncing:
+            if self._synced < written:
+                self._sync()
+            if self._doubted is not None and written - 1 in self._doubted:
+                raise Transient(
+                    f"the prediction log is {self.trouble}",
+                    where=self.folder.name,
+                    hint="look at the disk; without `durable` an answer only has to survive the kill of a process",
+                )
 
     def sync(self) -> None:
         """Force what was written to the disk; whether that worked is in `trouble`."""
+        with self._syncing:
+            self._sync()
+
+    def _sync(self) -> None:
         with self._lock:
             files = [*self._retired, *([self._file] if self._file else [])]
             self._retired, written = [], self._written
@@ -154,6 +180,7 @@ class PredictionLog:
                 file.close()
         if failed:
             self._refused += written - self._synced
+            self._doubted = range(self._synced if self._doubted is None else self._doubted.start, written)
         self._synced = written
         with self._lock:
             # The kernel may drop what it could not write and call the next try a success, so nothing more goes there.

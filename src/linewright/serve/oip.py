@@ -1,7 +1,7 @@
 """The Open Inference Protocol's words for a line: one tensor a column, and back.
 
-Beyond the protocol: ``null`` in `data` means a missing value, and the output ``id`` holds the prediction ids that
-feedback refers to.
+Beyond the protocol: ``null`` in `data` means a missing value, the output ``id`` holds the prediction ids that feedback
+refers to, and the request parameter ``durable`` asks for an answer whose record survives power loss.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from linewright.serve.request import read_json
 from linewright.serve.rows import MAX_ROWS, Place
 from linewright.serve.values import kind_of
 
-EXTENSIONS = ("null-data", "id-output")
+EXTENSIONS = ("null-data", "id-output", "durable-parameter")
 
 _DATATYPES = {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}
 """By column type; all others are BYTES."""
@@ -56,6 +56,8 @@ class Asked(NamedTuple):
     infer: Infer
     rows: list[dict[str, Any]]
     place: Place
+    durable: bool
+    """Whether the answer has to wait until its record survives power loss."""
 
 
 def read_infer(body: bytes) -> Asked:
@@ -81,7 +83,16 @@ def read_infer(body: bytes) -> Asked:
                 "tensors of different lengths", where=_where(name), found=len(column), allowed=f"{n} rows"
             )
     rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    return Asked(infer, rows, _place)
+    return Asked(infer, rows, _place, _is_durable(infer))
+
+
+def _is_durable(infer: Infer) -> bool:
+    durable = infer.parameters.get("durable", False)
+    if type(durable) is not bool:
+        raise RequestError(
+            "not a truth value", where="parameters.durable", found=kind_of(durable), allowed="true or false"
+        )
+    return durable
 
 
 def _check_once(names: list[str], where: str) -> None:
@@ -202,6 +213,7 @@ def to_answer(
     package: Package,
     ids: Sequence[str],
     answers: Sequence[Mapping[str, Any]],
+    durability: str,
 ) -> dict[str, Any]:
     """Return the answer to a request; only the outputs that it asked for, all where it did not say."""
     outputs = _outputs(package, ids=ids, answers=answers)
@@ -211,7 +223,7 @@ def to_answer(
     answer: dict[str, Any] = {
         "model_name": line,
         "model_version": str(version),
-        "parameters": {"model": f"{line}@{version}", "digest": digest, "durability": "buffered"},
+        "parameters": {"model": f"{line}@{version}", "digest": digest, "durability": durability},
         "outputs": outputs,
     }
     return answer if asked.id is None else {"id": asked.id, **answer}

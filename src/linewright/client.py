@@ -1,0 +1,197 @@
+"""Asking an endpoint from Python: rows in, typed answers out, refusals as the errors that they are."""
+
+import http.client
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from linewright.errors import RequestError, Terminal, Transient, from_json
+
+T = TypeVar("T")
+
+
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one row."""
+
+    id: str
+    """Names the answer in the log; labels refer to it."""
+    prediction: str | float
+    """A class as spelled in the training data, or a number."""
+    key: str | None = None
+    """The row's key, where the line has one."""
+    probabilities: dict[str, float] = {}
+    """By class; empty for regression."""
+    threshold: float | None = None
+    """For two classes: the positive one is answered at this probability and above."""
+    interval: tuple[float, float, float] | None = None
+    """For regression: low, high, and the share of new rows whose truth lies between."""
+    warnings: tuple[str, ...] = ()
+    """What is doubtful in the row."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to the rows of one request."""
+
+    model: str
+    """LINE@VERSION."""
+    digest: str
+    durability: str
+    """``buffered``: in the log, survives the kill of any process; ``durable``: survives power loss."""
+    predictions: tuple[Predicted, ...]
+    """In the order of the rows."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of labels."""
+
+    accepted: int
+    repeated: int
+    """Labels that were there already; they count once."""
+    unknown: int
+    """Labels about predictions that were never made; they are not kept."""
+    unknown_first: tuple[dict[str, str], ...] = ()
+    """The first of those, each with its place and why."""
+
+
+class Client:
+    """One connection to an endpoint, opened when it is first needed. Give each thread its own.
+
+    Parameters
+    ----------
+    address
+        Where the endpoint is, such as ``http://127.0.0.1:8000``.
+    timeout_s
+        Longest wait, in seconds, for the connection and for each part of an answer.
+
+    Examples
+    --------
+    >>> with Client("http://127.0.0.1:9") as client:  # nothing listens there
+    ...     client.predict("claims", [{"Age": 41}])
+    Traceback (most recent call last):
+        ...
+    linewright.errors.Transient: http://127.0.0.1:9: the endpoint cannot be reached: ...
+    """
+
+    def __init__(self, address: str = "http://127.0.0.1:8000", *, timeout_s: float = 30.0) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise RequestError("not an address", found=address, allowed="http://HOST:PORT")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._address, self._base = address, parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
+        self._connection.close()
+
+    def predict(self, line: str, rows: Sequence[Mapping[str, Any]], *, durable: bool = False) -> Answer:
+        """Return the answers of a line's champion to rows.
+
+        Parameters
+        ----------
+        line
+            Name of the line.
+        rows
+            At most 10,000, each by column name. Dates and times may be Python's; `None` and NaN mean "no value".
+        durable
+            Whether to wait until the answers survive power loss.
+
+        Raises
+        ------
+        RequestError
+            If a row does not fit (its place is in `where`), or no such line is served.
+        Transient
+            If the endpoint cannot be reached or asks to try again later.
+        """
+        body = {"rows": rows, "durable": durable}
+        return self._ask("POST", f"/v1/lines/{quote(line, safe='')}/predict", Answer, body)
+
+    def feedback(
+        self, line: str, labels: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> Kept:
+        """Hand in the truth; when this returns it survives power loss.
+
+        Parameters
+        ----------
+        line
+            Name of the line.
+        labels
+            At most 10,000, each ``{"id" or "key": ..., "label": ..., "at": optional time}``.
+        idempotency_key
+            The same labels under the same key get the same answer for 7 days.
+
+        Raises
+        ------
+        RequestError
+            If a label does not fit; `Conflict` if one contradicts what is kept. Nothing of the batch is kept then.
+        Transient
+            If the endpoint cannot be reached or asks to try again later.
+        """
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        path = f"/v1/lines/{quote(line, safe='')}/feedback"
+        return self._ask("POST", path, Kept, {"labels": labels}, headers)
+
+    def schema(self, line: str) -> dict[str, Any]:
+        """Return the JSON Schema of a row of a line."""
+        return self._ask("GET", f"/v1/lines/{quote(line, safe='')}/schema", dict[str, Any])
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        sent = None if body is None else msgspec.json.encode(body)
+        wanted = {**({} if sent is None else {"Content-Type": "application/json"}), **(headers or {})}
+        try:
+            status, answer = self._exchange(method, self._base + path, sent, wanted)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Transient(
+                f"the endpoint cannot be reached: {error or type(error).__name__}",
+                where=self._address,
+                hint="`linewright up` serves a factory; `linewright status` says where",
+            ) from error
+        try:
+            if status >= 400:
+                raise from_json(msgspec.json.decode(answer, type=dict[str, Any]))
+            return msgspec.json.decode(answer, type=kind)
+        except msgspec.MsgspecError as error:
+            raise Terminal(
+                "what answers there is no endpoint of Linewright",
+                where=self._address,
+                found=f"status {status}: {answer[:100]!r}",
+            ) from error
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        was_open = self._connection.sock is not None
+        try:
+            return self._once(method, path, body, headers)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            if not was_open:
+                raise
+            # An endpoint closes a connection that was idle for some seconds, before it reads anything more from it.
+            self.close()
+            return self._once(method, path, body, headers)
+
+    def _once(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        self._connection.request(method, path, body=body, headers=dict(headers))
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
