@@ -56,6 +56,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """The first of those, each with its place and why."""
 
 
+class _Model(msgspec.Struct):
+    name: str
+    versions: tuple[str, ...]
+
+
 class Client:
     """One connection to an endpoint, opened when it is first needed. Give each thread its own.
 
@@ -141,6 +146,11 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         path = f"/v1/lines/{quote(line, safe='')}/feedback"
         return self._ask("POST", path, Kept, {"labels": labels}, headers)
+
+    def model(self, line: str) -> str:
+        """Return which model of a line serves now, as LINE@VERSION."""
+        found = self._ask("GET", f"/v2/models/{quote(line, safe='')}", _Model)
+        return f"{found.name}@{found.versions[0]}"
 
     def schema(self, line: str) -> dict[str, Any]:
         """Return the JSON Schema of a row of a line."""

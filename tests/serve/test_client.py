@@ -63,6 +63,10 @@ def test_labels_that_are_sent_again_under_their_key_get_the_same_answer(client):
     assert 1 == first.accepted
 
 
+def test_which_model_serves_is_said(client):
+    assert "claims@1" == client.model("claims")
+
+
 def test_a_schema_says_what_a_row_is(client):
     assert "Age" in client.schema("claims")["properties"]
 

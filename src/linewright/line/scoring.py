@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -20,7 +21,6 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.handed import Handed, read_handed
 from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import find_model
-from linewright.line.training import json_rows
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.package import load
 from linewright.release.facts import Arm
@@ -316,3 +316,8 @@ def _draft(out: Path) -> Path:
 
 def _cannot_write(out: Path, error: OSError) -> RequestError:
     return RequestError(f"cannot write the answers: {error.strerror}", where=str(out))
+
+
+def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
+    """Return rows as JSON values: dates and times as ISO 8601."""
+    return [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]

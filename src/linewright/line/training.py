@@ -4,7 +4,6 @@ from functools import partial
 
 import msgspec
 import numpy as np
-import polars as pl
 from msgspec import UNSET
 
 from linewright.data.facts import Dataset
@@ -13,6 +12,7 @@ from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
 from linewright.line.adopting import adopt, adopted_graph, given_model
 from linewright.line.gathering import moments_of_rows
+from linewright.line.scoring import json_rows
 from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
 from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
@@ -138,8 +138,3 @@ def _golden(work: Work, model: Model) -> bytes:
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
     answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
     return msgspec.json.encode({"rows": json_rows(frame), "predictions": answers})
-
-
-def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
-    """Return rows as JSON values: dates and times as ISO 8601."""
-    return [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]

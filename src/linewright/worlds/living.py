@@ -4,20 +4,20 @@ Every step is the product's own: files on disk, contract, training, gates, an en
 labels through feedback, monitors, certificates. Only the clock is the world's.
 """
 
-import json
+import re
 import threading
-import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 
+from linewright.client import Client
 from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.features.encode import encode
@@ -91,8 +91,8 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
         first = execute_inline(factory, LINE)
         if not first.promoted:
             raise Terminal("the first model was not promoted", where=LINE, found=first.because)
-        with _endpoint(factory) as url:
-            living = _Living(world, factory, clock, url, load(first.digest, factory.artifacts.get))
+        with _endpoint(factory) as url, Client(url) as client:
+            living = _Living(world, factory, clock, client, load(first.digest, factory.artifacts.get))
             for number in range(world.go_live, world.days):
                 day, moments = living.day(number)
                 watcher(day, moments)
@@ -121,11 +121,15 @@ def _write_line(world: FraudWorld, root: Path) -> None:
     path.write_text(_declared(path.read_text(encoding="utf-8"), world), encoding="utf-8")
 
 
+_BUDGET = "budget: quick                 # so that this life takes a minute; `normal` tries more"
+
+
 def _declared(drafted: str, world: FraudWorld) -> str:
     """Return what `new` wrote, with what only a person can know."""
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
     text = text.replace("budget: normal ", "budget: normal ", 1)
+    text = re.sub(r"budget: normal +#.*", _BUDGET, text, count=1)
     kept = [
         line
         for line in text.splitlines()
@@ -150,7 +154,7 @@ class _Living:
     world: FraudWorld
     factory: Factory
     clock: Clock
-    url: str
+    client: Client
     first: Model
     """The first champion: what would serve if the line never retrained."""
     days: list[Day] = field(default_factory=list[Day])
@@ -197,8 +201,8 @@ class _Living:
         blocked: dict[str, bool] = {}
         for row in payments.filter(pl.Series(is_live)).iter_rows(named=True):
             self.clock.at = row[TIME].replace(tzinfo=UTC)
-            answered = _ask(f"{self.url}/v1/lines/{LINE}/predict", row)
-            blocked[row[KEY]] = answered["prediction"] == "yes"
+            (answered,) = self.client.predict(LINE, [row]).predictions
+            blocked[row[KEY]] = answered.prediction == "yes"
         self.clock.at = datetime.combine(today, time(23, 59), tzinfo=UTC)
         file, out = (self.factory.root / "data" / name for name in ("today.csv", "answers.csv"))
         payments.filter(pl.Series(~is_live)).write_csv(file)
@@ -229,7 +233,7 @@ class _Living:
         told = len(metadata.events(Alerted, line=LINE)), len(metadata.events(Proposed, line=LINE))
         _, ran = tend_inline(self.factory, LINE)
         if ran is not None and ran.promoted:
-            _await(self.url, ran.candidate)
+            _await(self.client, ran.candidate)
         alerts = metadata.events(Alerted, line=LINE)[told[0] :]
         proposed = metadata.events(Proposed, line=LINE)[told[1] :]
         return [
@@ -276,7 +280,7 @@ def _endpoint(factory: Factory) -> Generator[str]:
         thread.join()
 
 
-def _await(url: str, model: str) -> None:
+def _await(client: Client, model: str) -> None:
     """Wait until the endpoint serves a model: a simulated night is shorter than the moment that this takes.
 
     Raises
@@ -286,24 +290,14 @@ def _await(url: str, model: str) -> None:
     """
     deadline = monotonic() + 10.0
     while monotonic() < deadline:
-        with urllib.request.urlopen(f"{url}/v2/models/{LINE}", timeout=10) as answer:  # noqa: S310
-            if f"{LINE}@{json.load(answer)['versions'][0]}" == model:
-                return
+        if client.model(LINE) == model:
+            return
         sleep(0.02)
-    raise Terminal("the endpoint does not serve what was promoted", where=url, allowed=model)
+    raise Terminal("the endpoint does not serve what was promoted", where=LINE, allowed=model)
 
 
 def _quiet(_: dict[str, object]) -> None:
     """Tell nothing: what matters is among the moments."""
-
-
-def _ask(url: str, row: dict[str, Any]) -> dict[str, Any]:
-    body = json.dumps({"rows": [row]}, default=str).encode()
-    request = urllib.request.Request(  # noqa: S310 -- a loopback address of our own
-        url, data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return json.load(answer)["predictions"][0]
 
 
 def _instant(day: date) -> datetime:
