@@ -100,7 +100,8 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
     if not young:
         return None
     positive, known = package.classes[-1], closing.factory.now()
-    before = {i: _expected_before(closing, past[i]) or _expected(closing, i, positive) for i in young}
+    counted = _counted_before(closing)
+    before = {i: counted.get(past[i].start) or _expected(closing, i, positive) for i in young}
     confirmed = Counter[int]()
     log, feedback = closing.factory.log_of(closing.spec.line), closing.factory.labels_of(closing.spec.line)
     for one in feedback.turned_out(positive, since=past[young[0]].start, known_by=known):
@@ -114,13 +115,13 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
     return Confirmations(line=closing.spec.line, package=champion, windows=tuple(windows))
 
 
-def _expected_before(closing: Closing, window: Watched) -> Confirmed | None:
-    """Return what was counted of a window when the one before this was closed: what a model expected changes no more."""
+def _counted_before(closing: Closing) -> dict[str, Confirmed]:
+    """Return, by their start, what was counted of windows when the last one was closed: what a model expected stays so."""
     newest = closing.past[-1].confirmations
     counted = closing.factory.metadata.get(newest, Confirmations) if newest else None
     if counted is None or counted.package != closing.champion.digest:
-        return None
-    return next((one for one in counted.windows if one.start == window.start and one.early is not None), None)
+        return {}
+    return {one.start: one for one in counted.windows if one.early is not None}
 
 
 def _expected(closing: Closing, i: int, positive: str) -> Confirmed:
