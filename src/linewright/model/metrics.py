@@ -114,12 +114,16 @@ def _mean(values: Floats) -> Statistic:
     return lambda weights: divide(weights @ values, weights.sum(axis=1))
 
 
-def _curve(truth: Truth, scores: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Prepare the weights of true and false positives at and above each distinct score, highest first."""
+def _ranked(scores: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the order of rows, highest score first, and where in it each run of equal scores ends: they count at once."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    # Rows of equal score count at once, so only the last row of each run is a point of the curve.
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    return order, np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+
+
+def _curve(truth: Truth, scores: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Prepare the weights of true and false positives at and above each distinct score, highest first."""
+    order, ends = _ranked(scores)
     positive = (truth[order] == 1).astype(np.float64)
 
     def curve(weights: Floats) -> tuple[Floats, Floats]:
@@ -147,13 +151,19 @@ def _roc_auc(truth: Truth, scores: Floats) -> Statistic:
 
 
 def _average_precision(truth: Truth, scores: Floats) -> Statistic:
-    curve = _curve(truth, scores[:, 1])
+    order, ends = _ranked(scores[:, 1])
+    places = np.flatnonzero(truth[order] == 1)
+    runs = np.searchsorted(ends, places)
+    # Precision counts only where a positive is gained: the ends of runs that hold one, few where positives are rare.
+    last = np.flatnonzero(np.append(runs[1:] != runs[:-1], True))[: len(runs)]
+    positives, at = order[places], ends[runs[last]]
 
     def mean_precision(weights: Floats) -> Floats:
-        hits, false = curve(weights)
-        precision = divide(hits, hits + false, otherwise=0.0)
+        hits = np.cumsum(weights[:, positives], axis=1)[:, last]
+        alarms = np.cumsum(weights[:, order], axis=1)[:, at]
         gained = np.diff(hits, axis=1, prepend=0.0)
-        return divide((gained * precision).sum(axis=1), hits[:, -1], otherwise=0.0)
+        precise = (gained * divide(hits, alarms, otherwise=0.0)).sum(axis=1)
+        return divide(precise, gained.sum(axis=1), otherwise=0.0)
 
     return mean_precision
 

@@ -19,6 +19,7 @@ density of the features (data drift) and the label given the features (concept d
 import math
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -271,6 +272,8 @@ class FraudWorld:
             largest=p.attack_amount,
         )
         self._intercept = self._intercept_for(p.fraud_share)
+        # The labels of a day are those of the days before it, so the last ones are asked for again and again.
+        self._made = lru_cache(maxsize=LABEL_DELAY.days + 2)(self._make)
 
     def day(self, number: int) -> Day:
         """Return the payments of a day, counted from 0.
@@ -282,6 +285,9 @@ class FraudWorld:
         """
         if not 0 <= number < self.days:
             raise RequestError("no such day", found=number, allowed=f"0 to {self.days - 1}")
+        return self._made(number)
+
+    def _make(self, number: int) -> Day:
         parts = [self._ordinary_payments(number), self._attack_payments(number)]
         drawn = _Drawn(
             rows=Rows(*map(np.concatenate, zip(*(part.rows for part in parts), strict=True))),
