@@ -56,3 +56,16 @@ def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
     from linewright.line.factory import Factory
 
     assert [] == [name for name in OPERATIONS if hasattr(Factory, name.replace("-", "_"))]
+
+
+def test_commands_that_look_import_nothing_that_computes():
+    """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
+    heavy = ["scipy", "sklearn", "lightgbm", "onnx", "onnxmltools", "skl2onnx", "dbos", "pandas", "fastapi"]
+    rooms = ["evidence", "record", "release", "status", "use"]
+    code = (
+        f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
+        f"print(sorted(set({heavy}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()

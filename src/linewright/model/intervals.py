@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
 
 from linewright.model.facts import Task
 from linewright.model.metrics import Floats, Statistic
@@ -123,6 +122,8 @@ def expanded_level(units: int, confidence: float) -> float:
     >>> round(expanded_level(10, 0.95), 3), round(expanded_level(10_000, 0.95), 3)
     (0.973, 0.95)
     """
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 -- commands that look import this module and compute nothing
+
     return float(ndtr(stdtrit(units - 1, confidence) * math.sqrt(units / (units - 1))))
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-from scipy.special import ndtr
 
 from linewright.data.spec import duration_micros
 from linewright.store.clock import said
@@ -31,6 +30,7 @@ from linewright.watch.facts import (
 from linewright.watch.shift import Shift, measure
 from linewright.watch.spec import PerformanceSpec, WatchSpec
 from linewright.watch.surplus import surplus
+from linewright.watch.tails import normal
 from linewright.watch.traffic import unusual
 
 LEAST_SURE = 0.05
@@ -307,4 +307,4 @@ def is_beyond(distance: float, error: float, alpha: float) -> bool:
     """Return whether a distance with that standard error is surely above 0."""
     if distance <= 0 or not math.isfinite(distance) or not error >= 0:
         return False
-    return error == 0 or float(ndtr(-distance / error)) < alpha
+    return error == 0 or normal(-distance / error) < alpha

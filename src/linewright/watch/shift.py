@@ -46,7 +46,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+
+from linewright.watch.tails import noncentral_chi2_beyond, normal
 
 EMPTY = 0.5
 """Rows that a cell is taken to have which is empty on one side."""
@@ -141,12 +142,10 @@ def sf(value: float, freedom: float, noncentrality: float) -> float:
     if value <= 0 or freedom <= 0:
         return 1.0
     if max(value, noncentrality) < LARGE:
-        from scipy.stats import ncx2  # noqa: PLC0415 -- takes most of a second, and few commands need it
-
-        exact = float(ncx2.sf(value, freedom, noncentrality))
+        exact = noncentral_chi2_beyond(value, freedom, noncentrality)
         if math.isfinite(exact):
             return min(max(exact, 0.0), 1.0)
-    return float(ndtr(math.sqrt(noncentrality + freedom - 1) - math.sqrt(value)))
+    return normal(math.sqrt(noncentrality + freedom - 1) - math.sqrt(value))
 
 
 def findable(

@@ -15,9 +15,8 @@ References
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.special import pdtrc
-
 from linewright.watch.facts import Confirmed
+from linewright.watch.tails import poisson_beyond
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,4 +74,4 @@ def tail(confirmed: int, mean: float) -> float:
     """Return the chance of at least so many, from a Poisson distribution."""
     if confirmed <= mean or mean <= 0:
         return 1.0
-    return float(pdtrc(confirmed - 1, mean))
+    return poisson_beyond(confirmed - 1, mean)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import pdtr, pdtrc, stdtr
+
+from linewright.watch.tails import poisson, poisson_beyond, student
 
 FACTOR = 3
 FEWEST, MOST = 7, 28
@@ -89,8 +90,8 @@ def _by_chance(count: int, before: npt.NDArray[np.float64]) -> float:
     """Return the chance of such a count at the rate of the nearest quarter of `before` (ascending)."""
     quarter = max(1, len(before) // 4)
     if count < before[0]:
-        return float(pdtr(count, before[:quarter].mean()))
-    return float(pdtrc(count - 1, before[-quarter:].mean()))
+        return poisson(count, before[:quarter].mean())
+    return poisson_beyond(count - 1, before[-quarter:].mean())
 
 
 def _p_value(value: float, history: npt.NDArray[np.float64], *, least: float) -> float:
@@ -98,4 +99,4 @@ def _p_value(value: float, history: npt.NDArray[np.float64], *, least: float) ->
     middle = float(np.median(history))
     spread = max(least, 1.4826 * float(np.median(np.abs(history - middle))))
     distance = abs(value - middle) / (spread * math.sqrt(1 + math.pi / 2 / len(history)))
-    return 2 * float(stdtr(len(history) - 1, -distance))
+    return 2 * student(len(history) - 1, -distance)
