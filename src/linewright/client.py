@@ -119,7 +119,7 @@ class Client:
         Transient
             If the endpoint cannot be reached or asks to try again later.
         """
-        body = {"rows": rows, "durable": durable}
+        body = {"rows": rows, **({"durable": True} if durable else {})}
         return self._ask("POST", f"/v1/lines/{quote(line, safe='')}/predict", Answer, body)
 
     def feedback(

@@ -211,6 +211,12 @@ def test_other_tasks_take_the_same_three_commands(tmp_path, bunch, label, metric
     assert ran["promoted"]
     assert metric == ran["metrics"][0]["name"]
 
+    linewright(tmp_path, "predict", "line", "table.csv", "-o", "answers.csv")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        asked = next(csv.DictReader(file))["id"]
+
+    assert 0 == linewright(tmp_path, "replay", "--prediction", asked)["difference"]
+
 
 @pytest.mark.shared
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import find_model
+from linewright.serve.facts import Prediction, Truth
 from linewright.store.values import to_builtins
 
 
@@ -34,13 +35,18 @@ def look_up(factory: Factory, name: str) -> Found | None:
     )
 
 
+def find_prediction(factory: Factory, name: str) -> tuple[Prediction, Truth | None] | None:
+    """Return the prediction of any line that has this id, with what turned out to be true; `None` where none has."""
+    found = (factory.labels_of(line).find(name) for line in factory.metadata.lines())
+    return next((one for one in found if one is not None), None)
+
+
 def _prediction(factory: Factory, name: str) -> Found | None:
-    for line in factory.metadata.lines():
-        found = factory.labels_of(line).find(name)
-        if found is not None:
-            record, label = found
-            return Found(name, "prediction", {**to_builtins(record), "label": to_builtins(label)})
-    return None
+    found = find_prediction(factory, name)
+    if found is None:
+        return None
+    record, label = found
+    return Found(name, "prediction", {**to_builtins(record), "label": to_builtins(label)})
 
 
 def _run(factory: Factory, name: str) -> Found | None:

@@ -1,14 +1,16 @@
 """Computing a logged answer again, by the model that it names, and comparing."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import msgspec
 
 from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
-from linewright.model.package import load
-from linewright.serve.facts import Prediction, Truth
+from linewright.line.lookup import find_prediction
+from linewright.model.package import answer_difference, load
+from linewright.serve.facts import Truth
 from linewright.serve.scoring import TOLERANCE, Scorer
 
 
@@ -24,7 +26,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     logged: dict[str, Any]
     computed: dict[str, Any]
     difference: float
-    """Largest difference of a number between the two; infinite where anything else differs."""
+    """As `difference` has it: of probabilities, or of predictions relative to them; infinite where anything else differs."""
     label: Truth | None
     """What turned out to be true, where that is known."""
 
@@ -66,9 +68,16 @@ def replay_prediction(factory: Factory, identity: str) -> Replayed:
     Corrupt
         If the model's bytes are not those that were stored.
     """
-    record, truth = _find(factory, identity)
+    found = find_prediction(factory, identity)
+    if found is None:
+        raise NotFound(
+            "no prediction has that id",
+            found=identity[:100],
+            hint="the id is beside each prediction in the answer, and in the column `id` of what `predict` writes",
+        )
+    record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get))
-    computed = scorer.score([record.row])[0]
+    computed = msgspec.json.decode(_json(scorer.score([record.row])[0]))  # as the log has it
     return Replayed(
         id=record.id,
         model=f"{record.line}@{record.model}",
@@ -83,38 +92,16 @@ def replay_prediction(factory: Factory, identity: str) -> Replayed:
     )
 
 
-def difference(one: object, other: object) -> float:
-    """Return the largest difference of a number between two answers; infinite where anything else differs.
+def difference(logged: Mapping[str, Any], computed: Mapping[str, Any]) -> float:
+    """Return how far two answers are apart, as `answer_difference` has it; infinite where they differ, but not in a number.
 
     Examples
     --------
-    >>> difference({"prediction": "a", "scores": [1.0, 2.0]}, {"prediction": "a", "scores": [1.0, 2.5]})
-    0.5
-    >>> difference({"prediction": "a"}, {"prediction": "b"})
-    inf
+    >>> difference({"probabilities": {"a": 0.25, "b": 0.75}}, {"probabilities": {"a": 0.5, "b": 0.5}})
+    0.25
     """
-    match one, other:
-        case dict(), dict() if one.keys() == other.keys():
-            pairs: Mapping[str, Any] = one
-            return max((difference(value, other[name]) for name, value in pairs.items()), default=0.0)
-        case list() | tuple(), list() | tuple() if len(one) == len(other):
-            return max((difference(*pair) for pair in zip(one, other, strict=True)), default=0.0)
-        case int() | float(), int() | float():
-            return abs(float(one) - float(other))
-        case _:
-            return 0.0 if one == other else float("inf")
-
-
-def _find(factory: Factory, identity: str) -> tuple[Prediction, Truth | None]:
-    for line in factory.metadata.lines():
-        found = factory.labels_of(line).find(identity)
-        if found is not None:
-            return found
-    raise NotFound(
-        "no prediction has that id",
-        found=identity[:100],
-        hint="the id is beside each prediction in the answer, and in the column `id` of what `predict` writes",
-    )
+    apart = answer_difference(computed, logged)
+    return apart if apart or computed == logged else inf
 
 
 def _json(value: object) -> str:

@@ -202,10 +202,11 @@ def golden_differences(model: Model, x: NDArray[Any], expected: Sequence[Mapping
     answers = model.answers(model.scores(x))
     if len(answers) != len(expected):
         return inf
-    return max((_difference(a, e) for a, e in zip(answers, expected, strict=True)), default=0.0)
+    return max((answer_difference(a, e) for a, e in zip(answers, expected, strict=True)), default=0.0)
 
 
-def _difference(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+    """Return how far an answer is from the expected one, as `golden_differences` has it."""
     if answer.keys() != expected.keys():
         return inf
     if "probabilities" not in answer:
