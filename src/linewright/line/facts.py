@@ -136,7 +136,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.only_answer is not None:
             yield (
                 f"  warn     it answers {self.only_answer!r} to every test row; "
-                "`value:` in the line file sets the threshold by what decisions are worth"
+                "in the line file `value:` sets the threshold by what decisions are worth, and "
+                "`positive:` of the label says which class is to be found, usually the rarer one"
             )
         for gate in self.undecided if self.promoted else ():
             yield f"  open     {gate}"
