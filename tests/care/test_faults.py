@@ -28,7 +28,7 @@ from linewright.store import database
 from linewright.store.local import LocalArtifacts
 
 Asked = Callable[..., tuple[int, Any, str]]
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 DISK_BYTES = 8 * 2**20
 
 

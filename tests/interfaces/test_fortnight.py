@@ -45,7 +45,7 @@ WINDOW = timedelta(hours=6)
 GROWTH = 30 * 2**20
 """Bytes by which a process may grow in most of a week."""
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 pytestmark = [
     pytest.mark.slow,
