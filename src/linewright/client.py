@@ -30,6 +30,9 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """For regression: low, high, and the share of new rows whose truth lies between."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the row."""
+    model: str | None = None
+    digest: str | None = None
+    """The model that answered this row, where it is another than the one that the answer names: a canary."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,8 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -9,9 +11,11 @@ from linewright.errors import RequestError
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve import oip
+from linewright.serve.arms import Guard, is_canary
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
 from linewright.serve.log import PredictionLog
+from linewright.serve.pointer import Canary
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
@@ -19,6 +23,8 @@ from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7
 
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
+_Said = tuple[list[dict[str, Any]], dict[int, list[str]]]
+"""Answers, and doubts by row."""
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
 
@@ -45,6 +51,9 @@ class Loaded(NamedTuple):
     arm: Arm
     scorer: Scorer
     now: Callable[[], str] = now_utc
+    canary: Canary | None = None
+    guard: Guard = Guard()
+    """Told of what a canary does."""
 
     @property
     def package(self) -> Package:
@@ -60,6 +69,8 @@ class Answered(NamedTuple):
     answers: list[dict[str, Any]]
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
+    arms: list[Arm]
+    """The model that answered each row."""
 
 
 def answer(
@@ -75,30 +86,106 @@ def answer(
         If the log cannot be written.
     """
     received, package = loaded.now(), loaded.package
-    x = loaded.scorer.encode(loaded.scorer.read(rows, place=place))
-    answers = loaded.scorer.answers(x)
     ids = [uuid7() for _ in rows]
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
+    units, mine = _parted(loaded, rows, keys, ids)
+    told, warnings, arms = _answers(loaded, rows, mine, place)
     log.append(
         [
             Prediction(
-                id=identity,
+                id=ids[row],
                 line=loaded.line,
                 generation=loaded.generation,
-                model=loaded.arm.model,
-                digest=loaded.arm.package,
+                model=arms[row].model,
+                digest=arms[row].package,
+                arm="champion" if arms[row] is loaded.arm else "canary",
                 at=received,
-                key=key,
-                row=row,
-                answer=said,
-                threshold=package.threshold,
+                key=keys[row],
+                unit=units[row],
+                row=rows[row],
+                answer=told[row],
+                threshold=_package(loaded, arms[row]).threshold,
                 durability=_durability(durable),
             )
-            for identity, key, row, said in zip(ids, keys, rows, answers, strict=True)
+            for row in range(len(rows))
         ],
         durable=durable,
     )
-    return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows))
+    return Answered(ids, keys, told, warnings, arms)
+
+
+def _package(loaded: Loaded, arm: Arm) -> Package:
+    canary = loaded.canary
+    return loaded.package if canary is None or arm is loaded.arm else canary.scorer.model.package
+
+
+def _parted(
+    loaded: Loaded, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | None], ids: Sequence[str]
+) -> tuple[Sequence[str | None], list[int]]:
+    """Return the unit of each row while a canary runs, and which rows the canary answers."""
+    canary = loaded.canary
+    if canary is None:
+        return [None] * len(rows), []
+    named = keys if canary.unit is None else [spell(row.get(canary.unit)) for row in rows]
+    # Where a row names no unit, chance decides, by its id: it has no other row to be like.
+    units = [unit or identity for unit, identity in zip(named, ids, strict=True)]
+    return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
+
+
+def _answers(
+    loaded: Loaded, rows: list[dict[str, Any]], mine: list[int], place: Place
+) -> tuple[list[dict[str, Any]], dict[int, list[str]], list[Arm]]:
+    """Return the answer of each row, the doubts by row, and the model that answered each.
+
+    Where a canary fails, the champion answers its rows too.
+    """
+    canary = loaded.canary
+    tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
+    if canary is None or tried is None:
+        told, warnings = _champions(loaded, rows, place)
+        return told, warnings, [loaded.arm] * len(rows)
+    others = sorted(set(range(len(rows))) - set(mine))
+    rest = _champions(loaded, [rows[row] for row in others], lambda row, column: place(others[row], column))
+    told, warnings, arms = [dict[str, Any]()] * len(rows), dict[int, list[str]](), [loaded.arm] * len(rows)
+    for numbers, arm, (answers, doubts) in ((mine, canary.arm, tried), (others, loaded.arm, rest)):
+        for row, said in zip(numbers, answers, strict=True):
+            told[row], arms[row] = said, arm
+        warnings |= {numbers[row]: texts for row, texts in doubts.items()}
+    return told, warnings, arms
+
+
+def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Said:
+    if loaded.canary is None:
+        return _scored(loaded.scorer, rows, place)
+    if not rows:
+        return [], {}
+    begun = perf_counter()
+    said = _scored(loaded.scorer, rows, place)
+    loaded.guard.took(loaded.line, loaded.canary, len(rows), perf_counter() - begun, champion=True)
+    return said
+
+
+def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said | None:
+    """Return what a canary says; `None` where it cannot."""
+    begun = perf_counter()
+    try:
+        said = _scored(canary.scorer, rows, in_rows)
+    except RequestError as error:
+        # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
+        with suppress(RequestError):
+            loaded.scorer.read(rows)
+            loaded.guard.failed(loaded.line, canary, f"it refuses rows that the champion takes: {error}")
+        return None
+    except Exception as error:  # noqa: BLE001 -- whatever is wrong with a canary, the champion is there
+        loaded.guard.failed(loaded.line, canary, f"it fails: {type(error).__name__}: {error}")
+        return None
+    loaded.guard.took(loaded.line, canary, len(rows), perf_counter() - begun)
+    return said
+
+
+def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
+    x = scorer.encode(scorer.read(rows, place=place))
+    return scorer.answers(x), scorer.warnings(x, rows)
 
 
 def _durability(durable: bool) -> Literal["buffered", "durable"]:
@@ -128,26 +215,37 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     ]
     for row, texts in answered.warnings.items():
         predictions[row]["warnings"] = texts
+    first = _only(answered.arms) or loaded.arm
+    for row, arm in enumerate(answered.arms):
+        if arm is not first:
+            predictions[row] |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
     return to_response(
         {
-            "model": f"{loaded.line}@{loaded.arm.model}",
-            "digest": loaded.arm.package,
+            "model": f"{loaded.line}@{first.model}",
+            "digest": first.package,
             "durability": _durability(ask.durable),
             "predictions": predictions,
         }
     )
 
 
+def _only(arms: Sequence[Arm]) -> Arm | None:
+    """Return the model that answered all rows; `None` where there are two."""
+    return arms[0] if all(arm is arms[0] for arm in arms) else None
+
+
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
     oip.check_outputs(asked.infer, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
+    first = _only(answered.arms) or loaded.arm
     return to_response(
         oip.to_answer(
             asked.infer,
             line=loaded.line,
-            version=loaded.arm.model,
-            digest=loaded.arm.package,
+            version=first.model,
+            digest=first.package,
+            versions=None if _only(answered.arms) else [arm.model for arm in answered.arms],
             package=loaded.package,
             ids=answered.ids,
             answers=answered.answers,

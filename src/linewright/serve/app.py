@@ -18,6 +18,7 @@ from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answer, oip
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
+from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
 from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
@@ -83,6 +84,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._lines = Lines(state / "serving", get, tell=tell)
+        self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
         self._logs: dict[str, PredictionLog] = {}
         self._damage: dict[str, list[Damage]] = {}
@@ -201,7 +203,7 @@ class App:
                 "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
             )
         request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer, self._now)
+        return Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
 
     def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
         loaded = self._loaded(request, name, version)
