@@ -79,8 +79,8 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
     if trial.is_worse:
         evidence = context.metadata.keep(trial)
         return withdraw(context, factory.serving, line, _worse(trial), trigger="quality", evidence=evidence)
-    if context.now() < later(canary.at, spec.release.bake or BAKE):
-        return None
+    if context.now() < later(canary.at, spec.release.bake or BAKE) or not trial.canary.rows:
+        return None  # what answered nothing has shown nothing
     try:
         return _next_step(factory, spec, canary, trial)
     except Conflict:

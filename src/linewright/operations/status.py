@@ -195,7 +195,8 @@ def _canary_text(one: CanaryStatus) -> str:
     answered = f"{count(one.rows, 'row')} so far, {one.labelled:,} with a label that counts"
     loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
     against = "" if one.champion_loss is None else f", the champion's {one.champion_loss:.4g}"
-    until = f", its next step not before {said(one.until)}" if one.until else ""
+    first = "" if one.rows else " and its first row"
+    until = f", its next step not before {said(one.until)}{first}" if one.until else ""
     return f"canary {one.model} answers {one.share:.0%} of the rows: {answered}{loss}{against}{until}"
 
 
