@@ -86,7 +86,7 @@ class Graph:
             If it fails, or answers in another shape than it declares.
         """
         try:
-            y = cast(NDArray[np.float32], self._session.run(["y"], dict(feed))[0])
+            y = cast("NDArray[np.float32]", self._session.run(["y"], dict(feed))[0])
         except ERRORS as error:
             raise Terminal(f"the model's graph failed: {error}", where=self._where) from error
         if y.shape != (n, self._outputs):

@@ -39,7 +39,7 @@ class Model:
 
     def __init__(self, package: Package, *, digest: str, graph: Graph) -> None:
         self.package, self.digest, self._graph = package, digest, graph
-        self._rules = task(package.task)
+        self._rules, self._feed = task(package.task), Feed(package.encoder)
 
     def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return the calibrated scores of encoded rows.
@@ -62,11 +62,11 @@ class Model:
         Terminal
             If the graph fails, or answers in another shape than its package says.
         """
-        raw = self._graph.run(feed_of(self.package.encoder, x), len(x))
+        raw = self._graph.run(self._feed.of(x), len(x))
         scores = calibrate(self.package.calibration, raw.astype(np.float64))
-        finite = np.isfinite(scores).all(axis=1)
+        finite = np.isfinite(scores)
         if not finite.all():
-            row = int(finite.argmin())
+            row = int(finite.all(axis=1).argmin())
             raise RequestError(
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
             )
@@ -90,24 +90,30 @@ def inputs_of(encoder: Encoder) -> list[Input]:
     return [(f"x{i}", raw.dtype, 1) for i, raw in enumerate(raws)]
 
 
-def feed_of(encoder: Encoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return encoded rows as the graph of a package reads them.
+class Feed:
+    """Hands encoded rows to the graph of a package, as it reads them."""
 
-    Raises
-    ------
-    RequestError
-        If `x` is not what `encoder` gives.
-    """
-    names, width = [name for name, _, _ in inputs_of(encoder)], len(encoder.encodings)
-    if encoder.is_raw and x.dtype.names == tuple(names):
-        return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in names}
-    if encoder.is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
-        raise RequestError(
-            "rows of another form than the model reads",
-            found=f"{x.dtype} {x.shape}",
-            allowed=f"{width} raw columns" if encoder.is_raw else f"float32 (n, {width})",
-        )
-    return {"x": np.ascontiguousarray(x)}
+    def __init__(self, encoder: Encoder) -> None:
+        self._is_raw, self._width = encoder.is_raw, len(encoder.encodings)
+        self._names = tuple(name for name, _, _ in inputs_of(encoder))
+
+    def of(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return the inputs of the graph.
+
+        Raises
+        ------
+        RequestError
+            If `x` is not what the encoder gives.
+        """
+        if self._is_raw and x.dtype.names == self._names:
+            return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in self._names}
+        if self._is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != self._width:
+            raise RequestError(
+                "rows of another form than the model reads",
+                found=f"{x.dtype} {x.shape}",
+                allowed=f"{self._width} raw columns" if self._is_raw else f"float32 (n, {self._width})",
+            )
+        return {"x": np.ascontiguousarray(x)}
 
 
 def load(digest: str, get: Callable[[str], bytes]) -> Model:
@@ -324,7 +330,9 @@ def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _two_columns(positive: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.column_stack([1 - positive, positive])
+    both = np.empty((len(positive), 2))
+    both[:, 0], both[:, 1] = 1 - positive, positive
+    return both
 
 
 def _expit(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -184,7 +184,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said 
 
 
 def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
-    x = scorer.encode(scorer.read(rows, place=place))
+    x = scorer.matrix(rows, place=place)
     return scorer.answers(x), scorer.warnings(x, rows)
 
 

@@ -143,7 +143,11 @@ class App:
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         begun = perf_counter()
         request = Request(
-            method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive
+            method=scope["method"],
+            path=scope["path"],
+            headers=dict(scope["headers"]),
+            receive=receive,
+            scope=scope,
         )
         try:
             _require_ours(request, scope["scheme"])
