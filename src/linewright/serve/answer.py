@@ -1,6 +1,6 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -18,6 +18,8 @@ from linewright.serve.scoring import Scorer
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7
 
+MOST_EXPLAINED = 100
+"""Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
@@ -27,6 +29,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
 
     rows: list[dict[str, Any]]
     explain: bool = False
+    """Whether each answer says what each column contributed to it."""
     durable: bool = False
     """Whether the answer has to wait until its record survives power loss."""
 
@@ -60,23 +63,32 @@ class Answered(NamedTuple):
     answers: list[dict[str, Any]]
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
+    explained: Sequence[dict[str, Any]] = ()
+    """One a row where it was asked for, else none."""
 
 
 def answer(
-    loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place, *, durable: bool = False
+    loaded: Loaded,
+    log: PredictionLog,
+    rows: list[dict[str, Any]],
+    place: Place,
+    *,
+    durable: bool = False,
+    explain: bool = False,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Raises
     ------
     RequestError
-        If a row does not fit.
+        If a row does not fit, or the model cannot be explained; nothing is logged then.
     Transient
         If the log cannot be written.
     """
     received, package = loaded.now(), loaded.package
     x = loaded.scorer.encode(loaded.scorer.read(rows, place=place))
     answers = loaded.scorer.answers(x)
+    explained = loaded.scorer.explain(x) if explain else ()
     ids = [uuid7() for _ in rows]
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
     log.append(
@@ -98,7 +110,7 @@ def answer(
         ],
         durable=durable,
     )
-    return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows))
+    return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows), explained)
 
 
 def _durability(durable: bool) -> Literal["buffered", "durable"]:
@@ -111,20 +123,29 @@ def read_ask(body: bytes) -> Ask:
     Raises
     ------
     RequestError
-        If it has another form, or asks for explanations.
+        If it has another form, or asks for more explanations than one request may.
     """
     ask = read_json(body, Ask, form=ASK_FORM)
-    if ask.explain:
-        raise RequestError("explanations are not available yet", where="explain", found=True, allowed="false")
+    if ask.explain and len(ask.rows) > MOST_EXPLAINED:
+        raise RequestError(
+            "too many rows to explain in one request",
+            where="explain",
+            found=len(ask.rows),
+            allowed=f"at most {MOST_EXPLAINED} rows",
+            hint="send them in several requests, or without `explain`",
+        )
     return ask
 
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable)
+    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
+    explained = answered.explained or [{}] * len(answered.ids)
     predictions = [
-        {"id": identity, **({} if key is None else {"key": key}), **said}
-        for identity, key, said in zip(answered.ids, answered.keys, answered.answers, strict=True)
+        {"id": identity, **({} if key is None else {"key": key}), **said, **why}
+        for identity, key, said, why in zip(
+            answered.ids, answered.keys, answered.answers, explained, strict=True
+        )
     ]
     for row, texts in answered.warnings.items():
         predictions[row]["warnings"] = texts
