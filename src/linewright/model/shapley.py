@@ -85,12 +85,23 @@ class TreeExplainer:
     --------
     One tree that answers 10 where column 0 is at most 0.5, as it is in 1 of 4 training rows, and 20 elsewhere:
 
-    >>> one, three = np.zeros(1, np.int64), np.zeros(3, np.int64)
     >>> from linewright.model.trees import Trees
+    >>> blank, at = np.zeros(3, np.int64), np.arange(3)
     >>> trees = Trees(
-    ...     tree=three, node=np.arange(3), column=three, value=np.array([0.5, 0, 0]), rows=np.array([4.0, 1, 3]),
-    ...     is_equal=three > 0, is_leaf=np.arange(3) > 0, yes=three + 1, no=three + 2, missing_is_yes=three > 0,
-    ...     leaf_tree=three[:2], leaf_node=np.array([1, 2]), leaf_output=three[:2], leaf_value=np.array([10.0, 20]),
+    ...     tree=blank,
+    ...     node=at,
+    ...     column=blank,
+    ...     value=np.array([0.5, 0, 0]),
+    ...     is_equal=blank > 0,
+    ...     is_leaf=at > 0,
+    ...     yes=blank + 1,
+    ...     no=blank + 2,
+    ...     missing_is_yes=blank > 0,
+    ...     rows=np.array([4.0, 1, 3]),
+    ...     leaf_tree=blank[:2],
+    ...     leaf_node=at[1:],
+    ...     leaf_output=blank[:2],
+    ...     leaf_value=np.array([10.0, 20.0]),
     ... )
     >>> explainer = TreeExplainer(trees, width=2, outputs=1)
     >>> sums, contributions = explainer.explain(np.array([[0.0, 7.0]], dtype=np.float32))
