@@ -109,7 +109,8 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
         where="explain",
         found=where,
         allowed="a model of a newer package",
-        hint="run the line again: linewright run LINE; and promote the model that it makes",
+        hint="run the line again: linewright run LINE; where its gates hold the new model back, as it answers alike, "
+        "promote it: linewright promote LINE@VERSION --force --because 'it can be explained'",
     )
 
 
