@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from numpy.typing import NDArray
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
@@ -22,9 +23,9 @@ from linewright.serve.scoring import Scorer
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7
 
+MOST_EXPLAINED = 100
+"""Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
-_Said = tuple[list[dict[str, Any]], dict[int, list[str]]]
-"""Answers, and doubts by row."""
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
 
@@ -33,6 +34,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
 
     rows: list[dict[str, Any]]
     explain: bool = False
+    """Whether each answer says what each column contributed to it."""
     durable: bool = False
     """Whether the answer has to wait until its record survives power loss."""
 
@@ -71,17 +73,25 @@ class Answered(NamedTuple):
     """By row; rows that raise no doubt are left out."""
     arms: list[Arm]
     """The model that answered each row."""
+    explained: Sequence[dict[str, Any]] = ()
+    """One a row where it was asked for, else none."""
 
 
 def answer(
-    loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place, *, durable: bool = False
+    loaded: Loaded,
+    log: PredictionLog,
+    rows: list[dict[str, Any]],
+    place: Place,
+    *,
+    durable: bool = False,
+    explain: bool = False,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Raises
     ------
     RequestError
-        If a row does not fit.
+        If a row does not fit, or what contributed cannot be told.
     Transient
         If the log cannot be written.
     """
@@ -89,7 +99,11 @@ def answer(
     ids = [uuid7() for _ in rows]
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
     units, mine = _parted(loaded, rows, keys, ids)
-    told, warnings, arms = _answers(loaded, rows, mine, place)
+    parts = _parts(loaded, rows, mine, place)
+    said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
+    arms = _arms(parts, len(rows))
+    explained = _explained(parts, len(rows)) if explain else ()
+    thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
     log.append(
         [
             Prediction(
@@ -103,20 +117,32 @@ def answer(
                 key=keys[row],
                 unit=units[row],
                 row=rows[row],
-                answer=told[row],
-                threshold=_package(loaded, arms[row]).threshold,
+                answer=said.answers[row],
+                threshold=thresholds[arms[row].model],
                 durability=_durability(durable),
             )
             for row in range(len(rows))
         ],
         durable=durable,
     )
-    return Answered(ids, keys, told, warnings, arms)
+    return Answered(ids, keys, said.answers, said.warnings, arms, explained)
 
 
-def _package(loaded: Loaded, arm: Arm) -> Package:
-    canary = loaded.canary
-    return loaded.package if canary is None or arm is loaded.arm else canary.scorer.model.package
+class _Said(NamedTuple):
+    """What a model says of rows."""
+
+    x: NDArray[Any]
+    answers: list[dict[str, Any]]
+    warnings: dict[int, list[str]]
+
+
+class _Part(NamedTuple):
+    """Those rows of a request that one model answers."""
+
+    rows: Sequence[int]
+    arm: Arm
+    scorer: Scorer
+    said: _Said
 
 
 def _parted(
@@ -132,36 +158,51 @@ def _parted(
     return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
 
 
-def _answers(
-    loaded: Loaded, rows: list[dict[str, Any]], mine: list[int], place: Place
-) -> tuple[list[dict[str, Any]], dict[int, list[str]], list[Arm]]:
-    """Return the answer of each row, the doubts by row, and the model that answered each.
-
-    Where a canary fails, the champion answers its rows too.
-    """
+def _parts(loaded: Loaded, rows: list[dict[str, Any]], mine: list[int], place: Place) -> list[_Part]:
+    """Return who answers what; where a canary fails, the champion answers its rows too."""
     canary = loaded.canary
     tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
     if canary is None or tried is None:
-        told, warnings = _champions(loaded, rows, place)
-        return told, warnings, [loaded.arm] * len(rows)
+        said = _champions(loaded, rows, place)
+        return [_Part(range(len(rows)), loaded.arm, loaded.scorer, said)]
+    of_canary = _Part(mine, canary.arm, canary.scorer, tried)
     others = sorted(set(range(len(rows))) - set(mine))
+    if not others:
+        return [of_canary]
     rest = _champions(loaded, [rows[row] for row in others], lambda row, column: place(others[row], column))
-    told, warnings, arms = [dict[str, Any]()] * len(rows), dict[int, list[str]](), [loaded.arm] * len(rows)
-    for numbers, arm, (answers, doubts) in ((mine, canary.arm, tried), (others, loaded.arm, rest)):
-        for row, said in zip(numbers, answers, strict=True):
-            told[row], arms[row] = said, arm
-        warnings |= {numbers[row]: texts for row, texts in doubts.items()}
-    return told, warnings, arms
+    return [of_canary, _Part(others, loaded.arm, loaded.scorer, rest)]
+
+
+def _arms(parts: Sequence[_Part], n: int) -> list[Arm]:
+    arms = [parts[0].arm] * n
+    for part in parts[1:]:
+        for row in part.rows:
+            arms[row] = part.arm
+    return arms
+
+
+def _together(parts: Sequence[_Part], n: int) -> _Said:
+    answers, warnings = [dict[str, Any]()] * n, dict[int, list[str]]()
+    for part in parts:
+        for row, one in zip(part.rows, part.said.answers, strict=True):
+            answers[row] = one
+        warnings |= {part.rows[row]: texts for row, texts in part.said.warnings.items()}
+    return _Said(parts[0].said.x, answers, warnings)
+
+
+def _explained(parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
+    explained = [dict[str, Any]()] * n
+    for part in parts:
+        for row, one in zip(part.rows, part.scorer.explain(part.said.x), strict=True):
+            explained[row] = one
+    return explained
 
 
 def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Said:
-    if loaded.canary is None:
-        return _scored(loaded.scorer, rows, place)
-    if not rows:
-        return [], {}
     begun = perf_counter()
     said = _scored(loaded.scorer, rows, place)
-    loaded.guard.took(loaded.line, loaded.canary, len(rows), perf_counter() - begun, champion=True)
+    if loaded.canary is not None:
+        loaded.guard.took(loaded.line, loaded.canary, len(rows), perf_counter() - begun, champion=True)
     return said
 
 
@@ -185,7 +226,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said 
 
 def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
     x = scorer.matrix(rows, place=place)
-    return scorer.answers(x), scorer.warnings(x, rows)
+    return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
 
 def _durability(durable: bool) -> Literal["buffered", "durable"]:
@@ -198,20 +239,29 @@ def read_ask(body: bytes) -> Ask:
     Raises
     ------
     RequestError
-        If it has another form, or asks for explanations.
+        If it has another form, or asks for more explanations than one request may.
     """
     ask = read_json(body, Ask, form=ASK_FORM)
-    if ask.explain:
-        raise RequestError("explanations are not available yet", where="explain", found=True, allowed="false")
+    if ask.explain and len(ask.rows) > MOST_EXPLAINED:
+        raise RequestError(
+            "too many rows to explain in one request",
+            where="explain",
+            found=len(ask.rows),
+            allowed=f"at most {MOST_EXPLAINED} rows",
+            hint="send them in several requests, or without `explain`",
+        )
     return ask
 
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable)
+    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
+    explained = answered.explained or [{}] * len(answered.ids)
     predictions = [
-        {"id": identity, **({} if key is None else {"key": key}), **said}
-        for identity, key, said in zip(answered.ids, answered.keys, answered.answers, strict=True)
+        {"id": identity, **({} if key is None else {"key": key}), **said, **why}
+        for identity, key, said, why in zip(
+            answered.ids, answered.keys, answered.answers, explained, strict=True
+        )
     ]
     for row, texts in answered.warnings.items():
         predictions[row]["warnings"] = texts

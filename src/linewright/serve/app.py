@@ -43,7 +43,8 @@ from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
-"""Larger requests are computed in a thread, as those that wait for the disk are, so that small ones beside them do not wait."""
+"""Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
+them do not wait."""
 CATCH_UP_S = 10.0
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
@@ -275,7 +276,8 @@ class App:
             body = await request.read_body(take, self._body_deadline_s)
             ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
             work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-            response = await self._compute(work, small=len(ask.rows) <= INLINE_ROWS and not ask.durable)
+            small = len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain)
+            response = await self._compute(work, small=small)
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 

@@ -78,6 +78,10 @@ class Scorer:
         """Return one answer a row of the matrix."""
         return self.model.answers(self.model.scores(x))
 
+    def explain(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Return what each column contributed to each row of the matrix; see `Model.explain`."""
+        return self.model.explain(x)
+
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.
 
