@@ -19,6 +19,8 @@ Cell = Callable[[object], float]
 def cell_of(encoding: Encoding) -> Cell | None:
     """Return what makes a cell of a value; `None` for an encoding that goes by column (dates, durations, raw columns).
 
+    A number beyond the range of float32 becomes the largest one.
+
     Examples
     --------
     >>> cell = cell_of(Category(column="make", levels=("Ford", "Fiat")))
@@ -47,7 +49,7 @@ def known_cells(encoding: Encoding) -> dict[str, float]:
 
 
 def _number(value: object) -> float:
-    return float("nan") if value is None else value  # type: ignore[return-value]
+    return float("nan") if value is None else min(max(value, -LARGEST), LARGEST)  # type: ignore[type-var]
 
 
 def _looked_up(cells: dict[str | None, float], other: float) -> Cell:
@@ -58,5 +60,5 @@ def _looked_up(cells: dict[str | None, float], other: float) -> Cell:
 
 
 def to_matrix(cells: list[list[float]]) -> NDArray[np.float32]:
-    """Return rows of cells as the matrix that a model reads, shape (n, width); numbers beyond float32 become its largest."""
-    return np.array(cells, dtype=np.float64).clip(-LARGEST, LARGEST).astype(np.float32)
+    """Return rows of cells as the matrix that a model reads, shape (n, width)."""
+    return np.array(cells, dtype=np.float32)

@@ -4,6 +4,7 @@ Imports numpy, onnxruntime and msgspec only, for an endpoint loads it. Nothing i
 right, and nothing that is loaded here can run code of its own.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import inf
@@ -69,9 +70,9 @@ class Model:
         """
         raw = self._graph.run(self._feed.of(x), len(x))
         scores = calibrate(self.package.calibration, raw.astype(np.float64))
-        finite = np.isfinite(scores)
-        if not finite.all():
-            row = int(finite.all(axis=1).argmin())
+        # A sum is finite where all are, and seldom where one is not: then each is looked at.
+        if not math.isfinite(scores.sum()) and not (finite := np.isfinite(scores).all(axis=1)).all():
+            row = int(finite.argmin())
             raise RequestError(
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
             )
@@ -357,7 +358,7 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
             return scores
         case "sigmoid":
             a, b = calibration.parameters
-            return _two_columns(_expit(a * log_odds(scores) + b))
+            return np.array([_sigmoid(a, b, row) for row in scores.tolist()]).reshape(-1, 2)
         case "isotonic":
             return _two_columns(np.interp(scores[:, 1], calibration.x, calibration.y))
         case "temperature":
@@ -387,10 +388,13 @@ def _two_columns(positive: NDArray[np.float64]) -> NDArray[np.float64]:
     return both
 
 
-def _expit(z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sigmoid(a: float, b: float, row: Sequence[float]) -> tuple[float, float]:
+    """Calibrate one row. For one row, a dozen of array operations would take longer than the model itself."""
+    z = a * (math.log(max(row[1], SMALLEST)) - math.log(max(row[0], SMALLEST))) + b
     # exp of what is never positive cannot overflow.
-    small = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, small) / (1 + small)
+    small = math.exp(-abs(z))
+    positive = (1.0 if z >= 0 else small) / (1.0 + small)
+    return 1.0 - positive, positive
 
 
 def _softmax_of_log(p: NDArray[np.float64], t: float) -> NDArray[np.float64]:

@@ -256,24 +256,33 @@ def read_ask(body: bytes) -> Ask:
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
     answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
-    explained = answered.explained or [{}] * len(answered.ids)
-    predictions = [
-        {"id": identity, **({} if key is None else {"key": key}), **said, **why}
-        for identity, key, said, why in zip(
-            answered.ids, answered.keys, answered.answers, explained, strict=True
-        )
-    ]
-    for row, texts in answered.warnings.items():
-        predictions[row]["warnings"] = texts
-    first = _only(answered.arms) or loaded.arm
-    for row, arm in enumerate(answered.arms):
-        if arm is not first:
-            predictions[row] |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
+    return to_predictions(loaded, answered, 0, len(ask.rows), durable=ask.durable)
+
+
+def to_predictions(
+    loaded: Loaded, answered: Answered, start: int, end: int, *, durable: bool = False
+) -> Response:
+    """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
+    arms = answered.arms[start:end]
+    first = _only(arms) or loaded.arm
+    predictions: list[dict[str, Any]] = []
+    for row in range(start, end):
+        one: dict[str, Any] = {"id": answered.ids[row]}
+        if (key := answered.keys[row]) is not None:
+            one["key"] = key
+        one |= answered.answers[row]
+        if answered.explained:
+            one |= answered.explained[row]
+        if row in answered.warnings:
+            one["warnings"] = answered.warnings[row]
+        if (arm := answered.arms[row]) is not first:
+            one |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
+        predictions.append(one)
     return to_response(
         {
             "model": f"{loaded.line}@{first.model}",
             "digest": first.package,
-            "durability": _durability(ask.durable),
+            "durability": _durability(durable),
             "predictions": predictions,
         }
     )

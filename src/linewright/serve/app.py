@@ -1,6 +1,7 @@
 """The data plane: which route answers what. Raw ASGI, since it is the price of every request."""
 
 import asyncio
+import gc
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ from linewright.serve.request import (
     to_response,
 )
 from linewright.serve.rows import to_schema
+from linewright.serve.together import Together
 from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
@@ -88,6 +90,7 @@ class App:
         self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
         self._logs: dict[str, PredictionLog] = {}
+        self._together = Together(self._log)
         self._damage: dict[str, list[Damage]] = {}
         self._budget = Budget(budget)
         self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
@@ -103,6 +106,9 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await _in_thread(None, self._lines.start)
+        # What is here now stays; looking through it again and again would cost each request a tenth of its time.
+        gc.collect()
+        gc.freeze()
         catching_up = asyncio.create_task(self._keep_catching_up())
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -275,9 +281,11 @@ class App:
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
             ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
-            work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-            small = len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain)
-            response = await self._compute(work, small=small)
+            if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
+                response = await self._together.predict(loaded, ask)
+            else:
+                work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+                response = await self._compute(work, small=not ask.rows)
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 

@@ -1,6 +1,5 @@
 """Few rows at a time: from JSON values straight to the matrix that a model reads."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.features.cells import cell_of, known_cells, to_matrix
-from linewright.features.encode import encode_one
+from linewright.features.encode import LARGEST, encode_one
 from linewright.features.facts import Elapsed, Encoder, Encoding
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import Place, RowReader, converter, in_rows
@@ -83,7 +82,7 @@ def _read_cell(
     def read(value: object) -> float:
         kind = type(value)
         if kind is float:
-            if is_number and math.isfinite(value):  # type: ignore[arg-type]
+            if is_number and -LARGEST <= value <= LARGEST:  # type: ignore[operator]
                 return value  # type: ignore[return-value]
         elif kind is str:
             if value in known:

@@ -96,7 +96,11 @@ class Scorer:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))
         else:
-            doubtful = ((x < self._low) | (x > self._high) | (np.isnan(x) & self._complete)).any(axis=1)
+            # What is missing is beyond both ends; only then has each column to be asked whether it may be.
+            is_within = (x >= self._low) & (x <= self._high)
+            if is_within.all() and self._read_time is None and not self._unread:
+                return {}
+            doubtful = ~(is_within | (np.isnan(x) & ~self._complete)).all(axis=1)
         said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
         if self._read_time is not None or self._unread:
             for number, row in enumerate(rows):

@@ -144,11 +144,13 @@ class Binary:
         [{'prediction': 'Yes', 'probabilities': {'No': 0.7, 'Yes': 0.3}, 'threshold': 0.25}]
         """
         bar = DEFAULT_THRESHOLD if threshold is None else threshold
-        decided = self.decide(scores, threshold).tolist()
-        probabilities = rules.by_class(scores, classes)
         return [
-            {"prediction": classes[code], "probabilities": p, "threshold": bar}
-            for code, p in zip(decided, probabilities, strict=True)
+            {
+                "prediction": classes[row[1] >= bar],
+                "probabilities": dict(zip(classes, row, strict=True)),
+                "threshold": bar,
+            }
+            for row in scores.tolist()
         ]
 
 

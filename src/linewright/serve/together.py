@@ -1,0 +1,98 @@
+"""Requests that have come at one moment are answered together: one matrix, one run of the model, one write to the log.
+
+Nobody waits for it. What arrived while the loop was busy is there already when it turns to its sockets, and a model and a
+disk take hardly longer for ten rows than for one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from linewright.serve.answer import Ask, Loaded, answer, predict, to_predictions
+from linewright.serve.log import PredictionLog
+from linewright.serve.request import Response
+from linewright.serve.rows import in_rows
+
+MOST_ROWS = 256
+"""Rows that are answered at one time; more would keep the loop from its sockets."""
+
+
+class _Waiting(NamedTuple):
+    ask: Ask
+    answered: "asyncio.Future[Response]"
+
+
+class Together:
+    """Gathers requests of one turn of the loop. Used from the loop's thread alone.
+
+    Parameters
+    ----------
+    log
+        Returns the log of a line.
+    """
+
+    def __init__(self, log: Callable[[str], PredictionLog]) -> None:
+        self._log = log
+        self._waiting: dict[tuple[str, int, int], tuple[Loaded, list[_Waiting]]] = {}
+
+    async def predict(self, loaded: Loaded, ask: Ask) -> Response:
+        """Answer a small request that has neither to be durable nor explained, with those that came beside it.
+
+        Raises
+        ------
+        LinewrightError
+            As `answer.predict` does, for this request alone.
+        """
+        key = (loaded.line, loaded.generation, id(loaded.scorer))
+        loop = asyncio.get_running_loop()
+        if key not in self._waiting:
+            self._waiting[key] = (loaded, [])
+            loop.call_soon(self._answer, key)
+        one = _Waiting(ask, loop.create_future())
+        self._waiting[key][1].append(one)
+        return await one.answered
+
+    def _answer(self, key: tuple[str, int, int]) -> None:
+        loaded, waiting = self._waiting.pop(key)
+        start = rows = 0
+        for end, one in enumerate(waiting):
+            rows += len(one.ask.rows)
+            if rows > MOST_ROWS and end > start:
+                self._answer_these(loaded, waiting[start:end])
+                start, rows = end, len(one.ask.rows)
+        self._answer_these(loaded, waiting[start:])
+
+    def _answer_these(self, loaded: Loaded, waiting: list[_Waiting]) -> None:
+        log = self._log(loaded.line)
+        if len(waiting) > 1 and _answer_as_one(loaded, log, waiting):
+            return
+        for one in waiting:
+            try:
+                response = predict(loaded, log, one.ask)
+            except Exception as error:  # noqa: BLE001 -- whoever waits for it decides
+                _set(one.answered, error)
+            else:
+                _set(one.answered, response)
+
+
+def _answer_as_one(loaded: Loaded, log: PredictionLog, waiting: list[_Waiting]) -> bool:
+    """Answer requests together; where one of them is wrong do nothing, since each gets then what it gets alone."""
+    try:
+        answered = answer(loaded, log, [row for one in waiting for row in one.ask.rows], in_rows)
+    except Exception:  # noqa: BLE001 -- asked alone, whichever raised it raises it again
+        return False
+    start = 0
+    for one in waiting:
+        end = start + len(one.ask.rows)
+        _set(one.answered, to_predictions(loaded, answered, start, end))
+        start = end
+    return True
+
+
+def _set(answered: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
+    if answered.done():
+        return  # whoever waited for it has gone
+    if isinstance(outcome, Exception):
+        answered.set_exception(outcome)
+    else:
+        answered.set_result(outcome)
