@@ -15,7 +15,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
-from linewright.serve import answer, oip
+from linewright.serve import answer, oip, openapi
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.feedback import Feedback
@@ -37,7 +37,6 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
-from linewright.serve.rows import to_schema
 from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
@@ -84,6 +83,7 @@ class App:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._lines = Lines(state / "serving", get, tell=tell)
         self._metrics = Metrics()
+        self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
         self._damage: dict[str, list[Damage]] = {}
         self._budget = Budget(budget)
@@ -141,7 +141,11 @@ class App:
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         begun = perf_counter()
         request = Request(
-            method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive
+            method=scope["method"],
+            path=scope["path"],
+            headers=dict(scope["headers"]),
+            receive=receive,
+            query=scope["query_string"],
         )
         try:
             _require_ours(request, scope["scheme"])
@@ -258,9 +262,18 @@ class App:
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""
         loaded = self._loaded(request, *arguments)
-        title, time = f"A row of {loaded.line}@{loaded.arm.model}", loaded.scorer.time
-        schema = to_schema(loaded.package.columns, title=title, time=time)
+        schema = openapi.row_schema(loaded.scorer, f"{loaded.line}@{loaded.arm.model}")
         return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
+
+    async def openapi(self, request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Describe the data plane, with the columns of each line."""
+        name = openapi.line_of(request.query)
+        if name is None:
+            work = partial(self._document.body, self._lines.live)
+        else:
+            self._loaded(request, name)
+            work = partial(openapi.to_body, {name: self._line(name, request)})
+        return Response(body=await self._compute(work, small=False))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
@@ -335,6 +348,7 @@ def _no_model(line: str, refused: str | None = None) -> Transient:
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("/", "GET", App.index),
     ("/metrics", "GET", App.metrics),
+    ("/openapi.json", "GET", App.openapi),
     ("/v2", "GET", App.server),
     ("/v2/health", "GET", App.health),
     ("/v2/health/live", "GET", App.live),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linewright.errors import RequestError
-from linewright.model.facts import Package
+from linewright.model.facts import Package, RequestColumn
 from linewright.serve.request import read_json
 from linewright.serve.rows import MAX_ROWS, Place
 from linewright.serve.values import kind_of
@@ -186,6 +186,16 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def datatype_of(column: RequestColumn) -> str:
+    """Return the datatype that a column's tensor has in the metadata; others whose values fit are taken too."""
+    return _DATATYPES.get(column.type, "BYTES")
+
+
+def output_names(package: Package) -> list[str]:
+    """Name the outputs of a model, in their order."""
+    return [output["name"] for output in _outputs(package, ids=[], answers=[])]
+
+
 def to_metadata(line: str, version: int, package: Package) -> dict[str, Any]:
     """Describe a model: what goes in and what comes out."""
     return {
@@ -193,7 +203,7 @@ def to_metadata(line: str, version: int, package: Package) -> dict[str, Any]:
         "versions": [str(version)],
         "platform": "linewright_onnx",
         "inputs": [
-            {"name": column.name, "datatype": _DATATYPES.get(column.type, "BYTES"), "shape": [-1]}
+            {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}
             for column in package.columns
             if column.role == "feature"
         ],
@@ -238,7 +248,7 @@ def check_outputs(asked: Infer, package: Package) -> None:
         If there is no such output, or one is asked for twice.
     """
     _check_once([wanted.name for wanted in asked.outputs or []], "outputs")
-    names = [output["name"] for output in _outputs(package, ids=[], answers=[])]
+    names = output_names(package)
     for wanted in asked.outputs or []:
         if wanted.name not in names:
             raise RequestError(

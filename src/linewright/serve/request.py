@@ -131,6 +131,7 @@ class Request:
     path: str
     headers: dict[bytes, bytes]
     receive: Receive
+    query: bytes = b""
     line: str = ""
     """Name of the line that it is about, once known; for metrics."""
     version: str = ""
