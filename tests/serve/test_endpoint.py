@@ -728,10 +728,10 @@ def test_metrics_name_lines_versions_and_statuses_only(served):
     buckets = [
         int(count)
         for name, count in named.items()
-        if name.startswith('linewright_request_seconds_bucket{line="claims"')
+        if name.startswith('linewright_request_seconds_bucket{line="claims",version="1"')
     ]
     assert sorted(buckets) == buckets
-    assert str(buckets[-1]) == named['linewright_request_seconds_count{line="claims"}']
+    assert str(buckets[-1]) == named['linewright_request_seconds_count{line="claims",version="1"}']
 
 
 def test_the_endpoint_does_not_say_what_it_is_made_of(served):

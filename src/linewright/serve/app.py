@@ -15,7 +15,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
-from linewright.serve import answer, oip, openapi
+from linewright.serve import answer, oip, openapi, process
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.feedback import Feedback
@@ -26,6 +26,8 @@ from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
+    BUG,
+    HUNG_UP,
     Budget,
     Gone,
     Message,
@@ -86,6 +88,8 @@ class App:
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
         self._damage: dict[str, list[Damage]] = {}
+        self._indexed: dict[str, int] = {}
+        """By line, the bytes of its log that labels surely find."""
         self._budget = Budget(budget)
         self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
@@ -124,15 +128,16 @@ class App:
                 written = self._logs[line].written_bytes if line in self._logs else 0
                 if seen.get(line) != written:
                     seen[line] = written
-                    await self._catch_up(line)
+                    await self._catch_up(line, written)
             await asyncio.sleep(CATCH_UP_S)
 
-    async def _catch_up(self, line: str) -> None:
+    async def _catch_up(self, line: str, written: int) -> None:
         try:
             damage = await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
         except (LinewrightError, OSError) as error:
             self._tell({"event": "labels-not-indexed", "line": line, "because": str(error)})
             return
+        self._indexed[line] = written
         new = [each for each in damage if each not in self._damage.get(line, ())]
         self._damage[line] = damage
         for each in new[:MOST_TOLD]:
@@ -147,25 +152,29 @@ class App:
             receive=receive,
             query=scope["query_string"],
         )
+        sent = BUG
         try:
-            _require_ours(request, scope["scheme"])
-            response = await self._respond(request)
-        except (LinewrightError, Refusal) as error:
-            response = to_refusal(error)
+            try:
+                _require_ours(request, scope["scheme"])
+                response = await self._respond(request)
+            except (LinewrightError, Refusal) as error:
+                response = to_refusal(error)
+            sent = await self._send(response, send)
         except Gone:
-            return
-        status = await self._send(response, send)
-        self._metrics.count(request.line, request.version, status, perf_counter() - begun)
+            sent = HUNG_UP
+        finally:
+            seconds = perf_counter() - begun
+            self._metrics.count(request.line, request.version, sent.status, seconds, error=sent.error)
 
-    async def _send(self, response: Response, send: Send) -> int:
-        """Send an answer that the budget has room for, else a refusal; return the status that was sent."""
+    async def _send(self, response: Response, send: Send) -> Response:
+        """Send an answer that the budget has room for, else a refusal; return what was sent."""
         with self._budget.take() as take:
             try:
                 take(len(response.body))
             except Transient as error:
                 response = to_refusal(error)
             await response.send(send)
-        return response.status
+        return response
 
     async def _respond(self, request: Request) -> Response:
         found = _find(request.path) if len(request.path) <= 200 else None
@@ -312,7 +321,8 @@ class App:
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
-        text = self._metrics.to_text(to_gauges(self._lines.live, self._logs, self._damage))
+        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
+        text = self._metrics.to_text([*gauges, *process.to_samples()])
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

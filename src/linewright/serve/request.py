@@ -60,6 +60,8 @@ class Response:
     status: int = 200
     media_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    error: str = ""
+    """Class of the error that it tells of, where it does; for metrics."""
 
     async def send(self, send: Send) -> None:
         """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory."""
@@ -77,6 +79,11 @@ class Response:
         await send({"type": "http.response.body", "body": b""})
 
 
+HUNG_UP = Response(body=b"", status=499, error="Gone")
+BUG = Response(body=b"", status=500, error="Bug")
+"""What is counted where nothing of ours was sent: the client left before its request was whole, or we failed and the server said so."""
+
+
 def to_response(value: object, status: int = 200) -> Response:
     """Return `value` as a JSON answer."""
     return Response(body=msgspec.json.encode(value), status=status)
@@ -86,7 +93,8 @@ def to_refusal(error: LinewrightError | Refusal) -> Response:
     """Return an error as a JSON answer."""
     status, headers = error_status(error)
     inner = error.error if isinstance(error, Refusal) else error
-    return Response(body=msgspec.json.encode(inner.to_json()), status=status, headers=headers)
+    body = msgspec.json.encode(inner.to_json())
+    return Response(body=body, status=status, headers=headers, error=type(inner).__name__)
 
 
 def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]:
