@@ -101,7 +101,7 @@ OPERATIONS = (
         "post",
         "/v2/models/{line}/infer",
         "infer",
-        "Answers tensors, one a column; all have as many values as the shape says, and each name comes once.",
+        "Answers tensors, one a column; all have as many values as the shape says, each name comes once, and what a row needs is there.",
         "InferAnswer",
         ".Infer",
         refusals=_WRITING,
@@ -356,6 +356,7 @@ _DURABILITY: Schema = {
     "enum": ["buffered", "durable"],
     "description": "What the record survives: the kill of any process, or power loss too.",
 }
+_KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
 _JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}
 _SHAPE: Schema = {
     "type": "array",
@@ -523,7 +524,7 @@ def _label(package: Package, line: str) -> Schema:
     label = _object(
         {
             "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},
-            "key": {"type": ["string", "number"], "description": "Of the rows that it is about."},
+            "key": {**_KEY, "description": "Of the rows that it is about."},
             "label": known,
             "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
         },

@@ -250,4 +250,7 @@ def _property(column: RequestColumn) -> dict[str, Any]:
     if column.format is not None:
         schema.pop("format", None)
         schema["description"] = f"strptime format {column.format}, or ISO 8601"
-    return {**schema, "type": [schema["type"], "null"]} if column.nullable else schema
+    if column.nullable:
+        return {**schema, "type": [schema["type"], "null"]}
+    # A blank text is a missing value, so where one is needed the text has more than blanks.
+    return {**schema, "pattern": r"\S"} if column.type in {"category", "text"} else schema
