@@ -142,7 +142,8 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
     oip.check_outputs(asked.infer, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
-    return to_response(
+    return oip.to_response(
+        asked.infer,
         oip.to_answer(
             asked.infer,
             line=loaded.line,
@@ -152,7 +153,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             ids=answered.ids,
             answers=answered.answers,
             durability=_durability(asked.durable),
-        )
+        ),
     )
 
 

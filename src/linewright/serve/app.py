@@ -15,7 +15,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
-from linewright.serve import answer, oip, openapi, process
+from linewright.serve import answer, oip, oip_binary, openapi, process
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.feedback import Feedback
@@ -298,9 +298,12 @@ class App:
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
         loaded = self._answering(request, *arguments)
+        json_length = request.header(oip_binary.HEADER.encode())
         with self._budget.take() as take:
-            body = await request.read_body(take, self._body_deadline_s)
-            asked = await self._compute(partial(oip.read_infer, body), small=len(body) <= INLINE_BYTES)
+            # The protocol's own clients name no type of what they send.
+            body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
+            work = partial(oip.read_infer, body, loaded.package.columns, json_length)
+            asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
             work = partial(answer.infer, loaded, self._log(loaded.line), asked)
             response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))

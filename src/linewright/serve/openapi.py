@@ -12,7 +12,7 @@ import msgspec
 from linewright import __version__
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve import oip
+from linewright.serve import oip, oip_binary
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.pointer import Live
 from linewright.serve.rows import MAX_ROWS, to_schema
@@ -291,9 +291,14 @@ def _operation(operation: Operation, line: str = "") -> dict[str, Any]:
         said["responses"]["503"] = {"description": "Not ready.", "content": content}
     if operation.asks is not None:
         schema = _named(operation.asks, line)
-        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if parameters := _PARAMETERS.get(operation.name):
-        said["parameters"] = [parameters]
+        content = {"application/json": {"schema": schema}}
+        if operation.asks == ".Infer":
+            content[oip_binary.MEDIA_TYPE] = said["responses"]["200"]["content"][oip_binary.MEDIA_TYPE] = (
+                _BYTES
+            )
+        said["requestBody"] = {"required": True, "content": content}
+    if parameter := _PARAMETERS.get(operation.name):
+        said["parameters"] = [parameter]
     return said
 
 
@@ -301,6 +306,12 @@ def _named(name: str, line: str) -> Schema:
     return {"$ref": f"#/components/schemas/{line if name.startswith('.') else ''}{name}"}
 
 
+_JSON_LENGTH: dict[str, Any] = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "description": "Where tensors come as bytes: bytes of the JSON before them.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 _PARAMETERS: Mapping[str, dict[str, Any]] = {
     "openapi": {
         "name": "line",
@@ -308,12 +319,19 @@ _PARAMETERS: Mapping[str, dict[str, Any]] = {
         "description": "Describe this line alone.",
         "schema": {"type": "string"},
     },
+    "infer": _JSON_LENGTH,
+    "version-infer": _JSON_LENGTH,
     "feedback": {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "For 7 days the same labels under the same key get the same answer.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
+}
+
+
+_BYTES: dict[str, Any] = {
+    "schema": {"description": "JSON, and behind it tensors as bytes: the extension binary_tensor_data."}
 }
 
 
@@ -550,7 +568,9 @@ def _infer(package: Package, line: str) -> Schema:
             "outputs": _list(
                 _object({"name": {"enum": oip.output_names(package)}, "parameters": _ANY}, "parameters")
             ),
-            "parameters": _object({"durable": _TRUTH}, "durable"),
+            "parameters": _object(
+                {"durable": _TRUTH, "binary_data_output": _TRUTH}, "durable", "binary_data_output"
+            ),
         },
         "id",
         "outputs",

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Generator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -149,8 +149,14 @@ class Request:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def read_body(self, take: Callable[[int], None], deadline_s: float = BODY_DEADLINE_S) -> bytes:
-        """Return the JSON body.
+    async def read_body(
+        self,
+        take: Callable[[int], None],
+        deadline_s: float = BODY_DEADLINE_S,
+        *,
+        also: Collection[str] = (),
+    ) -> bytes:
+        """Return the body.
 
         Parameters
         ----------
@@ -158,6 +164,8 @@ class Request:
             Called with the size of each part before it is kept.
         deadline_s
             Longest time, in seconds, for the whole body.
+        also
+            Content types that it may have besides JSON; an empty one means none.
 
         Raises
         ------
@@ -166,7 +174,7 @@ class Request:
         Gone
             If the client hung up.
         """
-        self._check_media_type()
+        self._check_media_type(("application/json", *also))
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._receive_body(take)
@@ -179,10 +187,10 @@ class Request:
                 connection="close",
             ) from None
 
-    def _check_media_type(self) -> None:
+    def _check_media_type(self, allowed: Collection[str]) -> None:
         media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise _unsupported("content-type", media_type or "none", "application/json")
+        if media_type not in allowed:
+            raise _unsupported("content-type", media_type or "none", ", ".join(filter(None, allowed)))
         encoding = (self.header(b"content-encoding") or "identity").strip().lower()
         if encoding != "identity":
             raise _unsupported("content-encoding", encoding, "identity")
