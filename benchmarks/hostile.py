@@ -231,11 +231,12 @@ def friendly(document: dict[str, Any], line: str) -> dict[str, Any]:
     for name, schema in schemas[f"{line}.Row"]["properties"].items():
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         row[name] = good["date" if str(schema.get("format", "")).startswith("date") else kinds[0]]
-    tensors = [
-        {"name": name, "shape": [1], "datatype": each["datatype"]["const"], "data": [row[name]]}
-        for one in schemas[f"{line}.Infer"]["properties"]["inputs"]["items"]["oneOf"]
-        for each, name in ((one["properties"], one["properties"]["name"]["const"]),)
-    ]
+    of_type = {"INT64": 41, "FP64": 12.5, "BOOL": True}
+    tensors: list[dict[str, Any]] = []
+    for one in schemas[f"{line}.Infer"]["properties"]["inputs"]["items"]["oneOf"]:
+        name, datatype = (one["properties"][part]["const"] for part in ("name", "datatype"))
+        data = [of_type.get(datatype, row[name])]
+        tensors.append({"name": name, "shape": [1], "datatype": datatype, "data": data})
     label = {"key": good["string"], "label": schemas.get(f"{line}.Class", {"enum": [1.0]})["enum"][0]}
     return {
         f"/v1/lines/{line}/predict": {"rows": [row, row], "explain": False, "durable": False},
