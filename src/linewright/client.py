@@ -30,6 +30,17 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """For regression: low, high, and the share of new rows whose truth lies between."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the row."""
+    model: str | None = None
+    digest: str | None = None
+    """The model that answered this row, where it is another than the one that the answer names: a canary."""
+    score: float | dict[str, float] | None = None
+    """Where explanations were asked for: what the model adds up, before calibration; for several classes by class."""
+    score_unit: str = ""
+    """``log-odds`` of the positive class, ``log-weight`` of each class, or ``value``."""
+    base: float | dict[str, float] | None = None
+    """The score that knows no column; for several classes by class."""
+    contributions: dict[str, float | dict[str, float]] = {}
+    """What each column added to the base, which adds up to the score; for several classes by class, then by column."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +111,9 @@ class Client:
         """Hang up; the next request connects again."""
         self._connection.close()
 
-    def predict(self, line: str, rows: Sequence[Mapping[str, Any]], *, durable: bool = False) -> Answer:
+    def predict(
+        self, line: str, rows: Sequence[Mapping[str, Any]], *, durable: bool = False, explain: bool = False
+    ) -> Answer:
         """Return the answers of a line's champion to rows.
 
         Parameters
@@ -111,15 +124,18 @@ class Client:
             At most 10,000, each by column name. Dates and times may be Python's; `None` and NaN mean "no value".
         durable
             Whether to wait until the answers survive power loss.
+        explain
+            Whether each answer says what each column contributed to it; then at most 100 rows.
 
         Raises
         ------
         RequestError
-            If a row does not fit (its place is in `where`), or no such line is served.
+            If a row does not fit (its place is in `where`), no such line is served, or its model cannot be explained.
         Transient
             If the endpoint cannot be reached or asks to try again later.
         """
-        body = {"rows": rows, **({"durable": True} if durable else {})}
+        wanted = {"durable": durable, "explain": explain}
+        body = {"rows": rows, **{name: True for name, is_wanted in wanted.items() if is_wanted}}
         return self._ask("POST", f"/v1/lines/{quote(line, safe='')}/predict", Answer, body)
 
     def feedback(

@@ -386,6 +386,20 @@ def test_progress_without_a_terminal_is_one_line_for_each_station(capsys):
     assert "split  by time\ntrain  1/2  trial\n" == capsys.readouterr().err
 
 
+def test_progress_that_nobody_reads_any_more_fails_nothing():
+    """`linewright run claims 2>&1 | head` ends its pipe in mid-run; the run goes on."""
+    with subprocess.Popen(
+        [sys.executable, __file__, "train", "claims"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stderr.close()
+        out = process.stdout.read()
+
+    assert b"claims was held back" in out
+    assert say("train", "claims") == process.returncode
+
+
 def test_progress_in_a_terminal_is_one_line_that_goes_away():
     """The result stands alone at the end."""
     received = in_terminal("train", "claims")

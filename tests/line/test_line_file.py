@@ -33,6 +33,7 @@ EXPECTED = {
     "approve": (4, 20, "'release.approve' must be a list: found 'boss'"),
     "bound-of-text": (6, 30, "a column of type category does not have this min: found 3"),
     "budget": (4, 17, "did you mean 'quick'?"),
+    "canary": (4, 11, "write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]"),
     "check-twice": (7, 8, "two checks have this name: found 'paid'"),
     "column-type": (6, 17, "found 'int', allowed: integer, number, boolean, category"),
     "currency": (4, 19, "three capital letters, such as EUR"),
@@ -74,6 +75,7 @@ EXPECTED = {
     "split-without-time": (4, 17, "add table.time, or let 'auto' choose"),
     "steps": (4, 41, "the steps do not ascend: found 0.25, allowed: a share above 0.5"),
     "steps-end": (4, 41, "the last step does not reach all traffic"),
+    "steps-of-none": (4, 11, "only a canary goes in steps"),
     "tabs": (5, 1, "indent with blanks, not with tabs"),
     "tag": (4, 8, "is not allowed in a line file"),
     "trials": (4, 26, "found 'many', allowed: a whole number of at least 1 and of at most 1000"),
@@ -83,6 +85,7 @@ EXPECTED = {
     "two-documents": (4, 1, "a second document is not allowed"),
     "two-sources-no-sql": (2, 1, "add table.sql"),
     "unclosed": (4, 1, "not readable as YAML"),
+    "unit": (5, 47, "did you mean 'customer'?"),
     "unknown-metric": (4, 9, "did you mean 'roc_auc'?"),
     "wrong-bar": (5, 24, "write at_most: 0.3"),
     "yes": (6, 36, "found 'yes', allowed: true or false. Next: write true"),
@@ -326,16 +329,16 @@ def test_a_folder_is_no_line_file(tmp_path: Path):
         read_line(tmp_path)
 
 
-def test_what_has_no_station_yet_is_named_with_its_place():
+def test_what_has_no_station_yet_is_named_with_its_place(tmp_path: Path):
     """`check` must refuse what would otherwise silently do nothing."""
-    path = HERE / "claims.yaml"
+    path = tmp_path / "claims.yaml"
+    path.write_text((HERE / "claims.yaml").read_text().replace("canary, steps: [0.05, 0.25, 1.0]", "shadow"))
 
     errors = unsupported(read_line(path), path)
 
-    assert [
-        (f"{path}:19:11", "'release.rollout'"),
-        (f"{path}:19:28", "'release.steps'"),
-    ] == [(error.where, error.what.split(" is ")[0]) for error in errors]
+    assert [(f"{path}:19:11", "'release.rollout'", "immediate, canary")] == [
+        (error.where, error.what.split(" is ")[0], error.allowed) for error in errors
+    ]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +346,7 @@ def test_what_has_no_station_yet_is_named_with_its_place():
     [
         ("keep: 90d\n", "keep"),
         ("sites: {lyon: {}}\n", "sites"),
-        ("release: {bake: 5m}\n", "release.bake"),
+        ("release: {rollout: shadow}\n", "release.rollout"),
         ("contract: {columns: {y: {type: list}}}\n", "contract.columns.y.type"),
         ("contract: {columns: {photo: {type: file}}}\n", "contract.columns.photo.type"),
     ],

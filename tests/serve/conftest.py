@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,17 +130,41 @@ class Claims:
         self.package = package
         return self.models[version]
 
-    def point(self, version: int | None, *, halt: bool = False, digest: str | None = None) -> None:
-        """Replace the pointer, as a promotion does."""
+    def point(
+        self,
+        version: int | None,
+        *,
+        halt: bool = False,
+        digest: str | None = None,
+        canary: int | None = None,
+        share: float = 0.25,
+        **canary_settings: str,
+    ) -> None:
+        """Replace the pointer, as a promotion or a step of a canary does."""
         self.generation += 1
         package = digest or (self.models[version] if version else "")
         arm = Arm(model=version, package=package, limits=self.limits) if version else None
-        serving = Serving(line=self.line, generation=self.generation, champion=arm, halt=halt)
+        beside = Arm(model=canary, package=self.models[canary], share=share) if canary else None
+        serving = Serving(
+            line=self.line,
+            generation=self.generation,
+            champion=arm,
+            halt=halt,
+            canary=beside,
+            **canary_settings,
+        )
         folder = self.state / "serving"
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{self.line}"
         temporary.write_bytes(canonical_json(serving))
         temporary.replace(folder / f"{self.line}.json")
+
+    def flip_a_bit(self, digest: str) -> None:
+        path = self.state / "artifacts" / digest[7:9] / digest[9:]
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
 
 
 class Endpoint:
@@ -172,6 +197,18 @@ class Endpoint:
                 return host, int(port)
             time.sleep(0.02)
         raise AssertionError("the endpoint did not start")
+
+    def ask_until(self, done: threading.Event) -> list[tuple[int, str | None, str | None]]:
+        """Ask for predictions on a connection of its own until told to stop; return (status, model, digest) of every answer."""
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        body, seen = json.dumps({"rows": [ROW]}), []
+        while not done.is_set():
+            connection.request("POST", "/v1/lines/claims/predict", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            seen.append((answer.status, said.get("model"), said.get("digest")))
+        connection.close()
+        return seen
 
     def said(self) -> str:
         self.log.seek(0)

@@ -1,6 +1,5 @@
 """Promotion, rollback and halt reach a running endpoint, and nobody who asks notices."""
 
-import http.client
 import json
 import threading
 import time
@@ -18,26 +17,13 @@ ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "20
 TAKEN_OVER_S = 2.0
 
 
-def ask_until(address, done):
-    """Ask for predictions until told to stop; return (status, model, digest) of every answer."""
-    connection = http.client.HTTPConnection(*address, timeout=30)
-    body, seen = json.dumps({"rows": [ROW]}), []
-    while not done.is_set():
-        connection.request("POST", "/v1/lines/claims/predict", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        said = json.loads(answer.read())
-        seen.append((answer.status, said.get("model"), said.get("digest")))
-    connection.close()
-    return seen
-
-
 def test_promotions_and_rollbacks_under_load_fail_no_request(claims, start):
     """Each answer names the model that gave it; the change is a matter of moments."""
     claims.make(2)
     endpoint = start(claims.state)
     done, taken = threading.Event(), []
     with ThreadPoolExecutor(4) as pool:
-        clients = [pool.submit(ask_until, endpoint.address, done) for _ in range(4)]
+        clients = [pool.submit(endpoint.ask_until, done) for _ in range(4)]
         for version in (2, 1, 2, 1):
             claims.point(version)
             wanted = f"claims@{version}"
@@ -80,17 +66,9 @@ def test_a_halt_holds_and_can_be_lifted(claims, start):
     assert 3 == [each.record.generation for each in read_log(claims.state / "log" / "claims")][-1]
 
 
-def flip_a_bit(claims, digest):
-    path = claims.state / "artifacts" / digest[7:9] / digest[9:]
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(content)
-
-
 def test_a_flipped_bit_is_refused_and_the_old_model_serves(claims, start):
     """It never answers anyone, and the operator sees why the promotion did not arrive."""
-    flip_a_bit(claims, claims.make(2))
+    claims.flip_a_bit(claims.make(2))
     endpoint = start(claims.state)
 
     def refusal():
@@ -130,11 +108,11 @@ def test_whatever_part_of_a_package_is_wrong_it_is_refused(claims, lines, what):
     first, digest = claims.package, claims.make(2)
     match what:
         case "package":
-            flip_a_bit(claims, digest)
+            claims.flip_a_bit(digest)
         case "graph":
-            flip_a_bit(claims, claims.package.graph)
+            claims.flip_a_bit(claims.package.graph)
         case "golden":
-            flip_a_bit(claims, claims.package.golden)
+            claims.flip_a_bit(claims.package.golden)
         case "missing":
             digest = "sha256:" + "0" * 64
         case "other answers":
@@ -166,7 +144,7 @@ def test_a_pointer_that_cannot_be_read_changes_nothing(claims, lines, content):
 
 def test_an_endpoint_without_any_good_model_starts_and_is_not_ready(claims, start):
     """A load balancer sends no one there, and the reason can be read."""
-    flip_a_bit(claims, claims.models[1])
+    claims.flip_a_bit(claims.models[1])
     endpoint = start(claims.state)
     status, _, answer = endpoint.ask("POST", "/v1/lines/claims/predict", {"rows": [ROW]})
 
@@ -206,7 +184,7 @@ def test_restored_bytes_are_taken_over_without_a_new_promotion(claims):
     digest = claims.make(2)
     path = claims.state / "artifacts" / digest[7:9] / digest[9:]
     good = path.read_bytes()
-    flip_a_bit(claims, digest)
+    claims.flip_a_bit(digest)
     lines = Lines(claims.state / "serving", claims.artifacts.get, tell=lambda _: None)
     claims.point(2)
     lines.start()

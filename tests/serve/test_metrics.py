@@ -146,6 +146,21 @@ def test_a_client_that_hangs_up_is_counted(served):
     served.wait_for(lambda: before.get(key, 0) + 1 == series(served.ask("GET", "/metrics")[2]).get(key))
 
 
+def test_a_canary_is_told_of_beside_its_champion(claims, start):
+    """Rates of both are compared by version, and this says which is which."""
+    claims.make(2)
+    claims.point(1, canary=2, share=0.5, salt="s")
+    endpoint = start(claims.state)
+
+    def arms():
+        told = series(endpoint.ask("GET", "/metrics")[2])
+        infos = [dict(key[1:]) for key in told if key[0] == "linewright_model_info"]
+        return {info["arm"]: (info["version"], info["digest"]) for info in infos}
+
+    expected = {"champion": ("1", claims.models[1]), "canary": ("2", claims.models[2])}
+    endpoint.wait_for(lambda: expected == arms())
+
+
 def test_old_versions_of_a_line_make_room():
     """Years of retrainings do not make a scrape longer and longer; a line is not robbed by another."""
     metrics = Metrics()

@@ -12,14 +12,18 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 
 from linewright.data.facts import Ingested
+from linewright.errors import RequestError
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.promised import before_of
+from linewright.line.registry import find_model
 from linewright.model.facts import Registered
+from linewright.model.package import load
 from linewright.operations import OPERATIONS
 
 HERE = Path(__file__).parent
@@ -143,6 +147,18 @@ def test_the_champion_gives_the_recorded_answers(past):
 
     recorded = cut_ids(past.root / "recorded.csv")
     assert is_as(recorded, first_columns(cut_ids(answers), recorded), past.close)
+
+
+def test_an_explanation_of_an_older_model_says_what_it_needs(past):
+    """Graphs did not say how many training rows came where; such a model answers on, and a new run makes one that does."""
+    with Factory.open(past.root) as factory:
+        model = load(find_model(factory, "visits").digest, factory.artifacts.get)
+        rows = np.zeros((1, len(model.package.encoder.encodings)), dtype=np.float32)
+
+        assert 1 == len(model.scores(rows))
+        with pytest.raises(RequestError, match=r"packaged before.*run the line again") as caught:
+            model.explain(rows)
+    assert "explain" == caught.value.where
 
 
 def test_an_old_answer_is_shown_and_gets_its_label_late(past):

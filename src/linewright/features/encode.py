@@ -1,7 +1,7 @@
 """Apply an encoder: named columns in, one float32 matrix out.
 
-The only code that turns values into features. Training, batch scoring and serving call it alike, and a row's result
-never depends on the rows beside it.
+What turns values into features, in training, batch scoring and serving alike; a row's result never depends on the rows beside
+it. `features.cells` does the same for values that come one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,8 @@ RARE_CODE, MISSING_CODE, FIRST_CODE = 0, 1, 2
 _DAY = 86_400_000_000
 _HOUR = 3_600_000_000
 _MINUTE = 60_000_000
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+"""What a number beyond the range of float32 becomes."""
 _TWO_TO_63 = 2.0**63
 
 
@@ -108,7 +109,7 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
     for j, encoding in enumerate(encoder.encodings):
-        matrix[:, j] = _encode_one(encoding, columns)
+        matrix[:, j] = encode_one(encoding, columns)
     return matrix
 
 
@@ -192,7 +193,8 @@ def _rows(values: Values) -> int:
             assert_never(values)
 
 
-def _encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
+def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
+    """Return one column of the matrix, shape (n,); see `encode`."""
     match encoding:
         case Number() | Boolean():
             return _saturate(_values(columns, encoding.column, Numbers).values)
@@ -225,7 +227,7 @@ def _values(columns: Columns, name: str, form: type[V]) -> V:
 
 
 def _saturate(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
+    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
 
 
 def _codes(encoding: Category, column: Levels) -> NDArray[np.float32]:

@@ -42,7 +42,14 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _split(spec),
         _groups(spec),
     )
-    for problems in (*checks, _contract(spec), check_task(spec, spec.train.task), _steps(spec), _loop(spec)):
+    for problems in (
+        *checks,
+        _contract(spec),
+        check_task(spec, spec.train.task),
+        _steps(spec),
+        _release(spec),
+        _loop(spec),
+    ):
         for problem in problems:
             node = find(root, problem.path) or root
             mistakes.add(
@@ -447,6 +454,44 @@ def _performance(spec: LineSpec) -> Iterator[Problem]:
                 what="the line's metric lies between 0 and 1",
                 found=bar,
                 allowed="a number from 0 to 1",
+            )
+
+
+def _release(spec: LineSpec) -> Iterator[Problem]:
+    release, table = spec.release, spec.table
+    named = [one for one in (table.key, table.group, table.subject) if one is not None]
+    columns = [*spec.contract.columns, *(one for one in named if one not in spec.contract.columns)]
+    if release.unit is not None and spec.contract.columns and release.unit not in columns:
+        yield Problem(
+            path=("release", "unit"),
+            what="the contract has no such column",
+            found=release.unit,
+            allowed=", ".join(columns),
+            hint=did_you_mean(release.unit, columns),
+        )
+    if release.rollout == "canary":
+        if release.steps == (1.0,):
+            yield Problem(
+                path=("release", "rollout"),
+                what="a canary has no step",
+                found="canary",
+                allowed="immediate, or a canary with steps",
+                hint="write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]",
+            )
+        if release.bake is not None and not duration_micros(release.bake):
+            yield Problem(
+                path=("release", "bake"),
+                what="a step lasts no time",
+                found=release.bake,
+                allowed="a duration above 0, e.g. 10m",
+            )
+        return
+    for word, is_said in (("steps", release.steps != (1.0,)), ("bake", release.bake is not None)):
+        if is_said and release.rollout == "immediate":
+            yield Problem(
+                path=("release", word),
+                what="only a canary goes in steps",
+                allowed="rollout: canary beside it, or nothing",
             )
 
 

@@ -101,11 +101,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """The class that the candidate answers for every test row; `None` where there are more, or numbers."""
     undecided: tuple[str, ...] = ()
     """What the gates said about which the rows could not decide; they do not block a promotion."""
+    share: float | None = None
+    """Share of the rows that the candidate answers as a canary; `None` where it is none."""
 
     @property
     def exit_code(self) -> int:
-        """0 where the candidate serves with a passing certificate, else 4."""
-        return 0 if self.promoted and self.verdict == "promote" else 4
+        """0 where the candidate serves, alone or as a canary, with a passing certificate, else 4."""
+        serves = self.promoted or self.share is not None
+        return 0 if serves and self.verdict == "promote" else 4
 
     def to_text(self) -> str:
         """Say what came out, why, and what to do next."""
@@ -123,6 +126,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _fate(self) -> str:
+        if self.share is not None:
+            return f"passes its gates, and answers {self.share:.0%} of the rows as a canary"
         if not self.promoted:
             return f"not promoted ({self.verdict})"
         if self.verdict != "promote":

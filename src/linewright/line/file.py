@@ -150,9 +150,12 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
     sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
         (spec.label.columns is not None, ("label", "columns"), None, ""),
         *columns,
-        (release.rollout != "immediate", ("release", "rollout"), release.rollout, "immediate"),
-        (release.steps != (1.0,), ("release", "steps"), str(list(release.steps)), "[1.0]"),
-        (release.bake is not None, ("release", "bake"), release.bake, ""),
+        (
+            release.rollout not in {"immediate", "canary"},
+            ("release", "rollout"),
+            release.rollout,
+            "immediate, canary",
+        ),
         (spec.keep is not None, ("keep",), spec.keep, ""),
         (spec.sites is not None, ("sites",), None, ""),
     ]

@@ -4,7 +4,7 @@ from linewright.line.alerts import newest_of, open_alerts
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.model.facts import Certificate
-from linewright.release.facts import Promoted, RolledBack
+from linewright.release.facts import Promoted, RolledBack, Withdrawn
 from linewright.watch.facts import Alerted, RetrainProposal
 
 REFUSALS = 2
@@ -60,12 +60,18 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
 
 
 def _is_refused(factory: Factory, finished: Finished) -> bool:
-    """Return whether a run failed or its candidate did not pass.
+    """Return whether a run failed, or its candidate did not pass its gates or its canary.
 
     One that too few rows could judge, or that waits for an approval, was not refused.
     """
     verdict = _verdict(factory, finished)
-    return not finished.promoted and verdict not in {"promote", "need-more-data"}
+    if verdict == "promote":
+        withdrawn = factory.metadata.events(Withdrawn, line=finished.line)
+        return any(
+            one.certificate == finished.certificate and one.trigger in {"quality", "trouble"}
+            for one in withdrawn
+        )
+    return not finished.promoted and verdict != "need-more-data"
 
 
 def _verdict(factory: Factory, finished: Finished) -> str | None:

@@ -20,6 +20,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.watching import closed_windows
 from linewright.model.facts import Evaluation, Package
 from linewright.release.facts import RolledBack
+from linewright.release.pointer import canary_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
@@ -46,6 +47,8 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
     """
     if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
         return None
+    if canary_of(factory.metadata, spec.line) is not None:
+        return None  # what a training knew of would be beaten before it is tried
     _tell_of_refusals(factory, spec)
     is_stopped = len(refusals(factory, spec.line)) >= REFUSALS
     found = open_proposal(factory, spec.line) or _propose(factory, spec, only_every=is_stopped)

@@ -226,7 +226,7 @@ def _refuse_cells(handed: Handed, bad: Mapping[RequestColumn, pl.Series]) -> Non
 
 def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> Answered:
     """Answer and log rows, some at a time."""
-    answered = Answered([], [], [], {})
+    answered = Answered([], [], [], {}, [])
     log = PredictionLog(factory.state / "log" / loaded.line)
     try:
         for part in frame.iter_slices(CHUNK):
@@ -241,6 +241,7 @@ def _answers(factory: Factory, loaded: Loaded, frame: pl.DataFrame) -> Answered:
             answered.ids.extend(record.id for record in records)
             answered.keys.extend(record.key for record in records)
             answered.answers.extend(said)
+            answered.arms.extend([loaded.arm] * len(said))
     finally:
         log.close()
     return answered

@@ -190,14 +190,14 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=1,
+        code=2,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
     ),
     Station(
         name="package",
-        code=1,
+        code=2,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",

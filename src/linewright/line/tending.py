@@ -16,22 +16,32 @@ from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.retraining import retraining_due
+from linewright.line.rollout import tend_canary
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
+from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends."""
-_REST = {"watch": 0.0, "retrain": 20.0}
+_REST = {"watch": 0.0, "canary": 20.0, "retrain": 20.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again."""
 _LONGEST_PAUSE_S = 300.0
+_FATES = {
+    Deployed: "answers {0.share:.0%} of the rows",
+    Promoted: "is promoted",
+    Withdrawn: "is taken back",
+}
+"""What became of a canary, in words."""
 
 
 def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult | None]:
     """Tend a line once, and carry out in this process what is due: for worlds and tests."""
     spec = factory.line(line)
-    watched, due = close_window(factory, spec), retraining_due(factory, spec)
+    watched = close_window(factory, spec)
+    tend_canary(factory, spec)
+    due = retraining_due(factory, spec)
     if due is None:
         return watched, None
     return watched, execute_inline(factory, line, as_of=due.as_of, proposal=due.proposal)
@@ -72,6 +82,7 @@ class Tending:
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
         self._closed = threading.Event()
+        self._duties = (("watch", self._watch), ("canary", self._canary), ("retrain", self._retrain))
         self._looks: dict[tuple[str, str], _Look] = {}
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
@@ -87,7 +98,7 @@ class Tending:
         with self._open() as factory:
             while not self._closed.wait(self._every_s):
                 for line in factory.names():
-                    for what, look in (("watch", self._watch), ("retrain", self._retrain)):
+                    for what, look in self._duties:
                         if self._closed.is_set():
                             return
                         self._look(factory, line, what, look)
@@ -99,6 +110,12 @@ class Tending:
         for alert in open_alerts(factory, spec.line):
             if alert.at == watched.at:  # told when it is new, not in each window that finds it again
                 factory.report(Progress(station="watch", says=f"{spec.line}: {alert.because}", stays=True))
+
+    def _canary(self, factory: Factory, spec: LineSpec) -> None:
+        done = tend_canary(factory, spec)
+        if done is not None:
+            says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
+            factory.report(Progress(station="canary", says=says, stays=True))
 
     def _retrain(self, factory: Factory, spec: LineSpec) -> None:
         due = retraining_due(factory, spec)

@@ -7,7 +7,7 @@ cannot differ, and the rewritten text is the model from then on: it is what is k
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -195,6 +195,23 @@ def exact_text(text: str) -> str:
 def trees_of(text: str) -> list[str]:
     """Return the text of each tree."""
     return _TREE.split(text)[1:]
+
+
+class Shape(NamedTuple):
+    """How one tree hangs together. A split is meant by its number, leaf i by ``-1 - i``; the root is the first split."""
+
+    left: list[int]
+    right: list[int]
+    rows_at_splits: list[int]
+    """Training rows that came there; without weights, as LightGBM counts them."""
+    rows_at_leaves: list[int]
+    """Empty for a tree without any split."""
+
+
+def shapes_of(text: str) -> list[Shape]:
+    """Return how each tree of a model hangs together."""
+    names = ("left_child", "right_child", "internal_count", "leaf_count")
+    return [Shape(*([int(word) for word in _words(tree, name)] for name in names)) for tree in trees_of(text)]
 
 
 def _splits(tree: str) -> tuple[list[int], list[int], list[float]]:

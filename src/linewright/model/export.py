@@ -3,9 +3,13 @@
 Input ``x`` float32 [n, width]; one output ``y`` float32: probabilities [n, classes], or numbers [n, 1]. Trees are
 added up by ONNX Runtime's own operator; probabilities come from the sums by one softmax in double, so that small ones
 keep their digits, which calibration needs. Equal models give equal bytes.
+
+Beside what it computes, the graph says what an explanation needs (`model.explain` reads it): how many training rows came
+to each node of a tree, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not compute with; or the means of a
+linear model, as metadata.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +19,12 @@ from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from linewright.errors import Terminal
-from linewright.model.boosted import BoostedFitted
+from linewright.model.boosted import BoostedFitted, Shape, shapes_of
+from linewright.model.explain import COEFFICIENTS, DESIGN, INTERCEPT, NAME, OFFSET, SCALE, Centre
 from linewright.model.facts import Task
 from linewright.model.linear import BEND, FAR, LinearNative
 from linewright.model.trainers import read_native
 
-NAME = "linewright"
 _OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 _CONVERTER_OPSET = 15
@@ -72,6 +76,7 @@ class _Graph:
     def __init__(self) -> None:
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
+        self.metadata: dict[str, str] = {}
 
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         output = output or f"v{len(self._nodes)}"
@@ -80,8 +85,8 @@ class _Graph:
         self._nodes.append(node)
         return output
 
-    def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64) -> str:
-        name = f"c{len(self._constants)}"
+    def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64, *, name: str = "") -> str:
+        name = name or f"c{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
         return name
 
@@ -95,6 +100,7 @@ class _Graph:
         opsets = [helper.make_opsetid(domain, number) for domain, number in _OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         model.producer_name = NAME
+        helper.set_model_props(model, self.metadata)
         return model.SerializeToString(deterministic=True)
 
 
@@ -117,14 +123,22 @@ def _trees(graph: _Graph, fitted: BoostedFitted) -> tuple[str, int]:
         zipmap=False,
     )
     ensemble = _ensemble(converted)
+    rows_at = numpy_helper.from_array(_rows_at_nodes(ensemble, shapes_of(native.text)), "nodes_hitrates")
     outputs = max(ensemble["target_ids"]) + 1
     # Double all through: over a thousand trees, sums in float32 would be off by what `parity` allows.
     rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
-    sums = graph.add("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=outputs, **ensemble)
+    sums = graph.add(
+        "TreeEnsembleRegressor",
+        rows,
+        domain="ai.onnx.ml",
+        n_targets=outputs,
+        nodes_hitrates_as_tensor=rows_at,
+        **ensemble,
+    )
     margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
     if native.task == "regression":
-        scaled = graph.add("Mul", margins, graph.constant(native.scale))
-        margins = graph.add("Add", scaled, graph.constant(native.offset))
+        scaled = graph.add("Mul", margins, graph.constant(native.scale, name=SCALE))
+        margins = graph.add("Add", scaled, graph.constant(native.offset, name=OFFSET))
     return margins, outputs
 
 
@@ -145,6 +159,38 @@ def _ensemble(converted: ModelProto) -> dict[str, Any]:
     return ensemble
 
 
+def _rows_at_nodes(ensemble: Mapping[str, Any], shapes: Sequence[Shape]) -> npt.NDArray[np.float64]:
+    """Return how many training rows came to each node.
+
+    LightGBM asks at one split whether a code is in a set; the converter makes a chain of comparisons with one code each,
+    all of which lead to the same node. Each link gets the rows of the split.
+    """
+    place = {
+        node: at
+        for at, node in enumerate(zip(ensemble["nodes_treeids"], ensemble["nodes_nodeids"], strict=True))
+    }
+    yes, no, modes = (ensemble[f"nodes_{name}"] for name in ("truenodeids", "falsenodeids", "modes"))
+    rows = np.zeros(len(place))
+    for tree, shape in enumerate(shapes):
+        ahead = [(0, 0 if shape.left else -1)]
+        while ahead:
+            node, split = ahead.pop()
+            at = place[tree, node]
+            if (modes[at] == b"LEAF") != (split < 0):
+                raise Terminal("the converter made other trees than the model has", where="ONNX export")
+            if split < 0:
+                rows[at] = shape.rows_at_leaves[-1 - split] if shape.left else 0
+                continue
+            rows[at] = shape.rows_at_splits[split]
+            following = place[tree, no[at]]
+            while modes[at] == modes[following] == b"BRANCH_EQ" and yes[at] == yes[following]:
+                at = following
+                rows[at] = shape.rows_at_splits[split]
+                following = place[tree, no[at]]
+            ahead += [(yes[at], shape.left[split]), (no[at], shape.right[split])]
+    return rows
+
+
 def _linear(graph: _Graph, native: LinearNative) -> str:
     """Say `linear.design` and its product with the coefficients, in double."""
     rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
@@ -162,9 +208,12 @@ def _linear(graph: _Graph, native: LinearNative) -> str:
         codes = graph.columns(rows, [column for column, _ in native.levels])
         same = graph.add("Equal", codes, graph.constant([code for _, code in native.levels]))
         parts.append(graph.add("Cast", same, to=TensorProto.DOUBLE))
-    matrix = graph.add("Concat", *parts, axis=1)
-    products = graph.add("MatMul", matrix, graph.constant(np.asarray(native.coefficients).T))
-    return graph.add("Add", products, graph.constant(native.intercept))
+    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN)
+    coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS)
+    products = graph.add("MatMul", matrix, coefficients)
+    if native.means:
+        graph.metadata |= Centre(means=native.means, sources=native.sources).to_metadata()
+    return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT))
 
 
 def _bent(graph: _Graph, rows: str, native: LinearNative) -> str:

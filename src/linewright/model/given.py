@@ -19,7 +19,7 @@ from linewright.features.facts import Encoder
 from linewright.model.facts import Adopted, Task
 from linewright.model.graph import DOMAINS, ERRORS, check_graph, open_session
 from linewright.model.margins import Floats
-from linewright.model.package import feed_of
+from linewright.model.package import Feed
 
 MOST_BYTES = 512 * 1024 * 1024
 """A file is read into memory several times; larger ones are refused."""
@@ -323,7 +323,7 @@ class GivenModel:
         return values.reshape(len(x), -1) if values.size % max(len(x), 1) == 0 else values.reshape(-1, 1)
 
     def _feed(self, x: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        parts = list(feed_of(self._encoder, x).values())
+        parts = list(Feed(self._encoder).of(x).values())
         names = [node.name for node in self._session.get_inputs()]
         if not self._encoder.is_raw:
             return {names[0]: parts[0]}

@@ -49,7 +49,7 @@ _REFUSED = {
 _DOMAIN_FIELDS = {("node", 7), ("opset", 1)}
 _LOCATION_FIELD = ("tensor", 14)
 
-# A run of numbers in an attribute (fields below 16). A tree ensemble has millions of them, and none matters here.
+# A run of numbers in an attribute (fields below 16). A tree ensemble has millions of them, and none is looked at here.
 _NUMBERS = re.compile(
     rb"(?s:[\x08\x10\x18\x20\x28\x30\x38\x40\x48\x50\x58\x60\x68\x70\x78][\x80-\xff]{0,9}+[\x00-\x7f]"
     rb"|[\x0d\x15\x1d\x25\x2d\x35\x3d\x45\x4d\x55\x5d\x65\x6d\x75\x7d].{4})++"
@@ -74,8 +74,12 @@ ERRORS = (
 class Graph:
     """A graph that is ready to run. Made by `open_graph`; safe to use from several threads."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, outputs: int, where: str) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, *, data: bytes, outputs: int, where: str
+    ) -> None:
         self._session, self._outputs, self._where = session, outputs, where
+        self.data = data
+        """The bytes that it was made of."""
 
     def run(self, feed: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float32]:
         """Return what the graph computes for the `n` rows of its inputs: shape (n, outputs).
@@ -86,7 +90,7 @@ class Graph:
             If it fails, or answers in another shape than it declares.
         """
         try:
-            y = cast(NDArray[np.float32], self._session.run(["y"], dict(feed))[0])
+            y = cast("NDArray[np.float32]", self._session.run(["y"], dict(feed))[0])
         except ERRORS as error:
             raise Terminal(f"the model's graph failed: {error}", where=self._where) from error
         if y.shape != (n, self._outputs):
@@ -137,7 +141,7 @@ def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: st
                 found=found,
                 allowed=str(allowed),
             )
-    return Graph(session, outputs=outputs, where=where)
+    return Graph(session, data=graph, outputs=outputs, where=where)
 
 
 def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
@@ -196,7 +200,7 @@ def check_graph(graph: bytes) -> None:
 def _check(kind: str, message: memoryview, depth: int) -> None:
     if depth > _DEEPEST:
         raise Corrupt("an ONNX graph is nested too deeply", allowed=f"{_DEEPEST} messages")
-    for number, value in _fields(message, skip_numbers=kind == "attribute"):
+    for number, value in fields(message, runs=kind == "attribute"):
         if (kind, number) in _REFUSED:
             raise Denied(f"the model has {_REFUSED[kind, number]}", where=f"ONNX {kind}")
         if (kind, number) == _LOCATION_FIELD and value != 0:
@@ -224,11 +228,35 @@ def _as_bytes(value: memoryview | int) -> memoryview:
     return value
 
 
-def _fields(message: memoryview, *, skip_numbers: bool) -> Iterator[tuple[int, memoryview | int]]:
-    """Yield (field number, content); the content of fixed-width numbers is 0, for nothing here reads them."""
+def fields(message: memoryview, *, runs: bool = False) -> Iterator[tuple[int, memoryview | int]]:
+    r"""Yield the fields of a protocol-buffer message.
+
+    Parameters
+    ----------
+    message
+        Its bytes.
+    runs
+        Whether numbers that follow each other are yielded at once, undecoded, as field 0: a tree ensemble has millions.
+
+    Yields
+    ------
+    tuple of int and memoryview or int
+        Field number, and content; that of fixed-width numbers is 0, for nothing reads them.
+
+    Raises
+    ------
+    Corrupt
+        If it is none.
+
+    Examples
+    --------
+    >>> [(number, bytes(value)) for number, value in fields(memoryview(b"\x0a\x02hi"))]
+    [(1, b'hi')]
+    """
     at = 0
     while at < len(message):
-        if skip_numbers and (run := _NUMBERS.match(message, at)):
+        if runs and (run := _NUMBERS.match(message, at)):
+            yield 0, message[at : run.end()]
             at = run.end()
             continue
         key, at = _varint(message, at)

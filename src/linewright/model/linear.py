@@ -60,6 +60,15 @@ class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_
     coefficients: tuple[tuple[float, ...], ...]
     """One row an output (one for binary and regression), one number a design column."""
     intercept: tuple[float, ...]
+    means: tuple[float, ...] = ()
+    """Weighted mean of each design column over the rows that it was fitted on, against which an answer is explained; empty
+    in models that were fitted before these were kept."""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The matrix column of each design column."""
+        hinged = (self.numbers[place] for place, _ in self.hinges)
+        return (*self.numbers, *self.missing, *hinged, *(column for column, _ in self.levels))
 
 
 def design(native: LinearNative, x: Matrix) -> Floats:
@@ -149,6 +158,7 @@ class Linear:
                 blank,
                 coefficients=tuple(tuple(row) for row in coefficients.tolist()),
                 intercept=tuple(intercept.tolist()),
+                means=tuple(np.average(matrix, axis=0, weights=weight).tolist()),
             )
         )
 

@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import Corrupt, RequestError
+from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
+from linewright.model.explain import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import Graph, Input, open_graph
+from linewright.model.margins import to_scores
 from linewright.model.tasks import task
 from linewright.store.seams import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, digest_of, digest_of_bytes
@@ -25,6 +27,8 @@ SMALLEST = 1e-30
 """`log_odds` takes no probability to be smaller; float32 goes a little below."""
 
 _NEWEST = 1
+_EXPLAINED = 1e-5
+"""How far what an explanation adds up to may be from the answer, as `golden_differences` measures: graphs answer in float32."""
 
 
 class Golden(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +43,8 @@ class Model:
 
     def __init__(self, package: Package, *, digest: str, graph: Graph) -> None:
         self.package, self.digest, self._graph = package, digest, graph
-        self._rules = task(package.task)
+        self._rules, self._feed = task(package.task), Feed(package.encoder)
+        self._explainer: Explainer | None = None
 
     def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return the calibrated scores of encoded rows.
@@ -62,11 +67,11 @@ class Model:
         Terminal
             If the graph fails, or answers in another shape than its package says.
         """
-        raw = self._graph.run(feed_of(self.package.encoder, x), len(x))
+        raw = self._graph.run(self._feed.of(x), len(x))
         scores = calibrate(self.package.calibration, raw.astype(np.float64))
-        finite = np.isfinite(scores).all(axis=1)
+        finite = np.isfinite(scores)
         if not finite.all():
-            row = int(finite.argmin())
+            row = int(finite.all(axis=1).argmin())
             raise RequestError(
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
             )
@@ -81,6 +86,53 @@ class Model:
             half_width=self.package.half_width,
         )
 
+    def explain(self, x: NDArray[Any]) -> list[dict[str, Any]]:
+        """Return what each column of encoded rows contributed to their scores before calibration.
+
+        Parameters
+        ----------
+        x : float32 array, shape (n, width)
+            What `features.encode.encode` gives for the package's encoder.
+
+        Returns
+        -------
+        list of dict, one a row
+            ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
+            of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
+            column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
+            For trees exact Shapley values (see `model.shapley`), for linear models what differs from the mean row; a column
+            that the model does not read has none, and days between two columns have an entry of their own.
+
+        Raises
+        ------
+        RequestError
+            If the model was made elsewhere, or packaged before packages could be explained; or if `x` has another form.
+        Terminal
+            If what is added up is not what the model answers.
+        """
+        package = self.package
+        raw = self._graph.run(self._feed.of(x), len(x))
+        if self._explainer is None:
+            # Read when first asked for; two threads that ask at once read twice and alike.
+            outputs = len(package.classes) if package.task == "multiclass" else 1
+            self._explainer = open_explainer(
+                self._graph, encoder=package.encoder, outputs=outputs, where=self.digest
+            )
+        explained = self._explainer(x)
+        margins = explained.scores if package.task == "multiclass" else explained.scores[:, 0]
+        told = to_scores(margins, package.task).reshape(raw.shape)
+        apart = np.abs(told - raw) / np.maximum(1.0, np.abs(raw))
+        if not (apart <= _EXPLAINED).all():
+            raise Terminal(
+                "the explanation does not add up to what the model answers",
+                where=self.digest,
+                found=float(apart.max()),
+                allowed=f"differences of at most {_EXPLAINED:g}",
+            )
+        return to_answers(
+            explained, task=package.task, classes=package.classes, sources=sources_of(package.encoder)
+        )
+
 
 def inputs_of(encoder: Encoder) -> list[Input]:
     """Return what the graph of a package reads: one matrix ``x``, or the raw columns ``x0``, ``x1``, …."""
@@ -90,24 +142,30 @@ def inputs_of(encoder: Encoder) -> list[Input]:
     return [(f"x{i}", raw.dtype, 1) for i, raw in enumerate(raws)]
 
 
-def feed_of(encoder: Encoder, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return encoded rows as the graph of a package reads them.
+class Feed:
+    """Hands encoded rows to the graph of a package, as it reads them."""
 
-    Raises
-    ------
-    RequestError
-        If `x` is not what `encoder` gives.
-    """
-    names, width = [name for name, _, _ in inputs_of(encoder)], len(encoder.encodings)
-    if encoder.is_raw and x.dtype.names == tuple(names):
-        return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in names}
-    if encoder.is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != width:
-        raise RequestError(
-            "rows of another form than the model reads",
-            found=f"{x.dtype} {x.shape}",
-            allowed=f"{width} raw columns" if encoder.is_raw else f"float32 (n, {width})",
-        )
-    return {"x": np.ascontiguousarray(x)}
+    def __init__(self, encoder: Encoder) -> None:
+        self._is_raw, self._width = encoder.is_raw, len(encoder.encodings)
+        self._names = tuple(name for name, _, _ in inputs_of(encoder))
+
+    def of(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return the inputs of the graph.
+
+        Raises
+        ------
+        RequestError
+            If `x` is not what the encoder gives.
+        """
+        if self._is_raw and x.dtype.names == self._names:
+            return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in self._names}
+        if self._is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != self._width:
+            raise RequestError(
+                "rows of another form than the model reads",
+                found=f"{x.dtype} {x.shape}",
+                allowed=f"{self._width} raw columns" if self._is_raw else f"float32 (n, {self._width})",
+            )
+        return {"x": np.ascontiguousarray(x)}
 
 
 def load(digest: str, get: Callable[[str], bytes]) -> Model:
@@ -324,7 +382,9 @@ def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _two_columns(positive: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.column_stack([1 - positive, positive])
+    both = np.empty((len(positive), 2))
+    both[:, 0], both[:, 1] = 1 - positive, positive
+    return both
 
 
 def _expit(z: NDArray[np.float64]) -> NDArray[np.float64]:

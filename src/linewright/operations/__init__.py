@@ -55,7 +55,11 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
-    "rollback": _entry("release", _RELEASE, "Let the previous champion of a line serve again."),
+    "rollback": _entry(
+        "release",
+        _RELEASE,
+        "Let the previous champion of a line serve again, or take back the canary that runs.",
+    ),
     "halt": _entry("release", _RELEASE, "Stop a line's endpoint from answering, or free it."),
     "doctor": _entry(
         "care", _CARE, "Find what keeps the factory from working, and the command that mends it."

@@ -20,10 +20,13 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     before: str | None
     generation: int
     because: str
+    canary: str | None = None
+    """The canary that was taken back, so that the champion serves alone again; `None` where none ran."""
 
     def to_text(self) -> str:
         """Say what serves instead of what."""
         instead = f" instead of {self.before}" if self.before else ""
+        instead = f" alone, without its canary {self.canary}" if self.canary else instead
         return f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
 
 
@@ -81,7 +84,7 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
 
 @operation(writes=True)
 def rollback(factory: Factory, line: str, /, *, because: str = "") -> Serves:
-    """Let the previous champion of a line serve again.
+    """Let the previous champion of a line serve again, or take back the canary that runs.
 
     Parameters
     ----------
@@ -91,6 +94,20 @@ def rollback(factory: Factory, line: str, /, *, because: str = "") -> Serves:
         Why, for the record.
     """
     _known(factory, line)
+    withdrawn = pointer.withdraw(
+        factory.context, factory.serving, line, because or "asked for", trigger="person"
+    )
+    if withdrawn is not None:
+        champion = find_model(factory, line)
+        return Serves(
+            line=line,
+            champion=f"{line}@{champion.version}",
+            digest=champion.digest,
+            before=None,
+            canary=f"{line}@{withdrawn.model}",
+            generation=withdrawn.generation,
+            because=withdrawn.because,
+        )
     event = pointer.rollback(factory.context, factory.serving, line, because=because or "asked for")
     return Serves(
         line=line,

@@ -6,17 +6,20 @@ import msgspec
 
 from linewright.errors import BackendError, NotFound
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.closing import later
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, judged
+from linewright.line.rollout import BAKE, trial_of
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Halted, Promoted, RolledBack
+from linewright.release.pointer import canary_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.log import Damage
 from linewright.serve.server import endpoint
@@ -55,6 +58,25 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of the prediction that uses no features, on the same labels."""
     worse_than_guessing: bool = False
     """Whether even the better end of the interval is worse than that, on labels enough to judge."""
+
+
+class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a canary does."""
+
+    model: str
+    share: float
+    """Share of the rows that it answers."""
+    since: str
+    """When it took this share."""
+    until: str | None
+    """When the step may end at the earliest; `None` where the line's file is wrong or says no steps (any more)."""
+    rows: int
+    """Rows that it answered since."""
+    labelled: int
+    """Of those, the labelled ones that count: one a unit."""
+    loss: float | None
+    champion_loss: float | None
+    """Mean loss of each, see `Trial`; `None` where no label tells."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +126,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The run that ended last, where it failed."""
     realised: Realised | None = None
     """`None` where no window was closed whose labels could tell."""
+    canary: CanaryStatus | None = None
+    """The candidate that answers a share of the rows; `None` where none does."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now; empty where nothing is left to do."""
 
@@ -159,10 +183,21 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         )
     if line.waits:
         yield f"  challenger {line.challenger} waits: {line.waits}"
+    elif line.canary:
+        yield f"  {_canary_text(line.canary)}"
     elif line.challenger:
         yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
     if line.stopped:
         yield f"  training has stopped: {line.stopped}"
+
+
+def _canary_text(one: CanaryStatus) -> str:
+    answered = f"{count(one.rows, 'row')} so far, {one.labelled:,} with a label that counts"
+    loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
+    against = "" if one.champion_loss is None else f", the champion's {one.champion_loss:.4g}"
+    first = "" if one.rows else " and its first row"
+    until = f", its next step not before {said(one.until)}{first}" if one.until else ""
+    return f"canary {one.model} answers {one.share:.0%} of the rows: {answered}{loss}{against}{until}"
 
 
 def _runs_text(line: LineStatus) -> Iterator[str]:
@@ -302,7 +337,26 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         unfinished=unfinished,
         failed=failed,
         realised=_realised(factory, performance, newest, alerts) if performance else None,
+        canary=_canary(factory, name),
         next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
+    )
+
+
+def _canary(factory: Factory, line: str) -> CanaryStatus | None:
+    canary = canary_of(factory.metadata, line)
+    if canary is None:
+        return None
+    spec = factory.line(line) if factory.trouble_with(line) is None else None
+    trial = trial_of(factory, spec.release, canary) if spec else None
+    return CanaryStatus(
+        model=f"{line}@{canary.model}",
+        share=canary.share,
+        since=canary.at,
+        until=later(canary.at, spec.release.bake or BAKE) if spec else None,
+        rows=trial.canary.rows if trial else 0,
+        labelled=trial.canary.labelled if trial else 0,
+        loss=trial.canary.loss if trial else None,
+        champion_loss=trial.champion.loss if trial else None,
     )
 
 

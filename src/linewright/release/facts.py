@@ -1,9 +1,11 @@
 """What the release room says."""
 
+from typing import Literal
+
 import msgspec
 
 from linewright.model.facts import Limit
-from linewright.store.values import Event
+from linewright.store.values import Event, Result
 
 
 class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
@@ -47,6 +49,79 @@ class Refused(Event, frozen=True, kw_only=True, tag="refused"):
     run: str
 
 
+class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
+    """A certified candidate answers a share of the rows beside the champion: a canary begins, or takes its next step."""
+
+    model: int
+    package: str
+    champion: int
+    """The model that answers the other rows."""
+    generation: int
+    certificate: str
+    """Digest of the passing certificate."""
+    step: int
+    """Which of `steps` it is, from 0."""
+    share: float
+    """Share of the units whose rows it answers, above 0 and below 1."""
+    salt: str
+    """Decides, with a unit's value, which units those are; the same in all steps of a canary."""
+    unit: str | None
+    """Column whose rows always get the same model; `None` is the key."""
+    run: str
+    evidence: str | None = None
+    """Digest of the `Trial` that the step before ended with; `None` for the first."""
+
+
+class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
+    """A canary ended, and the champion alone answers again."""
+
+    model: int
+    package: str
+    generation: int
+    certificate: str
+    trigger: Literal["quality", "trouble", "person", "newer"]
+    """What ended it: worse answers, an endpoint's trouble with it, a person, or a newer candidate."""
+    evidence: str | None = None
+    """Digest of the `Trial` that showed it; `None` where no answers did."""
+
+
+class ArmQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How wrong the answers of one model were, as far as labels tell."""
+
+    rows: int
+    """Answers logged while the canary runs."""
+    labelled: int
+    """Those that count: the first of each unit whose label has come."""
+    loss: float | None
+    """Mean loss, from 0 to 1; `None` where nothing is labelled."""
+    low: float
+    high: float
+    """Time-uniform interval of the mean loss, see `release.sequential`."""
+
+
+class Trial(Result, frozen=True, kw_only=True, tag="trial"):
+    """What the answers of a canary and of its champion showed in one step, by an instant."""
+
+    line: str
+    package: str
+    """Digest of the canary."""
+    rival: str
+    """Digest of the champion."""
+    since: str
+    until: str
+    loss: str
+    """Name of the loss."""
+    confidence: float
+    """Of the intervals, and so of `is_worse`."""
+    canary: ArmQuality
+    champion: ArmQuality
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the canary is surely worse. It may be asked as often as one likes."""
+        return self.canary.low > self.champion.high
+
+
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One model that answers."""
 
@@ -67,5 +142,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     canary: Arm | None = None
     shadow: Arm | None = None
     salt: str = ""
+    unit: str | None = None
+    """Column whose rows always get the same model while a canary runs; `None` is the key."""
     halt: bool = False
     version: int = 1

@@ -1,4 +1,4 @@
-"""Which model of a line serves, and which may next: promotion, refusal, rollback and halt.
+"""Which model of a line serves, and which may next: promotion, canary, refusal, rollback and halt.
 
 The metadata decides, by compare-and-set; an endpoint reads only `<serving>/LINE.json`, which is a projection of it. A
 process that is killed between the two leaves an older file; `project` at the next start brings it up to date.
@@ -9,16 +9,25 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
-from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
+from linewright.release.facts import (
+    Arm,
+    Deployed,
+    Halted,
+    Promoted,
+    Refused,
+    RolledBack,
+    Serving,
+    Withdrawn,
+)
 from linewright.store.seams import MetadataReader, Pointer
-from linewright.store.values import Event, decode
+from linewright.store.values import Event, decode, digest_of
 
 E = TypeVar("E", bound=Event)
 
@@ -175,6 +184,142 @@ def rollback(context: Context, serving_dir: Path, line: str, because: str) -> Ro
     return event
 
 
+def deploy(
+    context: Context,
+    serving_dir: Path,
+    line: str,
+    *,
+    model: int,
+    package: str,
+    certificate: str,
+    because: str,
+    share: float,
+    unit: str | None,
+    run: str,
+    evidence: str | None = None,
+) -> Deployed:
+    """Let a certified candidate answer a share of the rows, as a canary, or a larger share than before.
+
+    Parameters
+    ----------
+    share
+        Above 0 and below 1. Units that a canary has stay with it when the share grows.
+    evidence
+        Digest of what the step before showed.
+
+    Raises
+    ------
+    NotFound, Corrupt
+        If the line has no such model, or its bytes are missing or have changed; nothing moves.
+    GateRefused
+        If the certificate is not for this package, or does not say promote.
+    Conflict
+        If there is no champion or it is another than the certificate's rival, or someone else moved the line meanwhile.
+    """
+    now, before = context.metadata.pointer(line), canary_of(context.metadata, line)
+    _require_registered(context.metadata, line, model, package)
+    if now.champion is None or now.champion == model:
+        raise Conflict("a canary needs a champion beside it", where=f"{line}@{model}")
+    rival = _package_of(context.metadata, line, now.champion)
+    _require_certificate(context.metadata, certificate, package, rival=rival)
+    require_bytes(context, package)
+    is_next = before is not None and before.package == package and before.run == run
+    generation = now.generation + 1
+    event = Deployed(
+        at=context.now(),
+        by=context.actor,
+        because=because,
+        line=line,
+        model=model,
+        package=package,
+        champion=now.champion,
+        generation=generation,
+        certificate=certificate,
+        step=before.step + 1 if before is not None and is_next else 0,
+        share=share,
+        salt=before.salt if before is not None and is_next else _salt(line, package, generation),
+        unit=unit,
+        run=run,
+        evidence=evidence,
+    )
+    after = msgspec.structs.replace(now, generation=generation, challenger=model)
+    context.metadata.move(line, after, event)
+    project(context.metadata, serving_dir, line)
+    return event
+
+
+def _salt(line: str, package: str, generation: int) -> str:
+    return digest_of([line, package, generation]).removeprefix("sha256:")[:16]
+
+
+def withdraw(
+    context: Context,
+    serving_dir: Path,
+    line: str,
+    because: str,
+    *,
+    trigger: Literal["quality", "trouble", "person", "newer"],
+    evidence: str | None = None,
+) -> Withdrawn | None:
+    """Let the champion alone answer again; `None` where no canary runs (any more).
+
+    It does not yield to another move at the same moment: it tries again on what that left.
+
+    Raises
+    ------
+    Conflict
+        If the line moves so often that it lost ten times.
+    """
+
+    def withdrawn(now: Pointer) -> tuple[Pointer, Withdrawn]:
+        canary = canary_of(context.metadata, line)
+        if canary is None:
+            raise _NoCanary
+        event = Withdrawn(
+            at=context.now(),
+            by=context.actor,
+            because=because,
+            line=line,
+            model=canary.model,
+            package=canary.package,
+            generation=now.generation + 1,
+            certificate=canary.certificate,
+            trigger=trigger,
+            evidence=evidence,
+        )
+        challenger = None if now.challenger == canary.model else now.challenger
+        return msgspec.structs.replace(now, generation=event.generation, challenger=challenger), event
+
+    try:
+        return _insist(context, serving_dir, line, withdrawn)
+    except _NoCanary:
+        return None
+
+
+class _NoCanary(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
+    """There is nothing to withdraw."""
+
+
+def canary_of(metadata: MetadataReader, line: str) -> Deployed | None:
+    """Return the newest step of the canary that runs; `None` where none does.
+
+    A promotion or a rollback of any model of the line ends it too.
+    """
+    newest = _newest(metadata, line, Deployed)
+    if newest is None:
+        return None
+    ends = (
+        _newest(metadata, line, Withdrawn),
+        _newest(metadata, line, Promoted),
+        _newest(metadata, line, RolledBack),
+    )
+    return None if any(one is not None and one.generation > newest.generation for one in ends) else newest
+
+
+def _newest(metadata: MetadataReader, line: str, kind: type[E]) -> E | None:
+    return next(iter(metadata.events(kind, line=line, newest_first=True, limit=1)), None)
+
+
 def halt(context: Context, serving_dir: Path, line: str, halt: bool, because: str) -> Halted:
     """Stop the endpoint of a line from answering, or free it.
 
@@ -291,7 +436,7 @@ def limits_of(metadata: MetadataReader, line: str, model: int) -> tuple[Limit, .
 
 
 def _serving(metadata: MetadataReader, line: str) -> Serving:
-    now = metadata.pointer(line)
+    now, canary = metadata.pointer(line), canary_of(metadata, line)
     champion = None
     if now.champion is not None:
         champion = Arm(
@@ -299,7 +444,16 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
             package=_package_of(metadata, line, now.champion),
             limits=limits_of(metadata, line, now.champion),
         )
-    return Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
+    serving = Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
+    if canary is None:
+        return serving
+    arm = Arm(
+        model=canary.model,
+        package=canary.package,
+        share=canary.share,
+        limits=limits_of(metadata, line, canary.model),
+    )
+    return msgspec.structs.replace(serving, canary=arm, salt=canary.salt, unit=canary.unit)
 
 
 def _body(serving: Serving) -> bytes:

@@ -1,23 +1,30 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from numpy.typing import NDArray
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve import oip
+from linewright.serve.arms import Guard, is_canary
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
 from linewright.serve.log import PredictionLog
+from linewright.serve.pointer import Canary
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7
 
+MOST_EXPLAINED = 100
+"""Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
@@ -27,6 +34,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
 
     rows: list[dict[str, Any]]
     explain: bool = False
+    """Whether each answer says what each column contributed to it."""
     durable: bool = False
     """Whether the answer has to wait until its record survives power loss."""
 
@@ -45,6 +53,9 @@ class Loaded(NamedTuple):
     arm: Arm
     scorer: Scorer
     now: Callable[[], str] = now_utc
+    canary: Canary | None = None
+    guard: Guard = Guard()
+    """Told of what a canary does."""
 
     @property
     def package(self) -> Package:
@@ -60,45 +71,162 @@ class Answered(NamedTuple):
     answers: list[dict[str, Any]]
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
+    arms: list[Arm]
+    """The model that answered each row."""
+    explained: Sequence[dict[str, Any]] = ()
+    """One a row where it was asked for, else none."""
 
 
 def answer(
-    loaded: Loaded, log: PredictionLog, rows: list[dict[str, Any]], place: Place, *, durable: bool = False
+    loaded: Loaded,
+    log: PredictionLog,
+    rows: list[dict[str, Any]],
+    place: Place,
+    *,
+    durable: bool = False,
+    explain: bool = False,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Raises
     ------
     RequestError
-        If a row does not fit.
+        If a row does not fit, or what contributed cannot be told.
     Transient
         If the log cannot be written.
     """
     received, package = loaded.now(), loaded.package
-    x = loaded.scorer.encode(loaded.scorer.read(rows, place=place))
-    answers = loaded.scorer.answers(x)
     ids = [uuid7() for _ in rows]
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
+    units, mine = _parted(loaded, rows, keys, ids)
+    parts = _parts(loaded, rows, mine, place)
+    said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
+    arms = _arms(parts, len(rows))
+    explained = _explained(parts, len(rows)) if explain else ()
+    thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
     log.append(
         [
             Prediction(
-                id=identity,
+                id=ids[row],
                 line=loaded.line,
                 generation=loaded.generation,
-                model=loaded.arm.model,
-                digest=loaded.arm.package,
+                model=arms[row].model,
+                digest=arms[row].package,
+                arm="champion" if arms[row] is loaded.arm else "canary",
                 at=received,
-                key=key,
-                row=row,
-                answer=said,
-                threshold=package.threshold,
+                key=keys[row],
+                unit=units[row],
+                row=rows[row],
+                answer=said.answers[row],
+                threshold=thresholds[arms[row].model],
                 durability=_durability(durable),
             )
-            for identity, key, row, said in zip(ids, keys, rows, answers, strict=True)
+            for row in range(len(rows))
         ],
         durable=durable,
     )
-    return Answered(ids, keys, answers, loaded.scorer.warnings(x, rows))
+    return Answered(ids, keys, said.answers, said.warnings, arms, explained)
+
+
+class _Said(NamedTuple):
+    """What a model says of rows."""
+
+    x: NDArray[Any]
+    answers: list[dict[str, Any]]
+    warnings: dict[int, list[str]]
+
+
+class _Part(NamedTuple):
+    """Those rows of a request that one model answers."""
+
+    rows: Sequence[int]
+    arm: Arm
+    scorer: Scorer
+    said: _Said
+
+
+def _parted(
+    loaded: Loaded, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | None], ids: Sequence[str]
+) -> tuple[Sequence[str | None], list[int]]:
+    """Return the unit of each row while a canary runs, and which rows the canary answers."""
+    canary = loaded.canary
+    if canary is None:
+        return [None] * len(rows), []
+    named = keys if canary.unit is None else [spell(row.get(canary.unit)) for row in rows]
+    # Where a row names no unit, chance decides, by its id: it has no other row to be like.
+    units = [unit or identity for unit, identity in zip(named, ids, strict=True)]
+    return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
+
+
+def _parts(loaded: Loaded, rows: list[dict[str, Any]], mine: list[int], place: Place) -> list[_Part]:
+    """Return who answers what; where a canary fails, the champion answers its rows too."""
+    canary = loaded.canary
+    tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
+    if canary is None or tried is None:
+        said = _champions(loaded, rows, place)
+        return [_Part(range(len(rows)), loaded.arm, loaded.scorer, said)]
+    of_canary = _Part(mine, canary.arm, canary.scorer, tried)
+    others = sorted(set(range(len(rows))) - set(mine))
+    if not others:
+        return [of_canary]
+    rest = _champions(loaded, [rows[row] for row in others], lambda row, column: place(others[row], column))
+    return [of_canary, _Part(others, loaded.arm, loaded.scorer, rest)]
+
+
+def _arms(parts: Sequence[_Part], n: int) -> list[Arm]:
+    arms = [parts[0].arm] * n
+    for part in parts[1:]:
+        for row in part.rows:
+            arms[row] = part.arm
+    return arms
+
+
+def _together(parts: Sequence[_Part], n: int) -> _Said:
+    answers, warnings = [dict[str, Any]()] * n, dict[int, list[str]]()
+    for part in parts:
+        for row, one in zip(part.rows, part.said.answers, strict=True):
+            answers[row] = one
+        warnings |= {part.rows[row]: texts for row, texts in part.said.warnings.items()}
+    return _Said(parts[0].said.x, answers, warnings)
+
+
+def _explained(parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
+    explained = [dict[str, Any]()] * n
+    for part in parts:
+        for row, one in zip(part.rows, part.scorer.explain(part.said.x), strict=True):
+            explained[row] = one
+    return explained
+
+
+def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Said:
+    begun = perf_counter()
+    said = _scored(loaded.scorer, rows, place)
+    if loaded.canary is not None:
+        loaded.guard.took(loaded.line, loaded.canary, len(rows), perf_counter() - begun, champion=True)
+    return said
+
+
+def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said | None:
+    """Return what a canary says; `None` where it cannot."""
+    begun = perf_counter()
+    try:
+        said = _scored(canary.scorer, rows, in_rows)
+    except RequestError as error:
+        # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
+        with suppress(RequestError):
+            loaded.scorer.read(rows)
+            loaded.guard.failed(loaded.line, canary, f"it refuses rows that the champion takes: {error}")
+        return None
+    except Exception as error:  # noqa: BLE001 -- whatever is wrong with a canary, the champion is there
+        loaded.guard.failed(loaded.line, canary, f"it fails: {type(error).__name__}: {error}")
+        return None
+    loaded.guard.took(loaded.line, canary, len(rows), perf_counter() - begun)
+    return said
+
+
+def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
+    x = scorer.matrix(rows, place=place)
+    return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
 
 def _durability(durable: bool) -> Literal["buffered", "durable"]:
@@ -111,44 +239,64 @@ def read_ask(body: bytes) -> Ask:
     Raises
     ------
     RequestError
-        If it has another form, or asks for explanations.
+        If it has another form, or asks for more explanations than one request may.
     """
     ask = read_json(body, Ask, form=ASK_FORM)
-    if ask.explain:
-        raise RequestError("explanations are not available yet", where="explain", found=True, allowed="false")
+    if ask.explain and len(ask.rows) > MOST_EXPLAINED:
+        raise RequestError(
+            "too many rows to explain in one request",
+            where="explain",
+            found=len(ask.rows),
+            allowed=f"at most {MOST_EXPLAINED} rows",
+            hint="send them in several requests, or without `explain`",
+        )
     return ask
 
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable)
+    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
+    explained = answered.explained or [{}] * len(answered.ids)
     predictions = [
-        {"id": identity, **({} if key is None else {"key": key}), **said}
-        for identity, key, said in zip(answered.ids, answered.keys, answered.answers, strict=True)
+        {"id": identity, **({} if key is None else {"key": key}), **said, **why}
+        for identity, key, said, why in zip(
+            answered.ids, answered.keys, answered.answers, explained, strict=True
+        )
     ]
     for row, texts in answered.warnings.items():
         predictions[row]["warnings"] = texts
+    first = _only(answered.arms) or loaded.arm
+    for row, arm in enumerate(answered.arms):
+        if arm is not first:
+            predictions[row] |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
     return to_response(
         {
-            "model": f"{loaded.line}@{loaded.arm.model}",
-            "digest": loaded.arm.package,
+            "model": f"{loaded.line}@{first.model}",
+            "digest": first.package,
             "durability": _durability(ask.durable),
             "predictions": predictions,
         }
     )
 
 
+def _only(arms: Sequence[Arm]) -> Arm | None:
+    """Return the model that answered all rows; `None` where there are two."""
+    return arms[0] if all(arm is arms[0] for arm in arms) else None
+
+
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
     oip.check_outputs(asked.infer, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
+    first = _only(answered.arms) or loaded.arm
     return oip.to_response(
         asked.infer,
         oip.to_answer(
             asked.infer,
             line=loaded.line,
-            version=loaded.arm.model,
-            digest=loaded.arm.package,
+            version=first.model,
+            digest=first.package,
+            versions=None if _only(answered.arms) else [arm.model for arm in answered.arms],
             package=loaded.package,
             ids=answered.ids,
             answers=answered.answers,

@@ -18,6 +18,7 @@ from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answer, oip, oip_binary, openapi, process
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
+from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
 from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
@@ -43,7 +44,8 @@ from linewright.store.clock import now_utc
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
-"""Larger requests are computed in a thread, as those that wait for the disk are, so that small ones beside them do not wait."""
+"""Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
+them do not wait."""
 CATCH_UP_S = 10.0
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
@@ -84,6 +86,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._lines = Lines(state / "serving", get, tell=tell)
+        self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
@@ -150,7 +153,7 @@ class App:
             path=scope["path"],
             headers=dict(scope["headers"]),
             receive=receive,
-            query=scope["query_string"],
+            scope=scope,
         )
         sent = BUG
         try:
@@ -214,7 +217,7 @@ class App:
                 "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
             )
         request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer, self._now)
+        return Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
 
     def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
         loaded = self._loaded(request, name, version)
@@ -276,7 +279,7 @@ class App:
 
     async def openapi(self, request: Request, _arguments: tuple[str, ...]) -> Response:
         """Describe the data plane, with the columns of each line."""
-        name = openapi.line_of(request.query)
+        name = openapi.line_of(request.scope["query_string"])
         if name is None:
             work = partial(self._document.body, self._lines.live)
         else:
@@ -291,7 +294,8 @@ class App:
             body = await request.read_body(take, self._body_deadline_s)
             ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
             work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-            response = await self._compute(work, small=len(ask.rows) <= INLINE_ROWS and not ask.durable)
+            small = len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain)
+            response = await self._compute(work, small=small)
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 

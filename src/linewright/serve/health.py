@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from linewright.release.facts import Arm
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Sample
 from linewright.serve.pointer import Live
@@ -62,10 +63,10 @@ def to_gauges(
     """
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
     for name, live in sorted_lines:
-        if live.arm is not None:
-            version, digest = str(live.arm.model), live.arm.package
-            labels = (("line", name), ("version", version), ("digest", digest), ("arm", "champion"))
-            yield Sample("linewright_model_info", "The model that answers.", labels, 1)
+        for role, arm in _arms(live):
+            version, digest = str(arm.model), arm.package
+            labels = (("line", name), ("version", version), ("digest", digest), ("arm", role))
+            yield Sample("linewright_model_info", "The models that answer.", labels, 1)
     for name, live in sorted_lines:
         yield _gauge("linewright_halted", "Whether a person halted the line.", name, live.halt)
     for name, live in sorted_lines:
@@ -86,6 +87,13 @@ def to_gauges(
     for name, places in sorted(damage.items()):
         says = "Places of the prediction log that hold no record."
         yield _gauge("linewright_log_damaged", says, name, len(places))
+
+
+def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
+    if live.arm is not None:
+        yield "champion", live.arm
+    if live.canary is not None:
+        yield "canary", live.canary.arm
 
 
 def _gauge(name: str, says: str, line: str, value: int) -> Sample:

@@ -263,16 +263,25 @@ def to_answer(
     line: str,
     version: int,
     digest: str,
+    versions: Sequence[int] | None = None,
     package: Package,
     ids: Sequence[str],
     answers: Sequence[Mapping[str, Any]],
     durability: str,
 ) -> dict[str, Any]:
-    """Return the answer to a request; only the outputs that it asked for, all where it did not say."""
+    """Return the answer to a request; only the outputs that it asked for, all where it did not say.
+
+    Parameters
+    ----------
+    versions
+        The version that answered each row, where there are two because a canary runs: one output more says it.
+    """
     outputs = _outputs(package, ids=ids, answers=answers)
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
+    if versions is not None:
+        outputs = [*outputs, _output("model_version", "INT64", [len(ids)], list(versions))]
     answer: dict[str, Any] = {
         "model_name": line,
         "model_version": str(version),

@@ -13,6 +13,7 @@ from linewright import __version__
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
 from linewright.serve import oip, oip_binary
+from linewright.serve.answer import MOST_EXPLAINED
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.pointer import Live
 from linewright.serve.rows import MAX_ROWS, to_schema
@@ -370,6 +371,17 @@ _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _ANY: Schema = {"type": "object"}
 _MAYBE: Schema = {"type": ["string", "null"]}
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
+_SCORE: Schema = {"type": ["number", "object"]}
+"""A number, or one for each of several classes."""
+_EXPLAINED: Mapping[str, Schema] = {
+    "score": {
+        **_SCORE,
+        "description": "Base and contributions together; there where it is asked to be explained.",
+    },
+    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
+    "base": _SCORE,
+    "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
+}
 _DURABILITY: Schema = {
     "enum": ["buffered", "durable"],
     "description": "What the record survives: the kill of any process, or power loss too.",
@@ -446,8 +458,8 @@ _SCHEMAS: Mapping[str, Schema] = {
             "outputs": _list(
                 _object(
                     {
-                        "name": {"enum": ["prediction", "probabilities", "interval", "id"]},
-                        "datatype": {"enum": ["BYTES", "FP64"]},
+                        "name": {"enum": ["prediction", "probabilities", "interval", "id", "model_version"]},
+                        "datatype": {"enum": ["BYTES", "FP64", "INT64"]},
                         "shape": _list(_COUNT),
                         "data": _list({"type": ["string", "number"]}),
                         "parameters": _ANY,
@@ -479,7 +491,7 @@ def _schemas_of(live: Live) -> Iterator[tuple[str, Schema]]:
     package, line = live.scorer.model.package, live.line
     row = row_schema(live.scorer, live.model)
     yield "Row", {name: part for name, part in row.items() if name != "$schema"}
-    explain = {"const": False, "description": "There are no explanations yet."}
+    explain = {**_TRUTH, "description": f"Say what each column contributed; at most {MOST_EXPLAINED} rows."}
     durable = {**_TRUTH, "description": "Wait until the record survives power loss."}
     rows = _list(_named(".Row", line), MAX_ROWS)
     yield (
@@ -509,7 +521,7 @@ def _schemas_of(live: Live) -> Iterator[tuple[str, Schema]]:
 
 def _prediction(package: Package, line: str) -> Schema:
     properties: dict[str, Schema] = {"id": {**_TEXT, "description": "Feedback refers to it."}}
-    optional = ["key", "warnings"]
+    optional = ["key", "warnings", "model", "digest", *_EXPLAINED]
     if package.key is not None:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if package.classes:
@@ -534,6 +546,8 @@ def _prediction(package: Package, line: str) -> Schema:
         **_list(_TEXT),
         "description": "What the contract does not allow or the model does not know in the row.",
     }
+    canary = "Where another model answered this row than the request's first: a canary is tried."
+    properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
     return _object(properties, *optional)
 
 

@@ -19,6 +19,7 @@ import msgspec
 from linewright.model.package import load
 from linewright.release.facts import Arm, Serving
 from linewright.serve.scoring import Scorer
+from linewright.serve.trouble import Trouble, note_trouble
 from linewright.store.clock import now_utc
 
 POLL_S = 0.2
@@ -27,6 +28,17 @@ RETRY_S = 5.0
 
 Get = Callable[[str], bytes]
 Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A candidate that answers a share of the rows."""
+
+    arm: Arm
+    scorer: Scorer
+    salt: str
+    unit: str | None
+    """Column that decides whose rows are its; `None` is the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,7 @@ class Live:
     generation: int = 0
     """Generation of the pointer that brought it."""
     scorer: Scorer | None = None
+    canary: Canary | None = None
     wanted: Serving | None = None
     """The newest pointer; `None` where the file could not be read yet."""
     refused: str | None = None
@@ -69,7 +82,10 @@ class Lines:
         self._live: Mapping[str, Live] = {}
         self._seen: dict[str, Signature] = {}
         self._loading: dict[str, Future[None]] = {}
+        self._loading_canary: dict[str, Future[None]] = {}
         self._retry_at: dict[str, float] = {}
+        self._failed: dict[str, str] = {}
+        """By line the package of the canary that was taken out of service here."""
         self._complaint = ""
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -84,7 +100,7 @@ class Lines:
     def start(self, *, wait_s: float = 30.0) -> None:
         """Load what should serve, waiting at most `wait_s` seconds for it, and follow changes from then on."""
         self.look()
-        wait(list(self._loading.values()), timeout=wait_s)
+        wait([*self._loading.values(), *self._loading_canary.values()], timeout=wait_s)
         self._follower.start()
 
     def close(self) -> None:
@@ -108,6 +124,20 @@ class Lines:
                 self._seen[line] = signature
                 self._read(line)
             self._load_if_wanted(line)
+            self._load_canary_if_wanted(line)
+
+    def drop_canary(self, line: str, package: str, because: str) -> None:
+        """Take a canary out of service here, at once, and leave word of it for those who decide."""
+        with self._lock:
+            if self._failed.get(line) == package:
+                return
+            self._failed[line] = package
+            now = self._live.get(line)
+            if now is not None and now.canary is not None and now.canary.arm.package == package:
+                self._put(replace(now, canary=None))
+        self._tell({"event": "canary-dropped", "line": line, "package": package, "because": because})
+        with suppress(OSError):  # it stays out of service here, and the log above says so
+            note_trouble(self._folder, line, Trouble(package=package, because=because))
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):
@@ -138,7 +168,8 @@ class Lines:
             # A halt holds at once, whatever becomes of the model beside it.
             now = replace(now, wanted=serving, halt=serving.halt, refused=None)
             settled = now.arm == serving.champion
-            self._put(replace(now, generation=serving.generation) if settled else now)
+            now = replace(now, generation=serving.generation) if settled else now
+            self._put(replace(now, canary=_kept(now.canary, serving)))
         model = serving.champion.model if serving.champion else None
         self._tell(
             {
@@ -157,16 +188,55 @@ class Lines:
             return
         if wanted.champion is None:
             self._take(line, wanted, None)
+        elif (tried := now.canary) is not None and tried.arm.package == wanted.champion.package:
+            # What it answered as a canary it answers as the champion: it is loaded already.
+            if self._take(line, wanted, tried.scorer):
+                self._tell_served(line, wanted.champion)
         elif monotonic() >= self._retry_at.get(line, 0.0):
             future = self._loader.submit(self._load, line, wanted, wanted.champion)
             self._loading[line] = future
             future.add_done_callback(partial(self._after_load, line, wanted))
 
-    def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
-        scorer = Scorer(load(champion.package, self._get), champion.limits)
+    def _load_canary_if_wanted(self, line: str) -> None:
+        now = self._live[line]
+        wanted = now.wanted
+        arm = wanted.canary if wanted is not None else None
+        if wanted is None or arm is None or now.canary is not None or now.arm != wanted.champion:
+            return
+        if self._failed.get(line) != arm.package and line not in self._loading_canary:
+            future = self._loader.submit(self._load_canary, line, wanted, arm)
+            self._loading_canary[line] = future
+            future.add_done_callback(partial(self._after_canary, line, arm))
+
+    def _load_canary(self, line: str, wanted: Serving, arm: Arm) -> None:
+        scorer = self._loaded(arm)
+        with self._lock:
+            now = self._live.get(line)
+            # The pointer may have moved on meanwhile; what it wants then is looked at again.
+            if now is None or now.wanted != wanted:
+                return
+            self._put(replace(now, canary=Canary(arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)))
+        self._tell(
+            {"event": "canary", "line": line, "model": arm.model, "digest": arm.package, "share": arm.share}
+        )
+
+    def _after_canary(self, line: str, arm: Arm, future: Future[None]) -> None:
+        error = None if future.cancelled() else future.exception()
+        self._loading_canary.pop(line, None)
+        if error is not None:
+            self.drop_canary(line, arm.package, f"it cannot be loaded: {type(error).__name__}: {error}")
+
+    def _loaded(self, arm: Arm) -> Scorer:
+        scorer = Scorer(load(arm.package, self._get), arm.limits)
         scorer.check_golden(self._get)
-        if self._take(line, wanted, scorer):
-            self._tell({"event": "serves", "line": line, "model": champion.model, "digest": champion.package})
+        return scorer
+
+    def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
+        if self._take(line, wanted, self._loaded(champion)):
+            self._tell_served(line, champion)
+
+    def _tell_served(self, line: str, champion: Arm) -> None:
+        self._tell({"event": "serves", "line": line, "model": champion.model, "digest": champion.package})
 
     def _take(self, line: str, wanted: Serving, scorer: Scorer | None) -> bool:
         with self._lock:
@@ -174,9 +244,12 @@ class Lines:
             # While this model was loaded the pointer may have moved on, even back; then it must not serve.
             if now is None or now.wanted != wanted:
                 return False
-            self._put(
-                replace(now, arm=wanted.champion, scorer=scorer, generation=wanted.generation, refused=None)
+            taken = replace(
+                now, arm=wanted.champion, scorer=scorer, generation=wanted.generation, refused=None
             )
+            canary = _kept(now.canary, wanted)
+            is_taken = canary is not None and canary.arm.package == (wanted.champion or canary.arm).package
+            self._put(replace(taken, canary=None if is_taken else canary))
         return True
 
     def _after_load(self, line: str, wanted: Serving, future: Future[None]) -> None:
@@ -198,6 +271,18 @@ class Lines:
     def _put(self, live: Live) -> None:
         # A new mapping of frozen values: a request sees a line before or after a change, nothing between.
         self._live = {**self._live, live.line: live}
+
+
+def _kept(canary: Canary | None, wanted: Serving) -> Canary | None:
+    """Return the canary as a pointer wants it, where it is loaded already."""
+    if canary is None:
+        return None
+    arm = wanted.canary
+    if arm is not None and arm.package == canary.arm.package:
+        return replace(canary, arm=arm, salt=wanted.salt, unit=wanted.unit)
+    # On its way to be the champion it answers its share until it is.
+    is_promoted = wanted.champion is not None and wanted.champion.package == canary.arm.package
+    return canary if is_promoted else None
 
 
 def _signatures(folder: Path) -> dict[str, Signature]:

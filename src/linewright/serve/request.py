@@ -2,10 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Generator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -16,6 +15,8 @@ BODY_DEADLINE_S = 30.0
 """From the first wait for a body to its last byte."""
 BUDGET = 256 * 2**20
 """Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
+BODY_IS_HERE = "linewright.body_is_here"
+"""Key of a scope: set once the whole body was received, so that nothing has to be waited for."""
 AT_ONCE = 65_536
 """Bytes of an answer that the connection buffers without being asked to wait; uvicorn's high-water mark."""
 _DRAIN = 32 * 2**20
@@ -108,27 +109,37 @@ class Budget:
     """Counts the bytes of bodies and answers in memory, so that what is too much at one time is refused, not swallowed."""
 
     def __init__(self, limit: int = BUDGET) -> None:
-        self._left = limit
+        self.left = limit
+        """Bytes that are free."""
 
-    @contextmanager
-    def take(self) -> Generator[Callable[[int], None]]:
-        """Give a function that takes bytes of the budget; all are given back at the end of the block."""
-        taken = 0
+    def take(self) -> "Take":
+        """Give what takes bytes of the budget; all are given back at the end of its block."""
+        return Take(self)
 
-        def take(size: int) -> None:
-            nonlocal taken
-            if size > self._left:
-                raise Transient(
-                    "too many large requests at one time",
-                    hint="send fewer beside each other, and read the answers as they come",
-                )
-            self._left -= size
-            taken += size
 
-        try:
-            yield take
-        finally:
-            self._left += taken
+class Take:
+    """Bytes of a budget, for a block; call it to take more."""
+
+    __slots__ = ("_budget", "_taken")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self._taken = budget, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.left += self._taken
+
+    def __call__(self, size: int) -> None:
+        """Take bytes; raise `Transient` where there are not so many left."""
+        if size > self._budget.left:
+            raise Transient(
+                "too many large requests at one time",
+                hint="send fewer beside each other, and read the answers as they come",
+            )
+        self._budget.left -= size
+        self._taken += size
 
 
 @dataclass(kw_only=True)
@@ -139,7 +150,8 @@ class Request:
     path: str
     headers: dict[bytes, bytes]
     receive: Receive
-    query: bytes = b""
+    scope: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the server knows of it; it may learn more while the request is looked at."""
     line: str = ""
     """Name of the line that it is about, once known; for metrics."""
     version: str = ""
@@ -175,6 +187,8 @@ class Request:
             If the client hung up.
         """
         self._check_media_type(("application/json", *also))
+        if BODY_IS_HERE in self.scope:
+            return await self._receive_body(take)
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._receive_body(take)

@@ -4,10 +4,10 @@ Blanks around a text are removed, and the texts that mean "no value" in the sour
 column that the contract does not name, or a number that is not finite is refused with its place.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
@@ -18,6 +18,7 @@ MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})
 MAX_MISTAKES = 20
 
+T = TypeVar("T")
 Place = Callable[[int, str], str]
 """Names the place of a value, from its row (0 is the first) and column."""
 
@@ -57,6 +58,7 @@ class RowReader:
     def __init__(self, columns: Sequence[RequestColumn], *, missing: Sequence[str] = ("",)) -> None:
         self._known = {column.name: column for column in columns}
         none = frozenset(missing)
+        self.missing = none
         self._features = [(column, converter(column, none)) for column in columns if column.role == "feature"]
         self._carried = [column.name for column in columns if column.role != "feature"]
 
@@ -68,22 +70,43 @@ class RowReader:
         RequestError
             For the first mistake in row order; `details["errors"]` lists the first 20.
         """
+        return self.read_as(self._columns, rows, place)
+
+    def read_as(
+        self, convert: Callable[[list[dict[str, Any]]], T], rows: object, place: Place = in_rows
+    ) -> T:
+        """Return what `convert` makes of rows whose columns are known; where it raises `ValueError`, say what is wrong.
+
+        Raises
+        ------
+        RequestError
+            As `read` does.
+        """
         checked = _checked_shape(rows)
         try:
-            return self._convert(checked)
+            self._check(checked)
+            return convert(checked)
         except (ValueError, TypeError, OverflowError):
             raise _refusal(self._mistakes(checked, place)) from None
 
-    def _convert(self, rows: list[dict[str, Any]]) -> Columns:
+    def _check(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             if not row.keys() <= self._known.keys():
                 raise ValueError
-        for name in self._carried:
-            for row in rows:
-                check_carried(row.get(name))
+            for name in self._carried:
+                if name in row:
+                    check_carried(row[name])
+
+    def _columns(self, rows: list[dict[str, Any]]) -> Columns:
+        return self.columns(rows, self._known)
+
+    def columns(self, rows: list[dict[str, Any]], names: Container[str]) -> Columns:
+        """Return some of the feature columns of rows; raise `ValueError` for a value that a column cannot take."""
         columns: dict[str, Values] = {}
         for column, convert in self._features:
             name = column.name
+            if name not in names:
+                continue
             values = [convert(row.get(name)) for row in rows]
             if not column.nullable and None in values:
                 raise ValueError

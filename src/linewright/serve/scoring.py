@@ -11,6 +11,7 @@ from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Category, Encoding, Number, Raw
 from linewright.model.facts import Limit, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
+from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
 from linewright.serve.values import shown, spell
 
@@ -39,7 +40,9 @@ class Scorer:
         self.time = _time_of(model.package.columns, self._limits)
         """The column that says when a row happened, where the line has one that is a date or a time."""
         self._read_time = converter(self.time, frozenset(model.package.missing)) if self.time else None
-        self._reader = RowReader(model.package.columns, missing=model.package.missing)
+        columns, encoder = model.package.columns, model.package.encoder
+        self._reader = RowReader(columns, missing=model.package.missing)
+        self._matrix = None if encoder.is_raw else MatrixReader(self._reader, columns, encoder)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
         """Return the feature columns of JSON rows.
@@ -50,6 +53,18 @@ class Scorer:
             If a row does not fit; it names the row and the column.
         """
         return self._reader.read(rows, place=place)
+
+    def matrix(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
+        """Return the matrix that the model reads of JSON rows: what `encode` makes of what `read` gives.
+
+        Raises
+        ------
+        RequestError
+            If a row does not fit; it names the row and the column.
+        """
+        if self._matrix is None:
+            return self.encode(self.read(rows, place=place))
+        return self._matrix.read(rows, place=place)
 
     def columns(self, columns: Columns) -> list[dict[str, Any]]:
         """Return one answer a row for features that are columns already; its form is the task's."""
@@ -62,6 +77,10 @@ class Scorer:
     def answers(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return one answer a row of the matrix."""
         return self.model.answers(self.model.scores(x))
+
+    def explain(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Return what each column contributed to each row of the matrix; see `Model.explain`."""
+        return self.model.explain(x)
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.

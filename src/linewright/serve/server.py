@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 import uvicorn
@@ -19,7 +19,7 @@ from linewright.errors import RequestError
 from linewright.serve.address import require_loopback
 from linewright.serve.app import App
 from linewright.serve.pointer import tell_stderr
-from linewright.serve.request import BODY_DEADLINE_S, BUDGET
+from linewright.serve.request import BODY_DEADLINE_S, BODY_IS_HERE, BUDGET
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.local import LocalArtifacts
 
@@ -41,11 +41,45 @@ _FORGET = struct.pack("ii", 1, 0)
 """As SO_LINGER: close without keeping what was not sent."""
 
 
+class _InOnePiece:
+    """A transport that holds the head of an answer until its body comes: one write to the socket in place of two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or hold back what is a head."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif (
+            data.endswith(b"\r\n\r\n")
+            and data.startswith(b"HTTP/1.1 ")
+            and not data.startswith(b"HTTP/1.1 1")
+        ):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what is held back: an answer without a body has come to its end."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Close, once all is written."""
+        self.flush()
+        self._transport.close()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with an absolute deadline for the head of a request and bounds on its size.
 
     uvicorn has neither: a client that sends a byte now and then would hold a connection for ever. The deadline of the
-    body is the app's.
+    body is the app's, which sees in the scope whether it is here already.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,6 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._set(socket.IPPROTO_TCP, _USER_TIMEOUT, int(LINGER_S * 1000))
+        self.transport = _InOnePiece(transport)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,10 +168,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the clock: the body is here, also where it was answered before."""
         self._disarm()
         self._has_body_left, self._is_between = False, True
+        cast("dict[str, Any]", self.scope)[BODY_IS_HERE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on, or end within `LINGER_S` also where the client does not read its answer."""
+        cast("_InOnePiece", self.transport).flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_within(LINGER_S)

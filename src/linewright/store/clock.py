@@ -7,7 +7,6 @@ import hashlib
 import os
 import time
 from datetime import UTC, datetime
-from uuid import UUID
 
 _NANOS_A_MILLI = 1_000_000
 
@@ -31,7 +30,7 @@ def text_of(instant: datetime) -> str:
     >>> text_of(datetime(2026, 11, 25, 9, 30))
     '2026-11-25T09:30:00.000000Z'
     """
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{instant.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def said(instant: str) -> str:
@@ -60,7 +59,8 @@ def uuid7() -> str:
     millis, nanos = divmod(time.time_ns(), _NANOS_A_MILLI)
     fraction = nanos * 4096 // _NANOS_A_MILLI
     chance = int.from_bytes(os.urandom(8)) & (2**62 - 1)
-    return str(UUID(int=millis << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance))
+    text = f"{millis << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def seed_of(digest: str) -> int:

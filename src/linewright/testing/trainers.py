@@ -281,6 +281,7 @@ class ScriptedTrainer:
             levels=(),
             coefficients=tuple((slope / small,) for slope in self.slope),
             intercept=self.offset,
+            means=(0.0,),
         )
         fitted = LinearFitted(native)
         fitted.rounds = self.rounds if rounds is None else rounds

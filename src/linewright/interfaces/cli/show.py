@@ -97,7 +97,7 @@ def printable(text: str) -> str:
 class ProgressLine:
     """Shows progress: one line that is drawn anew on a terminal, else a plain line for each new station.
 
-    What is to stay gets a line of its own on both.
+    What is to stay gets a line of its own on both. Where it cannot be written, nothing more is.
 
     Parameters
     ----------
@@ -137,8 +137,12 @@ class ProgressLine:
             self._is_drawn = False
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            # Nobody reads any more (a pipe into `head`, a terminal that is gone); what is at work is not to fail by it.
+            self._quiet = True
 
 
 def _struct(value: msgspec.Struct, width: int) -> str:

@@ -11,7 +11,7 @@ from linewright.line.care.problem import Problem
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.model.facts import Certificate, Registered
-from linewright.release.facts import Halted, Promoted, Refused, RolledBack
+from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.store.chain import Link
 from linewright.store.seams import Pointer
 from linewright.store.values import Event
@@ -19,7 +19,7 @@ from linewright.store.values import Event
 _BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"
 _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted)
+    for kind in (Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn)
 }
 
 
@@ -113,8 +113,17 @@ class Record:
                 told.champions = [*told.champions[:-2], event.model]
             case Halted():
                 told.halt = event.halt
+            case Deployed():
+                yield from self._canary(told, event)
             case _:
                 pass
+
+    def _canary(self, told: _Told, event: Deployed) -> Iterator[str]:
+        if event.champion != (told.champions[-1] if told.champions else None):
+            yield f"its canary ran beside {event.champion}, which was not the champion"
+        if self._registered(event.line, event.model) != event.package:
+            yield f"{event.line}@{event.model} is another package than the one that ran as a canary"
+        yield from self._grounds(event)
 
     def _promotion(self, told: _Told, event: Promoted) -> Iterator[str]:
         if event.before != (told.champions[-1] if told.champions else None):
@@ -129,23 +138,24 @@ class Record:
         if event.declared is not None and event.declared not in told.fixed_before.get(event.package, ()):
             yield "the line file that it names was not fixed before the model was registered"
 
-    def _grounds(self, event: Promoted) -> Iterator[str]:
-        if event.forced and not event.because.strip():
+    def _grounds(self, event: Promoted | Deployed) -> Iterator[str]:
+        forced = isinstance(event, Promoted) and event.forced
+        if forced and not event.because.strip():
             yield "it was forced and does not say why"
         if event.certificate is None:
-            if not event.forced:
+            if not forced:
                 yield "it has no certificate and does not say that it was forced"
             return
         try:
             certificate = self._factory.metadata.get(event.certificate, Certificate)
-            if event.declared is not None:
+            if isinstance(event, Promoted) and event.declared is not None:
                 self._factory.metadata.get(event.declared, Declared)
         except LinewrightError as error:
             yield f"what it rests on cannot be read: {error.what} ({error.where})"
             return
         if certificate.package != event.package:
             yield "its certificate is for another model"
-        if certificate.verdict != "promote" and not event.forced:
+        if certificate.verdict != "promote" and not forced:
             yield f"its certificate says {certificate.verdict}, and it does not say that it was forced"
 
     def _registered(self, line: str, model: int) -> str | None:
@@ -169,5 +179,5 @@ class Record:
             )
 
 
-_MOVES = (Promoted, RolledBack, Halted, Refused)
+_MOVES = (Promoted, RolledBack, Halted, Refused, Deployed, Withdrawn)
 """Events of which each moves the pointer of a line by one generation."""

@@ -1,0 +1,215 @@
+"""A canary while it runs: what its answers show, and whether it takes its next step, serves alone, or goes."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import Conflict
+from linewright.line.closing import later
+from linewright.line.factory import Factory
+from linewright.line.registry import declared_before
+from linewright.line.spec import LineSpec
+from linewright.model.facts import Certificate, Package
+from linewright.model.figures import count
+from linewright.release.facts import ArmQuality, Deployed, Promoted, Trial, Withdrawn
+from linewright.release.pointer import canary_of, deploy, promote, withdraw
+from linewright.release.sequential import bounds
+from linewright.release.spec import ReleaseSpec
+from linewright.serve.facts import Prediction, Truth
+from linewright.serve.trouble import trouble_with
+from linewright.store.values import decode
+from linewright.watch.facts import Watched
+
+BAKE = "10m"
+"""How long a step lasts where the line does not say it."""
+CONFIDENCE = 0.95
+"""Of a whole canary: of canaries that are as good as their champions, at most 1 in 20 is taken back as worse."""
+_WIDTHS = 4.0
+"""An error of a number counts as a whole one from so many half-widths of the champion's prediction interval on."""
+
+
+def begin_canary(
+    factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str
+) -> Deployed:
+    """Let a certified candidate take the first step of its line's canary, in place of an older candidate if need be.
+
+    Raises
+    ------
+    Conflict
+        If someone else moved the line since the certificate was made.
+    """
+    line, context = spec.line, factory.context
+    share = spec.release.steps[0]
+    model = next(one.version for one in context.metadata.versions(line) if one.digest == certificate.package)
+    withdraw(context, factory.serving, line, f"{line}@{model} takes its place", trigger="newer")
+    return deploy(
+        context,
+        factory.serving,
+        line,
+        model=model,
+        package=certificate.package,
+        certificate=digest,
+        because=f"{certificate.because}; it begins with {share:.0%} of the rows",
+        share=share,
+        unit=spec.release.unit,
+        run=run,
+    )
+
+
+def is_stepwise(factory: Factory, spec: LineSpec) -> bool:
+    """Return whether a candidate that passed its gates begins as a canary; the first model of a line never does."""
+    has_champion = factory.metadata.pointer(spec.line).champion is not None
+    return spec.release.rollout == "canary" and spec.release.steps[0] < 1 and has_champion
+
+
+def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withdrawn | None:
+    """Do what is due about the canary of a line, and return what was done; `None` where nothing is.
+
+    It may be called at any time, again and again.
+    """
+    context, line = factory.context, spec.line
+    canary = canary_of(context.metadata, line)
+    if canary is None:
+        return None
+    trouble = trouble_with(factory.serving, line, canary.package)
+    if trouble is not None:
+        return withdraw(context, factory.serving, line, trouble, trigger="trouble")
+    trial = trial_of(factory, spec.release, canary)
+    if trial.is_worse:
+        evidence = context.metadata.keep(trial)
+        return withdraw(context, factory.serving, line, _worse(trial), trigger="quality", evidence=evidence)
+    if context.now() < later(canary.at, spec.release.bake or BAKE) or not trial.canary.rows:
+        return None  # what answered nothing has shown nothing
+    try:
+        return _next_step(factory, spec, canary, trial)
+    except Conflict:
+        return None  # someone moved the line meanwhile; the next look sees where it stands
+
+
+def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial) -> Deployed | Promoted:
+    context, line = factory.context, spec.line
+    share = next((one for one in spec.release.steps if one > canary.share), 1.0)
+    because, evidence = _not_worse(trial), context.metadata.keep(trial)
+    if share < 1:
+        return deploy(
+            context,
+            factory.serving,
+            line,
+            model=canary.model,
+            package=canary.package,
+            certificate=canary.certificate,
+            because=because,
+            share=share,
+            unit=canary.unit,
+            run=canary.run,
+            evidence=evidence,
+        )
+    return promote(
+        context,
+        factory.serving,
+        line,
+        model=canary.model,
+        package=canary.package,
+        certificate=canary.certificate,
+        because=because,
+        run=canary.run,
+        declared=declared_before(context.metadata, line, canary.package),
+    )
+
+
+def _worse(trial: Trial) -> str:
+    canary, champion = trial.canary, trial.champion
+    return (
+        f"its answers are worse: {trial.loss} {canary.loss:.4g} (at least {canary.low:.4g}) on {count(canary.labelled, 'label')}, "
+        f"the champion's {champion.loss:.4g} (at most {champion.high:.4g}) on {count(champion.labelled, 'label')}"
+    )
+
+
+def _not_worse(trial: Trial) -> str:
+    canary = trial.canary
+    share = f"as a canary it answered {count(canary.rows, 'row')}"
+    if canary.loss is None or trial.champion.loss is None:
+        return f"{share}, of which no label tells yet, and made no trouble"
+    return (
+        f"{share} and made no trouble; {trial.loss} {canary.loss:.4g} on {count(canary.labelled, 'label')}, "
+        f"the champion's {trial.champion.loss:.4g} on {count(trial.champion.labelled, 'label')}: not surely worse"
+    )
+
+
+# What the answers show
+
+
+def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
+    """Return what the answers of the present step show by now.
+
+    In one step the shares are fixed, and chance decides which unit is whose: so both models answer rows of one kind, also
+    where the world changes, and labels that come earlier for one class do so for both. Of a unit the first label counts,
+    since rows of a unit are alike. The steps share what the whole canary may err.
+    """
+    now, line = factory.now(), canary.line
+    rival = next(one.digest for one in factory.metadata.versions(line) if one.version == canary.champion)
+    package = decode(Package, factory.artifacts.get(rival), digest=rival)
+    windows = factory.metadata.events(Watched, line=line)
+    before = [one.position for one in windows if one.end <= canary.at]
+    rows = {canary.package: 0, rival: 0}
+    told: dict[str, list[tuple[str, str, str, float]]] = {canary.package: [], rival: []}
+    for record, truth in factory.labels_of(line).labelled(known_by=now, after=before[-1] if before else None):
+        if record.generation < canary.generation or record.via != "endpoint" or record.digest not in rows:
+            continue
+        rows[record.digest] += 1
+        if truth is not None and (loss := loss_of(record, truth, package.half_width)) is not None:
+            told[record.digest].append((truth.received, record.id, record.unit or record.id, loss))
+    steps = max(1, sum(share < 1 for share in release.steps))
+    confidence = 1 - (1 - CONFIDENCE) / steps
+    return Trial(
+        line=line,
+        package=canary.package,
+        rival=rival,
+        since=canary.at,
+        until=now,
+        loss="Brier score" if package.task != "regression" else "relative error",
+        confidence=confidence,
+        canary=_quality(rows[canary.package], told[canary.package], confidence),
+        champion=_quality(rows[rival], told[rival], confidence),
+    )
+
+
+def _quality(rows: int, told: Iterable[tuple[str, str, str, float]], confidence: float) -> ArmQuality:
+    first: dict[str, float] = {}
+    for _, _, unit, loss in sorted(told):
+        first.setdefault(unit, loss)
+    losses: NDArray[np.float64] = np.array(list(first.values()))
+    low, high = bounds(losses, confidence)
+    return ArmQuality(
+        rows=rows,
+        labelled=len(losses),
+        loss=float(losses.mean()) if len(losses) else None,
+        low=float(low[-1]) if len(losses) else 0.0,
+        high=float(high[-1]) if len(losses) else 1.0,
+    )
+
+
+def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float | None:
+    """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
+
+    Of classes it is half the Brier score; of numbers the error in units of four half-widths of the champion's prediction
+    interval, at most 1.
+
+    Examples
+    --------
+    >>> answer = {"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}}
+    >>> record = Prediction(id="", line="", generation=1, model=1, digest="", at="", key=None, row={}, answer=answer, threshold=0.5)
+    >>> round(loss_of(record, Truth(label="yes", at=None, received="", by="id"), None), 4)
+    0.81
+    """
+    answer = record.answer
+    if "probabilities" in answer:
+        probabilities = answer["probabilities"]
+        if truth.label not in probabilities:
+            return None
+        wrong = sum((share - (name == truth.label)) ** 2 for name, share in probabilities.items())
+        return min(1.0, wrong / 2)
+    if not half_width or isinstance(truth.label, str):
+        return None
+    return min(1.0, abs(answer["prediction"] - truth.label) / (_WIDTHS * half_width))

@@ -1,0 +1,245 @@
+"""Why a model answered as it did: what each column of a row contributed to the score.
+
+Read from the graph that answers: its trees with the training rows at each node, or its linear design with the means over
+the training rows. The score is what the model adds up, before calibration: log-odds of the positive class, one log-weight a
+class whose softmax the probabilities are, or the number itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import Corrupt, RequestError
+from linewright.features.facts import Elapsed, Encoder
+from linewright.model.facts import Task
+from linewright.model.graph import ERRORS, Graph, open_session
+from linewright.model.parts import Parts, read_parts, read_tensor, with_output
+from linewright.model.shapley import TreeExplainer
+from linewright.model.trees import ROWS, read_trees
+
+Floats = NDArray[np.float64]
+
+NAME = "linewright"
+"""Of the graphs that are exported here."""
+DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
+"""In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
+SCALE, OFFSET = "scale", "offset"
+"""In the graph of trees that answer with a number: offset + scale * their sum."""
+UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
+"""What a score is in."""
+
+
+class Centre(msgspec.Struct, frozen=True, kw_only=True):
+    """In the metadata of a linear model's graph: what an average row is."""
+
+    means: tuple[float, ...]
+    """Mean of each design column over the training rows."""
+    sources: tuple[int, ...]
+    """The matrix column of each design column."""
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return it as `read_centre` reads it."""
+        return {_CENTRE: msgspec.json.encode(self).decode()}
+
+
+_CENTRE = "linewright.centre"
+
+
+class Explained(NamedTuple):
+    """Rows, explained: ``base + contributions.sum(axis=1)`` is the score, but for rounding."""
+
+    base: Floats
+    """Score of the average training row, shape (outputs,)."""
+    scores: Floats
+    """Shape (n, outputs); one output for two classes and for numbers, else one a class."""
+    contributions: Floats
+    """Shape (n, width, outputs)."""
+
+
+class Explainer(Protocol):
+    """Explains encoded rows."""
+
+    def __call__(self, x: NDArray[np.float32]) -> Explained:
+        """Return what each matrix column contributed to the scores of rows, float32 of shape (n, width)."""
+        ...
+
+
+def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) -> Explainer:
+    """Make what explains the answers of a package.
+
+    Parameters
+    ----------
+    graph
+        The package's graph.
+    encoder
+        Its encoder.
+    outputs
+        Scores that it adds up: one for two classes and for numbers, else one a class.
+    where
+        What errors name: the package's digest.
+
+    Raises
+    ------
+    RequestError
+        If the model was made elsewhere, or packaged before graphs said how many training rows came where.
+    Corrupt
+        If the graph is not what an export gives.
+    """
+    parts = read_parts(graph.data)
+    if parts.name != NAME or encoder.is_raw:
+        raise RequestError(
+            "a model that was made elsewhere does not say how its training rows were spread, against which an answer "
+            "would be explained",
+            where="explain",
+            found=where,
+            allowed="a model that a line has trained",
+        )
+    trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
+    if len(trees) == 1 and ROWS in trees[0].attributes:
+        explainer = TreeExplainer(read_trees(trees[0]), width=len(encoder.encodings), outputs=outputs)
+        return _Trees(explainer, *_offset_and_scale(parts))
+    if not trees and _CENTRE in parts.metadata:
+        return _Linear(graph.data, parts, width=len(encoder.encodings), where=where)
+    raise RequestError(
+        "the model was packaged before packages said how its training rows were spread, against which an answer is "
+        "explained",
+        where="explain",
+        found=where,
+        allowed="a model of a newer package",
+        hint="run the line again: linewright run LINE; where its gates hold the new model back, as it answers alike, "
+        "promote it: linewright promote LINE@VERSION --force --because 'it can be explained'",
+    )
+
+
+def _offset_and_scale(parts: Parts) -> tuple[float, float]:
+    if SCALE not in parts.constants:
+        return 0.0, 1.0
+    offset, scale = (read_tensor(parts.constants[name]) for name in (OFFSET, SCALE))
+    return float(offset), float(scale)
+
+
+class _Trees:
+    """Explains a sum of trees, scaled."""
+
+    def __init__(self, explainer: TreeExplainer, offset: float, scale: float) -> None:
+        self._explainer, self._offset, self._scale = explainer, offset, scale
+
+    def __call__(self, x: NDArray[np.float32]) -> Explained:
+        sums, contributions = self._explainer.explain(x)
+        base = self._offset + self._scale * self._explainer.base
+        return Explained(base, self._offset + self._scale * sums, self._scale * contributions)
+
+
+class _Linear:
+    """Explains a linear model: by how much each design column is off its mean, times its coefficient.
+
+    Where columns do not hang together these are the Shapley values of the model; where they do, they take each column as if
+    it did not.
+    """
+
+    def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str) -> None:
+        try:
+            centre = msgspec.json.decode(parts.metadata[_CENTRE], type=Centre)
+            coefficients, intercept = (
+                read_tensor(parts.constants[name]) for name in (COEFFICIENTS, INTERCEPT)
+            )
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise Corrupt(
+                "the graph of a linear model lacks a part", where=where, found=str(error)
+            ) from error
+        self._means, self._sources = np.array(centre.means), np.array(centre.sources, dtype=np.int64)
+        if (
+            len({len(coefficients), len(self._means), len(self._sources)}) > 1
+            or (self._sources >= width).any()
+        ):
+            raise Corrupt("the parts of a linear model do not fit together", where=where)
+        self._coefficients, self._intercept = coefficients, intercept
+        self._width, self._where = width, where
+        self._session = open_session(with_output(graph, DESIGN), where)
+
+    def __call__(self, x: NDArray[np.float32]) -> Explained:
+        try:
+            design = cast(Floats, self._session.run([DESIGN], {"x": np.ascontiguousarray(x)})[0])
+        except ERRORS as error:
+            raise Corrupt(f"the graph of a linear model failed: {error}", where=self._where) from error
+        parts = (design - self._means)[:, :, None] * self._coefficients
+        base = self._intercept + self._means @ self._coefficients
+        scores = design @ self._coefficients + self._intercept
+        return Explained(base, scores, _added(parts, self._sources, self._width))
+
+
+def _added(parts: Floats, place: NDArray[np.int64], width: int) -> Floats:
+    """Add up parts, shape (n, parts, outputs), that have the same of `width` places."""
+    total = np.zeros((width, len(parts), parts.shape[2]))
+    np.add.at(total, place, parts.swapaxes(0, 1))
+    return total.swapaxes(0, 1)
+
+
+def sources_of(encoder: Encoder) -> tuple[str, ...]:
+    """Return the column that each matrix column is made of; days between two columns are named after both.
+
+    Examples
+    --------
+    >>> from linewright.features.facts import DatePart
+    >>> sources_of(
+    ...     Encoder(
+    ...         encodings=(DatePart(column="opened", part="month"), Elapsed(column="closed", since="opened"))
+    ...     )
+    ... )
+    ('opened', 'closed-opened')
+    """
+    return tuple(
+        name if isinstance(encoding, Elapsed) and encoding.since else encoding.column
+        for encoding, name in zip(encoder.encodings, encoder.names, strict=True)
+    )
+
+
+def to_answers(
+    explained: Explained, *, task: Task, classes: Sequence[str], sources: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return what the endpoint says of each explained row.
+
+    Parameters
+    ----------
+    explained
+        The rows.
+    task, classes
+        Of the package.
+    sources
+        The column that each matrix column is made of; what came of one column is added up.
+
+    Returns
+    -------
+    list of dict
+        ``score``, ``score_unit``, ``base``, and ``contributions`` by column; for several classes ``score``, ``base`` and
+        ``contributions`` are by class.
+
+    Examples
+    --------
+    >>> explained = Explained(np.array([1.0]), np.array([[4.5]]), np.array([[[1.0], [2.0], [0.5]]]))
+    >>> to_answers(explained, task="binary", classes=("No", "Yes"), sources=("opened", "Age", "opened"))
+    [{'score': 4.5, 'score_unit': 'log-odds', 'base': 1.0, 'contributions': {'opened': 1.5, 'Age': 2.0}}]
+    """
+    place = {name: at for at, name in enumerate(dict.fromkeys(sources))}
+    added = _added(explained.contributions, np.array([place[name] for name in sources]), len(place))
+
+    def shown(values: Floats) -> Any:
+        return dict(zip(classes, values.tolist(), strict=True)) if task == "multiclass" else float(values[0])
+
+    def by_column(values: Floats) -> dict[str, float]:
+        return dict(zip(place, values.tolist(), strict=True))
+
+    return [
+        {
+            "score": shown(score),
+            "score_unit": UNITS[task],
+            "base": shown(explained.base),
+            "contributions": {name: by_column(row[:, k]) for k, name in enumerate(classes)}
+            if task == "multiclass"
+            else by_column(row[:, 0]),
+        }
+        for score, row in zip(explained.scores, added, strict=True)
+    ]

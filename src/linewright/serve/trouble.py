@@ -1,0 +1,56 @@
+"""What an endpoint has against a canary: a small file that it leaves for those who decide.
+
+An endpoint takes a canary that makes trouble out of service by itself, at once; the file outlives it, and whoever looks
+after the line records that the canary is withdrawn.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from linewright.store.clock import uuid7
+
+_ENDING = ".trouble"
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an endpoint lets the champion answer in place of a canary."""
+
+    package: str
+    """Digest of the canary."""
+    because: str
+
+
+def note_trouble(serving: Path, line: str, trouble: Trouble) -> None:
+    """Leave word of a canary that was taken out of service; a later one replaces it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    path = serving / f"{line}{_ENDING}"
+    draft = serving / f".{line}{_ENDING}-{uuid7()}"
+    try:
+        draft.write_bytes(msgspec.json.encode(trouble))
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def trouble_with(serving: Path, line: str, package: str) -> str | None:
+    """Return why an endpoint took a canary out of service; `None` where none did.
+
+    Parameters
+    ----------
+    serving
+        Folder of the files that endpoints follow.
+    package
+        Digest of the canary; what was said of another one counts no more.
+    """
+    try:
+        found = msgspec.json.decode((serving / f"{line}{_ENDING}").read_bytes(), type=Trouble)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found.because if found.package == package else None

@@ -1,0 +1,103 @@
+"""Few rows go straight to the matrix: what the columns would have given, to the bit, and the same refusals."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linewright.errors import RequestError
+from linewright.features.encode import encode
+from linewright.features.facts import (
+    Boolean,
+    Category,
+    DatePart,
+    Elapsed,
+    Encoder,
+    Frequency,
+    Number,
+)
+from linewright.model.facts import RequestColumn
+from linewright.serve.matrix import MatrixReader
+from linewright.serve.rows import RowReader
+
+ENCODER = Encoder(
+    encodings=(
+        Number(column="number"),
+        DatePart(column="day", part="weekday"),
+        Category(column="make", levels=("Ford", "NA", "Fiat", "12")),
+        Number(column="whole"),
+        Frequency(column="city", levels=("Rome", "Bari"), shares=(0.7, 0.1), missing=0.2),
+        Boolean(column="truth"),
+        Elapsed(column="at", since="day"),
+    )
+)
+MISSING = ("", "NA", "none")
+TYPES = {
+    "number": "number",
+    "whole": "integer",
+    "truth": "boolean",
+    "make": "category",
+    "city": "text",
+    "day": "date",
+    "at": "datetime",
+}
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(-3, 12),
+    st.floats(),
+    st.floats(-5, 5),
+    st.sampled_from(
+        ["Ford", " Ford ", "Fiat", "NA", "none", "", " ", "Rome", "Bari", "Oslo", "12", "yes", "old"]
+    ),
+    st.sampled_from(["2026-03-01", "2026-03-01T10:00:00Z", "1969-12-31T23:59:59.999999+01:00", "31.12.2026"]),
+    st.sampled_from([[], {}, 1e308, -1e300, 5e-324, -0.0, 2**53 + 1, 7.0]),
+)
+rows = st.lists(
+    st.dictionaries(st.sampled_from([*TYPES, "key", "unknown"]), anything, max_size=9), min_size=1, max_size=4
+)
+
+times = st.sampled_from([None, "2026-03-01T10:00:00Z", "1969-12-31T23:59:59.999999+01:00", "NA"])
+fitting = st.lists(
+    st.fixed_dictionaries(
+        {
+            "number": st.one_of(
+                st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**62), 2**62)
+            ),
+            "whole": st.integers(-(2**62), 2**62),
+            "truth": st.sampled_from([True, False, 0, 1, "yes", "No"]),
+            "make": st.sampled_from(["Ford", " Fiat ", "Opel", 12, 12.0, True]),
+            "city": st.sampled_from(["Rome", "Bari", "Oslo", " "]),
+            "day": st.sampled_from(["2026-03-01", "1969-12-31"]),
+            "at": times,
+        }
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.one_of(rows, fitting), st.sets(st.sampled_from(list(TYPES))))
+def test_it_reads_what_the_columns_give_or_refuses_it_alike(asked, complete):
+    columns = [
+        RequestColumn(name=name, type=kind, nullable=name not in complete) for name, kind in TYPES.items()
+    ]
+    columns.append(RequestColumn(name="key", type="category", role="carried"))
+    encoder = ENCODER
+    reader = RowReader(columns, missing=MISSING)
+
+    def outcome(read):
+        try:
+            return read(), ""
+        except RequestError as error:
+            return None, str(error)
+
+    expected, refused = outcome(lambda: encode(encoder, reader.read(asked)))
+    found, said = outcome(lambda: MatrixReader(reader, columns, encoder).read(asked))
+
+    assert refused == said
+    if expected is not None:
+        assert found.tobytes() == expected.tobytes()
+        assert (found.dtype, found.shape) == (np.float32, expected.shape)
+        assert found.flags.c_contiguous
