@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -180,17 +181,38 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(claims, start):
 LARGE = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 900}] * 10_000}).encode()
 
 
-def ask_without_reading(address, headers: bytes = b"") -> socket.socket:
+def ask_without_reading(address, headers: bytes = b"", body: bytes = LARGE) -> socket.socket:
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(10)
     connection.connect(address)
     head = (
         b"POST /v1/lines/claims/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"%sContent-Length: %d\r\n\r\n" % (headers, len(LARGE))
+        b"%sContent-Length: %d\r\n\r\n" % (headers, len(body))
     )
-    connection.sendall(head + LARGE)
+    connection.sendall(head + body)
     return connection
+
+
+@pytest.mark.parametrize("rows", [700, 10_000])
+def test_an_answer_that_is_not_read_is_not_kept_by_the_system_either(claims, start, rows):
+    """It would keep what does not fit into the client's window for as long as the client answers its probes."""
+    endpoint = start(claims.state, linger_s=1.0)
+    body = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 500}] * rows}).encode()
+    with ask_without_reading(endpoint.address, b"Connection: close\r\n", body) as connection:
+        endpoint.wait_for(lambda: unsent_to(connection) > 0)
+
+        endpoint.wait_for(lambda: unsent_to(connection) == 0, within_s=10)
+        assert b"HTTP/1.1 200" == connection.recv(12)
+
+
+def unsent_to(connection: socket.socket) -> int:
+    """Return how many bytes the system keeps for a client of this machine."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, queues, *_ = line.split()
+        if int(remote.partition(":")[2], 16) == connection.getsockname()[1]:
+            return int(queues.partition(":")[0], 16)
+    return 0
 
 
 def test_answers_that_nobody_reads_do_not_fill_the_memory(claims, start):

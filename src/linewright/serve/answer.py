@@ -298,7 +298,8 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     oip.check_outputs(asked.infer, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
     first = _only(answered.arms) or loaded.arm
-    return to_response(
+    return oip.to_response(
+        asked.infer,
         oip.to_answer(
             asked.infer,
             line=loaded.line,
@@ -309,7 +310,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             ids=answered.ids,
             answers=answered.answers,
             durability=_durability(asked.durable),
-        )
+        ),
     )
 
 

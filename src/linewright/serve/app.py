@@ -16,7 +16,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
-from linewright.serve import answer, oip
+from linewright.serve import answer, oip, oip_binary, openapi, process
 from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
@@ -28,6 +28,8 @@ from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
+    BUG,
+    HUNG_UP,
     Budget,
     Gone,
     Message,
@@ -39,7 +41,6 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
-from linewright.serve.rows import to_schema
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
 
@@ -89,9 +90,12 @@ class App:
         self._lines = Lines(state / "serving", get, tell=tell)
         self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
+        self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
         self._together = Together(self._log)
         self._damage: dict[str, list[Damage]] = {}
+        self._indexed: dict[str, int] = {}
+        """By line, the bytes of its log that labels surely find."""
         self._budget = Budget(budget)
         self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
@@ -133,15 +137,16 @@ class App:
                 written = self._logs[line].written_bytes if line in self._logs else 0
                 if seen.get(line) != written:
                     seen[line] = written
-                    await self._catch_up(line)
+                    await self._catch_up(line, written)
             await asyncio.sleep(CATCH_UP_S)
 
-    async def _catch_up(self, line: str) -> None:
+    async def _catch_up(self, line: str, written: int) -> None:
         try:
             damage = await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
         except (LinewrightError, OSError) as error:
             self._tell({"event": "labels-not-indexed", "line": line, "because": str(error)})
             return
+        self._indexed[line] = written
         new = [each for each in damage if each not in self._damage.get(line, ())]
         self._damage[line] = damage
         for each in new[:MOST_TOLD]:
@@ -156,25 +161,29 @@ class App:
             receive=receive,
             scope=scope,
         )
+        sent = BUG
         try:
-            _require_ours(request, scope["scheme"])
-            response = await self._respond(request)
-        except (LinewrightError, Refusal) as error:
-            response = to_refusal(error)
+            try:
+                _require_ours(request, scope["scheme"])
+                response = await self._respond(request)
+            except (LinewrightError, Refusal) as error:
+                response = to_refusal(error)
+            sent = await self._send(response, send)
         except Gone:
-            return
-        status = await self._send(response, send)
-        self._metrics.count(request.line, request.version, status, perf_counter() - begun)
+            sent = HUNG_UP
+        finally:
+            seconds = perf_counter() - begun
+            self._metrics.count(request.line, request.version, sent.status, seconds, error=sent.error)
 
-    async def _send(self, response: Response, send: Send) -> int:
-        """Send an answer that the budget has room for, else a refusal; return the status that was sent."""
+    async def _send(self, response: Response, send: Send) -> Response:
+        """Send an answer that the budget has room for, else a refusal; return what was sent."""
         with self._budget.take() as take:
             try:
                 take(len(response.body))
             except Transient as error:
                 response = to_refusal(error)
             await response.send(send)
-        return response.status
+        return response
 
     async def _respond(self, request: Request) -> Response:
         found = _find(request.path) if len(request.path) <= 200 else None
@@ -271,9 +280,18 @@ class App:
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""
         loaded = self._loaded(request, *arguments)
-        title, time = f"A row of {loaded.line}@{loaded.arm.model}", loaded.scorer.time
-        schema = to_schema(loaded.package.columns, title=title, time=time)
+        schema = openapi.row_schema(loaded.scorer, f"{loaded.line}@{loaded.arm.model}")
         return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
+
+    async def openapi(self, request: Request, _arguments: tuple[str, ...]) -> Response:
+        """Describe the data plane, with the columns of each line."""
+        name = openapi.line_of(request.scope["query_string"])
+        if name is None:
+            work = partial(self._document.body, self._lines.live)
+        else:
+            self._loaded(request, name)
+            work = partial(openapi.to_body, {name: self._line(name, request)})
+        return Response(body=await self._compute(work, small=False))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
@@ -292,9 +310,12 @@ class App:
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
         loaded = self._answering(request, *arguments)
+        json_length = request.header(oip_binary.HEADER.encode())
         with self._budget.take() as take:
-            body = await request.read_body(take, self._body_deadline_s)
-            asked = await self._compute(partial(oip.read_infer, body), small=len(body) <= INLINE_BYTES)
+            # The protocol's own clients name no type of what they send.
+            body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
+            work = partial(oip.read_infer, body, loaded.package.columns, json_length)
+            asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
             work = partial(answer.infer, loaded, self._log(loaded.line), asked)
             response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
@@ -315,7 +336,8 @@ class App:
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
-        text = self._metrics.to_text(to_gauges(self._lines.live, self._logs, self._damage))
+        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
+        text = self._metrics.to_text([*gauges, *process.to_samples()])
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -351,6 +373,7 @@ def _no_model(line: str, refused: str | None = None) -> Transient:
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("/", "GET", App.index),
     ("/metrics", "GET", App.metrics),
+    ("/openapi.json", "GET", App.openapi),
     ("/v2", "GET", App.server),
     ("/v2/health", "GET", App.health),
     ("/v2/health/live", "GET", App.live),

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from linewright.release.facts import Arm
 from linewright.serve.log import Damage, PredictionLog
-from linewright.serve.metrics import Labels
+from linewright.serve.metrics import Sample
 from linewright.serve.pointer import Live
 
 
@@ -48,27 +49,52 @@ def _line(live: Live, log: PredictionLog | None, damage: Sequence[Damage]) -> di
 
 
 def to_gauges(
-    lines: Mapping[str, Live], logs: Mapping[str, PredictionLog], damage: Mapping[str, Sequence[Damage]]
-) -> Iterator[tuple[str, str, Labels, float]]:
-    """Give the values of the moment for `Metrics.to_text`."""
+    lines: Mapping[str, Live],
+    logs: Mapping[str, PredictionLog],
+    damage: Mapping[str, Sequence[Damage]],
+    indexed: Mapping[str, int],
+) -> Iterator[Sample]:
+    """Give the values of the moment for `Metrics.to_text`.
+
+    Parameters
+    ----------
+    indexed
+        By line, the bytes logged by this process that labels surely find.
+    """
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
     for name, live in sorted_lines:
-        if live.arm is not None:
-            labels = (("line", name), ("version", str(live.arm.model)), ("digest", live.arm.package))
-            yield "linewright_model_info", "The model that answers.", labels, 1
+        for role, arm in _arms(live):
+            version, digest = str(arm.model), arm.package
+            labels = (("line", name), ("version", version), ("digest", digest), ("arm", role))
+            yield Sample("linewright_model_info", "The models that answer.", labels, 1)
     for name, live in sorted_lines:
-        yield "linewright_halted", "Whether a person halted the line.", (("line", name),), int(live.halt)
+        yield _gauge("linewright_halted", "Whether a person halted the line.", name, live.halt)
     for name, live in sorted_lines:
-        refused = int(live.refused is not None)
-        yield "linewright_refused", "Whether the newest model was refused.", (("line", name),), refused
+        refused = live.refused is not None
+        yield _gauge("linewright_refused", "Whether the newest model was refused.", name, refused)
     for name, log in sorted_logs:
         says = "Logged bytes not yet forced to the disk."
-        yield "linewright_log_unsynced_bytes", says, (("line", name),), log.unsynced_bytes
+        yield _gauge("linewright_log_unsynced_bytes", says, name, log.unsynced_bytes)
     for name, log in sorted_logs:
-        yield "linewright_log_bytes", "Bytes logged by this process.", (("line", name),), log.written_bytes
+        says = "Bytes logged by this process that may not be indexed yet; a label waits until they are."
+        unindexed = max(log.written_bytes - indexed.get(name, 0), 0)
+        yield _gauge("linewright_log_unindexed_bytes", says, name, unindexed)
+    for name, log in sorted_logs:
+        yield _gauge("linewright_log_bytes", "Bytes logged by this process.", name, log.written_bytes)
     for name, log in sorted_logs:
         says = "Whether the disk ever refused to keep what this process logged."
-        yield "linewright_log_trouble", says, (("line", name),), int(log.trouble is not None)
+        yield _gauge("linewright_log_trouble", says, name, log.trouble is not None)
     for name, places in sorted(damage.items()):
         says = "Places of the prediction log that hold no record."
-        yield "linewright_log_damaged", says, (("line", name),), len(places)
+        yield _gauge("linewright_log_damaged", says, name, len(places))
+
+
+def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
+    if live.arm is not None:
+        yield "champion", live.arm
+    if live.canary is not None:
+        yield "canary", live.canary.arm
+
+
+def _gauge(name: str, says: str, line: str, value: int) -> Sample:
+    return Sample(name, says, (("line", line),), int(value))

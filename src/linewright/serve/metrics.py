@@ -1,74 +1,142 @@
 """Counts and times of an endpoint, as Prometheus reads them."""
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the latency histogram, in seconds."""
+MOST_VERSIONS = 20
+"""Versions of a line that are told of: the series of older ones end, or years of retrainings would fill the monitoring."""
 
 Labels = tuple[tuple[str, str], ...]
 
 
+class Sample(NamedTuple):
+    """One value of the moment."""
+
+    name: str
+    says: str
+    labels: Labels
+    value: float
+    kind: Literal["gauge", "counter"] = "gauge"
+
+
+@dataclass
+class _Counts:
+    """What was counted of one version of a line."""
+
+    requests: Counter[int] = field(default_factory=Counter[int])
+    """By status."""
+    errors: Counter[str] = field(default_factory=Counter[str])
+    """By class."""
+    rows: int = 0
+    times: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    """Requests by bucket of `BUCKETS_S`; the last is beyond them."""
+    seconds: float = 0.0
+
+
 class Metrics:
-    """Counts requests. Its labels are names of lines that exist, versions and statuses: never what a client sent."""
+    """Counts requests. Its labels are names of lines that exist, versions, statuses and classes: never what a client sent.
+
+    Examples
+    --------
+    >>> metrics = Metrics()
+    >>> metrics.count("claims", "3", 200, 0.002)
+    >>> print(metrics.to_text([]).splitlines()[2])
+    linewright_requests_total{line="claims",version="3",status="200"} 1
+    """
 
     def __init__(self) -> None:
-        self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._rows: Counter[tuple[str, str]] = Counter()
-        self._times: dict[str, list[int]] = {}
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._counts: dict[tuple[str, str], _Counts] = {}
 
-    def count(self, line: str, version: str, status: int, seconds: float) -> None:
-        """Count one answered request; `line` is empty where it was about none."""
-        self._requests[line, version, status] += 1
-        times = self._times.setdefault(line, [0] * (len(BUCKETS_S) + 1))
-        times[bisect_left(BUCKETS_S, seconds)] += 1
-        self._seconds[line] += seconds
+    def count(self, line: str, version: str, status: int, seconds: float, *, error: str = "") -> None:
+        """Count one answered request; `line` is empty where it was about none.
+
+        Parameters
+        ----------
+        version
+            Version that answered; empty where none did.
+        status
+            HTTP status.
+        seconds
+            From the request's head to its answer.
+        error
+            Class of the error that it was refused with; empty where it was answered.
+        """
+        counts = self._of(line, version)
+        counts.requests[status] += 1
+        counts.times[bisect_left(BUCKETS_S, seconds)] += 1
+        counts.seconds += seconds
+        if error:
+            counts.errors[error] += 1
 
     def count_rows(self, line: str, version: str, rows: int) -> None:
         """Count rows that were answered."""
-        self._rows[line, version] += rows
+        self._of(line, version).rows += rows
 
-    def to_text(self, gauges: Iterable[tuple[str, str, Labels, float]]) -> str:
+    def _of(self, line: str, version: str) -> _Counts:
+        found = self._counts.get((line, version))
+        if found is None:
+            found = self._counts[line, version] = _Counts()
+            versions = [key for key in self._counts if key[0] == line]
+            for key in versions[:-MOST_VERSIONS]:
+                del self._counts[key]
+        return found
+
+    def to_text(self, samples: Iterable[Sample]) -> str:
         """Return everything in the text format 0.0.4.
 
         Parameters
         ----------
-        gauges
-            Further values of the moment: name, help, labels, value; those of one name follow each other.
+        samples
+            Further values of the moment; those of one name follow each other.
         """
-        return "\n".join([*self._counters(), *self._latency(), *_gauges(gauges)]) + "\n"
+        return "\n".join([*self._counters(), *self._latency(), *_samples(samples)]) + "\n"
 
     def _counters(self) -> Iterator[str]:
-        yield from _head("linewright_requests_total", "counter", "Answered requests.")
-        for (line, version, status), number in self._requests.items():
-            labels = (("line", line), ("version", version), ("status", str(status)))
-            yield _sample("linewright_requests_total", labels, number)
-        yield from _head("linewright_rows_total", "counter", "Answered rows.")
-        for (line, version), number in self._rows.items():
-            yield _sample("linewright_rows_total", (("line", line), ("version", version)), number)
+        name = "linewright_requests_total"
+        yield from _head(name, "counter", "Requests by status; 499 where the client hung up before.")
+        for labels, counts in self._labelled():
+            for status, number in counts.requests.items():
+                yield _line(name, (*labels, ("status", str(status))), number)
+        name = "linewright_errors_total"
+        yield from _head(name, "counter", "Requests that were refused, by class of the error.")
+        for labels, counts in self._labelled():
+            for error, number in counts.errors.items():
+                yield _line(name, (*labels, ("error", error)), number)
+        name = "linewright_rows_total"
+        yield from _head(name, "counter", "Answered rows.")
+        for labels, counts in self._labelled():
+            if counts.rows:
+                yield _line(name, labels, counts.rows)
 
     def _latency(self) -> Iterator[str]:
         name = "linewright_request_seconds"
         yield from _head(name, "histogram", "Time from a request's head to its answer.")
-        for line, times in self._times.items():
+        for labels, counts in self._labelled():
             total = 0
-            for end, number in zip((*BUCKETS_S, float("inf")), times, strict=True):
+            for end, number in zip((*BUCKETS_S, float("inf")), counts.times, strict=True):
                 total += number
                 shown = "+Inf" if end == float("inf") else f"{end:g}"
-                yield _sample(f"{name}_bucket", (("line", line), ("le", shown)), total)
-            yield _sample(f"{name}_sum", (("line", line),), self._seconds[line])
-            yield _sample(f"{name}_count", (("line", line),), total)
+                yield _line(f"{name}_bucket", (*labels, ("le", shown)), total)
+            yield _line(f"{name}_sum", labels, counts.seconds)
+            yield _line(f"{name}_count", labels, total)
+
+    def _labelled(self) -> Iterator[tuple[Labels, _Counts]]:
+        for (line, version), counts in self._counts.items():
+            yield (("line", line), ("version", version)), counts
 
 
-def _gauges(gauges: Iterable[tuple[str, str, Labels, float]]) -> Iterator[str]:
+def _samples(samples: Iterable[Sample]) -> Iterator[str]:
     seen: set[str] = set()
-    for name, says, labels, value in gauges:
-        if name not in seen:
-            seen.add(name)
-            yield from _head(name, "gauge", says)
-        yield _sample(name, labels, value)
+    for sample in samples:
+        if sample.name not in seen:
+            seen.add(sample.name)
+            yield from _head(sample.name, sample.kind, sample.says)
+        yield _line(sample.name, sample.labels, sample.value)
 
 
 def _head(name: str, kind: str, says: str) -> Iterator[str]:
@@ -76,10 +144,9 @@ def _head(name: str, kind: str, says: str) -> Iterator[str]:
     yield f"# TYPE {name} {kind}"
 
 
-def _sample(name: str, labels: Labels, value: float) -> str:
+def _line(name: str, labels: Labels, value: float) -> str:
     inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
-    shown = f"{value:.9g}" if isinstance(value, float) else str(value)
-    return f"{name}{{{inner}}} {shown}" if inner else f"{name} {shown}"
+    return f"{name}{{{inner}}} {value!r}" if inner else f"{name} {value!r}"
 
 
 def _escaped(text: str) -> str:

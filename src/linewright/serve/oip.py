@@ -1,21 +1,27 @@
 """The Open Inference Protocol's words for a line: one tensor a column, and back.
 
 Beyond the protocol: ``null`` in `data` means a missing value, the output ``id`` holds the prediction ids that feedback
-refers to, and the request parameter ``durable`` asks for an answer whose record survives power loss.
+refers to, and the request parameter ``durable`` asks for an answer whose record survives power loss. Of the protocol's own
+extensions there is ``binary_tensor_data``, see `oip_binary`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
-from linewright.model.facts import Package
-from linewright.serve.request import read_json
-from linewright.serve.rows import MAX_ROWS, Place
+from linewright.model.facts import Package, RequestColumn
+from linewright.serve import oip_binary
+from linewright.serve.oip_binary import Blobs
+from linewright.serve.request import Response, read_json
+from linewright.serve.rows import MAX_ROWS, Place, check_known
 from linewright.serve.values import kind_of
 
-EXTENSIONS = ("null-data", "id-output", "durable-parameter")
+EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter")
+_ELSEWHERE = ("shared_memory_region", "classification")
+"""Parameters of extensions that are not here: what they ask for must not be taken for something else."""
 
 _DATATYPES = {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}
 """By column type; all others are BYTES."""
@@ -30,7 +36,8 @@ class Tensor(msgspec.Struct, kw_only=True):
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
+    data: list[Any] | UnsetType = UNSET
+    """Not there where they are bytes behind the JSON."""
     parameters: dict[str, Any] = {}
 
 
@@ -60,8 +67,17 @@ class Asked(NamedTuple):
     """Whether the answer has to wait until its record survives power loss."""
 
 
-def read_infer(body: bytes) -> Asked:
+def read_infer(body: bytes, columns: Sequence[RequestColumn], json_length: str | None = None) -> Asked:
     """Return a request's rows.
+
+    Parameters
+    ----------
+    body
+        JSON, and where there is a `json_length` bytes of tensors behind it.
+    columns
+        What a row may have.
+    json_length
+        The header that says where the JSON ends, see `oip_binary`.
 
     Raises
     ------
@@ -70,29 +86,34 @@ def read_infer(body: bytes) -> Asked:
     Refusal
         If the body is not JSON.
     """
-    infer = read_json(body, Infer, form=_FORM)
+    text, blobs = oip_binary.split(body, json_length)
+    infer = read_json(text, Infer, form=_FORM)
     if not infer.inputs:
         raise RequestError("there are no inputs", where="inputs", allowed="one tensor a column")
     names = [tensor.name for tensor in infer.inputs]
     _check_once(names, "inputs")
-    columns = [_values(tensor) for tensor in infer.inputs]
-    n = len(columns[0])
-    for name, column in zip(names, columns, strict=True):
+    # Before any row is made: rows of columns that nobody knows would take forty times the memory of the body.
+    check_known(names, columns, _where)
+    read = [_values(tensor, blobs) for tensor in infer.inputs]
+    blobs.check_end()
+    n = len(read[0])
+    for name, column in zip(names, read, strict=True):
         if len(column) != n:
             raise RequestError(
                 "tensors of different lengths", where=_where(name), found=len(column), allowed=f"{n} rows"
             )
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*read, strict=True)]
     return Asked(infer, rows, _place, _is_durable(infer))
 
 
 def _is_durable(infer: Infer) -> bool:
-    durable = infer.parameters.get("durable", False)
-    if type(durable) is not bool:
-        raise RequestError(
-            "not a truth value", where="parameters.durable", found=kind_of(durable), allowed="true or false"
-        )
-    return durable
+    return _truth(infer.parameters.get("durable", False), "parameters.durable")
+
+
+def _truth(value: object, where: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise RequestError("not a truth value", where=where, found=kind_of(value), allowed="true or false")
 
 
 def _check_once(names: list[str], where: str) -> None:
@@ -113,20 +134,31 @@ def _place(row: int, column: str) -> str:
     return f"{_where(column)}.data[{row}]"
 
 
-def _values(tensor: Tensor) -> list[Any]:
+def _values(tensor: Tensor, blobs: Blobs) -> list[Any]:
     where, shape = _where(tensor.name), tensor.shape
     if not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]) or not 1 <= shape[0] <= MAX_ROWS:
         raise RequestError(
             "a tensor is one column", where=f"{where}.shape", found=str(shape)[:100], allowed="[n] or [n, 1]"
         )
+    _check_parameters(tensor.parameters, where)
+    fits, allowed = _check_of(tensor)
+    size = tensor.parameters.get(oip_binary.SIZE)
     data = tensor.data
+    if isinstance(data, UnsetType) and size is not None:
+        return oip_binary.values(blobs.take(size, where), tensor.datatype, shape[0], where)
+    if isinstance(data, UnsetType) or size is not None:
+        raise RequestError(
+            "a tensor has its data either as JSON or as bytes",
+            where=where,
+            found="neither" if size is None else "both",
+            allowed=f"one of `data` and `parameters.{oip_binary.SIZE}`",
+        )
     if len(shape) == 2 and any(isinstance(value, list) for value in data):
         data = [_inner(value, f"{where}.data[{number}]") for number, value in enumerate(data)]
     if len(data) != shape[0]:
         raise RequestError(
             "the data are not as many as the shape says", where=where, found=len(data), allowed=str(shape[0])
         )
-    fits, allowed = _check_of(tensor)
     for number, value in enumerate(data):
         if value is not None and not fits(value):
             raise RequestError(
@@ -136,6 +168,17 @@ def _values(tensor: Tensor) -> list[Any]:
                 allowed=allowed,
             )
     return data
+
+
+def _check_parameters(parameters: Mapping[str, Any], where: str) -> None:
+    for name in _ELSEWHERE:
+        if name in parameters:
+            raise RequestError(
+                "this extension is not here",
+                where=f"{where}.parameters",
+                found=name,
+                allowed=", ".join(EXTENSIONS),
+            )
 
 
 def _inner(value: Any, where: str) -> Any:
@@ -186,6 +229,16 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def datatype_of(column: RequestColumn) -> str:
+    """Return the datatype that a column's tensor has in the metadata; others whose values fit are taken too."""
+    return _DATATYPES.get(column.type, "BYTES")
+
+
+def output_names(package: Package) -> list[str]:
+    """Name the outputs of a model, in their order."""
+    return [output["name"] for output in _outputs(package, ids=[], answers=[])]
+
+
 def to_metadata(line: str, version: int, package: Package) -> dict[str, Any]:
     """Describe a model: what goes in and what comes out."""
     return {
@@ -193,7 +246,7 @@ def to_metadata(line: str, version: int, package: Package) -> dict[str, Any]:
         "versions": [str(version)],
         "platform": "linewright_onnx",
         "inputs": [
-            {"name": column.name, "datatype": _DATATYPES.get(column.type, "BYTES"), "shape": [-1]}
+            {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}
             for column in package.columns
             if column.role == "feature"
         ],
@@ -238,21 +291,38 @@ def to_answer(
     return answer if asked.id is None else {"id": asked.id, **answer}
 
 
+def to_response(asked: Infer, answer: dict[str, Any]) -> Response:
+    """Return what `to_answer` gave, with the outputs as bytes that were asked for so."""
+    return oip_binary.to_response(answer, [_is_binary(asked, output["name"]) for output in answer["outputs"]])
+
+
+def _is_binary(asked: Infer, name: str) -> bool:
+    """Whether an output is wanted as bytes: its own parameter decides, else that of the request."""
+    where, wanted = "parameters.binary_data_output", asked.parameters.get("binary_data_output", False)
+    for output in asked.outputs or []:
+        if output.name == name and "binary_data" in output.parameters:
+            where, wanted = f"outputs[{name}].parameters.binary_data", output.parameters["binary_data"]
+    return _truth(wanted, where)
+
+
 def check_outputs(asked: Infer, package: Package) -> None:
     """Refuse outputs that the model does not have, before anything is computed.
 
     Raises
     ------
     RequestError
-        If there is no such output, or one is asked for twice.
+        If there is no such output, one is asked for twice, or in a form that is not here.
     """
     _check_once([wanted.name for wanted in asked.outputs or []], "outputs")
-    names = [output["name"] for output in _outputs(package, ids=[], answers=[])]
+    names = output_names(package)
     for wanted in asked.outputs or []:
         if wanted.name not in names:
             raise RequestError(
                 "no such output", where="outputs", found=wanted.name[:100], allowed=", ".join(names)
             )
+        _check_parameters(wanted.parameters, f"outputs[{wanted.name}]")
+    for name in names:
+        _is_binary(asked, name)
 
 
 def _outputs(

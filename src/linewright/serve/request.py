@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -61,6 +61,8 @@ class Response:
     status: int = 200
     media_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    error: str = ""
+    """Class of the error that it tells of, where it does; for metrics."""
 
     async def send(self, send: Send) -> None:
         """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory."""
@@ -78,6 +80,11 @@ class Response:
         await send({"type": "http.response.body", "body": b""})
 
 
+HUNG_UP = Response(body=b"", status=499, error="Gone")
+BUG = Response(body=b"", status=500, error="Bug")
+"""What is counted where nothing of ours was sent: the client left before its request was whole, or we failed and the server said so."""
+
+
 def to_response(value: object, status: int = 200) -> Response:
     """Return `value` as a JSON answer."""
     return Response(body=msgspec.json.encode(value), status=status)
@@ -87,7 +94,8 @@ def to_refusal(error: LinewrightError | Refusal) -> Response:
     """Return an error as a JSON answer."""
     status, headers = error_status(error)
     inner = error.error if isinstance(error, Refusal) else error
-    return Response(body=msgspec.json.encode(inner.to_json()), status=status, headers=headers)
+    body = msgspec.json.encode(inner.to_json())
+    return Response(body=body, status=status, headers=headers, error=type(inner).__name__)
 
 
 def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]:
@@ -153,8 +161,14 @@ class Request:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def read_body(self, take: Callable[[int], None], deadline_s: float = BODY_DEADLINE_S) -> bytes:
-        """Return the JSON body.
+    async def read_body(
+        self,
+        take: Callable[[int], None],
+        deadline_s: float = BODY_DEADLINE_S,
+        *,
+        also: Collection[str] = (),
+    ) -> bytes:
+        """Return the body.
 
         Parameters
         ----------
@@ -162,6 +176,8 @@ class Request:
             Called with the size of each part before it is kept.
         deadline_s
             Longest time, in seconds, for the whole body.
+        also
+            Content types that it may have besides JSON; an empty one means none.
 
         Raises
         ------
@@ -170,7 +186,7 @@ class Request:
         Gone
             If the client hung up.
         """
-        self._check_media_type()
+        self._check_media_type(("application/json", *also))
         if BODY_IS_HERE in self.scope:
             return await self._receive_body(take)
         try:
@@ -185,10 +201,10 @@ class Request:
                 connection="close",
             ) from None
 
-    def _check_media_type(self) -> None:
+    def _check_media_type(self, allowed: Collection[str]) -> None:
         media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise _unsupported("content-type", media_type or "none", "application/json")
+        if media_type not in allowed:
+            raise _unsupported("content-type", media_type or "none", ", ".join(filter(None, allowed)))
         encoding = (self.header(b"content-encoding") or "identity").strip().lower()
         if encoding != "identity":
             raise _unsupported("content-encoding", encoding, "identity")

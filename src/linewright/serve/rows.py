@@ -224,6 +224,22 @@ def _refusal(mistakes: list[dict[str, Any]]) -> RequestError:
     )
 
 
+def check_known(names: Sequence[str], columns: Sequence[RequestColumn], place: Callable[[str], str]) -> None:
+    """Refuse the first name that is no column, with the nearest one that is.
+
+    Examples
+    --------
+    >>> check_known(["Aeg"], [RequestColumn(name="Age", type="integer")], "inputs[{}]".format)
+    Traceback (most recent call last):
+        ...
+    linewright.errors.RequestError: inputs[Aeg]: the contract has no such column: found 'Aeg', allowed: Age. Next: did you mean 'Age'?
+    """
+    known = {column.name: column for column in columns}
+    for name in names:
+        if name not in known:
+            raise _refusal([{"where": place(name), **_unknown(name, known)}])
+
+
 def to_schema(
     columns: Sequence[RequestColumn], *, title: str, time: RequestColumn | None = None
 ) -> dict[str, Any]:
@@ -273,4 +289,7 @@ def _property(column: RequestColumn) -> dict[str, Any]:
     if column.format is not None:
         schema.pop("format", None)
         schema["description"] = f"strptime format {column.format}, or ISO 8601"
-    return {**schema, "type": [schema["type"], "null"]} if column.nullable else schema
+    if column.nullable:
+        return {**schema, "type": [schema["type"], "null"]}
+    # A blank text is a missing value, so where one is needed the text has more than blanks.
+    return {**schema, "pattern": r"\S"} if column.type in {"category", "text"} else schema

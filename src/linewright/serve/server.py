@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -34,6 +35,10 @@ REFUSED_S = 1.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
 GRACE_S = 20
 _ENDPOINT = "endpoint"
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)
+"""Time after which the system gives up a client that takes no byte, also once the connection is no longer ours; Linux has it."""
+_FORGET = struct.pack("ii", 1, 0)
+"""As SO_LINGER: close without keeping what was not sent."""
 
 
 class _InOnePiece:
@@ -90,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        self._set(socket.IPPROTO_TCP, _USER_TIMEOUT, int(LINGER_S * 1000))
         self.transport = _InOnePiece(transport)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         self._arm()
 
@@ -105,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Wait for the client to read; the answer is in memory until then, so not for ever."""
         super().pause_writing()
         if self._read_timer is None:
-            self._read_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+            self._read_timer = self.loop.call_later(LINGER_S, self._reset)
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
@@ -218,6 +224,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._end_within(REFUSED_S)
+
+    def _reset(self) -> None:
+        """End, and have the system forget what the client did not read: it would keep it as long as the client pretends to."""
+        self._set(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+        self.transport.abort()
+
+    def _set(self, level: int, option: int, value: int | bytes) -> None:
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None and option:
+            with suppress(OSError):
+                connection.setsockopt(level, option, value)
 
     def _end_within(self, seconds: float) -> None:
         self._last_timer = self.loop.call_later(seconds, self.transport.abort)

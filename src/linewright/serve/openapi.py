@@ -1,0 +1,612 @@
+"""The data plane's description of itself: OpenAPI 3.1, with the real columns of each line that serves.
+
+A table of operations; all else is derived from it and from the packages that answer. A test compares it with the routes.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, quote
+
+import msgspec
+
+from linewright import __version__
+from linewright.errors import RequestError
+from linewright.model.facts import Package, RequestColumn
+from linewright.serve import oip, oip_binary
+from linewright.serve.answer import MOST_EXPLAINED
+from linewright.serve.labels import MAX_LABELS
+from linewright.serve.pointer import Live
+from linewright.serve.rows import MAX_ROWS, to_schema
+from linewright.serve.scoring import Scorer
+
+MOST_LINES = 100
+MOST_COLUMNS = 10_000
+"""Lines, and columns of theirs, that one document describes; the first line is described however many it has."""
+
+Schema = dict[str, Any]
+
+_ABOUT = f"""\
+The data plane of a Linewright factory: rows or tensors in, logged answers out.
+
+Described are the lines that serve now, each with the columns of the model that answers: the first {MOST_LINES} by name, or \
+as many as have {MOST_COLUMNS:,} columns together. `/openapi.json?line=NAME` describes one line, whichever it is. A row's \
+schema is its plainest form; a text column, say, also takes a number by its spelling. Fields may be added to answers."""
+
+_REFUSALS: Mapping[int, str] = {
+    400: "The body is not JSON, with the byte; or what came is not HTTP.",
+    403: "`Host` is not this machine's name, or a page of another site asks.",
+    404: "No such line or version serves here.",
+    408: "The body did not come in time.",
+    409: "A label contradicts one that is kept, or the `Idempotency-Key` came with other labels; nothing is kept.",
+    413: "The body is larger than 10 MiB.",
+    415: "The body is of another type, or compressed.",
+    422: "A value, a column or a form is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
+    502: "What is stored here is damaged or may not be written; trying again will not help.",
+    503: "No model serves yet, a person halted the line, too much at one time, or the disk is full; try again.",
+}
+_READING = (403,)
+_OF_LINE = (403, 404, 503)
+_WRITING = (400, 403, 404, 408, 413, 415, 422, 503)
+
+
+class Operation(NamedTuple):
+    """One route, as the document tells of it."""
+
+    method: str
+    path: str
+    """As the routes spell it, with ``{line}`` and ``{version}``."""
+    name: str
+    summary: str
+    answer: str
+    """Name of the schema of its answer; those that begin with a dot are of each line."""
+    asks: str | None = None
+    """Name of the schema of its body."""
+    refusals: tuple[int, ...] = _READING
+    media_type: str = "application/json"
+
+    @property
+    def is_of_line(self) -> bool:
+        """Whether there is one for each line."""
+        return "{line}" in self.path
+
+
+OPERATIONS = (
+    Operation("get", "/", "index", "Version, lines and routes.", "Index"),
+    Operation(
+        "get",
+        "/openapi.json",
+        "openapi",
+        "This document.",
+        "OpenAPI",
+        refusals=(403, 404, 422, 503),
+    ),
+    Operation(
+        "get", "/metrics", "metrics", "Counts and times for Prometheus.", "Metrics", media_type="text/plain"
+    ),
+    Operation("get", "/v2", "server", "The server and its extensions of the protocol.", "Server"),
+    Operation("get", "/v2/health", "health", "How each line is.", "Health"),
+    Operation("get", "/v2/health/live", "live", "Whether the process runs.", "Live"),
+    Operation("get", "/v2/health/ready", "ready", "Whether requests should come here.", "Ready"),
+    Operation(
+        "get", "/v2/models/{line}", "model", "What goes in and what comes out.", "Model", refusals=_OF_LINE
+    ),
+    Operation(
+        "get",
+        "/v2/models/{line}/ready",
+        "model-ready",
+        "Whether the line answers.",
+        "ModelReady",
+        refusals=_OF_LINE,
+    ),
+    Operation(
+        "post",
+        "/v2/models/{line}/infer",
+        "infer",
+        "Answers tensors, one a column; all have as many values as the shape says, each name comes once, and what a row needs is there.",
+        "InferAnswer",
+        ".Infer",
+        refusals=_WRITING,
+    ),
+    Operation(
+        "get",
+        "/v2/models/{line}/versions/{version}",
+        "version",
+        "What goes in and what comes out.",
+        "Model",
+        refusals=_OF_LINE,
+    ),
+    Operation(
+        "get",
+        "/v2/models/{line}/versions/{version}/ready",
+        "version-ready",
+        "Whether the line answers with this version.",
+        "ModelReady",
+        refusals=_OF_LINE,
+    ),
+    Operation(
+        "post",
+        "/v2/models/{line}/versions/{version}/infer",
+        "version-infer",
+        "Answers tensors, if this version serves.",
+        "InferAnswer",
+        ".Infer",
+        refusals=_WRITING,
+    ),
+    Operation(
+        "post",
+        "/v1/lines/{line}/predict",
+        "predict",
+        "Answers rows; the answers are logged before they are sent.",
+        ".Answer",
+        ".Ask",
+        refusals=_WRITING,
+    ),
+    Operation(
+        "post",
+        "/v1/lines/{line}/feedback",
+        "feedback",
+        "Takes the truth about answers; all labels are kept, or none.",
+        "FeedbackAnswer",
+        ".Labels",
+        refusals=(*_WRITING, 409, 502),
+    ),
+    Operation(
+        "get",
+        "/v1/lines/{line}/schema",
+        "schema",
+        "The JSON Schema of a row.",
+        "RowSchema",
+        refusals=_OF_LINE,
+        media_type="application/schema+json",
+    ),
+)
+
+
+class Document:
+    """The document of all lines as bytes, built when it is first asked for after a line has changed."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Mapping[str, Live], bytes] | None = None
+
+    def body(self, lines: Mapping[str, Live]) -> bytes:
+        """Return it; `lines` is another mapping whenever a line has changed, as `pointer.Lines.live` is."""
+        kept = self._kept  # read once: another thread may replace it
+        if kept is None or kept[0] is not lines:
+            kept = self._kept = (lines, to_body(lines))
+        return kept[1]
+
+
+def to_body(lines: Mapping[str, Live]) -> bytes:
+    """Return `to_openapi` as JSON."""
+    return msgspec.json.encode(to_openapi(lines))
+
+
+def line_of(query: bytes) -> str | None:
+    """Return the one line that a query asks for, or `None` where it asks for all.
+
+    Raises
+    ------
+    RequestError
+        If the query has another parameter, or this one twice.
+
+    Examples
+    --------
+    >>> line_of(b"line=claims"), line_of(b"")
+    ('claims', None)
+    >>> line_of(b"lines=claims")
+    Traceback (most recent call last):
+        ...
+    linewright.errors.RequestError: query: not what may be asked for: found 'lines=claims', allowed: line=NAME
+    """
+    if not query:
+        return None
+    text = query.decode("latin-1")
+    try:
+        asked = parse_qs(text, keep_blank_values=True, strict_parsing=True, max_num_fields=2)
+    except ValueError:
+        asked = {}
+    if list(asked) != ["line"] or len(asked["line"]) != 1:
+        raise RequestError(
+            "not what may be asked for", where="query", found=text[:100], allowed="line=NAME"
+        ) from None
+    return asked["line"][0]
+
+
+def to_openapi(lines: Mapping[str, Live]) -> dict[str, Any]:
+    """Describe the data plane, with the lines of `lines` that have a model.
+
+    Parameters
+    ----------
+    lines
+        By name. Only the first `MOST_LINES` by name are described, fewer where they have more than `MOST_COLUMNS` columns.
+
+    Returns
+    -------
+    dict
+        An OpenAPI 3.1 document of JSON values.
+
+    Examples
+    --------
+    >>> document = to_openapi({})
+    >>> document["openapi"], sorted(document["paths"])[:3]
+    ('3.1.0', ['/', '/metrics', '/openapi.json'])
+    """
+    described = dict(_described(lines))
+    paths: dict[str, dict[str, Any]] = {}
+    schemas: dict[str, Any] = dict(_SCHEMAS)
+    for operation in OPERATIONS:
+        if not operation.is_of_line:
+            paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    for name, live in described.items():
+        schemas |= {f"{name}.{part}": schema for part, schema in _schemas_of(live)}
+        version = str(live.arm.model) if live.arm else ""
+        for operation in OPERATIONS:
+            if operation.is_of_line:
+                path = operation.path.format(line=quote(name, safe=""), version=version)
+                paths.setdefault(path, {})[operation.method] = _operation(operation, name)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Linewright data plane", "version": __version__, "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": _RESPONSES},
+    }
+
+
+def _described(lines: Mapping[str, Live]) -> Iterator[tuple[str, Live]]:
+    number = columns = 0
+    for name, live in sorted(lines.items()):
+        if live.scorer is None:
+            continue
+        number, columns = number + 1, columns + len(live.scorer.model.package.columns)
+        if number > MOST_LINES or (number > 1 and columns > MOST_COLUMNS):
+            return
+        yield name, live
+
+
+def row_schema(scorer: Scorer, model: str) -> Schema:
+    """Return the JSON Schema of a row of a model, LINE@VERSION, as ``/v1/lines/LINE/schema`` gives it."""
+    return to_schema(scorer.model.package.columns, title=f"A row of {model}", time=scorer.time)
+
+
+# Operations
+
+
+def _operation(operation: Operation, line: str = "") -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": f"{operation.name}-{line}" if line else operation.name,
+        "summary": operation.summary,
+        "tags": [line or "server"],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "content": {operation.media_type: {"schema": _named(operation.answer, line)}},
+            },
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in operation.refusals},
+        },
+    }
+    if operation.answer in {"Ready", "ModelReady"}:
+        # It says no in its own form; a line without a model does in the form of errors.
+        forms = {"anyOf": [_named(operation.answer, line), _named("Error", line)]}
+        content = {"application/json": {"schema": forms}}
+        said["responses"]["503"] = {"description": "Not ready.", "content": content}
+    if operation.asks is not None:
+        schema = _named(operation.asks, line)
+        content = {"application/json": {"schema": schema}}
+        if operation.asks == ".Infer":
+            content[oip_binary.MEDIA_TYPE] = said["responses"]["200"]["content"][oip_binary.MEDIA_TYPE] = (
+                _BYTES
+            )
+        said["requestBody"] = {"required": True, "content": content}
+    if parameter := _PARAMETERS.get(operation.name):
+        said["parameters"] = [parameter]
+    return said
+
+
+def _named(name: str, line: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{line if name.startswith('.') else ''}{name}"}
+
+
+_JSON_LENGTH: dict[str, Any] = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "description": "Where tensors come as bytes: bytes of the JSON before them.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "openapi": {
+        "name": "line",
+        "in": "query",
+        "description": "Describe this line alone.",
+        "schema": {"type": "string"},
+    },
+    "infer": _JSON_LENGTH,
+    "version-infer": _JSON_LENGTH,
+    "feedback": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "For 7 days the same labels under the same key get the same answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+}
+
+
+_BYTES: dict[str, Any] = {
+    "schema": {"description": "JSON, and behind it tensors as bytes: the extension binary_tensor_data."}
+}
+
+
+def _response(status: int, says: str) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "description": says,
+        "content": {"application/json": {"schema": _named("Error", "")}},
+    }
+    if status == 503:
+        said["headers"] = {
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+        }
+    return said
+
+
+_RESPONSES = {str(status): _response(status, says) for status, says in _REFUSALS.items()}
+
+# Schemas
+
+
+def _object(properties: Mapping[str, Schema], *optional: str, closed: bool = False) -> Schema:
+    required = [name for name in properties if name not in optional]
+    schema: Schema = {"type": "object", "properties": dict(properties), "required": required}
+    return {**schema, "additionalProperties": False} if closed else schema
+
+
+def _list(items: Schema, most: int | None = None) -> Schema:
+    schema: Schema = {"type": "array", "items": items}
+    return schema if most is None else {**schema, "minItems": 1, "maxItems": most}
+
+
+_TEXT: Schema = {"type": "string"}
+_TRUTH: Schema = {"type": "boolean"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_ANY: Schema = {"type": "object"}
+_MAYBE: Schema = {"type": ["string", "null"]}
+_SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
+_SCORE: Schema = {"type": ["number", "object"]}
+"""A number, or one for each of several classes."""
+_EXPLAINED: Mapping[str, Schema] = {
+    "score": {
+        **_SCORE,
+        "description": "Base and contributions together; there where it is asked to be explained.",
+    },
+    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
+    "base": _SCORE,
+    "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
+}
+_DURABILITY: Schema = {
+    "enum": ["buffered", "durable"],
+    "description": "What the record survives: the kill of any process, or power loss too.",
+}
+_KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
+_JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}
+_SHAPE: Schema = {
+    "type": "array",
+    "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"const": 1}],
+    "minItems": 1,
+    "maxItems": 2,
+    "description": "[n] or [n, 1]: n values.",
+}
+_PLACE = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"})})
+_SCHEMAS: Mapping[str, Schema] = {
+    "Error": _object(
+        {
+            "error": {**_TEXT, "description": "Class of the error, e.g. RequestError."},
+            "message": {**_TEXT, "description": "All of it in one sentence."},
+            "what": _TEXT,
+            "where": {**_TEXT, "description": "Row, column, header or byte that it is about; may be empty."},
+            "found": _SCALAR,
+            "allowed": _TEXT,
+            "hint": {**_TEXT, "description": "What to do next; may be empty."},
+            "details": {**_ANY, "description": "`errors` lists the first 20 mistakes of a request of rows."},
+        }
+    ),
+    "Index": _object({"linewright": _TEXT, "lines": _list(_TEXT), "routes": _list(_TEXT)}),
+    "OpenAPI": _object(
+        {"openapi": _TEXT, "info": _ANY, "servers": _list(_ANY), "paths": _ANY, "components": _ANY}
+    ),
+    "Metrics": {**_TEXT, "description": "Text format 0.0.4 of Prometheus."},
+    "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
+    "Live": _object({"live": _TRUTH}),
+    "Ready": _object({"ready": _TRUTH}),
+    "ModelReady": _object({"name": _TEXT, "ready": _TRUTH}),
+    "Health": _object(
+        {
+            "live": _TRUTH,
+            "ready": _TRUTH,
+            "lines": _list(
+                _object(
+                    {
+                        "line": _TEXT,
+                        "ready": _TRUTH,
+                        "model": {**_MAYBE, "description": "LINE@VERSION, or null where none answers."},
+                        "digest": _MAYBE,
+                        "generation": _COUNT,
+                        "halted": _TRUTH,
+                        "refused": {**_MAYBE, "description": "Why the newest model was not taken over."},
+                        "log_trouble": _MAYBE,
+                        "log_damaged": _COUNT,
+                    }
+                )
+            ),
+        }
+    ),
+    "Model": _object(
+        {
+            "name": _TEXT,
+            "versions": _list(_TEXT),
+            "platform": _TEXT,
+            "inputs": _list(_PLACE),
+            "outputs": _list(_PLACE),
+        }
+    ),
+    "RowSchema": _object({"title": _TEXT, "type": {"const": "object"}, "properties": _ANY}),
+    "InferAnswer": _object(
+        {
+            "model_name": _TEXT,
+            "model_version": _TEXT,
+            "id": {**_TEXT, "description": "The request's, where it had one."},
+            "parameters": _object({"model": _TEXT, "digest": _TEXT, "durability": _DURABILITY}),
+            "outputs": _list(
+                _object(
+                    {
+                        "name": {"enum": ["prediction", "probabilities", "interval", "id", "model_version"]},
+                        "datatype": {"enum": ["BYTES", "FP64", "INT64"]},
+                        "shape": _list(_COUNT),
+                        "data": _list({"type": ["string", "number"]}),
+                        "parameters": _ANY,
+                    },
+                    "parameters",
+                )
+            ),
+        },
+        "id",
+    ),
+    "FeedbackAnswer": _object(
+        {
+            "accepted": _COUNT,
+            "repeated": _COUNT,
+            "unknown": _COUNT,
+            "unknown_first": _list(
+                _object({"where": _TEXT, "id": _TEXT, "key": _TEXT, "why": _TEXT}, "id", "key")
+            ),
+        },
+        "unknown_first",
+    ),
+}
+
+
+def _schemas_of(live: Live) -> Iterator[tuple[str, Schema]]:
+    """Give the schemas of one line, by the part of their name behind the line's."""
+    if live.scorer is None or live.model is None:
+        return
+    package, line = live.scorer.model.package, live.line
+    row = row_schema(live.scorer, live.model)
+    yield "Row", {name: part for name, part in row.items() if name != "$schema"}
+    explain = {**_TRUTH, "description": f"Say what each column contributed; at most {MOST_EXPLAINED} rows."}
+    durable = {**_TRUTH, "description": "Wait until the record survives power loss."}
+    rows = _list(_named(".Row", line), MAX_ROWS)
+    yield (
+        "Ask",
+        _object({"rows": rows, "explain": explain, "durable": durable}, "explain", "durable", closed=True),
+    )
+    if package.classes:
+        yield "Class", {"enum": list(package.classes), "description": "As spelled in the training data."}
+    yield "Prediction", _prediction(package, line)
+    yield (
+        "Answer",
+        _object(
+            {
+                "model": {**_TEXT, "description": "LINE@VERSION."},
+                "digest": _TEXT,
+                "durability": _DURABILITY,
+                "predictions": {
+                    **_list(_named(".Prediction", line)),
+                    "description": "One a row, in their order.",
+                },
+            }
+        ),
+    )
+    yield "Labels", _object({"labels": _list(_label(package, line), MAX_LABELS)}, closed=True)
+    yield "Infer", _infer(package, line)
+
+
+def _prediction(package: Package, line: str) -> Schema:
+    properties: dict[str, Schema] = {"id": {**_TEXT, "description": "Feedback refers to it."}}
+    optional = ["key", "warnings", "model", "digest", *_EXPLAINED]
+    if package.key is not None:
+        properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
+    if package.classes:
+        properties["prediction"] = _named(".Class", line)
+        properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
+    else:
+        properties["prediction"] = {"type": "number"}
+    if package.threshold is not None:
+        positive = package.classes[-1] if package.classes else ""
+        properties["threshold"] = {
+            **_SHARE,
+            "description": f"The class is {positive} at and above this probability.",
+        }
+    if package.half_width is not None:
+        properties["interval"] = {
+            **_list({"type": "number"}),
+            "minItems": 3,
+            "maxItems": 3,
+            "description": "Low, high, and the share of rows that lie between such ends.",
+        }
+    properties["warnings"] = {
+        **_list(_TEXT),
+        "description": "What the contract does not allow or the model does not know in the row.",
+    }
+    canary = "Where another model answered this row than the request's first: a canary is tried."
+    properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
+    return _object(properties, *optional)
+
+
+def _label(package: Package, line: str) -> Schema:
+    known = _named(".Class", line) if package.classes else {"type": "number"}
+    label = _object(
+        {
+            "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},
+            "key": {**_KEY, "description": "Of the rows that it is about."},
+            "label": known,
+            "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
+        },
+        "id",
+        "key",
+        "at",
+        closed=True,
+    )
+    if package.key is None:
+        del label["properties"]["key"]
+        return {**label, "required": ["id", "label"]}
+    return {**label, "oneOf": [{"required": ["id"]}, {"required": ["key"]}]}
+
+
+def _infer(package: Package, line: str) -> Schema:
+    return _object(
+        {
+            "id": _TEXT,
+            "inputs": {
+                **_list({"oneOf": [_tensor(column, line) for column in package.columns]}),
+                "minItems": 1,
+            },
+            "outputs": _list(
+                _object({"name": {"enum": oip.output_names(package)}, "parameters": _ANY}, "parameters")
+            ),
+            "parameters": _object(
+                {"durable": _TRUTH, "binary_data_output": _TRUTH}, "durable", "binary_data_output"
+            ),
+        },
+        "id",
+        "outputs",
+        "parameters",
+    )
+
+
+def _tensor(column: RequestColumn, line: str) -> Schema:
+    return _object(
+        {
+            "name": {"const": column.name},
+            "datatype": {"const": oip.datatype_of(column)},
+            "shape": _SHAPE,
+            "data": _list(_value(column, line), MAX_ROWS),
+            "parameters": _ANY,
+        },
+        "parameters",
+    )
+
+
+def _value(column: RequestColumn, line: str) -> Schema:
+    if column.role != "feature":
+        return {"type": [_JSON_TYPES[oip.datatype_of(column)], "null"]}
+    pointer = quote(column.name.replace("~", "~0").replace("/", "~1"), safe="~")
+    return {"$ref": f"#/components/schemas/{line}.Row/properties/{pointer}"}
