@@ -1,4 +1,4 @@
-"""Few rows go straight to the matrix: what the columns would have given, to the bit, and the same refusals."""
+"""Rows go straight to the matrix: what the columns would have given, to the bit, and the same refusals."""
 
 import numpy as np
 from hypothesis import given
@@ -78,8 +78,10 @@ fitting = st.lists(
 )
 
 
-@given(st.one_of(rows, fitting), st.sets(st.sampled_from(list(TYPES))))
-def test_it_reads_what_the_columns_give_or_refuses_it_alike(asked, complete):
+@given(st.one_of(rows, fitting), st.sampled_from([1, 16]), st.sets(st.sampled_from(list(TYPES))))
+def test_it_reads_what_the_columns_give_or_refuses_it_alike(some, times, complete):
+    """One by one, and where they are many by column."""
+    asked = some * times
     columns = [
         RequestColumn(name=name, type=kind, nullable=name not in complete) for name, kind in TYPES.items()
     ]

@@ -21,7 +21,7 @@ from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
 from linewright.serve.values import spell
-from linewright.store.clock import now_utc, uuid7
+from linewright.store.clock import now_utc, uuids7
 
 MOST_EXPLAINED = 100
 """Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
@@ -96,7 +96,7 @@ def answer(
         If the log cannot be written.
     """
     received, package = loaded.now(), loaded.package
-    ids = [uuid7() for _ in rows]
+    ids = uuids7(len(rows))
     keys = [spell(row.get(package.key)) if package.key else None for row in rows]
     units, mine = _parted(loaded, rows, keys, ids)
     parts = _parts(loaded, rows, mine, place)

@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime
 
 _NANOS_A_MILLI = 1_000_000
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit of a UUID whose two upper bits say of which layout it is."""
 
 
 def now_utc() -> str:
@@ -56,11 +58,24 @@ def uuid7() -> str:
     >>> first[14], first[19] in "89ab", first != second
     ('7', True, True)
     """
+    return uuids7(1)[0]
+
+
+def uuids7(n: int) -> list[str]:
+    """Return `n` new UUIDs as `uuid7` makes them, all of one moment.
+
+    Examples
+    --------
+    >>> len(set(uuids7(1000)))
+    1000
+    """
     millis, nanos = divmod(time.time_ns(), _NANOS_A_MILLI)
-    fraction = nanos * 4096 // _NANOS_A_MILLI
-    chance = int.from_bytes(os.urandom(8)) & (2**62 - 1)
-    text = f"{millis << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = f"{millis << 16 | 7 << 12 | nanos * 4096 // _NANOS_A_MILLI:016x}"
+    moment, chance = f"{text[:8]}-{text[8:12]}-{text[12:]}-", os.urandom(8 * n).hex()
+    return [
+        f"{moment}{_VARIANT[chance[i]]}{chance[i + 1 : i + 4]}-{chance[i + 4 : i + 16]}"
+        for i in range(0, 16 * n, 16)
+    ]
 
 
 def seed_of(digest: str) -> int:

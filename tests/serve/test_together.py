@@ -1,0 +1,83 @@
+"""Requests that come at one moment are answered together, and each as if it had come alone."""
+
+import asyncio
+import json
+
+import pytest
+
+from linewright.errors import RequestError
+from linewright.model.package import load
+from linewright.release.facts import Arm
+from linewright.serve.answer import Ask, Loaded
+from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.scoring import Scorer
+from linewright.serve.together import MOST_ROWS, Together
+
+ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
+
+
+@pytest.fixture
+def asked(claims, tmp_path):
+    """Give a function that asks a model of `claims` for several bodies at once, and returns answers or errors."""
+    scorer = Scorer(load(claims.models[1], claims.artifacts.get))
+    loaded = Loaded("claims", 1, Arm(model=1, package=claims.models[1]), scorer)
+    log = PredictionLog(tmp_path / "together")
+    writes: list[int] = []
+
+    def append(records, *, durable=False):
+        writes.append(len(records))
+        PredictionLog.append(log, records, durable=durable)
+
+    def ask(*bodies):
+        async def all_at_once():
+            together = Together(lambda _: log)
+            return await asyncio.gather(
+                *(together.predict(loaded, Ask(rows=rows)) for rows in bodies), return_exceptions=True
+            )
+
+        log.append = append  # type: ignore[method-assign]
+        writes.clear()
+        found = asyncio.run(all_at_once())
+        return [one if isinstance(one, Exception) else json.loads(one.body) for one in found], list(writes)
+
+    yield ask
+    log.close()
+
+
+def without_ids(answer: dict) -> dict:
+    return {**answer, "predictions": [{**one, "id": ""} for one in answer["predictions"]]}
+
+
+def test_they_get_what_each_gets_alone_and_one_write(asked):
+    bodies = [[{**ROW, "Age": age, "PolicyNumber": age}] * (1 + age % 2) for age in range(20, 40)]
+    together, writes = asked(*bodies)
+    alone = [asked(body)[0][0] for body in bodies]
+
+    assert [sum(len(body) for body in bodies)] == writes
+    assert [without_ids(one) for one in alone] == [without_ids(one) for one in together]
+
+
+def test_what_is_wrong_with_one_is_told_to_it_alone(asked, tmp_path):
+    found, _ = asked([ROW], [ROW, {"Age": "old"}], [{**ROW, "PolicyNumber": 8}])
+    logged = [one.record.key for one in read_log(tmp_path / "together")]
+
+    assert ["7", "8"] == logged
+    assert isinstance(found[1], RequestError)
+    assert "rows[1].Age" == found[1].where
+    assert ["7", "8"] == [one["predictions"][0]["key"] for one in (found[0], found[2])]
+
+
+def test_very_many_go_in_parts(asked):
+    found, writes = asked(*([[ROW] * 60] * 9))
+
+    assert [240, 240, 60] == writes
+    assert max(writes) <= MOST_ROWS
+    assert {60} == {len(one["predictions"]) for one in found}
+
+
+def test_a_bug_reaches_those_who_wait(asked, monkeypatch):
+    """Nobody is left waiting."""
+    monkeypatch.setattr(Scorer, "matrix", lambda *_, **__: 1 / 0)
+    found, _ = asked([ROW], [ROW])
+
+    assert [ZeroDivisionError, ZeroDivisionError] == [type(one) for one in found]
