@@ -25,6 +25,7 @@ from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics
 from linewright.serve.pointer import Get, Lines, Live
+from linewright.serve.probe import Probe
 from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
@@ -87,7 +88,8 @@ class App:
         now: Callable[[], str] = now_utc,
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
-        self._lines = Lines(state / "serving", get, tell=tell)
+        self._probe = Probe(state)
+        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe)
         self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
         self._document = openapi.Document()
@@ -124,6 +126,7 @@ class App:
 
     def _close(self) -> None:
         self._lines.close()
+        self._probe.close()
         self._scoring.shutdown()
         self._labelling.shutdown()
         for log in self._logs.values():

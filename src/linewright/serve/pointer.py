@@ -75,10 +75,19 @@ class Lines:
         Returns the bytes of a digest. What it returns is verified.
     tell
         Called with one JSON object for each change, for the log of the process.
+    probe
+        Tries a package elsewhere and raises what is wrong with it; asked where something serves already.
     """
 
-    def __init__(self, folder: Path, get: Get, *, tell: Callable[[dict[str, object]], None]) -> None:
-        self._folder, self._get, self._tell = folder, get, tell
+    def __init__(
+        self,
+        folder: Path,
+        get: Get,
+        *,
+        tell: Callable[[dict[str, object]], None],
+        probe: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._folder, self._get, self._tell, self._probe = folder, get, tell, probe
         self._live: Mapping[str, Live] = {}
         self._seen: dict[str, Signature] = {}
         self._loading: dict[str, Future[None]] = {}
@@ -227,6 +236,9 @@ class Lines:
             self.drop_canary(line, arm.package, f"it cannot be loaded: {type(error).__name__}: {error}")
 
     def _loaded(self, arm: Arm) -> Scorer:
+        # Where nothing else could suffer, a probe would only make the start longer.
+        if len(self._live) > 1 or any(one.scorer is not None for one in self._live.values()):
+            self._probe(arm.package)
         scorer = Scorer(load(arm.package, self._get), arm.limits)
         scorer.check_golden(self._get)
         return scorer

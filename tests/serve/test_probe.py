@@ -1,0 +1,137 @@
+"""A package that never ends, takes all memory or lies is found out in a process of its own."""
+
+import os
+import signal
+import time
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from linewright.errors import Corrupt, LinewrightError
+from linewright.serve import probe as probing
+from linewright.serve.probe import Probe
+
+ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
+
+
+def with_nodes(graph: bytes, *nodes: onnx.NodeProto, constants=()) -> bytes:
+    """Put nodes between the answer of a graph, renamed to `good`, and its output `y`."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = ["good" if name == "y" else name for name in node.output]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(constants)
+    return model.SerializeToString()
+
+
+def endless(graph: bytes) -> bytes:
+    """Add nothing to the answer, some quintillion times."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["still"]),
+            helper.make_node("Add", ["before", "nothing"], ["after"]),
+        ],
+        "body",
+        [
+            value("i", TensorProto.INT64, []),
+            value("go", TensorProto.BOOL, []),
+            value("before", TensorProto.FLOAT, None),
+        ],
+        [value("still", TensorProto.BOOL, []), value("after", TensorProto.FLOAT, None)],
+    )
+    loop = helper.make_node("Loop", ["times", "", "good"], ["y"], body=body)
+    constants = [
+        helper.make_tensor("times", TensorProto.INT64, [], [2**62]),
+        helper.make_tensor("nothing", TensorProto.FLOAT, [1], [0.0]),
+    ]
+    return with_nodes(graph, loop, constants=constants)
+
+
+def greedy(graph: bytes) -> bytes:
+    """Make a terabyte of zeros on the way."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["many"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["good", "nothing"], ["y"]),
+    ]
+    many = helper.make_tensor("many", TensorProto.INT64, [1], [2**38])
+    return with_nodes(graph, *nodes, constants=[many])
+
+
+def replaced(claims, change) -> str:
+    """Keep a package whose graph was changed, and return its digest."""
+    good = claims.package
+    graph = change(claims.artifacts.get(good.graph))
+    digest = claims.artifacts.put(graph)
+    return claims.make(2, graph=digest, graph_bytes=len(graph), golden=good.golden)
+
+
+@pytest.fixture
+def probe(claims):
+    one = Probe(claims.state, patience_s=5.0)
+    yield one
+    one.close()
+
+
+def test_a_sound_package_passes_and_its_child_stays_a_while(claims, probe):
+    probe(claims.models[1])
+    first = probe._child.pid
+    probe(claims.make(2))
+
+    assert first == probe._child.pid
+
+
+def test_one_that_never_ends_is_refused_and_not_tried_again(claims, probe):
+    digest = replaced(claims, endless)
+    with pytest.raises(Corrupt, match="did not answer its golden rows within 5 s"):
+        probe(digest)
+    began = time.monotonic()
+    with pytest.raises(Corrupt, match="within 5 s"):
+        probe(digest)
+
+    assert time.monotonic() - began < 1
+    probe(claims.models[1])
+
+
+def test_one_that_takes_all_memory_is_refused(claims, probe):
+    with pytest.raises(LinewrightError):
+        probe(replaced(claims, greedy))
+    probe(claims.models[1])
+
+
+def test_one_that_answers_otherwise_is_refused_with_what_it_said(claims, probe):
+    first = claims.package
+    with pytest.raises(Corrupt, match="does not answer as it did"):
+        probe(claims.make(3, golden=first.golden))
+
+
+def test_one_whose_process_is_killed_is_refused(claims, probe, monkeypatch):
+    """As the system does when memory is short."""
+    probe(claims.models[1])
+    listen = probe._ask
+
+    def killed(child, digest):
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        return listen(child, digest)
+
+    monkeypatch.setattr(probe, "_ask", killed)
+    with pytest.raises(Corrupt, match=r"ended the process that tried it \(-9\)"):
+        probe(claims.make(2))
+
+
+def test_the_endpoint_serves_on_while_a_package_hangs(claims, start):
+    digest = replaced(claims, endless)
+    endpoint = start(claims.state)
+    claims.point(2, digest=digest)
+    answers = []
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        answers.append(endpoint.predict(ROW)["model"])
+
+    assert {"claims@1"} == set(answers)
+    claims.make(3)
+    claims.point(3)
+    endpoint.wait_for(lambda: endpoint.predict(ROW)["model"] == "claims@3", probing.PATIENCE_S + 5)
