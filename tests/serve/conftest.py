@@ -171,12 +171,19 @@ class Endpoint:
     """An endpoint in a process of its own, and one kept-alive connection to it."""
 
     def __init__(
-        self, state: Path, *, head_deadline_s: float = 15.0, linger_s: float = 30.0, **settings
+        self,
+        state: Path,
+        *,
+        head_deadline_s: float = 15.0,
+        linger_s: float = 30.0,
+        patience_s: float = 15.0,
+        **settings,
     ) -> None:
         self.state = state
         code = (
             "import sys, json; from pathlib import Path; from linewright.serve import server; "
             f"server.HEAD_DEADLINE_S, server.LINGER_S = {head_deadline_s}, {linger_s}; "
+            f"from linewright.serve import app, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
             "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
         )
         self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w+")

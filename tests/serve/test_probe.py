@@ -9,7 +9,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from linewright.errors import Corrupt, LinewrightError
-from linewright.serve import probe as probing
 from linewright.serve.probe import Probe
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
@@ -70,7 +69,7 @@ def replaced(claims, change) -> str:
 
 @pytest.fixture
 def probe(claims):
-    one = Probe(claims.state, patience_s=5.0)
+    one = Probe(claims.state, patience_s=3.0)
     yield one
     one.close()
 
@@ -85,10 +84,10 @@ def test_a_sound_package_passes_and_its_child_stays_a_while(claims, probe):
 
 def test_one_that_never_ends_is_refused_and_not_tried_again(claims, probe):
     digest = replaced(claims, endless)
-    with pytest.raises(Corrupt, match="did not answer its golden rows within 5 s"):
+    with pytest.raises(Corrupt, match="did not answer its golden rows within 3 s"):
         probe(digest)
     began = time.monotonic()
-    with pytest.raises(Corrupt, match="within 5 s"):
+    with pytest.raises(Corrupt, match="within 3 s"):
         probe(digest)
 
     assert time.monotonic() - began < 1
@@ -124,14 +123,14 @@ def test_one_whose_process_is_killed_is_refused(claims, probe, monkeypatch):
 
 def test_the_endpoint_serves_on_while_a_package_hangs(claims, start):
     digest = replaced(claims, endless)
-    endpoint = start(claims.state)
+    endpoint = start(claims.state, patience_s=3.0)
     claims.point(2, digest=digest)
     answers = []
-    until = time.monotonic() + 3
+    until = time.monotonic() + 2
     while time.monotonic() < until:
         answers.append(endpoint.predict(ROW)["model"])
 
     assert {"claims@1"} == set(answers)
     claims.make(3)
     claims.point(3)
-    endpoint.wait_for(lambda: endpoint.predict(ROW)["model"] == "claims@3", probing.PATIENCE_S + 5)
+    endpoint.wait_for(lambda: endpoint.predict(ROW)["model"] == "claims@3", 10.0)

@@ -37,10 +37,12 @@ class Probe:
     ----------
     state
         State folder of the factory, whose artifacts are read.
+    patience_s
+        How long a package may take, in seconds (default: `PATIENCE_S`).
     """
 
-    def __init__(self, state: Path, *, patience_s: float = PATIENCE_S) -> None:
-        self._state, self._patience_s = state, patience_s
+    def __init__(self, state: Path, *, patience_s: float | None = None) -> None:
+        self._state, self._patience_s = state, PATIENCE_S if patience_s is None else patience_s
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._answers: Queue[str | None] = Queue()
