@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -105,9 +106,6 @@ class PredictionLog:
         self._written = self._synced = self._refused = 0
         self._doubted: range | None = None
         """Positions between the first and the last byte that the disk refused to keep."""
-        self._dirty, self._closed = threading.Event(), threading.Event()
-        self._syncer = threading.Thread(target=self._keep_syncing, name="log-sync", daemon=True)
-        self._syncer.start()
 
     @property
     def written_bytes(self) -> int:
@@ -148,8 +146,7 @@ class PredictionLog:
             self._size += len(frames)
             self._written += len(frames)
             written = self._written
-        if not self._dirty.is_set():
-            self._dirty.set()
+        _SYNCER.expect(self, self._sync_every_s)
         if durable:
             self._wait_for_the_disk(written)
 
@@ -197,19 +194,9 @@ class PredictionLog:
 
     def close(self) -> None:
         """Force what was written to the disk and stop."""
-        self._closed.set()
-        self._dirty.set()
-        self._syncer.join()
         with self._lock:
             self._retire()
         self.sync()
-
-    def _keep_syncing(self) -> None:
-        while not self._closed.is_set():
-            self._dirty.wait()
-            self._closed.wait(self._sync_every_s)
-            self._dirty.clear()
-            self.sync()
 
     def _room_for(self, size: int) -> BinaryIO:
         if self._file is not None and self._size and self._size + size > self._segment_bytes:
@@ -243,6 +230,47 @@ class PredictionLog:
         if self._file is not None:
             self._retired.append(self._file)
             self._file = None
+
+
+class _Syncer:
+    """Forces the logs of this process to the disk, those that were written to: one thread for a thousand lines."""
+
+    def __init__(self) -> None:
+        self._lock, self._wake = threading.Lock(), threading.Event()
+        self._expected: dict[PredictionLog, float] = {}
+        """When each is to be forced, by the monotonic clock."""
+        self._thread: threading.Thread | None = None
+
+    def expect(self, log: PredictionLog, within_s: float) -> None:
+        """Force a log to the disk within so many seconds, unless it is expected already."""
+        if log in self._expected:
+            return
+        with self._lock:
+            self._expected[log] = monotonic() + within_s
+            # A process that was forked has none of the threads of the one that it comes from.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="log-sync", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait()
+            with self._lock:
+                now = monotonic()
+                due = [log for log, at in self._expected.items() if at <= now]
+                for log in due:
+                    del self._expected[log]  # before it is forced: what is written meanwhile is expected anew
+                if not self._expected:
+                    self._wake.clear()
+                pause = min((at - now for at in self._expected.values()), default=0.0)
+            for log in due:
+                log.sync()
+            if not due and pause > 0:
+                sleep(pause)
+
+
+_SYNCER = _Syncer()
 
 
 def _frame(payload: bytes) -> bytes:
