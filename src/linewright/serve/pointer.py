@@ -23,6 +23,8 @@ from linewright.serve.trouble import Trouble, note_trouble
 from linewright.store.clock import now_utc
 
 POLL_S = 0.2
+ALL_S = 2.0
+"""How often each pointer file is looked at, and how long after the folder changed at each poll."""
 RETRY_S = 5.0
 """Time until a package that was refused is tried again: someone may have restored its bytes."""
 
@@ -96,6 +98,7 @@ class Lines:
         self._failed: dict[str, str] = {}
         """By line the package of the canary that was taken out of service here."""
         self._complaint = ""
+        self._changed, self._alert_until, self._looked_at = -1, 0.0, 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._loader = ThreadPoolExecutor(2, thread_name_prefix="load")
@@ -122,18 +125,34 @@ class Lines:
     def look(self) -> None:
         """Read the pointer files that changed, and begin to load what they want."""
         try:
-            found = _signatures(self._folder)
+            found = _signatures(self._folder) if self._may_have_changed() else None
         except OSError as error:
             self._complain(str(error))
             return
-        for line in self._live.keys() - found.keys():
-            self._forget(line)
-        for line, signature in found.items():
-            if self._seen.get(line) != signature:
-                self._seen[line] = signature
-                self._read(line)
+        if found is not None:
+            for line in self._live.keys() - found.keys():
+                self._forget(line)
+            for line, signature in found.items():
+                if self._seen.get(line) != signature:
+                    self._seen[line] = signature
+                    self._read(line)
+        for line in self._live:
             self._load_if_wanted(line)
             self._load_canary_if_wanted(line)
+
+    def _may_have_changed(self) -> bool:
+        """Whether a file may have come, gone or been replaced: then the folder has another time, unless that was at once.
+
+        A file that is written in its place leaves that time as it is, so now and then all are looked at.
+        """
+        now = monotonic()
+        changed = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
+        if changed != self._changed:
+            self._changed, self._alert_until = changed, now + ALL_S
+        if now < self._alert_until or now >= self._looked_at + ALL_S:
+            self._looked_at = now
+            return True
+        return False
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
         """Take a canary out of service here, at once, and leave word of it for those who decide."""
