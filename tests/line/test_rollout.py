@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.errors import GateRefused, RequestError
 from linewright.line.care.verify import verify_factory
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
+from linewright.line.registry import judged
 from linewright.line.rollout import tend_canary
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
@@ -20,7 +22,7 @@ from linewright.release.facts import Deployed, Promoted, Trial, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
-from linewright.serve.log import PredictionLog
+from linewright.serve.log import PredictionLog, read_log
 from linewright.serve.pointer import Lines
 from linewright.serve.rows import in_rows
 from linewright.serve.trouble import Trouble, note_trouble
@@ -69,7 +71,7 @@ class Living:
         rows(HISTORY, 3 * HISTORY, turned=turned).write_csv(self.factory.root / "history.csv")
         self.ran = execute_inline(self.factory, LINE)
 
-    def answer(self, n: int, *, turned: bool = False) -> None:
+    def answer(self, n: int, *, turned: bool = False, also: dict[str, float] | None = None) -> None:
         """Answer visits as the endpoint does, and hand in what turned out."""
         for _ in range(3):  # champion, canary, and whatever a step changes
             self.lines.look()
@@ -80,7 +82,7 @@ class Living:
         self.number += n
         log = PredictionLog(self.factory.log_of(LINE))
         loaded = Loaded(LINE, live.generation, live.arm, live.scorer, self.factory.now, live.canary, Guard())
-        answer(loaded, log, asked.drop("y").to_dicts(), in_rows)
+        answer(loaded, log, [row | (also or {}) for row in asked.drop("y").to_dicts()], in_rows)
         log.close()
         asked.select(key="visit", label="y").write_csv(self.factory.root / "truth.csv")
         hand_in(self.factory, LINE, self.factory.root / "truth.csv")
@@ -177,6 +179,70 @@ def test_what_an_endpoint_has_against_a_canary_ends_it(living):
 
     assert ("trouble", "it fails") == (withdrawn.trigger, withdrawn.because)
     assert None is living.after(seconds=1)
+
+
+def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(living):
+    """Who looks the next morning sees it, and does not promote it by mistake."""
+    living.candidate(turned=True)
+    canary = canary_of(living.factory.metadata, LINE)
+    note_trouble(living.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
+    living.after(seconds=1)
+    with pytest.raises(GateRefused, match="as a canary it was found out: found 'it fails'"):
+        promote(living.factory, f"{LINE}@2")
+    with pytest.raises(RequestError, match="no canary runs"):
+        rollback(living.factory, LINE, canary=True)
+    shown, verdict = (
+        status(living.factory, LINE).to_text(),
+        judged(living.factory, LINE)[canary.package].verdict,
+    )
+    forced = promote(living.factory, f"{LINE}@2", force=True, because="it was the disk")
+
+    assert "canary visits@2 was taken back on 2026-03-01 00:00:01Z: it fails" in shown
+    assert "hold" == verdict
+    assert "visits@2" == forced.champion
+    assert [True] == [one.forced for one in living.events(Promoted) if one.model == 2]
+    assert "taken back" not in status(living.factory, LINE).to_text()
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_candidate_that_is_approved_begins_as_a_canary(living):
+    path = living.factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text().replace("bake: 1h}", "bake: 1h, approve: [owner]}"))
+    living.candidate(turned=True)
+    held = status(living.factory, LINE).to_text()
+    approved = promote(living.factory, f"{LINE}@2", because="looks good")
+    shown = status(living.factory, LINE).to_text()
+
+    assert "hold" == living.ran.verdict
+    assert "challenger visits@2 waits: the line file wants approval by owner" in held
+    assert "visits@2 answers 20% of the rows as a canary beside visits@1: looks good" == approved.to_text()
+    assert "canary visits@2 answers 20% of the rows" in shown
+    assert "waits" not in shown
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_row_may_have_what_any_of_the_newest_models_knows(living):
+    """Clients begin to send a new column before the canary that needs it, and go on when it was taken back."""
+    path = living.factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(
+        path.read_text().replace(
+            "    b: {type: number}", "    b: {type: number}\n    c: {type: number, nullable: false}"
+        )
+    )
+    grown = rows(HISTORY, 3 * HISTORY, turned=True).with_columns(c=pl.col("a") * 2)
+    grown.write_csv(living.factory.root / "history.csv")
+    ran = execute_inline(living.factory, LINE)
+    living.answer(200, turned=True, also={"c": 1.5})
+    during = {one.record.model for one in read_log(living.factory.log_of(LINE))}
+    rollback(living.factory, LINE)
+    living.answer(50, turned=True, also={"c": 1.5})
+    logged = [one.record for one in read_log(living.factory.log_of(LINE))]
+
+    assert 0.2 == ran.share
+    assert {1, 2} == during
+    assert 250 == len(logged)
+    assert {1} == {one.model for one in logged[200:]}
+    assert {1.5} == {one.row["c"] for one in logged}
 
 
 def test_a_newer_candidate_takes_the_place_of_a_canary(living):

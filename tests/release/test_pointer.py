@@ -477,7 +477,7 @@ def test_a_slow_writer_never_puts_an_older_generation_over_a_newer_one(tmp_path,
         class Slow:
             """The same store, seen by a process that stops for a while after it read the pointer."""
 
-            versions, events = metadata.versions, metadata.events
+            versions, events, get = metadata.versions, metadata.events, metadata.get
 
             def pointer(self, line):
                 found = metadata.pointer(line)

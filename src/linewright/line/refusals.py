@@ -67,10 +67,7 @@ def _is_refused(factory: Factory, finished: Finished) -> bool:
     verdict = _verdict(factory, finished)
     if verdict == "promote":
         withdrawn = factory.metadata.events(Withdrawn, line=finished.line)
-        return any(
-            one.certificate == finished.certificate and one.trigger in {"quality", "trouble"}
-            for one in withdrawn
-        )
+        return any(one.certificate == finished.certificate and one.is_condemned for one in withdrawn)
     return not finished.promoted and verdict != "need-more-data"
 
 

@@ -9,7 +9,7 @@ from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
 from linewright.model.facts import Certificate, Registered
-from linewright.release.facts import Promoted, Refused
+from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.seams import MetadataReader, Version
 from linewright.store.values import Event
 
@@ -86,7 +86,7 @@ class Judged:
     """Digest of the newest certificate."""
     certificate: Certificate
     verdict: str
-    """What it says; *hold* where it says promote and the run held the model back."""
+    """What it says; *hold* where it says promote and the run held the model back, or it was found out as a canary."""
     promoted_on: str | None
     """Digest of the certificate of its latest promotion; `None` where it was never promoted, or by force."""
     is_outdated: bool
@@ -96,8 +96,10 @@ class Judged:
 def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
     """Return what the gates said of each model of a line that they were asked about, by digest of its package."""
     metadata = factory.metadata
-    events: list[Promoted | Refused | Finished] = [
+    events: list[Promoted | Refused | Finished | Deployed | Withdrawn] = [
         *metadata.events(Promoted, line=line),
+        *metadata.events(Deployed, line=line),
+        *metadata.events(Withdrawn, line=line),
         *metadata.events(Refused, line=line),
         *metadata.events(Finished, line=line),
     ]
@@ -108,6 +110,13 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
     for event in sorted(events, key=lambda event: event.at):
         if isinstance(event, Promoted):
             promoted_on[event.package] = event.certificate
+        if isinstance(event, Withdrawn | Deployed):
+            # They rest on a certificate that was told of before.
+            if isinstance(event, Deployed):
+                held.discard(event.certificate)
+            elif event.is_condemned:
+                held.add(event.certificate)
+            continue
         if event.certificate is None:
             continue
         certificate = metadata.get(event.certificate, Certificate)

@@ -30,7 +30,7 @@ _WIDTHS = 4.0
 
 
 def begin_canary(
-    factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str
+    factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str, *, because: str = ""
 ) -> Deployed:
     """Let a certified candidate take the first step of its line's canary, in place of an older candidate if need be.
 
@@ -50,7 +50,7 @@ def begin_canary(
         model=model,
         package=certificate.package,
         certificate=digest,
-        because=f"{certificate.because}; it begins with {share:.0%} of the rows",
+        because=because or f"{certificate.because}; it begins with {share:.0%} of the rows",
         share=share,
         unit=spec.release.unit,
         run=run,

@@ -5,10 +5,14 @@ import msgspec
 from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
-from linewright.line.registry import declared_before, find_model, judged
+from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
+from linewright.line.rollout import begin_canary, is_stepwise
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
+from linewright.release.facts import Withdrawn
+from linewright.release.pointer import canary_of
+from linewright.store.seams import Version
 
 
 class Serves(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +26,15 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     canary: str | None = None
     """The canary that was taken back, so that the champion serves alone again; `None` where none ran."""
+    tried: str | None = None
+    """The canary that began beside the champion; `None` where the promotion was at once."""
+    share: float | None = None
+    """Share of the rows that it answers."""
 
     def to_text(self) -> str:
         """Say what serves instead of what."""
+        if self.tried is not None:
+            return f"{self.tried} answers {self.share:.0%} of the rows as a canary beside {self.champion}: {self.because}"
         instead = f" instead of {self.before}" if self.before else ""
         instead = f" alone, without its canary {self.canary}" if self.canary else instead
         return f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
@@ -37,6 +47,8 @@ def _named(line: str, version: int | None) -> str | None:
 @operation(writes=True)
 def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves:
     """Make a model the champion of its line.
+
+    Where the line file wants approval and canaries, the model that is approved begins as one.
 
     Parameters
     ----------
@@ -54,6 +66,14 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     named = f"{version.line}@{version.version}"
     found = judged(factory, version.line).get(version.digest)
     certificate = found.digest if found and found.certificate.verdict == "promote" else None
+    condemned = _condemned(factory, version)
+    if condemned is not None and not force:
+        raise GateRefused(
+            "as a canary it was found out",
+            where=named,
+            found=condemned,
+            hint='promote --force --because "why" overrules it, and the record says so',
+        )
     if certificate is None and not force:
         raise GateRefused(
             "no passing certificate is for this model",
@@ -61,6 +81,8 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
             found=f"its newest certificate says {found.verdict}" if found else "none",
             hint=f'see `linewright card {named}`, or use --force --because "why"',
         )
+    if found and certificate and not force and _waits_for_approval(factory, version):
+        return _tried(factory, version, found, because or "approved")
     event = pointer.promote(
         factory.context,
         factory.serving,
@@ -69,7 +91,7 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         package=version.digest,
         certificate=certificate,
         because=because or "asked for, with a passing certificate",
-        forced=certificate is None,
+        forced=certificate is None or condemned is not None,
         declared=declared_before(factory.metadata, version.line, version.digest),
     )
     return Serves(
@@ -82,14 +104,49 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     )
 
 
+def _waits_for_approval(factory: Factory, version: Version) -> bool:
+    """Whether a model that is approved begins as a canary, as it would have without the wait."""
+    if factory.trouble_with(version.line) is not None:
+        return False
+    spec, canary = factory.line(version.line), canary_of(factory.metadata, version.line)
+    is_running = canary is not None and canary.package == version.digest
+    return bool(spec.release.approve) and is_stepwise(factory, spec) and not is_running
+
+
+def _tried(factory: Factory, version: Version, found: Judged, because: str) -> Serves:
+    run = registration_of(factory.metadata, version.line, version.digest).run
+    spec = factory.line(version.line)
+    canary = begin_canary(factory, spec, found.certificate, found.digest, run, because=because)
+    champion = find_model(factory, version.line)
+    return Serves(
+        line=version.line,
+        champion=f"{version.line}@{champion.version}",
+        digest=champion.digest,
+        before=None,
+        tried=f"{version.line}@{version.version}",
+        share=canary.share,
+        generation=canary.generation,
+        because=canary.because,
+    )
+
+
+def _condemned(factory: Factory, version: Version) -> str | None:
+    """Return what took a model back as a canary the last time, where that was no person's or a newer candidate's doing."""
+    withdrawn = factory.metadata.events(Withdrawn, line=version.line, newest_first=True)
+    newest = next((one for one in withdrawn if one.package == version.digest), None)
+    return newest.because if newest is not None and newest.is_condemned else None
+
+
 @operation(writes=True)
-def rollback(factory: Factory, line: str, /, *, because: str = "") -> Serves:
+def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: str = "") -> Serves:
     """Let the previous champion of a line serve again, or take back the canary that runs.
 
     Parameters
     ----------
     line
         Name of the line.
+    canary
+        Only take back a canary; where none runs (any more), the champion stays.
     because
         Why, for the record.
     """
@@ -107,6 +164,12 @@ def rollback(factory: Factory, line: str, /, *, because: str = "") -> Serves:
             canary=f"{line}@{withdrawn.model}",
             generation=withdrawn.generation,
             because=withdrawn.because,
+        )
+    if canary:
+        raise RequestError(
+            "no canary runs",
+            where=line,
+            hint=f"`linewright status {line}` says how the last one ended; without --canary the champion goes back",
         )
     event = pointer.rollback(factory.context, factory.serving, line, because=because or "asked for")
     return Serves(

@@ -18,7 +18,7 @@ from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
-from linewright.release.facts import Halted, Promoted, RolledBack
+from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.log import Damage
@@ -128,6 +128,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`None` where no window was closed whose labels could tell."""
     canary: CanaryStatus | None = None
     """The candidate that answers a share of the rows; `None` where none does."""
+    taken_back: str | None = None
+    """Which canary was taken back last and why, until another model is tried or promoted."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now; empty where nothing is left to do."""
 
@@ -181,18 +183,20 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield (
             f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
         )
-    if line.waits:
-        yield f"  challenger {line.challenger} waits: {line.waits}"
-    elif line.canary:
+    if line.canary:
         yield f"  {_canary_text(line.canary)}"
+    elif line.waits:
+        yield f"  challenger {line.challenger} waits: {line.waits}"
     elif line.challenger:
         yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    if line.taken_back:
+        yield f"  {line.taken_back}"
     if line.stopped:
         yield f"  training has stopped: {line.stopped}"
 
 
 def _canary_text(one: CanaryStatus) -> str:
-    answered = f"{count(one.rows, 'row')} so far, {one.labelled:,} with a label that counts"
+    answered = f"{count(one.rows, 'row')} in this step, {one.labelled:,} with a label that counts"
     loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
     against = "" if one.champion_loss is None else f", the champion's {one.champion_loss:.4g}"
     first = "" if one.rows else " and its first row"
@@ -305,7 +309,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     newest = found.get(digest) if digest else None
     champion = None if newest is None or newest.is_outdated else newest
     challenger, alerts = digests.get(pointer.challenger), open_alerts(factory, name)
-    waits = waits_because(factory, name, found.get(challenger)) if challenger else None
+    is_tried = canary_of(metadata, name) is not None
+    waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest else None
     return LineStatus(
@@ -338,6 +343,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         failed=failed,
         realised=_realised(factory, performance, newest, alerts) if performance else None,
         canary=_canary(factory, name),
+        taken_back=_taken_back(factory, name),
         next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
     )
 
@@ -358,6 +364,14 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
         loss=trial.canary.loss if trial else None,
         champion_loss=trial.champion.loss if trial else None,
     )
+
+
+def _taken_back(factory: Factory, line: str) -> str | None:
+    withdrawn = newest_of(factory, line, Withdrawn)
+    later = [newest_of(factory, line, Deployed), newest_of(factory, line, Promoted)]
+    if withdrawn is None or any(one is not None and one.generation > withdrawn.generation for one in later):
+        return None
+    return f"canary {line}@{withdrawn.model} was taken back on {said(withdrawn.at)}: {withdrawn.because}"
 
 
 def _named(line: str, version: int | None) -> str | None:

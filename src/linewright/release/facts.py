@@ -84,6 +84,11 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
     evidence: str | None = None
     """Digest of the `Trial` that showed it; `None` where no answers did."""
 
+    @property
+    def is_condemned(self) -> bool:
+        """Whether the model itself ended it, and no person or newer candidate did."""
+        return self.trigger in {"quality", "trouble"}
+
 
 class ArmQuality(msgspec.Struct, frozen=True, kw_only=True):
     """How wrong the answers of one model were, as far as labels tell."""
@@ -144,5 +149,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     salt: str = ""
     unit: str | None = None
     """Column whose rows always get the same model while a canary runs; `None` is the key."""
+    known: tuple[str, ...] = ()
+    """Columns that a request row may have, whichever model answers: those of the newest models of the line. What a model does
+    not read is kept with the row, so that clients need not change at the moment at which a model does."""
     halt: bool = False
     version: int = 1

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from linewright.engine.context import Context
-from linewright.errors import Conflict, GateRefused, NotFound, RequestError
+from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.release.facts import (
     Arm,
@@ -32,6 +32,8 @@ from linewright.store.values import Event, decode, digest_of
 E = TypeVar("E", bound=Event)
 
 ATTEMPTS = 10
+NEWEST = 5
+"""Models of a line whose columns a row may have, whichever of them answers."""
 BASELINE = "baseline"
 """What a certificate calls the rival of a line's first candidate."""
 
@@ -444,7 +446,13 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
             package=_package_of(metadata, line, now.champion),
             limits=limits_of(metadata, line, now.champion),
         )
-    serving = Serving(line=line, generation=now.generation, champion=champion, halt=now.halt)
+    serving = Serving(
+        line=line,
+        generation=now.generation,
+        champion=champion,
+        known=_known(metadata, line, now.champion),
+        halt=now.halt,
+    )
     if canary is None:
         return serving
     arm = Arm(
@@ -454,6 +462,16 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         limits=limits_of(metadata, line, canary.model),
     )
     return msgspec.structs.replace(serving, canary=arm, salt=canary.salt, unit=canary.unit)
+
+
+def _known(metadata: MetadataReader, line: str, champion: int | None) -> tuple[str, ...]:
+    versions = metadata.versions(line)
+    names = set[str]()
+    for one in versions:
+        if one.version == champion or one in versions[-NEWEST:]:
+            with suppress(LinewrightError):  # what cannot be read cannot serve either
+                names.update(column.name for column in metadata.get(one.digest, Package).columns)
+    return tuple(sorted(names))
 
 
 def _body(serving: Serving) -> bytes:

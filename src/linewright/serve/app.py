@@ -317,7 +317,7 @@ class App:
         with self._budget.take() as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
-            work = partial(oip.read_infer, body, loaded.package.columns, json_length)
+            work = partial(oip.read_infer, body, loaded.scorer.request_columns, json_length)
             asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
             work = partial(answer.infer, loaded, self._log(loaded.line), asked)
             response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)

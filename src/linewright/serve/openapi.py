@@ -266,7 +266,7 @@ def _described(lines: Mapping[str, Live]) -> Iterator[tuple[str, Live]]:
 
 def row_schema(scorer: Scorer, model: str) -> Schema:
     """Return the JSON Schema of a row of a model, LINE@VERSION, as ``/v1/lines/LINE/schema`` gives it."""
-    return to_schema(scorer.model.package.columns, title=f"A row of {model}", time=scorer.time)
+    return to_schema(scorer.request_columns, title=f"A row of {model}", time=scorer.time)
 
 
 # Operations

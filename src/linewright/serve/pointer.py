@@ -197,7 +197,8 @@ class Lines:
             now = replace(now, wanted=serving, halt=serving.halt, refused=None)
             settled = now.arm == serving.champion
             now = replace(now, generation=serving.generation) if settled else now
-            self._put(replace(now, canary=_kept(now.canary, serving)))
+            scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
+            self._put(replace(now, scorer=scorer, canary=_kept(now.canary, serving)))
         model = serving.champion.model if serving.champion else None
         self._tell(
             {
@@ -237,7 +238,7 @@ class Lines:
             future.add_done_callback(partial(self._after_canary, line, arm))
 
     def _load_canary(self, line: str, wanted: Serving, arm: Arm) -> None:
-        scorer = self._loaded(arm)
+        scorer = self._loaded(arm, wanted)
         with self._lock:
             now = self._live.get(line)
             # The pointer may have moved on meanwhile; what it wants then is looked at again.
@@ -254,16 +255,16 @@ class Lines:
         if error is not None:
             self.drop_canary(line, arm.package, f"it cannot be loaded: {type(error).__name__}: {error}")
 
-    def _loaded(self, arm: Arm) -> Scorer:
+    def _loaded(self, arm: Arm, wanted: Serving) -> Scorer:
         # Where nothing else could suffer, a probe would only make the start longer.
         if len(self._live) > 1 or any(one.scorer is not None for one in self._live.values()):
             self._probe(arm.package)
-        scorer = Scorer(load(arm.package, self._get), arm.limits)
+        scorer = Scorer(load(arm.package, self._get), arm.limits, wanted.known)
         scorer.check_golden(self._get)
         return scorer
 
     def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
-        if self._take(line, wanted, self._loaded(champion)):
+        if self._take(line, wanted, self._loaded(champion, wanted)):
             self._tell_served(line, champion)
 
     def _tell_served(self, line: str, champion: Arm) -> None:
@@ -310,7 +311,8 @@ def _kept(canary: Canary | None, wanted: Serving) -> Canary | None:
         return None
     arm = wanted.canary
     if arm is not None and arm.package == canary.arm.package:
-        return replace(canary, arm=arm, salt=wanted.salt, unit=wanted.unit)
+        scorer = canary.scorer.knowing(wanted.known)
+        return replace(canary, arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
     # On its way to be the champion it answers its share until it is.
     is_promoted = wanted.champion is not None and wanted.champion.package == canary.arm.package
     return canary if is_promoted else None

@@ -28,10 +28,12 @@ class Scorer:
         A loaded, verified package.
     limits
         What the contract allows, for warnings.
+    known
+        Further columns that a row may have; the model does not read them.
     """
 
-    def __init__(self, model: Model, limits: Sequence[Limit] = ()) -> None:
-        self.model = model
+    def __init__(self, model: Model, limits: Sequence[Limit] = (), known: Sequence[str] = ()) -> None:
+        self.model, self.known = model, tuple(known)
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
         self._unread = [one for one in limits if one.seen is not None]
@@ -40,9 +42,16 @@ class Scorer:
         self.time = _time_of(model.package.columns, self._limits)
         """The column that says when a row happened, where the line has one that is a date or a time."""
         self._read_time = converter(self.time, frozenset(model.package.missing)) if self.time else None
-        columns, encoder = model.package.columns, model.package.encoder
-        self._reader = RowReader(columns, missing=model.package.missing)
-        self._matrix = None if encoder.is_raw else MatrixReader(self._reader, columns, encoder)
+        encoder, own = model.package.encoder, {column.name for column in model.package.columns}
+        others = (RequestColumn(name=name, type="text", role="carried") for name in known if name not in own)
+        self.request_columns = (*model.package.columns, *others)
+        """What a row may have."""
+        self._reader = RowReader(self.request_columns, missing=model.package.missing)
+        self._matrix = None if encoder.is_raw else MatrixReader(self._reader, self.request_columns, encoder)
+
+    def knowing(self, known: Sequence[str]) -> "Scorer":
+        """Return one with the same model that takes other further columns."""
+        return self if self.known == tuple(known) else Scorer(self.model, tuple(self._limits.values()), known)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
         """Return the feature columns of JSON rows.
