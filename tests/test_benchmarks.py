@@ -9,8 +9,9 @@ BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_each_benchmark_finds_what_it_imports(path: Path):
+def test_each_benchmark_finds_what_it_imports(path: Path, monkeypatch: pytest.MonkeyPatch):
     """The table in `benchmarks/README.md` could otherwise not be printed any more."""
+    monkeypatch.syspath_prepend(path.parent)  # as for a script
     spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
