@@ -213,7 +213,7 @@ def test_what_is_taken_where_nothing_is_said_is_what_the_page_says():
 
 def test_a_draft_ends_with_the_lines_that_the_readme_shows(tmp_path):
     """Who takes the `#` away has what the page says."""
-    (block,) = [block for language, block in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
+    block, *_ = [block for language, block in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
     write_customers(tmp_path / "customers.csv")
     new_line(tmp_path, "churn", data=tmp_path / "customers.csv", label="churned", key="customer")
     last = (tmp_path / "lines" / "churn.yaml").read_text().splitlines()[-2:]
