@@ -32,7 +32,7 @@ import numpy as np
 import onnx
 import polars as pl
 from msgspec.structs import replace
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from linewright.line.execute import execute_inline
 from linewright.line.new import new_line
@@ -45,6 +45,7 @@ from linewright.serve.scoring import Scorer
 from linewright.serve.server import endpoint
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, decode
+from linewright.testing.graphs import endless, greedy
 
 LINE, GOOD, ASKED = "swapped", 5, 50
 BAD = ("flipped byte", "other form", "never ends", "takes a terabyte", "answers otherwise")
@@ -111,8 +112,8 @@ def _bad(artifacts: LocalArtifacts, good: Package, graph: bytes) -> Iterator[tup
     path.write_bytes(content)
     yield "flipped byte", spoilt
     yield "other form", with_graph(_renamed(graph))
-    yield "never ends", with_graph(_endless(graph))
-    yield "takes a terabyte", with_graph(_greedy(graph))
+    yield "never ends", with_graph(endless(graph))
+    yield "takes a terabyte", with_graph(greedy(graph))
     yield (
         "answers otherwise",
         artifacts.put(
@@ -137,37 +138,6 @@ def _renamed(graph: bytes) -> bytes:
     model = onnx.load_from_string(graph)
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
     return model.SerializeToString()
-
-
-def _after(graph: bytes, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
-    model = onnx.load_from_string(graph)
-    for node in model.graph.node:
-        node.output[:] = ["good" if name == "y" else name for name in node.output]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(constants)
-    return model.SerializeToString()
-
-
-def _endless(graph: bytes) -> bytes:
-    value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["still"]), helper.make_node("Add", ["before", "nothing"], ["after"])],
-        "body",
-        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("before", TensorProto.FLOAT, None)],
-        [value("still", TensorProto.BOOL, []), value("after", TensorProto.FLOAT, None)],
-    )  # fmt: skip
-    loop = helper.make_node("Loop", ["times", "", "good"], ["y"], body=body)
-    times = helper.make_tensor("times", TensorProto.INT64, [], [2**62])
-    return _after(graph, [loop], [times, helper.make_tensor("nothing", TensorProto.FLOAT, [1], [0.0])])
-
-
-def _greedy(graph: bytes) -> bytes:
-    nodes = [
-        helper.make_node("ConstantOfShape", ["many"], ["zeros"]),
-        helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0),
-        helper.make_node("Add", ["good", "nothing"], ["y"]),
-    ]
-    return _after(graph, nodes, [helper.make_tensor("many", TensorProto.INT64, [1], [2**38])])
 
 
 @dataclass

@@ -251,6 +251,7 @@ def test_a_newer_candidate_takes_the_place_of_a_canary(living):
     ran = execute_inline(living.factory, LINE)
 
     assert ("visits@3", 0.2) == (ran.candidate, ran.share)
+    assert [] == list(verify_factory(living.factory).problems)
     assert [("newer", 2)] == [(one.trigger, one.model) for one in living.events(Withdrawn)]
     assert 3 == canary_of(living.factory.metadata, LINE).model
 

@@ -2,61 +2,16 @@
 
 import os
 import signal
+import threading
 import time
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from linewright.errors import Corrupt, LinewrightError
 from linewright.serve.probe import Probe
+from linewright.testing.graphs import endless, greedy
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
-
-
-def with_nodes(graph: bytes, *nodes: onnx.NodeProto, constants=()) -> bytes:
-    """Put nodes between the answer of a graph, renamed to `good`, and its output `y`."""
-    model = onnx.load_from_string(graph)
-    for node in model.graph.node:
-        node.output[:] = ["good" if name == "y" else name for name in node.output]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(constants)
-    return model.SerializeToString()
-
-
-def endless(graph: bytes) -> bytes:
-    """Add nothing to the answer, some quintillion times."""
-    value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["still"]),
-            helper.make_node("Add", ["before", "nothing"], ["after"]),
-        ],
-        "body",
-        [
-            value("i", TensorProto.INT64, []),
-            value("go", TensorProto.BOOL, []),
-            value("before", TensorProto.FLOAT, None),
-        ],
-        [value("still", TensorProto.BOOL, []), value("after", TensorProto.FLOAT, None)],
-    )
-    loop = helper.make_node("Loop", ["times", "", "good"], ["y"], body=body)
-    constants = [
-        helper.make_tensor("times", TensorProto.INT64, [], [2**62]),
-        helper.make_tensor("nothing", TensorProto.FLOAT, [1], [0.0]),
-    ]
-    return with_nodes(graph, loop, constants=constants)
-
-
-def greedy(graph: bytes) -> bytes:
-    """Make a terabyte of zeros on the way."""
-    nodes = [
-        helper.make_node("ConstantOfShape", ["many"], ["zeros"]),
-        helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0),
-        helper.make_node("Add", ["good", "nothing"], ["y"]),
-    ]
-    many = helper.make_tensor("many", TensorProto.INT64, [1], [2**38])
-    return with_nodes(graph, *nodes, constants=[many])
 
 
 def replaced(claims, change) -> str:
@@ -104,6 +59,28 @@ def test_one_that_answers_otherwise_is_refused_with_what_it_said(claims, probe):
     first = claims.package
     with pytest.raises(Corrupt, match="does not answer as it did"):
         probe(claims.make(3, golden=first.golden))
+
+
+def test_whoever_stops_does_not_wait_for_one_that_hangs(claims):
+    """An endpoint ends on SIGTERM, whatever it is trying."""
+    probe, digest, found = Probe(claims.state, patience_s=60.0), replaced(claims, endless), []
+
+    def ask():
+        with pytest.raises(Corrupt) as refused:
+            probe(digest)
+        found.append(str(refused.value))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while probe._child is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    began = time.monotonic()
+    probe.close()
+    asking.join()
+
+    assert time.monotonic() - began < 5
+    assert "ended the process that tried it" in found[0]
 
 
 def test_one_whose_process_is_killed_is_refused(claims, probe, monkeypatch):

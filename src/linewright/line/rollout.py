@@ -32,7 +32,7 @@ _WIDTHS = 4.0
 def begin_canary(
     factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str, *, because: str = ""
 ) -> Deployed:
-    """Let a certified candidate take the first step of its line's canary, in place of an older candidate if need be.
+    """Let a certified candidate take the first step of its line's canary, in place of an older one that runs.
 
     Raises
     ------
@@ -42,7 +42,6 @@ def begin_canary(
     line, context = spec.line, factory.context
     share = spec.release.steps[0]
     model = next(one.version for one in context.metadata.versions(line) if one.digest == certificate.package)
-    withdraw(context, factory.serving, line, f"{line}@{model} takes its place", trigger="newer")
     return deploy(
         context,
         factory.serving,

@@ -1,6 +1,7 @@
 """Operations that decide what serves."""
 
 import msgspec
+from msgspec.structs import replace
 
 from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
@@ -10,7 +11,7 @@ from linewright.line.rollout import begin_canary, is_stepwise
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
-from linewright.release.facts import Withdrawn
+from linewright.release.facts import Deployed, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.store.seams import Version
 
@@ -116,17 +117,20 @@ def _waits_for_approval(factory: Factory, version: Version) -> bool:
 def _tried(factory: Factory, version: Version, found: Judged, because: str) -> Serves:
     run = registration_of(factory.metadata, version.line, version.digest).run
     spec = factory.line(version.line)
-    canary = begin_canary(factory, spec, found.certificate, found.digest, run, because=because)
-    champion = find_model(factory, version.line)
+    begun = begin_canary(factory, spec, found.certificate, found.digest, run, because=because)
+    return replace(_stays(factory, begun), tried=f"{version.line}@{version.version}", share=begun.share)
+
+
+def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
+    """Return what serves where a canary came or went, and the champion stayed."""
+    champion = find_model(factory, moved.line)
     return Serves(
-        line=version.line,
-        champion=f"{version.line}@{champion.version}",
+        line=moved.line,
+        champion=f"{moved.line}@{champion.version}",
         digest=champion.digest,
         before=None,
-        tried=f"{version.line}@{version.version}",
-        share=canary.share,
-        generation=canary.generation,
-        because=canary.because,
+        generation=moved.generation,
+        because=moved.because,
     )
 
 
@@ -155,16 +159,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         factory.context, factory.serving, line, because or "asked for", trigger="person"
     )
     if withdrawn is not None:
-        champion = find_model(factory, line)
-        return Serves(
-            line=line,
-            champion=f"{line}@{champion.version}",
-            digest=champion.digest,
-            before=None,
-            canary=f"{line}@{withdrawn.model}",
-            generation=withdrawn.generation,
-            because=withdrawn.because,
-        )
+        return replace(_stays(factory, withdrawn), canary=f"{line}@{withdrawn.model}")
     if canary:
         raise RequestError(
             "no canary runs",

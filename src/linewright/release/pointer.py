@@ -202,6 +202,8 @@ def deploy(
 ) -> Deployed:
     """Let a certified candidate answer a share of the rows, as a canary, or a larger share than before.
 
+    Another canary that runs is withdrawn, once nothing speaks against this one.
+
     Parameters
     ----------
     share
@@ -220,12 +222,20 @@ def deploy(
     """
     now, before = context.metadata.pointer(line), canary_of(context.metadata, line)
     _require_registered(context.metadata, line, model, package)
-    if now.champion is None or now.champion == model:
+    champion = now.champion
+    if champion is None or champion == model:
         raise Conflict("a canary needs a champion beside it", where=f"{line}@{model}")
-    rival = _package_of(context.metadata, line, now.champion)
+    rival = _package_of(context.metadata, line, champion)
     _require_certificate(context.metadata, certificate, package, rival=rival)
     require_bytes(context, package)
     is_next = before is not None and before.package == package and before.run == run
+    if before is not None and not is_next:
+        withdraw(context, serving_dir, line, f"{line}@{model} takes its place", trigger="newer")
+        now = context.metadata.pointer(line)
+        if now.champion != champion:
+            raise Conflict(
+                "the line was moved by someone else meanwhile", where=line, hint="run the line again"
+            )
     generation = now.generation + 1
     event = Deployed(
         at=context.now(),
@@ -234,7 +244,7 @@ def deploy(
         line=line,
         model=model,
         package=package,
-        champion=now.champion,
+        champion=champion,
         generation=generation,
         certificate=certificate,
         step=before.step + 1 if before is not None and is_next else 0,

@@ -67,7 +67,13 @@ class Probe:
                 self._sound.add(digest)
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, also where it is at work: whoever waits for what it says does not have to."""
+        child = self._child
+        if child is not None:
+            child.kill()
+        self._rest()
+
+    def _rest(self) -> None:
         with self._lock:
             self._end()
 
@@ -83,7 +89,7 @@ class Probe:
         if said is None:
             self._unsound[digest] = f"it ended the process that tried it ({self._end()})"
             raise _refused(digest, self._unsound[digest])
-        self._ending = threading.Timer(STAYS_S, self.close)
+        self._ending = threading.Timer(STAYS_S, self._rest)
         self._ending.daemon = True
         self._ending.start()
         if said:
