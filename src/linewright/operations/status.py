@@ -69,7 +69,7 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     """When it took this share."""
     until: str | None
-    """When the step may end at the earliest; `None` where the line's file is wrong or says no steps (any more)."""
+    """When the step may end at the earliest; `None` where the line's file is wrong."""
     rows: int
     """Rows that it answered since."""
     labelled: int
@@ -368,8 +368,8 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
 
 def _taken_back(factory: Factory, line: str) -> str | None:
     withdrawn = newest_of(factory, line, Withdrawn)
-    later = [newest_of(factory, line, Deployed), newest_of(factory, line, Promoted)]
-    if withdrawn is None or any(one is not None and one.generation > withdrawn.generation for one in later):
+    tried = [newest_of(factory, line, Deployed), newest_of(factory, line, Promoted)]
+    if withdrawn is None or any(one is not None and one.generation > withdrawn.generation for one in tried):
         return None
     return f"canary {line}@{withdrawn.model} was taken back on {said(withdrawn.at)}: {withdrawn.because}"
 

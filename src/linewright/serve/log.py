@@ -247,8 +247,7 @@ class _Syncer:
             return
         with self._lock:
             self._expected[log] = monotonic() + within_s
-            # A process that was forked has none of the threads of the one that it comes from.
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="log-sync", daemon=True)
                 self._thread.start()
         self._wake.set()
