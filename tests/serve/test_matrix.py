@@ -27,6 +27,8 @@ ENCODER = Encoder(
         Number(column="whole"),
         Frequency(column="city", levels=("Rome", "Bari"), shares=(0.7, 0.1), missing=0.2),
         Boolean(column="truth"),
+        Number(column="price"),
+        Number(column="count"),
         Elapsed(column="at", since="day"),
     )
 )
@@ -35,6 +37,8 @@ TYPES = {
     "number": "number",
     "whole": "integer",
     "truth": "boolean",
+    "price": "number",
+    "count": "integer",
     "make": "category",
     "city": "text",
     "day": "date",
@@ -66,6 +70,8 @@ fitting = st.lists(
                 st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**62), 2**62)
             ),
             "whole": st.integers(-(2**62), 2**62),
+            "price": st.floats(-9, 9),
+            "count": st.integers(-(2**54), 2**54),
             "truth": st.sampled_from([True, False, 0, 1, "yes", "No"]),
             "make": st.sampled_from(["Ford", " Fiat ", "Opel", 12, 12.0, True]),
             "city": st.sampled_from(["Rome", "Bari", "Oslo", " "]),
@@ -76,9 +82,14 @@ fitting = st.lists(
     min_size=1,
     max_size=4,
 )
+with_gaps = st.builds(
+    lambda some, gaps: [{**row, **dict.fromkeys(gaps)} for row in some],
+    fitting,
+    st.sets(st.sampled_from(["price", "count", "truth"])),
+)
 
 
-@given(st.one_of(rows, fitting), st.sampled_from([1, 16]), st.sets(st.sampled_from(list(TYPES))))
+@given(st.one_of(rows, fitting, with_gaps), st.sampled_from([1, 16]), st.sets(st.sampled_from(list(TYPES))))
 def test_it_reads_what_the_columns_give_or_refuses_it_alike(some, times, complete):
     """One by one, and where they are many by column."""
     asked = some * times

@@ -290,7 +290,8 @@ def to_predictions(
 
 def _only(arms: Sequence[Arm]) -> Arm | None:
     """Return the model that answered all rows; `None` where there are two."""
-    return arms[0] if all(arm is arms[0] for arm in arms) else None
+    first = arms[0]
+    return first if len(arms) == 1 or all(arm is first for arm in arms) else None
 
 
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:

@@ -301,7 +301,10 @@ class App:
         loaded = self._answering(request, *arguments)
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
-            ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
+            if len(body) <= INLINE_BYTES:
+                ask = answer.read_ask(body)
+            else:
+                ask = await _in_thread(self._scoring, partial(answer.read_ask, body))
             if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
                 response = await self._together.predict(loaded, ask)
             else:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -22,6 +21,7 @@ AT_ONCE = 65_536
 _DRAIN = 32 * 2**20
 """Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_JSON = b"application/json"
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 Message = MutableMapping[str, Any]
@@ -53,14 +53,13 @@ class Gone(Exception):  # noqa: N818
     """The client hung up; nobody waits for an answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, complete."""
 
     body: bytes
     status: int = 200
     media_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = {}
     error: str = ""
     """Class of the error that it tells of, where it does; for metrics."""
 
@@ -69,8 +68,9 @@ class Response:
         headers = [
             (b"content-type", self.media_type.encode()),
             (b"content-length", b"%d" % len(self.body)),
-            *((name.encode(), text.encode()) for name, text in self.headers.items()),
         ]
+        for name, text in self.headers.items():
+            headers.append((name.encode(), text.encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if len(self.body) <= AT_ONCE:
             await send({"type": "http.response.body", "body": self.body})
@@ -142,15 +142,14 @@ class Take:
         self._taken += size
 
 
-@dataclass(kw_only=True)
-class Request:
+class Request(msgspec.Struct, kw_only=True):
     """A request whose head was read."""
 
     method: str
     path: str
     headers: dict[bytes, bytes]
     receive: Receive
-    scope: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    scope: Mapping[str, Any] = {}
     """What the server knows of it; it may learn more while the request is looked at."""
     line: str = ""
     """Name of the line that it is about, once known; for metrics."""
@@ -202,6 +201,8 @@ class Request:
             ) from None
 
     def _check_media_type(self, allowed: Collection[str]) -> None:
+        if self.headers.get(b"content-type") == _JSON and b"content-encoding" not in self.headers:
+            return
         media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if media_type not in allowed:
             raise _unsupported("content-type", media_type or "none", ", ".join(filter(None, allowed)))
