@@ -4,23 +4,33 @@ One SQLite file a line. It holds the labels and an index of the prediction log (
 which is caught up from the log inside the transaction that needs it, so that memory does not grow with the log.
 """
 
-import re
 import sqlite3
-import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from linewright.errors import Conflict, Corrupt, RequestError
+from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.labels import Label, Place, check_labels, in_labels
-from linewright.serve.log import TORN, Damage, read_frames, read_log, read_record, sync_file, sync_folder
+from linewright.serve.keeping import answer_before, keep, number_of, remember, text_of, unknown
+from linewright.serve.labels import Place, check_labels, in_labels
+from linewright.serve.log import (
+    NOTHING_SEALED,
+    TORN,
+    Damage,
+    Frame,
+    SealedSegments,
+    lengths,
+    read_frames,
+    read_log,
+    read_record,
+    sync_file,
+    sync_folder,
+)
 from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained
 from linewright.store.values import digest_of_bytes
@@ -33,7 +43,6 @@ MOST_NAMED = 5
 """Labels without a prediction that an answer names."""
 _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
-KEEP_ANSWERS = timedelta(days=7)
 MAX_IDEMPOTENCY_KEY = 255
 
 _SCHEMA = """
@@ -87,8 +96,6 @@ class _Indexed(msgspec.Struct):
     key: str | None
 
 
-_PLAIN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""How an id is written by us; it may be asked for in other spellings."""
 _INDEXED = msgspec.json.Decoder(_Indexed)
 
 
@@ -103,15 +110,32 @@ class Feedback:
         The line's prediction log, ``log/LINE``.
     now
         The time, UTC, RFC 3339 with microseconds.
+    sealed
+        Where the segments of the log are that are no files any more. Labels are kept without it: a segment is sealed only
+        once the index has its records.
     """
 
-    def __init__(self, file: Path, log_folder: Path, *, now: Callable[[], str] = now_utc) -> None:
-        self._file, self._log, self._now = file, log_folder, now
+    def __init__(
+        self,
+        file: Path,
+        log_folder: Path,
+        *,
+        now: Callable[[], str] = now_utc,
+        sealed: SealedSegments = NOTHING_SEALED,
+    ) -> None:
+        self._file, self._log, self._now, self._sealed = file, log_folder, now, sealed
 
     @classmethod
-    def of(cls, state: Path, line: str, *, now: Callable[[], str] = now_utc) -> "Feedback":
+    def of(
+        cls,
+        state: Path,
+        line: str,
+        *,
+        now: Callable[[], str] = now_utc,
+        sealed: SealedSegments = NOTHING_SEALED,
+    ) -> "Feedback":
         """Return the labels of a line, from the state folder of its factory."""
-        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line, now=now)
+        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line, now=now, sealed=sealed)
 
     def accept(
         self,
@@ -163,26 +187,26 @@ class Feedback:
         body = digest_of_bytes(msgspec.json.encode(checked))
         with self._caught_up() as database:
             received = self._now()  # in the transaction: what is received later is kept later
-            if idempotency_key is not None and (known := _answer_before(database, idempotency_key, body)):
+            if idempotency_key is not None and (known := answer_before(database, idempotency_key, body)):
                 return known
             answer: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0}
             for label in checked:
-                kept = _keep(database, label, received, place)
+                kept = keep(database, label, received, place)
                 answer[kept] += 1
                 if kept == "unknown" and answer[kept] <= MOST_NAMED:
-                    answer.setdefault("unknown_first", []).append(_unknown(label, place))
+                    answer.setdefault("unknown_first", []).append(unknown(label, place))
             if idempotency_key is not None:
-                _remember(database, idempotency_key, body, answer, received)
+                remember(database, idempotency_key, body, answer, received)
             return answer
 
     def find(self, prediction_id: str) -> tuple[Prediction, Truth | None] | None:
         """Return a logged prediction with its label, or `None` where no prediction has that id."""
-        number = _uuid(prediction_id)
+        number = number_of(prediction_id)
         if number is None:
             return None
         with self._caught_up() as database:
             row = database.execute(_JOINED + " WHERE p.id = ?", (number,)).fetchone()
-        record = read_record(self._log, row[0], row[1]) if row else None
+        record = read_record(self._log, row[0], row[1], sealed=self._sealed) if row else None
         return (record, _truth(row[2:])) if record else None
 
     def labelled(
@@ -202,9 +226,9 @@ class Feedback:
         -----
         One batch of records is in memory at a time.
         """
-        records = (one.record for one in read_log(self._log, after, until=until))
+        records = (one.record for one in read_log(self._log, after, until=until, sealed=self._sealed))
         while batch := list(islice(records, _BATCH)):
-            numbers = [_uuid(one.id) for one in batch]
+            numbers = [number_of(one.id) for one in batch]
             with self._connected() as database:
                 by_id = _labels_in(database, "by_id", "id", numbers, known_by)
                 keys = [one.key for one in batch if one.key is not None]
@@ -230,7 +254,8 @@ class Feedback:
             # A copy, since an open read of the labels themselves would keep writers out.
             database.execute("CREATE TEMP TABLE arrived AS " + _ARRIVED, {"start": start, "end": end})
             for row in database.execute("SELECT * FROM arrived ORDER BY 1, 2"):
-                record, truth = read_record(self._log, row[0], row[1]), _truth(row[2:])
+                record = read_record(self._log, row[0], row[1], sealed=self._sealed)
+                truth = _truth(row[2:])
                 if record is not None and truth is not None and record.at < end:
                     yield record, truth
         for record, truth in self.labelled(known_by=start, after=after):
@@ -238,13 +263,13 @@ class Feedback:
                 yield record, truth
 
     def turned_out(self, label: str | float, *, since: str, known_by: str) -> Iterator[TurnedOut]:
-        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label`.
+        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label`, by their places.
 
         A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
         """
         with self._caught_up():
             pass
-        asked = {"label": _text_of(label), "since": since, "known_by": known_by}
+        asked = {"label": text_of(label), "since": since, "known_by": known_by}
         with self._connected() as database:
             yield from map(TurnedOut._make, database.execute(_TURNED_OUT, asked).fetchall())
 
@@ -299,10 +324,12 @@ class Feedback:
             (labels,) = database.execute(
                 "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
             ).fetchone()
+        counted = self.counted()
+        there = lengths(self._log, self._sealed)
         wrong += [
             f"predictions are lost: segment {name} is shorter than what was counted ({position:,} bytes)"
-            for name, position in self.counted().items()
-            if not (self._log / name).is_file() or (self._log / name).stat().st_size < position
+            for name, position in counted.items()
+            if there.get(name, -1) < position
         ]
         return Audit(labels, wrong)
 
@@ -319,9 +346,11 @@ class Feedback:
     @contextmanager
     def _caught_up(self) -> Generator[sqlite3.Connection]:
         """Give a write transaction that has seen every complete record of the log."""
+        # Outside of the transaction: an endpoint that keeps a label does not wait for the factory's record.
+        ends = self._sealed.ends()
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            while self._index(database) == CHUNK:
+            while self._index(database, ends) == CHUNK:
                 database.execute("COMMIT")
                 database.execute("BEGIN IMMEDIATE")
             yield database
@@ -341,8 +370,11 @@ class Feedback:
                 f"the labels cannot be read: {error}", where=self._file.name
             ) from error
 
-    def _index(self, database: sqlite3.Connection) -> int:
-        """Take at most `CHUNK` records into the index and return how many it took."""
+    def _index(self, database: sqlite3.Connection, ends: Mapping[str, int]) -> int:
+        """Take at most `CHUNK` records into the index and return how many it took.
+
+        What is sealed has been taken already, unless the file with the index was lost.
+        """
         segments = {
             name: (number, position)
             for name, number, position in database.execute("SELECT name, number, position FROM segments")
@@ -350,38 +382,47 @@ class Feedback:
         position = {name: at for name, (_, at) in segments.items()}
         numbers = {name: number for name, (number, _) in segments.items()}
         found: list[Damage] = []
-        rows = list(self._new_rows(position, numbers, found.append))
+        is_lost = any(position.get(name, 0) < end for name, end in ends.items())
+        sealed = self._sealed if is_lost else NOTHING_SEALED
+        frames = read_frames(self._log, dict(position), damaged=found.append, sealed=sealed)
+        rows = list(_new_rows(frames, position, numbers, found.append))
         _keep_damage(database, set(found))
         if not rows:
             return 0
         database.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", rows)
         for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
-            # A label survives power loss; so must the prediction that it is about.
-            sync_file(self._log / name)
+            # A label survives power loss; so must the prediction that it is about. What is sealed does.
+            with suppress(FileNotFoundError):
+                sync_file(self._log / name)
             database.execute(
                 "INSERT INTO segments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET position = ?3",
                 (name, numbers[name], position[name]),
             )
         return len(rows)
 
-    def _new_rows(
-        self, position: dict[str, int], numbers: dict[str, int], damaged: Callable[[Damage], None]
-    ) -> Iterator[tuple[bytes, str | None, int, int]]:
-        taken = 0
-        for frame in read_frames(self._log, dict(position), damaged=damaged):
-            number = numbers.setdefault(frame.segment, len(numbers) + 1)
-            position[frame.segment] = frame.end
-            try:
-                record = _INDEXED.decode(frame.payload)
-            except msgspec.MsgspecError as error:
-                damaged(Damage(frame.segment, frame.offset, str(error)))
-                continue
-            identity = _uuid(record.id)
-            if identity is not None:
-                yield identity, record.key, number, frame.offset
-                taken += 1
-            if taken == CHUNK:
-                return
+
+def _new_rows(
+    frames: Iterator[Frame],
+    position: dict[str, int],
+    numbers: dict[str, int],
+    damaged: Callable[[Damage], None],
+) -> Iterator[tuple[bytes, str | None, int, int]]:
+    """Give at most `CHUNK` rows of the index, and move `position` along."""
+    taken = 0
+    for frame in frames:
+        number = numbers.setdefault(frame.segment, len(numbers) + 1)
+        position[frame.segment] = frame.end
+        try:
+            record = _INDEXED.decode(frame.payload)
+        except msgspec.MsgspecError as error:
+            damaged(Damage(frame.segment, frame.offset, str(error)))
+            continue
+        identity = number_of(record.id)
+        if identity is not None:
+            yield identity, record.key, number, frame.offset
+            taken += 1
+        if taken == CHUNK:
+            return
 
 
 _JOINED = (
@@ -402,7 +443,7 @@ _TURNED_OUT = (
     "SELECT s.name, p.offset, k.received FROM by_key k JOIN predictions p ON p.key = k.key "
     "JOIN segments s ON s.number = p.segment "
     "WHERE k.received BETWEEN :since AND :known_by AND k.label = :label "
-    "AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"
+    "AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id) ORDER BY 1, 2"
 )
 
 _AUDIT = (
@@ -476,24 +517,6 @@ def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
     database.executemany("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", found - known)
 
 
-def is_id(text: str) -> bool:
-    """Return whether a text has the form of a prediction's id."""
-    return _uuid(text) is not None
-
-
-def _uuid(text: str) -> bytes | None:
-    if _PLAIN_ID.fullmatch(text):
-        return bytes.fromhex(text.replace("-", ""))
-    try:
-        return uuid.UUID(text).bytes
-    except ValueError:
-        return None
-
-
-def _text_of(label: str | float) -> str:
-    return msgspec.json.encode(label).decode()
-
-
 def _truth(row: Sequence[Any]) -> Truth | None:
     label, at, received, key_label, key_at, key_received = row
     if label is not None:
@@ -501,96 +524,3 @@ def _truth(row: Sequence[Any]) -> Truth | None:
     if key_label is not None:
         return Truth(label=msgspec.json.decode(key_label), at=key_at, received=key_received, by="key")
     return None
-
-
-def _keep(database: sqlite3.Connection, label: Label, received: str, place: Place) -> str:
-    """Keep one label and return how it counts."""
-    text = _text_of(label.label)
-    keep = _keep_by_key if label.id is None else _keep_by_id
-    try:
-        return keep(database, label, text, received)
-    except Conflict as error:
-        error.where = place(label.number, "")
-        raise
-
-
-def _unknown(label: Label, place: Place) -> dict[str, str]:
-    where = place(label.number, "")
-    if label.id is None:
-        return {"where": where, "key": label.key or "", "why": "no prediction has this key"}
-    return {
-        "where": where,
-        "id": label.id,
-        "why": "no prediction has this id"
-        if is_id(label.id)
-        else "this is not the form of a prediction's id",
-    }
-
-
-def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
-    identity = _uuid(label.id or "")
-    row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
-    if row is None:
-        return "unknown"
-    kept = database.execute(
-        "SELECT label FROM by_id WHERE id = ? UNION ALL SELECT label FROM by_key WHERE key = ?",
-        (identity, row[0]),
-    ).fetchone()
-    if kept is not None:
-        return _repeated(label, text, kept[0], about=f"prediction {label.id}")
-    database.execute("INSERT INTO by_id VALUES (?, ?, ?, ?)", (identity, text, label.at, received))
-    return "accepted"
-
-
-def _keep_by_key(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
-    about = f"key {label.key}"
-    kept = database.execute("SELECT label FROM by_key WHERE key = ?", (label.key,)).fetchone()
-    if kept is not None:
-        return _repeated(label, text, kept[0], about=about)
-    predictions = database.execute(
-        "SELECT p.id, i.label FROM predictions p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?",
-        (label.key,),
-    ).fetchall()
-    if not predictions:
-        return "unknown"
-    for identity, other in predictions:
-        if other is not None:
-            _repeated(label, text, other, about=f"prediction {uuid.UUID(bytes=identity)} of {about}")
-    database.execute("INSERT INTO by_key VALUES (?, ?, ?, ?)", (label.key, text, label.at, received))
-    return "repeated" if all(other is not None for _, other in predictions) else "accepted"
-
-
-def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
-    if text != kept:
-        raise Conflict(
-            f"another label is already kept for {about}; nothing of this batch is kept",
-            found=label.label,
-            allowed=str(msgspec.json.decode(kept)),
-            hint="take the label out of the batch, and find out which of the two is true",
-            details={"id": label.id, "key": label.key},
-        )
-    return "repeated"
-
-
-def _answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, Any] | None:
-    row = database.execute("SELECT body, answer FROM answers WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        return None
-    if row[0] != body:
-        raise Conflict(
-            "this idempotency key came with other labels before",
-            where="Idempotency-Key",
-            found=key,
-            hint="use a new key for new labels",
-        )
-    return msgspec.json.decode(row[1], type=dict[str, Any])
-
-
-def _remember(
-    database: sqlite3.Connection, key: str, body: str, answer: Mapping[str, Any], received: str
-) -> None:
-    oldest = (datetime.fromisoformat(received).astimezone(UTC) - KEEP_ANSWERS).isoformat()
-    database.execute("DELETE FROM answers WHERE received < ?", (oldest,))
-    database.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?)", (key, body, msgspec.json.encode(answer).decode(), received)
-    )

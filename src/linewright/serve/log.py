@@ -1,19 +1,24 @@
 """The prediction log: what was asked and answered, appended before the answer goes out.
 
-A folder of segments, one writer each. A segment is a run of frames: length and CRC-32 of the payload (unsigned 32 bits,
-little-endian), then the payload, one `Prediction` as JSON. Frames are handed to the kernel by one `write` a request, so
+A folder of segments, one writer each, which holds `flock` on the one that it writes to. A segment is a run of frames: length
+and CRC-32 of the payload (unsigned 32 bits, little-endian), then the payload, one `Prediction` as JSON. Frames are handed to the kernel by one `write` a request, so
 they survive the kill of any process; about every 200 ms a thread forces them to the disk, and at once where a request
 waits for that. One fsync serves all who wait (group commit).
+
+A segment that nobody writes to any more may be sealed: its file goes, and its records are kept elsewhere under the same name
+and positions. Endpoints neither seal nor need what is sealed; whoever reads the whole log says where that is.
 """
 
+import fcntl
 import os
 import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
@@ -31,6 +36,7 @@ _WRONG_LENGTH = "the length is wrong"
 _SEARCHED = 2**20
 """Bytes after a header whose length is wrong in which its record is looked for."""
 _HEADER = struct.Struct("<II")
+HEADER_BYTES = _HEADER.size
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Prediction)
 
@@ -76,6 +82,37 @@ class Damage(NamedTuple):
 
 def ignore(_: Damage) -> None:
     """Report nothing."""
+
+
+class SealedSegments(Protocol):
+    """Segments of one log that are no files any more. What was sealed never changes; more may be sealed at any time."""
+
+    def ends(self) -> Mapping[str, int]:
+        """Return the length in bytes of each segment that is sealed by now, by its name."""
+        ...
+
+    def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Iterate over the frames in [start, stop) of a segment, as its file had them; of an unknown one there are none.
+
+        Raises
+        ------
+        Corrupt
+            If what is kept of it has changed, or is gone.
+        """
+        ...
+
+
+class _Nothing:
+    def ends(self) -> Mapping[str, int]:
+        return {}
+
+    def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        del segment, start, stop
+        return iter(())
+
+
+NOTHING_SEALED: SealedSegments = _Nothing()
+"""All that is read is in files."""
 
 
 class PredictionLog:
@@ -130,7 +167,7 @@ class PredictionLog:
         Transient
             If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
         """
-        frames = b"".join(_frame(_ENCODER.encode(record)) for record in records)
+        frames = b"".join(frame_of(_ENCODER.encode(record)) for record in records)
         with self._lock:
             try:
                 self._write(self._room_for(len(frames)), frames)
@@ -205,6 +242,8 @@ class PredictionLog:
             self.folder.mkdir(parents=True, exist_ok=True)
             name = f"{now_utc().replace(':', '')}-{uuid7()}{ENDING}"
             self._file = (self.folder / name).open("xb", buffering=0)
+            # Until it is closed, or this process is killed: who finds it free knows that no more is written to it.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
             self._size = 0
             sync_folder(self.folder)
         return self._file
@@ -272,7 +311,8 @@ class _Syncer:
 _SYNCER = _Syncer()
 
 
-def _frame(payload: bytes) -> bytes:
+def frame_of(payload: bytes) -> bytes:
+    """Return a payload as it is stored in a segment."""
     return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
@@ -300,6 +340,7 @@ def read_log(
     *,
     until: Mapping[str, int] | None = None,
     damaged: Callable[[Damage], None] = ignore,
+    sealed: SealedSegments = NOTHING_SEALED,
 ) -> Iterator[Logged]:
     """Iterate over the records of a log, segment by segment in the order in which they were begun.
 
@@ -315,12 +356,19 @@ def read_log(
     damaged
         Called for bytes that hold no record: a torn end, or a frame whose checksum or length is wrong. Reading goes on behind
         the frame where its end is known, else with the next segment.
+    sealed
+        Where the segments are that are no files any more (default: all are files).
+
+    Raises
+    ------
+    Corrupt
+        If a sealed segment has changed.
 
     Notes
     -----
-    One record is in memory at a time.
+    One record of a file is in memory at a time, and one batch of a sealed segment.
     """
-    for frame in read_frames(folder, after, until=until, damaged=damaged):
+    for frame in read_frames(folder, after, until=until, damaged=damaged, sealed=sealed):
         try:
             yield Logged(frame.segment, frame.offset, frame.end, _DECODER.decode(frame.payload))
         except msgspec.MsgspecError as error:
@@ -333,53 +381,85 @@ def read_frames(
     *,
     until: Mapping[str, int] | None = None,
     damaged: Callable[[Damage], None] = ignore,
+    sealed: SealedSegments = NOTHING_SEALED,
 ) -> Iterator[Frame]:
     """Iterate like `read_log`, without decoding the payloads."""
     start = after or {}
-    for path in sorted(folder.glob("*" + ENDING)):
-        stop = None if until is None else until.get(path.name, 0)
-        yield from _read_segment(path, start.get(path.name, 0), damaged, stop=stop)
+    for name in sorted(lengths(folder, sealed)):
+        stop = None if until is None else until.get(name, 0)
+        yield from read_segment(folder, name, start.get(name, 0), stop=stop, damaged=damaged, sealed=sealed)
 
 
-def _read_segment(
-    path: Path, offset: int, damaged: Callable[[Damage], None], *, stop: int | None = None
+def lengths(folder: Path, sealed: SealedSegments = NOTHING_SEALED) -> dict[str, int]:
+    """Return the length in bytes of each segment of a log, by its name."""
+    files: dict[str, int] = {}
+    for path in folder.glob("*" + ENDING):
+        with suppress(FileNotFoundError):
+            files[path.name] = path.stat().st_size
+    # After the files: a segment that is sealed meanwhile is then in one of the two.
+    return {**sealed.ends(), **files}
+
+
+def read_segment(
+    folder: Path,
+    name: str,
+    offset: int = 0,
+    *,
+    stop: int | None = None,
+    damaged: Callable[[Damage], None] = ignore,
+    sealed: SealedSegments = NOTHING_SEALED,
 ) -> Iterator[Frame]:
+    """Iterate over the frames of one segment in [offset, stop), whether it is a file or sealed; of none there are none."""
+    if stop is not None and offset >= stop:
+        return
     try:
-        size = path.stat().st_size
+        file = (folder / name).open("rb")
     except FileNotFoundError:
+        yield from sealed.frames(name, offset, stop)
         return
-    size = size if stop is None else min(size, stop)
-    if offset >= size:
-        return
-    name = path.name
-    with path.open("rb") as file:
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        yield from read_file(
+            file, name, offset, stop=size if stop is None else min(size, stop), damaged=damaged
+        )
+
+
+def read_file(
+    file: IO[bytes],
+    name: str,
+    offset: int = 0,
+    *,
+    stop: int,
+    damaged: Callable[[Damage], None] = ignore,
+) -> Iterator[Frame]:
+    """Iterate over the frames in [offset, stop) of the opened file of the segment `name`."""
+    file.seek(offset)
+    while offset < stop:
+        length, checksum = _header(file)
+        end = offset + _HEADER.size + length
+        fits = 0 < length <= MAX_PAYLOAD and end <= stop
+        payload = file.read(length) if fits else b""
+        if fits and zlib.crc32(payload) == checksum:
+            yield Frame(name, offset, end, payload)
+            offset = end
+            continue
+        real = _real_end(file, offset + _HEADER.size, stop, checksum)
+        if real is None and not fits:
+            is_torn = length <= MAX_PAYLOAD if length else _is_empty(file, offset, stop)
+            damaged(Damage(name, offset, TORN if is_torn else _WRONG_LENGTH))
+            return
+        damaged(Damage(name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
+        offset = end if real is None else real
         file.seek(offset)
-        while offset < size:
-            length, checksum = _header(file)
-            end = offset + _HEADER.size + length
-            fits = 0 < length <= MAX_PAYLOAD and end <= size
-            payload = file.read(length) if fits else b""
-            if fits and zlib.crc32(payload) == checksum:
-                yield Frame(name, offset, end, payload)
-                offset = end
-                continue
-            real = _real_end(file, offset + _HEADER.size, size, checksum)
-            if real is None and not fits:
-                is_torn = length <= MAX_PAYLOAD if length else _is_empty(file, offset, size)
-                damaged(Damage(name, offset, TORN if is_torn else _WRONG_LENGTH))
-                return
-            damaged(Damage(name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
-            offset = end if real is None else real
-            file.seek(offset)
 
 
-def _header(file: BinaryIO) -> tuple[int, int]:
+def _header(file: IO[bytes]) -> tuple[int, int]:
     header = file.read(_HEADER.size)
     # A length of 0 is what a file system leaves where it grew a file and lost its content.
     return _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
 
 
-def _real_end(file: BinaryIO, start: int, size: int, checksum: int) -> int | None:
+def _real_end(file: IO[bytes], start: int, size: int, checksum: int) -> int | None:
     """Return where the payload ends that has this checksum, whatever its length is said to be; `None` if there is none.
 
     It tells a damaged length from a torn record, and no record after it is lost.
@@ -394,7 +474,7 @@ def _real_end(file: BinaryIO, start: int, size: int, checksum: int) -> int | Non
     return None
 
 
-def _is_empty(file: BinaryIO, start: int, size: int) -> bool:
+def _is_empty(file: IO[bytes], start: int, size: int) -> bool:
     """Whether less than a header follows, or nothing but zeros."""
     file.seek(start)
     while size - start >= _HEADER.size and (block := file.read(min(size - start, _SEARCHED))):
@@ -404,10 +484,11 @@ def _is_empty(file: BinaryIO, start: int, size: int) -> bool:
     return True
 
 
-def read_record(folder: Path, segment: str, offset: int) -> Prediction | None:
+def read_record(
+    folder: Path, segment: str, offset: int, *, sealed: SealedSegments = NOTHING_SEALED
+) -> Prediction | None:
     """Return the record at a place of a log, or `None` where there is none (any more)."""
-    path = folder / segment
-    for frame in _read_segment(path, offset, ignore):
+    for frame in read_segment(folder, segment, offset, sealed=sealed):
         if frame.offset != offset:
             return None
         try:
