@@ -4,9 +4,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from linewright.errors import Corrupt, NotFound
 from linewright.store.disk import explained
@@ -54,12 +55,21 @@ class LocalArtifacts:
         Terminal
             If the folder cannot be written.
         """
-        digest = digest_of_bytes(data)
+        return self._keep(digest_of_bytes(data), lambda path: _holds(path, data), lambda: (data,))
+
+    def put_file(self, file: BinaryIO) -> str:
+        """Keep all bytes of an opened file as `put` does, one block in memory at a time, and return their digest."""
+        digest = _digest_of_blocks(_blocks(file))
+        return self._keep(digest, lambda path: _hashes_to(path, digest), lambda: _blocks(file))
+
+    def _keep(
+        self, digest: str, is_kept: Callable[[Path], bool], blocks: Callable[[], Iterable[bytes]]
+    ) -> str:
         path = self._path(digest)
         with explained(path):
-            if not (_holds(path, data) and _touch(path)):
+            if not (is_kept(path) and _touch(path)):
                 _make_durable_folder(path.parent)
-                _write_whole(path, data)
+                _write_whole(path, blocks())
             # Also where the file was there: whoever renamed it may not have synced the folder yet.
             _sync_folder(path.parent)
         return digest
@@ -86,16 +96,13 @@ class LocalArtifacts:
     def verify(self, digest: str) -> int:
         """Hash the bytes with that digest as `get` does, one block in memory at a time; return how many they are."""
         path = self._path(digest)
-        hashed, size = hashlib.sha256(), 0
         with explained(path):
             try:
                 with path.open("rb") as file:
-                    while block := file.read(_BLOCK):
-                        hashed.update(block)
-                        size += len(block)
+                    found, size = _digest_of_blocks(_blocks(file)), file.tell()
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound("no artifact has that digest", where=digest) from None
-        _require_same(path, "sha256:" + hashed.hexdigest(), digest)
+        _require_same(path, found, digest)
         return size
 
     def path(self, digest: str) -> Path:
@@ -194,6 +201,27 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
+def _hashes_to(path: Path, digest: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _digest_of_blocks(_blocks(file)) == digest
+    except FileNotFoundError:
+        return False
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _digest_of_blocks(blocks: Iterable[bytes]) -> str:
+    hashed = hashlib.sha256()
+    for block in blocks:
+        hashed.update(block)
+    return "sha256:" + hashed.hexdigest()
+
+
 def _touch(path: Path) -> bool:
     """Note that the bytes are wanted now; return whether they are still there (`free` may have just taken them)."""
     try:
@@ -206,13 +234,14 @@ def _touch(path: Path) -> bool:
     return True
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, blocks: Iterable[bytes]) -> None:
     # In the same folder, so that the rename stays within one file system and is atomic.
     temporary = path.with_name(f"{_NEW}{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for block in blocks:
+                file.write(block)
             file.flush()
             os.fsync(descriptor)
         temporary.replace(path)
