@@ -13,6 +13,7 @@ from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
+from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
@@ -217,9 +218,13 @@ class Factory:
         """Return the folder of a line's prediction log."""
         return self.state / "log" / line
 
+    def sealed_of(self, line: str) -> SealedLog:
+        """Return the segments of a line's prediction log that are no files in its folder any more."""
+        return SealedLog(line, self.metadata, self.artifacts)
+
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
-        return Feedback.of(self.state, line, now=self.now)
+        return Feedback.of(self.state, line, now=self.now, sealed=self.sealed_of(line))
 
     def asked_by(self, actor: str) -> Self:
         """Return this factory as another person or program asks it for something; the stores stay those of this one."""

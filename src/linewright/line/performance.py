@@ -103,11 +103,12 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
     counted = _counted_before(closing)
     before = {i: counted.get(past[i].start) or _expected(closing, i, positive) for i in young}
     confirmed = Counter[int]()
-    log, feedback = closing.factory.log_of(closing.spec.line), closing.factory.labels_of(closing.spec.line)
+    factory, line = closing.factory, closing.spec.line
+    log, sealed, feedback = factory.log_of(line), factory.sealed_of(line), factory.labels_of(line)
     for one in feedback.turned_out(positive, since=past[young[0]].start, known_by=known):
         found = next((i for i in young if _is_in(past, i, one)), None)
         if found is not None and one.received >= past[found].start:
-            record = read_record(log, one.segment, one.offset)
+            record = read_record(log, one.segment, one.offset, sealed=sealed)
             confirmed[found] += record is not None and record.digest == champion
     windows = (
         msgspec.structs.replace(before[i], positives=(before[i].early or 0) + confirmed[i]) for i in young

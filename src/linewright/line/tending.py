@@ -17,16 +17,18 @@ from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.retraining import retraining_due
 from linewright.line.rollout import tend_canary
+from linewright.line.sealing import seal_next
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
-"""How often lines are looked at; a window closes at most so much later than it ends."""
-_REST = {"watch": 0.0, "canary": 20.0, "retrain": 20.0}
+"""How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
+segment of the log is sealed."""
+_REST = {"watch": 0.0, "canary": 20.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
-waits for is looked up in the log again and again."""
+waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
 _FATES = {
     Deployed: "answers {0.share:.0%} of the rows",
@@ -41,6 +43,7 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     spec = factory.line(line)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
+    seal_next(factory, line)
     due = retraining_due(factory, spec)
     if due is None:
         return watched, None
@@ -82,7 +85,12 @@ class Tending:
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
         self._closed = threading.Event()
-        self._duties = (("watch", self._watch), ("canary", self._canary), ("retrain", self._retrain))
+        self._duties = (
+            ("watch", self._watch),
+            ("canary", self._canary),
+            ("retrain", self._retrain),
+            ("seal", self._seal),
+        )
         self._looks: dict[tuple[str, str], _Look] = {}
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
@@ -116,6 +124,9 @@ class Tending:
         if done is not None:
             says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
             factory.report(Progress(station="canary", says=says, stays=True))
+
+    def _seal(self, factory: Factory, spec: LineSpec) -> None:
+        seal_next(factory, spec.line)
 
     def _retrain(self, factory: Factory, spec: LineSpec) -> None:
         due = retraining_due(factory, spec)

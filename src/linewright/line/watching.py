@@ -186,7 +186,7 @@ def _until(factory: Factory, line: str, position: dict[str, int], end: str) -> I
     that is behind it in its segment would wait with it.
     """
     done: set[str] = set()
-    for one in read_log(factory.log_of(line), dict(position)):
+    for one in read_log(factory.log_of(line), dict(position), sealed=factory.sealed_of(line)):
         if one.segment in done:
             continue
         if end <= one.record.at <= factory.now():

@@ -45,7 +45,11 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "runs": _entry("record", _LOOK, "List runs, newest first."),
     "models": _entry("record", _LOOK, "List the models of a line."),
-    "datasets": _entry("datasets", _LOOK, "List the dataset versions of a line, or the rows in quarantine."),
+    "datasets": _entry(
+        "datasets",
+        _LOOK,
+        "List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.",
+    ),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(
         "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."

@@ -1,4 +1,4 @@
-"""Operations about dataset versions and the rows that a contract kept out."""
+"""Operations about dataset versions, the rows that a contract kept out, and the rows that were answered."""
 
 from collections import Counter
 from typing import Any
@@ -16,6 +16,8 @@ from linewright.model.facts import Registered
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.words import clipped, grid, short
+from linewright.serve.log import lengths
+from linewright.store.clock import said as said_at
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +134,41 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{self.line}: {count(len(self.rows), 'row')} in quarantine", *said])
 
 
+class LoggedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment of the prediction log that is a Parquet file."""
+
+    segment: str
+    """Digest by which `show` finds it."""
+    predictions: int
+    first: str
+    last: str
+    """When the earliest and the latest of its rows were received."""
+    parquet: str
+    """Path of the file; it never changes."""
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a line's prediction log that is Parquet, oldest first."""
+
+    line: str
+    segments: tuple[LoggedPart, ...]
+    open: int
+    """Segments that are not sealed, or not yet."""
+
+    def to_text(self) -> str:
+        """Say the files, and how to read them."""
+        said = [
+            f"{self.line}: {count(len(self.segments), 'sealed segment')} of the prediction log, {self.open:,} not sealed",
+            *(
+                f"  {said_at(part.first)} to {said_at(part.last)}  {count(part.predictions, 'prediction')}  {part.parquet}"
+                for part in self.segments
+            ),
+        ]
+        if self.segments:
+            said.append(f"Next, in Python: polars.read_parquet({self.segments[-1].parquet!r})")
+        return "\n".join(said)
+
+
 def _rule(row: dict[str, Any]) -> str:
     return (
         f"{row['column']}: {row['rule']}" if row["column"] else f"another number of fields than {row['rule']}"
@@ -153,9 +190,15 @@ def _place(row: dict[str, Any]) -> str:
 
 @operation(writes=False)
 def datasets(
-    factory: Factory, line: str, /, *, diff: tuple[str, str] | None = None, quarantine: bool = False
-) -> Datasets | Difference | Quarantined:
-    """List the dataset versions of a line, or the rows in quarantine.
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    diff: tuple[str, str] | None = None,
+    quarantine: bool = False,
+    log: bool = False,
+) -> Datasets | Difference | Quarantined | Logged:
+    """List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.
 
     Parameters
     ----------
@@ -165,13 +208,32 @@ def datasets(
         Two dataset digests (or their beginnings) to compare.
     quarantine
         Show the rows in quarantine, with source line and rule.
+    log
+        List the sealed segments of the prediction log: Parquet files, a row for each answer.
     """
     factory.path_of(line)
+    if log:
+        return _logged(factory, line)
     if quarantine:
         return Quarantined(line=line, rows=tuple(quarantined_rows(factory, line)))
     if diff:
         return _difference(factory, line, *diff)
     return Datasets(line=line, datasets=tuple(reversed(_dataset_lines(factory, line))))
+
+
+def _logged(factory: Factory, line: str) -> Logged:
+    sealed = factory.sealed_of(line)
+    parts = tuple(
+        LoggedPart(
+            segment=digest,
+            predictions=one.records,
+            first=one.first,
+            last=one.last,
+            parquet=str(factory.artifacts.path(one.blob)),
+        )
+        for digest, one in sealed.segments().items()
+    )
+    return Logged(line=line, segments=parts, open=len(lengths(factory.log_of(line))))
 
 
 def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:

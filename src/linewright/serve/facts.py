@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from linewright.store.values import Event, Result
+
 Scalar = str | int | float | bool | None
 
 
@@ -50,3 +52,31 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """When it was accepted, UTC."""
     by: Literal["id", "key"]
     """Whether the label named this prediction or its row's key."""
+
+
+class Segment(Result, frozen=True, kw_only=True, tag="segment"):
+    """A closed segment of the prediction log as one Parquet blob: a row for each record, in their order."""
+
+    line: str
+    name: str
+    """Name of the file that it was."""
+    bytes: int
+    """Length of that file: the position behind its last record."""
+    content: str
+    """Digest of that file's bytes, which the blob gives back."""
+    blob: str
+    """Digest of the Parquet file."""
+    records: int
+    first: str
+    last: str
+    """When the earliest and the latest of its rows were received: UTC, RFC 3339 with microseconds; empty where none says it."""
+
+
+class Sealed(Event, frozen=True, kw_only=True, tag="sealed"):
+    """From now on the records of a segment are in a blob; its file may be gone."""
+
+    segment: str
+    """Digest of the `Segment`."""
+    name: str
+    bytes: int
+    """Name and length of the file that it was."""

@@ -1,7 +1,8 @@
 """A backup: the whole factory in one tar file, consistent though runs and endpoints are at work.
 
 What refers is copied before what it refers to, and nothing that was referred to is ever changed: the two databases of
-runs in one instant, then the labels, then the prediction log, then the artifacts. The last member has the digest of
+runs in one instant, then the labels, then the prediction log, then the artifacts. A segment of the log that is sealed
+meanwhile is copied as the file that it was, since the copy of the record does not know of it. The last member has the digest of
 every other, so that a file that was cut off is not taken for a backup.
 """
 
@@ -11,7 +12,7 @@ import os
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any, cast
@@ -27,7 +28,7 @@ from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
-from linewright.serve.log import ENDING, Damage, read_frames, sync_file, sync_folder
+from linewright.serve.log import ENDING, Damage, SealedSegments, frame_of, read_file, sync_folder
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 
@@ -103,12 +104,15 @@ class _Archive:
         self.blobs = 0
         self._document(HEADER, Header(form=FORM, linewright=__version__, at=at))
 
-    def add(self, name: str, path: Path, *, size: int | None = None) -> None:
-        """Add a file of the factory, or its first `size` bytes."""
+    def add(self, name: str, path: Path) -> None:
+        """Add a file of the factory."""
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size if size is None else size
-            digest = self._member(name, file, size, path.stat().st_mode & 0o777)
-        self.files[name] = digest
+            self.add_opened(name, file, size=os.fstat(file.fileno()).st_size)
+
+    def add_opened(self, name: str, file: IO[bytes], *, size: int) -> None:
+        """Add the first `size` bytes of a file."""
+        file.seek(0)
+        self.files[name] = self._member(name, file, size, os.fstat(file.fileno()).st_mode & 0o777)
 
     def add_blob(self, name: str, digest: str, path: Path) -> None:
         """Add an artifact that was found right just before."""
@@ -208,8 +212,12 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         for name in (FACTORY_FILE, *(f"lines/{line}.yaml" for line in factory.names()), *sources):
             archive.add(name, factory.root / name)
         archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
+        sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
         head = _add_databases(factory, archive, scratch)
-        predictions = _add_logs(factory, archive, problems)
+        predictions = sum(
+            _add_log(factory, line, archive, problems, sealed.get(line, set[str]()))
+            for line in _logged(factory)
+        )
         _add_blobs(factory, archive, problems)
         archive.close(head["digest"])
         file.flush()
@@ -309,26 +317,61 @@ def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> Line
     )
 
 
-def _add_logs(factory: Factory, archive: _Archive, problems: list[Problem]) -> int:
-    """Add the prediction logs up to their last whole record, forced to the disk before."""
-    frames = 0
-    for path in sorted((factory.state / "log").glob(f"*/*{ENDING}")):
-        size = path.stat().st_size
-        sync_file(path)
-        damage: list[Damage] = []
-        frames += sum(1 for _ in read_frames(path.parent, until={path.name: size}, damaged=damage.append))
-        counted = factory.labels_of(path.parent.name).counted()
-        torn = [one.offset for one in damage if one.is_end_of_killed(counted)]
-        archive.add(str(path.relative_to(factory.root)), path, size=min([size, *torn]))
-        problems += [
-            Problem(
-                what=f"a logged prediction is damaged, and copied as it is: {one.why}",
-                where=f"{path}, byte {one.offset}",
-                next="restore it from an earlier backup",
-            )
-            for one in damage
-            if not one.is_end_of_killed(counted)
-        ]
+def _logged(factory: Factory) -> list[str]:
+    return sorted({*factory.metadata.lines(), *(path.name for path in (factory.state / "log").glob("*"))})
+
+
+def _add_log(
+    factory: Factory, line: str, archive: _Archive, problems: list[Problem], sealed_before: Collection[str]
+) -> int:
+    """Add what of a prediction log is in files; return how many records the whole log has.
+
+    Parameters
+    ----------
+    sealed_before
+        Segments that the copied record knows to be sealed.
+    """
+    log, sealed = factory.log_of(line), factory.sealed_of(line)
+    files = {path.name for path in log.glob("*" + ENDING)}
+    entered = {segment.name: segment.records for segment in sealed.segments().values()}
+    frames = sum(entered[name] for name in set(sealed_before) - files)
+    for name in sorted(files | (entered.keys() - sealed_before)):
+        with _as_file(log, name, sealed) as file:
+            frames += _add_segment(factory, log / name, file, archive, problems)
+    return frames
+
+
+def _as_file(log: Path, name: str, sealed: SealedSegments) -> IO[bytes]:
+    """Open a segment, or what it was before it was sealed."""
+    try:
+        return (log / name).open("rb")
+    except FileNotFoundError:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever asked closes it
+        file.writelines(frame_of(frame.payload) for frame in sealed.frames(name))
+        file.flush()
+        return file
+
+
+def _add_segment(
+    factory: Factory, path: Path, file: IO[bytes], archive: _Archive, problems: list[Problem]
+) -> int:
+    """Add a segment up to its last whole record, forced to the disk before; return how many records it has."""
+    size = os.fstat(file.fileno()).st_size
+    os.fsync(file.fileno())
+    damage: list[Damage] = []
+    frames = sum(1 for _ in read_file(file, path.name, stop=size, damaged=damage.append))
+    counted = factory.labels_of(path.parent.name).counted()
+    torn = [one.offset for one in damage if one.is_end_of_killed(counted)]
+    archive.add_opened(str(path.relative_to(factory.root)), file, size=min([size, *torn]))
+    problems += [
+        Problem(
+            what=f"a logged prediction is damaged, and copied as it is: {one.why}",
+            where=f"{path}, byte {one.offset}",
+            next="restore it from an earlier backup",
+        )
+        for one in damage
+        if not one.is_end_of_killed(counted)
+    ]
     return frames
 
 

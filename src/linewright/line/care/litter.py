@@ -113,8 +113,11 @@ def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
         left.difference_update(digests_in(text))
         if number % _TOLD == 0:
             factory.report(Progress(station="gc", says=f"{number:,} references read", done=number))
-    for folder in sorted((factory.state / "log").glob("*")):
-        for frame in read_frames(folder):
+    # A log of which all is sealed has no folder in a factory that was restored.
+    for line in sorted(
+        {*factory.metadata.lines(), *(path.name for path in (factory.state / "log").glob("*"))}
+    ):
+        for frame in read_frames(factory.log_of(line), sealed=factory.sealed_of(line)):
             left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
     return left
 

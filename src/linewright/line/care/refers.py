@@ -74,6 +74,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "window": _results("package", "reference"),
     "performance": _results("package"),
     "confirmations": _results("package"),
+    "segment": lambda _, body: Needs(blobs=(body["blob"],)),
     "retrain_proposal": lambda _, body: Needs(results=tuple(body.get("evidence", ()))),
 }
 """By kind of result."""
@@ -89,5 +90,6 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "alerted": ("package", "evidence"),
     "cleared": ("evidence",),
     "proposed": ("proposal",),
+    "sealed": ("segment",),
 }
 """Fields of each kind of event that name a result."""

@@ -15,7 +15,7 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.log import Damage, read_frames
+from linewright.serve.log import Damage, lengths, read_segment
 from linewright.store.chain import Chain, Link, follow
 from linewright.store.seams import Version
 
@@ -94,7 +94,7 @@ def verify_factory(factory: Factory) -> Verified:
     found = _guarded(problems, lambda: _check_events(factory, record, problems)) or 0
     damaged, blobs, size = _check_blobs(factory)
     results = _guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
-    predictions, labels = _check_logs(factory, problems)
+    predictions, labels = _check_logs(factory, damaged, problems)
     return Verified(
         blobs=blobs,
         bytes=size,
@@ -296,33 +296,51 @@ class _Answered(msgspec.Struct):
 _ANSWERED = msgspec.json.Decoder(_Answered)
 
 
-def _check_logs(factory: Factory, problems: list[Problem]) -> tuple[int, int]:
+def _check_logs(
+    factory: Factory, damaged: Mapping[str, LinewrightError], problems: list[Problem]
+) -> tuple[int, int]:
     predictions = labels = 0
     folder = factory.state / "log"
     logged = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set[str]()
     labelled = {path.stem for path in (factory.state / "feedback").glob("*.sqlite")}
     for line in sorted(logged | labelled):
-        predictions += _guarded(problems, lambda line=line: _check_log(factory, line, problems)) or 0
+        predictions += _guarded(problems, lambda line=line: _check_log(factory, line, damaged, problems)) or 0
         if line in labelled:
             labels += _guarded(problems, lambda line=line: _check_labels(factory, line, problems)) or 0
     return predictions, labels
 
 
-def _check_log(factory: Factory, line: str, problems: list[Problem]) -> int:
+def _check_log(
+    factory: Factory, line: str, damaged: Mapping[str, LinewrightError], problems: list[Problem]
+) -> int:
     damage: list[Damage] = []
     known = {version.digest for version in factory.metadata.versions(line)}
+    log, sealed = factory.log_of(line), factory.sealed_of(line)
     frames, strange = 0, set[str]()
-    for frame in read_frames(factory.log_of(line), damaged=damage.append):
-        frames += 1
+
+    def check_segment(name: str) -> None:
+        nonlocal frames
+        for frame in read_segment(log, name, damaged=damage.append, sealed=sealed):
+            frames += 1
+            try:
+                strange.update({_ANSWERED.decode(frame.payload).digest} - known)
+            except msgspec.MsgspecError as error:
+                damage.append(Damage(frame.segment, frame.offset, str(error)))
+            _tell(factory, "prediction log", frames)
+
+    for name in sorted(lengths(log, sealed)):
         try:
-            strange |= {_ANSWERED.decode(frame.payload).digest} - known
-        except msgspec.MsgspecError as error:
-            damage.append(Damage(frame.segment, frame.offset, str(error)))
-        _tell(factory, "prediction log", frames)
+            check_segment(name)
+        except Corrupt as error:
+            blob = str(error.details["blob"])
+            if blob not in damaged and factory.artifacts.has(
+                blob
+            ):  # else it is told of the `Segment` already
+                problems.append(problem_of(error, next=_AGAIN))
     counted = factory.labels_of(line).counted()
     for one in damage:
         if not one.is_end_of_killed(counted):
-            where = f"{factory.log_of(line) / one.segment}, byte {one.offset}"
+            where = f"{log / one.segment}, byte {one.offset}"
             problems.append(
                 Problem(what=f"a logged prediction is damaged: {one.why}", where=where, next=_AGAIN)
             )

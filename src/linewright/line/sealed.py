@@ -1,0 +1,255 @@
+"""Sealed segments of a prediction log: Parquet that a person can query, and that gives back each record to the byte.
+
+A row has the fields of a `Prediction` as columns, the row and the answer as the JSON that they were; put together again they
+are the payload. Where they are not (a record of another form), the payload is kept beside them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import IO, Annotated, Any, Literal, NamedTuple, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet
+
+from linewright.errors import Corrupt, NotFound
+from linewright.serve.facts import Sealed, Segment
+from linewright.serve.log import HEADER_BYTES, Frame
+from linewright.store.clock import text_of
+from linewright.store.local import LocalArtifacts
+from linewright.store.seams import MetadataReader
+
+BATCH_RECORDS = 2_048
+BATCH_BYTES = 4 * 2**20
+"""Where a row group ends, by what comes first: so much is in memory when one is written or read, and at most one record more."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Cells(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Prediction`, field by field, whose row and answer stay the text that they are."""
+
+    id: str
+    version: _Int64 = 1
+    line: str
+    site: str | None = None
+    generation: _Int64
+    model: _Int64
+    digest: str
+    arm: Literal["champion", "canary", "shadow"] = "champion"
+    at: str
+    key: str | None
+    unit: str | None = None
+    subject: str | None = None
+    row: msgspec.Raw
+    answer: msgspec.Raw
+    threshold: float | None
+    durability: Literal["buffered", "durable"] = "buffered"
+    via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
+_TYPES: Mapping[str, pa.DataType] = {
+    "id": pa.string(),
+    "version": pa.int64(),
+    "line": pa.string(),
+    "site": pa.string(),
+    "generation": pa.int64(),
+    "model": pa.int64(),
+    "digest": pa.string(),
+    "arm": pa.string(),
+    "at": pa.timestamp("us", tz="UTC"),
+    "key": pa.string(),
+    "unit": pa.string(),
+    "subject": pa.string(),
+    "row": pa.string(),
+    "answer": pa.string(),
+    "threshold": pa.float64(),
+    "durability": pa.string(),
+    "via": pa.string(),
+}
+_SCHEMA = pa.schema(
+    [
+        pa.field("offset", pa.int64(), nullable=False),
+        *(pa.field(name, kind) for name, kind in _TYPES.items()),
+        pa.field("payload", pa.binary()),
+    ]
+)
+_REPEATING = [
+    "version",
+    "line",
+    "site",
+    "generation",
+    "model",
+    "digest",
+    "arm",
+    "threshold",
+    "durability",
+    "via",
+]
+_DECODER = msgspec.json.Decoder(_Cells)
+_ENCODER = msgspec.json.Encoder()
+
+
+class Written(NamedTuple):
+    """What was written to a Parquet file."""
+
+    records: int
+    first: str
+    last: str
+    """When the earliest and the latest were received; empty where none says it."""
+
+
+# Writing
+
+
+def write_segment(frames: Iterable[Frame], file: IO[bytes]) -> Written:
+    """Write the frames of a segment as Parquet; one row group is in memory at a time."""
+    records, times = 0, list[int]()
+    with pyarrow.parquet.ParquetWriter(
+        file, _SCHEMA, compression="zstd", use_dictionary=cast("Any", _REPEATING), write_page_checksum=True
+    ) as writer:
+        for batch in _batches(frames):
+            rows = [_row_of(frame) for frame in batch]
+            records += len(rows)
+            known = [*times, *(each["at"] for each in rows if "at" in each)]
+            times = [min(known), max(known)] if known else []
+            writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
+    first, last = map(_text, times) if times else ("", "")
+    return Written(records, first, last)
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    size = 0
+    for frame in frames:
+        batch.append(frame)
+        size += len(frame.payload)
+        if len(batch) == BATCH_RECORDS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _row_of(frame: Frame) -> dict[str, Any]:
+    try:
+        cells = _DECODER.decode(frame.payload)
+        row = {name: getattr(cells, name) for name in _TYPES}
+        row["at"] = (datetime.fromisoformat(cells.at).astimezone(UTC) - _EPOCH) // _MICROSECOND
+        row["row"], row["answer"] = bytes(cells.row).decode(), bytes(cells.answer).decode()
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return {"offset": frame.offset, "payload": frame.payload}
+    is_whole = _payload([row[name] for name in _TYPES]) == frame.payload
+    return {"offset": frame.offset, **row, "payload": None if is_whole else frame.payload}
+
+
+# Reading
+
+
+def read_groups(parquet: pyarrow.parquet.ParquetFile, segment: str, start: int = 0) -> Iterator[list[Frame]]:
+    """Iterate over the frames of a segment by row groups, from the group that holds the position `start`."""
+    for number in range(parquet.num_row_groups):
+        if parquet.metadata.row_group(number).column(0).statistics.max >= start:
+            yield _frames(parquet.read_row_group(number, use_threads=False), segment)
+
+
+def _frames(table: pa.Table, segment: str) -> list[Frame]:
+    table = table.set_column(table.schema.get_field_index("at"), "at", table.column("at").cast(pa.int64()))
+    offsets, *columns, payloads = (column.to_pylist() for column in table.itercolumns())
+    frames: list[Frame] = []
+    for offset, payload, cells in zip(offsets, payloads, zip(*columns, strict=True), strict=True):
+        data = _payload(cells) if payload is None else payload
+        frames.append(Frame(segment, offset, offset + HEADER_BYTES + len(data), data))
+    return frames
+
+
+def _payload(cells: Sequence[Any]) -> bytes:
+    """Put a record together from the values of its columns, in their order."""
+    found = dict(zip(_TYPES, cells, strict=True))
+    found["at"] = _text(found["at"])
+    found["row"], found["answer"] = msgspec.Raw(found["row"]), msgspec.Raw(found["answer"])
+    return _ENCODER.encode(found)
+
+
+def _text(micros: int) -> str:
+    return text_of(_EPOCH + timedelta(microseconds=micros))
+
+
+class SealedLog:
+    """The sealed segments of one line; it is what `SealedSegments` asks for.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    metadata, artifacts
+        Where segments are entered, and where their blobs are.
+    """
+
+    def __init__(self, line: str, metadata: MetadataReader, artifacts: LocalArtifacts) -> None:
+        self._line, self._metadata, self._artifacts = line, metadata, artifacts
+        self._entered: dict[str, Sealed] = {}
+        self._sound: set[str] = set()
+        """Blobs that were hashed and found right; the checksums of their pages are looked at whenever they are read."""
+        self._last: list[Frame] = []
+        """The row group that was read last, since places that are asked for lie close together."""
+
+    def ends(self) -> dict[str, int]:
+        """Return the length in bytes of each segment that is sealed by now, by its name."""
+        self._entered = {one.name: one for one in self._metadata.events(Sealed, line=self._line)}
+        return {name: one.bytes for name, one in self._entered.items()}
+
+    def segments(self) -> dict[str, Segment]:
+        """Return the segments that are sealed by now, in the order of the log, by their digests."""
+        self.ends()
+        digests = [self._entered[name].segment for name in sorted(self._entered)]
+        return {digest: self._metadata.get(digest, Segment) for digest in digests}
+
+    def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Iterate over the frames in [start, stop) of a segment, as its file had them; of an unknown one there are none.
+
+        Raises
+        ------
+        Corrupt
+            If its blob has changed, or is gone.
+        """
+        if segment not in self._entered:
+            self.ends()
+        entry = self._entered.get(segment)
+        if entry is None or start >= entry.bytes:
+            return
+        for group in self._groups(entry, start):
+            for frame in group[bisect_left(group, start, key=attrgetter("offset")) :]:
+                if stop is not None and frame.end > stop:
+                    return
+                yield frame
+
+    def _groups(self, entry: Sealed, start: int) -> Iterator[list[Frame]]:
+        last = self._last
+        if last and last[0].segment == entry.name and last[0].offset <= start <= last[-1].offset:
+            yield last
+            start = last[-1].end
+        if start >= entry.bytes:
+            return
+        segment = self._metadata.get(entry.segment, Segment)
+        try:
+            if segment.blob not in self._sound:
+                self._artifacts.verify(segment.blob)
+                self._sound.add(segment.blob)
+            with pyarrow.parquet.ParquetFile(
+                self._artifacts.path(segment.blob), page_checksum_verification=True
+            ) as parquet:
+                for group in read_groups(parquet, entry.name, start):
+                    self._last = group
+                    yield group
+        except (Corrupt, NotFound, pa.ArrowException, OSError) as error:
+            raise Corrupt(
+                f"a sealed segment of the prediction log cannot be read: {error}",
+                where=f"log of {self._line}, {entry.name}",
+                found=segment.blob,
+                hint="restore the file from a backup",
+                details={"blob": segment.blob},
+            ) from error
