@@ -32,6 +32,7 @@ from linewright.line.sealed import _TYPES, BATCH_RECORDS, _Cells, read_groups, w
 from linewright.line.sealing import SEAL_BYTES, seal_next
 from linewright.line.tending import Tending, tend_inline
 from linewright.model.package import load
+from linewright.operations.datasets import datasets
 from linewright.serve.facts import Prediction, Sealed
 from linewright.serve.feedback import Feedback
 from linewright.serve.log import (
@@ -406,7 +407,10 @@ def test_an_analyst_reads_the_log_with_the_tools_for_parquet(factory, linewright
         [part["parquet"]],
     ).fetchall()
     said = Counter(one.answer["prediction"] for one in records)
+    text = datasets(factory, LINE, log=True).to_text()
 
+    assert "1 sealed segment of the prediction log, 1 not sealed" in text
+    assert f"20 predictions  {part['parquet']}" in text
     assert (0, 20, 1) == (code, part["predictions"], listed["open"])
     assert (part["first"], part["last"]) == (records[0].at, records[-1].at)
     assert [(each, said[each], 1, records[0].threshold) for each in sorted(said)] == answers

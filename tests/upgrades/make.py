@@ -76,6 +76,14 @@ with Factory.open(".") as factory:
         else:
             predict_file(factory, "visits", Path(what), Path("answers.csv"))
 """
+SEAL = """\
+import os
+from linewright.line.factory import Factory
+from linewright.line.sealing import seal_next
+with Factory.open(".") as factory:
+    os.utime(min(factory.log_of("visits").glob("*.log")), (1, 1))
+    assert seal_next(factory, "visits")
+"""
 TIME = '''\
 """Time and ids of a process, from its environment: imported by Python at its start."""
 import itertools
@@ -158,6 +166,8 @@ def live(folder: Path, code: Path) -> None:
     made.command(HISTORY, 5, "feedback", LINE, "truth.csv")
     if is_watched:
         _be_watched(made)
+    if (code / "src" / "linewright" / "line" / "sealing.py").exists():
+        made.python(HISTORY + 7, 0, "-c", SEAL)
 
 
 def _be_watched(made: "Made") -> None:
