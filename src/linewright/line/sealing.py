@@ -65,8 +65,12 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
 def _due(folder: Path) -> list[Path]:
     # The clock that stamps files, which in a world that simulates is another one than the factory's.
     before = datetime.fromisoformat(now_utc()).timestamp() - SEAL_AFTER_S
-    found = [(path, path.stat()) for path in sorted(folder.glob("*" + ENDING))]
-    return [path for path, about in found if about.st_size >= SEAL_BYTES or about.st_mtime < before]
+    due: list[Path] = []
+    for path in sorted(folder.glob("*" + ENDING)):
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            due += [path] if about.st_size >= SEAL_BYTES or about.st_mtime < before else []
+    return due
 
 
 def _counted(factory: Factory, line: str) -> dict[str, int]:
@@ -82,7 +86,7 @@ def _alone(path: Path) -> Generator[int]:
     with ExitStack() as opened:
         size = 0
         # What is not found or held by another one is left alone; whoever held it before may have sealed it.
-        with suppress(FileNotFoundError, BlockingIOError):
+        with explained(path), suppress(FileNotFoundError, BlockingIOError):
             file = opened.enter_context(path.open("rb"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             size = path.stat().st_size
@@ -110,9 +114,11 @@ def _seal(factory: Factory, line: str, path: Path, size: int) -> Sealed:
 
 def _kept(factory: Factory, line: str, path: Path, size: int) -> Segment:
     """Keep the blob of a segment, once it has given back every byte of it."""
-    factory.scratch.mkdir(parents=True, exist_ok=True)
-    # Without a name, so that a kill leaves nothing.
-    with explained(factory.scratch), tempfile.TemporaryFile(dir=factory.scratch) as draft:
+    with ExitStack() as opened:
+        opened.enter_context(explained(factory.scratch))
+        factory.scratch.mkdir(parents=True, exist_ok=True)
+        # Without a name, so that a kill leaves nothing.
+        draft = opened.enter_context(tempfile.TemporaryFile(dir=factory.scratch))
         read = _Hashed(_frames(path, size))
         written = write_segment(read, draft)
         given_back = _Hashed(_given_back(draft, path.name))
