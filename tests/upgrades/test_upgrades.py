@@ -34,6 +34,8 @@ KINDS = runpy.run_path(str(HERE / "examples.py"))["kinds"]()
 MOST_BYTES = 130_000
 CLOSE = {"0.1-spine": 1e-6}
 """States whose probabilities are computed more exactly since, and how far apart that may be; all others give equal bytes."""
+NOT_EXPLAINED = {"0.1-blocks", "0.1-files", "0.1-loop", "0.1-promises", "0.1-spine"}
+"""States whose models were packaged before packages could be explained."""
 
 
 class Past:
@@ -149,6 +151,7 @@ def test_the_champion_gives_the_recorded_answers(past):
     assert is_as(recorded, first_columns(cut_ids(answers), recorded), past.close)
 
 
+@pytest.mark.parametrize("past", sorted(NOT_EXPLAINED), indirect=True)
 def test_an_explanation_of_an_older_model_says_what_it_needs(past):
     """Graphs did not say how many training rows came where; such a model answers on, and a new run makes one that does."""
     with Factory.open(past.root) as factory:
@@ -159,6 +162,27 @@ def test_an_explanation_of_an_older_model_says_what_it_needs(past):
         with pytest.raises(RequestError, match=r"packaged before.*run the line again") as caught:
             model.explain(rows)
     assert "explain" == caught.value.where
+
+
+@pytest.mark.parametrize("past", sorted(set(STATES) - NOT_EXPLAINED), indirect=True)
+def test_a_model_that_could_be_explained_is_explained(past):
+    """The counts of its trees are in its graph, whatever version reads it."""
+    with Factory.open(past.root) as factory:
+        model = load(find_model(factory, "visits").digest, factory.artifacts.get)
+        (told,) = model.explain(np.zeros((1, len(model.package.encoder.encodings)), dtype=np.float32))
+
+    assert {"score", "base", "contributions"} <= told.keys()
+
+
+@pytest.mark.parametrize("past", ["0.1-sealed"], indirect=True)
+def test_what_was_sealed_is_read(past):
+    """Answers of a Parquet file that an earlier version wrote: all of them, and whole."""
+    first = past.asked["answer"]["predictions"][0]
+    (part,) = past.gives("datasets", "visits", "--log")["segments"]
+
+    assert len(past.asked["rows"]) == part["predictions"]
+    assert first["prediction"] == past.gives("show", first["id"])["body"]["answer"]["prediction"]
+    assert [] == past.gives("verify")["problems"]
 
 
 def test_an_old_answer_is_shown_and_gets_its_label_late(past):

@@ -332,10 +332,9 @@ def _check_log(
         try:
             check_segment(name)
         except Corrupt as error:
-            blob = str(error.details["blob"])
-            if blob not in damaged and factory.artifacts.has(
-                blob
-            ):  # else it is told of the `Segment` already
+            blob = error.details.get("blob")
+            # Else it is told of the `Segment` already.
+            if blob is None or (blob not in damaged and factory.artifacts.has(blob)):
                 problems.append(problem_of(error, next=_AGAIN))
     counted = factory.labels_of(line).counted()
     for one in damage:
