@@ -196,7 +196,9 @@ class Client:
     def lost(self, root: Path) -> list[str]:
         """Say what was acknowledged and is not there exactly once."""
         with Factory.open(root) as factory:
-            logged = Counter(one.record.id for one in read_log(factory.log_of(SERVED)))
+            logged = Counter(
+                one.record.id for one in read_log(factory.log_of(SERVED), sealed=factory.sealed_of(SERVED))
+            )
             package = factory.metadata.get(factory.metadata.versions(SERVED)[0].digest, Package)
             labels = [{"id": one, "label": label} for one, label in self.labelled.items()]
             again = factory.labels_of(SERVED).accept(labels, package=package) if labels else {"repeated": 0}
