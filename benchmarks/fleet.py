@@ -22,7 +22,7 @@ from swap import LINE, Models, make, onnx_text, resident, served
 
 from linewright.model.facts import Package
 from linewright.release.facts import Arm, Serving
-from linewright.serve.server import endpoint
+from linewright.serve.listener import endpoint
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, decode
 

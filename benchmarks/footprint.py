@@ -20,7 +20,7 @@ from typing import NamedTuple
 import httpx
 
 from linewright.operations.face import Factory
-from linewright.serve.server import endpoint
+from linewright.serve.listener import endpoint
 
 ROUNDS = 5
 

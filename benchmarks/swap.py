@@ -41,8 +41,8 @@ from linewright.model.facts import Package
 from linewright.model.package import Golden, open_model
 from linewright.operations.face import Factory
 from linewright.release.facts import Arm, Serving
+from linewright.serve.listener import endpoint
 from linewright.serve.scoring import Scorer
-from linewright.serve.server import endpoint
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, decode
 from linewright.testing.graphs import endless, greedy

@@ -20,8 +20,8 @@ from linewright.features.facts import Boolean, Category, DatePart, Encoder, Numb
 from linewright.model.facts import Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
+from linewright.serve.listener import endpoint
 from linewright.serve.rows import RowReader
-from linewright.serve.server import endpoint
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, digest_of_bytes
 
@@ -177,6 +177,8 @@ class Endpoint:
         head_deadline_s: float = 15.0,
         linger_s: float = 30.0,
         patience_s: float = 15.0,
+        workers: int | None = None,
+        path: Path | None = None,
         **settings,
     ) -> None:
         self.state = state
@@ -186,10 +188,12 @@ class Endpoint:
             f"from linewright.serve import app, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
             "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
         )
+        command = [sys.executable, "-c", code, str(state), json.dumps(settings)]
+        if workers is not None:  # as a program, with a supervisor where there are several
+            command = [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)]
+        environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
         self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(state), json.dumps(settings)], stderr=self.log, stdout=self.log
-        )
+        self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log, env=environment)
         self.connection = None
         self.used = 0.0
         self.address = self._wait_for_address()

@@ -5,7 +5,7 @@ from linewright.line.registry import Judged
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, Refused
 from linewright.release.pointer import champions
-from linewright.serve.server import endpoint
+from linewright.serve.listener import endpoint
 from linewright.watch.facts import Performance, Watched
 
 _WINDOWS = 500

@@ -21,8 +21,8 @@ from linewright.operations.words import short
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.serve.feedback import Counts, Feedback
+from linewright.serve.listener import endpoint
 from linewright.serve.log import Damage
-from linewright.serve.server import endpoint
 from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Performance
 from linewright.watch.monitors import FEWEST_LABELS

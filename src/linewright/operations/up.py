@@ -1,27 +1,38 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
-from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
 from msgspec import Meta
 
+from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
+from linewright.engine.supervise import Child, supervise
 from linewright.errors import Transient
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
-from linewright.operations.supervise import Child, supervise
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
-from linewright.serve.server import serve as serve_endpoint
+from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.siblings import shared
+from linewright.serve.workers import MOST, endpoint_child, serve_lines
 
 MOST_EXAMPLES = 3
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Workers = Annotated[int, Meta(ge=1, le=MOST)]
 
 
 @operation(writes=True, local=True)
-def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, control_port: Port = 8080) -> None:
+def up(
+    factory: Factory,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    control_port: Port = 8080,
+    workers: Workers = 1,
+) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
     The endpoint serves at once; control plane and worker wait for a `run` that is at work in the factory.
@@ -34,6 +45,8 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
         Port of the endpoint.
     control_port
         Port of the control plane.
+    workers
+        Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.
     """
     require_loopback(host)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
@@ -46,11 +59,11 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
             hint="use that one (`status` names its address), or stop it first",
         )
     with lock:
-        _up(factory, host, port, control_port)
+        _up(factory, host, port, control_port, workers)
 
 
 @operation(writes=True, local=True)
-def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) -> None:
+def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> None:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
@@ -59,31 +72,41 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) ->
         Address to listen on; so far only this machine's own.
     port
         Port of the endpoint; 0 takes a free one.
+    workers
+        Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
     """
     require_loopback(host)
-    serve_endpoint(factory.state, host=host, port=port)
+    serve_lines(factory.state, host, port, workers=workers)
 
 
-def _up(factory: Factory, host: str, port: int, control_port: int) -> None:
+def _up(factory: Factory, host: str, port: int, control_port: int, workers: int) -> None:
     _project_all(factory)
-    endpoint = Child(
-        name="endpoint",
-        arguments=("linewright.serve", str(factory.state), host, str(port)),
-        host=host,
-        port=port,
-    )
-    supervise(
-        factory,
-        (
-            replace(endpoint, hints=_examples(factory, endpoint.url)),
-            Child(
-                name="control plane and worker",
-                arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
-                host=host,
-                port=control_port,
-            ),
-        ),
-    )
+
+    def tell(says: str) -> None:
+        factory.report(Progress(station="up", says=says, stays=True))
+
+    # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
+    with listening(host, port) as listener, shared(factory.state) as folder:
+        address = shown(listener)
+        announcement = Announcement(factory.state, address)
+        url, control = f"http://{address}", "control plane and worker"
+        news = (f"endpoint on {url}", *_examples(factory, url))
+        try:
+            supervise(
+                (
+                    endpoint_child(
+                        factory.state, listener, folder, workers=workers, news=news, listens=announcement.make
+                    ),
+                    Child(
+                        name=control,
+                        arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
+                        news=(f"{control} on http://{f'[{host}]' if ':' in host else host}:{control_port}",),
+                    ),
+                ),
+                tell,
+            )
+        finally:
+            announcement.withdraw()
 
 
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """Where a factory may be reached: so far from this machine alone, and not through a browser that a stranger's page steers."""
 
-import os
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -111,10 +109,3 @@ def _netloc(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if is_plain and parts.hostname else None
-
-
-def say_ready(descriptor: int) -> None:
-    """Tell whoever started this process, through its pipe, that it listens; nobody may be reading any more."""
-    with suppress(OSError):
-        os.write(descriptor, b"1")
-        os.close(descriptor)

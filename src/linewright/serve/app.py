@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import SplitResult
 
 import msgspec
@@ -21,9 +21,9 @@ from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
-from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
+from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
-from linewright.serve.metrics import Metrics
+from linewright.serve.metrics import Metrics, add_tallies
 from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
@@ -42,6 +42,7 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
+from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
 
@@ -75,6 +76,8 @@ class App:
         Bytes of bodies and answers that may be in memory at one time.
     now
         The time that predictions and labels are recorded with.
+    siblings
+        Through which it knows of the other processes of its endpoint; `None` where there are none. It is closed at the end.
     """
 
     def __init__(
@@ -86,8 +89,10 @@ class App:
         body_deadline_s: float = BODY_DEADLINE_S,
         budget: int = BUDGET,
         now: Callable[[], str] = now_utc,
+        siblings: Siblings | None = None,
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
+        self._siblings = siblings
         self._probe = Probe(state)
         self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe)
         self._guard = Guard(self._lines.drop_canary)
@@ -115,12 +120,15 @@ class App:
         # What is here now stays; looking through it again and again would cost each request a tenth of its time.
         gc.collect()
         gc.freeze()
-        catching_up = asyncio.create_task(self._keep_catching_up())
+        if self._siblings is not None:
+            self._siblings.enter(self._told())
+        tasks = [asyncio.create_task(work) for work in (self._keep_catching_up(), self._keep_telling())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        catching_up.cancel()
-        with suppress(asyncio.CancelledError):
-            await catching_up
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await _in_thread(None, self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -131,6 +139,44 @@ class App:
         self._labelling.shutdown()
         for log in self._logs.values():
             log.close()
+        if self._siblings is not None:
+            with suppress(OSError):  # a full disk: its counts end where it last told them
+                self._siblings.tell(self._told())
+            self._siblings.close()
+
+    async def _keep_telling(self) -> None:
+        """Tell the other processes of this endpoint what was counted here, when one of them is asked."""
+        if self._siblings is None:
+            return
+        heard = 0
+        while True:
+            number = self._siblings.rung()
+            if number != heard:
+                heard = number
+                with suppress(OSError):  # a full disk: the others go by what was told last
+                    self._siblings.tell(self._told(number))
+            await asyncio.sleep(LISTEN_S)
+
+    def _told(self, number: int = 0) -> Told:
+        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
+        return Told(
+            number=number,
+            tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
+            samples=[*gauges, *process.to_samples()],
+            health=to_health(self._lines.live, self._logs, self._damage),
+        )
+
+    async def _told_by_all(self) -> list[Told]:
+        own = self._told()
+        return [own] if self._siblings is None else await _in_thread(None, partial(self._siblings.ask, own))
+
+    async def _health_of_all(self) -> dict[str, Any]:
+        return as_one([told.health for told in await self._told_by_all() if told.health])
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every line that should have a model has one."""
+        return is_ready(self._lines.live)
 
     async def _keep_catching_up(self) -> None:
         """Index what was logged at the start and now and then, so that no label ever waits for a long log."""
@@ -256,7 +302,7 @@ class App:
 
     async def health(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say how each line is."""
-        return to_response(to_health(self._lines.live, self._logs, self._damage))
+        return to_response(await self._health_of_all())
 
     async def live(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say that the process runs."""
@@ -264,7 +310,7 @@ class App:
 
     async def ready(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say whether requests should come here."""
-        ready = is_ready(self._lines.live)
+        ready = (await self._health_of_all())["ready"]
         return to_response({"ready": ready}, 200 if ready else 503)
 
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
@@ -342,8 +388,8 @@ class App:
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
-        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
-        text = self._metrics.to_text([*gauges, *process.to_samples()])
+        told = added(await self._told_by_all())
+        text = Metrics(told.tallies).to_text(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -30,7 +30,39 @@ def to_health(
     return {
         "live": True,
         "ready": is_ready(lines),
+        "processes": 1,
         "lines": [_line(live, logs.get(name), damage.get(name, ())) for name, live in sorted(lines.items())],
+    }
+
+
+def as_one(healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Say how an endpoint of several processes is: each line as the process has it that is furthest behind.
+
+    Parameters
+    ----------
+    healths
+        What `to_health` says in each process; at least one.
+    """
+    lines: dict[str, list[Mapping[str, Any]]] = {}
+    for line in (line for health in healths for line in health["lines"]):
+        lines.setdefault(line["line"], []).append(line)
+    return {
+        "live": True,
+        "ready": all(health["ready"] for health in healths),
+        "processes": len(healths),
+        "lines": [_slowest(lines[name]) for name in sorted(lines)],
+    }
+
+
+def _slowest(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    slowest = min(each, key=lambda line: (line["generation"], line["ready"]))
+    return {
+        **slowest,
+        "ready": all(line["ready"] for line in each),
+        "halted": any(line["halted"] for line in each),
+        "refused": next((line["refused"] for line in each if line["refused"]), None),
+        "log_trouble": next((line["log_trouble"] for line in each if line["log_trouble"]), None),
+        "log_damaged": max(line["log_damaged"] for line in each),
     }
 
 
@@ -61,17 +93,18 @@ def to_gauges(
     indexed
         By line, the bytes logged by this process that labels surely find.
     """
+    yield Sample("linewright_processes", "Processes that serve.", (), 1)
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
     for name, live in sorted_lines:
         for role, arm in _arms(live):
             version, digest = str(arm.model), arm.package
             labels = (("line", name), ("version", version), ("digest", digest), ("arm", role))
-            yield Sample("linewright_model_info", "The models that answer.", labels, 1)
+            yield Sample("linewright_model_info", "The models that answer.", labels, 1, over="max")
     for name, live in sorted_lines:
-        yield _gauge("linewright_halted", "Whether a person halted the line.", name, live.halt)
+        yield _worst("linewright_halted", "Whether a person halted the line.", name, live.halt)
     for name, live in sorted_lines:
         refused = live.refused is not None
-        yield _gauge("linewright_refused", "Whether the newest model was refused.", name, refused)
+        yield _worst("linewright_refused", "Whether the newest model was refused.", name, refused)
     for name, log in sorted_logs:
         says = "Logged bytes not yet forced to the disk."
         yield _gauge("linewright_log_unsynced_bytes", says, name, log.unsynced_bytes)
@@ -83,10 +116,10 @@ def to_gauges(
         yield _gauge("linewright_log_bytes", "Bytes logged by this process.", name, log.written_bytes)
     for name, log in sorted_logs:
         says = "Whether the disk ever refused to keep what this process logged."
-        yield _gauge("linewright_log_trouble", says, name, log.trouble is not None)
+        yield _worst("linewright_log_trouble", says, name, log.trouble is not None)
     for name, places in sorted(damage.items()):
         says = "Places of the prediction log that hold no record."
-        yield _gauge("linewright_log_damaged", says, name, len(places))
+        yield _worst("linewright_log_damaged", says, name, len(places))
 
 
 def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
@@ -94,6 +127,10 @@ def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
         yield "champion", live.arm
     if live.canary is not None:
         yield "canary", live.canary.arm
+
+
+def _worst(name: str, says: str, line: str, value: int) -> Sample:
+    return _gauge(name, says, line, value)._replace(over="max")
 
 
 def _gauge(name: str, says: str, line: str, value: int) -> Sample:

@@ -1,10 +1,12 @@
 """Counts and times of an endpoint, as Prometheus reads them."""
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from operator import add
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the latency histogram, in seconds."""
@@ -22,24 +24,42 @@ class Sample(NamedTuple):
     labels: Labels
     value: float
     kind: Literal["gauge", "counter"] = "gauge"
+    over: Literal["sum", "max", "min"] = "sum"
+    """What is told where several processes have a value each."""
 
 
-@dataclass
-class _Counts:
+class Counts(msgspec.Struct):
     """What was counted of one version of a line."""
 
-    requests: Counter[int] = field(default_factory=Counter[int])
+    requests: dict[int, int] = {}
     """By status."""
-    errors: Counter[str] = field(default_factory=Counter[str])
+    errors: dict[str, int] = {}
     """By class."""
     rows: int = 0
-    times: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    times: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     """Requests by bucket of `BUCKETS_S`; the last is beyond them."""
     seconds: float = 0.0
+
+    def add(self, other: "Counts") -> None:
+        """Count what `other` counted too."""
+        _add(self.requests, other.requests)
+        _add(self.errors, other.errors)
+        self.rows += other.rows
+        self.times = [one + more for one, more in zip(self.times, other.times, strict=True)]
+        self.seconds += other.seconds
+
+
+Tally = tuple[str, str, Counts]
+"""Line, version, and what was counted of them."""
 
 
 class Metrics:
     """Counts requests. Its labels are names of lines that exist, versions, statuses and classes: never what a client sent.
+
+    Parameters
+    ----------
+    tallies
+        What was counted before.
 
     Examples
     --------
@@ -49,8 +69,10 @@ class Metrics:
     linewright_requests_total{line="claims",version="3",status="200"} 1
     """
 
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], _Counts] = {}
+    def __init__(self, tallies: Iterable[Tally] = ()) -> None:
+        self._counts: dict[tuple[str, str], Counts] = {}
+        for line, version, counts in tallies:
+            self._of(line, version).add(counts)
 
     def count(self, line: str, version: str, status: int, seconds: float, *, error: str = "") -> None:
         """Count one answered request; `line` is empty where it was about none.
@@ -67,20 +89,25 @@ class Metrics:
             Class of the error that it was refused with; empty where it was answered.
         """
         counts = self._of(line, version)
-        counts.requests[status] += 1
+        counts.requests[status] = counts.requests.get(status, 0) + 1
         counts.times[bisect_left(BUCKETS_S, seconds)] += 1
         counts.seconds += seconds
         if error:
-            counts.errors[error] += 1
+            counts.errors[error] = counts.errors.get(error, 0) + 1
 
     def count_rows(self, line: str, version: str, rows: int) -> None:
         """Count rows that were answered."""
         self._of(line, version).rows += rows
 
-    def _of(self, line: str, version: str) -> _Counts:
+    @property
+    def tallies(self) -> list[Tally]:
+        """What was counted, those versions first that answered first."""
+        return [(line, version, counts) for (line, version), counts in self._counts.items()]
+
+    def _of(self, line: str, version: str) -> Counts:
         found = self._counts.get((line, version))
         if found is None:
-            found = self._counts[line, version] = _Counts()
+            found = self._counts[line, version] = Counts()
             versions = [key for key in self._counts if key[0] == line]
             for key in versions[:-MOST_VERSIONS]:
                 del self._counts[key]
@@ -125,9 +152,40 @@ class Metrics:
             yield _line(f"{name}_sum", labels, counts.seconds)
             yield _line(f"{name}_count", labels, total)
 
-    def _labelled(self) -> Iterator[tuple[Labels, _Counts]]:
+    def _labelled(self) -> Iterator[tuple[Labels, Counts]]:
         for (line, version), counts in self._counts.items():
             yield (("line", line), ("version", version)), counts
+
+
+def add_tallies(each: Iterable[Iterable[Tally]]) -> list[Tally]:
+    """Return the sums of what several processes counted; those that counted first come first."""
+    return Metrics(chain.from_iterable(each)).tallies
+
+
+def add_samples(each: Iterable[Iterable[Sample]]) -> list[Sample]:
+    """Return one value for each series of several processes: the sum, the largest or the least, as the sample says.
+
+    Examples
+    --------
+    >>> one, other = Sample("files", "Open files.", (), 3), Sample("files", "Open files.", (), 4)
+    >>> add_samples([[one], [other]])[0].value
+    7
+    """
+    found: dict[str, dict[Labels, Sample]] = {}
+    for sample in chain.from_iterable(each):
+        series = found.setdefault(sample.name, {})
+        before = series.get(sample.labels)
+        value = sample.value if before is None else _OVER[sample.over](before.value, sample.value)
+        series[sample.labels] = sample._replace(value=value)
+    return [sample for series in found.values() for sample in series.values()]
+
+
+_OVER = {"sum": add, "max": max, "min": min}
+
+
+def _add(counts: dict[Any, int], more: Mapping[Any, int]) -> None:
+    for key, number in more.items():
+        counts[key] = counts.get(key, 0) + number
 
 
 def _samples(samples: Iterable[Sample]) -> Iterator[str]:

@@ -422,6 +422,7 @@ _SCHEMAS: Mapping[str, Schema] = {
         {
             "live": _TRUTH,
             "ready": _TRUTH,
+            "processes": _COUNT,
             "lines": _list(
                 _object(
                     {

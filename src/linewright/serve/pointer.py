@@ -4,7 +4,6 @@ A file a line, replaced by rename, is all that an endpoint needs to know of the 
 the old one, verified and tried, and only then takes its place; requests that have begun finish on the old one.
 """
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,8 +18,7 @@ import msgspec
 from linewright.model.package import load
 from linewright.release.facts import Arm, Serving
 from linewright.serve.scoring import Scorer
-from linewright.serve.trouble import Trouble, note_trouble
-from linewright.store.clock import now_utc
+from linewright.serve.trouble import Trouble, note_trouble, trouble_with
 
 POLL_S = 0.2
 ALL_S = 2.0
@@ -138,6 +136,7 @@ class Lines:
                     self._read(line)
         for line in self._live:
             self._load_if_wanted(line)
+            self._heed_trouble(line)
             self._load_canary_if_wanted(line)
 
     def _may_have_changed(self) -> bool:
@@ -155,17 +154,30 @@ class Lines:
         return False
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
-        """Take a canary out of service here, at once, and leave word of it for those who decide."""
+        """Take a canary out of service here, at once, and leave word of it for those who decide, and for other endpoints."""
+        if self._drop_here(line, package, because):
+            with suppress(OSError):  # it stays out of service here, and the log says so
+                note_trouble(self._folder, line, Trouble(package=package, because=because))
+
+    def _drop_here(self, line: str, package: str, because: str) -> bool:
         with self._lock:
             if self._failed.get(line) == package:
-                return
+                return False
             self._failed[line] = package
             now = self._live.get(line)
             if now is not None and now.canary is not None and now.canary.arm.package == package:
                 self._put(replace(now, canary=None))
         self._tell({"event": "canary-dropped", "line": line, "package": package, "because": because})
-        with suppress(OSError):  # it stays out of service here, and the log above says so
-            note_trouble(self._folder, line, Trouble(package=package, because=because))
+        return True
+
+    def _heed_trouble(self, line: str) -> None:
+        """Drop a canary that another process of the endpoint had trouble with: each sees only its share of the requests."""
+        wanted = self._live[line].wanted
+        arm = wanted.canary if wanted is not None else None
+        if arm is not None and self._failed.get(line) != arm.package:
+            because = trouble_with(self._folder, line, arm.package)
+            if because is not None:
+                self._drop_here(line, arm.package, because)
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):
@@ -327,11 +339,3 @@ def _signatures(folder: Path) -> dict[str, Signature]:
             continue
         found[path.stem] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
     return found
-
-
-def tell_stderr(event: dict[str, object]) -> None:
-    """Write one event as a line of JSON to stderr."""
-    # Nobody may be reading any more; the endpoint goes on all the same.
-    with suppress(OSError, ValueError):
-        sys.stderr.write(msgspec.json.encode({"at": now_utc(), **event}).decode() + "\n")
-        sys.stderr.flush()

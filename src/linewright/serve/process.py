@@ -27,7 +27,8 @@ def to_samples(proc: Path = _PROC) -> Iterator[Sample]:
     'linewright_build_info'
     """
     python = ".".join(map(str, sys.version_info[:3]))
-    yield Sample("linewright_build_info", "What answers.", (("version", __version__), ("python", python)), 1)
+    build = (("version", __version__), ("python", python))
+    yield Sample("linewright_build_info", "What answers.", build, 1, over="max")
     try:
         # The name of the program may hold anything, also blanks and parentheses; the last one ends it.
         fields = (proc / "self" / "stat").read_text().rpartition(")")[2].split()
@@ -43,6 +44,7 @@ def to_samples(proc: Path = _PROC) -> Iterator[Sample]:
         "Start, in seconds since 1970.",
         (),
         started + int(fields[_STARTED]) / ticks,
+        over="min",
     )
     resident = int(fields[_RESIDENT]) * resource.getpagesize()
     yield Sample("process_resident_memory_bytes", "Resident memory, in bytes.", (), resident)

@@ -1,26 +1,28 @@
 """The endpoint's process: a socket, deadlines, and a clean end."""
 
 import asyncio
-import fcntl
-import os
+import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any, cast
+from types import FrameType
+from typing import Any, cast
 
 import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from linewright.errors import RequestError
-from linewright.serve.address import require_loopback
 from linewright.serve.app import App
-from linewright.serve.pointer import tell_stderr
+from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.news import tell_stderr
 from linewright.serve.request import BODY_DEADLINE_S, BODY_IS_HERE, BUDGET
-from linewright.store.clock import now_utc, uuid7
+from linewright.serve.siblings import Siblings
+from linewright.store.clock import now_utc
 from linewright.store.local import LocalArtifacts
 
 HEAD_DEADLINE_S = 15.0
@@ -34,7 +36,11 @@ LINGER_S = 30.0
 REFUSED_S = 1.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
 GRACE_S = 20
-_ENDPOINT = "endpoint"
+"""Longest time for the requests that have begun when the endpoint is stopped."""
+LEAVE_S = 75.0
+"""Longest time for the clients of an endpoint in whose place another one serves: more than any deadline of theirs."""
+KEEP_ALIVE_S = 5
+"""How long an idle connection is kept."""
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)
 """Time after which the system gives up a client that takes no byte, also once the connection is no longer ours; Linux has it."""
 _FORGET = struct.pack("ii", 1, 0)
@@ -91,6 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = False
         self._has_body_left = self._is_between = False
         """Whether the last head is complete and its body is not; whether the last message is, and no other has begun."""
+        self._is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -163,6 +170,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         self._has_body_left = True
         super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Stop the clock: the body is here, also where it was answered before."""
@@ -177,6 +186,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_within(LINGER_S)
+
+    def leave(self) -> None:
+        """Let the next answer be the last one, and say so in it.
+
+        A connection that is idle is not closed for it: a request may be on its way, and would be lost.
+        """
+        self._is_leaving = True
+        if self.cycle and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection."""
@@ -241,18 +259,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens, and ends with exit code 0 after a signal."""
+    """Tells that it serves, gives way to another one, and ends with exit code 0 after a signal."""
 
     def __init__(
-        self, config: uvicorn.Config, *, started: Callable[[], None], is_stopped: Callable[[], bool]
+        self,
+        config: uvicorn.Config,
+        *,
+        started: Callable[[], None],
+        is_stopped: Callable[[], bool],
+        is_replaced: Callable[[], bool],
     ) -> None:
         super().__init__(config)
-        self._tell_started, self._is_stopped = started, is_stopped
+        self._tell_started, self._is_stopped, self._is_replaced = started, is_stopped, is_replaced
+        self._was_replaced = False
         self.trouble: OSError | None = None
         """Why it could not say where it listens."""
 
+    @property
+    def gave_way(self) -> bool:
+        """Whether it ended because another one serves, and not because it was told to stop."""
+        return self._was_replaced and not self.should_exit
+
     async def on_tick(self, counter: int) -> bool:
-        return await super().on_tick(counter) or self._is_stopped()
+        self._was_replaced = self._is_replaced()
+        return await super().on_tick(counter) or self._was_replaced or self._is_stopped()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -264,9 +294,26 @@ class _Server(uvicorn.Server):
                 self.trouble, self.should_exit = error, True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.gave_way:
+            await self._leave()
         await super().shutdown(sockets)
         # uvicorn would raise the signal again, and the process would end by it though its work is done.
         self._captured_signals.clear()
+
+    async def _leave(self) -> None:
+        """Accept nothing more, and wait until each client has had an answer that says so, or has been idle for long."""
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + LEAVE_S
+        while time.monotonic() < deadline and not (self.should_exit or self._is_stopped()):
+            connections = cast("set[BoundedProtocol]", self.server_state.connections)
+            for connection in connections:
+                # Again and again: what was accepted just before may be among them only now.
+                connection.leave()
+            await asyncio.sleep(0.1)
+            self._is_replaced()
+            if not connections:
+                return
 
 
 def serve(
@@ -309,23 +356,88 @@ def serve(
     OSError
         If the address cannot be announced (a full disk, say).
     """
-    listener = _listen(host, port)
-    address = _shown(listener)
-    announced: list[IO[str]] = []
+    with listening(host, port) as listener:
+        address = shown(listener)
+        announcement = Announcement(state, address)
 
-    def announce() -> None:
-        announced.append(_announce(state, address))
-        if started is not None:
-            started(address)
+        def announce(_is_well: bool) -> None:
+            announcement.make()
+            if started is not None:
+                started(address)
 
-    app = App(
-        state,
-        LocalArtifacts(state / "artifacts").get,
-        tell=tell,
-        body_deadline_s=min(body_deadline_s, 60.0),
-        budget=budget,
-        now=now,
-    )
+        app = App(
+            state,
+            LocalArtifacts(state / "artifacts").get,
+            tell=tell,
+            body_deadline_s=min(body_deadline_s, 60.0),
+            budget=budget,
+            now=now,
+        )
+        try:
+            _run(app, listener, started=announce, is_stopped=is_stopped)
+        finally:
+            announcement.withdraw()
+
+
+def serve_on(
+    listener: socket.socket,
+    state: Path,
+    siblings: Siblings,
+    *,
+    started: Callable[[bool], None],
+    is_replaced: Callable[[], bool],
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
+
+    Parameters
+    ----------
+    listener
+        The socket. It is closed at the end, here alone.
+    siblings
+        Through which the processes of one endpoint know of each other.
+    started
+        Called once connections are accepted, with whether every line that should have a model has one.
+    is_replaced
+        Asked ten times a second whether others serve in its place. From then on nothing more is accepted here, and clients are
+        answered until they have gone, at most `LEAVE_S` seconds.
+    is_stopped
+        Asked ten times a second whether to end.
+
+    Returns
+    -------
+    bool
+        Whether it ended because it was replaced.
+    """
+    app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings)
+    return _run(app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced)
+
+
+def work(listener: socket.socket, state: Path, siblings: Siblings, listens: Callable[[bool], None]) -> None:
+    """Serve as one of several processes; SIGHUP says that others serve in its place.
+
+    Parameters
+    ----------
+    listens
+        Called once connections are accepted, see `serve_on`.
+    """
+    replaced: list[int] = []
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        replaced.append(number)
+
+    signal.signal(signal.SIGHUP, hear)
+    serve_on(listener, state, siblings, started=listens, is_replaced=lambda: bool(replaced))
+
+
+def _run(
+    app: App,
+    listener: socket.socket,
+    *,
+    started: Callable[[bool], None],
+    is_stopped: Callable[[], bool],
+    is_replaced: Callable[[], bool] = lambda: False,
+) -> bool:
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
         http=BoundedProtocol,
@@ -338,83 +450,13 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=5,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = _Server(config, started=announce, is_stopped=is_stopped)
-    try:
-        server.run(sockets=[listener])
-        if server.trouble is not None:
-            raise server.trouble
-    finally:
-        listener.close()
-        for file in announced:
-            _withdraw(state, file)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    where = f"{host}:{port}"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, OverflowError) as error:
-        raise RequestError(f"there is no such address: {error}", where=where) from error
-    require_loopback(str(address[0]))
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        # Connections wait in the backlog from here on, until the models are loaded.
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise RequestError(
-            f"cannot listen: {error.strerror}",
-            where=where,
-            hint="another process has the port; stop it, or choose one with --port",
-        ) from error
-    return listener
-
-
-def _shown(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _announce(state: Path, address: str) -> IO[str]:
-    # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
-    folder = state / "serving"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{_ENDPOINT}-{uuid7()}"
-    file = temporary.open("x")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(address + "\n")
-        file.flush()
-        temporary.replace(folder / _ENDPOINT)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-            file.close()
-        raise
-    return file
-
-
-def _withdraw(state: Path, file: IO[str]) -> None:
-    path = state / "serving" / _ENDPOINT
-    with suppress(FileNotFoundError):
-        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            path.unlink()
-    file.close()
-
-
-def endpoint(state: Path) -> str | None:
-    """Return host:port of the endpoint that serves this factory now, or `None`."""
-    try:
-        with (state / "serving" / _ENDPOINT).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip()
-    except FileNotFoundError:
-        pass
-    return None
+    server = _Server(
+        config, started=lambda: started(app.is_ready), is_stopped=is_stopped, is_replaced=is_replaced
+    )
+    server.run(sockets=[listener])
+    if server.trouble is not None:
+        raise server.trouble
+    return server.gave_way

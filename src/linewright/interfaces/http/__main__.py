@@ -1,19 +1,21 @@
 """The process that `up` starts beside the endpoint: control plane and worker.
 
-    python -m linewright.interfaces.http FOLDER HOST PORT READY
+    python -m linewright.interfaces.http FOLDER HOST PORT WORD
 
 It waits for a `run` that is at work; then it holds the factory's executor lock, resumes runs that were interrupted, and
-carries out those that are asked for. READY is the descriptor of a pipe, which is written to once it listens.
+carries out those that are asked for. WORD is for `under_supervision`.
 """
 
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
+from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
@@ -21,11 +23,10 @@ from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
-from linewright.serve.address import say_ready
 from linewright.store.disk import faults_explained
 
 
-def main(root: Path, host: str, port: int, ready: int) -> int:
+def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> int:
     """Serve the control plane and carry out runs until SIGTERM; return the exit code."""
     try:
         with (
@@ -36,14 +37,14 @@ def main(root: Path, host: str, port: int, ready: int) -> int:
             lock = ProcessLock(factory.state / "executor.lock")
             lock.wait(_waiting)
             with lock:
-                _work(factory, listening, ready)
+                _work(factory, listening, listens)
     except LinewrightError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 
 
-def _work(factory: Factory, listening: socket.socket, ready: int) -> None:
+def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root = factory.root
     with (
         closing(open_executor(factory)) as engine,
@@ -55,7 +56,7 @@ def _work(factory: Factory, listening: socket.socket, ready: int) -> None:
         serve_control(
             app,
             listening,
-            ready=lambda _: say_ready(ready),
+            ready=lambda _: listens(True),
             is_stopped=lambda: engine.trouble is not None,
         )
         if engine.trouble is not None:
@@ -73,7 +74,7 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
     sys.stderr.flush()
     # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

@@ -23,7 +23,7 @@ from linewright.line.facts import Accepted, Finished
 from linewright.line.plan import begin
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
-from linewright.serve.server import endpoint
+from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
 

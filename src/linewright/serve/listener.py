@@ -1,0 +1,126 @@
+"""The socket that an endpoint listens on, and the word of where that is."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from linewright.errors import RequestError
+from linewright.serve.address import require_loopback
+from linewright.store.clock import uuid7
+
+_ENDPOINT = "endpoint"
+
+
+@contextmanager
+def listening(host: str, port: int) -> Generator[socket.socket]:
+    """Give a socket on which connections wait from here on, until someone accepts them.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+
+    Raises
+    ------
+    RequestError
+        If the address cannot be listened on, or other machines could reach it.
+    """
+    with closing(_listen(host, port)) as listener:
+        yield listener
+
+
+def shown(listener: socket.socket) -> str:
+    """Return host:port of a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Announcement:
+    """Says in the state folder where an endpoint listens, see `endpoint`.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    address
+        Host and port.
+    """
+
+    def __init__(self, state: Path, address: str) -> None:
+        self._folder, self._address = state / "serving", address
+        self._file: IO[str] | None = None
+
+    def make(self) -> None:
+        """Say it; it is believed as long as this process lives.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written (a full disk, say).
+        """
+        # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f".{_ENDPOINT}-{uuid7()}"
+        file = temporary.open("x")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(self._address + "\n")
+            file.flush()
+            temporary.replace(self._folder / _ENDPOINT)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+                file.close()
+            raise
+        self._file = file
+
+    def withdraw(self) -> None:
+        """Take it back, where it was said and no other endpoint has said its own since."""
+        if self._file is None:
+            return
+        path = self._folder / _ENDPOINT
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(self._file.fileno()).st_ino:
+                path.unlink()
+        self._file.close()
+        self._file = None
+
+
+def endpoint(state: Path) -> str | None:
+    """Return host:port of the endpoint that serves this factory now, or `None`."""
+    try:
+        with (state / "serving" / _ENDPOINT).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    where = f"{host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, OverflowError) as error:
+        raise RequestError(f"there is no such address: {error}", where=where) from error
+    require_loopback(str(address[0]))
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        # Connections wait in the backlog from here on, until the models are loaded.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise RequestError(
+            f"cannot listen: {error.strerror}",
+            where=where,
+            hint="another process has the port; stop it, or choose one with --port",
+        ) from error
+    return listener

@@ -1,0 +1,220 @@
+"""What the processes of one endpoint know of each other: a scrape reaches one of them, and is told of all.
+
+A folder with a file for each process, locked as long as it lives, and beside it what it last told of itself. Whoever is
+asked rings: a number in a file, which each process looks at 20 times a second, off the path of requests. Each then
+writes what it has counted. What was told is on the disk before it is told, so that a process which is killed takes nothing
+back: counters never go down. Of one that ended the supervisor keeps the counts.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from linewright.serve.metrics import Sample, Tally, add_samples, add_tallies
+from linewright.store.clock import uuid7
+
+LISTEN_S = 0.05
+"""How often a process looks whether another one asks."""
+PATIENCE_S = 1.0
+"""How long a process that does not answer is waited for; then what it told last is taken."""
+_FOLDER = "endpoints"
+_BELL, _ENDED, _TOLD, _DRAFT = "bell", "ended", ".told", ".draft"
+_NAMES = 100
+"""Ended processes whose names are kept: whoever is reading their files just then must not count them twice."""
+_ORDER = "little"
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """What a process tells of itself, or what is kept of several that ended."""
+
+    number: int = 0
+    """The ring that it answers."""
+    tallies: list[Tally] = []
+    samples: list[Sample] = []
+    health: dict[str, Any] = {}
+    """What the process would say of its health; empty where it has ended."""
+    names: list[str] = []
+    """The processes whose counts are in here."""
+
+    def left_behind(self) -> "Told":
+        """Return what stays true when the process has ended: what it counted."""
+        stays = [one for one in self.samples if one.kind == "counter" or one.over == "min"]
+        return Told(tallies=self.tallies, samples=stays)
+
+
+class Siblings:
+    """One process among those of an endpoint.
+
+    Parameters
+    ----------
+    folder
+        The endpoint's folder, as `shared` makes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._name = folder, str(uuid7())
+        self._bell = os.open(folder / _BELL, os.O_RDWR)
+        self._lock: IO[bytes] | None = None
+
+    def enter(self, told: Told) -> None:
+        """Be among them: from here on the others wait for what this one tells.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        self.tell(told)
+        self._lock = _locked(self._folder, self._name)
+
+    def rung(self) -> int:
+        """Return the number of the last ring."""
+        return int.from_bytes(os.pread(self._bell, 8, 0), _ORDER)
+
+    def tell(self, told: Told) -> None:
+        """Let the others read this.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        _write(self._folder, self._name + _TOLD, told)
+
+    def ask(self, own: Told) -> list[Told]:
+        """Return what all tell at this moment: first what is left of the ended ones, then the others, last `own`.
+
+        It waits until the others have answered, at most `PATIENCE_S` seconds.
+        """
+        with suppress(OSError):  # a full disk: what is told now may then be taken back by a kill
+            self.tell(own)
+        number = self.rung() + 1
+        os.pwrite(self._bell, number.to_bytes(8, _ORDER), 0)
+        deadline = time.monotonic() + PATIENCE_S
+        others = {name: self._answer(name, number, deadline) for name in _names(self._folder)}
+        # Read last: what was folded into it meanwhile was among the others before, or is named in it.
+        ended = _read(self._folder, _ENDED) or Told()
+        heard = [told for name, told in others.items() if told is not None and name not in ended.names]
+        return [ended, *heard, own]
+
+    def _answer(self, name: str, number: int, deadline: float) -> Told | None:
+        if name == self._name:
+            return None
+        while True:
+            is_alive = _is_alive(self._folder, name)
+            told = _read(self._folder, name + _TOLD)
+            if not is_alive:
+                return None if told is None else told.left_behind()
+            if (told is not None and told.number >= number) or time.monotonic() > deadline:
+                return told
+            time.sleep(LISTEN_S / 5)
+
+    def close(self) -> None:
+        """Be among them no longer; what was told last stays."""
+        if self._lock is not None:
+            self._lock.close()
+        os.close(self._bell)
+
+
+@contextmanager
+def shared(state: Path) -> Generator[Path]:
+    """Give a folder for the processes of an endpoint, and remove it afterwards; those of killed endpoints go now.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    above = state / _FOLDER
+    above.mkdir(parents=True, exist_ok=True)
+    for old in _names(above):
+        if not _is_alive(above, old):
+            shutil.rmtree(above / (old + _TOLD), ignore_errors=True)
+            (above / old).unlink(missing_ok=True)
+    name = str(uuid7())
+    folder = above / (name + _TOLD)
+    with _locked(above, name):
+        folder.mkdir()
+        (folder / _BELL).write_bytes(bytes(8))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            (above / name).unlink(missing_ok=True)
+
+
+def fold(folder: Path) -> None:
+    """Keep the counts of processes that ended in one place, so that neither files nor the time of a scrape grow with them.
+
+    Only the supervisor does so. Where the disk is full the files stay until the next time.
+    """
+    with suppress(OSError):
+        gone = [name for name in _names(folder) if not _is_alive(folder, name)]
+        told = [one.left_behind() for name in gone if (one := _read(folder, name + _TOLD)) is not None]
+        before = _read(folder, _ENDED) or Told()
+        names = [*before.names, *gone][-_NAMES:]
+        _write(folder, _ENDED, added([before, *told], names))
+        for name in gone:
+            (folder / (name + _TOLD)).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
+
+
+def added(told: Sequence[Told], names: Sequence[str] = ()) -> Told:
+    """Return the sum of what several told, without their health."""
+    return Told(
+        tallies=add_tallies(one.tallies for one in told),
+        samples=add_samples(one.samples for one in told),
+        names=list(names),
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    # The names of processes are ids, which have no dot and begin with the time.
+    return sorted(
+        path.name for path in folder.iterdir() if "." not in path.name and path.name not in {_BELL, _ENDED}
+    )
+
+
+def _locked(folder: Path, name: str) -> IO[bytes]:
+    # It gets its name once it is locked, else others would take it for one that has ended.
+    draft = folder / (name + _DRAFT)
+    file = draft.open("xb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    draft.rename(folder / name)
+    return file
+
+
+def _is_alive(folder: Path, name: str) -> bool:
+    try:
+        with (folder / name).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _write(folder: Path, name: str, told: Told) -> None:
+    draft = folder / f"{name}-{uuid7()}{_DRAFT}"
+    try:
+        draft.write_bytes(msgspec.json.encode(told))
+        draft.replace(folder / name)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def _read(folder: Path, name: str) -> Told | None:
+    try:
+        return msgspec.json.decode((folder / name).read_bytes(), type=Told)
+    except (OSError, msgspec.MsgspecError):
+        return None

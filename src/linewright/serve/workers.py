@@ -1,0 +1,124 @@
+"""The endpoint of a factory in one process or several, on one socket, and its restart while clients ask.
+
+One process serves alone, without a parent, until a restart is asked for: then it starts a fresh one on its socket and stays
+as its supervisor. Several have a supervisor from the beginning.
+"""
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from linewright.engine.supervise import Child, Group, Signals, look_after
+from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.news import tell_stderr
+from linewright.serve.siblings import Siblings, fold, shared
+
+MOST = 256
+"""Processes of one endpoint."""
+
+
+def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, workers: int = 1) -> None:
+    """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    host, port
+        Where to listen; port 0 takes a free one. The address is announced in the state folder once it answers.
+    workers
+        Processes that serve.
+
+    Raises
+    ------
+    RequestError
+        If the address cannot be listened on, or other machines could reach it.
+    LinewrightError
+        If the processes cannot start.
+    OSError
+        If the address cannot be announced (a full disk, say).
+    """
+    with listening(host, port) as listener, shared(state) as folder:
+        announcement = Announcement(state, shown(listener))
+        child = endpoint_child(state, listener, folder, workers=workers, listens=announcement.make)
+        group = Group(child, _tell)
+        with Signals() as signals:
+            try:
+                if workers > 1:
+                    group.start()
+                elif not _serve_here(state, listener, folder, group, signals):
+                    return
+                look_after([group], signals)
+            finally:
+                group.end()
+                announcement.withdraw()
+
+
+def endpoint_child(
+    state: Path,
+    listener: socket.socket,
+    folder: Path,
+    *,
+    workers: int,
+    news: tuple[str, ...] = (),
+    listens: Callable[[], None],
+) -> Child:
+    """Describe the processes of an endpoint on a socket, for a supervisor.
+
+    Parameters
+    ----------
+    folder
+        What they share, see `shared`.
+    news
+        What is told once one of them listens.
+    listens
+        Called then.
+    """
+    host, port = listener.getsockname()[:2]
+    return Child(
+        name="endpoint",
+        arguments=("linewright.serve", str(state), host, str(port), str(listener.fileno()), str(folder)),
+        count=workers,
+        inherits=(listener.fileno(),),
+        gives_way=True,
+        news=news,
+        listens=listens,
+        ended=partial(fold, folder),
+    )
+
+
+def _serve_here(
+    state: Path,
+    listener: socket.socket,
+    folder: Path,
+    group: Group,
+    signals: Signals,
+) -> bool:
+    """Serve in this process; return whether others serve now in its place."""
+    # Imported where it is needed: a supervisor needs neither numpy nor onnxruntime.
+    server = import_module("linewright.serve.server")
+
+    def started(is_well: bool) -> None:
+        group.is_well = is_well
+        group.child.listens()
+
+    def is_replaced() -> bool:
+        if signals.take_restart():
+            group.restart()
+        group.look()
+        return group.has_taken_over
+
+    return server.serve_on(
+        listener.dup(),
+        state,
+        Siblings(folder),
+        started=started,
+        is_replaced=is_replaced,
+        is_stopped=lambda: signals.stop,
+    )
+
+
+def _tell(says: str) -> None:
+    tell_stderr({"event": "supervisor", "says": says})
