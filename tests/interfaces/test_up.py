@@ -50,14 +50,19 @@ def process_with(module: bytes, port: int) -> int:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
+            arguments = arguments_of(int(folder.name))
             if str(port).encode() in arguments and module in arguments:
                 return int(folder.name)
         time.sleep(0.01)
     raise AssertionError(f"nothing of ours is for {port}")
+
+
+def arguments_of(process: int) -> list[bytes]:
+    """Return the words of a process's command; none once it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 @pytest.fixture
@@ -66,16 +71,18 @@ def factory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_endpoint_that_is_killed_is_started_again(factory):
-    """Nobody is awake at three in the morning to do it by hand."""
+def test_an_endpoint_that_is_killed_is_started_again_and_clients_wait_for_it(factory):
+    """Nobody is awake at three in the morning to do it by hand, and nobody is refused meanwhile."""
     port, control = free_port(), free_port()
     process = started(factory, port, control)
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
-        os.kill(process_with(b"linewright.serve", port), signal.SIGKILL)
-        wait_for(f"http://127.0.0.1:{port}/v2/health/live", up=False)
-        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        killed = process_with(b"linewright.serve", port)
+        os.kill(killed, signal.SIGKILL)
+        while b"linewright.serve" in arguments_of(killed):
+            time.sleep(0.01)
+        assert 200 == httpx.get(f"http://127.0.0.1:{port}/v2/health/live", timeout=30).status_code
     finally:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
@@ -83,6 +90,26 @@ def test_an_endpoint_that_is_killed_is_started_again(factory):
     assert 0 == process.returncode
     for news in (f"endpoint on http://127.0.0.1:{port}", f"http://127.0.0.1:{control}", "it starts again in"):
         assert news in said
+
+
+def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
+    """A run that is at work is not interrupted by a new endpoint."""
+    port, control = free_port(), free_port()
+    process = started(factory, port, control, "--workers", "2")
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+        worker = process_with(b"linewright.interfaces.http", control)
+        process.send_signal(signal.SIGHUP)
+        news = next(line for line in process.stderr if "restarted" in line)
+        wait_for(f"http://127.0.0.1:{port}/v2/health/ready")
+        assert worker == process_with(b"linewright.interfaces.http", control)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+
+    assert 0 == process.returncode
+    assert "endpoint restarted; the old processes end once their clients have gone" in news
 
 
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):

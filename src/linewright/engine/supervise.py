@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
@@ -52,6 +52,8 @@ class Child:
     """Called once, when its first process listens."""
     ended: Callable[[], None] = _nothing
     """Called when a process has ended."""
+    stops: Callable[[], None] = _nothing
+    """Called before all are asked to end, so that nobody waits for an answer that cannot come any more."""
 
 
 @dataclass
@@ -119,14 +121,15 @@ class Group:
         for place in self._places:
             self._look_after(place, now)
 
-    def end(self) -> None:
-        """Ask all to end, and kill those that do not within half a minute."""
-        alive = [place.running for place in self._places if place.running is not None]
-        alive += [*self._coming, *(one for one, _ in self._leaving)]
-        for one in alive:
+    def stop(self) -> None:
+        """Ask all processes to end."""
+        self.child.stops()
+        for one in self._alive():
             one.process.terminate()
-        deadline = time.monotonic() + _DRAIN_S
-        for one in alive:
+
+    def wait(self, deadline: float) -> None:
+        """Wait until all have ended, and kill those that have not by `deadline`, of the monotonic clock."""
+        for one in self._alive():
             try:
                 one.process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -134,6 +137,10 @@ class Group:
                 one.process.wait()
             os.close(one.pipe)
         self._places, self._coming, self._leaving = [], [], []
+
+    def _alive(self) -> list[_Running]:
+        at_work = [place.running for place in self._places if place.running is not None]
+        return [*at_work, *self._coming, *(one for one, _ in self._leaving)]
 
     def _fresh(self) -> list[_Running]:
         return [_start(self.child) for _ in range(self.child.count)]
@@ -280,13 +287,20 @@ def supervise(children: Iterable[Child], tell: Callable[[str], None]) -> None:
                 group.start()
             look_after(groups, signals)
         finally:
-            for group in groups:
-                group.end()
+            end(groups)
 
 
-def look_after(groups: Iterable[Group], signals: Signals) -> None:
+def end(groups: Sequence[Group]) -> None:
+    """Ask the processes of all groups to end, and kill those that do not within half a minute."""
+    for group in groups:
+        group.stop()
+    deadline = time.monotonic() + _DRAIN_S
+    for group in groups:
+        group.wait(deadline)
+
+
+def look_after(groups: Sequence[Group], signals: Signals) -> None:
     """Look after groups that have started until a signal says to stop."""
-    groups = list(groups)
     while not signals.stop:
         time.sleep(LOOK_S)
         is_restart = signals.take_restart()

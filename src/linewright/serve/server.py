@@ -268,9 +268,11 @@ class _Server(uvicorn.Server):
         started: Callable[[], None],
         is_stopped: Callable[[], bool],
         is_replaced: Callable[[], bool],
+        stopping: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._tell_started, self._is_stopped, self._is_replaced = started, is_stopped, is_replaced
+        self._tell_started, self._tell_stopping = started, stopping
+        self._is_stopped, self._is_replaced = is_stopped, is_replaced
         self._was_replaced = False
         self.trouble: OSError | None = None
         """Why it could not say where it listens."""
@@ -296,6 +298,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.gave_way:
             await self._leave()
+        if not self.gave_way:
+            self._tell_stopping()
         await super().shutdown(sockets)
         # uvicorn would raise the signal again, and the process would end by it though its work is done.
         self._captured_signals.clear()
@@ -387,6 +391,7 @@ def serve_on(
     started: Callable[[bool], None],
     is_replaced: Callable[[], bool],
     is_stopped: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -403,6 +408,8 @@ def serve_on(
         answered until they have gone, at most `LEAVE_S` seconds.
     is_stopped
         Asked ten times a second whether to end.
+    stopping
+        Called when it was told to stop, before the requests that have begun are answered.
 
     Returns
     -------
@@ -410,7 +417,9 @@ def serve_on(
         Whether it ended because it was replaced.
     """
     app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings)
-    return _run(app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced)
+    return _run(
+        app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
+    )
 
 
 def work(listener: socket.socket, state: Path, siblings: Siblings, listens: Callable[[bool], None]) -> None:
@@ -437,6 +446,7 @@ def _run(
     started: Callable[[bool], None],
     is_stopped: Callable[[], bool],
     is_replaced: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], None] = lambda: None,
 ) -> bool:
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
@@ -454,7 +464,11 @@ def _run(
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(
-        config, started=lambda: started(app.is_ready), is_stopped=is_stopped, is_replaced=is_replaced
+        config,
+        started=lambda: started(app.is_ready),
+        is_stopped=is_stopped,
+        is_replaced=is_replaced,
+        stopping=stopping,
     )
     server.run(sockets=[listener])
     if server.trouble is not None:

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from linewright.engine.supervise import Child, Group, Signals, look_after
+from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.news import tell_stderr
 from linewright.serve.siblings import Siblings, fold, shared
@@ -52,7 +52,7 @@ def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, worke
                     return
                 look_after([group], signals)
             finally:
-                group.end()
+                end([group])
                 announcement.withdraw()
 
 
@@ -86,6 +86,7 @@ def endpoint_child(
         news=news,
         listens=listens,
         ended=partial(fold, folder),
+        stops=listener.close,
     )
 
 
@@ -117,6 +118,7 @@ def _serve_here(
         started=started,
         is_replaced=is_replaced,
         is_stopped=lambda: signals.stop,
+        stopping=group.child.stops,
     )
 
 
