@@ -103,6 +103,7 @@ def main() -> None:
         ("linewright --help", cost([python, "-m", "linewright", "--help"])),
         ("import linewright.serve", cost([python, "-c", "import linewright.serve"])),
         ("import linewright.serve.server", cost([python, "-c", "import linewright.serve.server"])),
+        ("import linewright.serve.workers", cost([python, "-c", "import linewright.serve.workers"])),
         ("import fastapi, onnxruntime", cost([python, "-c", "import fastapi, onnxruntime"])),
     ]
     if importlib.util.find_spec("mlflow"):

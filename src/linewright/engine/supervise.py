@@ -23,7 +23,7 @@ _LONGEST_PAUSE_S = 10.0
 _DRAIN_S = 30.0
 _START_S = 90.0
 """How long fresh processes may take until all of them listen."""
-_LEAVE_S = 90.0
+_LEAVE_S = 120.0
 """How long a process may take to end once it has been replaced; its own deadlines are shorter."""
 _FALSE_STARTS = 3
 """How often in a row a process of a group that has never listened may be killed before the group is given up."""
@@ -97,7 +97,7 @@ class Group:
 
     def start(self) -> None:
         """Start the processes."""
-        self._places = [_Place(one) for one in self._fresh()]
+        self._places = [_Place(_start(self.child)) for _ in range(self.child.count)]
 
     def restart(self) -> None:
         """Begin to put fresh processes in the place of those at work; what asks again meanwhile is heard after that."""
@@ -117,7 +117,8 @@ class Group:
         if self._coming:
             self._receive(now)
         elif self._is_asked:
-            self._is_asked, self._coming = False, self._fresh()
+            self._is_asked = False
+            self._call_fresh()
         for place in self._places:
             self._look_after(place, now)
 
@@ -142,14 +143,18 @@ class Group:
         at_work = [place.running for place in self._places if place.running is not None]
         return [*at_work, *self._coming, *(one for one, _ in self._leaving)]
 
-    def _fresh(self) -> list[_Running]:
-        return [_start(self.child) for _ in range(self.child.count)]
+    def _call_fresh(self) -> None:
+        try:
+            for _ in range(self.child.count):
+                self._coming.append(_start(self.child))
+        except OSError as error:  # no memory, or too many files
+            self._send_away(f"a process cannot be started: {error.strerror}")
 
     def _look_after(self, place: _Place, now: float) -> None:
         one = place.running
         if one is None:
             if now >= place.restart_at:
-                place.running = _start(self.child)
+                self._start_again(place, now)
             return
         was_heard = bool(one.said)
         one.listen()
@@ -162,6 +167,16 @@ class Group:
         elif one.said and not was_heard:
             self.is_well = self._are_well()
             self._tell_that_it_listens()
+
+    def _start_again(self, place: _Place, now: float) -> None:
+        try:
+            place.running = _start(self.child)
+        except OSError as error:  # no memory, or too many files: that may pass
+            place.failures += 1
+            place.restart_at = now + _pause(place.failures)
+            self.tell(
+                f"{self.child.name} cannot be started: {error.strerror}; again in {_pause(place.failures):g} s"
+            )
 
     def _fail(self, place: _Place, code: int, lived_s: float) -> None:
         place.failures = 1 if lived_s > _STEADY_S else place.failures + 1
@@ -342,17 +357,29 @@ def under_supervision(word: str) -> Callable[[bool], None]:
 def _start(child: Child) -> _Running:
     pipe, told = os.pipe()
     os.set_blocking(pipe, False)
-    process = subprocess.Popen(
-        [sys.executable, "-m", *child.arguments, f"{told}:{os.getpid()}"],
-        stdin=subprocess.DEVNULL,
-        pass_fds=(told, *child.inherits),
-        process_group=0,  # what a terminal sends is heard here alone, and told on
-    )
-    os.close(told)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *child.arguments, f"{told}:{os.getpid()}"],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(told, *child.inherits),
+            process_group=0,  # what a terminal sends is heard here alone, and told on
+        )
+    except OSError:
+        os.close(pipe)
+        raise
+    finally:
+        os.close(told)
     return _Running(process=process, pipe=pipe, started=time.monotonic())
 
 
 def _pause(failures: int) -> float:
+    """Return how long to wait, in seconds, after so many failures.
+
+    Examples
+    --------
+    >>> [_pause(failures) for failures in (1, 2, 3, 100_000)]
+    [0.5, 1.0, 2.0, 10.0]
+    """
     return min(_LONGEST_PAUSE_S, 0.25 * 2 ** min(failures, 10))
 
 
