@@ -172,20 +172,20 @@ class Load:
             begun = time.perf_counter()
             try:
                 pair = kept or await asyncio.open_connection(self._host, int(self._port))
-                status, answer = await self._exchange(*pair, number, keep=keep)
+                status, answer, ends = await self._exchange(*pair, number, keep=keep)
             except (OSError, asyncio.IncompleteReadError, ValueError) as error:
                 self.seen.errors.append(repr(error))
                 kept = None
                 continue
-            kept = pair if keep else None
-            if not keep:
+            kept = None if ends else pair
+            if ends:
                 pair[1].close()
             self.seen.latencies.append(time.perf_counter() - begun)
             self._check(status, answer, number)
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, *, keep: bool
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, dict[str, Any], bool]:
         body = json.dumps({"rows": [self._models.rows[number]]}).encode()
         head = (
             f"POST /v1/lines/{LINE}/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -194,7 +194,8 @@ class Load:
         writer.write(head.encode() + body)
         answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(answer.partition("content-length: ")[2].partition("\r\n")[0])
-        return int(answer.split()[1]), json.loads(await reader.readexactly(length))
+        ends = "connection: close" in answer
+        return int(answer.split()[1]), json.loads(await reader.readexactly(length)), ends
 
     def _check(self, status: int, answer: dict[str, Any], number: int) -> None:
         self.seen.statuses[status] += 1
@@ -206,9 +207,11 @@ class Load:
 
 
 @contextmanager
-def served(state: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def served(state: Path, workers: int = 1) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start an endpoint, and stop it afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0"], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)],
+        stderr=subprocess.DEVNULL,
     )
     try:
         while endpoint(state) is None:
@@ -241,6 +244,11 @@ class Changes:
         draft = folder / ".swapping"
         draft.write_bytes(canonical_json(serving))
         draft.replace(folder / f"{LINE}.json")
+
+    async def begin(self, http: httpx.AsyncClient) -> None:
+        """Let the first of the good models serve."""
+        self.write(self._models.good[0])
+        await self._until(http, lambda line: line["generation"] == self.generation)
 
     async def one(self, chance: random.Random, http: httpx.AsyncClient) -> None:
         """Make one change, and wait until it is over."""
@@ -290,8 +298,7 @@ async def swap(models: Models, pid: int, changes: int, connections: int) -> tupl
     assert address is not None
     making, chance = Changes(models, address), random.Random(1)  # noqa: S311
     async with httpx.AsyncClient(timeout=30) as http:
-        making.write(models.good[0])
-        await making._until(http, lambda line: line["generation"] == making.generation)  # noqa: SLF001
+        await making.begin(http)
         load = Load(models, address, connections)
         memory = list[float]()
         for number in range(changes):
