@@ -31,7 +31,8 @@ def numbers(told: list[Told]) -> tuple[int, dict[str, float]]:
 
 def entered(folder, requests: int) -> Siblings:
     one = Siblings(folder)
-    one.enter(told(requests))
+    one.enter()
+    one.tell(told(requests))
     return one
 
 

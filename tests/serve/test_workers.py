@@ -358,14 +358,17 @@ def test_the_end_of_a_terminal_is_no_restart(claims):
         stderr=subprocess.DEVNULL,
         preexec_fn=partial(login, terminal),  # noqa: PLW1509
     ) as process:
-        os.close(terminal)
-        until = time.monotonic() + 30
-        while address_of(claims.state) is None and time.monotonic() < until:
-            time.sleep(0.02)
-        assert address_of(claims.state)
-        os.close(master)
+        try:
+            os.close(terminal)
+            until = time.monotonic() + 30
+            while address_of(claims.state) is None and time.monotonic() < until:
+                time.sleep(0.02)
+            assert address_of(claims.state)
+            os.close(master)
 
-        assert 0 == process.wait(30)
+            assert 0 == process.wait(30)
+        finally:
+            process.kill()
 
 
 def login(terminal: int) -> None:

@@ -121,7 +121,7 @@ class App:
         gc.collect()
         gc.freeze()
         if self._siblings is not None:
-            self._siblings.enter(self._told())
+            self._siblings.enter()
         tasks = [asyncio.create_task(work) for work in (self._keep_catching_up(), self._keep_telling())]
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -63,7 +63,7 @@ class Siblings:
         self._bell = os.open(folder / _BELL, os.O_RDWR)
         self._lock: IO[bytes] | None = None
 
-    def enter(self, told: Told) -> None:
+    def enter(self) -> None:
         """Be among them: from here on the others wait for what this one tells.
 
         Raises
@@ -71,7 +71,6 @@ class Siblings:
         OSError
             If it cannot be written.
         """
-        self.tell(told)
         self._lock = _locked(self._folder, self._name)
 
     def rung(self) -> int:

@@ -4,6 +4,7 @@ One process serves alone, without a parent, until a restart is asked for: then i
 as its supervisor. Several have a supervisor from the beginning.
 """
 
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -40,15 +41,17 @@ def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, worke
     OSError
         If the address cannot be announced (a full disk, say).
     """
-    with listening(host, port) as listener, shared(state) as folder:
+    # Imported before anybody can connect. A supervisor of several needs neither numpy nor onnxruntime.
+    serve_on = import_module("linewright.serve.server").serve_on if workers == 1 else None
+    with shared(state) as folder, listening(host, port) as listener:
         announcement = Announcement(state, shown(listener))
         child = endpoint_child(state, listener, folder, workers=workers, listens=announcement.make)
         group = Group(child, _tell)
         with Signals() as signals:
             try:
-                if workers > 1:
+                if serve_on is None:
                     group.start()
-                elif not _serve_here(state, listener, folder, group, signals):
+                elif not _serve_here(serve_on, state, folder, group, signals):
                     return
                 look_after([group], signals)
             finally:
@@ -91,15 +94,9 @@ def endpoint_child(
 
 
 def _serve_here(
-    state: Path,
-    listener: socket.socket,
-    folder: Path,
-    group: Group,
-    signals: Signals,
+    serve_on: Callable[..., bool], state: Path, folder: Path, group: Group, signals: Signals
 ) -> bool:
     """Serve in this process; return whether others serve now in its place."""
-    # Imported where it is needed: a supervisor needs neither numpy nor onnxruntime.
-    server = import_module("linewright.serve.server")
 
     def started(is_well: bool) -> None:
         group.is_well = is_well
@@ -111,8 +108,9 @@ def _serve_here(
         group.look()
         return group.has_taken_over
 
-    return server.serve_on(
-        listener.dup(),
+    (listener,) = group.child.inherits
+    return serve_on(
+        socket.socket(fileno=os.dup(listener)),
         state,
         Siblings(folder),
         started=started,
