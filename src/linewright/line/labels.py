@@ -10,7 +10,7 @@ import polars as pl
 from linewright.data.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.handed import Handed, read_handed
+from linewright.line.handed import HandedWhole, read_handed
 from linewright.line.mistakes import either
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
@@ -60,7 +60,7 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     return total | {"unlabelled": passed_over, "unknown_first": unknown, "note": handed.note}
 
 
-def _place(handed: Handed, rows: Sequence[int], number: int, part: str) -> str:
+def _place(handed: HandedWhole, rows: Sequence[int], number: int, part: str) -> str:
     return handed.place(rows[number]) + (f", {part}" if part else "")
 
 
@@ -76,7 +76,7 @@ def _check(batch: list[dict[str, Any]], package: Package, place: Place) -> None:
         raise
 
 
-def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
+def _labels(handed: HandedWhole, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
     """Return the rows (from 0) that hold a label, and their labels."""
     field, who = _who(handed, package)
     label = _named(handed, ("label", package.label), "holds the label")
@@ -102,7 +102,7 @@ def _is_no_label(value: object, package: Package) -> bool:
     return text not in package.classes and means_missing(text, among_numbers=package.task == "regression")
 
 
-def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
+def _who(handed: HandedWhole, package: Package) -> tuple[Literal["id", "key"], str]:
     """Return whether the file names predictions by id or by key, and the column that does."""
     columns = handed.frame.columns
     # Where the key column is itself called id, answers from `predict` hold the prediction's id beside it.
@@ -122,7 +122,7 @@ def _is_of_the_table(ids: pl.Series) -> bool:
     return not any(is_id(str(one)) for one in ids.head(_LOOKED_AT))
 
 
-def _named(handed: Handed, names: Sequence[str], purpose: str) -> str:
+def _named(handed: HandedWhole, names: Sequence[str], purpose: str) -> str:
     columns = handed.frame.columns
     for name in names:
         if name in columns:
