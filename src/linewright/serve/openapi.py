@@ -458,7 +458,12 @@ _SCHEMAS: Mapping[str, Schema] = {
             "outputs": _list(
                 _object(
                     {
-                        "name": {"enum": ["prediction", "probabilities", "interval", "id", "model_version"]},
+                        "name": {
+                            "enum": [
+                                *("prediction", "probabilities", "interval", "id", "model_version"),
+                                *oip.EXPLANATION,
+                            ]
+                        },
                         "datatype": {"enum": ["BYTES", "FP64", "INT64"]},
                         "shape": _list(_COUNT),
                         "data": _list({"type": ["string", "number"]}),
@@ -572,6 +577,8 @@ def _label(package: Package, line: str) -> Schema:
 
 
 def _infer(package: Package, line: str) -> Schema:
+    outputs = [*oip.output_names(package), *oip.EXPLANATION]
+    parameters = ("durable", "explain", "binary_data_output")
     return _object(
         {
             "id": _TEXT,
@@ -579,12 +586,8 @@ def _infer(package: Package, line: str) -> Schema:
                 **_list({"oneOf": [_tensor(column, line) for column in package.columns]}),
                 "minItems": 1,
             },
-            "outputs": _list(
-                _object({"name": {"enum": oip.output_names(package)}, "parameters": _ANY}, "parameters")
-            ),
-            "parameters": _object(
-                {"durable": _TRUTH, "binary_data_output": _TRUTH}, "durable", "binary_data_output"
-            ),
+            "outputs": _list(_object({"name": {"enum": outputs}, "parameters": _ANY}, "parameters")),
+            "parameters": _object(dict.fromkeys(parameters, _TRUTH), *parameters),
         },
         "id",
         "outputs",
