@@ -31,7 +31,7 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        How many were ``accepted``, ``repeated`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
+        How many were ``accepted``, ``repeated``, ``corrected`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
         as in `Feedback.accept`.
 
     Raises
@@ -39,12 +39,13 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     RequestError
         If the file lacks a column, or a label has a wrong form; it names the line of the file, of which nothing is kept.
     Conflict
-        If another label is already kept for the same prediction; the batch that holds it is not kept.
+        If another label is already kept for the same prediction than the one that it corrects; the batch that holds it is
+        not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
     handed = read_handed(factory, line, file)
     rows, labels = _labels(handed, package)
-    total: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0, "unknown_first": []}
+    total: dict[str, Any] = {"accepted": 0, "repeated": 0, "corrected": 0, "unknown": 0, "unknown_first": []}
     batches = [
         (labels[start : start + BATCH], partial(_place, handed, rows[start:]))
         for start in range(0, len(labels), BATCH)
@@ -87,11 +88,13 @@ def _labels(handed: HandedWhole, package: Package) -> tuple[list[int], list[dict
         if value is None or _is_no_label(value, package):
             continue
         rows.append(number)
+        old = row.get("corrects")
         labels.append(
             {
                 field: row[who],
-                "label": _number(value) if package.task == "regression" else value,
+                "label": _spelled(value, package),
                 **({"at": row["at"]} if row.get("at") else {}),
+                **({} if old is None or _is_no_label(old, package) else {"corrects": _spelled(old, package)}),
             }
         )
     return rows, labels
@@ -136,7 +139,9 @@ def _named(handed: HandedWhole, names: Sequence[str], purpose: str) -> str:
     )
 
 
-def _number(text: object) -> object:
+def _spelled(text: object, package: Package) -> object:
+    if package.task != "regression":
+        return text
     try:
         return float(str(text))
     except ValueError:

@@ -480,11 +480,12 @@ _SCHEMAS: Mapping[str, Schema] = {
             "accepted": _COUNT,
             "repeated": _COUNT,
             "unknown": _COUNT,
+            "corrected": {**_COUNT, "description": "Labels that replaced another, where there are such."},
             "unknown_first": _list(
                 _object({"where": _TEXT, "id": _TEXT, "key": _TEXT, "why": _TEXT}, "id", "key")
             ),
         },
-        "unknown_first",
+        *("unknown_first", "corrected"),
     ),
 }
 
@@ -564,10 +565,9 @@ def _label(package: Package, line: str) -> Schema:
             "key": {**_KEY, "description": "Of the rows that it is about."},
             "label": known,
             "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
+            "corrects": {**known, "description": "The label that is kept now, which this one replaces."},
         },
-        "id",
-        "key",
-        "at",
+        *("id", "key", "at", "corrects"),
         closed=True,
     )
     if package.key is None:
