@@ -238,7 +238,7 @@ def whole(source: Source) -> Raw:
     )
 
 
-def open_file(spec: FileSource) -> Source:
+def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
     """Open a file that is no source of a line, like `open_source`; messages name the file.
 
     Raises
@@ -254,7 +254,7 @@ def open_file(spec: FileSource) -> Source:
             allowed=f"a file of {FORMATS}",
             hint=near_file(path),
         )
-    return _open_files(path.name, (path,), spec, spec.file)
+    return _open_files(path.name, (path,), spec, spec.file, size)
 
 
 def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:

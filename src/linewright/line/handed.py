@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import Ragged
+from linewright.data.batch import BATCH, Ragged
 from linewright.data.read import Raw, Source, open_file, whole
 from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
@@ -16,6 +16,10 @@ from linewright.line.alerts import newest_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.line.spec import LineSpec
+
+PIECE = 1 << 22
+"""Bytes of text that a batch of an opened file is made of, about. Rows take much longer to answer than to read, so that many
+batches may wait: they are smaller than a source's."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,18 @@ class HandedWhole(Handed):
 
 
 def open_handed(factory: Factory, line: str, file: Path) -> Handed:
-    """Open a file with the separator, the encoding and the missing texts of the line's one source, and its own header.
+    """Open a file to read it in batches, as the line's one source is read: its separator, encoding and missing texts.
+
+    Its header is its own.
 
     Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
 
     Raises
     ------
     RequestError
-        If there is no such file, or it cannot be read.
+        If there is no such file, or it cannot be read; later, if a row is longer than `PIECE`.
     """
-    source, note = _opened(factory, line, file)
+    source, note = _opened(factory, line, file, PIECE)
     return Handed(file, source, note)
 
 
@@ -96,14 +102,14 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
     RequestError
         As `Handed.batches` does too.
     """
-    source, note = _opened(factory, line, file)
+    source, note = _opened(factory, line, file, BATCH)
     handed = Handed(file, whole(source), note)
     return HandedWhole(file, handed.source, note, frame=pl.concat(handed.batches()))
 
 
-def _opened(factory: Factory, line: str, file: Path) -> tuple[Source, str]:
+def _opened(factory: Factory, line: str, file: Path, size: int) -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
-    return open_file(FileSource(file=str(file), **_reading_options(spec))), note
+    return open_file(FileSource(file=str(file), **_reading_options(spec)), size=size), note
 
 
 def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
