@@ -297,6 +297,27 @@ def test_a_killed_command_leaves_no_answers_and_the_next_one_no_draft(factory, r
     assert ROWS == pl.read_csv(out).height
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_where_no_answers_can_be_written_the_command_says_so(root, tmp_path, ending):
+    """However far it has come; nothing is left of it, and what was there stays."""
+    out = tmp_path / f"out.{ending}"
+    out.write_text("as it was\n")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+        "from linewright.line import scoring; scoring.PredictionLog.append = lambda *_: None; "
+        "from linewright.interfaces.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "predict", "prices", "ask.csv", "-o", str(out)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "cannot write the answers: File too large" in done.stderr
+    assert "Exception" not in done.stderr
+    assert "as it was\n" == out.read_text()
+    assert [out] == list(tmp_path.iterdir())
+
+
 def test_memory_does_not_grow_with_the_file(root, tmp_path):
     """Nothing is kept of a row that was answered: six times the rows may not take what even their answers would."""
     peaks: list[float] = []

@@ -14,6 +14,7 @@ from linewright.model.export import to_onnx
 from linewright.model.facts import Calibration
 from linewright.model.package import Golden
 from linewright.model.trainers import TRAINERS
+from linewright.serve import oip
 from linewright.serve.log import read_log
 from linewright.store.values import canonical_json
 
@@ -207,6 +208,19 @@ def test_of_an_explanation_a_request_may_ask_for_a_part(served):
     assert ["prediction", "probabilities", "id"] == [one["name"] for one in outputs]
     assert "explain-parameter" in served.ask("GET", "/v2")[2]["extensions"]
     assert 422 == served.ask("POST", "/v2/models/claims/infer", body)[0]
+
+
+def test_rows_that_a_canary_answered_stand_in_the_same_tensor():
+    """It may read a column more; to what the other model makes of a row that column has contributed nothing."""
+    explained = [
+        {"score": 1.0, "score_unit": "value", "base": 0.5, "contributions": {"a": 0.5}},
+        {"score": 2.0, "score_unit": "value", "base": 0.25, "contributions": {"b": 0.75, "a": 1.0}},
+    ]
+    contributions, base, score = oip._explanation(explained)
+
+    assert (["a", "b"], [2, 2]) == (contributions["parameters"]["columns"], contributions["shape"])
+    assert [0.5, 0.0, 1.0, 0.75] == contributions["data"]
+    assert ([0.5, 0.25], [1.0, 2.0]) == (base["data"], score["data"])
 
 
 def test_a_hundred_rows_are_explained_and_no_more(served):

@@ -1,8 +1,10 @@
 """The file of answers: CSV or Parquet, there as a whole or not at all."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,7 @@ import pyarrow.parquet
 
 from linewright.errors import RequestError
 
+_TRIES = 10
 _NO_WARNINGS: Mapping[int, list[str]] = {}
 
 
@@ -82,7 +85,10 @@ class AnswersFile:
             raise _cannot_write(self._path, failure) from failure
         finally:
             self._draft.unlink(missing_ok=True)
-            self._open.close()
+            # What cannot be written any more belongs to a draft that is gone; else it was all flushed.
+            with suppress(OSError), self._open:
+                if self._parquet is not None:
+                    self._parquet.close()
 
     def _finish(self) -> None:
         if self._parquet is not None:
@@ -94,25 +100,23 @@ class AnswersFile:
 
 def _held(draft: Path) -> BinaryIO:
     """Open a draft and hold it, so that nobody takes it for one that was left."""
-    while True:
+    for _ in range(_TRIES):
         file = draft.open("wb")
         fcntl.flock(file, fcntl.LOCK_EX)
         if draft.exists():
             return file
-        file.close()  # removed between the two
+        file.close()  # another process took it for one that was left, before it was held
+    raise OSError(errno.EBUSY, "another process removes the draft again and again")
 
 
 def _sweep(path: Path) -> None:
     """Remove the drafts of those that were killed: nobody holds them any more."""
     for draft in path.parent.glob(f".{escape(path.name)}.*"):
-        if not draft.name.rpartition(".")[2].isdecimal():
-            continue
-        with draft.open("rb") as file:
-            try:
+        # One that is gone meanwhile, is held, or is somebody else's is none of ours.
+        with suppress(OSError), draft.open("rb") as file:
+            if draft.suffix[1:].isdecimal():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            draft.unlink(missing_ok=True)
+                draft.unlink()
 
 
 def _cannot_write(path: Path, error: OSError) -> RequestError:
