@@ -71,16 +71,15 @@ def predict_file(
     version = find_model(factory, line)
     out = out or file.with_name(f"{file.stem}.{line}.csv")
     _refuse_precious(factory, file, out)
-    with AnswersFile(out) as answers:
+    done = _Done()
+    with _told_of_interruption(factory, done, out), AnswersFile(out) as answers:
         _refuse_halted(factory, version.line)
         loaded = _load(factory, version)
         asked = look_through(open_handed(factory, version.line, file), loaded.package)
-        done = _Done()
-        with _told_of_interruption(factory, done, out):
-            for table in _answered(factory, loaded, asked, done, explain=explain):
-                answers.write(table)
-            if not asked.rows:
-                answers.write(to_table(next(asked.batches()), key=loaded.package.key))
+        for table in _answered(factory, loaded, asked, done, explain=explain):
+            answers.write(table)
+        if not asked.rows:
+            answers.write(to_table(next(asked.batches()), key=loaded.package.key))
     return {
         "line": version.line,
         "model": f"{version.line}@{version.version}",
@@ -203,8 +202,8 @@ def _answered(
     try:
         for part in (part for frame in asked.batches() for part in frame.iter_slices(CHUNK) if part.height):
             table, warnings = _answer(factory.context, loaded, log, part, done.rows, explain=explain)
-            yield table
             done.add(table, warnings)
+            yield table
             if asked.rows > CHUNK:
                 factory.report(Progress(station="predict", says="answered", done=done.rows, of=asked.rows))
     finally:
