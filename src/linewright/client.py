@@ -65,6 +65,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """Labels about predictions that were never made; they are not kept."""
     unknown_first: tuple[dict[str, str], ...] = ()
     """The first of those, each with its place and why."""
+    corrected: int = 0
+    """Labels that replaced the one which they name."""
 
 
 class _Model(msgspec.Struct):
@@ -148,14 +150,16 @@ class Client:
         line
             Name of the line.
         labels
-            At most 10,000, each ``{"id" or "key": ..., "label": ..., "at": optional time}``.
+            At most 10,000, each ``{"id" or "key": ..., "label": ..., "at": optional time}``; with ``"corrects": ...`` a
+            label replaces the one that it names.
         idempotency_key
             The same labels under the same key get the same answer for 7 days.
 
         Raises
         ------
         RequestError
-            If a label does not fit; `Conflict` if one contradicts what is kept. Nothing of the batch is kept then.
+            If a label does not fit; `Conflict` if one contradicts what is kept, or corrects another than that. Nothing of
+            the batch is kept then.
         Transient
             If the endpoint cannot be reached or asks to try again later.
         """

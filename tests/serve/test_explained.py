@@ -6,6 +6,7 @@ from http.client import HTTPConnection
 
 import numpy as np
 import pytest
+import tritonclient.http as triton
 
 import linewright
 from linewright.errors import RequestError
@@ -13,6 +14,7 @@ from linewright.model.export import to_onnx
 from linewright.model.facts import Calibration
 from linewright.model.package import Golden
 from linewright.model.trainers import TRAINERS
+from linewright.serve import oip
 from linewright.serve.log import read_log
 from linewright.store.values import canonical_json
 
@@ -132,6 +134,93 @@ def test_the_log_holds_the_answer_alone(served):
     )
 
     assert {"prediction", "probabilities", "threshold"} == set(record.answer)
+
+
+def tensors(*rows):
+    """Return rows as a request of the protocol holds them."""
+    kinds = {"Age": "INT64", "Amount": "FP64", "Insured": "BOOL", "Make": "BYTES", "opened": "BYTES"}
+    return [
+        {"name": name, "datatype": kind, "shape": [len(rows)], "data": [row.get(name) for row in rows]}
+        for name, kind in kinds.items()
+    ]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("line", LINES)
+def test_the_client_of_another_project_gets_explanations(served, line, binary):
+    """As further outputs, where a parameter asks for them: the numbers that rows get."""
+    rows = [ROW, {**MISSING, "Amount": 1.5, "Insured": False, "Make": "Ford", "opened": "2020-12-31"}]
+    told = explain(served, line, *rows)[2]["predictions"]
+    columns = []
+    for one in tensors(*rows):
+        dtype = {"INT64": np.int64, "FP64": np.float64, "BOOL": np.bool_, "BYTES": np.object_}[
+            one["datatype"]
+        ]
+        columns.append(triton.InferInput(one["name"], [2], one["datatype"]))
+        columns[-1].set_data_from_numpy(np.array(one["data"], dtype=dtype), binary_data=binary)
+    with triton.InferenceServerClient("{}:{}".format(*served.address)) as client:
+        plain = client.infer(line, columns)
+        answer = client.infer(line, columns, parameters={"explain": True})
+    contributions = answer.get_output("contributions")["parameters"]
+    by_class = {name: answer.as_numpy(name) for name in ("contributions", "base", "score")}
+    if line == "kinds":
+        classes = answer.get_output("probabilities")["parameters"]["classes"]
+        told = [one | {name: list(one[name].values()) for name in ("base", "score")} for one in told]
+        expected = [[list(one["contributions"][name].values()) for name in classes] for one in told]
+        assert classes == contributions["classes"] == answer.get_output("score")["parameters"]["classes"]
+    else:
+        expected = [list(one["contributions"].values()) for one in told]
+
+    assert (COLUMNS, told[0]["score_unit"]) == (contributions["columns"], contributions["score_unit"])
+    assert expected == by_class["contributions"].tolist()
+    assert [one["base"] for one in told] == by_class["base"].tolist()
+    assert [one["score"] for one in told] == by_class["score"].tolist()
+    assert np.allclose(by_class["base"] + by_class["contributions"].sum(axis=-1), by_class["score"])
+    assert None is plain.get_output("contributions")
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"parameters": {"explain": 1}}, "parameters.explain"),
+        ({"outputs": [{"name": "score"}]}, "outputs"),
+        ({"parameters": {"explain": True}, "outputs": [{"name": "prediction"}]}, "outputs"),
+        ({"parameters": {"explain": True}, "inputs": tensors(*[ROW] * 101)}, "parameters.explain"),
+    ],
+)
+def test_what_a_request_of_tensors_cannot_have_explained_is_refused(served, body, where):
+    status, _, refused = served.ask("POST", "/v2/models/trees/infer", {"inputs": tensors(ROW), **body})
+
+    assert (422, where) == (status, refused["where"])
+
+
+def test_of_an_explanation_a_request_may_ask_for_a_part(served):
+    """Each output in its own form; the metadata name those alone that every request can get."""
+    body = {
+        "inputs": tensors(ROW),
+        "parameters": {"explain": True},
+        "outputs": [{"name": "score", "parameters": {"binary_data": False}}],
+    }
+    status, _, answer = served.ask("POST", "/v2/models/trees/infer", body)
+    outputs = served.ask("GET", "/v2/models/trees")[2]["outputs"]
+
+    assert (200, ["score"]) == (status, [one["name"] for one in answer["outputs"]])
+    assert ["prediction", "probabilities", "id"] == [one["name"] for one in outputs]
+    assert "explain-parameter" in served.ask("GET", "/v2")[2]["extensions"]
+    assert 422 == served.ask("POST", "/v2/models/claims/infer", body)[0]
+
+
+def test_rows_that_a_canary_answered_stand_in_the_same_tensor():
+    """It may read a column more; to what the other model makes of a row that column has contributed nothing."""
+    explained = [
+        {"score": 1.0, "score_unit": "value", "base": 0.5, "contributions": {"a": 0.5}},
+        {"score": 2.0, "score_unit": "value", "base": 0.25, "contributions": {"b": 0.75, "a": 1.0}},
+    ]
+    contributions, base, score = oip._explanation(explained)
+
+    assert (["a", "b"], [2, 2]) == (contributions["parameters"]["columns"], contributions["shape"])
+    assert [0.5, 0.0, 1.0, 0.75] == contributions["data"]
+    assert ([0.5, 0.25], [1.0, 2.0]) == (base["data"], score["data"])
 
 
 def test_a_hundred_rows_are_explained_and_no_more(served):

@@ -238,8 +238,8 @@ def whole(source: Source) -> Raw:
     )
 
 
-def read_file(spec: FileSource) -> Raw:
-    """Read a file that is no source of a line, like `read_source`; messages name the file.
+def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
+    """Open a file that is no source of a line, like `open_source`; messages name the file.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def read_file(spec: FileSource) -> Raw:
             allowed=f"a file of {FORMATS}",
             hint=near_file(path),
         )
-    return whole(_open_files(path.name, (path,), spec, spec.file))
+    return _open_files(path.name, (path,), spec, spec.file, size)
 
 
 def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:

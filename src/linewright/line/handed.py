@@ -1,13 +1,14 @@
 """A file that a person hands in: read as the line reads its own source, and each row named by its place."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from linewright.data.read import Raw, read_file
+from linewright.data.batch import BATCH, Ragged
+from linewright.data.read import Raw, Source, open_file, whole
 from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
@@ -16,54 +17,99 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.line.spec import LineSpec
 
+PIECE = 1 << 22
+"""Bytes of text that a batch of an opened file is made of, about. Rows take much longer to answer than to read, so that many
+batches may wait: they are smaller than a source's."""
+
 
 @dataclass(frozen=True)
 class Handed:
     """The rows of a file."""
 
     file: Path
-    raw: Raw
+    source: Source | Raw
     note: str = ""
     """What a person should know of how it was read; empty where there is nothing."""
 
     @property
-    def frame(self) -> pl.DataFrame:
-        """The rows."""
-        return self.raw.frame
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return self.source.columns
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Give the rows, some at a time: at least one batch, and the same ones at each call.
+
+        Raises
+        ------
+        RequestError
+            If the file cannot be read on, or a row has another number of fields than the header.
+        """
+        for batch in self.source.batches():
+            if batch.ragged:
+                raise self._ragged(batch.ragged[0])
+            yield batch.frame
+
+    def _ragged(self, first: Ragged) -> RequestError:
+        failed = sum(len(batch.ragged) for batch in self.source.batches())
+        at, *_ = self.source.ragged_lines()
+        return RequestError(
+            "a row has another number of fields than the header",
+            where=str(self.file) if at is None else f"{self.file}: line {at}",
+            found=first.fields,
+            allowed=str(first.expected),
+            hint="put fields that hold a separator into quotes",
+            details={"failed": failed},
+        )
 
     def place(self, row: int) -> str:
         """Name the place of a row, counted from 0: by its line, where the file has lines."""
-        return f"{self.file}: {self.places([row])}"
+        return f"{self.file}: {', '.join(self.places([row]))}"
 
-    def places(self, rows: Sequence[int]) -> str:
-        """Name the places of rows within the file."""
-        found = zip(rows, self.raw.lines(rows), strict=True)
-        return ", ".join(f"row {row + 1}" if line is None else f"line {line}" for row, line in found)
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Name the places of rows within the file, which may be read once more for it."""
+        found = zip(rows, self.source.lines(rows), strict=True)
+        return [f"row {row + 1}" if line is None else f"line {line}" for row, line in found]
 
 
-def read_handed(factory: Factory, line: str, file: Path) -> Handed:
-    """Read a file with the separator, the encoding and the missing texts of the line's one source, and its own header.
+@dataclass(frozen=True, kw_only=True)
+class HandedWhole(Handed):
+    """The rows of a file, in memory."""
+
+    frame: pl.DataFrame
+
+
+def open_handed(factory: Factory, line: str, file: Path) -> Handed:
+    """Open a file to read it in batches, as the line's one source is read: its separator, encoding and missing texts.
+
+    Its header is its own.
 
     Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
 
     Raises
     ------
     RequestError
-        If there is no such file, it cannot be read, or a row has another number of fields than the header.
+        If there is no such file, or it cannot be read; later, if a row is longer than `PIECE`.
     """
+    source, note = _opened(factory, line, file, PIECE)
+    return Handed(file, source, note)
+
+
+def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
+    """Read a file into memory, as `open_handed` reads it.
+
+    Raises
+    ------
+    RequestError
+        As `Handed.batches` does too.
+    """
+    source, note = _opened(factory, line, file, BATCH)
+    handed = Handed(file, whole(source), note)
+    return HandedWhole(file, handed.source, note, frame=pl.concat(handed.batches()))
+
+
+def _opened(factory: Factory, line: str, file: Path, size: int) -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
-    raw = read_file(FileSource(file=str(file), **_reading_options(spec)))
-    if raw.ragged:
-        first, (at, *_) = raw.ragged[0], raw.ragged_lines()
-        raise RequestError(
-            "a row has another number of fields than the header",
-            where=str(file) if at is None else f"{file}: line {at}",
-            found=first.fields,
-            allowed=str(first.expected),
-            hint="put fields that hold a separator into quotes",
-            details={"failed": len(raw.ragged)},
-        )
-    return Handed(file, raw, note)
+    return open_file(FileSource(file=str(file), **_reading_options(spec)), size=size), note
 
 
 def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:

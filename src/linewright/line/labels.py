@@ -10,7 +10,7 @@ import polars as pl
 from linewright.data.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.handed import Handed, read_handed
+from linewright.line.handed import HandedWhole, read_handed
 from linewright.line.mistakes import either
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
@@ -31,7 +31,7 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        How many were ``accepted``, ``repeated`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
+        How many were ``accepted``, ``repeated``, ``corrected`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
         as in `Feedback.accept`.
 
     Raises
@@ -39,12 +39,13 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     RequestError
         If the file lacks a column, or a label has a wrong form; it names the line of the file, of which nothing is kept.
     Conflict
-        If another label is already kept for the same prediction; the batch that holds it is not kept.
+        If another label is already kept for the same prediction than the one that it corrects; the batch that holds it is
+        not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
     handed = read_handed(factory, line, file)
     rows, labels = _labels(handed, package)
-    total: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0, "unknown_first": []}
+    total: dict[str, Any] = {"accepted": 0, "repeated": 0, "corrected": 0, "unknown": 0, "unknown_first": []}
     batches = [
         (labels[start : start + BATCH], partial(_place, handed, rows[start:]))
         for start in range(0, len(labels), BATCH)
@@ -60,7 +61,7 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     return total | {"unlabelled": passed_over, "unknown_first": unknown, "note": handed.note}
 
 
-def _place(handed: Handed, rows: Sequence[int], number: int, part: str) -> str:
+def _place(handed: HandedWhole, rows: Sequence[int], number: int, part: str) -> str:
     return handed.place(rows[number]) + (f", {part}" if part else "")
 
 
@@ -76,7 +77,7 @@ def _check(batch: list[dict[str, Any]], package: Package, place: Place) -> None:
         raise
 
 
-def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
+def _labels(handed: HandedWhole, package: Package) -> tuple[list[int], list[dict[str, Any]]]:
     """Return the rows (from 0) that hold a label, and their labels."""
     field, who = _who(handed, package)
     label = _named(handed, ("label", package.label), "holds the label")
@@ -87,11 +88,13 @@ def _labels(handed: Handed, package: Package) -> tuple[list[int], list[dict[str,
         if value is None or _is_no_label(value, package):
             continue
         rows.append(number)
+        old = row.get("corrects")
         labels.append(
             {
                 field: row[who],
-                "label": _number(value) if package.task == "regression" else value,
+                "label": _spelled(value, package),
                 **({"at": row["at"]} if row.get("at") else {}),
+                **({} if old is None or _is_no_label(old, package) else {"corrects": _spelled(old, package)}),
             }
         )
     return rows, labels
@@ -102,7 +105,7 @@ def _is_no_label(value: object, package: Package) -> bool:
     return text not in package.classes and means_missing(text, among_numbers=package.task == "regression")
 
 
-def _who(handed: Handed, package: Package) -> tuple[Literal["id", "key"], str]:
+def _who(handed: HandedWhole, package: Package) -> tuple[Literal["id", "key"], str]:
     """Return whether the file names predictions by id or by key, and the column that does."""
     columns = handed.frame.columns
     # Where the key column is itself called id, answers from `predict` hold the prediction's id beside it.
@@ -122,7 +125,7 @@ def _is_of_the_table(ids: pl.Series) -> bool:
     return not any(is_id(str(one)) for one in ids.head(_LOOKED_AT))
 
 
-def _named(handed: Handed, names: Sequence[str], purpose: str) -> str:
+def _named(handed: HandedWhole, names: Sequence[str], purpose: str) -> str:
     columns = handed.frame.columns
     for name in names:
         if name in columns:
@@ -136,7 +139,9 @@ def _named(handed: Handed, names: Sequence[str], purpose: str) -> str:
     )
 
 
-def _number(text: object) -> object:
+def _spelled(text: object, package: Package) -> object:
+    if package.task != "regression":
+        return text
     try:
         return float(str(text))
     except ValueError:

@@ -46,8 +46,12 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @operation(writes=True, local=True, short={"out": "o"})
-def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = None) -> Predicted:
+def predict(
+    factory: Factory, line: str, file: Path, /, *, out: Path | None = None, explain: bool = False
+) -> Predicted:
     """Answer every row of a file with the model that serves.
+
+    The file may be larger than memory. The answers appear when all are there.
 
     Parameters
     ----------
@@ -58,8 +62,10 @@ def predict(factory: Factory, line: str, file: Path, /, *, out: Path | None = No
     out
         Where to write the answers, CSV or Parquet by its ending (default: beside the file, ``FILE.LINE.csv``). Its last
         column, ``warnings``, says what is doubtful in a row, and is empty where nothing is.
+    explain
+        Write what each column contributed as well, as ``contributions_COLUMN``; a row takes milliseconds then.
     """
-    return Predicted(**predict_file(factory, line, file, out))
+    return Predicted(**predict_file(factory, line, file, out, explain=explain))
 
 
 class FedBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +75,8 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     repeated: int
     unknown: int
+    corrected: int = 0
+    """Labels that replaced the one which they name."""
     unlabelled: int = 0
     """Rows of the file that hold no label yet."""
     unknown_first: tuple[dict[str, str], ...] = ()
@@ -82,6 +90,8 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.line}: {count(self.accepted, 'label')} accepted, {self.repeated:,} there already, "
             f"{self.unknown:,} about predictions that were never made"
         )
+        if self.corrected:
+            said += f"; {count(self.corrected, 'label')} corrected"
         if self.unlabelled:
             said += f"; {count(self.unlabelled, 'row')} without a label passed over"
         notes = [f"note: {self.note}"] if self.note else []
@@ -103,6 +113,6 @@ def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
         Name of the line.
     file
         CSV, JSON lines or Parquet with a column ``id`` (or ``key``, or the key column's name) and one ``label`` (or the label
-        column's name), and perhaps ``at``: when the label became true.
+        column's name), and perhaps ``at``: when the label became true; and ``corrects``: the label that it replaces.
     """
     return FedBack(line=line, **hand_in(factory, line, file))

@@ -242,15 +242,20 @@ def read_ask(body: bytes) -> Ask:
         If it has another form, or asks for more explanations than one request may.
     """
     ask = read_json(body, Ask, form=ASK_FORM)
-    if ask.explain and len(ask.rows) > MOST_EXPLAINED:
+    if ask.explain:
+        _check_explained(len(ask.rows), "explain")
+    return ask
+
+
+def _check_explained(rows: int, where: str) -> None:
+    if rows > MOST_EXPLAINED:
         raise RequestError(
             "too many rows to explain in one request",
-            where="explain",
-            found=len(ask.rows),
+            where=where,
+            found=rows,
             allowed=f"at most {MOST_EXPLAINED} rows",
             hint="send them in several requests, or without `explain`",
         )
-    return ask
 
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
@@ -296,8 +301,10 @@ def _only(arms: Sequence[Arm]) -> Arm | None:
 
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
-    oip.check_outputs(asked.infer, loaded.package)
-    answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable)
+    if asked.explain:
+        _check_explained(len(asked.rows), "parameters.explain")
+    oip.check_outputs(asked, loaded.package)
+    answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable, explain=asked.explain)
     first = _only(answered.arms) or loaded.arm
     return oip.to_response(
         asked.infer,
@@ -310,6 +317,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             package=loaded.package,
             ids=answered.ids,
             answers=answered.answers,
+            explained=answered.explained,
             durability=_durability(asked.durable),
         ),
     )

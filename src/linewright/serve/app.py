@@ -369,7 +369,8 @@ class App:
             work = partial(oip.read_infer, body, loaded.scorer.request_columns, json_length)
             asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
             work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-            response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
+            is_small = len(asked.rows) <= INLINE_ROWS and not (asked.durable or asked.explain)
+            response = await self._compute(work, small=is_small)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 

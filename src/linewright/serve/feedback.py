@@ -16,7 +16,7 @@ import msgspec
 from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.keeping import answer_before, keep, number_of, remember, text_of, unknown
+from linewright.serve.keeping import answer_before, keep, number_of, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
     NOTHING_SEALED,
@@ -31,6 +31,7 @@ from linewright.serve.log import (
     sync_file,
     sync_folder,
 )
+from linewright.serve.truths import EARLIER, Known, came_since, labels_in, to_truth, wrong_labels
 from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained
 from linewright.store.values import digest_of_bytes
@@ -63,7 +64,8 @@ CREATE INDEX by_id_received ON by_id (received);
 CREATE INDEX by_key_received ON by_key (received);
 PRAGMA user_version = 3;
 """
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED)
+_EARLIER = f"{EARLIER}PRAGMA user_version = 4;\n"
+_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER)
 """What brings a file from each version of its form to the next."""
 
 
@@ -150,7 +152,8 @@ class Feedback:
         Parameters
         ----------
         labels
-            A list of at most 10,000 objects {"id" or "key": …, "label": …, "at": optional ISO 8601 time}.
+            A list of at most 10,000 objects {"id" or "key": …, "label": …, "at": optional ISO 8601 time, "corrects":
+            optional, the label that this one replaces}.
         package
             The model whose task and classes a label must fit.
         idempotency_key
@@ -162,15 +165,16 @@ class Feedback:
         -------
         dict
             ``accepted``: new; ``repeated``: known already; ``unknown``: no prediction has that id or key, not kept.
-            Where there are such, ``unknown_first`` names up to 5 of them: ``where``, ``id`` or ``key``, and ``why``.
+            Where there are such, ``unknown_first`` names up to 5 of them: ``where``, ``id`` or ``key``, and ``why``; and
+            ``corrected`` counts labels that replaced another.
 
         Raises
         ------
         RequestError
             If a label has a wrong form; nothing is kept.
         Conflict
-            If another label is already kept for the same prediction or key, or the idempotency key came with other
-            labels before; nothing is kept.
+            If another label is already kept for the same prediction or key than the label itself or the one that it
+            corrects, or the idempotency key came with other labels before; nothing is kept.
         Transient
             If another process holds the file, or the disk is full.
         Terminal
@@ -192,7 +196,7 @@ class Feedback:
             answer: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0}
             for label in checked:
                 kept = keep(database, label, received, place)
-                answer[kept] += 1
+                answer[kept] = answer.get(kept, 0) + 1
                 if kept == "unknown" and answer[kept] <= MOST_NAMED:
                     answer.setdefault("unknown_first", []).append(unknown(label, place))
             if idempotency_key is not None:
@@ -217,7 +221,7 @@ class Feedback:
         Parameters
         ----------
         known_by
-            Labels that were received later are not known.
+            Labels that were received later are not known; one that was corrected later is as it was then.
         after, until
             Positions of the log, as in `read_log`, between which to read (default: all of it). A segment that `until`
             does not name is not read.
@@ -226,13 +230,18 @@ class Feedback:
         -----
         One batch of records is in memory at a time.
         """
+        yield from self._labelled(Known(known_by), after, until)
+
+    def _labelled(
+        self, known: Known, after: Mapping[str, int] | None, until: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Prediction, Truth | None]]:
         records = (one.record for one in read_log(self._log, after, until=until, sealed=self._sealed))
         while batch := list(islice(records, _BATCH)):
             numbers = [number_of(one.id) for one in batch]
+            keys = [one.key for one in batch if one.key is not None]
             with self._connected() as database:
-                by_id = _labels_in(database, "by_id", "id", numbers, known_by)
-                keys = [one.key for one in batch if one.key is not None]
-                by_key = _labels_in(database, "by_key", "key", keys, known_by)
+                by_id = labels_in(database, "id", numbers, known)
+                by_key = labels_in(database, "key", keys, known)
             for one, number in zip(batch, numbers, strict=True):
                 yield one, by_id.get(number) or by_key.get(one.key)
 
@@ -241,24 +250,23 @@ class Feedback:
     ) -> Iterator[tuple[Prediction, Truth]]:
         """Iterate over the predictions made before `end` whose truth came to be known in [start, end).
 
-        Either the label was received then, or the prediction was made then, about a key whose label was there already.
+        Either the label was received then, or the prediction was made then, about a key whose label was there already. The
+        label is the one that was known when `end` came; a correction comes like any label.
 
         Parameters
         ----------
         after
             Position of the log, as in `read_log`, behind which the predictions made since `start` are (default: all).
         """
+        known = Known(end, is_included=False)
         with self._caught_up():
             pass
         with self._connected() as database:
-            # A copy, since an open read of the labels themselves would keep writers out.
-            database.execute("CREATE TEMP TABLE arrived AS " + _ARRIVED, {"start": start, "end": end})
-            for row in database.execute("SELECT * FROM arrived ORDER BY 1, 2"):
-                record = read_record(self._log, row[0], row[1], sealed=self._sealed)
-                truth = _truth(row[2:])
-                if record is not None and truth is not None and record.at < end:
+            for segment, offset, truth in came_since(database, start, known):
+                record = read_record(self._log, segment, offset, sealed=self._sealed)
+                if record is not None and record.at < end:
                     yield record, truth
-        for record, truth in self.labelled(known_by=start, after=after):
+        for record, truth in self._labelled(known, after):
             if truth is not None and truth.received < start <= record.at < end:
                 yield record, truth
 
@@ -269,9 +277,9 @@ class Feedback:
         """
         with self._caught_up():
             pass
-        asked = {"label": text_of(label), "since": since, "known_by": known_by}
         with self._connected() as database:
-            yield from map(TurnedOut._make, database.execute(_TURNED_OUT, asked).fetchall())
+            for segment, offset, truth in came_since(database, since, Known(known_by), label=label):
+                yield TurnedOut(segment, offset, truth.received)
 
     def counts(self, *, caught_up: bool = True) -> Counts:
         """Count the logged predictions, and those whose truth is known.
@@ -320,7 +328,7 @@ class Feedback:
             found = [str(row[0]) for row in database.execute("PRAGMA quick_check")]
             if found != ["ok"]:
                 return Audit(0, [f"the file is damaged: {each}" for each in found])
-            wrong = [says.format(*row) for query, says in _AUDIT for row in database.execute(query)]
+            wrong = wrong_labels(database)
             (labels,) = database.execute(
                 "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
             ).fetchone()
@@ -334,7 +342,7 @@ class Feedback:
         return Audit(labels, wrong)
 
     def count_since(self, instant: str) -> int:
-        """Count the labels that were received after an instant."""
+        """Count the labels that were received after an instant, corrections among them."""
         with self._connected() as database:
             (count,) = database.execute(
                 "SELECT (SELECT count(*) FROM by_id WHERE received > ?1) "
@@ -431,52 +439,6 @@ _JOINED = (
     "LEFT JOIN by_id i ON i.id = p.id LEFT JOIN by_key k ON k.key = p.key"
 )
 
-_ARRIVED = (
-    _JOINED + " WHERE i.received >= :start AND i.received < :end UNION ALL " + _JOINED + " WHERE "
-    "i.received IS NULL AND k.received >= :start AND k.received < :end"
-)
-
-_TURNED_OUT = (
-    "SELECT s.name, p.offset, i.received FROM by_id i JOIN predictions p ON p.id = i.id "
-    "JOIN segments s ON s.number = p.segment "
-    "WHERE i.received BETWEEN :since AND :known_by AND i.label = :label UNION ALL "
-    "SELECT s.name, p.offset, k.received FROM by_key k JOIN predictions p ON p.key = k.key "
-    "JOIN segments s ON s.number = p.segment "
-    "WHERE k.received BETWEEN :since AND :known_by AND k.label = :label "
-    "AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id) ORDER BY 1, 2"
-)
-
-_AUDIT = (
-    (
-        "SELECT lower(hex(i.id)) FROM by_id i LEFT JOIN predictions p ON p.id = i.id WHERE p.id IS NULL",
-        "a label is about prediction {}, which is not there",
-    ),
-    (
-        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM predictions p WHERE p.key = k.key)",
-        "a label is about key {!r}, of which there is no prediction",
-    ),
-    (
-        "SELECT lower(hex(p.id)), k.key FROM predictions p JOIN by_id i USING (id) JOIN by_key k ON k.key = p.key AND k.label <> i.label",
-        "prediction {} has one label by id and another by key {!r}",
-    ),
-)
-"""What no label may be, and how it is said."""
-
-
-def _labels_in(
-    database: sqlite3.Connection, table: str, column: str, values: Sequence[Any], known_by: str
-) -> dict[Any, Truth]:
-    by = "id" if table == "by_id" else "key"
-    rows = database.execute(
-        f"SELECT {column}, label, at, received FROM {table} "  # noqa: S608 -- names of this module
-        f"WHERE {column} IN ({','.join('?' * len(values))}) AND received <= ?",
-        (*values, known_by),
-    )
-    return {
-        value: Truth(label=msgspec.json.decode(label), at=at, received=received, by=by)
-        for value, label, at, received in rows
-    }
-
 
 def _open(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
@@ -520,7 +482,5 @@ def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
 def _truth(row: Sequence[Any]) -> Truth | None:
     label, at, received, key_label, key_at, key_received = row
     if label is not None:
-        return Truth(label=msgspec.json.decode(label), at=at, received=received, by="id")
-    if key_label is not None:
-        return Truth(label=msgspec.json.decode(key_label), at=key_at, received=key_received, by="key")
-    return None
+        return to_truth(label, at, received, "id")
+    return None if key_label is None else to_truth(key_label, key_at, key_received, "key")

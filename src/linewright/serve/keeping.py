@@ -1,4 +1,4 @@
-"""What becomes of one label: kept, known already, about no prediction, or in conflict with another.
+"""What becomes of one label: kept, known already, in the place of another, about no prediction, or in conflict with one.
 
 Each function works in the write transaction of whoever calls it.
 """
@@ -41,17 +41,25 @@ def text_of(label: str | float) -> str:
 
 
 def keep(database: sqlite3.Connection, label: Label, received: str, place: Place) -> str:
-    """Keep one label and return how it counts: ``accepted``, ``repeated`` or ``unknown``.
+    """Keep one label, and return how it counts.
+
+    Returns
+    -------
+    str
+        ``accepted``, ``repeated``, ``corrected``, or ``unknown`` where it is about no prediction.
 
     Raises
     ------
     Conflict
-        If another label is already kept for the same prediction or key.
+        If another label is kept, or of a correction: another one than it corrects.
     """
     text = text_of(label.label)
-    keep_by = _keep_by_key if label.id is None else _keep_by_id
     try:
-        return keep_by(database, label, text, received)
+        if label.corrects is not None:
+            correct = _correct_by_key if label.id is None else _correct_by_id
+            return correct(database, label, text, text_of(label.corrects), received)
+        first = _keep_by_key if label.id is None else _keep_by_id
+        return first(database, label, text, received)
     except Conflict as error:
         error.where = place(label.number, "")
         raise
@@ -88,13 +96,10 @@ def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received:
 
 def _keep_by_key(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
     about = f"key {label.key}"
-    kept = database.execute("SELECT label FROM by_key WHERE key = ?", (label.key,)).fetchone()
+    kept = _newest(database, "key", label.key)
     if kept is not None:
         return _repeated(label, text, kept[0], about=about)
-    predictions = database.execute(
-        "SELECT p.id, i.label FROM predictions p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?",
-        (label.key,),
-    ).fetchall()
+    predictions = _labels_of_key(database, label.key)
     if not predictions:
         return "unknown"
     for identity, other in predictions:
@@ -104,16 +109,145 @@ def _keep_by_key(database: sqlite3.Connection, label: Label, text: str, received
     return "repeated" if all(other is not None for _, other in predictions) else "accepted"
 
 
+def _newest(database: sqlite3.Connection, by: str, value: bytes | str | None) -> tuple[str, str] | None:
+    """Return the label that is kept of an id or a key, and when it was received."""
+    query = f"SELECT label, received FROM by_{by} WHERE {by} = ?"  # noqa: S608 -- names of this module
+    return database.execute(query, (value,)).fetchone()
+
+
+def _labels_of_key(database: sqlite3.Connection, key: str | None) -> list[tuple[bytes, str | None]]:
+    """Return the predictions about a key, each with its label by id."""
+    return database.execute(
+        "SELECT p.id, i.label FROM predictions p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?", (key,)
+    ).fetchall()
+
+
 def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
     if text != kept:
-        raise Conflict(
-            f"another label is already kept for {about}; nothing of this batch is kept",
+        raise _conflict(
+            label,
+            f"another label is already kept for {about}",
             found=label.label,
-            allowed=str(msgspec.json.decode(kept)),
-            hint="take the label out of the batch, and find out which of the two is true",
-            details={"id": label.id, "key": label.key},
+            kept=kept,
+            hint="take the label out of the batch, and find out which of the two is true; a label replaces the one "
+            "that it names in `corrects`",
         )
     return "repeated"
+
+
+def _conflict(label: Label, what: str, *, found: str | float | None, kept: str | None, hint: str) -> Conflict:
+    return Conflict(
+        f"{what}; nothing of this batch is kept",
+        found=found,
+        allowed="" if kept is None else str(msgspec.json.decode(kept)),
+        hint=hint,
+        details={"id": label.id, "key": label.key},
+    )
+
+
+# Correcting
+
+
+def _correct_by_id(database: sqlite3.Connection, label: Label, text: str, old: str, received: str) -> str:
+    identity, about = number_of(label.id or ""), f"prediction {label.id}"
+    row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
+    if row is None:
+        return "unknown"
+    own, of_key = _newest(database, "id", identity), _newest(database, "key", row[0])
+    kept = own or of_key
+    if kept is None:
+        raise _nothing_to_correct(label, about)
+    by, value = ("key", row[0]) if own is None else ("id", identity)
+    if kept[0] == text and old in _replaced(database, by, value, kept[1]):
+        return "repeated"
+    _require_known(label, kept[0], old, about=about)
+    if of_key is not None:
+        raise _conflict(
+            label,
+            f"the label of {about} holds for each prediction of key {row[0]}",
+            found=label.label,
+            kept=kept[0],
+            hint="correct it by `key`; then it is corrected for all of them",
+        )
+    _replace(database, "id", identity, label, received)
+    return "corrected"
+
+
+def _correct_by_key(database: sqlite3.Connection, label: Label, text: str, old: str, received: str) -> str:
+    about, kept = f"key {label.key}", _newest(database, "key", label.key)
+    predictions = _labels_of_key(database, label.key)
+    if not predictions:
+        return "unknown"
+    labelled = [(identity, other) for identity, other in predictions if other is not None]
+    if kept is None and not labelled:
+        raise _nothing_to_correct(label, about)
+    if kept is not None:
+        if kept[0] == text and old in _replaced(database, "key", label.key, kept[1]):
+            return "repeated"
+        _require_known(label, kept[0], old, about=about)
+    for identity, other in labelled:
+        _require_known(label, other, old, about=f"prediction {uuid.UUID(bytes=identity)} of {about}")
+    for identity, _ in labelled:
+        _replace(database, "id", identity, label, received)
+    if kept is None:
+        database.execute("INSERT INTO by_key VALUES (?, ?, ?, ?)", (label.key, text, label.at, received))
+    else:
+        _replace(database, "key", label.key, label, received)
+    return "corrected"
+
+
+def _require_known(label: Label, kept: str, old: str, *, about: str) -> None:
+    if kept != old:
+        raise _conflict(
+            label,
+            f"the label that is kept for {about} is not the one that this corrects",
+            found=label.corrects,
+            kept=kept,
+            hint="somebody may have corrected it before: look which is true, and name in `corrects` the one that is kept",
+        )
+
+
+def _nothing_to_correct(label: Label, about: str) -> Conflict:
+    return _conflict(
+        label,
+        f"no label is kept for {about} that this could correct",
+        found=label.corrects,
+        kept=None,
+        hint="send it without `corrects`",
+    )
+
+
+def _replaced(database: sqlite3.Connection, by: str, value: bytes | str | None, received: str) -> set[str]:
+    """Return what the label that was received at an instant has replaced."""
+    asked = {"value": value, "received": received}
+    rows = database.execute(
+        f"SELECT label FROM earlier_by_{by} WHERE {by} = :value AND replaced = :received",  # noqa: S608 -- names of this module
+        asked,
+    ).fetchall()
+    if by == "key":
+        # The first label by key may itself be the correction of labels by id.
+        rows += database.execute(
+            "SELECT e.label FROM predictions p JOIN earlier_by_id e ON e.id = p.id "
+            "WHERE p.key = :value AND e.replaced = :received",
+            asked,
+        ).fetchall()
+    return {label for (label,) in rows}
+
+
+def _replace(
+    database: sqlite3.Connection, by: str, value: bytes | str | None, label: Label, received: str
+) -> None:
+    # A clock that was set back must not end a label before it began.
+    asked = {"value": value, "label": text_of(label.label), "at": label.at, "received": received}
+    database.execute(
+        f"INSERT INTO earlier_by_{by} SELECT {by}, label, at, received, max(received, :received) "  # noqa: S608 -- names of this module
+        f"FROM by_{by} WHERE {by} = :value",
+        asked,
+    )
+    database.execute(
+        f"UPDATE by_{by} SET label = :label, at = :at, received = max(received, :received) WHERE {by} = :value",  # noqa: S608 -- names of this module
+        asked,
+    )
 
 
 def answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, Any] | None:

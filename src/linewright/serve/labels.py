@@ -12,7 +12,7 @@ from linewright.model.facts import Package
 from linewright.serve.values import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
-_FIELDS = frozenset({"id", "key", "label", "at"})
+_FIELDS = ("id", "key", "label", "at", "corrects")
 
 Place = Callable[[int, str], str]
 """Names the place of a label, from its number (0 is the first) and its part, e.g. ``label``; the part may be empty."""
@@ -40,7 +40,7 @@ def no_key(where: str) -> RequestError:
     )
 
 
-class Label(msgspec.Struct, frozen=True, kw_only=True):
+class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One label in its one spelling: it has an `id` or a `key`."""
 
     number: int
@@ -49,6 +49,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     label: str | float
     at: str | None
+    corrects: str | float | None = None
+    """The label that it replaces. Where there is none, a batch has the digest that it had before there were corrections."""
 
 
 def check_labels(labels: object, package: Package, place: Place = in_labels) -> list[Label]:
@@ -91,13 +93,29 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
         )
     if entry.get("key") is not None and package.key is None:
         raise no_key(place("key"))
+    label = _fitting(entry.get("label"), package, place("label"))
     return Label(
         number=number,
         id=_id(entry.get("id"), place),
         key=_key(entry.get("key"), place),
-        label=_fitting(entry.get("label"), package, place),
+        label=label,
         at=_instant(entry.get("at"), place),
+        corrects=_corrected(entry.get("corrects"), label, package, place("corrects")),
     )
+
+
+def _corrected(value: object, label: str | float, package: Package, where: str) -> str | float | None:
+    if value is None:
+        return None
+    corrected = _fitting(value, package, where)
+    if corrected == label:
+        raise RequestError(
+            "a label cannot correct itself",
+            where=where,
+            found=shown(value),
+            allowed="the label that is kept now, which is another one",
+        )
+    return corrected
 
 
 def _unknown_field(name: str, package: Package, where: str) -> RequestError:
@@ -106,7 +124,7 @@ def _unknown_field(name: str, package: Package, where: str) -> RequestError:
         hint = f"use 'key', the value of {name!r}"
     elif name == package.label:
         hint = f"use 'label', the value of {name!r}"
-    return RequestError("unknown field", where=where, found=name, allowed="id, key, label, at", hint=hint)
+    return RequestError("unknown field", where=where, found=name, allowed=", ".join(_FIELDS), hint=hint)
 
 
 def _id(value: object, place: Callable[[str], str]) -> str | None:
@@ -124,14 +142,14 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
     return text
 
 
-def _fitting(value: object, package: Package, place: Callable[[str], str]) -> str | float:
+def _fitting(value: object, package: Package, where: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
     if package.task == "regression":
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
         raise RequestError(
             "not a number",
-            where=place("label"),
+            where=where,
             found=shown(value),
             allowed="a finite number",
             hint=later or as_number(value),
@@ -140,7 +158,7 @@ def _fitting(value: object, package: Package, place: Callable[[str], str]) -> st
     if spelled is None:
         raise RequestError(
             "not a class of this line",
-            where=place("label"),
+            where=where,
             found=shown(value),
             allowed=", ".join(package.classes)[:1000],
             hint=later,

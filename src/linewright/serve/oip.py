@@ -1,8 +1,8 @@
 """The Open Inference Protocol's words for a line: one tensor a column, and back.
 
 Beyond the protocol: ``null`` in `data` means a missing value, the output ``id`` holds the prediction ids that feedback
-refers to, and the request parameter ``durable`` asks for an answer whose record survives power loss. Of the protocol's own
-extensions there is ``binary_tensor_data``, see `oip_binary`.
+refers to, the request parameter ``durable`` asks for an answer whose record survives power loss, and ``explain`` for what each
+column contributed, as further outputs. Of the protocol's own extensions there is ``binary_tensor_data``, see `oip_binary`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,9 @@ from linewright.serve.request import Response, read_json
 from linewright.serve.rows import MAX_ROWS, Place, check_known
 from linewright.serve.values import kind_of
 
-EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter")
+EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter", "explain-parameter")
+EXPLANATION = ("contributions", "base", "score")
+"""Outputs of a request that asks to be explained; the metadata name those alone that every request can get."""
 _ELSEWHERE = ("shared_memory_region", "classification")
 """Parameters of extensions that are not here: what they ask for must not be taken for something else."""
 
@@ -65,6 +67,8 @@ class Asked(NamedTuple):
     place: Place
     durable: bool
     """Whether the answer has to wait until its record survives power loss."""
+    explain: bool
+    """Whether further outputs say what each column contributed."""
 
 
 def read_infer(body: bytes, columns: Sequence[RequestColumn], json_length: str | None = None) -> Asked:
@@ -103,11 +107,11 @@ def read_infer(body: bytes, columns: Sequence[RequestColumn], json_length: str |
                 "tensors of different lengths", where=_where(name), found=len(column), allowed=f"{n} rows"
             )
     rows = [dict(zip(names, values, strict=True)) for values in zip(*read, strict=True)]
-    return Asked(infer, rows, _place, _is_durable(infer))
+    return Asked(infer, rows, _place, durable=_is_set(infer, "durable"), explain=_is_set(infer, "explain"))
 
 
-def _is_durable(infer: Infer) -> bool:
-    return _truth(infer.parameters.get("durable", False), "parameters.durable")
+def _is_set(infer: Infer, parameter: str) -> bool:
+    return _truth(infer.parameters.get(parameter, False), f"parameters.{parameter}")
 
 
 def _truth(value: object, where: str) -> bool:
@@ -267,16 +271,21 @@ def to_answer(
     package: Package,
     ids: Sequence[str],
     answers: Sequence[Mapping[str, Any]],
+    explained: Sequence[Mapping[str, Any]] = (),
     durability: str,
 ) -> dict[str, Any]:
     """Return the answer to a request; only the outputs that it asked for, all where it did not say.
 
     Parameters
     ----------
+    explained
+        As `Model.explain` gives it, one a row where it was asked for.
     versions
         The version that answered each row, where there are two because a canary runs: one output more says it.
     """
     outputs = _outputs(package, ids=ids, answers=answers)
+    if explained:
+        outputs += _explanation(explained)
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
@@ -305,7 +314,7 @@ def _is_binary(asked: Infer, name: str) -> bool:
     return _truth(wanted, where)
 
 
-def check_outputs(asked: Infer, package: Package) -> None:
+def check_outputs(asked: Asked, package: Package) -> None:
     """Refuse outputs that the model does not have, before anything is computed.
 
     Raises
@@ -313,16 +322,31 @@ def check_outputs(asked: Infer, package: Package) -> None:
     RequestError
         If there is no such output, one is asked for twice, or in a form that is not here.
     """
-    _check_once([wanted.name for wanted in asked.outputs or []], "outputs")
-    names = output_names(package)
-    for wanted in asked.outputs or []:
-        if wanted.name not in names:
-            raise RequestError(
-                "no such output", where="outputs", found=wanted.name[:100], allowed=", ".join(names)
-            )
-        _check_parameters(wanted.parameters, f"outputs[{wanted.name}]")
+    infer = asked.infer
+    wanted = [output.name for output in infer.outputs or []]
+    _check_once(wanted, "outputs")
+    names = [*output_names(package), *(EXPLANATION if asked.explain else ())]
+    for output in infer.outputs or []:
+        if output.name not in names:
+            raise _no_output(output.name, names)
+        _check_parameters(output.parameters, f"outputs[{output.name}]")
+    if asked.explain and infer.outputs is not None and not set(EXPLANATION) & set(wanted):
+        raise RequestError(
+            "an explanation is asked for, and no output that holds one",
+            where="outputs",
+            found=", ".join(wanted)[:100],
+            allowed=", ".join(EXPLANATION),
+            hint="name one of them too, or leave out `outputs`",
+        )
     for name in names:
-        _is_binary(asked, name)
+        _is_binary(infer, name)
+
+
+def _no_output(name: str, names: Sequence[str]) -> RequestError:
+    hint = '`"parameters": {"explain": true}` gives it' if name in EXPLANATION else ""
+    return RequestError(
+        "no such output", where="outputs", found=name[:100], allowed=", ".join(names), hint=hint
+    )
 
 
 def _outputs(
@@ -343,6 +367,37 @@ def _outputs(
         ends = [end for answer in answers for end in answer["interval"][:2]]
         outputs.insert(1, _output("interval", "FP64", [n, 2], ends))
     return outputs
+
+
+def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what contributed as tensors; a column that the model of a row does not read has contributed nothing to it."""
+    first = explained[0]
+    classes = list(first["score"]) if isinstance(first["score"], dict) else []
+    by_class = [
+        [one["contributions"][name] for name in classes] if classes else [one["contributions"]]
+        for one in explained
+    ]
+    # While a canary runs, rows of two models are here, and each may read columns that the other does not.
+    columns = list(dict.fromkeys(name for one in by_class for name in one[0]))
+    parts = [each.get(name, 0.0) for one in by_class for each in one for name in columns]
+    shape, about = (
+        [len(explained), *([len(classes)] if classes else [])],
+        {"classes": classes} if classes else {},
+    )
+    unit = {"score_unit": first["score_unit"]}
+    contributions = _output("contributions", "FP64", [*shape, len(columns)], parts)
+    return [{**contributions, "parameters": {"columns": columns, **about, **unit}}] + [
+        {**_output(name, "FP64", shape, _by_class(explained, name, classes)), "parameters": {**about, **unit}}
+        for name in ("base", "score")
+    ]
+
+
+def _by_class(explained: Sequence[Mapping[str, Any]], name: str, classes: Sequence[str]) -> list[float]:
+    return (
+        [one[name][each] for one in explained for each in classes]
+        if classes
+        else [one[name] for one in explained]
+    )
 
 
 def _output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:

@@ -459,7 +459,12 @@ _SCHEMAS: Mapping[str, Schema] = {
             "outputs": _list(
                 _object(
                     {
-                        "name": {"enum": ["prediction", "probabilities", "interval", "id", "model_version"]},
+                        "name": {
+                            "enum": [
+                                *("prediction", "probabilities", "interval", "id", "model_version"),
+                                *oip.EXPLANATION,
+                            ]
+                        },
                         "datatype": {"enum": ["BYTES", "FP64", "INT64"]},
                         "shape": _list(_COUNT),
                         "data": _list({"type": ["string", "number"]}),
@@ -476,11 +481,12 @@ _SCHEMAS: Mapping[str, Schema] = {
             "accepted": _COUNT,
             "repeated": _COUNT,
             "unknown": _COUNT,
+            "corrected": {**_COUNT, "description": "Labels that replaced another, where there are such."},
             "unknown_first": _list(
                 _object({"where": _TEXT, "id": _TEXT, "key": _TEXT, "why": _TEXT}, "id", "key")
             ),
         },
-        "unknown_first",
+        *("unknown_first", "corrected"),
     ),
 }
 
@@ -560,10 +566,9 @@ def _label(package: Package, line: str) -> Schema:
             "key": {**_KEY, "description": "Of the rows that it is about."},
             "label": known,
             "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
+            "corrects": {**known, "description": "The label that is kept now, which this one replaces."},
         },
-        "id",
-        "key",
-        "at",
+        *("id", "key", "at", "corrects"),
         closed=True,
     )
     if package.key is None:
@@ -573,6 +578,8 @@ def _label(package: Package, line: str) -> Schema:
 
 
 def _infer(package: Package, line: str) -> Schema:
+    outputs = [*oip.output_names(package), *oip.EXPLANATION]
+    parameters = ("durable", "explain", "binary_data_output")
     return _object(
         {
             "id": _TEXT,
@@ -580,12 +587,8 @@ def _infer(package: Package, line: str) -> Schema:
                 **_list({"oneOf": [_tensor(column, line) for column in package.columns]}),
                 "minItems": 1,
             },
-            "outputs": _list(
-                _object({"name": {"enum": oip.output_names(package)}, "parameters": _ANY}, "parameters")
-            ),
-            "parameters": _object(
-                {"durable": _TRUTH, "binary_data_output": _TRUTH}, "durable", "binary_data_output"
-            ),
+            "outputs": _list(_object({"name": {"enum": outputs}, "parameters": _ANY}, "parameters")),
+            "parameters": _object(dict.fromkeys(parameters, _TRUTH), *parameters),
         },
         "id",
         "outputs",

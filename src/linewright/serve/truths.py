@@ -1,0 +1,133 @@
+"""What is known of labels: the newest of each prediction or key, and those that it has replaced.
+
+Of each label there is when it was received, and of one that was replaced until when it stood: so what was known at an
+instant can be read for ever. Where a label by key stands, the labels by id of that key's predictions say the same.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from linewright.serve.facts import Truth
+from linewright.serve.keeping import text_of
+
+EARLIER = """
+CREATE TABLE IF NOT EXISTS earlier_by_id (id BLOB NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS earlier_by_id_id ON earlier_by_id (id);
+CREATE INDEX IF NOT EXISTS earlier_by_id_received ON earlier_by_id (received);
+CREATE TABLE IF NOT EXISTS earlier_by_key (key TEXT NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS earlier_by_key_key ON earlier_by_key (key);
+CREATE INDEX IF NOT EXISTS earlier_by_key_received ON earlier_by_key (received);
+"""
+"""Tables of what was replaced; those of the labels themselves are older, see `feedback`."""
+
+
+class Known(NamedTuple):
+    """Until when labels are known: those that were received and not yet replaced."""
+
+    instant: str
+    is_included: bool = True
+    """Whether what happened at the instant itself is known too."""
+
+    @property
+    def came(self) -> str:
+        """The condition that a label was received, of ``:known``."""
+        return f"received {'<=' if self.is_included else '<'} :known"
+
+    @property
+    def stood(self) -> str:
+        """The condition that it was not yet replaced."""
+        return f"replaced {'>' if self.is_included else '>='} :known"
+
+
+def to_truth(label: str, at: str | None, received: str, by: Any) -> Truth:
+    """Return a label as it was kept."""
+    return Truth(label=msgspec.json.decode(label), at=at, received=received, by=by)
+
+
+# Reading
+
+
+def labels_in(
+    database: sqlite3.Connection, by: str, values: Sequence[bytes | str | None], known: Known
+) -> dict[Any, Truth]:
+    """Return the labels of some ids, or of some keys, as they were known, by id or key."""
+    asked = {f"v{number}": value for number, value in enumerate(values)} | {"known": known.instant}
+    among = f"{by} IN ({','.join(f':v{number}' for number in range(len(values)))}) AND {known.came}"
+    rows = database.execute(
+        f"SELECT {by}, label, at, received FROM by_{by} WHERE {among} UNION ALL "  # noqa: S608 -- names of this module
+        f"SELECT {by}, label, at, received FROM earlier_by_{by} WHERE {among} AND {known.stood}",
+        asked,
+    )
+    return {value: to_truth(label, at, received, by) for value, label, at, received in rows}
+
+
+def came_since(
+    database: sqlite3.Connection, since: str, known: Known, *, label: str | float | None = None
+) -> Iterator[tuple[str, int, Truth]]:
+    """Iterate over the predictions whose label, as it was known, was received at an instant or later.
+
+    A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
+
+    Parameters
+    ----------
+    label
+        Which one to look for (default: any).
+
+    Returns
+    -------
+    iterator of (segment, offset, label)
+        The place of the prediction in the log.
+    """
+    is_it = "" if label is None else " AND t.label = :label"
+    # Where both are there, the label by id came first, so its being there now says that it was there then.
+    unless = {"id": "", "key": " AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"}
+    selects = [
+        f"SELECT s.name, p.offset, t.label, t.at, t.received, '{by}' FROM {table} t "  # noqa: S608 -- names of this module
+        f"JOIN predictions p ON p.{by} = t.{by} JOIN segments s ON s.number = p.segment "
+        f"WHERE t.received >= :since AND t.{known.came}{stood}{is_it}{unless[by]}"
+        for by in ("id", "key")
+        for table, stood in ((f"by_{by}", ""), (f"earlier_by_{by}", f" AND t.{known.stood}"))
+    ]
+    # A copy, since an open read of the labels themselves would keep writers out.
+    asked = {"since": since, "known": known.instant}
+    asked |= {} if label is None else {"label": text_of(label)}
+    database.execute("CREATE TEMP TABLE came AS " + " UNION ALL ".join(selects), asked)
+    for segment, offset, *parts in database.execute("SELECT * FROM came ORDER BY 1, 2"):
+        yield segment, offset, to_truth(*parts)
+
+
+# Auditing
+
+_FOLLOW = (
+    "WITH versions AS (SELECT {by} AS who, received, replaced, rowid AS place FROM earlier_by_{by} "
+    "UNION ALL SELECT {by}, received, NULL, 9223372036854775807 FROM by_{by} "
+    "WHERE {by} IN (SELECT {by} FROM earlier_by_{by})), "
+    "steps AS (SELECT who, received, replaced, lead(received) OVER (PARTITION BY who ORDER BY place) AS next FROM versions) "
+    "SELECT DISTINCT {shown} FROM steps WHERE replaced IS NOT NULL AND (replaced < received OR next IS NOT replaced)"
+)
+_DO_NOT_FOLLOW = "the labels of {} do not follow one another: one was replaced when no other came"
+_AUDIT = (
+    (
+        "SELECT lower(hex(i.id)) FROM by_id i LEFT JOIN predictions p ON p.id = i.id WHERE p.id IS NULL",
+        "a label is about prediction {}, which is not there",
+    ),
+    (
+        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM predictions p WHERE p.key = k.key)",
+        "a label is about key {!r}, of which there is no prediction",
+    ),
+    (
+        "SELECT lower(hex(p.id)), k.key FROM predictions p JOIN by_id i USING (id) JOIN by_key k ON k.key = p.key AND k.label <> i.label",
+        "prediction {} has one label by id and another by key {!r}",
+    ),
+    (_FOLLOW.format(by="id", shown="lower(hex(who))"), _DO_NOT_FOLLOW.format("prediction {}")),
+    (_FOLLOW.format(by="key", shown="who"), _DO_NOT_FOLLOW.format("key {!r}")),
+)
+"""What no label may be, and how it is said."""
+
+
+def wrong_labels(database: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with labels, each in a sentence."""
+    return [says.format(*row) for query, says in _AUDIT for row in database.execute(query)]
