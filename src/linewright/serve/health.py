@@ -94,6 +94,8 @@ def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
         yield "champion", live.arm
     if live.canary is not None:
         yield "canary", live.canary.arm
+    if live.shadow is not None:
+        yield "shadow", live.shadow.arm
 
 
 def _gauge(name: str, says: str, line: str, value: int) -> Sample:
