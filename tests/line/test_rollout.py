@@ -1,5 +1,7 @@
 """A candidate that passed its gates begins as a canary: it serves alone in the end, or is taken back where it does worse."""
 
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -8,21 +10,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from linewright.errors import GateRefused, RequestError
 from linewright.line.care.verify import verify_factory
+from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
+from linewright.line.lookup import look_up
 from linewright.line.registry import judged
 from linewright.line.rollout import tend_canary
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.facts import Deployed, Promoted, Trial, Withdrawn
 from linewright.release.pointer import canary_of
+from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
 from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Lines
 from linewright.serve.rows import in_rows
 from linewright.serve.trouble import Trouble, note_trouble
@@ -64,6 +71,7 @@ class Living:
     def __init__(self, factory: Factory, clock: Clock) -> None:
         self.factory, self.clock = factory, clock
         self.lines = Lines(factory.serving, factory.artifacts.get, tell=lambda _: None)
+        self.mirrors = Mirrors(factory.state, Guard(), tell=lambda _: None)
         self.number = 100_000
 
     def candidate(self, *, turned: bool) -> None:
@@ -71,8 +79,13 @@ class Living:
         rows(HISTORY, 3 * HISTORY, turned=turned).write_csv(self.factory.root / "history.csv")
         self.ran = execute_inline(self.factory, LINE)
 
+    def rolled_out(self, release: str) -> None:
+        """Let the line file say how a candidate reaches users."""
+        path = self.factory.root / "lines" / f"{LINE}.yaml"
+        path.write_text(FILE[: FILE.index("release:")] + f"release: {release}\n")
+
     def answer(self, n: int, *, turned: bool = False, also: dict[str, float] | None = None) -> None:
-        """Answer visits as the endpoint does, and hand in what turned out."""
+        """Answer visits as the endpoint does, copies of them too, and hand in what turned out."""
         for _ in range(3):  # champion, canary, and whatever a step changes
             self.lines.look()
             for future in [*self.lines._loading.values(), *self.lines._loading_canary.values()]:
@@ -81,11 +94,29 @@ class Living:
         asked = rows(self.number, n, turned=turned)
         self.number += n
         log = PredictionLog(self.factory.log_of(LINE))
-        loaded = Loaded(LINE, live.generation, live.arm, live.scorer, self.factory.now, live.canary, Guard())
+        loaded = Loaded(
+            LINE,
+            live.generation,
+            live.arm,
+            live.scorer,
+            self.factory.now,
+            live.canary,
+            Guard(),
+            live.shadow,
+            self.mirrors,
+        )
+        before = self.copies()
         answer(loaded, log, [row | (also or {}) for row in asked.drop("y").to_dicts()], in_rows)
         log.close()
+        until = time.monotonic() + 60
+        while live.shadow is not None and self.copies() < before + n and time.monotonic() < until:
+            time.sleep(0.02)
         asked.select(key="visit", label="y").write_csv(self.factory.root / "truth.csv")
         hand_in(self.factory, LINE, self.factory.root / "truth.csv")
+
+    def copies(self) -> int:
+        """Count what was answered beside the path of the answer."""
+        return sum(1 for _ in read_log(self.factory.copies_of(LINE)))
 
     def after(self, **passed: float):
         """Let time pass, and do what is due about the canary."""
@@ -96,17 +127,27 @@ class Living:
         return self.factory.metadata.events(kind, line=LINE)
 
 
-@pytest.fixture
-def living(tmp_path: Path) -> Iterator[Living]:
-    root, clock = tmp_path / "factory", Clock(START)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Path:
+    """Make a factory whose first model serves; each test gets a copy, for a folder copied is a factory copied."""
+    root = tmp_path_factory.mktemp("served") / "factory"
     (root / "lines").mkdir(parents=True)
     rows(0, HISTORY).write_csv(root / "history.csv")
     (root / "lines" / f"{LINE}.yaml").write_text(FILE)
-    with ExitStack() as opened:
-        factory = opened.enter_context(Factory.create(root, now=clock))
+    with Factory.create(root, now=Clock(START)) as factory:
         assert execute_inline(factory, LINE).promoted
+    return root
+
+
+@pytest.fixture
+def living(tmp_path: Path, served: Path) -> Iterator[Living]:
+    root, clock = tmp_path / "factory", Clock(START)
+    shutil.copytree(served, root)
+    with ExitStack() as opened:
+        factory = opened.enter_context(Factory.open(root, now=clock))
         one = Living(factory, clock)
         opened.callback(one.lines.close)
+        opened.callback(one.mirrors.close)
         yield one
 
 
@@ -256,10 +297,134 @@ def test_a_newer_candidate_takes_the_place_of_a_canary(living):
     assert 3 == canary_of(living.factory.metadata, LINE).model
 
 
+@pytest.mark.parametrize(
+    ("release", "part", "shown", "answered"),
+    [
+        (
+            "{rollout: shadow, bake: 1h}",
+            "gets copies of the rows as a shadow",
+            "shadow visits@2 gets copies",
+            {1},
+        ),
+        (
+            "{rollout: blue-green, bake: 1h}",
+            "answers all rows for a trial",
+            "visits@2 answers all rows for a trial, and the champion gets copies",
+            {2},
+        ),
+    ],
+    ids=["shadow", "blue-green"],
+)
+def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
+    living, release, part, shown, answered
+):
+    """Both models answer each row, one of them goes out, and nothing else counts the other."""
+    living.rolled_out(release)
+    living.candidate(turned=True)
+    told = living.ran.to_text()
+    living.answer(300, turned=True)
+    logged = [one.record for one in read_log(living.factory.log_of(LINE))]
+    seen, early = status(living.factory, LINE), living.after(minutes=59)
+    beside = look_up(living.factory, logged[0].id).body["beside"]
+    promoted = living.after(minutes=2)
+    trial = living.factory.metadata.get(str(promoted.evidence), Trial)
+    kept = living.copies()
+    nothing, gone = living.after(minutes=1), living.copies()
+    why = [one.says for one in explain(living.factory, f"{LINE}@2").rests_on if one.kind == "trial"]
+
+    assert f"visits@2  passes its gates, and {part}" in told
+    assert 0 == living.ran.exit_code
+    assert shown in seen.to_text()
+    assert answered == {one.model for one in logged}
+    assert [{1, 2} - answered] == [{one["model"]} for one in beside]
+    assert (300, 300) == (seen.lines[0].predictions, seen.lines[0].labels)
+    assert (None, None) == (early, nothing)
+    assert isinstance(promoted, Promoted)
+    assert (2, living.ran.certificate) == (promoted.model, promoted.certificate)
+    assert (300, 300, 300) == (trial.canary.rows, trial.champion.rows, trial.pairs.labelled)
+    assert trial.pairs.high < 0
+    assert ["tried on 300 rows"] == [one[:17] for one in why]
+    assert (300, 0) == (kept, gone)
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+@pytest.mark.parametrize("rollout", ["shadow", "blue-green"])
+def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(living, rollout):
+    """Pairs show it on fewer rows than shares would: the same rows are as hard for both."""
+    living.rolled_out(f"{{rollout: {rollout}, bake: 1h}}")
+    living.candidate(turned=True)
+    withdrawn = None
+    while withdrawn is None and living.number < 101_000:
+        living.answer(100)
+        withdrawn = living.after(minutes=1)
+    trial = living.factory.metadata.get(str(withdrawn.evidence), Trial)
+    again = execute_inline(living.factory, LINE)
+    shown = status(living.factory, LINE).to_text()
+    living.answer(50)
+
+    assert ("quality", rollout) == (withdrawn.trigger, withdrawn.rollout)
+    assert "rows that both answered and whose label came, Brier score" in withdrawn.because
+    assert 0 < trial.pairs.low <= trial.pairs.difference
+    assert trial.pairs.difference == pytest.approx(trial.canary.loss - trial.champion.loss)
+    assert (4, "hold") == (again.exit_code, again.verdict)
+    assert "visits@2 was taken back on" in shown
+    assert {1} == {one.record.model for one in [*read_log(living.factory.log_of(LINE))][-50:]}
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_person_ends_a_shadow_and_approves_a_trial(living):
+    living.rolled_out("{rollout: blue-green, bake: 1h, approve: [owner]}")
+    living.candidate(turned=True)
+    held = living.ran
+    begun = promote(living.factory, f"{LINE}@2", because="looks good")
+    trial = canary_of(living.factory.metadata, LINE)
+    back = rollback(living.factory, LINE, canary=True, because="not today")
+    gone = living.after(seconds=1)
+    with pytest.raises(RequestError, match="no canary runs, and no other candidate is tried"):
+        rollback(living.factory, LINE, canary=True)
+
+    assert "hold" == held.verdict
+    assert "visits@2 answers all rows for a trial beside visits@1: looks good" == begun.to_text()
+    assert ("blue-green", 1.0) == (trial.rollout, trial.share)
+    assert "serves alone, without its candidate visits@2: not today" in back.to_text()
+    assert None is gone
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_share_is_found(living):
+    """What answered nothing has shown nothing, however long it lasts; and the record is held to what its words mean."""
+    living.rolled_out("{rollout: shadow, bake: 1h}")
+    living.candidate(turned=True)
+    waits = living.after(days=9)
+    begun, pointer = canary_of(living.factory.metadata, LINE), living.factory.metadata.pointer(LINE)
+    wrong = replace(begun, share=0.5, generation=pointer.generation + 1)
+    living.factory.metadata.move(LINE, replace(pointer, generation=wrong.generation), wrong)
+
+    assert None is waits
+    assert 2 == begun.model
+    assert ["as shadow its candidate answered 50% of the rows"] == [
+        one.what for one in verify_factory(living.factory).problems
+    ]
+
+
+def test_of_equal_candidates_at_most_the_stated_share_is_condemned_by_pairs():
+    """200 of them whose answers differ by noise, looked at after each label; and a worse one is found on few rows."""
+    print("seed 7")
+    chance, back, rows = np.random.default_rng(7), 0, 3_000
+    for _ in range(200):
+        p = chance.beta(1, 4, rows)
+        y = chance.random(rows) < p
+        mine, theirs = (np.clip(p + chance.normal(0, 0.1, rows), 0, 1) for _ in range(2))
+        back += bool((bounds(((mine - y) ** 2 - (theirs - y) ** 2 + 1) / 2, 0.90).low > 0.5).any())
+    worse = np.clip(p + chance.normal(0, 0.3, rows), 0, 1)
+    found = bounds(((worse - y) ** 2 - (theirs - y) ** 2 + 1) / 2, 0.90).low > 0.5
+
+    assert back <= 200 * 0.05 + 3.1 * np.sqrt(200 * 0.05 * 0.95)
+    assert found[-1]
+
+
 def test_of_canaries_that_are_as_good_at_most_the_stated_share_is_taken_back():
     """200 of them, looked at after each label: at most 5 in 100, with 99.9 % confidence."""
-    from linewright.release.sequential import bounds
-
     print("seed 6")
     chance, back = np.random.default_rng(6), 0
     for _ in range(200):

@@ -132,6 +132,7 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
         because=because,
         run=canary.run,
         declared=declared_before(context.metadata, line, canary.package),
+        evidence=evidence,
     )
 
 

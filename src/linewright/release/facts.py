@@ -34,6 +34,8 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     run: str | None = None
     declared: str | None = None
     """Digest of the line file as it was before the model was trained; `None` in older records."""
+    evidence: str | None = None
+    """Digest of the `Trial` that the model served its trial with; `None` where it was not tried, or did not have to end it."""
 
 
 class RolledBack(Event, frozen=True, kw_only=True, tag="rolled_back"):

@@ -51,6 +51,7 @@ def promote(
     forced: bool = False,
     run: str | None = None,
     declared: str | None = None,
+    evidence: str | None = None,
 ) -> Promoted:
     """Make a registered model the champion of its line.
 
@@ -73,8 +74,8 @@ def promote(
     run
         The run that promotes, or `None` for a person. A run promotes at most once: the same again returns the first
         promotion. Its certificate must compare with the model that still serves.
-    declared
-        Digest of the line file as it was before the model was trained.
+    declared, evidence
+        Digests of the line file as it was before the model was trained, and of what its trial showed.
 
     Returns
     -------
@@ -134,6 +135,7 @@ def promote(
         forced=forced,
         run=run,
         declared=declared,
+        evidence=evidence,
     )
     context.metadata.move(line, after, event)
     project(context.metadata, serving_dir, line)

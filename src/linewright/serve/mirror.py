@@ -43,7 +43,7 @@ QUEUE_BYTES = 4 * 2**20
 """Copies of a line that may wait, in bytes as logged."""
 STAYS_S = 60.0
 """A child that nobody asks ends after so long."""
-COMPUTES_S = 15
+COMPUTES_S = 15.0
 """Processor time that the rows of one request may take; a child that takes more is ended by the system."""
 PATIENCE_S = 120.0
 """How long the rows of one request may take by the clock: a child may have to wait for a processor, but not for ever."""
@@ -57,6 +57,7 @@ class _Begin(msgspec.Struct, frozen=True):
     line: str
     arm: Arm
     known: tuple[str, ...]
+    computes_s: float
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -304,7 +305,7 @@ class _Child:
             )
         self._ours.settimeout(patience_s)
         self._answers = self._ours.makefile("rb")
-        self._first = msgspec.json.encode(_Begin(line, shadow.arm, shadow.known)) + b"\n"
+        self._first = msgspec.json.encode(_Begin(line, shadow.arm, shadow.known, COMPUTES_S)) + b"\n"
 
     def ask(self, records: Sequence[Prediction]) -> _Said:
         """Return what the child says; a child that ends or does not answer in time has failed."""
@@ -336,7 +337,7 @@ class _Child:
     def _last_words(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             if self._process.wait(1.0) == -signal.SIGPROF:
-                return f"copies of the rows of a request took more than {COMPUTES_S} s of processor time"
+                return f"copies of the rows of a request took more than {COMPUTES_S:g} s of processor time"
         return f"it ended the process that answers copies ({self._process.poll()})"
 
 
@@ -354,7 +355,7 @@ def main(state: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     scorer: Scorer | None = None
     for body in asked:
         # The system ends a process that takes more: nothing in it has to be able to look at a clock.
-        signal.setitimer(signal.ITIMER_PROF, COMPUTES_S)
+        signal.setitimer(signal.ITIMER_PROF, begin.computes_s)
         said, scorer = _answered(scorer, begin, state, log, msgspec.json.decode(body, type=list[Prediction]))
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(msgspec.json.encode(said) + b"\n")
