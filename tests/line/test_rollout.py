@@ -1,9 +1,15 @@
 """A candidate that passed its gates begins as a canary: it serves alone in the end, or is taken back where it does worse."""
 
+import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +18,8 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from linewright.errors import GateRefused, RequestError
+import linewright
+from linewright.errors import GateRefused, RequestError, Transient
 from linewright.line.care.verify import verify_factory
 from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
@@ -65,6 +72,11 @@ def rows(first: int, n: int, *, turned: bool = False) -> pl.DataFrame:
     return pl.DataFrame({"visit": [f"v{first + i:06}" for i in range(n)], "a": a, "b": b, "y": y})
 
 
+def roll_out(root: Path, release: str) -> None:
+    """Let the line file say how a candidate reaches users."""
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE[: FILE.index("release:")] + f"release: {release}\n")
+
+
 class Living:
     """A line whose endpoint is this process."""
 
@@ -81,8 +93,7 @@ class Living:
 
     def rolled_out(self, release: str) -> None:
         """Let the line file say how a candidate reaches users."""
-        path = self.factory.root / "lines" / f"{LINE}.yaml"
-        path.write_text(FILE[: FILE.index("release:")] + f"release: {release}\n")
+        roll_out(self.factory.root, release)
 
     def answer(self, n: int, *, turned: bool = False, also: dict[str, float] | None = None) -> None:
         """Answer visits as the endpoint does, copies of them too, and hand in what turned out."""
@@ -437,3 +448,100 @@ def test_of_canaries_that_are_as_good_at_most_the_stated_share_is_taken_back():
         back += bool((low[canaries[both]] > high[champions[both]]).any())
 
     assert back <= 200 * 0.05 + 3.1 * np.sqrt(200 * 0.05 * 0.95)
+
+
+@pytest.mark.slow
+def test_both_trials_by_commands_whatever_is_killed(served, tmp_path):
+    """A shadow serves after its trial; then all rows go over to another model at once, and back in one command."""
+    root, answers = tmp_path / "factory", list[str | None]()
+    shutil.copytree(served, root)
+    roll_out(root, "{rollout: shadow, bake: 1s}")
+    rows(HISTORY, 2 * HISTORY, turned=True).write_csv(root / "history.csv")
+    shadow = command(root, "run", LINE)
+    with up(root) as (process, address), Factory.open(root) as factory:
+        wait_until(lambda: answers.append(ask(address, 200_000)) or answers[-1] == "visits@2")
+        promoted = status(factory, LINE).lines[0]
+        roll_out(root, "{rollout: blue-green, bake: 1h}")
+        rows(HISTORY, 4 * HISTORY).write_csv(root / "history.csv")
+        over = command(root, "run", LINE)
+        wait_until(lambda: ask(address, 200_200) == "visits@3")
+        for pid in children_of(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: ask(address, 200_300) == "visits@3")
+        wait_until(lambda: next(read_log(factory.copies_of(LINE)), None) is not None)
+        tried = status(factory, LINE).lines[0].canary
+        back = command(root, "rollback", LINE, "--canary", "--because", "a drill")
+        wait_until(lambda: ask(address, 200_400) == "visits@2")
+        wait_until(lambda: not factory.copies_of(LINE).exists())
+        found = verify_factory(factory)
+
+    assert ("gets copies of the rows as a shadow", 0.0) == (shadow["part"], shadow["share"])
+    assert "visits@1" == next(filter(None, answers))
+    assert "visits@2" == promoted.champion
+    assert "as a shadow it answered" in promoted.because
+    assert ("answers all rows for a trial", 1.0) == (over["part"], over["share"])
+    assert ("blue-green", True) == (tried.rollout, tried.rows > 0)
+    assert ("visits@2", "visits@3") == (back["champion"], back["canary"])
+    assert [] == list(found.problems)
+
+
+def command(root: Path, *arguments: str) -> dict:
+    """Carry a command out in a process of its own and return its JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def up(root: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """Run `linewright up` on free ports and give its process and where its endpoint answers."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        port, control = one.getsockname()[1], other.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)],
+        cwd=root,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+
+        assert 0 == process.wait(timeout=60)
+
+
+def ask(address: str, first: int) -> str | None:
+    """Ask for ten visits and return which model answered; `None` where nothing answers now."""
+    asked = rows(first, 10).drop("y").to_dicts()
+    try:
+        with linewright.Client(address) as client:
+            return client.predict(LINE, asked).model
+    except (Transient, OSError):
+        return None
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 90
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(folder.name))
+    return found

@@ -75,6 +75,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "performance": _results("package"),
     "confirmations": _results("package"),
     "segment": lambda _, body: Needs(blobs=(body["blob"],)),
+    "trial": _results("package", "rival"),
     "retrain_proposal": lambda _, body: Needs(results=tuple(body.get("evidence", ()))),
 }
 """By kind of result."""
