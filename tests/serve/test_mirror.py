@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from linewright.release.facts import Arm
 from linewright.serve.arms import SAMPLE, Guard
 from linewright.serve.facts import Prediction
 from linewright.serve.log import read_log
+from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Shadow
 from linewright.serve.trouble import trouble_with
 from linewright.testing.graphs import endless, greedy
@@ -114,7 +117,7 @@ def test_requests_are_answered_while_the_child_is_stopped_and_copies_beyond_the_
     endpoint = start(claims.state)
     endpoint.predict(of(0))
     endpoint.wait_for(lambda: copies(claims), 30.0)
-    (child,) = children_of(endpoint)
+    (child,) = children_of(endpoint.process.pid)
     os.kill(child, signal.SIGSTOP)
     rows = [{**of(policy), "Fraud": "x" * 2_000} for policy in range(500)]
     answers = [endpoint.predict(*rows) for _ in range(6)]
@@ -128,13 +131,54 @@ def test_requests_are_answered_while_the_child_is_stopped_and_copies_beyond_the_
     assert None is trouble_with(claims.state / "serving", "claims", claims.models[2])
 
 
+def test_a_child_that_is_stopped_is_ended_by_the_clock(claims):
+    """It takes no processor time, so nothing else would notice it."""
+    claims.make(2)
+    told: list[dict] = []
+    mirrors = Mirrors(claims.state, Guard(), tell=told.append, patience_s=8.0)
+    shadow = Shadow(arm=Arm(model=2, package=claims.models[2], share=0.0), unit=None)
+    record = Prediction(
+        id="0",
+        line="claims",
+        generation=1,
+        model=1,
+        digest=claims.models[1],
+        at="",
+        key=None,
+        row=ROW,
+        answer={},
+        threshold=None,
+    )
+    try:
+        mirrors.offer("claims", shadow, shadow, [record], 100)
+        wait_until(lambda: copies(claims))
+        (child,) = children_of(os.getpid())
+        os.kill(child, signal.SIGSTOP)
+        mirrors.offer("claims", shadow, shadow, [record], 100)
+        wait_until(lambda: told)
+        wait_until(lambda: not is_running(child))
+    finally:
+        mirrors.close()
+
+    assert [("copies-failed", "it did not answer copies of rows within 8 s")] == [
+        (one["event"], one["because"]) for one in told
+    ]
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    until = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_a_child_that_is_killed_is_started_again(claims, start):
     claims.make(2)
     claims.point(1, shadow=2)
     endpoint = start(claims.state)
     endpoint.predict(of(0))
     endpoint.wait_for(lambda: copies(claims), 30.0)
-    os.kill(children_of(endpoint)[0], signal.SIGKILL)
+    os.kill(children_of(endpoint.process.pid)[0], signal.SIGKILL)
     endpoint.predict(of(1))
     endpoint.wait_for(lambda: events(endpoint, "copies-failed"), 30.0)
     endpoint.predict(of(2))
@@ -150,7 +194,7 @@ def test_the_child_ends_with_its_endpoint_however_that_ends(claims, start):
     endpoint = start(claims.state)
     endpoint.predict(of(0))
     endpoint.wait_for(lambda: copies(claims), 30.0)
-    (child,) = children_of(endpoint)
+    (child,) = children_of(endpoint.process.pid)
     endpoint.stop(signal.SIGKILL)
     endpoint.wait_for(lambda: not is_running(child), 30.0)
     second = start(claims.state)
@@ -237,15 +281,15 @@ def test_a_shadow_that_is_much_slower_is_found_out():
     assert ["it takes 50 ms a row, the champion 1 ms"] == dropped
 
 
-def children_of(endpoint) -> list[int]:
-    """Return the processes that answer copies for an endpoint."""
+def children_of(process: int) -> list[int]:
+    """Return the processes that answer copies for a process."""
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and is_running(int(entry.name)):
             with suppress(OSError):
                 parent = int(Path(entry.path, "stat").read_text().rpartition(")")[2].split()[1])
                 command = Path(entry.path, "cmdline").read_bytes()
-                if parent == endpoint.process.pid and b"linewright.serve.mirror" in command:
+                if parent == process and b"linewright.serve.mirror" in command:
                     found.append(int(entry.name))
     return found
 
