@@ -17,7 +17,7 @@ from linewright.serve.arms import SAMPLE, Guard
 from linewright.serve.facts import Prediction
 from linewright.serve.log import read_log
 from linewright.serve.mirror import Mirrors
-from linewright.serve.pointer import Shadow
+from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.trouble import trouble_with
 from linewright.testing.graphs import endless, greedy
 
@@ -131,12 +131,14 @@ def test_requests_are_answered_while_the_child_is_stopped_and_copies_beyond_the_
     assert None is trouble_with(claims.state / "serving", "claims", claims.models[2])
 
 
-def test_a_child_that_is_stopped_is_ended_by_the_clock(claims):
-    """It takes no processor time, so nothing else would notice it."""
+def test_copies_take_time_of_who_answers_them_and_a_child_that_is_stopped_is_ended_by_the_clock(claims):
+    """Where a candidate answers, the copies are the champion's; and what is stopped takes no processor time."""
     claims.make(2)
     told: list[dict] = []
-    mirrors = Mirrors(claims.state, Guard(), tell=told.append, patience_s=8.0)
+    guard = Guard()
+    mirrors = Mirrors(claims.state, guard, tell=told.append, patience_s=8.0)
     shadow = Shadow(arm=Arm(model=2, package=claims.models[2], share=0.0), unit=None)
+    other = Canary(arm=Arm(model=3, package="sha256:00"), scorer=None, salt="", unit=None)  # type: ignore[arg-type]
     record = Prediction(
         id="0",
         line="claims",
@@ -151,7 +153,10 @@ def test_a_child_that_is_stopped_is_ended_by_the_clock(claims):
     )
     try:
         mirrors.offer("claims", shadow, shadow, [record], 100)
-        wait_until(lambda: copies(claims))
+        wait_until(lambda: len(copies(claims)) == 1)
+        mirrors.offer("claims", shadow, other, [record], 100)
+        wait_until(lambda: ("claims", "sha256:00") in guard._seen)
+        took = guard._seen["claims", "sha256:00"]
         (child,) = children_of(os.getpid())
         os.kill(child, signal.SIGSTOP)
         mirrors.offer("claims", shadow, shadow, [record], 100)
@@ -163,6 +168,7 @@ def test_a_child_that_is_stopped_is_ended_by_the_clock(claims):
     assert [("copies-failed", "it did not answer copies of rows within 8 s")] == [
         (one["event"], one["because"]) for one in told
     ]
+    assert (1, 0) == (len(took.champion_s), len(took.tried_s))
 
 
 def wait_until(is_so: Callable[[], object]) -> None:

@@ -172,7 +172,8 @@ class _Mirror:
         self._queue: SimpleQueue[_Copies] = SimpleQueue()
         self._waiting = 0
         """Bytes in the queue."""
-        self._package = ""
+        self._trial = ("", "")
+        """Packages of the shadow and of the candidate."""
         self._failures = 0
         self._is_given_up = self._is_dropping = self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -180,7 +181,7 @@ class _Mirror:
 
     def offer(self, copies: _Copies) -> None:
         with self._lock:
-            self._turn_to(copies.shadow.arm)
+            self._turn_to(copies)
             if self._is_given_up or self._is_closed:
                 self.rows["dropped"] += len(copies.records)
             elif self._waiting + copies.size > QUEUE_BYTES:
@@ -197,10 +198,11 @@ class _Mirror:
         if child is not None:
             child.end()
 
-    def _turn_to(self, arm: Arm) -> None:
-        """Count anew where another model gets the copies from now on."""
-        if arm.package != self._package:
-            self._package, self.version = arm.package, str(arm.model)
+    def _turn_to(self, copies: _Copies) -> None:
+        """Count anew where another trial begins."""
+        trial = (copies.shadow.arm.package, copies.tried.arm.package)
+        if trial != self._trial:
+            self._trial, self.version = trial, str(copies.shadow.arm.model)
             self._failures, self.seconds, self._is_given_up, self._is_dropping = 0, 0.0, False, False
             self.rows.clear()
 
@@ -238,7 +240,7 @@ class _Mirror:
                 self._waiting -= copies.size
 
     def _answer(self, copies: _Copies) -> None:
-        if self._is_closed or self._is_given_up or copies.shadow.arm.package != self._package:
+        if self._is_closed or self._is_given_up or copies.shadow.arm.package != self._trial[0]:
             self._lost(copies, "")
             return
         said = self._ask(copies)
@@ -318,9 +320,11 @@ class _Child:
             return _Said(failed=f"it did not answer copies of rows within {self._patience_s:g} s")
         except OSError:
             said = b""
-        if said:
+        with suppress(msgspec.DecodeError):
             return msgspec.json.decode(said, type=_Said)
-        self.has_ended = True
+        self.has_ended = (
+            True  # it said nothing, or something that is no answer; then the next one would be of these rows
+        )
         return _Said(failed=self._last_words())
 
     def end(self) -> None:
