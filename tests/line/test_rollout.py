@@ -35,6 +35,7 @@ from linewright.release.pointer import canary_of
 from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
+from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog, read_log
 from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Lines
@@ -75,6 +76,12 @@ def rows(first: int, n: int, *, turned: bool = False) -> pl.DataFrame:
 def roll_out(root: Path, release: str) -> None:
     """Let the line file say how a candidate reaches users."""
     (root / "lines" / f"{LINE}.yaml").write_text(FILE[: FILE.index("release:")] + f"release: {release}\n")
+
+
+def copies_in(factory: Factory) -> Iterator[Prediction]:
+    """Iterate over what was answered beside the path of the answer."""
+    for folder in factory.copies_of(LINE).glob("*"):
+        yield from (one.record for one in read_log(folder))
 
 
 class Living:
@@ -127,7 +134,7 @@ class Living:
 
     def copies(self) -> int:
         """Count what was answered beside the path of the answer."""
-        return sum(1 for _ in read_log(self.factory.copies_of(LINE)))
+        return sum(1 for _ in copies_in(self.factory))
 
     def after(self, **passed: float):
         """Let time pass, and do what is due about the canary."""
@@ -468,11 +475,11 @@ def test_both_trials_by_commands_whatever_is_killed(served, tmp_path):
         for pid in children_of(process.pid):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: ask(address, 200_300) == "visits@3")
-        wait_until(lambda: next(read_log(factory.copies_of(LINE)), None) is not None)
+        wait_until(lambda: next(copies_in(factory), None) is not None)
         tried = status(factory, LINE).lines[0].canary
         back = command(root, "rollback", LINE, "--canary", "--because", "a drill")
         wait_until(lambda: ask(address, 200_400) == "visits@2")
-        wait_until(lambda: not factory.copies_of(LINE).exists())
+        wait_until(lambda: not list(factory.copies_of(LINE).glob("*")))
         found = verify_factory(factory)
 
     assert ("gets copies of the rows as a shadow", 0.0) == (shadow["part"], shadow["share"])

@@ -223,7 +223,7 @@ class Factory:
         return SealedLog(line, self.metadata, self.artifacts)
 
     def copies_of(self, line: str) -> Path:
-        """Return the folder of what a line's candidate or champion answered beside the path of the answer, while it is tried."""
+        """Return the folder of what models of a line answered beside the path of the answer: a folder for each trial, by its salt."""
         return self.state / "shadow" / line
 
     def labels_of(self, line: str) -> Feedback:

@@ -55,7 +55,8 @@ def _prediction(factory: Factory, name: str) -> Found | None:
 
 def _beside(factory: Factory, record: Prediction) -> list[dict[str, Any]]:
     """Return what other models answered to a row beside the path of its answer, while the trial runs that they are part of."""
-    logged = (one.record for one in read_log(factory.copies_of(record.line)))
+    folders = factory.copies_of(record.line).glob("*")
+    logged = (one.record for folder in folders for one in read_log(folder))
     return [
         {"model": one.model, "digest": one.digest, "arm": one.arm, "answer": one.answer}
         for one in logged

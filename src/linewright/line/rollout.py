@@ -84,8 +84,7 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
     """
     context, line = factory.context, spec.line
     canary = canary_of(context.metadata, line)
-    if canary is None or not canary.has_mirror:
-        _forget_copies(factory, line)
+    _forget_copies(factory, line, but=canary)
     if canary is None:
         return None
     trouble = trouble_with(factory.serving, line, canary.package)
@@ -136,15 +135,15 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
     )
 
 
-def _forget_copies(factory: Factory, line: str) -> None:
-    """Remove what was answered beside the path of the answer in a trial that is over.
+def _forget_copies(factory: Factory, line: str, *, but: Deployed | None) -> None:
+    """Remove what was answered beside the path of the answer in trials that are over.
 
     The record has what it showed, and each answer can be computed again from the row in the prediction log.
     """
-    folder = factory.copies_of(line)
-    if folder.is_dir():
-        # A child that is still ending may write on; then the next look removes the rest.
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in factory.copies_of(line).glob("*"):
+        if but is None or folder.name != but.salt:
+            # A child that is still ending may write on; then the next look removes the rest.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _worse(trial: Trial) -> str:
@@ -232,7 +231,7 @@ def _answers(
     labels = factory.labels_of(canary.line)
     yield from labels.labelled(known_by=now, after=after)
     if canary.has_mirror:
-        yield from labels.beside(factory.copies_of(canary.line)).labelled(known_by=now)
+        yield from labels.beside(factory.copies_of(canary.line) / canary.salt).labelled(known_by=now)
 
 
 def _paired(mine: Iterable[_Told], theirs: Iterable[_Told]) -> tuple[list[_Told], list[_Told]]:

@@ -2,7 +2,7 @@
 
 Nothing that goes out waits for it. Copies wait in a queue that is bounded in bytes; where it is full they are dropped and
 counted. The child has a low priority and limits of memory and of processor time. What it answers goes to a log of its own,
-``shadow/LINE`` of the state: frames like those of the prediction log, under the ids of the answers that went out and
+``shadow/LINE/TRIAL`` of the state: frames like those of the prediction log, under the ids of the answers that went out and
 without their rows, which that log has.
 
 ``python -m linewright.serve.mirror STATE`` reads what it is to be, then lists of predictions, one JSON document a line, and
@@ -54,7 +54,8 @@ NICENESS = 10
 class _Begin(msgspec.Struct, frozen=True):
     """The first line that a child reads."""
 
-    line: str
+    folder: str
+    """Of the log, below the state."""
     arm: Arm
     known: tuple[str, ...]
     computes_s: float
@@ -172,8 +173,8 @@ class _Mirror:
         self._queue: SimpleQueue[_Copies] = SimpleQueue()
         self._waiting = 0
         """Bytes in the queue."""
-        self._trial = ("", "")
-        """Packages of the shadow and of the candidate."""
+        self._trial = ("", "", "")
+        """Its salt, and the packages of the shadow and of the candidate."""
         self._failures = 0
         self._is_given_up = self._is_dropping = self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -200,7 +201,7 @@ class _Mirror:
 
     def _turn_to(self, copies: _Copies) -> None:
         """Count anew where another trial begins."""
-        trial = (copies.shadow.arm.package, copies.tried.arm.package)
+        trial = (copies.shadow.trial, copies.shadow.arm.package, copies.tried.arm.package)
         if trial != self._trial:
             self._trial, self.version = trial, str(copies.shadow.arm.model)
             self._failures, self.seconds, self._is_given_up, self._is_dropping = 0, 0.0, False, False
@@ -240,7 +241,7 @@ class _Mirror:
                 self._waiting -= copies.size
 
     def _answer(self, copies: _Copies) -> None:
-        if self._is_closed or self._is_given_up or copies.shadow.arm.package != self._trial[0]:
+        if self._is_closed or self._is_given_up or copies.shadow.trial != self._trial[0]:
             self._lost(copies, "")
             return
         said = self._ask(copies)
@@ -307,7 +308,8 @@ class _Child:
             )
         self._ours.settimeout(patience_s)
         self._answers = self._ours.makefile("rb")
-        self._first = msgspec.json.encode(_Begin(line, shadow.arm, shadow.known, COMPUTES_S)) + b"\n"
+        folder = f"shadow/{line}/{shadow.trial}"
+        self._first = msgspec.json.encode(_Begin(folder, shadow.arm, shadow.known, COMPUTES_S)) + b"\n"
 
     def ask(self, records: Sequence[Prediction]) -> _Said:
         """Return what the child says; a child that ends or does not answer in time has failed."""
@@ -355,7 +357,7 @@ def main(state: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.nice(NICENESS)
     begin = msgspec.json.decode(asked.readline(), type=_Begin)
-    log = PredictionLog(state / "shadow" / begin.line)
+    log = PredictionLog(state / begin.folder)
     scorer: Scorer | None = None
     for body in asked:
         # The system ends a process that takes more: nothing in it has to be able to look at a clock.

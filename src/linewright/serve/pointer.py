@@ -52,6 +52,8 @@ class Shadow:
     """Column that says which rows are alike; `None` is the key."""
     known: tuple[str, ...] = ()
     """Further columns that a row may have."""
+    trial: str = ""
+    """The salt of the trial, by which it is told from others of the same models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +235,7 @@ class Lines:
         arm, tried = serving.shadow, serving.canary or serving.shadow
         if arm is None or tried is None or self._failed.get(serving.line) == tried.package:
             return None
-        return Shadow(arm=arm, unit=serving.unit, known=serving.known)
+        return Shadow(arm=arm, unit=serving.unit, known=serving.known, trial=serving.salt)
 
     def _load_if_wanted(self, line: str) -> None:
         now = self._live[line]
