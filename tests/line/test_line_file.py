@@ -31,6 +31,7 @@ EXPECTED = {
     "api-key": (4, 1, "a line file holds no secrets"),
     "all-referred": (2, 1, "columns refer to every source"),
     "approve": (4, 20, "'release.approve' must be a list: found 'boss'"),
+    "bake-of-none": (4, 11, "rollout: canary, shadow or blue-green beside it"),
     "bound-of-text": (6, 30, "a column of type category does not have this min: found 3"),
     "budget": (4, 17, "did you mean 'quick'?"),
     "canary": (4, 11, "write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]"),
@@ -70,6 +71,8 @@ EXPECTED = {
     "quoted-number": (4, 16, "write 5 without quotes"),
     "references": (7, 28, "did you mean 'shops.id'?"),
     "several": (4, 1, "(the first of 3 mistakes)"),
+    "shadow-bake": (4, 28, "the trial lasts no time: found '0s', allowed: a duration above 0, e.g. 10m"),
+    "shadow-steps": (4, 28, "only a canary goes in steps"),
     "share": (4, 23, "found 20, allowed: a number above 0 and below 1"),
     "source-of-nothing": (2, 14, "one with 'file' or 'sqlite'"),
     "split-without-time": (4, 17, "add table.time, or let 'auto' choose"),
@@ -332,11 +335,13 @@ def test_a_folder_is_no_line_file(tmp_path: Path):
 def test_what_has_no_station_yet_is_named_with_its_place(tmp_path: Path):
     """`check` must refuse what would otherwise silently do nothing."""
     path = tmp_path / "claims.yaml"
-    path.write_text((HERE / "claims.yaml").read_text().replace("canary, steps: [0.05, 0.25, 1.0]", "shadow"))
+    path.write_text(
+        (HERE / "claims.yaml").read_text().replace("{type: integer, min: 16, max: 110,", "{type: list,")
+    )
 
     errors = unsupported(read_line(path), path)
 
-    assert [(f"{path}:19:11", "'release.rollout'", "immediate, canary")] == [
+    assert [(f"{path}:13:11", "'contract.columns.Age.type'", "a type of single values")] == [
         (error.where, error.what.split(" is ")[0], error.allowed) for error in errors
     ]
 
@@ -346,7 +351,6 @@ def test_what_has_no_station_yet_is_named_with_its_place(tmp_path: Path):
     [
         ("keep: 90d\n", "keep"),
         ("sites: {lyon: {}}\n", "sites"),
-        ("release: {rollout: shadow}\n", "release.rollout"),
         ("contract: {columns: {y: {type: list}}}\n", "contract.columns.y.type"),
         ("contract: {columns: {photo: {type: file}}}\n", "contract.columns.photo.type"),
     ],

@@ -1,28 +1,43 @@
 """A candidate that passed its gates begins as a canary: it serves alone in the end, or is taken back where it does worse."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
-from linewright.errors import GateRefused, RequestError
+import linewright
+from linewright.errors import GateRefused, RequestError, Transient
 from linewright.line.care.verify import verify_factory
+from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
+from linewright.line.lookup import look_up
 from linewright.line.registry import judged
 from linewright.line.rollout import tend_canary
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.facts import Deployed, Promoted, Trial, Withdrawn
 from linewright.release.pointer import canary_of
+from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
+from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Lines
 from linewright.serve.rows import in_rows
 from linewright.serve.trouble import Trouble, note_trouble
@@ -58,12 +73,24 @@ def rows(first: int, n: int, *, turned: bool = False) -> pl.DataFrame:
     return pl.DataFrame({"visit": [f"v{first + i:06}" for i in range(n)], "a": a, "b": b, "y": y})
 
 
+def roll_out(root: Path, release: str) -> None:
+    """Let the line file say how a candidate reaches users."""
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE[: FILE.index("release:")] + f"release: {release}\n")
+
+
+def copies_in(factory: Factory) -> Iterator[Prediction]:
+    """Iterate over what was answered beside the path of the answer."""
+    for folder in factory.copies_of(LINE).glob("*"):
+        yield from (one.record for one in read_log(folder))
+
+
 class Living:
     """A line whose endpoint is this process."""
 
     def __init__(self, factory: Factory, clock: Clock) -> None:
         self.factory, self.clock = factory, clock
         self.lines = Lines(factory.serving, factory.artifacts.get, tell=lambda _: None)
+        self.mirrors = Mirrors(factory.state, Guard(), tell=lambda _: None)
         self.number = 100_000
 
     def candidate(self, *, turned: bool) -> None:
@@ -71,8 +98,12 @@ class Living:
         rows(HISTORY, 3 * HISTORY, turned=turned).write_csv(self.factory.root / "history.csv")
         self.ran = execute_inline(self.factory, LINE)
 
+    def rolled_out(self, release: str) -> None:
+        """Let the line file say how a candidate reaches users."""
+        roll_out(self.factory.root, release)
+
     def answer(self, n: int, *, turned: bool = False, also: dict[str, float] | None = None) -> None:
-        """Answer visits as the endpoint does, and hand in what turned out."""
+        """Answer visits as the endpoint does, copies of them too, and hand in what turned out."""
         for _ in range(3):  # champion, canary, and whatever a step changes
             self.lines.look()
             for future in [*self.lines._loading.values(), *self.lines._loading_canary.values()]:
@@ -81,11 +112,29 @@ class Living:
         asked = rows(self.number, n, turned=turned)
         self.number += n
         log = PredictionLog(self.factory.log_of(LINE))
-        loaded = Loaded(LINE, live.generation, live.arm, live.scorer, self.factory.now, live.canary, Guard())
+        loaded = Loaded(
+            LINE,
+            live.generation,
+            live.arm,
+            live.scorer,
+            self.factory.now,
+            live.canary,
+            Guard(),
+            live.shadow,
+            self.mirrors,
+        )
+        before = self.copies()
         answer(loaded, log, [row | (also or {}) for row in asked.drop("y").to_dicts()], in_rows)
         log.close()
+        until = time.monotonic() + 60
+        while live.shadow is not None and self.copies() < before + n and time.monotonic() < until:
+            time.sleep(0.02)
         asked.select(key="visit", label="y").write_csv(self.factory.root / "truth.csv")
         hand_in(self.factory, LINE, self.factory.root / "truth.csv")
+
+    def copies(self) -> int:
+        """Count what was answered beside the path of the answer."""
+        return sum(1 for _ in copies_in(self.factory))
 
     def after(self, **passed: float):
         """Let time pass, and do what is due about the canary."""
@@ -96,17 +145,27 @@ class Living:
         return self.factory.metadata.events(kind, line=LINE)
 
 
-@pytest.fixture
-def living(tmp_path: Path) -> Iterator[Living]:
-    root, clock = tmp_path / "factory", Clock(START)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Path:
+    """Make a factory whose first model serves; each test gets a copy, for a folder copied is a factory copied."""
+    root = tmp_path_factory.mktemp("served") / "factory"
     (root / "lines").mkdir(parents=True)
     rows(0, HISTORY).write_csv(root / "history.csv")
     (root / "lines" / f"{LINE}.yaml").write_text(FILE)
-    with ExitStack() as opened:
-        factory = opened.enter_context(Factory.create(root, now=clock))
+    with Factory.create(root, now=Clock(START)) as factory:
         assert execute_inline(factory, LINE).promoted
+    return root
+
+
+@pytest.fixture
+def living(tmp_path: Path, served: Path) -> Iterator[Living]:
+    root, clock = tmp_path / "factory", Clock(START)
+    shutil.copytree(served, root)
+    with ExitStack() as opened:
+        factory = opened.enter_context(Factory.open(root, now=clock))
         one = Living(factory, clock)
         opened.callback(one.lines.close)
+        opened.callback(one.mirrors.close)
         yield one
 
 
@@ -256,10 +315,134 @@ def test_a_newer_candidate_takes_the_place_of_a_canary(living):
     assert 3 == canary_of(living.factory.metadata, LINE).model
 
 
+@pytest.mark.parametrize(
+    ("release", "part", "shown", "answered"),
+    [
+        (
+            "{rollout: shadow, bake: 1h}",
+            "gets copies of the rows as a shadow",
+            "shadow visits@2 gets copies",
+            {1},
+        ),
+        (
+            "{rollout: blue-green, bake: 1h}",
+            "answers all rows for a trial",
+            "visits@2 answers all rows for a trial, and the champion gets copies",
+            {2},
+        ),
+    ],
+    ids=["shadow", "blue-green"],
+)
+def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
+    living, release, part, shown, answered
+):
+    """Both models answer each row, one of them goes out, and nothing else counts the other."""
+    living.rolled_out(release)
+    living.candidate(turned=True)
+    told = living.ran.to_text()
+    living.answer(300, turned=True)
+    logged = [one.record for one in read_log(living.factory.log_of(LINE))]
+    seen, early = status(living.factory, LINE), living.after(minutes=59)
+    beside = look_up(living.factory, logged[0].id).body["beside"]
+    promoted = living.after(minutes=2)
+    trial = living.factory.metadata.get(str(promoted.evidence), Trial)
+    kept = living.copies()
+    nothing, gone = living.after(minutes=1), living.copies()
+    why = [one.says for one in explain(living.factory, f"{LINE}@2").rests_on if one.kind == "trial"]
+
+    assert f"visits@2  passes its gates, and {part}" in told
+    assert 0 == living.ran.exit_code
+    assert shown in seen.to_text()
+    assert answered == {one.model for one in logged}
+    assert [{1, 2} - answered] == [{one["model"]} for one in beside]
+    assert (300, 300) == (seen.lines[0].predictions, seen.lines[0].labels)
+    assert (None, None) == (early, nothing)
+    assert isinstance(promoted, Promoted)
+    assert (2, living.ran.certificate) == (promoted.model, promoted.certificate)
+    assert (300, 300, 300) == (trial.canary.rows, trial.champion.rows, trial.pairs.labelled)
+    assert trial.pairs.high < 0
+    assert ["tried on 300 rows"] == [one[:17] for one in why]
+    assert (300, 0) == (kept, gone)
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+@pytest.mark.parametrize("rollout", ["shadow", "blue-green"])
+def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(living, rollout):
+    """Pairs show it on fewer rows than shares would: the same rows are as hard for both."""
+    living.rolled_out(f"{{rollout: {rollout}, bake: 1h}}")
+    living.candidate(turned=True)
+    withdrawn = None
+    while withdrawn is None and living.number < 101_000:
+        living.answer(100)
+        withdrawn = living.after(minutes=1)
+    trial = living.factory.metadata.get(str(withdrawn.evidence), Trial)
+    again = execute_inline(living.factory, LINE)
+    shown = status(living.factory, LINE).to_text()
+    living.answer(50)
+
+    assert ("quality", rollout) == (withdrawn.trigger, withdrawn.rollout)
+    assert "rows that both answered and whose label came, Brier score" in withdrawn.because
+    assert 0 < trial.pairs.low <= trial.pairs.difference
+    assert trial.pairs.difference == pytest.approx(trial.canary.loss - trial.champion.loss)
+    assert (4, "hold") == (again.exit_code, again.verdict)
+    assert "visits@2 was taken back on" in shown
+    assert {1} == {one.record.model for one in [*read_log(living.factory.log_of(LINE))][-50:]}
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_person_ends_a_shadow_and_approves_a_trial(living):
+    living.rolled_out("{rollout: blue-green, bake: 1h, approve: [owner]}")
+    living.candidate(turned=True)
+    held = living.ran
+    begun = promote(living.factory, f"{LINE}@2", because="looks good")
+    trial = canary_of(living.factory.metadata, LINE)
+    back = rollback(living.factory, LINE, canary=True, because="not today")
+    gone = living.after(seconds=1)
+    with pytest.raises(RequestError, match="no canary runs, and no other candidate is tried"):
+        rollback(living.factory, LINE, canary=True)
+
+    assert "hold" == held.verdict
+    assert "visits@2 answers all rows for a trial beside visits@1: looks good" == begun.to_text()
+    assert ("blue-green", 1.0) == (trial.rollout, trial.share)
+    assert "serves alone, without its candidate visits@2: not today" in back.to_text()
+    assert None is gone
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_share_is_found(living):
+    """What answered nothing has shown nothing, however long it lasts; and the record is held to what its words mean."""
+    living.rolled_out("{rollout: shadow, bake: 1h}")
+    living.candidate(turned=True)
+    waits = living.after(days=9)
+    begun, pointer = canary_of(living.factory.metadata, LINE), living.factory.metadata.pointer(LINE)
+    wrong = replace(begun, share=0.5, generation=pointer.generation + 1)
+    living.factory.metadata.move(LINE, replace(pointer, generation=wrong.generation), wrong)
+
+    assert None is waits
+    assert 2 == begun.model
+    assert ["as shadow its candidate answered 50% of the rows"] == [
+        one.what for one in verify_factory(living.factory).problems
+    ]
+
+
+def test_of_equal_candidates_at_most_the_stated_share_is_condemned_by_pairs():
+    """200 of them whose answers differ by noise, looked at after each label; and a worse one is found on few rows."""
+    print("seed 7")
+    chance, back, rows = np.random.default_rng(7), 0, 3_000
+    for _ in range(200):
+        p = chance.beta(1, 4, rows)
+        y = chance.random(rows) < p
+        mine, theirs = (np.clip(p + chance.normal(0, 0.1, rows), 0, 1) for _ in range(2))
+        back += bool((bounds(((mine - y) ** 2 - (theirs - y) ** 2 + 1) / 2, 0.90).low > 0.5).any())
+    worse = np.clip(p + chance.normal(0, 0.3, rows), 0, 1)
+    found = bounds(((worse - y) ** 2 - (theirs - y) ** 2 + 1) / 2, 0.90).low > 0.5
+
+    assert back <= 200 * 0.05 + 3.1 * np.sqrt(200 * 0.05 * 0.95)
+    assert found[-1]
+
+
 def test_of_canaries_that_are_as_good_at_most_the_stated_share_is_taken_back():
     """200 of them, looked at after each label: at most 5 in 100, with 99.9 % confidence."""
-    from linewright.release.sequential import bounds
-
     print("seed 6")
     chance, back = np.random.default_rng(6), 0
     for _ in range(200):
@@ -272,3 +455,100 @@ def test_of_canaries_that_are_as_good_at_most_the_stated_share_is_taken_back():
         back += bool((low[canaries[both]] > high[champions[both]]).any())
 
     assert back <= 200 * 0.05 + 3.1 * np.sqrt(200 * 0.05 * 0.95)
+
+
+@pytest.mark.slow
+def test_both_trials_by_commands_whatever_is_killed(served, tmp_path):
+    """A shadow serves after its trial; then all rows go over to another model at once, and back in one command."""
+    root, answers = tmp_path / "factory", list[str | None]()
+    shutil.copytree(served, root)
+    roll_out(root, "{rollout: shadow, bake: 1s}")
+    rows(HISTORY, 2 * HISTORY, turned=True).write_csv(root / "history.csv")
+    shadow = command(root, "run", LINE)
+    with up(root) as (process, address), Factory.open(root) as factory:
+        wait_until(lambda: answers.append(ask(address, 200_000)) or answers[-1] == "visits@2")
+        promoted = status(factory, LINE).lines[0]
+        roll_out(root, "{rollout: blue-green, bake: 1h}")
+        rows(HISTORY, 4 * HISTORY).write_csv(root / "history.csv")
+        over = command(root, "run", LINE)
+        wait_until(lambda: ask(address, 200_200) == "visits@3")
+        for pid in children_of(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: ask(address, 200_300) == "visits@3")
+        wait_until(lambda: next(copies_in(factory), None) is not None)
+        tried = status(factory, LINE).lines[0].canary
+        back = command(root, "rollback", LINE, "--canary", "--because", "a drill")
+        wait_until(lambda: ask(address, 200_400) == "visits@2")
+        wait_until(lambda: not list(factory.copies_of(LINE).glob("*")))
+        found = verify_factory(factory)
+
+    assert ("gets copies of the rows as a shadow", 0.0) == (shadow["part"], shadow["share"])
+    assert "visits@1" == next(filter(None, answers))
+    assert "visits@2" == promoted.champion
+    assert "as a shadow it answered" in promoted.because
+    assert ("answers all rows for a trial", 1.0) == (over["part"], over["share"])
+    assert ("blue-green", True) == (tried.rollout, tried.rows > 0)
+    assert ("visits@2", "visits@3") == (back["champion"], back["canary"])
+    assert [] == list(found.problems)
+
+
+def command(root: Path, *arguments: str) -> dict:
+    """Carry a command out in a process of its own and return its JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def up(root: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """Run `linewright up` on free ports and give its process and where its endpoint answers."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        port, control = one.getsockname()[1], other.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)],
+        cwd=root,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+
+        assert 0 == process.wait(timeout=60)
+
+
+def ask(address: str, first: int) -> str | None:
+    """Ask for ten visits and return which model answered; `None` where nothing answers now."""
+    asked = rows(first, 10).drop("y").to_dicts()
+    try:
+        with linewright.Client(address) as client:
+            return client.predict(LINE, asked).model
+    except (Transient, OSError):
+        return None
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 90
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(folder.name))
+    return found

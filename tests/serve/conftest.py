@@ -138,19 +138,22 @@ class Claims:
         digest: str | None = None,
         canary: int | None = None,
         share: float = 0.25,
+        shadow: int | None = None,
         **canary_settings: str,
     ) -> None:
-        """Replace the pointer, as a promotion or a step of a canary does."""
+        """Replace the pointer, as a promotion or a step of a candidate that is tried does."""
         self.generation += 1
         package = digest or (self.models[version] if version else "")
         arm = Arm(model=version, package=package, limits=self.limits) if version else None
         beside = Arm(model=canary, package=self.models[canary], share=share) if canary else None
+        mirrored = Arm(model=shadow, package=self.models[shadow], share=0.0) if shadow else None
         serving = Serving(
             line=self.line,
             generation=self.generation,
             champion=arm,
             halt=halt,
             canary=beside,
+            shadow=mirrored,
             **canary_settings,
         )
         folder = self.state / "serving"
@@ -179,13 +182,15 @@ class Endpoint:
         patience_s: float = 15.0,
         workers: int | None = None,
         path: Path | None = None,
+        computes_s: float = 15.0,
         **settings,
     ) -> None:
         self.state = state
         code = (
             "import sys, json; from pathlib import Path; from linewright.serve import server; "
             f"server.HEAD_DEADLINE_S, server.LINGER_S = {head_deadline_s}, {linger_s}; "
-            f"from linewright.serve import app, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
+            f"from linewright.serve import app, mirror, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
+            f"mirror.COMPUTES_S = {computes_s}; "
             "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
         )
         command = [sys.executable, "-c", code, str(state), json.dumps(settings)]

@@ -478,21 +478,27 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
                 allowed="immediate, or a canary with steps",
                 hint="write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]",
             )
-        if release.bake is not None and not duration_micros(release.bake):
-            yield Problem(
-                path=("release", "bake"),
-                what="a step lasts no time",
-                found=release.bake,
-                allowed="a duration above 0, e.g. 10m",
-            )
+    elif release.steps != (1.0,):
+        yield Problem(
+            path=("release", "steps"),
+            what="only a canary goes in steps",
+            allowed="rollout: canary beside it, or nothing",
+        )
+    if release.bake is None:
         return
-    for word, is_said in (("steps", release.steps != (1.0,)), ("bake", release.bake is not None)):
-        if is_said and release.rollout == "immediate":
-            yield Problem(
-                path=("release", word),
-                what="only a canary goes in steps",
-                allowed="rollout: canary beside it, or nothing",
-            )
+    if release.rollout == "immediate":
+        yield Problem(
+            path=("release", "bake"),
+            what="what serves at once is not tried",
+            allowed="rollout: canary, shadow or blue-green beside it, or nothing",
+        )
+    elif not duration_micros(release.bake):
+        yield Problem(
+            path=("release", "bake"),
+            what="the trial lasts no time" if release.rollout != "canary" else "a step lasts no time",
+            found=release.bake,
+            allowed="a duration above 0, e.g. 10m",
+        )
 
 
 def _steps(spec: LineSpec) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged, recorded, registration_of
 from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
 from linewright.model.figures import count
+from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of
@@ -145,6 +146,7 @@ def explain(factory: Factory, name: str) -> Claim:
         proposal = accepted_of(factory, version.line, evidence.registered.run).proposal
         if proposal:
             claim = replace(claim, rests_on=(*claim.rests_on, _claim(factory, proposal, {})))
+        claim = replace(claim, rests_on=(*claim.rests_on, *_trials(factory, version)))
         return _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
     found = factory.metadata.find(name)
     alert = None if found else find_alert(factory, name)
@@ -159,6 +161,24 @@ def explain(factory: Factory, name: str) -> Claim:
             or "LINE@VERSION or the first digits of a digest",
         )
     return _claim(factory, found[0][0], {})
+
+
+def _trials(factory: Factory, version: Version) -> tuple[Claim, ...]:
+    """Return what was seen of a model while it was tried beside the champion, oldest first."""
+    events: list[Deployed | Withdrawn | Promoted] = [
+        *factory.metadata.events(Deployed, line=version.line),
+        *factory.metadata.events(Withdrawn, line=version.line),
+        *factory.metadata.events(Promoted, line=version.line),
+    ]
+    mine = [one for one in events if one.package == version.digest and one.evidence is not None]
+    found = dict.fromkeys(str(one.evidence) for one in sorted(mine, key=lambda one: one.generation))
+    return tuple(_shallow(factory, digest) for digest in found)
+
+
+def _shallow(factory: Factory, digest: str) -> Claim:
+    """Return a trial alone: what it rests on is the log, and that it names the models of both is no evidence."""
+    body = msgspec.json.decode(factory.metadata.body(digest))
+    return Claim(digest=digest, kind=body["kind"], says=_says(body), rests_on=())
 
 
 def _windows_of(factory: Factory, alert: Alerted) -> tuple[Claim, ...]:
@@ -252,6 +272,17 @@ def _performance(body: dict[str, Any]) -> str:
     return f"{body['metric']} {value} on {body['labelled']:,} labelled of {predictions} {period}"
 
 
+def _trial(body: dict[str, Any]) -> str:
+    mine, theirs = body["canary"], body["champion"]
+    period = f"from {said(body['since'])} to {said(body['until'])}"
+    if mine["loss"] is None or theirs["loss"] is None:
+        return f"tried on {count(mine['rows'], 'row')} {period}, of which no label tells"
+    return (
+        f"tried on {count(mine['rows'], 'row')} {period}: {body['loss']} {mine['loss']:.4g} on {count(mine['labelled'], 'label')}, "
+        f"the champion's {theirs['loss']:.4g} on {count(theirs['labelled'], 'label')}"
+    )
+
+
 _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "certificate": lambda body: f"{body['verdict']}: {body['because']}",
     "evaluation": _evaluation,
@@ -278,6 +309,7 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "reference": lambda body: (
         f"how {len(body['columns'])} columns and the predictions were spread before serving"
     ),
+    "trial": _trial,
     "retrain_proposal": lambda body: f"a training was proposed: {body['because']}",
 }
 """What a result says in a sentence, by kind."""

@@ -222,6 +222,10 @@ class Factory:
         """Return the segments of a line's prediction log that are no files in its folder any more."""
         return SealedLog(line, self.metadata, self.artifacts)
 
+    def copies_of(self, line: str) -> Path:
+        """Return the folder of what models of a line answered beside the path of the answer: a folder for each trial, by its salt."""
+        return self.state / "shadow" / line
+
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""
         return Feedback.of(self.state, line, now=self.now, sealed=self.sealed_of(line))

@@ -102,11 +102,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     undecided: tuple[str, ...] = ()
     """What the gates said about which the rows could not decide; they do not block a promotion."""
     share: float | None = None
-    """Share of the rows that the candidate answers as a canary; `None` where it is none."""
+    """Share of the rows that the candidate answers while it is tried; `None` where it is not."""
+    part: str | None = None
+    """The same in words, such as "gets copies of the rows as a shadow"."""
 
     @property
     def exit_code(self) -> int:
-        """0 where the candidate serves, alone or as a canary, with a passing certificate, else 4."""
+        """0 where the candidate serves or is tried with a passing certificate, else 4."""
         serves = self.promoted or self.share is not None
         return 0 if serves and self.verdict == "promote" else 4
 
@@ -127,7 +129,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def _fate(self) -> str:
         if self.share is not None:
-            return f"passes its gates, and answers {self.share:.0%} of the rows as a canary"
+            return f"passes its gates, and {self.part}"
         if not self.promoted:
             return f"not promoted ({self.verdict})"
         if self.verdict != "promote":

@@ -141,7 +141,6 @@ def _placed(error: LinewrightError, root: Entries, path: Path) -> LinewrightErro
 
 def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, str]]:
     """Return (section, what stands there, what may stand there) of each."""
-    release = spec.release
     columns = [
         (True, ("contract", "columns", name, "type"), rule.type, "a type of single values")
         for name, rule in spec.contract.columns.items()
@@ -150,12 +149,6 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
     sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
         (spec.label.columns is not None, ("label", "columns"), None, ""),
         *columns,
-        (
-            release.rollout not in {"immediate", "canary"},
-            ("release", "rollout"),
-            release.rollout,
-            "immediate, canary",
-        ),
         (spec.keep is not None, ("keep",), spec.keep, ""),
         (spec.sites is not None, ("sites",), None, ""),
     ]

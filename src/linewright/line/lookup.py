@@ -12,6 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import find_model
 from linewright.serve.facts import Prediction, Truth
+from linewright.serve.log import read_log
 from linewright.store.values import to_builtins
 
 
@@ -46,7 +47,21 @@ def _prediction(factory: Factory, name: str) -> Found | None:
     if found is None:
         return None
     record, label = found
-    return Found(name, "prediction", {**to_builtins(record), "label": to_builtins(label)})
+    body = {**to_builtins(record), "label": to_builtins(label)}
+    if beside := _beside(factory, record):
+        body["beside"] = beside
+    return Found(name, "prediction", body)
+
+
+def _beside(factory: Factory, record: Prediction) -> list[dict[str, Any]]:
+    """Return what other models answered to a row beside the path of its answer, while the trial runs that they are part of."""
+    folders = factory.copies_of(record.line).glob("*")
+    logged = (one.record for folder in folders for one in read_log(folder))
+    return [
+        {"model": one.model, "digest": one.digest, "arm": one.arm, "answer": one.answer}
+        for one in logged
+        if one.id == record.id
+    ]
 
 
 def _run(factory: Factory, name: str) -> Found | None:

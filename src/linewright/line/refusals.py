@@ -60,7 +60,7 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
 
 
 def _is_refused(factory: Factory, finished: Finished) -> bool:
-    """Return whether a run failed, or its candidate did not pass its gates or its canary.
+    """Return whether a run failed, or its candidate did not pass its gates or its trial.
 
     One that too few rows could judge, or that waits for an approval, was not refused.
     """

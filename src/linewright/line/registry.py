@@ -86,7 +86,7 @@ class Judged:
     """Digest of the newest certificate."""
     certificate: Certificate
     verdict: str
-    """What it says; *hold* where it says promote and the run held the model back, or it was found out as a canary."""
+    """What it says; *hold* where it says promote and the run held the model back, or it was tried and found out."""
     promoted_on: str | None
     """Digest of the certificate of its latest promotion; `None` where it was never promoted, or by force."""
     is_outdated: bool

@@ -10,10 +10,10 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.registry import declared_before, find_model
 from linewright.line.rival import rival_of
-from linewright.line.rollout import begin_canary, is_stepwise
+from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Registered
-from linewright.release.facts import Promoted, Refused, Withdrawn
+from linewright.release.facts import TRIED, Deployed, Promoted, Refused, Withdrawn
 from linewright.release.pointer import canary_of, project, promote, refuse, require_bytes
 
 MOST_SEEN = 50
@@ -43,14 +43,14 @@ def withheld(work: Work, certificate: Certificate) -> str | None:
 
 def _taken_back(work: Work) -> str | None:
     withdrawn = work.metadata.events(Withdrawn, line=work.spec.line, newest_first=True)
-    because = next((one.because for one in withdrawn if one.certificate == work.known["gate"]), None)
-    return because and f"it was taken back as a canary: {because}"
+    last = next((one for one in withdrawn if one.certificate == work.known["gate"]), None)
+    return last and f"it was taken back {TRIED[last.rollout]}: {last.because}"
 
 
-def canary_share(work: Work, package: str) -> float | None:
-    """Return the share of the rows that a package answers as a canary; `None` where it is none."""
+def trial_with(work: Work, package: str) -> Deployed | None:
+    """Return the newest step of the trial of a package; `None` where it is not tried now."""
     canary = canary_of(work.metadata, work.spec.line)
-    return canary.share if canary is not None and canary.package == package else None
+    return canary if canary is not None and canary.package == package else None
 
 
 def release_due(work: Work) -> list[str]:
@@ -62,7 +62,7 @@ def release_due(work: Work) -> list[str]:
     if (
         certificate.verdict == "promote"
         and not _is_champion(work, certificate.package)
-        and canary_share(work, certificate.package) is None
+        and trial_with(work, certificate.package) is None
         and withheld(work, certificate) is None
     ):
         due.append("its certificate says promote")
@@ -99,7 +99,7 @@ def require_champion(factory: Factory, line: str) -> None:
 
 
 def release(work: Work, run: str) -> bool:
-    """Give the candidate its number, then promote it, begin its canary or record why not; twice is once.
+    """Give the candidate its number, then promote it, begin to try it or record why not; twice is once.
 
     Returns
     -------
@@ -133,9 +133,9 @@ def release(work: Work, run: str) -> bool:
     hold = withheld(work, certificate) if passes else None
     if passes and hold is None:
         try:
-            if is_stepwise(work.factory, work.spec):
-                if canary_share(work, certificate.package) is None:
-                    begin_canary(work.factory, work.spec, certificate, work.known["gate"], run)
+            if is_tried_first(work.factory, work.spec):
+                if trial_with(work, certificate.package) is None:
+                    begin_trial(work.factory, work.spec, certificate, work.known["gate"], run)
                 return False
             promote(
                 context,

@@ -1,6 +1,8 @@
-"""A canary while it runs: what its answers show, and whether it takes its next step, serves alone, or goes."""
+"""A candidate while it is tried: what its answers show, and whether it takes its next step, serves alone, or goes."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from linewright.line.registry import declared_before
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.figures import count
-from linewright.release.facts import ArmQuality, Deployed, Promoted, Trial, Withdrawn
+from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
 from linewright.release.pointer import canary_of, deploy, promote, withdraw
 from linewright.release.sequential import bounds
 from linewright.release.spec import ReleaseSpec
@@ -22,17 +24,17 @@ from linewright.store.values import decode
 from linewright.watch.facts import Watched
 
 BAKE = "10m"
-"""How long a step lasts where the line does not say it."""
+"""How long a step, or a whole trial that has none, lasts where the line does not say it."""
 CONFIDENCE = 0.95
-"""Of a whole canary: of canaries that are as good as their champions, at most 1 in 20 is taken back as worse."""
+"""Of a whole trial: of candidates that are as good as their champions, at most 1 in 20 is taken back as worse."""
 _WIDTHS = 4.0
 """An error of a number counts as a whole one from so many half-widths of the champion's prediction interval on."""
 
 
-def begin_canary(
+def begin_trial(
     factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str, *, because: str = ""
 ) -> Deployed:
-    """Let a certified candidate take the first step of its line's canary, in place of an older one that runs.
+    """Let a certified candidate be tried as its line file says, in place of an older one that is.
 
     Raises
     ------
@@ -40,7 +42,13 @@ def begin_canary(
         If someone else moved the line since the certificate was made.
     """
     line, context = spec.line, factory.context
-    share = spec.release.steps[0]
+    rollout = _rollout_of(spec)
+    share = {"canary": spec.release.steps[0], "shadow": 0.0, "blue-green": 1.0}[rollout]
+    begins = {
+        "canary": f"it begins with {share:.0%} of the rows",
+        "shadow": "it begins with copies of the rows",
+        "blue-green": "it answers all rows, and the champion stands by",
+    }[rollout]
     model = next(one.version for one in context.metadata.versions(line) if one.digest == certificate.package)
     return deploy(
         context,
@@ -49,26 +57,34 @@ def begin_canary(
         model=model,
         package=certificate.package,
         certificate=digest,
-        because=because or f"{certificate.because}; it begins with {share:.0%} of the rows",
+        because=because or f"{certificate.because}; {begins}",
         share=share,
         unit=spec.release.unit,
         run=run,
+        rollout=rollout,
     )
 
 
-def is_stepwise(factory: Factory, spec: LineSpec) -> bool:
-    """Return whether a candidate that passed its gates begins as a canary; the first model of a line never does."""
-    has_champion = factory.metadata.pointer(spec.line).champion is not None
-    return spec.release.rollout == "canary" and spec.release.steps[0] < 1 and has_champion
+def _rollout_of(spec: LineSpec) -> Rollout:
+    rollout = spec.release.rollout
+    return "canary" if rollout == "immediate" else rollout
+
+
+def is_tried_first(factory: Factory, spec: LineSpec) -> bool:
+    """Return whether a candidate that passed its gates is tried before it serves; the first model of a line never is."""
+    release, champion = spec.release, factory.metadata.pointer(spec.line).champion
+    is_at_once = release.rollout == "immediate" or (release.rollout == "canary" and release.steps[0] == 1)
+    return champion is not None and not is_at_once
 
 
 def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withdrawn | None:
-    """Do what is due about the canary of a line, and return what was done; `None` where nothing is.
+    """Do what is due about the candidate of a line that is tried, and return what was done; `None` where nothing is.
 
     It may be called at any time, again and again.
     """
     context, line = factory.context, spec.line
     canary = canary_of(context.metadata, line)
+    _forget_copies(factory, line, but=canary)
     if canary is None:
         return None
     trouble = trouble_with(factory.serving, line, canary.package)
@@ -88,8 +104,9 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
 
 def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial) -> Deployed | Promoted:
     context, line = factory.context, spec.line
-    share = next((one for one in spec.release.steps if one > canary.share), 1.0)
-    because, evidence = _not_worse(trial), context.metadata.keep(trial)
+    steps = spec.release.steps if canary.rollout == "canary" else ()
+    share = next((one for one in steps if one > canary.share), 1.0)
+    because, evidence = _not_worse(trial, canary.rollout), context.metadata.keep(trial)
     if share < 1:
         return deploy(
             context,
@@ -114,20 +131,37 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
         because=because,
         run=canary.run,
         declared=declared_before(context.metadata, line, canary.package),
+        evidence=evidence,
     )
 
 
+def _forget_copies(factory: Factory, line: str, *, but: Deployed | None) -> None:
+    """Remove what was answered beside the path of the answer in trials that are over.
+
+    The record has what it showed, and each answer can be computed again from the row in the prediction log.
+    """
+    for folder in factory.copies_of(line).glob("*"):
+        if but is None or folder.name != but.salt:
+            # A child that is still ending may write on; then the next look removes the rest.
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _worse(trial: Trial) -> str:
-    canary, champion = trial.canary, trial.champion
+    canary, champion, pairs = trial.canary, trial.champion, trial.pairs
+    if pairs is not None:
+        return (
+            f"its answers are worse: on {count(pairs.labelled, 'row')} that both answered and whose label came, {trial.loss} "
+            f"{canary.loss:.4g}, the champion's {champion.loss:.4g}; the difference is at least {pairs.low:.2g}"
+        )
     return (
         f"its answers are worse: {trial.loss} {canary.loss:.4g} (at least {canary.low:.4g}) on {count(canary.labelled, 'label')}, "
         f"the champion's {champion.loss:.4g} (at most {champion.high:.4g}) on {count(champion.labelled, 'label')}"
     )
 
 
-def _not_worse(trial: Trial) -> str:
+def _not_worse(trial: Trial, rollout: Rollout) -> str:
     canary = trial.canary
-    share = f"as a canary it answered {count(canary.rows, 'row')}"
+    share = f"{TRIED[rollout]} it answered {count(canary.rows, 'row')}"
     if canary.loss is None or trial.champion.loss is None:
         return f"{share}, of which no label tells yet, and made no trouble"
     return (
@@ -139,12 +173,22 @@ def _not_worse(trial: Trial) -> str:
 # What the answers show
 
 
+class _Told(NamedTuple):
+    """What a label said of an answer. In the order in which labels came."""
+
+    received: str
+    id: str
+    unit: str
+    loss: float
+
+
 def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
     """Return what the answers of the present step show by now.
 
-    In one step the shares are fixed, and chance decides which unit is whose: so both models answer rows of one kind, also
-    where the world changes, and labels that come earlier for one class do so for both. Of a unit the first label counts,
-    since rows of a unit are alike. The steps share what the whole canary may err.
+    Of a canary the shares are fixed in one step, and chance decides which unit is whose: so both models answer rows of one
+    kind, also where the world changes, and labels that come earlier for one class do so for both. The steps share what the
+    whole canary may err. In the other trials both models answer the same rows, which are compared one by one. Of a unit the
+    first label counts, since rows of a unit are alike.
     """
     now, line = factory.now(), canary.line
     rival = next(one.digest for one in factory.metadata.versions(line) if one.version == canary.champion)
@@ -152,13 +196,18 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
     windows = factory.metadata.events(Watched, line=line)
     before = [one.position for one in windows if one.end <= canary.at]
     rows = {canary.package: 0, rival: 0}
-    told: dict[str, list[tuple[str, str, str, float]]] = {canary.package: [], rival: []}
-    for record, truth in factory.labels_of(line).labelled(known_by=now, after=before[-1] if before else None):
+    told: dict[str, list[_Told]] = {canary.package: [], rival: []}
+    for record, truth in _answers(factory, canary, now, before[-1] if before else None):
         if record.generation < canary.generation or record.via != "endpoint" or record.digest not in rows:
             continue
         rows[record.digest] += 1
         if truth is not None and (loss := loss_of(record, truth, package.half_width)) is not None:
-            told[record.digest].append((truth.received, record.id, record.unit or record.id, loss))
+            told[record.digest].append(_Told(truth.received, record.id, record.unit or record.id, loss))
+    mine, theirs = told[canary.package], told[rival]
+    pairs: Pairs | None = None
+    if canary.has_mirror:
+        mine, theirs = _paired(mine, theirs)
+        pairs = _pairs(mine, theirs)
     steps = max(1, sum(share < 1 for share in release.steps))
     confidence = 1 - (1 - CONFIDENCE) / steps
     return Trial(
@@ -169,15 +218,53 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
         until=now,
         loss="Brier score" if package.task != "regression" else "relative error",
         confidence=confidence,
-        canary=_quality(rows[canary.package], told[canary.package], confidence),
-        champion=_quality(rows[rival], told[rival], confidence),
+        canary=_quality(rows[canary.package], mine, confidence),
+        champion=_quality(rows[rival], theirs, confidence),
+        pairs=pairs,
     )
 
 
-def _quality(rows: int, told: Iterable[tuple[str, str, str, float]], confidence: float) -> ArmQuality:
+def _answers(
+    factory: Factory, canary: Deployed, now: str, after: Mapping[str, int] | None
+) -> Iterator[tuple[Prediction, Truth | None]]:
+    """Iterate over the answers that went out, and those beside their path, each with its label if that is known."""
+    labels = factory.labels_of(canary.line)
+    yield from labels.labelled(known_by=now, after=after)
+    if canary.has_mirror:
+        yield from labels.beside(factory.copies_of(canary.line) / canary.salt).labelled(known_by=now)
+
+
+def _paired(mine: Iterable[_Told], theirs: Iterable[_Told]) -> tuple[list[_Told], list[_Told]]:
+    """Return what was told of answers to the same rows, in the same order, and of each unit the first."""
+    others = {one.id: one for one in theirs}
+    first: dict[str, _Told] = {}
+    for one in sorted(mine):
+        if one.id in others:
+            first.setdefault(one.unit, one)
+    return list(first.values()), [others[one.id] for one in first.values()]
+
+
+def _pairs(mine: Sequence[_Told], theirs: Sequence[_Told]) -> Pairs:
+    # One end of one interval decides, which is beyond the truth with half of what is missing to its confidence.
+    confidence = 1 - 2 * (1 - CONFIDENCE)
+    differences: NDArray[np.float64] = np.array(
+        [one.loss - other.loss for one, other in zip(mine, theirs, strict=True)]
+    )
+    low, high = bounds((differences + 1) / 2, confidence)
+    is_known = len(differences) > 0
+    return Pairs(
+        labelled=len(differences),
+        difference=float(differences.mean()) if is_known else None,
+        low=2 * float(low[-1]) - 1 if is_known else -1.0,
+        high=2 * float(high[-1]) - 1 if is_known else 1.0,
+        confidence=confidence,
+    )
+
+
+def _quality(rows: int, told: Iterable[_Told], confidence: float) -> ArmQuality:
     first: dict[str, float] = {}
-    for _, _, unit, loss in sorted(told):
-        first.setdefault(unit, loss)
+    for one in sorted(told):
+        first.setdefault(one.unit, one.loss)
     losses: NDArray[np.float64] = np.array(list(first.values()))
     low, high = bounds(losses, confidence)
     return ArmQuality(

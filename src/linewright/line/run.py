@@ -20,7 +20,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
 from linewright.line.promised import kept_promises
-from linewright.line.release import canary_share, release, version_of, withheld
+from linewright.line.release import release, trial_with, version_of, withheld
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
@@ -223,8 +223,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     version = version_of(work, certificate.package)
     champion = work.metadata.pointer(work.spec.line).champion
     promoted = version is not None and champion == version
-    share = canary_share(work, certificate.package)
-    may_wait = not promoted and share is None and certificate.verdict == "promote"
+    tried = trial_with(work, certificate.package)
+    may_wait = not promoted and tried is None and certificate.verdict == "promote"
     hold = withheld(work, certificate) if may_wait else None
     candidate = f"{work.spec.line}@{version}"
     waits = hold is not None and bool(work.spec.release.approve)
@@ -241,11 +241,12 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         because=hold or certificate.because,
         certificate=work.known["gate"],
         promoted=promoted,
-        share=share,
+        share=tried.share if tried else None,
+        part=tried.part if tried else None,
         did=did,
         adopted=work.trained.adopted is not None,
         next=after_run(
-            work.factory, certificate, candidate, serves=promoted or share is not None, waits=waits
+            work.factory, certificate, candidate, serves=promoted or tried is not None, waits=waits
         ),
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),

@@ -31,11 +31,11 @@ _REST = {"watch": 0.0, "canary": 20.0, "retrain": 20.0, "seal": 5.0}
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
 _FATES = {
-    Deployed: "answers {0.share:.0%} of the rows",
+    Deployed: "{0.part}",
     Promoted: "is promoted",
     Withdrawn: "is taken back",
 }
-"""What became of a canary, in words."""
+"""What became of a candidate that was tried, in words."""
 
 
 def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult | None]:

@@ -62,7 +62,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "rollback": _entry(
         "release",
         _RELEASE,
-        "Let the previous champion of a line serve again, or take back the canary that runs.",
+        "Let the previous champion of a line serve again, or take back the candidate that is tried.",
     ),
     "halt": _entry("release", _RELEASE, "Stop a line's endpoint from answering, or free it."),
     "doctor": _entry(

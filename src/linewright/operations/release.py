@@ -7,11 +7,11 @@ from linewright.errors import GateRefused, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
-from linewright.line.rollout import begin_canary, is_stepwise
+from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
-from linewright.release.facts import Deployed, Withdrawn
+from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.store.seams import Version
 
@@ -26,18 +26,24 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     because: str
     canary: str | None = None
-    """The canary that was taken back, so that the champion serves alone again; `None` where none ran."""
+    """The candidate that was tried and is taken back, so that the champion serves alone again; `None` where none was."""
     tried: str | None = None
-    """The canary that began beside the champion; `None` where the promotion was at once."""
+    """The candidate that begins to be tried beside the champion; `None` where the promotion was at once."""
     share: float | None = None
     """Share of the rows that it answers."""
+    rollout: Rollout | None = None
+    """How the candidate is tried, or was."""
+    part: str | None = None
+    """What part of the rows it answers, in words."""
 
     def to_text(self) -> str:
         """Say what serves instead of what."""
         if self.tried is not None:
-            return f"{self.tried} answers {self.share:.0%} of the rows as a canary beside {self.champion}: {self.because}"
+            return f"{self.tried} {self.part} beside {self.champion}: {self.because}"
         instead = f" instead of {self.before}" if self.before else ""
-        instead = f" alone, without its canary {self.canary}" if self.canary else instead
+        if self.canary:
+            what = "candidate" if self.rollout == "blue-green" else self.rollout
+            instead = f" alone, without its {what} {self.canary}"
         return f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
 
 
@@ -49,7 +55,7 @@ def _named(line: str, version: int | None) -> str | None:
 def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves:
     """Make a model the champion of its line.
 
-    Where the line file wants approval and canaries, the model that is approved begins as one.
+    Where the line file wants approval and a rollout that tries candidates, the model that is approved begins to be tried.
 
     Parameters
     ----------
@@ -70,9 +76,9 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     condemned = _condemned(factory, version)
     if condemned is not None and not force:
         raise GateRefused(
-            "as a canary it was found out",
+            f"{TRIED[condemned.rollout]} it was found out",
             where=named,
-            found=condemned,
+            found=condemned.because,
             hint='promote --force --because "why" overrules it, and the record says so',
         )
     if certificate is None and not force:
@@ -106,23 +112,25 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
 
 
 def _waits_for_approval(factory: Factory, version: Version) -> bool:
-    """Whether a model that is approved begins as a canary, as it would have without the wait."""
+    """Whether a model that is approved begins to be tried, as it would have without the wait."""
     if factory.trouble_with(version.line) is not None:
         return False
     spec, canary = factory.line(version.line), canary_of(factory.metadata, version.line)
     is_running = canary is not None and canary.package == version.digest
-    return bool(spec.release.approve) and is_stepwise(factory, spec) and not is_running
+    return bool(spec.release.approve) and is_tried_first(factory, spec) and not is_running
 
 
 def _tried(factory: Factory, version: Version, found: Judged, because: str) -> Serves:
     run = registration_of(factory.metadata, version.line, version.digest).run
     spec = factory.line(version.line)
-    begun = begin_canary(factory, spec, found.certificate, found.digest, run, because=because)
-    return replace(_stays(factory, begun), tried=f"{version.line}@{version.version}", share=begun.share)
+    begun = begin_trial(factory, spec, found.certificate, found.digest, run, because=because)
+    return replace(
+        _stays(factory, begun), tried=f"{version.line}@{version.version}", share=begun.share, part=begun.part
+    )
 
 
 def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
-    """Return what serves where a canary came or went, and the champion stayed."""
+    """Return what serves where a candidate came or went, and the champion stayed."""
     champion = find_model(factory, moved.line)
     return Serves(
         line=moved.line,
@@ -131,26 +139,27 @@ def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
         before=None,
         generation=moved.generation,
         because=moved.because,
+        rollout=moved.rollout,
     )
 
 
-def _condemned(factory: Factory, version: Version) -> str | None:
-    """Return what took a model back as a canary the last time, where that was no person's or a newer candidate's doing."""
+def _condemned(factory: Factory, version: Version) -> Withdrawn | None:
+    """Return how a model was taken back the last time it was tried, where that was no person's or a newer candidate's doing."""
     withdrawn = factory.metadata.events(Withdrawn, line=version.line, newest_first=True)
     newest = next((one for one in withdrawn if one.package == version.digest), None)
-    return newest.because if newest is not None and newest.is_condemned else None
+    return newest if newest is not None and newest.is_condemned else None
 
 
 @operation(writes=True)
 def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: str = "") -> Serves:
-    """Let the previous champion of a line serve again, or take back the canary that runs.
+    """Let the previous champion of a line serve again, or take back the candidate that is tried.
 
     Parameters
     ----------
     line
         Name of the line.
     canary
-        Only take back a canary; where none runs (any more), the champion stays.
+        Only take back a candidate that is tried, as a canary or otherwise; where none is (any more), the champion stays.
     because
         Why, for the record.
     """
@@ -162,7 +171,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         return replace(_stays(factory, withdrawn), canary=f"{line}@{withdrawn.model}")
     if canary:
         raise RequestError(
-            "no canary runs",
+            "no canary runs, and no other candidate is tried",
             where=line,
             hint=f"`linewright status {line}` says how the last one ended; without --canary the champion goes back",
         )

@@ -18,7 +18,7 @@ from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
-from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Withdrawn
+from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
@@ -61,7 +61,7 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a canary does."""
+    """How a candidate does that is tried beside the champion."""
 
     model: str
     share: float
@@ -69,14 +69,17 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     """When it took this share."""
     until: str | None
-    """When the step may end at the earliest; `None` where the line's file is wrong."""
+    """When the step, or the trial, may end at the earliest; `None` where the line's file is wrong."""
     rows: int
-    """Rows that it answered since."""
+    """Rows that it answered since, or copies of them."""
     labelled: int
-    """Of those, the labelled ones that count: one a unit."""
+    """Of those, the labelled ones that count: one a unit, and where both answer only what both have answered."""
     loss: float | None
     champion_loss: float | None
     """Mean loss of each, see `Trial`; `None` where no label tells."""
+    rollout: Rollout = "canary"
+    champion_rows: int = 0
+    """Rows that the champion answered since, or copies of them."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,9 +130,9 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     realised: Realised | None = None
     """`None` where no window was closed whose labels could tell."""
     canary: CanaryStatus | None = None
-    """The candidate that answers a share of the rows; `None` where none does."""
+    """The candidate that is tried beside the champion; `None` where none is."""
     taken_back: str | None = None
-    """Which canary was taken back last and why, until another model is tried or promoted."""
+    """Which candidate was taken back last and why, until another model is tried or promoted."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now; empty where nothing is left to do."""
 
@@ -196,12 +199,19 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
 
 
 def _canary_text(one: CanaryStatus) -> str:
-    answered = f"{count(one.rows, 'row')} in this step, {one.labelled:,} with a label that counts"
+    step = "" if one.rollout != "canary" else " in this step"
+    answered = f"{count(one.rows, 'row')}{step}, {one.labelled:,} with a label that counts"
     loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
     against = "" if one.champion_loss is None else f", the champion's {one.champion_loss:.4g}"
     first = "" if one.rows else " and its first row"
-    until = f", its next step not before {said(one.until)}{first}" if one.until else ""
-    return f"canary {one.model} answers {one.share:.0%} of the rows: {answered}{loss}{against}{until}"
+    ends = "its next step" if one.rollout == "canary" else "to serve alone"
+    until = f", {ends} not before {said(one.until)}{first}" if one.until else ""
+    part = {
+        "canary": f"canary {one.model} answers {one.share:.0%} of the rows",
+        "shadow": f"shadow {one.model} gets copies of the rows",
+        "blue-green": f"{one.model} answers all rows for a trial, and the champion gets copies",
+    }[one.rollout]
+    return f"{part}: {answered}{loss}{against}{until}"
 
 
 def _runs_text(line: LineStatus) -> Iterator[str]:
@@ -363,6 +373,8 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
         labelled=trial.canary.labelled if trial else 0,
         loss=trial.canary.loss if trial else None,
         champion_loss=trial.champion.loss if trial else None,
+        rollout=canary.rollout,
+        champion_rows=trial.champion.rows if trial else 0,
     )
 
 
@@ -371,7 +383,8 @@ def _taken_back(factory: Factory, line: str) -> str | None:
     tried = [newest_of(factory, line, Deployed), newest_of(factory, line, Promoted)]
     if withdrawn is None or any(one is not None and one.generation > withdrawn.generation for one in tried):
         return None
-    return f"canary {line}@{withdrawn.model} was taken back on {said(withdrawn.at)}: {withdrawn.because}"
+    what = "" if withdrawn.rollout == "blue-green" else f"{withdrawn.rollout} "
+    return f"{what}{line}@{withdrawn.model} was taken back on {said(withdrawn.at)}: {withdrawn.because}"
 
 
 def _named(line: str, version: int | None) -> str | None:

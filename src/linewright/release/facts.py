@@ -1,11 +1,24 @@
 """What the release room says."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 from linewright.model.facts import Limit
 from linewright.store.values import Event, Result
+
+Rollout = Literal["canary", "shadow", "blue-green"]
+"""How a candidate is tried beside its champion: it answers a share of the rows; it gets copies of them, and the champion answers;
+or it answers all of them, and the champion gets the copies."""
+
+
+TRIED: Mapping[Rollout, str] = {
+    "canary": "as a canary",
+    "shadow": "as a shadow",
+    "blue-green": "in its trial",
+}
+"""How it was tried, in words."""
 
 
 class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
@@ -21,6 +34,8 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     run: str | None = None
     declared: str | None = None
     """Digest of the line file as it was before the model was trained; `None` in older records."""
+    evidence: str | None = None
+    """Digest of the `Trial` that the model served its trial with; `None` where it was not tried, or did not have to end it."""
 
 
 class RolledBack(Event, frozen=True, kw_only=True, tag="rolled_back"):
@@ -50,7 +65,7 @@ class Refused(Event, frozen=True, kw_only=True, tag="refused"):
 
 
 class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
-    """A certified candidate answers a share of the rows beside the champion: a canary begins, or takes its next step."""
+    """A certified candidate is tried beside the champion: it begins, or takes the next step of a canary."""
 
     model: int
     package: str
@@ -62,7 +77,7 @@ class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
     step: int
     """Which of `steps` it is, from 0."""
     share: float
-    """Share of the units whose rows it answers, above 0 and below 1."""
+    """Share of the units whose rows it answers: of a canary above 0 and below 1, of a shadow 0, of blue/green 1."""
     salt: str
     """Decides, with a unit's value, which units those are; the same in all steps of a canary."""
     unit: str | None
@@ -70,10 +85,27 @@ class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
     run: str
     evidence: str | None = None
     """Digest of the `Trial` that the step before ended with; `None` for the first."""
+    rollout: Rollout = "canary"
+
+    @property
+    def part(self) -> str:
+        """What part of the rows it answers, in words."""
+        match self.rollout:
+            case "canary":
+                return f"answers {self.share:.0%} of the rows as a canary"
+            case "shadow":
+                return "gets copies of the rows as a shadow"
+            case "blue-green":
+                return "answers all rows for a trial"
+
+    @property
+    def has_mirror(self) -> bool:
+        """Whether both models answer the same rows, one of them beside the path of the answer."""
+        return self.rollout != "canary"
 
 
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
-    """A canary ended, and the champion alone answers again."""
+    """A candidate that was tried goes, and the champion alone answers again."""
 
     model: int
     package: str
@@ -83,6 +115,8 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
     """What ended it: worse answers, an endpoint's trouble with it, a person, or a newer candidate."""
     evidence: str | None = None
     """Digest of the `Trial` that showed it; `None` where no answers did."""
+    rollout: Rollout = "canary"
+    """How it was tried."""
 
     @property
     def is_condemned(self) -> bool:
@@ -94,7 +128,7 @@ class ArmQuality(msgspec.Struct, frozen=True, kw_only=True):
     """How wrong the answers of one model were, as far as labels tell."""
 
     rows: int
-    """Answers logged while the canary runs."""
+    """Answers logged in the present step."""
     labelled: int
     """Those that count: the first of each unit whose label has come."""
     loss: float | None
@@ -104,12 +138,26 @@ class ArmQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Time-uniform interval of the mean loss, see `release.sequential`."""
 
 
+class Pairs(msgspec.Struct, frozen=True, kw_only=True):
+    """By how much a candidate's answers were worse than the champion's to the same rows."""
+
+    labelled: int
+    """Rows that count: the first of each unit whose label has come, where both have answered."""
+    difference: float | None
+    """Mean of the candidate's loss less the champion's, from -1 to 1; `None` where nothing is labelled."""
+    low: float
+    high: float
+    """Time-uniform interval of the mean difference, see `release.sequential`."""
+    confidence: float
+    """Of the interval; that the mean lies below `low` has half of what is missing to 1."""
+
+
 class Trial(Result, frozen=True, kw_only=True, tag="trial"):
-    """What the answers of a canary and of its champion showed in one step, by an instant."""
+    """What the answers of a candidate and of its champion showed in one step, by an instant."""
 
     line: str
     package: str
-    """Digest of the canary."""
+    """Digest of the candidate."""
     rival: str
     """Digest of the champion."""
     since: str
@@ -117,13 +165,18 @@ class Trial(Result, frozen=True, kw_only=True, tag="trial"):
     loss: str
     """Name of the loss."""
     confidence: float
-    """Of the intervals, and so of `is_worse`."""
+    """Of the intervals of both models; where there are no pairs, of `is_worse`."""
     canary: ArmQuality
+    """Of the candidate, whatever it is tried as."""
     champion: ArmQuality
+    pairs: Pairs | None = None
+    """`None` where each row is answered by one of them."""
 
     @property
     def is_worse(self) -> bool:
-        """Whether the canary is surely worse. It may be asked as often as one likes."""
+        """Whether the candidate is surely worse. It may be asked as often as one likes."""
+        if self.pairs is not None:
+            return self.pairs.low > 0
         return self.canary.low > self.champion.high
 
 
@@ -145,10 +198,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     champion: Arm | None
     canary: Arm | None = None
+    """The candidate that answers its share of the rows, which is all of them where it is tried blue/green."""
     shadow: Arm | None = None
+    """The model that gets copies of what another one answered: a candidate, or the champion while a candidate answers all."""
     salt: str = ""
     unit: str | None = None
-    """Column whose rows always get the same model while a canary runs; `None` is the key."""
+    """Column whose rows always get the same model while a candidate is tried; `None` is the key."""
     known: tuple[str, ...] = ()
     """Columns that a request row may have, whichever model answers: those of the newest models of the line. What a model does
     not read is kept with the row, so that clients need not change at the moment at which a model does."""

@@ -23,6 +23,7 @@ from linewright.release.facts import (
     Promoted,
     Refused,
     RolledBack,
+    Rollout,
     Serving,
     Withdrawn,
 )
@@ -50,6 +51,7 @@ def promote(
     forced: bool = False,
     run: str | None = None,
     declared: str | None = None,
+    evidence: str | None = None,
 ) -> Promoted:
     """Make a registered model the champion of its line.
 
@@ -72,8 +74,8 @@ def promote(
     run
         The run that promotes, or `None` for a person. A run promotes at most once: the same again returns the first
         promotion. Its certificate must compare with the model that still serves.
-    declared
-        Digest of the line file as it was before the model was trained.
+    declared, evidence
+        Digests of the line file as it was before the model was trained, and of what its trial showed.
 
     Returns
     -------
@@ -133,6 +135,7 @@ def promote(
         forced=forced,
         run=run,
         declared=declared,
+        evidence=evidence,
     )
     context.metadata.move(line, after, event)
     project(context.metadata, serving_dir, line)
@@ -198,16 +201,17 @@ def deploy(
     share: float,
     unit: str | None,
     run: str,
+    rollout: Rollout = "canary",
     evidence: str | None = None,
 ) -> Deployed:
-    """Let a certified candidate answer a share of the rows, as a canary, or a larger share than before.
+    """Let a certified candidate be tried beside the champion, or let a canary answer a larger share than before.
 
-    Another canary that runs is withdrawn, once nothing speaks against this one.
+    Another candidate that is tried is withdrawn, once nothing speaks against this one.
 
     Parameters
     ----------
     share
-        Above 0 and below 1. Units that a canary has stay with it when the share grows.
+        Of the rows that it answers, see `Deployed`. Units that a canary has stay with it when the share grows.
     evidence
         Digest of what the step before showed.
 
@@ -224,11 +228,11 @@ def deploy(
     _require_registered(context.metadata, line, model, package)
     champion = now.champion
     if champion is None or champion == model:
-        raise Conflict("a canary needs a champion beside it", where=f"{line}@{model}")
+        raise Conflict("a candidate needs another model as champion beside it", where=f"{line}@{model}")
     rival = _package_of(context.metadata, line, champion)
     _require_certificate(context.metadata, certificate, package, rival=rival)
     require_bytes(context, package)
-    is_next = before is not None and before.package == package and before.run == run
+    is_next = before is not None and (before.package, before.run, before.rollout) == (package, run, rollout)
     if before is not None and not is_next:
         withdraw(context, serving_dir, line, f"{line}@{model} takes its place", trigger="newer")
         now = context.metadata.pointer(line)
@@ -252,6 +256,7 @@ def deploy(
         salt=before.salt if before is not None and is_next else _salt(line, package, generation),
         unit=unit,
         run=run,
+        rollout=rollout,
         evidence=evidence,
     )
     after = msgspec.structs.replace(now, generation=generation, challenger=model)
@@ -273,7 +278,7 @@ def withdraw(
     trigger: Literal["quality", "trouble", "person", "newer"],
     evidence: str | None = None,
 ) -> Withdrawn | None:
-    """Let the champion alone answer again; `None` where no canary runs (any more).
+    """Let the champion alone answer again; `None` where no candidate is tried (any more).
 
     It does not yield to another move at the same moment: it tries again on what that left.
 
@@ -298,6 +303,7 @@ def withdraw(
             certificate=canary.certificate,
             trigger=trigger,
             evidence=evidence,
+            rollout=canary.rollout,
         )
         challenger = None if now.challenger == canary.model else now.challenger
         return msgspec.structs.replace(now, generation=event.generation, challenger=challenger), event
@@ -313,7 +319,7 @@ class _NoCanary(Exception):  # noqa: N818 -- a signal between two functions, nev
 
 
 def canary_of(metadata: MetadataReader, line: str) -> Deployed | None:
-    """Return the newest step of the canary that runs; `None` where none does.
+    """Return the newest step of the candidate that is tried, as a canary or otherwise; `None` where none is.
 
     A promotion or a rollback of any model of the line ends it too.
     """
@@ -471,7 +477,14 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         share=canary.share,
         limits=limits_of(metadata, line, canary.model),
     )
-    return msgspec.structs.replace(serving, canary=arm, salt=canary.salt, unit=canary.unit)
+    serving = msgspec.structs.replace(serving, salt=canary.salt, unit=canary.unit)
+    match canary.rollout:
+        case "canary":
+            return msgspec.structs.replace(serving, canary=arm)
+        case "shadow":
+            return msgspec.structs.replace(serving, shadow=arm)
+        case "blue-green":
+            return msgspec.structs.replace(serving, canary=arm, shadow=champion)
 
 
 def _known(metadata: MetadataReader, line: str, champion: int | None) -> tuple[str, ...]:

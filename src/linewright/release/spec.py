@@ -12,12 +12,13 @@ class ReleaseSpec(Spec):
     """How a certified candidate reaches users."""
 
     rollout: Literal["immediate", "canary", "shadow", "blue-green"] = "immediate"
-    """How traffic moves to the new champion: at once, or as a canary in steps that end where it does worse."""
+    """How traffic moves to the new champion: at once; as a canary in steps that end where it does worse; after it answered copies
+    of the rows, as a shadow; or, blue/green, all of it for a trial, while the champion stands by and answers copies."""
     steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     """Shares of traffic of a canary, one a step, ascending to 1.0; ``[1.0]`` is immediate."""
     bake: Duration | None = None
-    """How long each step lasts at least (default: 10m)."""
+    """How long each step of a canary, or the trial of another rollout, lasts at least (default: 10m)."""
     unit: str | None = None
-    """Column whose rows always get the same model while a canary runs (default: the key)."""
+    """Column whose rows always get the same model while a canary runs; of its rows the first label counts (default: the key)."""
     approve: tuple[str, ...] = ()
     """Roles that must approve before promotion; while one is named, `run` holds and `promote` serves."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from time import perf_counter
+from time import thread_time
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -16,7 +16,8 @@ from linewright.serve.arms import Guard, is_canary
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
 from linewright.serve.log import PredictionLog
-from linewright.serve.pointer import Canary
+from linewright.serve.mirror import Mirrors
+from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
@@ -55,12 +56,27 @@ class Loaded(NamedTuple):
     now: Callable[[], str] = now_utc
     canary: Canary | None = None
     guard: Guard = Guard()
-    """Told of what a canary does."""
+    """Told of what a candidate does that is tried."""
+    shadow: Shadow | None = None
+    mirrors: Mirrors | None = None
+    """Where the shadow gets its copies; `None` where nothing is mirrored."""
+
+    @property
+    def tried(self) -> Canary | Shadow | None:
+        """The candidate that is tried beside the champion."""
+        return self.canary or self.shadow
+
+    @property
+    def front(self) -> Arm:
+        """The model that a request meets: the champion, but for a candidate that answers all rows."""
+        canary = self.canary
+        return self.arm if canary is None or canary.arm.share < 1 else canary.arm
 
     @property
     def package(self) -> Package:
-        """The package that answers."""
-        return self.scorer.model.package
+        """The package of `front`."""
+        front = self.scorer if self.canary is None or self.front is self.arm else self.canary.scorer
+        return front.model.package
 
 
 class Answered(NamedTuple):
@@ -104,27 +120,27 @@ def answer(
     arms = _arms(parts, len(rows))
     explained = _explained(parts, len(rows)) if explain else ()
     thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
-    log.append(
-        [
-            Prediction(
-                id=ids[row],
-                line=loaded.line,
-                generation=loaded.generation,
-                model=arms[row].model,
-                digest=arms[row].package,
-                arm="champion" if arms[row] is loaded.arm else "canary",
-                at=received,
-                key=keys[row],
-                unit=units[row],
-                row=rows[row],
-                answer=said.answers[row],
-                threshold=thresholds[arms[row].model],
-                durability=_durability(durable),
-            )
-            for row in range(len(rows))
-        ],
-        durable=durable,
-    )
+    records = [
+        Prediction(
+            id=ids[row],
+            line=loaded.line,
+            generation=loaded.generation,
+            model=arms[row].model,
+            digest=arms[row].package,
+            arm="champion" if arms[row] is loaded.arm else "canary",
+            at=received,
+            key=keys[row],
+            unit=units[row],
+            row=rows[row],
+            answer=said.answers[row],
+            threshold=thresholds[arms[row].model],
+            durability=_durability(durable),
+        )
+        for row in range(len(rows))
+    ]
+    size = log.append(records, durable=durable)
+    if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
+        loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, records, size)
     return Answered(ids, keys, said.answers, said.warnings, arms, explained)
 
 
@@ -148,13 +164,15 @@ class _Part(NamedTuple):
 def _parted(
     loaded: Loaded, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | None], ids: Sequence[str]
 ) -> tuple[Sequence[str | None], list[int]]:
-    """Return the unit of each row while a canary runs, and which rows the canary answers."""
-    canary = loaded.canary
-    if canary is None:
+    """Return the unit of each row while a candidate is tried, and which rows a canary answers."""
+    tried, canary = loaded.tried, loaded.canary
+    if tried is None:
         return [None] * len(rows), []
-    named = keys if canary.unit is None else [spell(row.get(canary.unit)) for row in rows]
+    named = keys if tried.unit is None else [spell(row.get(tried.unit)) for row in rows]
     # Where a row names no unit, chance decides, by its id: it has no other row to be like.
     units = [unit or identity for unit, identity in zip(named, ids, strict=True)]
+    if canary is None:
+        return units, []
     return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
 
 
@@ -199,16 +217,16 @@ def _explained(parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
 
 
 def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Said:
-    begun = perf_counter()
+    begun = thread_time()
     said = _scored(loaded.scorer, rows, place)
-    if loaded.canary is not None:
-        loaded.guard.took(loaded.line, loaded.canary, len(rows), perf_counter() - begun, champion=True)
+    if loaded.tried is not None:
+        loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
     return said
 
 
 def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said | None:
     """Return what a canary says; `None` where it cannot."""
-    begun = perf_counter()
+    begun = thread_time()
     try:
         said = _scored(canary.scorer, rows, in_rows)
     except RequestError as error:
@@ -220,7 +238,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said 
     except Exception as error:  # noqa: BLE001 -- whatever is wrong with a canary, the champion is there
         loaded.guard.failed(loaded.line, canary, f"it fails: {type(error).__name__}: {error}")
         return None
-    loaded.guard.took(loaded.line, canary, len(rows), perf_counter() - begun)
+    loaded.guard.took(loaded.line, canary, len(rows), thread_time() - begun)
     return said
 
 
@@ -269,7 +287,7 @@ def to_predictions(
 ) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
     arms = answered.arms[start:end]
-    first = _only(arms) or loaded.arm
+    first = _only(arms) or loaded.front
     predictions: list[dict[str, Any]] = []
     for row in range(start, end):
         one: dict[str, Any] = {"id": answered.ids[row]}
@@ -305,7 +323,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         _check_explained(len(asked.rows), "parameters.explain")
     oip.check_outputs(asked, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable, explain=asked.explain)
-    first = _only(answered.arms) or loaded.arm
+    first = _only(answered.arms) or loaded.front
     return oip.to_response(
         asked.infer,
         oip.to_answer(

@@ -24,6 +24,7 @@ from linewright.serve.feedback import Feedback
 from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
+from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
@@ -96,6 +97,7 @@ class App:
         self._probe = Probe(state)
         self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe)
         self._guard = Guard(self._lines.drop_canary)
+        self._mirrors = Mirrors(state, self._guard, tell=tell)
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
@@ -136,6 +138,7 @@ class App:
         self._lines.close()
         self._probe.close()
         self._scoring.shutdown()
+        self._mirrors.close()
         self._labelling.shutdown()
         for log in self._logs.values():
             log.close()
@@ -162,7 +165,7 @@ class App:
         return Told(
             number=number,
             tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
-            samples=[*gauges, *process.to_samples()],
+            samples=[*gauges, *self._mirrors.to_samples(), *process.to_samples()],
             health=to_health(self._lines.live, self._logs, self._damage),
         )
 
@@ -267,12 +270,22 @@ class App:
         live = self._line(name, request)
         if live.scorer is None or live.arm is None:
             raise _no_model(name, live.refused)
-        if version is not None and version != str(live.arm.model):
-            raise NotFound(
-                "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
-            )
-        request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
+        loaded = Loaded(
+            name,
+            live.generation,
+            live.arm,
+            live.scorer,
+            self._now,
+            live.canary,
+            self._guard,
+            live.shadow,
+            self._mirrors,
+        )
+        serves = str(loaded.front.model)
+        if version is not None and version != serves:
+            raise NotFound("this version does not serve", where=name, found=version[:100], allowed=serves)
+        request.version = serves
+        return loaded
 
     def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
         loaded = self._loaded(request, name, version)
@@ -316,7 +329,7 @@ class App:
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Describe the model of a line."""
         loaded = self._loaded(request, *arguments)
-        return to_response(oip.to_metadata(loaded.line, loaded.arm.model, loaded.package))
+        return to_response(oip.to_metadata(loaded.line, loaded.front.model, loaded.package))
 
     async def model_ready(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Say whether a line answers."""

@@ -29,11 +29,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """When the row was received: UTC, RFC 3339 with microseconds."""
     key: str | None
     unit: str | None = None
-    """Value that decided the arm."""
+    """While a candidate is tried: the value that decides the arm, and of whose rows the first label counts."""
     subject: str | None = None
     """The person that the row is about."""
     row: dict[str, Any]
-    """The row as received."""
+    """The row as received; empty for the arm ``shadow``, since the record of the answer that went out has it."""
     answer: dict[str, Any]
     threshold: float | None
     durability: Literal["buffered", "durable"] = "buffered"

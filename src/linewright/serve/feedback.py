@@ -139,6 +139,10 @@ class Feedback:
         """Return the labels of a line, from the state folder of its factory."""
         return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line, now=now, sealed=sealed)
 
+    def beside(self, log_folder: Path) -> "Feedback":
+        """Return the same labels over another log, of the same ids. Only `labelled` may be asked of it: the index is of one log."""
+        return Feedback(self._file, log_folder, now=self._now)
+
     def accept(
         self,
         labels: object,

@@ -127,6 +127,8 @@ def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
         yield "champion", live.arm
     if live.canary is not None:
         yield "canary", live.canary.arm
+    if live.shadow is not None:
+        yield "shadow", live.shadow.arm
 
 
 def _worst(name: str, says: str, line: str, value: int) -> Sample:

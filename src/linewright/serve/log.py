@@ -154,13 +154,18 @@ class PredictionLog:
         """Bytes that would not survive power loss: not yet forced to the disk, or refused by it."""
         return self._written - self._synced + self._refused
 
-    def append(self, records: Sequence[Prediction], *, durable: bool = False) -> None:
+    def append(self, records: Sequence[Prediction], *, durable: bool = False) -> int:
         """Write `records`, all or none; when it returns they survive the kill of this process.
 
         Parameters
         ----------
         durable
             Whether to return only once they survive power loss too.
+
+        Returns
+        -------
+        int
+            How many bytes they take.
 
         Raises
         ------
@@ -186,6 +191,7 @@ class PredictionLog:
         _SYNCER.expect(self, self._sync_every_s)
         if durable:
             self._wait_for_the_disk(written)
+        return len(frames)
 
     def _wait_for_the_disk(self, written: int) -> None:
         with self._syncing:

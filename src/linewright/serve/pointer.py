@@ -42,6 +42,19 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """A model that gets copies of rows which another one has answered. It is not loaded in this process."""
+
+    arm: Arm
+    unit: str | None
+    """Column that says which rows are alike; `None` is the key."""
+    known: tuple[str, ...] = ()
+    """Further columns that a row may have."""
+    trial: str = ""
+    """The salt of the trial, by which it is told from others of the same models."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Live:
     """One line as it is served at a moment. A request takes it once and stays with it."""
 
@@ -53,6 +66,7 @@ class Live:
     """Generation of the pointer that brought it."""
     scorer: Scorer | None = None
     canary: Canary | None = None
+    shadow: Shadow | None = None
     wanted: Serving | None = None
     """The newest pointer; `None` where the file could not be read yet."""
     refused: str | None = None
@@ -62,6 +76,11 @@ class Live:
     def model(self) -> str | None:
         """The model that answers, as LINE@VERSION."""
         return f"{self.line}@{self.arm.model}" if self.arm else None
+
+    @property
+    def tried(self) -> Canary | Shadow | None:
+        """The candidate that is tried beside the champion."""
+        return self.canary or self.shadow
 
 
 class Lines:
@@ -94,7 +113,7 @@ class Lines:
         self._loading_canary: dict[str, Future[None]] = {}
         self._retry_at: dict[str, float] = {}
         self._failed: dict[str, str] = {}
-        """By line the package of the canary that was taken out of service here."""
+        """By line the package of the candidate that was taken out of service here."""
         self._complaint = ""
         self._changed, self._alert_until, self._looked_at = -1, 0.0, 0.0
         self._lock = threading.Lock()
@@ -154,7 +173,7 @@ class Lines:
         return False
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
-        """Take a canary out of service here, at once, and leave word of it for those who decide, and for other endpoints."""
+        """Take a candidate out of service here, at once, and leave word of it for those who decide, and for other endpoints."""
         if self._drop_here(line, package, because):
             with suppress(OSError):  # it stays out of service here, and the log says so
                 note_trouble(self._folder, line, Trouble(package=package, because=because))
@@ -165,15 +184,15 @@ class Lines:
                 return False
             self._failed[line] = package
             now = self._live.get(line)
-            if now is not None and now.canary is not None and now.canary.arm.package == package:
-                self._put(replace(now, canary=None))
+            if now is not None and now.tried is not None and now.tried.arm.package == package:
+                self._put(replace(now, canary=None, shadow=None))
         self._tell({"event": "canary-dropped", "line": line, "package": package, "because": because})
         return True
 
     def _heed_trouble(self, line: str) -> None:
-        """Drop a canary that another process of the endpoint had trouble with: each sees only its share of the requests."""
+        """Drop a candidate that another process of the endpoint had trouble with: each sees only its share of the requests."""
         wanted = self._live[line].wanted
-        arm = wanted.canary if wanted is not None else None
+        arm = wanted.canary or wanted.shadow if wanted is not None else None
         if arm is not None and self._failed.get(line) != arm.package:
             because = trouble_with(self._folder, line, arm.package)
             if because is not None:
@@ -210,7 +229,8 @@ class Lines:
             settled = now.arm == serving.champion
             now = replace(now, generation=serving.generation) if settled else now
             scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
-            self._put(replace(now, scorer=scorer, canary=_kept(now.canary, serving)))
+            canary, shadow = _kept(now.canary, serving), self._shadow(serving)
+            self._put(replace(now, scorer=scorer, canary=canary, shadow=shadow))
         model = serving.champion.model if serving.champion else None
         self._tell(
             {
@@ -221,6 +241,13 @@ class Lines:
                 "halt": serving.halt,
             }
         )
+
+    def _shadow(self, serving: Serving) -> Shadow | None:
+        """Return the shadow that a pointer wants, unless the candidate was taken out of service here."""
+        arm, tried = serving.shadow, serving.canary or serving.shadow
+        if arm is None or tried is None or self._failed.get(serving.line) == tried.package:
+            return None
+        return Shadow(arm=arm, unit=serving.unit, known=serving.known, trial=serving.salt)
 
     def _load_if_wanted(self, line: str) -> None:
         now = self._live[line]

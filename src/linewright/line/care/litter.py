@@ -119,6 +119,9 @@ def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
     ):
         for frame in read_frames(factory.log_of(line), sealed=factory.sealed_of(line)):
             left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
+    for folder in sorted(factory.state.glob("shadow/*/*")):
+        for frame in read_frames(folder):
+            left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
     return left
 
 

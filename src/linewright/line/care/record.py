@@ -114,15 +114,18 @@ class Record:
             case Halted():
                 told.halt = event.halt
             case Deployed():
-                yield from self._canary(told, event)
+                yield from self._trial(told, event)
             case _:
                 pass
 
-    def _canary(self, told: _Told, event: Deployed) -> Iterator[str]:
+    def _trial(self, told: _Told, event: Deployed) -> Iterator[str]:
         if event.champion != (told.champions[-1] if told.champions else None):
-            yield f"its canary ran beside {event.champion}, which was not the champion"
+            yield f"its candidate was tried beside {event.champion}, which was not the champion"
         if self._registered(event.line, event.model) != event.package:
-            yield f"{event.line}@{event.model} is another package than the one that ran as a canary"
+            yield f"{event.line}@{event.model} is another package than the one that was tried"
+        share = {"shadow": 0.0, "blue-green": 1.0}.get(event.rollout)
+        if event.share != share if share is not None else not 0 < event.share < 1:
+            yield f"as {event.rollout} its candidate answered {event.share:.0%} of the rows"
         yield from self._grounds(event)
 
     def _promotion(self, told: _Told, event: Promoted) -> Iterator[str]:

@@ -75,6 +75,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "performance": _results("package"),
     "confirmations": _results("package"),
     "segment": lambda _, body: Needs(blobs=(body["blob"],)),
+    "trial": _results("package", "rival"),
     "retrain_proposal": lambda _, body: Needs(results=tuple(body.get("evidence", ()))),
 }
 """By kind of result."""
@@ -83,7 +84,9 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "accepted": ("plan", "declared", "proposal"),
     "finished": ("ingested", "certificate"),
     "registered": ("package", "ingested", "parity"),
-    "promoted": ("package", "certificate", "declared"),
+    "promoted": ("package", "certificate", "declared", "evidence"),
+    "deployed": ("package", "certificate", "evidence"),
+    "withdrawn": ("package", "certificate", "evidence"),
     "refused": ("package", "certificate"),
     "rolled_back": ("package",),
     "watched": ("window", "package", "performance", "confirmations"),

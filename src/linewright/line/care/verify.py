@@ -1,7 +1,9 @@
 """Whether a factory still is what it says: every digest, the record's invariants, the logs and the labels."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.log import Damage, lengths, read_segment
+from linewright.serve.log import Damage, lengths, read_frames, read_segment
 from linewright.store.chain import Chain, Link, follow
 from linewright.store.seams import Version
 
@@ -307,6 +309,8 @@ def _check_logs(
         predictions += _guarded(problems, lambda line=line: _check_log(factory, line, damaged, problems)) or 0
         if line in labelled:
             labels += _guarded(problems, lambda line=line: _check_labels(factory, line, problems)) or 0
+    for folder in sorted(factory.state.glob("shadow/*/*")):
+        problems += _check_copies(factory, folder)
     return predictions, labels
 
 
@@ -343,10 +347,27 @@ def _check_log(
             problems.append(
                 Problem(what=f"a logged prediction is damaged: {one.why}", where=where, next=_AGAIN)
             )
+    problems += _strangers(strange, f"log of {line}")
+    return frames
+
+
+def _check_copies(factory: Factory, folder: Path) -> Iterator[Problem]:
+    """Tell of copies of rows that no model of their line answered.
+
+    One that is damaged is no problem: it is only not compared, and can be computed again.
+    """
+    line, strange = folder.parent.name, set[str]()
+    known = {version.digest for version in factory.metadata.versions(line)}
+    for frame in read_frames(folder):
+        with suppress(msgspec.MsgspecError):
+            strange |= {_ANSWERED.decode(frame.payload).digest} - known
+    return _strangers(strange, f"copies answered for {line}")
+
+
+def _strangers(strange: Iterable[str], where: str) -> Iterator[Problem]:
     for digest in sorted(strange):
         what = f"predictions were answered by a model that is not registered: {digest}"
-        problems.append(Problem(what=what, where=f"log of {line}", next=_AGAIN))
-    return frames
+        yield Problem(what=what, where=where, next=_AGAIN)
 
 
 def _check_labels(factory: Factory, line: str, problems: list[Problem]) -> int:
