@@ -14,6 +14,7 @@ from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.server import serve as serve_endpoint
 
 MOST_EXAMPLES = 3
@@ -61,6 +62,7 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) ->
         Port of the endpoint; 0 takes a free one.
     """
     require_loopback(host)
+    forbid_pickles()
     serve_endpoint(factory.state, host=host, port=port)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from linewright.errors import LinewrightError
 from linewright.serve.address import say_ready
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.server import serve
 from linewright.store.disk import faults_explained
 
@@ -18,6 +19,7 @@ def main(state: str, host: str, port: str, ready: str = "") -> int:
     def told(_address: str) -> None:
         say_ready(int(ready))
 
+    forbid_pickles()
     try:
         with faults_explained(Path(state)):
             serve(Path(state), host, int(port), started=told if ready else None)
