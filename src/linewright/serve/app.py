@@ -24,6 +24,7 @@ from linewright.serve.feedback import Feedback
 from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics
+from linewright.serve.outages import Outages
 from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
@@ -94,6 +95,7 @@ class App:
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
+        self._outages: dict[str, Outages] = {}
         self._together = Together(self._log)
         self._damage: dict[str, list[Damage]] = {}
         self._indexed: dict[str, int] = {}
@@ -131,6 +133,8 @@ class App:
         self._labelling.shutdown()
         for log in self._logs.values():
             log.close()
+        for outages in self._outages.values():
+            outages.close()
 
     async def _keep_catching_up(self) -> None:
         """Index what was logged at the start and now and then, so that no label ever waits for a long log."""
@@ -226,7 +230,10 @@ class App:
                 "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
             )
         request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
+        unlogged = self._outages_of(name).count if live.answers_unlogged else None
+        return Loaded(
+            name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard, unlogged
+        )
 
     def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
         loaded = self._loaded(request, name, version)
@@ -240,8 +247,14 @@ class App:
 
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
-            self._logs[line] = PredictionLog(self._state / "log" / line)
+            self._logs[line] = PredictionLog(self._state / "log" / line, say=self._outages_of(line).say)
         return self._logs[line]
+
+    def _outages_of(self, line: str) -> Outages:
+        if line not in self._outages:
+            serving = self._state / "serving"
+            self._outages[line] = Outages(serving, line, tell=self._tell, now=self._now)
+        return self._outages[line]
 
     # Routes
 
@@ -256,7 +269,7 @@ class App:
 
     async def health(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say how each line is."""
-        return to_response(to_health(self._lines.live, self._logs, self._damage))
+        return to_response(to_health(self._lines.live, self._logs, self._damage, self._outages))
 
     async def live(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say that the process runs."""
@@ -342,7 +355,7 @@ class App:
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
-        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
+        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed, self._outages)
         text = self._metrics.to_text([*gauges, *process.to_samples()])
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
