@@ -563,6 +563,7 @@ def alone(root: Path, rows: list[Row], seconds: float, *, window_s: float = 10.0
         time.sleep(window_s + 0.5)  # until the window of the last answers has ended
         with Factory.open(root) as factory:
             told = status(factory, LINE).lines[0]
+            ledger.read_on(factory)
             tend_inline(factory, LINE)
             watched = sum(one.n for one in factory.metadata.events(Watched, line=LINE))
             ledger.hold_against(factory)

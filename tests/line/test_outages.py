@@ -1,14 +1,17 @@
 """Whoever looks after a line hears that its log fails, and endpoints do then what its file says."""
 
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.outages import tend_log
 from linewright.line.tending import tend_inline
+from linewright.line.watching import close_window
 from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.release.facts import Configured, Serving
@@ -36,6 +39,7 @@ def test_what_the_file_says_reaches_endpoints_and_what_fails_reaches_people(fact
     _an_outage_is_an_alert_until_it_is_over(factory)
     _an_endpoint_that_was_killed_ends_its_alert(factory)
     _a_short_outage_leaves_a_trace(factory)
+    _a_window_leaves_it_alone(factory)
     _a_change_of_the_file_is_followed_and_recorded_once(factory)
 
 
@@ -44,7 +48,6 @@ def _an_outage_is_an_alert_until_it_is_over(factory: Factory) -> None:
     outages.say("write", "No space left on device")
     outages.count(2)
     told, again = tend_log(factory, LINE), tend_log(factory, LINE)
-    tend_inline(factory, LINE)  # a window is closed, which knows nothing of it
     (listed,) = alerts(factory).alerts
     (line,) = status(factory).lines
     outages.say("write", None)
@@ -86,6 +89,20 @@ def _a_short_outage_leaves_a_trace(factory: Factory) -> None:
     assert None is tend_log(factory, LINE)
     assert [] == outages_of(factory.serving, LINE)
     assert 3 == len(alerts(factory, over=True).alerts)
+
+
+def _a_window_leaves_it_alone(factory: Factory) -> None:
+    outages = Outages(factory.serving, LINE, tell=lambda _: None)
+    outages.say("write", "No space left on device")
+    told = tend_log(factory, LINE)
+    # As if another model served since, which ends what windows found.
+    factory.metadata.record(msgspec.structs.replace(told, id="log:before", package="sha256:00"))
+    while close_window(factory, factory.line(LINE)) is None:
+        time.sleep(0.05)
+
+    assert [told.id, "log:before"] == [one.id for one in open_alerts(factory, LINE)]
+    outages.close()
+    assert [told.id, "log:before"] == [tend_log(factory, LINE).alert for _ in range(2)]
 
 
 def _a_change_of_the_file_is_followed_and_recorded_once(factory: Factory) -> None:
