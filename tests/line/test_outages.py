@@ -114,3 +114,6 @@ def _a_change_of_the_file_is_followed_and_recorded_once(factory: Factory) -> Non
     assert "refuse" == pointer(factory).when_log_fails
     recorded = factory.metadata.events(Configured, line=LINE)
     assert ["serve-unlogged", "refuse"] == [one.when_log_fails for one in recorded]
+    path.write_text(path.read_text().replace("refuse", "serve-unlogged"))
+    assert not execute_inline(factory, LINE).moved
+    assert "serve-unlogged" == pointer(factory).when_log_fails
