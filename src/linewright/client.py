@@ -50,7 +50,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """LINE@VERSION."""
     digest: str
     durability: str
-    """``buffered``: in the log, survives the kill of any process; ``durable``: survives power loss."""
+    """``buffered``: in the log, survives the kill of any process; ``durable``: survives power loss; ``none``: the line answers
+    while its log cannot be written, and nothing has kept this answer."""
     predictions: tuple[Predicted, ...]
     """In the order of the rows."""
 

@@ -216,6 +216,41 @@ def test_what_the_disk_refused_stays_in_sight_and_nothing_more_goes_there(folder
     assert 2 == len(list(folder.iterdir()))
 
 
+def test_what_came_while_the_disk_refused_is_in_doubt_with_it(folder, monkeypatch):
+    """It stands behind the hole, where no reader gets to, though the next fsync of the same file succeeds."""
+    log, real = PredictionLog(folder, sync_every_s=3600), os.fsync
+    log.append([record("lost")])
+
+    def refuse(_descriptor):
+        log.append([record("behind it")])
+        monkeypatch.setattr(os, "fsync", real)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    log.sync()
+    doubted = log.written_bytes
+    log.append([record("kept")], durable=True)
+    log.close()
+
+    assert doubted == log.unsynced_bytes
+    assert 2 == len(list(folder.iterdir()))
+
+
+def test_a_log_says_when_it_fails_and_when_it_works_again(folder, monkeypatch):
+    """That the refused file is forced once more, and succeeds, is no news."""
+    told: list[tuple[str, str | None]] = []
+    log = PredictionLog(folder, sync_every_s=3600, say=lambda *said: told.append(said))
+    log.append([record("lost")])
+    refuse_once(monkeypatch)
+    log.sync()
+    log.sync()
+
+    assert [("force", "Input/output error")] == told
+    log.append([record("kept")])
+    log.close()
+    assert [("force", "Input/output error"), ("force", None)] == told
+
+
 def test_who_asks_for_a_durable_record_waits_until_it_is_on_the_disk(folder, monkeypatch):
     """Where an answer must survive power loss, a moment is too much."""
     log, real, forced = PredictionLog(folder, sync_every_s=3600), os.fsync, []

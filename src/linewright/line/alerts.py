@@ -6,10 +6,12 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.release.facts import Promoted, RolledBack
 from linewright.store.values import Event
-from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
+from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainProposal
 from linewright.watch.retrain import SHIFTS
 
 E = TypeVar("E", bound=Event)
+WINDOWLESS = frozenset[Monitor]({"retraining", "log"})
+"""Monitors that look at no window, so that no window can show what they found, or that it is over."""
 
 
 def open_alerts(factory: Factory, line: str) -> list[Alerted]:

@@ -18,6 +18,7 @@ from linewright.errors import ContractBreach, LinewrightError, RequestError, Tra
 from linewright.line.factory import Factory
 from linewright.line.facts import Plan, RunResult
 from linewright.line.file import placed
+from linewright.line.outages import follow_file
 from linewright.line.plan import make_plan
 from linewright.line.promised import require_fresh
 from linewright.line.release import require_champion
@@ -167,6 +168,7 @@ def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunR
     """Return what there is already, once its champion is found whole and its newest rows are found fresh."""
     require_champion(factory, spec.line)
     require_fresh(factory, spec)
+    follow_file(factory, spec)
     ended = resumed.ended.get(spec.line) if resumed is not None else None
     if resumed is None or ended is None:
         return replace(result_of(factory, spec, run=last_run(factory, spec.line), did=()), moved=False)

@@ -1,6 +1,6 @@
 """Candidates that monitoring asked for and that did not promote: what stops the loop, and what makes it wait for more."""
 
-from linewright.line.alerts import newest_of, open_alerts
+from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.model.facts import Certificate
@@ -30,7 +30,7 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
         if finished.certificate is None or finished.certificate not in {one.certificate for one in found}:
             found.append(finished)
     last = found[0].at if found else ""
-    alerts = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
+    alerts = [one for one in open_alerts(factory, line) if one.monitor not in WINDOWLESS]
     moves = [newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)]
     return [] if any(one is not None and one.at > last for one in (*alerts, *moves)) else found
 
@@ -49,7 +49,7 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
     """
     metadata = factory.metadata
     moves = [*metadata.events(Promoted, line=line), *metadata.events(RolledBack, line=line)]
-    findings = [one for one in metadata.events(Alerted, line=line) if one.monitor != "retraining"]
+    findings = [one for one in metadata.events(Alerted, line=line) if one.monitor not in WINDOWLESS]
     since = max((one.at for one in (*moves, *findings) if one.at < before), default="")
     asked = {one.run for one in factory.metadata.events(Accepted, line=line) if _has_finding(factory, one)}
     return sum(

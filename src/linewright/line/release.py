@@ -8,6 +8,7 @@ from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.line.outages import follow_file
 from linewright.line.registry import declared_before, find_model
 from linewright.line.rival import rival_of
 from linewright.line.rollout import begin_trial, is_tried_first
@@ -124,6 +125,7 @@ def release(work: Work, run: str) -> bool:
             limits=_limits(work),
         ),
     )
+    follow_file(work.factory, work.spec)
     if _is_champion(work, certificate.package):
         project(
             work.metadata, work.factory.serving, line

@@ -15,6 +15,7 @@ from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
+from linewright.line.outages import follow_file, tend_log
 from linewright.line.retraining import retraining_due
 from linewright.line.rollout import tend_canary
 from linewright.line.sealing import seal_next
@@ -26,7 +27,7 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"watch": 0.0, "canary": 20.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"log": 20.0, "watch": 0.0, "canary": 20.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
@@ -41,6 +42,8 @@ _FATES = {
 def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult | None]:
     """Tend a line once, and carry out in this process what is due: for worlds and tests."""
     spec = factory.line(line)
+    follow_file(factory, spec)
+    tend_log(factory, line)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
     seal_next(factory, line)
@@ -86,6 +89,7 @@ class Tending:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
         self._closed = threading.Event()
         self._duties = (
+            ("log", self._log),
             ("watch", self._watch),
             ("canary", self._canary),
             ("retrain", self._retrain),
@@ -110,6 +114,11 @@ class Tending:
                         if self._closed.is_set():
                             return
                         self._look(factory, line, what, look)
+
+    def _log(self, factory: Factory, spec: LineSpec) -> None:
+        for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
+            if news is not None:
+                factory.report(Progress(station="log", says=f"{spec.line}: {news.because}", stays=True))
 
     def _watch(self, factory: Factory, spec: LineSpec) -> None:
         watched = close_window(factory, spec)

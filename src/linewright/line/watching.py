@@ -11,7 +11,7 @@ from itertools import islice
 
 from linewright.data.spec import duration_micros
 from linewright.errors import Transient
-from linewright.line.alerts import newest_of, open_alerts
+from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
 from linewright.line.performance import confirmations_of, performance_of
@@ -136,8 +136,7 @@ def _record(
         findings=findings,
         position=dict(position),
     )
-    # That a line trains no more by itself is no finding of a window, so no window can say that it is over.
-    found = [one for one in open_alerts(factory, line) if one.monitor != "retraining"]
+    found = [one for one in open_alerts(factory, line) if one.monitor not in WINDOWLESS]
     delay = closing.spec.label.delay
     ending = Ending(
         metadata=metadata,

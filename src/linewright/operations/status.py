@@ -10,6 +10,7 @@ from linewright.line.closing import later
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
+from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, judged
 from linewright.line.rollout import BAKE, trial_of
@@ -106,6 +107,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     proposals: int
     uncounted: str | None = None
     """Why predictions that came of late are not counted; `None` where all are."""
+    log_fails: str | None = None
+    """What fails about the prediction log at this moment, as endpoints see it; `None` where nothing does."""
     log_damage: tuple[str, ...] = ()
     """Places of the prediction log that hold no record."""
     example: str | None = None
@@ -237,6 +240,8 @@ def _counts_text(line: LineStatus) -> Iterator[str]:
         yield f"  {_realised_text(line.realised)}"
         if line.realised.worse_than_guessing and not line.halted:
             yield f"  its answers are worse than guessing: `linewright halt {line.line}` stops them until a better model is there"
+    if line.log_fails:
+        yield f"  {line.log_fails}"
     if line.log_damage:
         places = count(len(line.log_damage), "place")
         yield f"  the prediction log holds no record in {places}, first {line.log_damage[0]}"
@@ -340,6 +345,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         uncounted=uncounted,
         alerts=len(alerts),
         proposals=int(open_proposal(factory, name) is not None),
+        log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),

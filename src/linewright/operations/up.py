@@ -15,6 +15,7 @@ from linewright.operations.declare import operation
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
 from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.siblings import shared
 from linewright.serve.workers import MOST, endpoint_child, serve_lines
 
@@ -76,6 +77,7 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, wo
         Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
     """
     require_loopback(host)
+    forbid_pickles()
     serve_lines(factory.state, host, port, workers=workers)
 
 

@@ -20,6 +20,9 @@ TRIED: Mapping[Rollout, str] = {
 }
 """How it was tried, in words."""
 
+WhenLogFails = Literal["refuse", "serve-unlogged"]
+"""What an endpoint does while the prediction log cannot be written: answer 503, or answer all the same."""
+
 
 class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     """A model became champion."""
@@ -52,6 +55,12 @@ class Halted(Event, frozen=True, kw_only=True, tag="halted"):
 
     halt: bool
     generation: int
+
+
+class Configured(Event, frozen=True, kw_only=True, tag="configured"):
+    """The line file says something else than before about how its endpoints serve."""
+
+    when_log_fails: WhenLogFails
 
 
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):
@@ -208,4 +217,5 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that a request row may have, whichever model answers: those of the newest models of the line. What a model does
     not read is kept with the row, so that clients need not change at the moment at which a model does."""
     halt: bool = False
+    when_log_fails: WhenLogFails = "refuse"
     version: int = 1

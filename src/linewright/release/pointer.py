@@ -18,6 +18,7 @@ from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, 
 from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.release.facts import (
     Arm,
+    Configured,
     Deployed,
     Halted,
     Promoted,
@@ -25,6 +26,7 @@ from linewright.release.facts import (
     RolledBack,
     Rollout,
     Serving,
+    WhenLogFails,
     Withdrawn,
 )
 from linewright.store.seams import MetadataReader, Pointer
@@ -453,6 +455,12 @@ def limits_of(metadata: MetadataReader, line: str, model: int) -> tuple[Limit, .
     return next((event.limits for event in events if event.model == model), ())
 
 
+def when_log_fails(metadata: MetadataReader, line: str) -> WhenLogFails:
+    """Return what endpoints of a line do while its log cannot be written."""
+    newest = metadata.events(Configured, line=line, newest_first=True, limit=1)
+    return newest[0].when_log_fails if newest else "refuse"
+
+
 def _serving(metadata: MetadataReader, line: str) -> Serving:
     now, canary = metadata.pointer(line), canary_of(metadata, line)
     champion = None
@@ -468,6 +476,7 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         champion=champion,
         known=_known(metadata, line, now.champion),
         halt=now.halt,
+        when_log_fails=when_log_fails(metadata, line),
     )
     if canary is None:
         return serving

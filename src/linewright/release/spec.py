@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from linewright.data.spec import Duration
+from linewright.release.facts import WhenLogFails
 from linewright.spec import Spec
 
 
@@ -22,3 +23,6 @@ class ReleaseSpec(Spec):
     """Column whose rows always get the same model while a canary runs; of its rows the first label counts (default: the key)."""
     approve: tuple[str, ...] = ()
     """Roles that must approve before promotion; while one is named, `run` holds and `promote` serves."""
+    when_log_fails: WhenLogFails = "refuse"
+    """What the endpoint does while the prediction log cannot be written: ``refuse`` answers 503; ``serve-unlogged`` answers, says
+    that nothing kept the answer, and leaves it without monitoring, labels by id and replay."""

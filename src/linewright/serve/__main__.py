@@ -13,6 +13,7 @@ from pathlib import Path
 
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.siblings import Siblings
 from linewright.serve.workers import serve_lines
 from linewright.store.disk import faults_explained
@@ -20,6 +21,7 @@ from linewright.store.disk import faults_explained
 
 def main(state: str, host: str, port: str, *more: str) -> int:
     """Serve the lines of a factory, given its state folder, and return the exit code."""
+    forbid_pickles()
     try:
         with faults_explained(Path(state)):
             if len(more) > 1:

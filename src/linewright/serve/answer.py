@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from numpy.typing import NDArray
 
-from linewright.errors import RequestError
+from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve import oip
@@ -26,6 +26,8 @@ from linewright.store.clock import now_utc, uuids7
 
 MOST_EXPLAINED = 100
 """Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
+Durability = Literal["none", "buffered", "durable"]
+"""What an answer survives: nothing (no log has it), the kill of any process, or power loss too."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
@@ -60,6 +62,8 @@ class Loaded(NamedTuple):
     shadow: Shadow | None = None
     mirrors: Mirrors | None = None
     """Where the shadow gets its copies; `None` where nothing is mirrored."""
+    unlogged: Callable[[int], None] | None = None
+    """Told how many rows are answered though the log cannot be written; `None` where they are refused then."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -80,7 +84,7 @@ class Loaded(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Rows that were answered and logged."""
+    """Rows that were answered."""
 
     ids: list[str]
     keys: list[str | None]
@@ -91,6 +95,7 @@ class Answered(NamedTuple):
     """The model that answered each row."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
+    durability: Durability = "buffered"
 
 
 def answer(
@@ -104,12 +109,14 @@ def answer(
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
+    Where the line answers without its log, they may be nowhere: `Answered.durability` says so.
+
     Raises
     ------
     RequestError
         If a row does not fit, or what contributed cannot be told.
     Transient
-        If the log cannot be written.
+        If the log cannot be written, and the line does not answer without it or the answers are wanted `durable`.
     """
     received, package = loaded.now(), loaded.package
     ids = uuids7(len(rows))
@@ -134,14 +141,27 @@ def answer(
             row=rows[row],
             answer=said.answers[row],
             threshold=thresholds[arms[row].model],
-            durability=_durability(durable),
+            durability="durable" if durable else "buffered",
         )
         for row in range(len(rows))
     ]
-    size = log.append(records, durable=durable)
+    durability = _keep(loaded, log, records, durable=durable)
+    return Answered(ids, keys, said.answers, said.warnings, arms, explained, durability)
+
+
+def _keep(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, durable: bool) -> Durability:
+    """Log answers, have their rows answered by a shadow too, and return what they survive."""
+    try:
+        size = log.append(records, durable=durable)
+    except Transient:
+        if durable or loaded.unlogged is None:
+            raise
+        loaded.unlogged(len(records))
+        return "none"
+    # What no log has is not mirrored: a copy is without its row, which the log has.
     if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
         loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, records, size)
-    return Answered(ids, keys, said.answers, said.warnings, arms, explained)
+    return "durable" if durable else "buffered"
 
 
 class _Said(NamedTuple):
@@ -247,10 +267,6 @@ def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
     return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
 
-def _durability(durable: bool) -> Literal["buffered", "durable"]:
-    return "durable" if durable else "buffered"
-
-
 def read_ask(body: bytes) -> Ask:
     """Return a request for predictions.
 
@@ -279,12 +295,10 @@ def _check_explained(rows: int, where: str) -> None:
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
     answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
-    return to_predictions(loaded, answered, 0, len(ask.rows), durable=ask.durable)
+    return to_predictions(loaded, answered, 0, len(ask.rows))
 
 
-def to_predictions(
-    loaded: Loaded, answered: Answered, start: int, end: int, *, durable: bool = False
-) -> Response:
+def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
     arms = answered.arms[start:end]
     first = _only(arms) or loaded.front
@@ -305,7 +319,7 @@ def to_predictions(
         {
             "model": f"{loaded.line}@{first.model}",
             "digest": first.package,
-            "durability": _durability(durable),
+            "durability": answered.durability,
             "predictions": predictions,
         }
     )
@@ -336,7 +350,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             ids=answered.ids,
             answers=answered.answers,
             explained=answered.explained,
-            durability=_durability(asked.durable),
+            durability=answered.durability,
         ),
     )
 

@@ -25,6 +25,7 @@ from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, t
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
 from linewright.serve.mirror import Mirrors
+from linewright.serve.outages import Outages
 from linewright.serve.pointer import Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
@@ -101,6 +102,7 @@ class App:
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
+        self._outages: dict[str, Outages] = {}
         self._together = Together(self._log)
         self._damage: dict[str, list[Damage]] = {}
         self._indexed: dict[str, int] = {}
@@ -142,6 +144,8 @@ class App:
         self._labelling.shutdown()
         for log in self._logs.values():
             log.close()
+        for outages in self._outages.values():
+            outages.close()
         if self._siblings is not None:
             with suppress(OSError):  # a full disk: its counts end where it last told them
                 self._siblings.tell(self._told())
@@ -161,12 +165,12 @@ class App:
             await asyncio.sleep(LISTEN_S)
 
     def _told(self, number: int = 0) -> Told:
-        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
+        gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed, self._outages)
         return Told(
             number=number,
             tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
             samples=[*gauges, *self._mirrors.to_samples(), *process.to_samples()],
-            health=to_health(self._lines.live, self._logs, self._damage),
+            health=to_health(self._lines.live, self._logs, self._damage, self._outages),
         )
 
     async def _told_by_all(self) -> list[Told]:
@@ -280,6 +284,7 @@ class App:
             self._guard,
             live.shadow,
             self._mirrors,
+            self._outages_of(name).count if live.answers_unlogged else None,
         )
         serves = str(loaded.front.model)
         if version is not None and version != serves:
@@ -299,8 +304,14 @@ class App:
 
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
-            self._logs[line] = PredictionLog(self._state / "log" / line)
+            self._logs[line] = PredictionLog(self._state / "log" / line, say=self._outages_of(line).say)
         return self._logs[line]
+
+    def _outages_of(self, line: str) -> Outages:
+        if line not in self._outages:
+            serving = self._state / "serving"
+            self._outages[line] = Outages(serving, line, tell=self._tell, now=self._now)
+        return self._outages[line]
 
     # Routes
 

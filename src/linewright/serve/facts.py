@@ -6,6 +6,8 @@ import msgspec
 
 from linewright.store.values import Event, Result
 
+Fault = Literal["write", "force"]
+"""What fails about a log: what is written to it, or what was written is not forced to the disk."""
 Scalar = str | int | float | bool | None
 
 
@@ -39,6 +41,21 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["buffered", "durable"] = "buffered"
     """``buffered``: survives the kill of any process; ``durable``: survives power loss."""
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
+class Outage(Result, frozen=True, kw_only=True, tag="outage"):
+    """A stretch of time in which the prediction log of a line failed, as one endpoint saw it."""
+
+    line: str
+    fault: Fault
+    because: str
+    """What the system said, e.g. ``No space left on device``."""
+    since: str
+    """UTC, RFC 3339 with microseconds."""
+    until: str | None = None
+    """When the log worked again; `None` where it has not, or the endpoint ended before."""
+    rows: int = 0
+    """Rows answered in that time that no log has; those of an outage that lasts are counted when it ends."""
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Any
 from linewright.release.facts import Arm
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Sample
+from linewright.serve.outages import Outages
 from linewright.serve.pointer import Live
 
 
@@ -24,14 +25,20 @@ def _wants_none(live: Live) -> bool:
 
 
 def to_health(
-    lines: Mapping[str, Live], logs: Mapping[str, PredictionLog], damage: Mapping[str, Sequence[Damage]]
+    lines: Mapping[str, Live],
+    logs: Mapping[str, PredictionLog],
+    damage: Mapping[str, Sequence[Damage]],
+    outages: Mapping[str, Outages],
 ) -> dict[str, Any]:
     """Describe every line, with what went wrong."""
     return {
         "live": True,
         "ready": is_ready(lines),
         "processes": 1,
-        "lines": [_line(live, logs.get(name), damage.get(name, ())) for name, live in sorted(lines.items())],
+        "lines": [
+            _line(live, logs.get(name), damage.get(name, ()), outages.get(name))
+            for name, live in sorted(lines.items())
+        ],
     }
 
 
@@ -61,12 +68,16 @@ def _slowest(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "ready": all(line["ready"] for line in each),
         "halted": any(line["halted"] for line in each),
         "refused": next((line["refused"] for line in each if line["refused"]), None),
+        "log_fails": next((line["log_fails"] for line in each if line["log_fails"]), None),
         "log_trouble": next((line["log_trouble"] for line in each if line["log_trouble"]), None),
+        "unlogged_rows": sum(line["unlogged_rows"] for line in each),
         "log_damaged": max(line["log_damaged"] for line in each),
     }
 
 
-def _line(live: Live, log: PredictionLog | None, damage: Sequence[Damage]) -> dict[str, Any]:
+def _line(
+    live: Live, log: PredictionLog | None, damage: Sequence[Damage], outages: Outages | None
+) -> dict[str, Any]:
     return {
         "line": live.line,
         "ready": is_answering(live),
@@ -75,7 +86,9 @@ def _line(live: Live, log: PredictionLog | None, damage: Sequence[Damage]) -> di
         "generation": live.generation,
         "halted": live.halt,
         "refused": live.refused,
+        "log_fails": outages and outages.because,
         "log_trouble": log and log.trouble,
+        "unlogged_rows": outages.unlogged_rows if outages else 0,
         "log_damaged": len(damage),
     }
 
@@ -85,6 +98,7 @@ def to_gauges(
     logs: Mapping[str, PredictionLog],
     damage: Mapping[str, Sequence[Damage]],
     indexed: Mapping[str, int],
+    outages: Mapping[str, Outages],
 ) -> Iterator[Sample]:
     """Give the values of the moment for `Metrics.to_text`.
 
@@ -117,9 +131,20 @@ def to_gauges(
     for name, log in sorted_logs:
         says = "Whether the disk ever refused to keep what this process logged."
         yield _worst("linewright_log_trouble", says, name, log.trouble is not None)
+    yield from _outages(sorted(outages.items()))
     for name, places in sorted(damage.items()):
         says = "Places of the prediction log that hold no record."
         yield _worst("linewright_log_damaged", says, name, len(places))
+
+
+def _outages(outages: Sequence[tuple[str, Outages]]) -> Iterator[Sample]:
+    for name, one in outages:
+        says = "Whether the log cannot be written, or not be forced to the disk, at this moment."
+        yield _worst("linewright_log_fails", says, name, one.because is not None)
+    for name, one in outages:
+        says = "Rows that this process answered and no log has."
+        labels = (("line", name),)
+        yield Sample("linewright_unlogged_rows_total", says, labels, one.unlogged_rows, "counter")
 
 
 def _arms(live: Live) -> Iterator[tuple[str, Arm]]:

@@ -23,7 +23,7 @@ from typing import IO, BinaryIO, NamedTuple, Protocol
 import msgspec
 
 from linewright.errors import Transient
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Fault, Prediction
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain
 
@@ -115,6 +115,10 @@ NOTHING_SEALED: SealedSegments = _Nothing()
 """All that is read is in files."""
 
 
+def say_nothing(_fault: Fault, _because: str | None) -> None:
+    """Tell nobody."""
+
+
 class PredictionLog:
     """Appends to the log of one line. Safe to use from several threads; several processes may write beside each other.
 
@@ -126,12 +130,23 @@ class PredictionLog:
         Size at which a segment is closed and the next one begun.
     sync_every_s
         Longest time, in seconds, that written records wait to be forced to the disk.
+    say
+        Called each time that the log cannot be written or the disk refuses it, with the reason, and with `None` once that
+        works again.
     """
 
     def __init__(
-        self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, sync_every_s: float = SYNC_EVERY_S
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        sync_every_s: float = SYNC_EVERY_S,
+        say: Callable[[Fault, str | None], None] = say_nothing,
     ) -> None:
-        self.folder = folder
+        self.folder, self._say = folder, say
+        self._failing: set[Fault] = set()
+        self._given_up: list[BinaryIO] = []
+        """Files that the disk refused last."""
         self.trouble: str | None = None
         """Why the disk last refused to keep what was written; `None` where it never did. It stays: a later success brings
         back nothing of what was refused."""
@@ -178,6 +193,7 @@ class PredictionLog:
                 self._write(self._room_for(len(frames)), frames)
             except OSError as error:
                 self._abandon()
+                self._fails("write", error)
                 # Also where the disk may not be written: whoever asks an endpoint does better to ask again later.
                 raise Transient(
                     f"the prediction log cannot be written: {error.strerror}",
@@ -188,6 +204,7 @@ class PredictionLog:
             self._size += len(frames)
             self._written += len(frames)
             written = self._written
+            self._works("write")
         _SYNCER.expect(self, self._sync_every_s)
         if durable:
             self._wait_for_the_disk(written)
@@ -218,22 +235,37 @@ class PredictionLog:
         for file in files:
             if file is not current:
                 file.close()
-        if failed:
-            self._refused += written - self._synced
-            self._doubted = range(self._synced if self._doubted is None else self._doubted.start, written)
-        self._synced = written
         with self._lock:
+            if failed:
+                # What came meanwhile may stand behind a hole, which readers do not pass: it is in doubt too.
+                written = self._written
+                self._refused += written - self._synced
+                self._doubted = range(self._synced if self._doubted is None else self._doubted.start, written)
+            self._synced = written
             # The kernel may drop what it could not write and call the next try a success, so nothing more goes there.
             if self._file in failed:
                 self._retire()
+        if not failed and any(file not in self._given_up for file in files):
+            self._works("force")
+        self._given_up = failed
 
     def _force(self, file: BinaryIO) -> bool:
         try:
             os.fsync(file.fileno())
         except OSError as error:
             self.trouble = f"not forced to the disk: {error.strerror}"
+            self._fails("force", error)
             return False
         return True
+
+    def _fails(self, fault: Fault, error: OSError) -> None:
+        self._failing.add(fault)
+        self._say(fault, error.strerror or str(error))
+
+    def _works(self, fault: Fault) -> None:
+        if fault in self._failing:
+            self._failing.discard(fault)
+            self._say(fault, None)
 
     def close(self) -> None:
         """Force what was written to the disk and stop."""

@@ -383,8 +383,8 @@ _EXPLAINED: Mapping[str, Schema] = {
     "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
 }
 _DURABILITY: Schema = {
-    "enum": ["buffered", "durable"],
-    "description": "What the record survives: the kill of any process, or power loss too.",
+    "enum": ["none", "buffered", "durable"],
+    "description": "What the answer survives: nothing (no log has it), the kill of any process, or power loss too.",
 }
 _KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
 _JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}
@@ -433,7 +433,9 @@ _SCHEMAS: Mapping[str, Schema] = {
                         "generation": _COUNT,
                         "halted": _TRUTH,
                         "refused": {**_MAYBE, "description": "Why the newest model was not taken over."},
+                        "log_fails": {**_MAYBE, "description": "Why the log fails at this moment."},
                         "log_trouble": _MAYBE,
+                        "unlogged_rows": _COUNT,
                         "log_damaged": _COUNT,
                     }
                 )

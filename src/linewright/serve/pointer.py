@@ -73,6 +73,11 @@ class Live:
     """Why the wanted model, or the pointer, was not taken over."""
 
     @property
+    def answers_unlogged(self) -> bool:
+        """Whether it answers also while its log cannot be written."""
+        return self.wanted is not None and self.wanted.when_log_fails == "serve-unlogged"
+
+    @property
     def model(self) -> str | None:
         """The model that answers, as LINE@VERSION."""
         return f"{self.line}@{self.arm.model}" if self.arm else None

@@ -20,6 +20,7 @@ import msgspec
 
 from linewright.errors import Corrupt, LinewrightError, from_json
 from linewright.model.package import load
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.scoring import Scorer
 from linewright.store.local import LocalArtifacts
 
@@ -145,6 +146,7 @@ def _refused(digest: str, because: str) -> Corrupt:
 
 def main(state: str) -> None:
     """Try the packages whose digests come on stdin."""
+    forbid_pickles()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     artifacts = LocalArtifacts(Path(state) / "artifacts")

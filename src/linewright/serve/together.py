@@ -12,6 +12,7 @@ from linewright.serve.answer import Ask, Loaded, answer, predict, to_predictions
 from linewright.serve.log import PredictionLog
 from linewright.serve.request import Response
 from linewright.serve.rows import in_rows
+from linewright.serve.scoring import Scorer
 
 MOST_ROWS = 256
 """Rows that are answered at one time; more would keep the loop from its sockets."""
@@ -33,7 +34,7 @@ class Together:
 
     def __init__(self, log: Callable[[str], PredictionLog]) -> None:
         self._log = log
-        self._waiting: dict[tuple[str, int, int], tuple[Loaded, list[_Waiting]]] = {}
+        self._waiting: dict[tuple[str, int, Scorer], tuple[Loaded, list[_Waiting]]] = {}
 
     async def predict(self, loaded: Loaded, ask: Ask) -> Response:
         """Answer a small request that has neither to be durable nor explained, with those that came beside it.
@@ -43,7 +44,7 @@ class Together:
         LinewrightError
             As `answer.predict` does, for this request alone.
         """
-        key = (loaded.line, loaded.generation, id(loaded.scorer))
+        key = (loaded.line, loaded.generation, loaded.scorer)
         loop = asyncio.get_running_loop()
         if key not in self._waiting:
             self._waiting[key] = (loaded, [])
@@ -52,7 +53,7 @@ class Together:
         self._waiting[key][1].append(one)
         return await one.answered
 
-    def _answer(self, key: tuple[str, int, int]) -> None:
+    def _answer(self, key: tuple[str, int, Scorer]) -> None:
         loaded, waiting = self._waiting.pop(key)
         start = rows = 0
         for end, one in enumerate(waiting):

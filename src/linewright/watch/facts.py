@@ -22,6 +22,7 @@ Monitor = Literal[
     "performance",
     "calibration",
     "retraining",
+    "log",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]
 

@@ -1,0 +1,36 @@
+"""How endpoints of a line serve, as its file says: recorded where that changes, so that they need not read the file."""
+
+from pathlib import Path
+
+from linewright.engine.context import Context
+from linewright.release.facts import Configured, WhenLogFails
+from linewright.release.pointer import project, when_log_fails
+
+
+def configure(
+    context: Context, serving_dir: Path, line: str, *, log_fails: WhenLogFails
+) -> Configured | None:
+    """Have endpoints of a line do what its file says; return the event where that is news, else `None`.
+
+    Parameters
+    ----------
+    context
+        Of the caller.
+    serving_dir
+        Folder of the files that endpoints follow.
+    log_fails
+        What an endpoint does while the prediction log cannot be written.
+    """
+    before = when_log_fails(context.metadata, line)
+    if before == log_fails:
+        return None
+    event = Configured(
+        at=context.now(),
+        by=context.actor,
+        because=f"the line file says `when_log_fails: {log_fails}`; it was {before}",
+        line=line,
+        when_log_fails=log_fails,
+    )
+    context.metadata.record(event)
+    project(context.metadata, serving_dir, line)
+    return event
