@@ -34,6 +34,7 @@ from linewright.serve.arms import FAILURES, Guard
 from linewright.serve.facts import Prediction
 from linewright.serve.log import PredictionLog
 from linewright.serve.metrics import Sample
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.probe import MEMORY
 from linewright.serve.scoring import Scorer
@@ -352,6 +353,7 @@ class _Child:
 
 def main(state: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     """Answer the lists of predictions that come."""
+    forbid_pickles()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person at a terminal means the endpoint, which ends this
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
