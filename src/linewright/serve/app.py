@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import os
 import re
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,10 +22,10 @@ from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
-from linewright.serve.health import is_answering, is_ready, to_gauges, to_health
+from linewright.serve.health import is_answering, is_ready, to_gauges, to_health, to_memory_gauges
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics
-from linewright.serve.pointer import Get, Lines, Live
+from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
     BODY_DEADLINE_S,
@@ -42,6 +43,7 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
+from linewright.serve.scoring import RequestForm
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
 
@@ -73,6 +75,8 @@ class App:
         Longest time, in seconds, that a body may take to come.
     budget
         Bytes of bodies and answers that may be in memory at one time.
+    model_memory
+        Bytes that loaded models may take (default: `memory.usual_budget`).
     now
         The time that predictions and labels are recorded with.
     """
@@ -85,11 +89,12 @@ class App:
         tell: Callable[[dict[str, object]], None],
         body_deadline_s: float = BODY_DEADLINE_S,
         budget: int = BUDGET,
+        model_memory: int | None = None,
         now: Callable[[], str] = now_utc,
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._probe = Probe(state)
-        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe)
+        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe, budget=model_memory)
         self._guard = Guard(self._lines.drop_canary)
         self._metrics = Metrics()
         self._document = openapi.Document()
@@ -136,7 +141,7 @@ class App:
         """Index what was logged at the start and now and then, so that no label ever waits for a long log."""
         seen: dict[str, int] = {}
         while True:
-            for line in [line for line in self._lines.live if (self._state / "log" / line).is_dir()]:
+            for line in [line for line in _folders(self._state / "log") if line in self._lines.live]:
                 written = self._logs[line].written_bytes if line in self._logs else 0
                 if seen.get(line) != written:
                     seen[line] = written
@@ -217,26 +222,55 @@ class App:
             hint="a line serves once `linewright run LINE` has promoted a model",
         )
 
-    def _loaded(self, request: Request, name: str, version: str | None = None) -> Loaded:
+    def _serving(self, request: Request, name: str, version: str | None = None) -> Live:
+        """Return a line that has a model, whether it rests or not."""
         live = self._line(name, request)
-        if live.scorer is None or live.arm is None:
+        if live.arm is None:
             raise _no_model(name, live.refused)
         if version is not None and version != str(live.arm.model):
             raise NotFound(
                 "this version does not serve", where=name, found=version[:100], allowed=str(live.arm.model)
             )
         request.version = str(live.arm.model)
-        return Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
+        return live
 
-    def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
-        loaded = self._loaded(request, name, version)
-        if self._line(name, request).halt:
+    def _answering(self, request: Request, name: str, version: str | None = None) -> Live:
+        live = self._serving(request, name, version)
+        if live.halt:
             raise Transient(
                 "a person halted this line; it does not answer",
                 where=name,
                 hint=f"`linewright halt {name} --off` lets it answer again",
             )
-        return loaded
+        return live
+
+    async def _form(self, live: Live) -> RequestForm:
+        """Return the form of requests to a line that has a model; to tell of it, it need not be loaded."""
+        try:
+            read = partial(self._lines.form, live)
+            form = await self._compute(read, small=live.scorer is not None)
+        except LinewrightError as error:
+            raise _no_model(live.line, f"{type(error).__name__}: {error}") from error
+        if form is None:
+            raise _no_model(live.line, live.refused)
+        return form
+
+    async def _loaded(
+        self, request: Request, arguments: tuple[str, ...], work: Callable[[Loaded], Awaitable[Response]]
+    ) -> Response:
+        """Have a line's models answer, which are loaded first where it rests, and stay until it is done."""
+        name = arguments[0]
+        waiting = self._lines.hold(name)
+        try:
+            if waiting is not None:
+                await _at_most(waiting, LOAD_WAIT_S, name)
+            live = self._answering(request, *arguments)
+            if live.arm is None or live.scorer is None:
+                raise _loading(name)
+            loaded = Loaded(name, live.generation, live.arm, live.scorer, self._now, live.canary, self._guard)
+            return await work(loaded)
+        finally:
+            self._lines.release(name)
 
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
@@ -269,58 +303,66 @@ class App:
 
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Describe the model of a line."""
-        loaded = self._loaded(request, *arguments)
-        return to_response(oip.to_metadata(loaded.line, loaded.arm.model, loaded.package))
+        live = self._serving(request, *arguments)
+        form = await self._form(live)
+        return to_response(oip.to_metadata(live.line, request.version, form.package))
 
     async def model_ready(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Say whether a line answers."""
         live = self._line(arguments[0], request)
-        if live.scorer is not None:
-            self._loaded(request, *arguments)
+        if live.arm is not None:
+            self._serving(request, *arguments)
         ready = is_answering(live)
         return to_response({"name": live.line, "ready": ready}, 200 if ready else 503)
 
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""
-        loaded = self._loaded(request, *arguments)
-        schema = openapi.row_schema(loaded.scorer, f"{loaded.line}@{loaded.arm.model}")
+        live = self._serving(request, *arguments)
+        schema = openapi.row_schema(await self._form(live), live.model or "")
         return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
 
     async def openapi(self, request: Request, _arguments: tuple[str, ...]) -> Response:
         """Describe the data plane, with the columns of each line."""
         name = openapi.line_of(request.scope["query_string"])
         if name is None:
-            work = partial(self._document.body, self._lines.live)
+            work = partial(self._document.body, self._lines.live, self._lines.form)
         else:
-            self._loaded(request, name)
-            work = partial(openapi.to_body, {name: self._line(name, request)})
+            live = self._serving(request, name)
+            form = await self._form(live)
+            work = partial(openapi.to_body, {name: live}, lambda _: form)
         return Response(body=await self._compute(work, small=False))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
-        loaded = self._answering(request, *arguments)
+        self._answering(request, *arguments)
         with self._budget.take() as take:
+            # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
             ask = await self._compute(partial(answer.read_ask, body), small=len(body) <= INLINE_BYTES)
-            if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
-                response = await self._together.predict(loaded, ask)
-            else:
-                work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-                response = await self._compute(work, small=not ask.rows)
+            response = await self._loaded(request, arguments, partial(self._predict, ask))
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 
+    async def _predict(self, ask: answer.Ask, loaded: Loaded) -> Response:
+        if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
+            return await self._together.predict(loaded, ask)
+        work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+        return await self._compute(work, small=not ask.rows)
+
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
-        loaded = self._answering(request, *arguments)
-        json_length = request.header(oip_binary.HEADER.encode())
+        self._answering(request, *arguments)
         with self._budget.take() as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
-            work = partial(oip.read_infer, body, loaded.scorer.request_columns, json_length)
-            asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
-            work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-            response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
+            return await self._loaded(request, arguments, partial(self._infer, request, body))
+
+    async def _infer(self, request: Request, body: bytes, loaded: Loaded) -> Response:
+        json_length = request.header(oip_binary.HEADER.encode())
+        work = partial(oip.read_infer, body, loaded.scorer.form.columns, json_length)
+        asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
+        work = partial(answer.infer, loaded, self._log(loaded.line), asked)
+        response = await self._compute(work, small=len(asked.rows) <= INLINE_ROWS and not asked.durable)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 
@@ -329,23 +371,40 @@ class App:
 
     async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep labels."""
-        loaded = self._loaded(request, *arguments)
-        labels = Feedback.of(self._state, loaded.line, now=self._now)
+        live = self._serving(request, *arguments)
+        package = (await self._form(live)).package
+        labels = Feedback.of(self._state, live.line, now=self._now)
         idempotency_key = request.header(b"idempotency-key")
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
-            work = partial(answer.accept, labels, body, loaded.package, idempotency_key)
+            work = partial(answer.accept, labels, body, package, idempotency_key)
             return await _in_thread(self._labelling, work)
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
         gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed)
-        text = self._metrics.to_text([*gauges, *process.to_samples()])
+        memory = to_memory_gauges(self._lines.live, self._lines.use_of_memory)
+        text = self._metrics.to_text([*gauges, *memory, *process.to_samples()])
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _folders(where: Path) -> list[str]:
+    """Return the names of the folders in one; none where it is not there."""
+    with suppress(FileNotFoundError), os.scandir(where) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+    return []
+
+
+async def _at_most(waiting: "Future[None]", seconds: float, line: str) -> None:
+    """Wait for models that are being loaded, which goes on when nobody waits any more."""
+    try:
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), seconds)
+    except TimeoutError:
+        raise _loading(line) from None
 
 
 def _require_ours(request: Request, scheme: str) -> None:
@@ -370,6 +429,14 @@ def _no_model(line: str, refused: str | None = None) -> Transient:
         f"this line has no model that serves yet{because}",
         where=line,
         hint=f"`linewright run {line}` makes one and promotes it",
+    )
+
+
+def _loading(line: str) -> Transient:
+    return Transient(
+        "the models of this line are still being loaded",
+        where=line,
+        hint="try again in a moment; a larger --model-memory keeps more lines loaded",
     )
 
 
