@@ -14,6 +14,7 @@ from linewright.operations.declare import operation
 from linewright.operations.supervise import Child, supervise
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
+from linewright.serve.memory import to_bytes
 from linewright.serve.server import serve as serve_endpoint
 
 MOST_EXAMPLES = 3
@@ -21,7 +22,15 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 @operation(writes=True, local=True)
-def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, control_port: Port = 8080) -> None:
+def up(
+    factory: Factory,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    control_port: Port = 8080,
+    model_memory: str | None = None,
+) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
     The endpoint serves at once; control plane and worker wait for a `run` that is at work in the factory.
@@ -34,8 +43,12 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
         Port of the endpoint.
     control_port
         Port of the control plane.
+    model_memory
+        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
     """
     require_loopback(host)
+    if model_memory is not None:
+        to_bytes(model_memory)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
     lock = ProcessLock(factory.state / "up.lock")
     if not lock.acquire():
@@ -46,11 +59,13 @@ def up(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, contr
             hint="use that one (`status` names its address), or stop it first",
         )
     with lock:
-        _up(factory, host, port, control_port)
+        _up(factory, host, port, control_port, model_memory)
 
 
 @operation(writes=True, local=True)
-def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) -> None:
+def serve(
+    factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, model_memory: str | None = None
+) -> None:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
@@ -59,16 +74,20 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000) ->
         Address to listen on; so far only this machine's own.
     port
         Port of the endpoint; 0 takes a free one.
+    model_memory
+        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
     """
     require_loopback(host)
-    serve_endpoint(factory.state, host=host, port=port)
+    budget = None if model_memory is None else to_bytes(model_memory)
+    serve_endpoint(factory.state, host=host, port=port, model_memory=budget)
 
 
-def _up(factory: Factory, host: str, port: int, control_port: int) -> None:
+def _up(factory: Factory, host: str, port: int, control_port: int, model_memory: str | None) -> None:
     _project_all(factory)
+    options = () if model_memory is None else (f"--model-memory={model_memory}",)
     endpoint = Child(
         name="endpoint",
-        arguments=("linewright.serve", str(factory.state), host, str(port)),
+        arguments=("linewright.serve", *options, str(factory.state), host, str(port)),
         host=host,
         port=port,
     )

@@ -276,6 +276,7 @@ def serve(
     *,
     body_deadline_s: float = BODY_DEADLINE_S,
     budget: int = BUDGET,
+    model_memory: int | None = None,
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -293,6 +294,8 @@ def serve(
         Longest time, in seconds, for a request's body; at most 60.
     budget
         Bytes of bodies and answers that may be in memory at one time.
+    model_memory
+        Bytes that loaded models may take (default: `memory.usual_budget`).
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -324,6 +327,7 @@ def serve(
         tell=tell,
         body_deadline_s=min(body_deadline_s, 60.0),
         budget=budget,
+        model_memory=model_memory,
         now=now,
     )
     config = uvicorn.Config(
