@@ -3,6 +3,7 @@
 Nothing here loads or lets go of a model: `pointer.Lines` does, and asks here whose turn it is.
 """
 
+import ctypes
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -99,6 +100,12 @@ def cost_of(package: Package) -> int:
     It is meant to be too large rather than too small; see `docs/decisions/0022-models-within-a-budget.md`.
     """
     return _BASE + _GRAPH * package.graph_bytes + _PACKAGE * len(msgspec.json.encode(package))
+
+
+def give_back() -> None:
+    """Have the C library give what was freed to the system, where it can: threads do not share what each has freed."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Memory:

@@ -25,7 +25,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.model.package import load, read_package
 from linewright.release.facts import Arm, Serving
-from linewright.serve.memory import Memory, cost_of, usual_budget
+from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.scoring import RequestForm, Scorer, form_of
 from linewright.serve.trouble import Trouble, note_trouble
 from linewright.store.clock import now_utc
@@ -37,6 +37,8 @@ RETRY_S = 5.0
 """Time until a package that was refused is tried again: someone may have restored its bytes."""
 LOAD_WAIT_S = 10.0
 """How long a request waits for models that were let go."""
+FREED = 16 * 2**20
+"""Bytes of models that are let go, or a sixteenth of the budget where that is more, before freed memory is given back."""
 
 Get = Callable[[str], bytes]
 Signature = tuple[int, int, int]
@@ -148,7 +150,7 @@ class Lines:
         self._live: dict[str, Live] = {}
         self._unsettled: set[str] = set()
         self._memory = Memory(usual_budget() if budget is None else budget)
-        self._loads = self._let_go = 0
+        self._loads = self._let_go = self._freed = 0
         self._seen: dict[str, Signature] = {}
         self._loading: dict[str, Future[None]] = {}
         self._loading_canary: dict[str, Future[None]] = {}
@@ -450,6 +452,10 @@ class Lines:
                 # What was reserved and not taken is free again, also where the line has gone meanwhile.
                 left = self._live.get(line)
                 self._memory.note(line, left.bytes_loaded if left is not None else 0)
+                is_much = self._freed >= max(FREED, self._memory.budget // 16)
+                self._freed = 0 if is_much else self._freed
+            if is_much:
+                give_back()
 
     def _load_again(self, live: Live, until: float) -> None:
         line, (_, champion) = live.line, live.resting[0]
@@ -522,6 +528,7 @@ class Lines:
 
     def _rested(self, live: Live) -> Live:
         self._let_go += 1
+        self._freed += live.bytes_loaded
         return live.rested()
 
     def _put(self, live: Live) -> None:
