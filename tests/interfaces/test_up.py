@@ -67,20 +67,22 @@ def factory(tmp_path: Path) -> Path:
 
 
 def test_an_endpoint_that_is_killed_is_started_again(factory):
-    """Nobody is awake at three in the morning to do it by hand."""
+    """Nobody is awake at three in the morning to do it by hand; and it is started with what the first one was given."""
     port, control = free_port(), free_port()
-    process = started(factory, port, control)
+    process = started(factory, port, control, "--model-memory", "64MiB")
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
         os.kill(process_with(b"linewright.serve", port), signal.SIGKILL)
         wait_for(f"http://127.0.0.1:{port}/v2/health/live", up=False)
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     finally:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
 
     assert 0 == process.returncode
+    assert f"linewright_model_memory_budget_bytes {64 * 2**20}\n" in metrics
     for news in (f"endpoint on http://127.0.0.1:{port}", f"http://127.0.0.1:{control}", "it starts again in"):
         assert news in said
 

@@ -12,7 +12,6 @@ from linewright.serve.memory import to_bytes
 from linewright.serve.server import serve
 from linewright.store.disk import faults_explained
 
-
 MODEL_MEMORY = "--model-memory="
 
 
