@@ -206,9 +206,10 @@ class Load:
 
 
 @contextmanager
-def served(state: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def served(state: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0"], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "linewright.serve", *options, str(state), "127.0.0.1", "0"],
+        stderr=subprocess.DEVNULL,
     )
     try:
         while endpoint(state) is None:
