@@ -32,7 +32,7 @@ from linewright.store.clock import now_utc
 
 POLL_S = 0.2
 ALL_S = 2.0
-"""How often each pointer file is looked at, and how long after the folder changed at each poll."""
+"""How often each pointer file is looked at, and how long after the folder changed it is searched for new ones at each poll."""
 RETRY_S = 5.0
 """Time until a package that was refused is tried again: someone may have restored its bytes."""
 LOAD_WAIT_S = 10.0
@@ -233,7 +233,7 @@ class Lines:
     def look(self) -> None:
         """Read the pointer files that changed, and begin to load what they want."""
         try:
-            found = _signatures(self._folder) if self._may_have_changed() else None
+            found = self._found()
         except OSError as error:
             self._complain(str(error))
             return
@@ -250,19 +250,20 @@ class Lines:
             self._load_if_wanted(line)
             self._load_canary_if_wanted(line)
 
-    def _may_have_changed(self) -> bool:
-        """Whether a file may have come, gone or been replaced: then the folder has another time, unless that was at once.
+    def _found(self) -> dict[str, Signature] | None:
+        """Return the pointer files as they are, or `None` where nothing says that one came, went or was replaced.
 
-        A file that is written in its place leaves that time as it is, so now and then all are looked at.
+        Then the folder has another time, unless it was just before; so for a while the files are searched for new ones. One
+        that is written in its place leaves that time as it is, so now and then each is looked at.
         """
         now = monotonic()
         changed = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
-        if changed != self._changed:
-            self._changed, self._alert_until = changed, now + ALL_S
-        if now < self._alert_until or now >= self._looked_at + ALL_S:
+        if changed != self._changed or now >= self._looked_at + ALL_S:
+            if changed != self._changed:
+                self._changed, self._alert_until = changed, now + ALL_S
             self._looked_at = now
-            return True
-        return False
+            return _signatures(self._folder, {})
+        return _signatures(self._folder, self._seen) if now < self._alert_until else None
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
         """Take a canary out of service here, at once, and leave word of it for those who decide."""
@@ -567,20 +568,21 @@ def _still_wanted(resting: tuple[tuple[str, Arm], ...], wanted: Serving) -> Iter
             yield role, kept
 
 
-def _signatures(folder: Path) -> dict[str, Signature]:
+def _signatures(folder: Path, known: Mapping[str, Signature]) -> dict[str, Signature]:
+    """Return what tells each pointer file from another one; those that `known` has by their number are not looked at."""
     found: dict[str, Signature] = {}
     if not folder.is_dir():
         return found
     with os.scandir(folder) as entries:
-        files = sorted(
-            (entry.name, entry) for entry in entries if entry.name.endswith(".json") and entry.name[0] != "."
-        )
+        files = sorted((entry.name, entry) for entry in entries if entry.name.endswith(".json"))
     for name, entry in files:
-        try:
-            stat = entry.stat()
-        except FileNotFoundError:
+        line = name.removesuffix(".json")
+        if (before := known.get(line)) is not None and before[1] == entry.inode():
+            found[line] = before
             continue
-        found[name.removesuffix(".json")] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        with suppress(FileNotFoundError):
+            stat = entry.stat()
+            found[line] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
     return found
 
 
