@@ -20,7 +20,7 @@ SHARE = 0.5
 """Of the memory that this process could have, what loaded models may take where nobody says how much."""
 SMALLEST = 2**20
 """Bytes; less would hold no model."""
-_BASE, _GRAPH, _PACKAGE = 64 * 2**10, 9, 14
+_BASE, _GRAPH, _PACKAGE = 64 * 2**10, 8, 14
 """What a loaded model takes: bytes for any, and for each byte of its graph and of its package. `benchmarks/model_memory.py` measures it."""
 _UNITS = {
     "": 1,

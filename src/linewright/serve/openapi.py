@@ -44,7 +44,7 @@ _REFUSALS: Mapping[int, str] = {
     415: "The body is of another type, or compressed.",
     422: "A value, a column or a form is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
     502: "What is stored here is damaged or may not be written; trying again will not help.",
-    503: "No model serves yet, a person halted the line, too much at one time, or the disk is full; try again.",
+    503: "No model serves yet, or it is still being loaded, a person halted the line, too much at one time, or the disk is full; try again.",
 }
 _READING = (403,)
 _OF_LINE = (403, 404, 503)
