@@ -174,7 +174,7 @@ class Lines:
         return self._live
 
     @property
-    def use_of_memory(self) -> "UseOfMemory":
+    def use_of_memory(self) -> UseOfMemory:
         """What loaded models take, and how often they were loaded and let go."""
         with self._lock:
             return UseOfMemory(self._memory.used, self._memory.budget, self._loads, self._let_go)
@@ -444,15 +444,19 @@ class Lines:
     def _wake(self, line: str) -> None:
         """Load the models of a line that rests, as often as what it wants changes meanwhile."""
         until = monotonic() + LOAD_WAIT_S
+        with self._lock:
+            self._memory.use(line)  # what is reserved for it is not let go, also when nobody waits any more
         try:
             while (live := self._live.get(line)) is not None and live.resting:
                 self._load_again(live, until)
         finally:
-            with self._lock:
+            with self._released:
                 self._waking.pop(line, None)
                 # What was reserved and not taken is free again, also where the line has gone meanwhile.
                 left = self._live.get(line)
                 self._memory.note(line, left.bytes_loaded if left is not None else 0)
+                self._memory.release(line)
+                self._released.notify_all()
                 is_much = self._freed >= max(FREED, self._memory.budget // 16)
                 self._freed = 0 if is_much else self._freed
             if is_much:
@@ -460,9 +464,10 @@ class Lines:
 
     def _load_again(self, live: Live, until: float) -> None:
         line, (_, champion) = live.line, live.resting[0]
+        known = live.wanted.known if live.wanted is not None else ()
         try:
             self._reserve(live, until)
-            scorer = self._verified(champion, ())
+            scorer = self._verified(champion, known)
         except Transient:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is why this model no longer serves
@@ -472,9 +477,8 @@ class Lines:
         with self._lock:
             now = self._live.get(line)
             if now is not None and now.wanted is not None and now.resting == live.resting:
-                known = now.wanted.known
-                canary = _kept(canary, now.wanted)
-                self._put(replace(now, scorer=scorer.knowing(known), canary=canary, resting=()))
+                scorer, canary = scorer.knowing(now.wanted.known), _kept(canary, now.wanted)
+                self._put(replace(now, scorer=scorer, canary=canary, resting=()))
                 self._make_room(0, besides=line)
 
     def _canary_again(self, live: Live) -> Canary | None:
