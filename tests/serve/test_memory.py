@@ -284,7 +284,7 @@ def test_below_the_budget_all_is_loaded_at_the_start(fleet, follow):
 
 def test_who_was_not_asked_for_the_longest_time_goes_first(follow):
     lines = follow()
-    woken(lines, "line-1", "line-2", "line-3", "line-1", "line-4")
+    woken(lines, "line-5", "line-6", "line-7", "line-1", "line-2", "line-3", "line-1", "line-4")
 
     assert ["line-1", "line-3", "line-4"] == loaded(lines)
     assert lines.use_of_memory.taken <= lines.use_of_memory.budget
@@ -326,7 +326,7 @@ def test_where_all_room_is_in_use_a_request_waits_for_it_and_not_for_ever(follow
 
 
 def test_a_load_that_takes_long_delays_no_other_line(fleet, follow):
-    """A disk that is slow for one package is not slow for all."""
+    """A disk that is slow for one package is not slow for all; and whoever asks for that one waits for the same load."""
     slow, begun, go_on = set(), threading.Event(), threading.Event()
     get = fleet["claims"].artifacts.get
 
@@ -342,11 +342,14 @@ def test_a_load_that_takes_long_delays_no_other_line(fleet, follow):
     waiting = lines.hold("line-9")
     assert begun.wait(10)
     woken(lines, "line-4", "line-5", "line-6")
+    before = lines.use_of_memory.loads
 
     assert not waiting.done()
+    assert {waiting} == {lines.hold("line-9") for _ in range(5)}
     go_on.set()
     waiting.result(10)
     assert "line-9" in loaded(lines)
+    assert before + 1 == lines.use_of_memory.loads
     assert lines.use_of_memory.taken <= lines.use_of_memory.budget
 
 
@@ -389,7 +392,7 @@ def test_a_line_that_goes_while_it_is_loaded_leaves_its_room(fleet, follow):
         return fleet["claims"].artifacts.get(digest)
 
     lines = follow(slow_get)
-    slow.add(fleet["line-9"].package.graph)
+    slow.add(fleet["line-9"].models[10])
     waiting = lines.hold("line-9")
     assert begun.wait(10)
     (fleet["line-9"].state / "serving" / "line-9.json").unlink()
