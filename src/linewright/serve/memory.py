@@ -5,7 +5,6 @@ Nothing here loads or lets go of a model: `pointer.Lines` does, and asks here wh
 
 import ctypes
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from os import sysconf
@@ -134,7 +133,7 @@ class Memory:
         self.budget, self.used = budget, 0
         self._sizes: dict[str, int] = {}
         """By line that has models in memory; those not asked for the longest time come first."""
-        self._uses: Counter[str] = Counter()
+        self._uses: dict[str, int] = {}
         """Requests that a line is answering, or that wait for its models."""
 
     def note(self, line: str, size: int) -> None:
@@ -151,17 +150,16 @@ class Memory:
 
     def use(self, line: str) -> None:
         """Keep a line from being let go until `release`; from now on it is the one that was asked last."""
-        self._uses[line] += 1
+        self._uses[line] = self._uses.get(line, 0) + 1
         if (size := self._sizes.pop(line, None)) is not None:
             self._sizes[line] = size
 
     def release(self, line: str) -> bool:
         """Take back one `use`; return whether it was the last."""
-        self._uses[line] -= 1
-        if self._uses[line] > 0:
-            return False
-        del self._uses[line]
-        return True
+        left = self._uses.pop(line) - 1
+        if left:
+            self._uses[line] = left
+        return not left
 
     def to_let_go(self, size: int, *, besides: str = "") -> list[str] | None:
         """Return whose models have to go before `size` more bytes fit, the one not asked for the longest time first.
@@ -180,7 +178,7 @@ class Memory:
         for line, taken in self._sizes.items():
             if left + size <= self.budget:
                 break
-            if line != besides and not self._uses[line]:
+            if line != besides and line not in self._uses:
                 lines.append(line)
                 left -= taken
         others = left - self._sizes.get(besides, 0)

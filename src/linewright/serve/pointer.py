@@ -162,6 +162,8 @@ class Lines:
         self._changed, self._alert_until, self._looked_at = -1, 0.0, 0.0
         self._lock = threading.Lock()
         self._released = threading.Condition(self._lock)
+        self._for_room = 0
+        """How many wait for it: each request releases a line, and hardly ever does somebody wait."""
         self._stop = threading.Event()
         self._loader = ThreadPoolExecutor(2, thread_name_prefix="load")
         # Requests wait for these, so what is new and may have to be tried for long is not in their way.
@@ -212,8 +214,8 @@ class Lines:
 
     def release(self, line: str) -> None:
         """Take back one `hold`."""
-        with self._released:
-            if self._memory.release(line):
+        with self._lock:
+            if self._memory.release(line) and self._for_room:
                 self._released.notify_all()
 
     def start(self, *, wait_s: float = 30.0) -> None:
@@ -504,7 +506,10 @@ class Lines:
         size = sum(cost_of(read_package(arm.package, self._get)) for _, arm in live.resting)
         with self._released:
             while not self._make_room(size, besides=live.line):
-                if not self._released.wait(until - monotonic()):
+                self._for_room += 1
+                is_told = self._released.wait(until - monotonic())
+                self._for_room -= 1
+                if not is_told:
                     raise Transient(
                         "there is no memory for this line's models: those of other lines are all answering",
                         where=live.line,
