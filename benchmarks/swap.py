@@ -207,10 +207,10 @@ class Load:
 
 
 @contextmanager
-def served(state: Path, workers: int = 1) -> Iterator["subprocess.Popen[bytes]"]:
+def served(state: Path, *options: str, workers: int = 1) -> Iterator["subprocess.Popen[bytes]"]:
     """Start an endpoint, and stop it afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)],
+        [sys.executable, "-m", "linewright.serve", *options, str(state), "127.0.0.1", "0", str(workers)],
         stderr=subprocess.DEVNULL,
     )
     try:

@@ -560,6 +560,8 @@ CASES: dict[str, Case] = {
     "up: a port beyond ports": Case(words=("up", "--port", "99999"), says=("99999", "port")),
     "up: a port of words": Case(words=("up", "--port", "http"), says=("http", "port")),
     "up: another machine": Case(words=("up", "--host", "0.0.0.0"), says=("0.0.0.0",)),
+    "up: memory of words": Case(words=("up", "--model-memory", "3 lots"), says=("3 lots", "512MiB or 2GiB")),
+    "serve: memory for nothing": Case(words=("serve", "--model-memory", "1KiB"), says=("1KiB", "too small")),
     "serve: a port of thousands of digits": Case(words=("serve", "--port", "9" * 5000), says=("port",)),
 }
 

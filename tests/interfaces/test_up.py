@@ -72,9 +72,9 @@ def factory(tmp_path: Path) -> Path:
 
 
 def test_an_endpoint_that_is_killed_is_started_again_and_clients_wait_for_it(factory):
-    """Nobody is awake at three in the morning to do it by hand, and nobody is refused meanwhile."""
+    """Nobody is awake at three in the morning to do it by hand; nobody is refused meanwhile, and it is started as the first was."""
     port, control = free_port(), free_port()
-    process = started(factory, port, control)
+    process = started(factory, port, control, "--model-memory", "64MiB")
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
@@ -83,11 +83,13 @@ def test_an_endpoint_that_is_killed_is_started_again_and_clients_wait_for_it(fac
         while b"linewright.serve" in arguments_of(killed):
             time.sleep(0.01)
         assert 200 == httpx.get(f"http://127.0.0.1:{port}/v2/health/live", timeout=30).status_code
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     finally:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=40)
 
     assert 0 == process.returncode
+    assert f"linewright_model_memory_budget_bytes {64 * 2**20}\n" in metrics
     for news in (f"endpoint on http://127.0.0.1:{port}", f"http://127.0.0.1:{control}", "it starts again in"):
         assert news in said
 

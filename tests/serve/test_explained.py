@@ -1,6 +1,7 @@
 """Explanations from outside: in the same call, for at most a hundred rows, and beside the answer, not in its place."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
@@ -107,6 +108,19 @@ def test_an_answer_is_explained_in_the_same_call(served, line):
         for name, score in scores.items():
             assert COLUMNS == list(contributions[name])
             assert pytest.approx(score, rel=1e-6) == base[name] + sum(contributions[name].values())
+
+
+def test_a_line_that_rested_explains_as_before(served, tmp_path, start):
+    """With room for one model each request finds its line without one; its trees are read anew, from bytes verified anew."""
+    for part in ("serving", "artifacts"):
+        shutil.copytree(
+            served.state / part, tmp_path / "state" / part, ignore=shutil.ignore_patterns("endpoint")
+        )
+    narrow = start(tmp_path / "state", model_memory=1)
+    for line in (*LINES, *LINES):
+        (one,), (other,) = (explain(each, line, ROW)[2]["predictions"] for each in (narrow, served))
+
+        assert {**other, "id": one["id"]} == one
 
 
 def test_the_score_is_in_the_unit_that_is_named(served):

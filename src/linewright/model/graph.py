@@ -157,6 +157,8 @@ def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
+    # An arena keeps what the largest request ever took, one arena a graph, and an endpoint has a thousand graphs.
+    options.enable_cpu_mem_arena = False
     # Only rewrites that do not depend on the machine.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3

@@ -188,8 +188,21 @@ def load(digest: str, get: Callable[[str], bytes]) -> Model:
     NotFound
         From `get`.
     """
-    package = decode(Package, get(digest), digest=digest)
+    package = read_package(digest, get)
     return open_model(package, get(package.graph), digest=digest)
+
+
+def read_package(digest: str, get: Callable[[str], bytes]) -> Package:
+    """Return a package without its graph, by its digest.
+
+    Raises
+    ------
+    Corrupt
+        If it is not what was stored.
+    NotFound
+        From `get`.
+    """
+    return decode(Package, get(digest), digest=digest)
 
 
 def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:

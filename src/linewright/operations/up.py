@@ -15,6 +15,7 @@ from linewright.operations.declare import operation
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
 from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.memory import to_bytes
 from linewright.serve.pickles import forbid_pickles
 from linewright.serve.siblings import shared
 from linewright.serve.workers import MOST, endpoint_child, serve_lines
@@ -33,6 +34,7 @@ def up(
     port: Port = 8000,
     control_port: Port = 8080,
     workers: Workers = 1,
+    model_memory: str | None = None,
 ) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
@@ -48,8 +50,12 @@ def up(
         Port of the control plane.
     workers
         Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.
+    model_memory
+        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
     """
     require_loopback(host)
+    if model_memory is not None:
+        to_bytes(model_memory)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
     lock = ProcessLock(factory.state / "up.lock")
     if not lock.acquire():
@@ -60,11 +66,19 @@ def up(
             hint="use that one (`status` names its address), or stop it first",
         )
     with lock:
-        _up(factory, host, port, control_port, workers)
+        _up(factory, host, port, control_port, workers, model_memory)
 
 
 @operation(writes=True, local=True)
-def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> None:
+def serve(
+    factory: Factory,
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    workers: Workers = 1,
+    model_memory: str | None = None,
+) -> None:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
@@ -75,13 +89,18 @@ def serve(factory: Factory, /, *, host: str = "127.0.0.1", port: Port = 8000, wo
         Port of the endpoint; 0 takes a free one.
     workers
         Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
+    model_memory
+        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
     """
     require_loopback(host)
     forbid_pickles()
-    serve_lines(factory.state, host, port, workers=workers)
+    budget = None if model_memory is None else to_bytes(model_memory)
+    serve_lines(factory.state, host, port, workers=workers, model_memory=budget)
 
 
-def _up(factory: Factory, host: str, port: int, control_port: int, workers: int) -> None:
+def _up(  # noqa: PLR0917 -- the options of `up`
+    factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: str | None
+) -> None:
     _project_all(factory)
 
     def tell(says: str) -> None:
@@ -92,21 +111,22 @@ def _up(factory: Factory, host: str, port: int, control_port: int, workers: int)
         address = shown(listener)
         announcement = Announcement(factory.state, address)
         url, control = f"http://{address}", "control plane and worker"
-        news = (f"endpoint on {url}", *_examples(factory, url))
+        endpoint = endpoint_child(
+            factory.state,
+            listener,
+            folder,
+            workers=workers,
+            model_memory=None if model_memory is None else to_bytes(model_memory),
+            news=(f"endpoint on {url}", *_examples(factory, url)),
+            listens=announcement.make,
+        )
+        worker = Child(
+            name=control,
+            arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
+            news=(f"{control} on http://{f'[{host}]' if ':' in host else host}:{control_port}",),
+        )
         try:
-            supervise(
-                (
-                    endpoint_child(
-                        factory.state, listener, folder, workers=workers, news=news, listens=announcement.make
-                    ),
-                    Child(
-                        name=control,
-                        arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
-                        news=(f"{control} on http://{f'[{host}]' if ':' in host else host}:{control_port}",),
-                    ),
-                ),
-                tell,
-            )
+            supervise((endpoint, worker), tell)
         finally:
             announcement.withdraw()
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import os
 import re
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,12 +22,12 @@ from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
-from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health
+from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health, to_memory_gauges
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
 from linewright.serve.mirror import Mirrors
 from linewright.serve.outages import Outages
-from linewright.serve.pointer import Get, Lines, Live
+from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines, Live
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
     BODY_DEADLINE_S,
@@ -44,6 +45,7 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
+from linewright.serve.scoring import RequestForm
 from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
@@ -76,6 +78,8 @@ class App:
         Longest time, in seconds, that a body may take to come.
     budget
         Bytes of bodies and answers that may be in memory at one time.
+    model_memory
+        Bytes that loaded models may take (default: `memory.usual_budget`).
     now
         The time that predictions and labels are recorded with.
     siblings
@@ -90,13 +94,14 @@ class App:
         tell: Callable[[dict[str, object]], None],
         body_deadline_s: float = BODY_DEADLINE_S,
         budget: int = BUDGET,
+        model_memory: int | None = None,
         now: Callable[[], str] = now_utc,
         siblings: Siblings | None = None,
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._siblings = siblings
         self._probe = Probe(state)
-        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe)
+        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe, budget=model_memory)
         self._guard = Guard(self._lines.drop_canary)
         self._mirrors = Mirrors(state, self._guard, tell=tell)
         self._metrics = Metrics()
@@ -166,10 +171,11 @@ class App:
 
     def _told(self, number: int = 0) -> Told:
         gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed, self._outages)
+        memory = to_memory_gauges(self._lines.live, self._lines.use_of_memory)
         return Told(
             number=number,
             tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
-            samples=[*gauges, *self._mirrors.to_samples(), *process.to_samples()],
+            samples=[*gauges, *memory, *self._mirrors.to_samples(), *process.to_samples()],
             health=to_health(self._lines.live, self._logs, self._damage, self._outages),
         )
 
@@ -189,7 +195,7 @@ class App:
         """Index what was logged at the start and now and then, so that no label ever waits for a long log."""
         seen: dict[str, int] = {}
         while True:
-            for line in [line for line in self._lines.live if (self._state / "log" / line).is_dir()]:
+            for line in [line for line in _folders(self._state / "log") if line in self._lines.live]:
                 written = self._logs[line].written_bytes if line in self._logs else 0
                 if seen.get(line) != written:
                     seen[line] = written
@@ -270,37 +276,65 @@ class App:
             hint="a line serves once `linewright run LINE` has promoted a model",
         )
 
-    def _loaded(self, request: Request, name: str, version: str | None = None) -> Loaded:
+    def _serving(self, request: Request, name: str, version: str | None = None) -> Live:
+        """Return a line that has a model, whether it rests or not."""
         live = self._line(name, request)
-        if live.scorer is None or live.arm is None:
+        if live.arm is None:
             raise _no_model(name, live.refused)
-        loaded = Loaded(
-            name,
-            live.generation,
-            live.arm,
-            live.scorer,
-            self._now,
-            live.canary,
-            self._guard,
-            live.shadow,
-            self._mirrors,
-            self._outages_of(name).count if live.answers_unlogged else None,
-        )
-        serves = str(loaded.front.model)
+        serves = str((live.front or live.arm).model)
         if version is not None and version != serves:
             raise NotFound("this version does not serve", where=name, found=version[:100], allowed=serves)
         request.version = serves
-        return loaded
+        return live
 
-    def _answering(self, request: Request, name: str, version: str | None = None) -> Loaded:
-        loaded = self._loaded(request, name, version)
-        if self._line(name, request).halt:
+    def _answering(self, request: Request, name: str, version: str | None = None) -> Live:
+        live = self._serving(request, name, version)
+        if live.halt:
             raise Transient(
                 "a person halted this line; it does not answer",
                 where=name,
                 hint=f"`linewright halt {name} --off` lets it answer again",
             )
-        return loaded
+        return live
+
+    async def _form(self, live: Live) -> RequestForm:
+        """Return the form of requests to a line that has a model; to tell of it, it need not be loaded."""
+        try:
+            read = partial(self._lines.form, live)
+            form = await self._compute(read, small=live.scorer is not None)
+        except LinewrightError as error:
+            raise _no_model(live.line, f"{type(error).__name__}: {error}") from error
+        if form is None:
+            raise _no_model(live.line, live.refused)
+        return form
+
+    async def _loaded(
+        self, request: Request, arguments: tuple[str, ...], work: Callable[[Loaded], Awaitable[Response]]
+    ) -> Response:
+        """Have a line's models answer, which are loaded first where it rests, and stay until it is done."""
+        name = arguments[0]
+        waiting = self._lines.hold(name)
+        try:
+            if waiting is not None:
+                await _at_most(waiting, LOAD_WAIT_S, name)
+            live = self._answering(request, *arguments)
+            if live.arm is None or live.scorer is None:
+                raise _loading(name)
+            loaded = Loaded(
+                name,
+                live.generation,
+                live.arm,
+                live.scorer,
+                self._now,
+                live.canary,
+                self._guard,
+                live.shadow,
+                self._mirrors,
+                self._outages_of(name).count if live.answers_unlogged else None,
+            )
+            return await work(loaded)
+        finally:
+            self._lines.release(name)
 
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
@@ -339,62 +373,70 @@ class App:
 
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Describe the model of a line."""
-        loaded = self._loaded(request, *arguments)
-        return to_response(oip.to_metadata(loaded.line, loaded.front.model, loaded.package))
+        live = self._serving(request, *arguments)
+        form = await self._form(live)
+        return to_response(oip.to_metadata(live.line, request.version, form.package))
 
     async def model_ready(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Say whether a line answers."""
         live = self._line(arguments[0], request)
-        if live.scorer is not None:
-            self._loaded(request, *arguments)
+        if live.arm is not None:
+            self._serving(request, *arguments)
         ready = is_answering(live)
         return to_response({"name": live.line, "ready": ready}, 200 if ready else 503)
 
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""
-        loaded = self._loaded(request, *arguments)
-        schema = openapi.row_schema(loaded.scorer, f"{loaded.line}@{loaded.arm.model}")
+        live = self._serving(request, *arguments)
+        schema = openapi.row_schema(await self._form(live), live.model or "")
         return Response(body=msgspec.json.encode(schema), media_type="application/schema+json")
 
     async def openapi(self, request: Request, _arguments: tuple[str, ...]) -> Response:
         """Describe the data plane, with the columns of each line."""
         name = openapi.line_of(request.scope["query_string"])
         if name is None:
-            work = partial(self._document.body, self._lines.live)
+            work = partial(self._document.body, self._lines.live, self._lines.form)
         else:
-            self._loaded(request, name)
-            work = partial(openapi.to_body, {name: self._line(name, request)})
+            live = self._serving(request, name)
+            form = await self._form(live)
+            work = partial(openapi.to_body, {name: live}, lambda _: form)
         return Response(body=await self._compute(work, small=False))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
-        loaded = self._answering(request, *arguments)
+        self._answering(request, *arguments)
         with self._budget.take() as take:
+            # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
             if len(body) <= INLINE_BYTES:
                 ask = answer.read_ask(body)
             else:
                 ask = await _in_thread(self._scoring, partial(answer.read_ask, body))
-            if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
-                response = await self._together.predict(loaded, ask)
-            else:
-                work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-                response = await self._compute(work, small=not ask.rows)
+            response = await self._loaded(request, arguments, partial(self._predict, ask))
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 
+    async def _predict(self, ask: answer.Ask, loaded: Loaded) -> Response:
+        if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
+            return await self._together.predict(loaded, ask)
+        work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+        return await self._compute(work, small=not ask.rows)
+
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
-        loaded = self._answering(request, *arguments)
-        json_length = request.header(oip_binary.HEADER.encode())
+        self._answering(request, *arguments)
         with self._budget.take() as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
-            work = partial(oip.read_infer, body, loaded.scorer.request_columns, json_length)
-            asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
-            work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-            is_small = len(asked.rows) <= INLINE_ROWS and not (asked.durable or asked.explain)
-            response = await self._compute(work, small=is_small)
+            return await self._loaded(request, arguments, partial(self._infer, request, body))
+
+    async def _infer(self, request: Request, body: bytes, loaded: Loaded) -> Response:
+        json_length = request.header(oip_binary.HEADER.encode())
+        work = partial(oip.read_infer, body, loaded.scorer.form.columns, json_length)
+        asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
+        work = partial(answer.infer, loaded, self._log(loaded.line), asked)
+        is_small = len(asked.rows) <= INLINE_ROWS and not (asked.durable or asked.explain)
+        response = await self._compute(work, small=is_small)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 
@@ -403,12 +445,13 @@ class App:
 
     async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep labels."""
-        loaded = self._loaded(request, *arguments)
-        labels = Feedback.of(self._state, loaded.line, now=self._now)
+        live = self._serving(request, *arguments)
+        package = (await self._form(live)).package
+        labels = Feedback.of(self._state, live.line, now=self._now)
         idempotency_key = request.header(b"idempotency-key")
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
-            work = partial(answer.accept, labels, body, loaded.package, idempotency_key)
+            work = partial(answer.accept, labels, body, package, idempotency_key)
             return await _in_thread(self._labelling, work)
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
@@ -420,6 +463,21 @@ class App:
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _folders(where: Path) -> list[str]:
+    """Return the names of the folders in one; none where it is not there."""
+    with suppress(FileNotFoundError), os.scandir(where) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+    return []
+
+
+async def _at_most(waiting: "Future[None]", seconds: float, line: str) -> None:
+    """Wait for models that are being loaded, which goes on when nobody waits any more."""
+    try:
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), seconds)
+    except TimeoutError:
+        raise _loading(line) from None
 
 
 def _require_ours(request: Request, scheme: str) -> None:
@@ -444,6 +502,14 @@ def _no_model(line: str, refused: str | None = None) -> Transient:
         f"this line has no model that serves yet{because}",
         where=line,
         hint=f"`linewright run {line}` makes one and promotes it",
+    )
+
+
+def _loading(line: str) -> Transient:
+    return Transient(
+        "the models of this line are still being loaded",
+        where=line,
+        hint="try again in a moment; a larger --model-memory keeps more lines loaded",
     )
 
 

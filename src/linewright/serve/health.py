@@ -3,21 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from linewright.release.facts import Arm
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Sample
 from linewright.serve.outages import Outages
-from linewright.serve.pointer import Live
+from linewright.serve.pointer import Live, UseOfMemory
 
 
 def is_answering(live: Live) -> bool:
     """Whether a line answers requests."""
-    return live.scorer is not None and not live.halt
+    return live.arm is not None and not live.halt
 
 
 def is_ready(lines: Mapping[str, Live]) -> bool:
     """Whether every line that should have a model has one."""
-    return all(live.scorer is not None or _wants_none(live) for live in lines.values())
+    return all(live.arm is not None or _wants_none(live) for live in lines.values())
 
 
 def _wants_none(live: Live) -> bool:
@@ -83,6 +82,7 @@ def _line(
         "ready": is_answering(live),
         "model": live.model,
         "digest": live.arm and live.arm.package,
+        "loaded": live.scorer is not None,
         "generation": live.generation,
         "halted": live.halt,
         "refused": live.refused,
@@ -110,7 +110,8 @@ def to_gauges(
     yield Sample("linewright_processes", "Processes that serve.", (), 1)
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
     for name, live in sorted_lines:
-        for role, arm in _arms(live):
+        copies = (("shadow", live.shadow.arm),) if live.shadow is not None else ()
+        for role, arm in (*live.arms, *copies):
             version, digest = str(arm.model), arm.package
             labels = (("line", name), ("version", version), ("digest", digest), ("arm", role))
             yield Sample("linewright_model_info", "The models that answer.", labels, 1, over="max")
@@ -147,13 +148,19 @@ def _outages(outages: Sequence[tuple[str, Outages]]) -> Iterator[Sample]:
         yield Sample("linewright_unlogged_rows_total", says, labels, one.unlogged_rows, "counter")
 
 
-def _arms(live: Live) -> Iterator[tuple[str, Arm]]:
-    if live.arm is not None:
-        yield "champion", live.arm
-    if live.canary is not None:
-        yield "canary", live.canary.arm
-    if live.shadow is not None:
-        yield "shadow", live.shadow.arm
+def to_memory_gauges(lines: Mapping[str, Live], use: UseOfMemory) -> Iterator[Sample]:
+    """Give which lines are loaded and what their models take, for `Metrics.to_text`."""
+    for name, live in sorted(lines.items()):
+        says = "Whether the line's models are in memory; else its next request loads them."
+        yield _gauge("linewright_loaded", says, name, live.scorer is not None)._replace(over="min")
+    says = "Memory that loaded models take, estimated, in bytes."
+    yield Sample("linewright_model_memory_bytes", says, (), use.taken)
+    says = "Memory that loaded models may take, in bytes."
+    yield Sample("linewright_model_memory_budget_bytes", says, (), use.budget)
+    says = "Packages that were loaded, also again."
+    yield Sample("linewright_model_loads_total", says, (), use.loads, "counter")
+    says = "How often a line's models were let go, to keep within the memory for models."
+    yield Sample("linewright_model_evictions_total", says, (), use.let_go, "counter")
 
 
 def _worst(name: str, says: str, line: str, value: int) -> Sample:

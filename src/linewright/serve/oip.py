@@ -243,11 +243,11 @@ def output_names(package: Package) -> list[str]:
     return [output["name"] for output in _outputs(package, ids=[], answers=[])]
 
 
-def to_metadata(line: str, version: int, package: Package) -> dict[str, Any]:
+def to_metadata(line: str, version: str, package: Package) -> dict[str, Any]:
     """Describe a model: what goes in and what comes out."""
     return {
         "name": line,
-        "versions": [str(version)],
+        "versions": [version],
         "platform": "linewright_onnx",
         "inputs": [
             {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}

@@ -3,27 +3,29 @@
 A table of operations; all else is derived from it and from the packages that answer. A test compares it with the routes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote
 
 import msgspec
 
 from linewright import __version__
-from linewright.errors import RequestError
+from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
 from linewright.serve import oip, oip_binary
 from linewright.serve.answer import MOST_EXPLAINED
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.pointer import Live
 from linewright.serve.rows import MAX_ROWS, to_schema
-from linewright.serve.scoring import Scorer
+from linewright.serve.scoring import RequestForm
 
 MOST_LINES = 100
 MOST_COLUMNS = 10_000
 """Lines, and columns of theirs, that one document describes; the first line is described however many it has."""
 
 Schema = dict[str, Any]
+FormOf = Callable[[Live], RequestForm | None]
 
 _ABOUT = f"""\
 The data plane of a Linewright factory: rows or tensors in, logged answers out.
@@ -42,7 +44,7 @@ _REFUSALS: Mapping[int, str] = {
     415: "The body is of another type, or compressed.",
     422: "A value, a column or a form is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
     502: "What is stored here is damaged or may not be written; trying again will not help.",
-    503: "No model serves yet, a person halted the line, too much at one time, or the disk is full; try again.",
+    503: "No model serves yet, or it is still being loaded, a person halted the line, too much at one time, or the disk is full; try again.",
 }
 _READING = (403,)
 _OF_LINE = (403, 404, 503)
@@ -162,23 +164,30 @@ OPERATIONS = (
 )
 
 
+def loaded_form(live: Live) -> RequestForm | None:
+    """Return the form of requests to a line whose model is in memory."""
+    return live.scorer and live.scorer.form
+
+
 class Document:
     """The document of all lines as bytes, built when it is first asked for after a line has changed."""
 
     def __init__(self) -> None:
-        self._kept: tuple[Mapping[str, Live], bytes] | None = None
+        self._kept: tuple[list[object], bytes] | None = None
 
-    def body(self, lines: Mapping[str, Live]) -> bytes:
-        """Return it; `lines` is another mapping whenever a line has changed, as `pointer.Lines.live` is."""
+    def body(self, lines: Mapping[str, Live], form: FormOf = loaded_form) -> bytes:
+        """Return it; see `to_openapi`. That a line's models come or go is no change."""
+        # What a line's part is made of: one comparison of a thousand objects, mostly with themselves.
+        made_of: list[object] = [(name, live.arm, live.wanted) for name, live in sorted(lines.items())]
         kept = self._kept  # read once: another thread may replace it
-        if kept is None or kept[0] is not lines:
-            kept = self._kept = (lines, to_body(lines))
+        if kept is None or kept[0] != made_of:
+            kept = self._kept = (made_of, to_body(lines, form))
         return kept[1]
 
 
-def to_body(lines: Mapping[str, Live]) -> bytes:
+def to_body(lines: Mapping[str, Live], form: FormOf = loaded_form) -> bytes:
     """Return `to_openapi` as JSON."""
-    return msgspec.json.encode(to_openapi(lines))
+    return msgspec.json.encode(to_openapi(lines, form))
 
 
 def line_of(query: bytes) -> str | None:
@@ -212,13 +221,15 @@ def line_of(query: bytes) -> str | None:
     return asked["line"][0]
 
 
-def to_openapi(lines: Mapping[str, Live]) -> dict[str, Any]:
+def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> dict[str, Any]:
     """Describe the data plane, with the lines of `lines` that have a model.
 
     Parameters
     ----------
     lines
         By name. Only the first `MOST_LINES` by name are described, fewer where they have more than `MOST_COLUMNS` columns.
+    form
+        Returns the form of requests to a line. A line is left out where that is `None`, or cannot be read.
 
     Returns
     -------
@@ -231,14 +242,15 @@ def to_openapi(lines: Mapping[str, Live]) -> dict[str, Any]:
     >>> document["openapi"], sorted(document["paths"])[:3]
     ('3.1.0', ['/', '/metrics', '/openapi.json'])
     """
-    described = dict(_described(lines))
+    described = list(_described(lines, form))
     paths: dict[str, dict[str, Any]] = {}
     schemas: dict[str, Any] = dict(_SCHEMAS)
     for operation in OPERATIONS:
         if not operation.is_of_line:
             paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
-    for name, live in described.items():
-        schemas |= {f"{name}.{part}": schema for part, schema in _schemas_of(live)}
+    for live, its_form in described:
+        name = live.line
+        schemas |= {f"{name}.{part}": schema for part, schema in _schemas_of(live, its_form)}
         version = str(live.arm.model) if live.arm else ""
         for operation in OPERATIONS:
             if operation.is_of_line:
@@ -253,20 +265,23 @@ def to_openapi(lines: Mapping[str, Live]) -> dict[str, Any]:
     }
 
 
-def _described(lines: Mapping[str, Live]) -> Iterator[tuple[str, Live]]:
+def _described(lines: Mapping[str, Live], form_of: FormOf) -> Iterator[tuple[Live, RequestForm]]:
     number = columns = 0
-    for name, live in sorted(lines.items()):
-        if live.scorer is None:
+    for _, live in sorted(lines.items()):
+        form = None
+        with suppress(LinewrightError):  # asked for its schema, the line says what is wrong with it
+            form = form_of(live)
+        if form is None:
             continue
-        number, columns = number + 1, columns + len(live.scorer.model.package.columns)
+        number, columns = number + 1, columns + len(form.package.columns)
         if number > MOST_LINES or (number > 1 and columns > MOST_COLUMNS):
             return
-        yield name, live
+        yield live, form
 
 
-def row_schema(scorer: Scorer, model: str) -> Schema:
+def row_schema(form: RequestForm, model: str) -> Schema:
     """Return the JSON Schema of a row of a model, LINE@VERSION, as ``/v1/lines/LINE/schema`` gives it."""
-    return to_schema(scorer.request_columns, title=f"A row of {model}", time=scorer.time)
+    return to_schema(form.columns, title=f"A row of {model}", time=form.time)
 
 
 # Operations
@@ -430,6 +445,10 @@ _SCHEMAS: Mapping[str, Schema] = {
                         "ready": _TRUTH,
                         "model": {**_MAYBE, "description": "LINE@VERSION, or null where none answers."},
                         "digest": _MAYBE,
+                        "loaded": {
+                            **_TRUTH,
+                            "description": "Whether its models are in memory; else a request loads them.",
+                        },
                         "generation": _COUNT,
                         "halted": _TRUTH,
                         "refused": {**_MAYBE, "description": "Why the newest model was not taken over."},
@@ -493,12 +512,10 @@ _SCHEMAS: Mapping[str, Schema] = {
 }
 
 
-def _schemas_of(live: Live) -> Iterator[tuple[str, Schema]]:
+def _schemas_of(live: Live, form: RequestForm) -> Iterator[tuple[str, Schema]]:
     """Give the schemas of one line, by the part of their name behind the line's."""
-    if live.scorer is None or live.model is None:
-        return
-    package, line = live.scorer.model.package, live.line
-    row = row_schema(live.scorer, live.model)
+    package, line = form.package, live.line
+    row = row_schema(form, live.model or "")
     yield "Row", {name: part for name, part in row.items() if name != "$schema"}
     explain = {**_TRUTH, "description": f"Say what each column contributed; at most {MOST_EXPLAINED} rows."}
     durable = {**_TRUTH, "description": "Wait until the record survives power loss."}

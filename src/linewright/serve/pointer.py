@@ -2,29 +2,41 @@
 
 A file a line, replaced by rename, is all that an endpoint needs to know of the factory. A new model is loaded beside
 the old one, verified and tried, and only then takes its place; requests that have begun finish on the old one.
+
+All loaded models together stay within a budget of memory. Where there is no more room, the models of the lines that nobody
+asked for the longest time are let go. Such a line rests: it serves as before, and the first request for it loads its models
+again, which are verified again.
 """
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 import msgspec
 
-from linewright.model.package import load
+from linewright.errors import Transient
+from linewright.model.package import load, read_package
 from linewright.release.facts import Arm, Serving
-from linewright.serve.scoring import Scorer
+from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
+from linewright.serve.scoring import RequestForm, Scorer, form_of
 from linewright.serve.trouble import Trouble, note_trouble, trouble_with
 
 POLL_S = 0.2
 ALL_S = 2.0
-"""How often each pointer file is looked at, and how long after the folder changed at each poll."""
+"""How often each pointer file is looked at, and how long after the folder changed it is searched for new ones at each poll."""
 RETRY_S = 5.0
 """Time until a package that was refused is tried again: someone may have restored its bytes."""
+LOAD_WAIT_S = 10.0
+"""How long a request waits for models that were let go."""
+FREED = 16 * 2**20
+"""Bytes of models that are let go, or a sixteenth of the budget where that is more, before freed memory is given back."""
 
 Get = Callable[[str], bytes]
 Signature = tuple[int, int, int]
@@ -65,8 +77,11 @@ class Live:
     generation: int = 0
     """Generation of the pointer that brought it."""
     scorer: Scorer | None = None
+    """`None` where the line rests, or has no model."""
     canary: Canary | None = None
     shadow: Shadow | None = None
+    resting: tuple[tuple[str, Arm], ...] = ()
+    """By role what answers, where its models were let go: the champion, and whatever is beside it. They go and come together."""
     wanted: Serving | None = None
     """The newest pointer; `None` where the file could not be read yet."""
     refused: str | None = None
@@ -83,9 +98,49 @@ class Live:
         return f"{self.line}@{self.arm.model}" if self.arm else None
 
     @property
-    def tried(self) -> Canary | Shadow | None:
-        """The candidate that is tried beside the champion."""
-        return self.canary or self.shadow
+    def arms(self) -> tuple[tuple[str, Arm], ...]:
+        """By role what answers, whether its models are in memory or not; the champion comes first."""
+        if self.resting or self.arm is None:
+            return self.resting
+        beside = (("canary", self.canary.arm),) if self.canary is not None else ()
+        return (("champion", self.arm), *beside)
+
+    @property
+    def front(self) -> Arm | None:
+        """The model that a request meets: the champion, but for a candidate that answers all rows."""
+        canary = dict(self.arms).get("canary")
+        return self.arm if canary is None or canary.share < 1 else canary
+
+    @property
+    def bytes_loaded(self) -> int:
+        """What its models take, estimated."""
+        loaded = (self.scorer, self.canary.scorer if self.canary is not None else None)
+        return sum(cost_of(scorer.form.package) for scorer in loaded if scorer is not None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that the pointer wants is there."""
+        wanted = self.wanted
+        if wanted is None or self.arm != wanted.champion:
+            return wanted is None
+        return wanted.canary is None or any(role == "canary" for role, _ in self.arms)
+
+    def rested(self) -> "Live":
+        """Return the line without its models, which answer again once they are loaded."""
+        return replace(self, scorer=None, canary=None, resting=self.arms)
+
+
+class UseOfMemory(NamedTuple):
+    """What the models of an endpoint take, and what that came of."""
+
+    taken: int
+    """Bytes, as `memory.cost_of` estimates them."""
+    budget: int
+    """Bytes."""
+    loads: int
+    """Packages that were loaded."""
+    let_go: int
+    """How often a line was brought to rest."""
 
 
 class Lines:
@@ -101,6 +156,8 @@ class Lines:
         Called with one JSON object for each change, for the log of the process.
     probe
         Tries a package elsewhere and raises what is wrong with it; asked where something serves already.
+    budget
+        Bytes that all loaded models may take (default: `memory.usual_budget`).
     """
 
     def __init__(
@@ -110,26 +167,81 @@ class Lines:
         *,
         tell: Callable[[dict[str, object]], None],
         probe: Callable[[str], None] = lambda _: None,
+        budget: int | None = None,
     ) -> None:
         self._folder, self._get, self._tell, self._probe = folder, get, tell, probe
-        self._live: Mapping[str, Live] = {}
+        self._live: dict[str, Live] = {}
+        self._unsettled: set[str] = set()
+        self._trying: set[str] = set()
+        """Lines that try a candidate."""
+        self._memory = Memory(usual_budget() if budget is None else budget)
+        self._loads = self._let_go = self._freed = 0
         self._seen: dict[str, Signature] = {}
         self._loading: dict[str, Future[None]] = {}
         self._loading_canary: dict[str, Future[None]] = {}
+        self._waking: dict[str, Future[None]] = {}
         self._retry_at: dict[str, float] = {}
         self._failed: dict[str, str] = {}
         """By line the package of the candidate that was taken out of service here."""
         self._complaint = ""
         self._changed, self._alert_until, self._looked_at = -1, 0.0, 0.0
         self._lock = threading.Lock()
+        self._released = threading.Condition(self._lock)
+        self._for_room = 0
+        """How many wait for it: each request releases a line, and hardly ever does somebody wait."""
         self._stop = threading.Event()
         self._loader = ThreadPoolExecutor(2, thread_name_prefix="load")
+        # Requests wait for these, so what is new and may have to be tried for long is not in their way.
+        self._waker = ThreadPoolExecutor(2, thread_name_prefix="wake")
         self._follower = threading.Thread(target=self._follow, name="pointers", daemon=True)
 
     @property
     def live(self) -> Mapping[str, Live]:
         """The lines as they are served now, by name."""
         return self._live
+
+    @property
+    def use_of_memory(self) -> UseOfMemory:
+        """What loaded models take, and how often they were loaded and let go."""
+        with self._lock:
+            return UseOfMemory(self._memory.used, self._memory.budget, self._loads, self._let_go)
+
+    def form(self, live: Live) -> RequestForm | None:
+        """Return the form of requests to a line, from its package alone where it rests; `None` where it has no model.
+
+        Raises
+        ------
+        LinewrightError
+            If the package cannot be read, or is not what was stored.
+        """
+        if live.scorer is not None or live.arm is None:
+            return live.scorer and live.scorer.form
+        known = live.wanted.known if live.wanted is not None else ()
+        return form_of(read_package(live.arm.package, self._get), live.arm.limits, known)
+
+    def hold(self, line: str) -> "Future[None] | None":
+        """Keep the models of a line in memory until `release`, which has to follow.
+
+        Returns
+        -------
+        Future or None
+            `None` where there is nothing to wait for. Where the line rests, what all wait for who ask for it meanwhile: then its
+            models are loaded, or the line says why they were refused. It raises `Transient` where there is no room for them.
+        """
+        with self._lock:
+            self._memory.use(line)
+            live = self._live.get(line)
+            if live is None or not live.resting:
+                return None
+            if line not in self._waking:
+                self._waking[line] = self._waker.submit(self._wake, line)
+            return self._waking[line]
+
+    def release(self, line: str) -> None:
+        """Take back one `hold`."""
+        with self._lock:
+            if self._memory.release(line) and self._for_room:
+                self._released.notify_all()
 
     def start(self, *, wait_s: float = 30.0) -> None:
         """Load what should serve, waiting at most `wait_s` seconds for it, and follow changes from then on."""
@@ -142,12 +254,13 @@ class Lines:
         self._stop.set()
         if self._follower.is_alive():
             self._follower.join()
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._loader, self._waker):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> None:
         """Read the pointer files that changed, and begin to load what they want."""
         try:
-            found = _signatures(self._folder) if self._may_have_changed() else None
+            found = self._found()
         except OSError as error:
             self._complain(str(error))
             return
@@ -158,24 +271,28 @@ class Lines:
                 if self._seen.get(line) != signature:
                     self._seen[line] = signature
                     self._read(line)
-        for line in self._live:
-            self._load_if_wanted(line)
+        with self._lock:
+            unsettled, trying = sorted(self._unsettled), sorted(self._trying)
+        for line in trying:
             self._heed_trouble(line)
+        for line in unsettled:
+            self._load_if_wanted(line)
             self._load_canary_if_wanted(line)
 
-    def _may_have_changed(self) -> bool:
-        """Whether a file may have come, gone or been replaced: then the folder has another time, unless that was at once.
+    def _found(self) -> dict[str, Signature] | None:
+        """Return the pointer files as they are, or `None` where nothing says that one came, went or was replaced.
 
-        A file that is written in its place leaves that time as it is, so now and then all are looked at.
+        Then the folder has another time, unless it was just before; so for a while the files are searched for new ones. One
+        that is written in its place leaves that time as it is, so now and then each is looked at.
         """
         now = monotonic()
         changed = self._folder.stat().st_mtime_ns if self._folder.exists() else 0
-        if changed != self._changed:
-            self._changed, self._alert_until = changed, now + ALL_S
-        if now < self._alert_until or now >= self._looked_at + ALL_S:
+        if changed != self._changed or now >= self._looked_at + ALL_S:
+            if changed != self._changed:
+                self._changed, self._alert_until = changed, now + ALL_S
             self._looked_at = now
-            return True
-        return False
+            return _signatures(self._folder, {})
+        return _signatures(self._folder, self._seen) if now < self._alert_until else None
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
         """Take a candidate out of service here, at once, and leave word of it for those who decide, and for other endpoints."""
@@ -189,8 +306,10 @@ class Lines:
                 return False
             self._failed[line] = package
             now = self._live.get(line)
-            if now is not None and now.tried is not None and now.tried.arm.package == package:
-                self._put(replace(now, canary=None, shadow=None))
+            tried = _tried(now) if now is not None else None
+            if now is not None and tried is not None and tried.package == package:
+                resting = tuple((role, arm) for role, arm in now.resting if role != "canary")
+                self._put(replace(now, canary=None, shadow=None, resting=resting))
         self._tell({"event": "canary-dropped", "line": line, "package": package, "because": because})
         return True
 
@@ -215,6 +334,9 @@ class Lines:
     def _forget(self, line: str) -> None:
         with self._lock:
             self._live = {name: live for name, live in self._live.items() if name != line}
+            self._unsettled.discard(line)
+            self._trying.discard(line)
+            self._memory.note(line, 0)
         self._seen.pop(line, None)
         self._tell({"event": "line-gone", "line": line})
 
@@ -234,8 +356,9 @@ class Lines:
             settled = now.arm == serving.champion
             now = replace(now, generation=serving.generation) if settled else now
             scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
+            resting = tuple(_still_wanted(now.resting, serving))
             canary, shadow = _kept(now.canary, serving), self._shadow(serving)
-            self._put(replace(now, scorer=scorer, canary=canary, shadow=shadow))
+            self._put(replace(now, scorer=scorer, canary=canary, shadow=shadow, resting=resting))
         model = serving.champion.model if serving.champion else None
         self._tell(
             {
@@ -274,7 +397,7 @@ class Lines:
         now = self._live[line]
         wanted = now.wanted
         arm = wanted.canary if wanted is not None else None
-        if wanted is None or arm is None or now.canary is not None or now.arm != wanted.champion:
+        if wanted is None or arm is None or now.is_settled or now.arm != wanted.champion:
             return
         if self._failed.get(line) != arm.package and line not in self._loading_canary:
             future = self._loader.submit(self._load_canary, line, wanted, arm)
@@ -288,7 +411,12 @@ class Lines:
             # The pointer may have moved on meanwhile; what it wants then is looked at again.
             if now is None or now.wanted != wanted:
                 return
-            self._put(replace(now, canary=Canary(arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)))
+            if now.resting:
+                self._put(replace(now, resting=(*now.resting, ("canary", arm))))
+            else:
+                canary = Canary(arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
+                self._put(replace(now, canary=canary))
+                self._make_room(0, besides=line)
         self._tell(
             {"event": "canary", "line": line, "model": arm.model, "digest": arm.package, "share": arm.share}
         )
@@ -303,8 +431,13 @@ class Lines:
         # Where nothing else could suffer, a probe would only make the start longer.
         if len(self._live) > 1 or any(one.scorer is not None for one in self._live.values()):
             self._probe(arm.package)
-        scorer = Scorer(load(arm.package, self._get), arm.limits, wanted.known)
+        return self._verified(arm, wanted.known)
+
+    def _verified(self, arm: Arm, known: Sequence[str]) -> Scorer:
+        scorer = Scorer(load(arm.package, self._get), arm.limits, known)
         scorer.check_golden(self._get)
+        with self._lock:
+            self._loads += 1
         return scorer
 
     def _load(self, line: str, wanted: Serving, champion: Arm) -> None:
@@ -320,12 +453,26 @@ class Lines:
             # While this model was loaded the pointer may have moved on, even back; then it must not serve.
             if now is None or now.wanted != wanted:
                 return False
-            taken = replace(
-                now, arm=wanted.champion, scorer=scorer, generation=wanted.generation, refused=None
-            )
+            champion = wanted.champion
             canary = _kept(now.canary, wanted)
-            is_taken = canary is not None and canary.arm.package == (wanted.champion or canary.arm).package
-            self._put(replace(taken, canary=None if is_taken else canary))
+            is_taken = canary is not None and canary.arm.package == (champion or canary.arm).package
+            taken = replace(
+                now,
+                arm=champion,
+                scorer=scorer,
+                canary=None if is_taken else canary,
+                resting=(),
+                generation=wanted.generation,
+                refused=None,
+            )
+            if champion is not None and now.resting:
+                # Nobody has asked for it, so it goes on resting; now it is known that the new model can be loaded.
+                beside = (one for one in now.resting[1:] if one[1].package != champion.package)
+                taken = replace(taken, scorer=None, resting=(("champion", champion), *beside))
+            elif scorer is not None and now.scorer is None and not self._memory.has_room(taken.bytes_loaded):
+                taken = self._rested(taken)
+            self._put(taken)
+            self._make_room(0, besides=line)
         return True
 
     def _after_load(self, line: str, wanted: Serving, future: Future[None]) -> None:
@@ -344,30 +491,162 @@ class Lines:
         if before.refused != because:
             self._tell({"event": "refused", "line": line, "because": because})
 
+    # Resting and waking
+
+    def _wake(self, line: str) -> None:
+        """Load the models of a line that rests, as often as what it wants changes meanwhile."""
+        until = monotonic() + LOAD_WAIT_S
+        with self._lock:
+            self._memory.use(line)  # what is reserved for it is not let go, also when nobody waits any more
+        try:
+            while (live := self._live.get(line)) is not None and live.resting:
+                self._load_again(live, until)
+        finally:
+            with self._released:
+                self._waking.pop(line, None)
+                # What was reserved and not taken is free again, also where the line has gone meanwhile.
+                left = self._live.get(line)
+                self._memory.note(line, left.bytes_loaded if left is not None else 0)
+                self._memory.release(line)
+                self._released.notify_all()
+                is_much = self._freed >= max(FREED, self._memory.budget // 16)
+                self._freed = 0 if is_much else self._freed
+            if is_much:
+                give_back()
+
+    def _load_again(self, live: Live, until: float) -> None:
+        line, (_, champion) = live.line, live.resting[0]
+        known = live.wanted.known if live.wanted is not None else ()
+        try:
+            self._reserve(live, until)
+            scorer = self._verified(champion, known)
+        except Transient:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is why this model no longer serves
+            self._lose(live, f"{type(error).__name__}: {error}")
+            return
+        canary = self._canary_again(live)
+        with self._lock:
+            now = self._live.get(line)
+            if now is not None and now.wanted is not None and now.resting == live.resting:
+                scorer, canary = scorer.knowing(now.wanted.known), _kept(canary, now.wanted)
+                self._put(replace(now, scorer=scorer, canary=canary, resting=()))
+                self._make_room(0, besides=line)
+
+    def _canary_again(self, live: Live) -> Canary | None:
+        arm, wanted = dict(live.resting).get("canary"), live.wanted
+        if arm is None or wanted is None:
+            return None
+        try:
+            scorer = self._verified(arm, wanted.known)
+        except Exception as error:  # noqa: BLE001 -- the champion answers without it
+            because = f"it cannot be loaded: {type(error).__name__}: {error}"
+            self.drop_canary(live.line, arm.package, because)
+            return None
+        return Canary(arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
+
+    def _reserve(self, live: Live, until: float) -> None:
+        """Make room for the models of a line that rests, waiting for others to be answered where it has to be.
+
+        Raises
+        ------
+        Transient
+            If there is none by then.
+        """
+        size = sum(cost_of(read_package(arm.package, self._get)) for _, arm in live.resting)
+        with self._released:
+            while not self._make_room(size, besides=live.line):
+                self._for_room += 1
+                is_told = self._released.wait(until - monotonic())
+                self._for_room -= 1
+                if not is_told:
+                    raise Transient(
+                        "there is no memory for this line's models: those of other lines are all answering",
+                        where=live.line,
+                        allowed=f"{self._memory.budget:,} bytes for all models",
+                        hint="try again, or start the endpoint with a larger --model-memory",
+                    )
+            self._memory.note(live.line, size)
+
+    def _lose(self, before: Live, because: str) -> None:
+        """Have a line without a model, since the one that it had can no longer be loaded; it is tried again, as any other."""
+        line = before.line
+        with self._lock:
+            now = self._live.get(line)
+            if now is None or now.resting != before.resting:
+                return
+            self._retry_at[line] = monotonic() + RETRY_S
+            self._put(replace(now, arm=None, resting=(), refused=because))
+        self._tell({"event": "refused", "line": line, "because": because})
+
+    def _make_room(self, size: int, *, besides: str) -> bool:
+        """Let models go until `size` more bytes fit; return whether they do. With the lock held."""
+        lines = self._memory.to_let_go(size, besides=besides)
+        for line in lines or ():
+            self._put(self._rested(self._live[line]))
+        return lines is not None
+
+    def _rested(self, live: Live) -> Live:
+        self._let_go += 1
+        self._freed += live.bytes_loaded
+        return live.rested()
+
     def _put(self, live: Live) -> None:
-        # A new mapping of frozen values: a request sees a line before or after a change, nothing between.
-        self._live = {**self._live, live.line: live}
+        # A frozen value in place of another: a request sees a line before or after a change, nothing between. Whoever goes
+        # through all lines must not see one come, so then the mapping is another.
+        if live.line in self._live:
+            self._live[live.line] = live
+        else:
+            self._live = {**self._live, live.line: live}
+        self._memory.note(live.line, live.bytes_loaded)
+        (self._unsettled.discard if live.is_settled else self._unsettled.add)(live.line)
+        is_trying = live.wanted is not None and (live.wanted.canary or live.wanted.shadow) is not None
+        (self._trying.add if is_trying else self._trying.discard)(live.line)
+
+
+def _tried(live: Live) -> Arm | None:
+    """Return the candidate that a line tries beside its champion, loaded or not."""
+    return dict(live.arms).get("canary") or (live.shadow.arm if live.shadow is not None else None)
 
 
 def _kept(canary: Canary | None, wanted: Serving) -> Canary | None:
     """Return the canary as a pointer wants it, where it is loaded already."""
-    if canary is None:
-        return None
-    arm = wanted.canary
-    if arm is not None and arm.package == canary.arm.package:
-        scorer = canary.scorer.knowing(wanted.known)
-        return replace(canary, arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
+    arm = _kept_arm(canary.arm, wanted) if canary is not None else None
+    if canary is None or arm is None or wanted.canary is None or arm is not wanted.canary:
+        return canary if arm is not None else None
+    scorer = canary.scorer.knowing(wanted.known)
+    return replace(canary, arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
+
+
+def _kept_arm(arm: Arm, wanted: Serving) -> Arm | None:
+    """Return the arm of a canary as a pointer wants it; `None` where it wants it no more."""
+    if wanted.canary is not None and wanted.canary.package == arm.package:
+        return wanted.canary
     # On its way to be the champion it answers its share until it is.
-    is_promoted = wanted.champion is not None and wanted.champion.package == canary.arm.package
-    return canary if is_promoted else None
+    is_promoted = wanted.champion is not None and wanted.champion.package == arm.package
+    return arm if is_promoted else None
 
 
-def _signatures(folder: Path) -> dict[str, Signature]:
+def _still_wanted(resting: tuple[tuple[str, Arm], ...], wanted: Serving) -> Iterator[tuple[str, Arm]]:
+    for role, arm in resting:
+        kept = arm if role == "champion" else _kept_arm(arm, wanted)
+        if kept is not None:
+            yield role, kept
+
+
+def _signatures(folder: Path, known: Mapping[str, Signature]) -> dict[str, Signature]:
+    """Return what tells each pointer file from another one; those that `known` has by their number are not looked at."""
     found: dict[str, Signature] = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+    if not folder.is_dir():
+        return found
+    with os.scandir(folder) as entries:
+        files = sorted((entry.name, entry) for entry in entries if entry.name.endswith(".json"))
+    for name, entry in files:
+        line = name.removesuffix(".json")
+        if (before := known.get(line)) is not None and before[1] == entry.inode():
+            found[line] = before
             continue
-        found[path.stem] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        with suppress(FileNotFoundError):
+            stat = entry.stat()
+            found[line] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
     return found

@@ -1,7 +1,7 @@
 """Rows in, answers out: the one path that the endpoint, batch scoring and replays take."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from linewright.errors import Corrupt
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Category, Encoding, Number, Raw
-from linewright.model.facts import Limit, RequestColumn
+from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
@@ -17,6 +17,32 @@ from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
+
+
+class RequestForm(NamedTuple):
+    """What a request to a line may look like: known without the model that answers it."""
+
+    package: Package
+    columns: tuple[RequestColumn, ...]
+    """What a row may have."""
+    time: RequestColumn | None
+    """The column that says when a row happened, where the line has one that is a date or a time."""
+
+
+def form_of(package: Package, limits: Sequence[Limit] = (), known: Sequence[str] = ()) -> RequestForm:
+    """Return the form of requests to a package.
+
+    Parameters
+    ----------
+    limits
+        What the contract says of its columns.
+    known
+        Further columns that a row may have; the model does not read them.
+    """
+    own = {column.name for column in package.columns}
+    others = (RequestColumn(name=name, type="text", role="carried") for name in known if name not in own)
+    time = _time_of(package.columns, {limit.column: limit for limit in limits})
+    return RequestForm(package, (*package.columns, *others), time)
 
 
 class Scorer:
@@ -39,15 +65,11 @@ class Scorer:
         self._unread = [one for one in limits if one.seen is not None]
         self._complete = np.array([self._is_complete(each) for each in model.package.encoder.encodings])
         self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
-        self.time = _time_of(model.package.columns, self._limits)
-        """The column that says when a row happened, where the line has one that is a date or a time."""
-        self._read_time = converter(self.time, frozenset(model.package.missing)) if self.time else None
-        encoder, own = model.package.encoder, {column.name for column in model.package.columns}
-        others = (RequestColumn(name=name, type="text", role="carried") for name in known if name not in own)
-        self.request_columns = (*model.package.columns, *others)
-        """What a row may have."""
-        self._reader = RowReader(self.request_columns, missing=model.package.missing)
-        self._matrix = None if encoder.is_raw else MatrixReader(self._reader, self.request_columns, encoder)
+        self.form = form_of(model.package, limits, known)
+        encoder, missing, time = model.package.encoder, model.package.missing, self.form.time
+        self._read_time = converter(time, frozenset(missing)) if time else None
+        self._reader = RowReader(self.form.columns, missing=missing)
+        self._matrix = None if encoder.is_raw else MatrixReader(self._reader, self.form.columns, encoder)
 
     def knowing(self, known: Sequence[str]) -> "Scorer":
         """Return one with the same model that takes other further columns."""
@@ -129,15 +151,16 @@ class Scorer:
                 yield f"{limit.column}: {shown(value)!r} {doubt}"
 
     def _doubts_of_time(self, row: Mapping[str, Any]) -> Iterator[str]:
-        if self.time is None or self._read_time is None:
+        time = self.form.time
+        if time is None or self._read_time is None:
             return
-        value = row.get(self.time.name)
+        value = row.get(time.name)
         try:
             what = "no value" if self._read_time(value) is None else ""
         except (ValueError, TypeError, OverflowError):
             what = f"{shown(value)!r} cannot be read"
         if what:
-            yield f"{self.time.name}: {what}, so the time of the answer counts"
+            yield f"{time.name}: {what}, so the time of the answer counts"
 
     def _warnings_of(self, row: Mapping[str, Any]) -> list[str]:
         texts: list[str] = []

@@ -327,6 +327,7 @@ def serve(
     *,
     body_deadline_s: float = BODY_DEADLINE_S,
     budget: int = BUDGET,
+    model_memory: int | None = None,
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -344,6 +345,8 @@ def serve(
         Longest time, in seconds, for a request's body; at most 60.
     budget
         Bytes of bodies and answers that may be in memory at one time.
+    model_memory
+        Bytes that loaded models may take (default: `memory.usual_budget`).
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -375,6 +378,7 @@ def serve(
             tell=tell,
             body_deadline_s=min(body_deadline_s, 60.0),
             budget=budget,
+            model_memory=model_memory,
             now=now,
         )
         try:
@@ -392,6 +396,7 @@ def serve_on(
     is_replaced: Callable[[], bool],
     is_stopped: Callable[[], bool] = lambda: False,
     stopping: Callable[[], None] = lambda: None,
+    model_memory: int | None = None,
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -410,25 +415,42 @@ def serve_on(
         Asked ten times a second whether to end.
     stopping
         Called when it was told to stop, before the requests that have begun are answered.
+    model_memory
+        Bytes that models loaded in this process may take (default: `memory.usual_budget`).
 
     Returns
     -------
     bool
         Whether it ended because it was replaced.
     """
-    app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings)
+    app = App(
+        state,
+        LocalArtifacts(state / "artifacts").get,
+        tell=tell_stderr,
+        siblings=siblings,
+        model_memory=model_memory,
+    )
     return _run(
         app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
     )
 
 
-def work(listener: socket.socket, state: Path, siblings: Siblings, listens: Callable[[bool], None]) -> None:
+def work(
+    listener: socket.socket,
+    state: Path,
+    siblings: Siblings,
+    listens: Callable[[bool], None],
+    *,
+    model_memory: int | None = None,
+) -> None:
     """Serve as one of several processes; SIGHUP says that others serve in its place.
 
     Parameters
     ----------
     listens
         Called once connections are accepted, see `serve_on`.
+    model_memory
+        Bytes that models loaded in this process may take (default: `memory.usual_budget`).
     """
     replaced: list[int] = []
 
@@ -436,7 +458,14 @@ def work(listener: socket.socket, state: Path, siblings: Siblings, listens: Call
         replaced.append(number)
 
     signal.signal(signal.SIGHUP, hear)
-    serve_on(listener, state, siblings, started=listens, is_replaced=lambda: bool(replaced))
+    serve_on(
+        listener,
+        state,
+        siblings,
+        started=listens,
+        is_replaced=lambda: bool(replaced),
+        model_memory=model_memory,
+    )
 
 
 def _run(

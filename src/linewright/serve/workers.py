@@ -13,14 +13,24 @@ from pathlib import Path
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.memory import SMALLEST, usual_budget
 from linewright.serve.news import tell_stderr
 from linewright.serve.siblings import Siblings, fold, shared
 
 MOST = 256
 """Processes of one endpoint."""
+MODEL_MEMORY = "--model-memory="
+"""The option of the program that says how many bytes the models loaded in one process may take."""
 
 
-def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, workers: int = 1) -> None:
+def serve_lines(
+    state: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    workers: int = 1,
+    model_memory: int | None = None,
+) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve.
 
     Parameters
@@ -31,6 +41,8 @@ def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, worke
         Where to listen; port 0 takes a free one. The address is announced in the state folder once it answers.
     workers
         Processes that serve.
+    model_memory
+        Bytes that loaded models may take, in all processes together (default: `memory.usual_budget`).
 
     Raises
     ------
@@ -45,13 +57,17 @@ def serve_lines(state: Path, host: str = "127.0.0.1", port: int = 8000, *, worke
     serve_on = import_module("linewright.serve.server").serve_on if workers == 1 else None
     with shared(state) as folder, listening(host, port) as listener:
         announcement = Announcement(state, shown(listener))
-        child = endpoint_child(state, listener, folder, workers=workers, listens=announcement.make)
+        child = endpoint_child(
+            state, listener, folder, workers=workers, model_memory=model_memory, listens=announcement.make
+        )
         group = Group(child, _tell)
         with Signals() as signals:
             try:
                 if serve_on is None:
                     group.start()
-                elif not _serve_here(serve_on, state, folder, group, signals):
+                elif not _serve_here(
+                    partial(serve_on, model_memory=model_memory), state, folder, group, signals
+                ):
                     return
                 look_after([group], signals)
             finally:
@@ -65,6 +81,7 @@ def endpoint_child(
     folder: Path,
     *,
     workers: int,
+    model_memory: int | None = None,
     news: tuple[str, ...] = (),
     listens: Callable[[], None],
 ) -> Child:
@@ -74,15 +91,19 @@ def endpoint_child(
     ----------
     folder
         What they share, see `shared`.
+    model_memory
+        Bytes that loaded models may take, in all of them together (default: `memory.usual_budget`).
     news
         What is told once one of them listens.
     listens
         Called then.
     """
     host, port = listener.getsockname()[:2]
+    share = max((usual_budget() if model_memory is None else model_memory) // workers, SMALLEST)
+    words = (f"{MODEL_MEMORY}{share}", str(state), host, str(port), str(listener.fileno()), str(folder))
     return Child(
         name="endpoint",
-        arguments=("linewright.serve", str(state), host, str(port), str(listener.fileno()), str(folder)),
+        arguments=("linewright.serve", *words),
         count=workers,
         inherits=(listener.fileno(),),
         gives_way=True,
