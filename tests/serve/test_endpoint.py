@@ -131,7 +131,13 @@ def test_a_durability_that_is_no_truth_value_is_refused(served):
             "/v2",
             {
                 "name": "linewright",
-                "extensions": ["binary_tensor_data", "null-data", "id-output", "durable-parameter"],
+                "extensions": [
+                    "binary_tensor_data",
+                    "null-data",
+                    "id-output",
+                    "durable-parameter",
+                    "explain-parameter",
+                ],
             },
         ),
         ("/v2/health", {"live": True, "ready": True}),
