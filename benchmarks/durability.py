@@ -175,7 +175,12 @@ class Ledger:
     def read_on(self, factory: Factory) -> None:
         """Read what was logged since the last time, and hold it against what was asked and answered."""
         answered = dict(self.answered)
-        for one in read_log(factory.log_of(LINE), self._position, damaged=self._damaged(factory)):
+        for one in read_log(
+            factory.log_of(LINE),
+            self._position,
+            damaged=self._damaged(factory),
+            sealed=factory.sealed_of(LINE),
+        ):
             self._position[one.segment] = one.end
             record = one.record
             if record.id in self.logged:
@@ -482,7 +487,7 @@ def fail(root: Path, rows: list[Row], when: WhenLogFails) -> list[str]:
                     "a label of an answer that no log has: unknown", asker.label(unlogged[0])[1]["unknown"], 1
                 )
         labelled = factory.labels_of(LINE).counts().labelled - before.labelled
-        kept = {one.record.id for one in read_log(factory.log_of(LINE))}
+        kept = {one.record.id for one in read_log(factory.log_of(LINE), sealed=factory.sealed_of(LINE))}
     lost = [one for one, told in ledger.answered.items() if told.durability != "none" and one not in kept]
     seen.expect("acknowledged answers that are not there", len(lost), 0)
     seen.expect("labels that are there, of those acknowledged", (labelled, len(ledger.labelled)), (1, 1))
