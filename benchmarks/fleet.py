@@ -106,7 +106,7 @@ def grow(models: Models, digests: list[str], client: httpx.Client, pid: int) -> 
         for number in reversed(numbers):  # the last is there last, or nearly; so the others are asked once
             while client.get(f"/v2/models/{name(number)}/ready").status_code != 200:
                 assert time.monotonic() < begun + 300, "the endpoint did not load them"
-                time.sleep(0.1)
+                time.sleep(0.5)  # to ask is work for it too
         cpu_after, tried_after = cpu_s(pid)
         steps.append(
             Step(cpu_after - cpu, tried_after - tried, resident(pid) - memory, time.monotonic() - begun)
@@ -186,7 +186,7 @@ def measure(models: Models, digests: list[str], room: int | None) -> None:
             time.sleep(5)
             idle = (cpu_s(process.pid)[0] - idle) / 5
             threads = len(os.listdir(f"/proc/{process.pid}/task"))  # noqa: PTH208
-    print(f"\n### {'Memory for all models' if room is None else f'Memory for {room} models'}\n")
+    print(f"\n**Memory for {'all' if room is None else room} models**\n")
     print("| lines | CPU ms a line, in the endpoint | to try it, beside it | MB a line | s for the hundred |")
     print("|---|---:|---:|---:|---:|")
     for at, step in enumerate(steps):
