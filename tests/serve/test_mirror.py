@@ -16,9 +16,9 @@ import pytest
 from linewright.release.facts import Arm
 from linewright.serve.arms import SAMPLE, Guard
 from linewright.serve.facts import Prediction
+from linewright.serve.live import Canary, Shadow
 from linewright.serve.log import read_log
 from linewright.serve.mirror import Mirrors
-from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.trouble import trouble_with
 from linewright.testing.graphs import endless, greedy
 
@@ -193,7 +193,8 @@ def test_a_child_that_is_killed_is_started_again(claims, start):
     claims.point(1, shadow=2)
     endpoint = start(claims.state)
     endpoint.predict(of(0))
-    endpoint.wait_for(lambda: copies(claims), 30.0)
+    # Not only logged: a child that is killed before it could say so has failed those rows too.
+    endpoint.wait_for(lambda: metric(endpoint, "linewright_mirrored_rows_total").get("answered"), 30.0)
     os.kill(children_of(endpoint.process.pid)[0], signal.SIGKILL)
     endpoint.predict(of(1))
     endpoint.wait_for(lambda: events(endpoint, "copies-failed"), 30.0)

@@ -9,8 +9,8 @@ from linewright.model.facts import Package, RequestColumn
 from linewright.model.package import Model, load
 from linewright.release.facts import Arm
 from linewright.serve.app import _ROUTES
+from linewright.serve.live import Live
 from linewright.serve.openapi import MOST_LINES, OPERATIONS, Document, to_openapi
-from linewright.serve.pointer import Live
 from linewright.serve.scoring import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

@@ -15,9 +15,9 @@ from linewright.serve import oip
 from linewright.serve.arms import Guard, is_canary
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
+from linewright.serve.live import Canary, Shadow
 from linewright.serve.log import PredictionLog
 from linewright.serve.mirror import Mirrors
-from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer

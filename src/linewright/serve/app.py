@@ -23,11 +23,12 @@ from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
 from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health, to_memory_gauges
+from linewright.serve.live import Live
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
 from linewright.serve.mirror import Mirrors
 from linewright.serve.outages import Outages
-from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines, Live
+from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines
 from linewright.serve.probe import Probe
 from linewright.serve.request import (
     BODY_DEADLINE_S,

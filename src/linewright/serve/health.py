@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from linewright.serve.live import Live
 from linewright.serve.log import Damage, PredictionLog
 from linewright.serve.metrics import Sample
 from linewright.serve.outages import Outages
-from linewright.serve.pointer import Live, UseOfMemory
+from linewright.serve.pointer import UseOfMemory
 
 
 def is_answering(live: Live) -> bool:

@@ -32,10 +32,10 @@ from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.serve.arms import FAILURES, Guard
 from linewright.serve.facts import Prediction
+from linewright.serve.live import Canary, Shadow
 from linewright.serve.log import PredictionLog
 from linewright.serve.metrics import Sample
 from linewright.serve.pickles import forbid_pickles
-from linewright.serve.pointer import Canary, Shadow
 from linewright.serve.probe import MEMORY
 from linewright.serve.scoring import Scorer
 from linewright.store.local import LocalArtifacts

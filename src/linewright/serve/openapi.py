@@ -16,7 +16,7 @@ from linewright.model.facts import Package, RequestColumn
 from linewright.serve import oip, oip_binary
 from linewright.serve.answer import MOST_EXPLAINED
 from linewright.serve.labels import MAX_LABELS
-from linewright.serve.pointer import Live
+from linewright.serve.live import Live
 from linewright.serve.rows import MAX_ROWS, to_schema
 from linewright.serve.scoring import RequestForm
 

@@ -10,10 +10,10 @@ again, which are verified again.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -24,6 +24,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.model.package import load, read_package
 from linewright.release.facts import Arm, Serving
+from linewright.serve.live import Canary, Live, Shadow, kept, still_wanted
 from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.scoring import RequestForm, Scorer, form_of
 from linewright.serve.trouble import Trouble, note_trouble, trouble_with
@@ -40,94 +41,6 @@ FREED = 16 * 2**20
 
 Get = Callable[[str], bytes]
 Signature = tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Canary:
-    """A candidate that answers a share of the rows."""
-
-    arm: Arm
-    scorer: Scorer
-    salt: str
-    unit: str | None
-    """Column that decides whose rows are its; `None` is the key."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shadow:
-    """A model that gets copies of rows which another one has answered. It is not loaded in this process."""
-
-    arm: Arm
-    unit: str | None
-    """Column that says which rows are alike; `None` is the key."""
-    known: tuple[str, ...] = ()
-    """Further columns that a row may have."""
-    trial: str = ""
-    """The salt of the trial, by which it is told from others of the same models."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Live:
-    """One line as it is served at a moment. A request takes it once and stays with it."""
-
-    line: str
-    halt: bool = False
-    arm: Arm | None = None
-    """The model that answers; `None` where none could be loaded yet."""
-    generation: int = 0
-    """Generation of the pointer that brought it."""
-    scorer: Scorer | None = None
-    """`None` where the line rests, or has no model."""
-    canary: Canary | None = None
-    shadow: Shadow | None = None
-    resting: tuple[tuple[str, Arm], ...] = ()
-    """By role what answers, where its models were let go: the champion, and whatever is beside it. They go and come together."""
-    wanted: Serving | None = None
-    """The newest pointer; `None` where the file could not be read yet."""
-    refused: str | None = None
-    """Why the wanted model, or the pointer, was not taken over."""
-
-    @property
-    def answers_unlogged(self) -> bool:
-        """Whether it answers also while its log cannot be written."""
-        return self.wanted is not None and self.wanted.when_log_fails == "serve-unlogged"
-
-    @property
-    def model(self) -> str | None:
-        """The model that answers, as LINE@VERSION."""
-        return f"{self.line}@{self.arm.model}" if self.arm else None
-
-    @property
-    def arms(self) -> tuple[tuple[str, Arm], ...]:
-        """By role what answers, whether its models are in memory or not; the champion comes first."""
-        if self.resting or self.arm is None:
-            return self.resting
-        beside = (("canary", self.canary.arm),) if self.canary is not None else ()
-        return (("champion", self.arm), *beside)
-
-    @property
-    def front(self) -> Arm | None:
-        """The model that a request meets: the champion, but for a candidate that answers all rows."""
-        canary = dict(self.arms).get("canary")
-        return self.arm if canary is None or canary.share < 1 else canary
-
-    @property
-    def bytes_loaded(self) -> int:
-        """What its models take, estimated."""
-        loaded = (self.scorer, self.canary.scorer if self.canary is not None else None)
-        return sum(cost_of(scorer.form.package) for scorer in loaded if scorer is not None)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether all that the pointer wants is there."""
-        wanted = self.wanted
-        if wanted is None or self.arm != wanted.champion:
-            return wanted is None
-        return wanted.canary is None or any(role == "canary" for role, _ in self.arms)
-
-    def rested(self) -> "Live":
-        """Return the line without its models, which answer again once they are loaded."""
-        return replace(self, scorer=None, canary=None, resting=self.arms)
 
 
 class UseOfMemory(NamedTuple):
@@ -306,8 +219,7 @@ class Lines:
                 return False
             self._failed[line] = package
             now = self._live.get(line)
-            tried = _tried(now) if now is not None else None
-            if now is not None and tried is not None and tried.package == package:
+            if now is not None and now.tried is not None and now.tried.package == package:
                 resting = tuple((role, arm) for role, arm in now.resting if role != "canary")
                 self._put(replace(now, canary=None, shadow=None, resting=resting))
         self._tell({"event": "canary-dropped", "line": line, "package": package, "because": because})
@@ -356,8 +268,8 @@ class Lines:
             settled = now.arm == serving.champion
             now = replace(now, generation=serving.generation) if settled else now
             scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
-            resting = tuple(_still_wanted(now.resting, serving))
-            canary, shadow = _kept(now.canary, serving), self._shadow(serving)
+            resting = tuple(still_wanted(now.resting, serving))
+            canary, shadow = kept(now.canary, serving), self._shadow(serving)
             self._put(replace(now, scorer=scorer, canary=canary, shadow=shadow, resting=resting))
         model = serving.champion.model if serving.champion else None
         self._tell(
@@ -454,7 +366,7 @@ class Lines:
             if now is None or now.wanted != wanted:
                 return False
             champion = wanted.champion
-            canary = _kept(now.canary, wanted)
+            canary = kept(now.canary, wanted)
             is_taken = canary is not None and canary.arm.package == (champion or canary.arm).package
             taken = replace(
                 now,
@@ -529,7 +441,7 @@ class Lines:
         with self._lock:
             now = self._live.get(line)
             if now is not None and now.wanted is not None and now.resting == live.resting:
-                scorer, canary = scorer.knowing(now.wanted.known), _kept(canary, now.wanted)
+                scorer, canary = scorer.knowing(now.wanted.known), kept(canary, now.wanted)
                 self._put(replace(now, scorer=scorer, canary=canary, resting=()))
                 self._make_room(0, besides=line)
 
@@ -600,38 +512,7 @@ class Lines:
             self._live = {**self._live, live.line: live}
         self._memory.note(live.line, live.bytes_loaded)
         (self._unsettled.discard if live.is_settled else self._unsettled.add)(live.line)
-        is_trying = live.wanted is not None and (live.wanted.canary or live.wanted.shadow) is not None
-        (self._trying.add if is_trying else self._trying.discard)(live.line)
-
-
-def _tried(live: Live) -> Arm | None:
-    """Return the candidate that a line tries beside its champion, loaded or not."""
-    return dict(live.arms).get("canary") or (live.shadow.arm if live.shadow is not None else None)
-
-
-def _kept(canary: Canary | None, wanted: Serving) -> Canary | None:
-    """Return the canary as a pointer wants it, where it is loaded already."""
-    arm = _kept_arm(canary.arm, wanted) if canary is not None else None
-    if canary is None or arm is None or wanted.canary is None or arm is not wanted.canary:
-        return canary if arm is not None else None
-    scorer = canary.scorer.knowing(wanted.known)
-    return replace(canary, arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
-
-
-def _kept_arm(arm: Arm, wanted: Serving) -> Arm | None:
-    """Return the arm of a canary as a pointer wants it; `None` where it wants it no more."""
-    if wanted.canary is not None and wanted.canary.package == arm.package:
-        return wanted.canary
-    # On its way to be the champion it answers its share until it is.
-    is_promoted = wanted.champion is not None and wanted.champion.package == arm.package
-    return arm if is_promoted else None
-
-
-def _still_wanted(resting: tuple[tuple[str, Arm], ...], wanted: Serving) -> Iterator[tuple[str, Arm]]:
-    for role, arm in resting:
-        kept = arm if role == "champion" else _kept_arm(arm, wanted)
-        if kept is not None:
-            yield role, kept
+        (self._trying.add if live.is_trying else self._trying.discard)(live.line)
 
 
 def _signatures(folder: Path, known: Mapping[str, Signature]) -> dict[str, Signature]:
