@@ -310,15 +310,26 @@ class App:
         return form
 
     async def _loaded(
-        self, request: Request, arguments: tuple[str, ...], work: Callable[[Loaded], Awaitable[Response]]
+        self,
+        request: Request,
+        arguments: tuple[str, ...],
+        live: Live,
+        work: Callable[[Loaded], Awaitable[Response]],
     ) -> Response:
-        """Have a line's models answer, which are loaded first where it rests, and stay until it is done."""
+        """Have a line's models answer, which are loaded first where it rests, and stay until it is done.
+
+        Parameters
+        ----------
+        live
+            The line as it was when its request began; it may have changed since.
+        """
         name = arguments[0]
         waiting = self._lines.hold(name)
         try:
             if waiting is not None:
                 await _at_most(waiting, LOAD_WAIT_S, name)
-            live = self._answering(request, *arguments)
+            if self._lines.live.get(name) is not live:
+                live = self._answering(request, *arguments)
             if live.arm is None or live.scorer is None:
                 raise _loading(name)
             loaded = Loaded(
@@ -405,7 +416,7 @@ class App:
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
-        self._answering(request, *arguments)
+        live = self._answering(request, *arguments)
         with self._budget.take() as take:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
@@ -413,7 +424,7 @@ class App:
                 ask = answer.read_ask(body)
             else:
                 ask = await _in_thread(self._scoring, partial(answer.read_ask, body))
-            response = await self._loaded(request, arguments, partial(self._predict, ask))
+            response = await self._loaded(request, arguments, live, partial(self._predict, ask))
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 
@@ -425,11 +436,11 @@ class App:
 
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
-        self._answering(request, *arguments)
+        live = self._answering(request, *arguments)
         with self._budget.take() as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
-            return await self._loaded(request, arguments, partial(self._infer, request, body))
+            return await self._loaded(request, arguments, live, partial(self._infer, request, body))
 
     async def _infer(self, request: Request, body: bytes, loaded: Loaded) -> Response:
         json_length = request.header(oip_binary.HEADER.encode())

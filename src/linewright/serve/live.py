@@ -74,7 +74,7 @@ class Live:
     @property
     def front(self) -> Arm | None:
         """The model that a request meets: the champion, but for a candidate that answers all rows."""
-        canary = dict(self.arms).get("canary")
+        canary = self._canary_arm
         return self.arm if canary is None or canary.share < 1 else canary
 
     @property
@@ -89,7 +89,7 @@ class Live:
         wanted = self.wanted
         if wanted is None or self.arm != wanted.champion:
             return wanted is None
-        return wanted.canary is None or any(role == "canary" for role, _ in self.arms)
+        return wanted.canary is None or self._canary_arm is not None
 
     def rested(self) -> "Live":
         """Return the line without its models, which answer again once they are loaded."""
@@ -98,7 +98,14 @@ class Live:
     @property
     def tried(self) -> Arm | None:
         """The candidate that is tried beside the champion, loaded or not."""
-        return dict(self.arms).get("canary") or (self.shadow.arm if self.shadow is not None else None)
+        return self._canary_arm or (self.shadow.arm if self.shadow is not None else None)
+
+    @property
+    def _canary_arm(self) -> Arm | None:
+        """The arm of the canary, loaded or not."""
+        if self.canary is not None:
+            return self.canary.arm
+        return dict(self.resting).get("canary") if self.resting else None
 
     @property
     def is_trying(self) -> bool:
