@@ -117,12 +117,9 @@ class App:
         self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or live through the server's life."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+        return self._http(scope, receive, send) if scope["type"] == "http" else self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -177,14 +174,19 @@ class App:
             number=number,
             tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
             samples=[*gauges, *memory, *self._mirrors.to_samples(), *process.to_samples()],
-            health=to_health(self._lines.live, self._logs, self._damage, self._outages),
+            health=self._own_health(),
         )
 
     async def _told_by_all(self) -> list[Told]:
         own = self._told()
         return [own] if self._siblings is None else await _in_thread(None, partial(self._siblings.ask, own))
 
+    def _own_health(self) -> dict[str, Any]:
+        return to_health(self._lines.live, self._logs, self._damage, self._outages)
+
     async def _health_of_all(self) -> dict[str, Any]:
+        if self._siblings is None:
+            return self._own_health()
         return as_one([told.health for told in await self._told_by_all() if told.health])
 
     @property
@@ -248,7 +250,7 @@ class App:
             await response.send(send)
         return response
 
-    async def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Awaitable[Response]:
         found = _find(request.path) if len(request.path) <= 200 else None
         if found is None:
             raise NotFound("there is no such path", where=request.path[:200], hint="see /")
@@ -259,7 +261,7 @@ class App:
                 "not a method of this path", where=request.path, found=request.method, allowed=allowed
             )
             raise Refusal(405, error, allow=allowed)
-        return await handler(self, request, arguments)
+        return handler(self, request, arguments)
 
     # Lines
 
@@ -380,7 +382,7 @@ class App:
 
     async def ready(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say whether requests should come here."""
-        ready = (await self._health_of_all())["ready"]
+        ready = self.is_ready if self._siblings is None else (await self._health_of_all())["ready"]
         return to_response({"ready": ready}, 200 if ready else 503)
 
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
@@ -428,11 +430,11 @@ class App:
         self._metrics.count_rows(request.line, request.version, len(ask.rows))
         return response
 
-    async def _predict(self, ask: answer.Ask, loaded: Loaded) -> Response:
+    def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
-            return await self._together.predict(loaded, ask)
+            return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-        return await self._compute(work, small=not ask.rows)
+        return self._compute(work, small=not ask.rows)
 
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""

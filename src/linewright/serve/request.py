@@ -160,13 +160,13 @@ class Request(msgspec.Struct, kw_only=True):
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def read_body(
+    def read_body(
         self,
         take: Callable[[int], None],
         deadline_s: float = BODY_DEADLINE_S,
         *,
         also: Collection[str] = (),
-    ) -> bytes:
+    ) -> Awaitable[bytes]:
         """Return the body.
 
         Parameters
@@ -187,7 +187,10 @@ class Request(msgspec.Struct, kw_only=True):
         """
         self._check_media_type(("application/json", *also))
         if BODY_IS_HERE in self.scope:
-            return await self._receive_body(take)
+            return self._receive_body(take)
+        return self._receive_in_time(take, deadline_s)
+
+    async def _receive_in_time(self, take: Callable[[int], None], deadline_s: float) -> bytes:
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._receive_body(take)

@@ -36,13 +36,10 @@ class Together:
         self._log = log
         self._waiting: dict[tuple[str, int, Scorer], tuple[Loaded, list[_Waiting]]] = {}
 
-    async def predict(self, loaded: Loaded, ask: Ask) -> Response:
+    def predict(self, loaded: Loaded, ask: Ask) -> "asyncio.Future[Response]":
         """Answer a small request that has neither to be durable nor explained, with those that came beside it.
 
-        Raises
-        ------
-        LinewrightError
-            As `answer.predict` does, for this request alone.
+        What is returned raises what `answer.predict` does for this request alone.
         """
         key = (loaded.line, loaded.generation, loaded.scorer)
         loop = asyncio.get_running_loop()
@@ -51,7 +48,7 @@ class Together:
             loop.call_soon(self._answer, key)
         one = _Waiting(ask, loop.create_future())
         self._waiting[key][1].append(one)
-        return await one.answered
+        return one.answered
 
     def _answer(self, key: tuple[str, int, Scorer]) -> None:
         loaded, waiting = self._waiting.pop(key)
