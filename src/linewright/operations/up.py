@@ -51,7 +51,8 @@ def up(
     workers
         Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.
     model_memory
-        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
+        What the loaded models of all lines may take in all workers, e.g. 2GiB; else half of the memory of this machine or control
+        group.
     """
     require_loopback(host)
     if model_memory is not None:
@@ -90,7 +91,8 @@ def serve(
     workers
         Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
     model_memory
-        What the loaded models of all lines may take, e.g. 2GiB; else half of the memory of this machine or control group.
+        What the loaded models of all lines may take in all workers, e.g. 2GiB; else half of the memory of this machine or control
+        group.
     """
     require_loopback(host)
     forbid_pickles()
