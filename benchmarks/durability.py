@@ -44,7 +44,7 @@ from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.release.facts import WhenLogFails
 from linewright.serve.log import Damage, read_log
-from linewright.serve.server import endpoint
+from linewright.serve.listener import endpoint
 from linewright.store.clock import now_utc
 from linewright.watch.facts import Watched
 

@@ -74,7 +74,7 @@ def test_the_programs_that_load_packages_read_none(claims, tmp_path, name, modul
     path.write_bytes(pickle.dumps(Harm(harmed)))
     code = (
         "import os, pickle, signal, sys, threading, time; from pathlib import Path\n"
-        f"from linewright.serve import {module} as program\nfrom linewright.serve.server import endpoint\n"
+        f"from linewright.serve import {module} as program\nfrom linewright.serve.listener import endpoint\n"
         "def read():\n    pickle.loads(Path(sys.argv[1]).read_bytes())\n"
     )
     done = subprocess.run(
