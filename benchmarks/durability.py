@@ -43,8 +43,8 @@ from linewright.line.tending import tend_inline
 from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.release.facts import WhenLogFails
-from linewright.serve.log import Damage, read_log
 from linewright.serve.listener import endpoint
+from linewright.serve.log import Damage, read_log
 from linewright.store.clock import now_utc
 from linewright.watch.facts import Watched
 

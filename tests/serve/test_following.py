@@ -95,6 +95,18 @@ def lines(claims):
     followed.close()
 
 
+def test_a_candidate_is_there_from_the_start(claims):
+    """A unit that is its would else meet another model for a moment at each start."""
+    claims.make(2)
+    claims.point(1, canary=2)
+    lines = Lines(claims.state / "serving", claims.artifacts.get, tell=lambda _: None)
+    try:
+        lines.start()
+        assert 2 == lines.live["claims"].canary.arm.model
+    finally:
+        lines.close()
+
+
 def wait_for(is_so):
     until = time.monotonic() + 5
     while not is_so():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from linewright.errors import Transient
 from linewright.serve.facts import Prediction
+from linewright.serve.feedback import Feedback
 from linewright.serve.log import Damage, PredictionLog, read_log, read_record
 from linewright.store.clock import uuid7
 
@@ -127,6 +128,20 @@ def test_a_torn_end_is_reported_and_all_before_it_is_read(tmp_path_factory, cut)
 
     assert records[:1] == [logged.record for logged in read_log(folder, damaged=damages.append)]
     assert [Damage(path.name, ends[0], "torn")] == damages
+
+
+def test_half_a_frame_of_a_segment_that_is_being_written_is_no_damage(tmp_path):
+    """It is not whole yet; once its writer is gone it is."""
+    labels = Feedback(tmp_path / "labels.sqlite", tmp_path / "log")
+    log = PredictionLog(tmp_path / "log")
+    log.append([record("a")])
+    path = next((tmp_path / "log").iterdir())
+    with path.open("ab") as file:
+        file.write(b"\x40\x00\x00\x00half a frame")
+
+    assert [] == labels.catch_up()
+    log.close()
+    assert ["torn"] == [each.why for each in labels.catch_up()]
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,6 +10,7 @@ import pytest
 import tritonclient.http as triton
 from hypothesis import given
 from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException
 
 from linewright.errors import RequestError
 from linewright.serve import oip_binary
@@ -67,6 +68,15 @@ def test_the_client_of_another_project_reads_what_is_served(client):
     )
     assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
     assert ["Age", "Amount", "Insured", "Make", "opened"] == [each["name"] for each in model["inputs"]]
+
+
+def test_the_client_of_another_project_shows_what_is_wrong(client):
+    """It shows `error` and nothing else."""
+    unknown = triton.InferInput("Aeg", [1], "INT64")
+    unknown.set_data_from_numpy(np.array([41]))
+
+    with pytest.raises(InferenceServerException, match=r"contract has no such column.*did you mean 'Age'"):
+        client.infer("claims", [unknown])
 
 
 @pytest.mark.parametrize("settings", [{}, {"binary_data": False}])

@@ -107,10 +107,16 @@ def test_a_line_that_may_not_refuses_and_tells_of_it(claims, serving, start):
         status, headers, said = endpoint.ask("POST", PREDICT, {"rows": [ROW]})
         (found,) = outages_of(serving, "claims")
 
+        assert 503 == endpoint.ask("GET", "/v2/models/claims/ready")[0]
+    # Nobody asks, and still it is seen that the log works again.
+    endpoint.wait_for(lambda: outages_of(serving, "claims")[0].is_over)
+
     assert (503, "Transient") == (status, said["error"])
     assert headers["Retry-After"]
     assert not found.is_over
+    assert 200 == endpoint.ask("GET", "/v2/models/claims/ready")[0]
     assert "buffered" == endpoint.predict(ROW)["durability"]
+    assert ["log-works"] == [one["event"] for one in events(endpoint, "log-works")]
     assert [(True, 0)] == [(one.is_over, one.outage.rows) for one in outages_of(serving, "claims")]
     assert 0 == metric(endpoint, "linewright_unlogged_rows_total")
 

@@ -27,7 +27,7 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "watch": 0.0, "canary": 20.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"log": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0

@@ -58,6 +58,8 @@ them do not wait."""
 CATCH_UP_S = 10.0
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
+_PROTOCOL = "/v2/"
+"""What is below it is the Open Inference Protocol's."""
 _LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
 
 T = TypeVar("T")
@@ -203,6 +205,9 @@ class App:
                 if seen.get(line) != written:
                     seen[line] = written
                     await self._catch_up(line, written)
+            for log in list(self._logs.values()):
+                if log.fails:
+                    await _in_thread(self._labelling, log.look_again)
             await asyncio.sleep(CATCH_UP_S)
 
     async def _catch_up(self, line: str, written: int) -> None:
@@ -232,7 +237,7 @@ class App:
                 _require_ours(request, scope["scheme"])
                 response = await self._respond(request)
             except (LinewrightError, Refusal) as error:
-                response = to_refusal(error)
+                response = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
             sent = await self._send(response, send)
         except Gone:
             sent = HUNG_UP
@@ -396,7 +401,7 @@ class App:
         live = self._line(arguments[0], request)
         if live.arm is not None:
             self._serving(request, *arguments)
-        ready = is_answering(live)
+        ready = is_answering(live, self._outages.get(live.line))
         return to_response({"name": live.line, "ready": ready}, 200 if ready else 503)
 
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:

@@ -24,6 +24,7 @@ from linewright.serve.log import (
     Damage,
     Frame,
     SealedSegments,
+    is_being_written,
     lengths,
     read_frames,
     read_log,
@@ -310,11 +311,15 @@ class Feedback:
         Returns
         -------
         list
-            The places of the log that hold no record, whenever they were found.
+            The places of the log that hold no record, whenever they were found; not the end of a segment that is being written.
         """
         with self._caught_up() as database:
             damage = _damage(database)
-        return [each for each in damage if (self._log / each.segment).exists()]
+        return [each for each in damage if self._is_damage(each)]
+
+    def _is_damage(self, each: Damage) -> bool:
+        segment = self._log / each.segment
+        return segment.exists() and not (each.why == TORN and is_being_written(segment))
 
     def counted(self) -> dict[str, int]:
         """Return for each segment of the log the position up to which its records are in the index. Nothing is written."""

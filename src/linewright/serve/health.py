@@ -10,8 +10,10 @@ from linewright.serve.outages import Outages
 from linewright.serve.pointer import UseOfMemory
 
 
-def is_answering(live: Live) -> bool:
+def is_answering(live: Live, outages: Outages | None) -> bool:
     """Whether a line answers requests."""
+    if outages is not None and outages.refuses and not live.answers_unlogged:
+        return False
     return live.arm is not None and not live.halt
 
 
@@ -80,7 +82,7 @@ def _line(
 ) -> dict[str, Any]:
     return {
         "line": live.line,
-        "ready": is_answering(live),
+        "ready": is_answering(live, outages),
         "model": live.model,
         "digest": live.arm and live.arm.package,
         "loaded": live.scorer is not None,

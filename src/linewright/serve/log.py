@@ -35,6 +35,8 @@ TORN = "torn"
 _WRONG_LENGTH = "the length is wrong"
 _SEARCHED = 2**20
 """Bytes after a header whose length is wrong in which its record is looked for."""
+_TRIED, _PAGE = ".tried", 4096
+"""A file by which a log sees whether the disk takes something, and its bytes."""
 _HEADER = struct.Struct("<II")
 HEADER_BYTES = _HEADER.size
 _ENCODER = msgspec.json.Encoder()
@@ -165,6 +167,11 @@ class PredictionLog:
         return self._written
 
     @property
+    def fails(self) -> bool:
+        """Whether the last that it tried, to write or to force to the disk, did not work."""
+        return bool(self._failing)
+
+    @property
     def unsynced_bytes(self) -> int:
         """Bytes that would not survive power loss: not yet forced to the disk, or refused by it."""
         return self._written - self._synced + self._refused
@@ -267,6 +274,22 @@ class PredictionLog:
             self._failing.discard(fault)
             self._say(fault, None)
 
+    def look_again(self) -> None:
+        """Where it fails, see whether the disk takes something again: a line that nobody asks would be told of for ever."""
+        path = self.folder / _TRIED
+        with suppress(OSError):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with path.open("wb", buffering=0) as file:
+                    file.write(bytes(_PAGE))
+                    os.fsync(file.fileno())
+            finally:
+                path.unlink(missing_ok=True)
+            sync_folder(self.folder)
+            with self._lock:
+                for fault in sorted(self._failing):
+                    self._works(fault)
+
     def close(self) -> None:
         """Force what was written to the disk and stop."""
         with self._lock:
@@ -352,6 +375,18 @@ _SYNCER = _Syncer()
 def frame_of(payload: bytes) -> bytes:
     """Return a payload as it is stored in a segment."""
     return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def is_being_written(segment: Path) -> bool:
+    """Whether a writer has a segment: half a frame at its end is then one that is not whole yet."""
+    try:
+        with segment.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def sync_folder(folder: Path) -> None:

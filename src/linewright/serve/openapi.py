@@ -414,7 +414,11 @@ _PLACE = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "int
 _SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(
         {
-            "error": {**_TEXT, "description": "Class of the error, e.g. RequestError."},
+            "error": {
+                **_TEXT,
+                "description": "Class of the error, e.g. RequestError; below /v2/ the message.",
+            },
+            "kind": {**_TEXT, "description": "Class of the error, below /v2/."},
             "message": {**_TEXT, "description": "All of it in one sentence."},
             "what": _TEXT,
             "where": {**_TEXT, "description": "Row, column, header or byte that it is about; may be empty."},
@@ -422,7 +426,8 @@ _SCHEMAS: Mapping[str, Schema] = {
             "allowed": _TEXT,
             "hint": {**_TEXT, "description": "What to do next; may be empty."},
             "details": {**_ANY, "description": "`errors` lists the first 20 mistakes of a request of rows."},
-        }
+        },
+        "kind",
     ),
     "Index": _object({"linewright": _TEXT, "lines": _list(_TEXT), "routes": _list(_TEXT)}),
     "OpenAPI": _object(

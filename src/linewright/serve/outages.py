@@ -67,6 +67,11 @@ class Outages:
         """Why the log fails at this moment; `None` where it does not."""
         return next((one.outage.because for one in list(self._lasting.values())), None)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether what is to be logged cannot be written at this moment."""
+        return "write" in self._lasting
+
     def say(self, fault: Fault, because: str | None) -> None:
         """Hear from a log that it fails, or with `None` that it no longer does. The same again changes nothing."""
         with self._lock:

@@ -158,8 +158,12 @@ class Lines:
 
     def start(self, *, wait_s: float = 30.0) -> None:
         """Load what should serve, waiting at most `wait_s` seconds for it, and follow changes from then on."""
+        until = monotonic() + wait_s
         self.look()
-        wait([*self._loading.values(), *self._loading_canary.values()], timeout=wait_s)
+        wait(list(self._loading.values()), timeout=wait_s)
+        # Candidates come once their champions are there; a unit would else change its model for a moment at each start.
+        self.look()
+        wait(list(self._loading_canary.values()), timeout=max(until - monotonic(), 0.0))
         self._follower.start()
 
     def close(self) -> None:

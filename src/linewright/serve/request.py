@@ -90,11 +90,20 @@ def to_response(value: object, status: int = 200) -> Response:
     return Response(body=msgspec.json.encode(value), status=status)
 
 
-def to_refusal(error: LinewrightError | Refusal) -> Response:
-    """Return an error as a JSON answer."""
+def to_refusal(error: LinewrightError | Refusal, *, in_words: bool = False) -> Response:
+    """Return an error as a JSON answer.
+
+    Parameters
+    ----------
+    in_words
+        Whether its `error` is the message, as the Open Inference Protocol wants, and the class is in `kind`.
+    """
     status, headers = error_status(error)
     inner = error.error if isinstance(error, Refusal) else error
-    body = msgspec.json.encode(inner.to_json())
+    told = inner.to_json()
+    if in_words:
+        told |= {"error": told["message"], "kind": told["error"]}
+    body = msgspec.json.encode(told)
     return Response(body=body, status=status, headers=headers, error=type(inner).__name__)
 
 
