@@ -334,6 +334,7 @@ def test_a_long_log_is_taken_in_by_pieces(line, monkeypatch):
 def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_not(line):
     """What was passed over once is not read again; a writer that was seen in the middle of a record is no damage."""
     line.predict("a", "b")
+    line.log.close()
     (path,) = (line.state / "log" / "claims").iterdir()
     content = bytearray(path.read_bytes())
     content[20] ^= 1
