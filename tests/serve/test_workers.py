@@ -373,4 +373,5 @@ def test_the_end_of_a_terminal_is_no_restart(claims):
 
 def login(terminal: int) -> None:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where these tests were started with nohup
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
