@@ -1,6 +1,5 @@
 """The socket that an endpoint listens on, and the word of where that is."""
 
-import fcntl
 import os
 import socket
 from collections.abc import Generator
@@ -10,7 +9,7 @@ from typing import IO
 
 from linewright.errors import RequestError
 from linewright.serve.address import require_loopback
-from linewright.store.clock import uuid7
+from linewright.serve.files import is_held, write_held
 
 _ENDPOINT = "endpoint"
 
@@ -52,7 +51,7 @@ class Announcement:
 
     def __init__(self, state: Path, address: str) -> None:
         self._folder, self._address = state / "serving", address
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def make(self) -> None:
         """Say it; it is believed as long as this process lives.
@@ -64,19 +63,7 @@ class Announcement:
         """
         # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{_ENDPOINT}-{uuid7()}"
-        file = temporary.open("x")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(self._address + "\n")
-            file.flush()
-            temporary.replace(self._folder / _ENDPOINT)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-                file.close()
-            raise
-        self._file = file
+        self._file = write_held(self._folder / _ENDPOINT, f"{self._address}\n".encode())
 
     def withdraw(self) -> None:
         """Take it back, where it was said and no other endpoint has said its own since."""
@@ -92,14 +79,8 @@ class Announcement:
 
 def endpoint(state: Path) -> str | None:
     """Return host:port of the endpoint that serves this factory now, or `None`."""
-    try:
-        with (state / "serving" / _ENDPOINT).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return file.read().strip()
-    except FileNotFoundError:
-        pass
+    with suppress(FileNotFoundError), (state / "serving" / _ENDPOINT).open("rb") as file:
+        return file.read().decode().strip() if is_held(file) else None
     return None
 
 

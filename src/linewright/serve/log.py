@@ -24,6 +24,7 @@ import msgspec
 
 from linewright.errors import Transient
 from linewright.serve.facts import Fault, Prediction
+from linewright.serve.files import is_held
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain
 
@@ -379,13 +380,8 @@ def frame_of(payload: bytes) -> bytes:
 
 def is_being_written(segment: Path) -> bool:
     """Whether a writer has a segment: half a frame at its end is then one that is not whole yet."""
-    try:
-        with segment.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
+    with suppress(FileNotFoundError), segment.open("rb") as file:
+        return is_held(file)
     return False
 
 

@@ -5,7 +5,6 @@ endpoint holds a lock on the file of an outage that lasts; the lock goes with th
 for ever. Where the disk has no room even for that, the file comes when the outage is over.
 """
 
-import fcntl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.serve.facts import Fault, Outage
+from linewright.serve.files import is_held, write_held, write_whole
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.values import canonical_json
 
@@ -104,7 +104,7 @@ class Outages:
         file = None
         with suppress(OSError):  # the log of the process says it, and the metrics do
             if len(_files(self._serving, self._line)) < MOST_FILES:
-                file = _write_locked(path, canonical_json(outage))
+                file = write_held(path, canonical_json(outage))
         self._lasting[outage.fault] = _Lasting(outage, path, file)
 
     def _end(self, fault: Fault) -> None:
@@ -115,7 +115,7 @@ class Outages:
         self._tell({"event": "log-works", "line": self._line, "fault": fault, "unlogged_rows": over.rows})
         with suppress(OSError):
             if lasting.file is not None or len(_files(self._serving, self._line)) < MOST_FILES:
-                _replace(lasting.path, canonical_json(over))
+                write_whole(lasting.path, canonical_json(over))
         if lasting.file is not None:
             lasting.file.close()
 
@@ -142,37 +142,5 @@ def _files(serving: Path, line: str) -> list[Path]:
 def _read(path: Path) -> Found | None:
     with suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
         outage = msgspec.json.decode(file.read(), type=Outage)
-        return Found(path, outage, outage.until is not None or not _is_locked(file))
+        return Found(path, outage, outage.until is not None or not is_held(file))
     return None  # it is being written, or was just taken away
-
-
-def _is_locked(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _write_locked(path: Path, body: bytes) -> IO[bytes]:
-    draft = path.with_name(f".{path.name}")
-    file = draft.open("xb", buffering=0)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(body)
-        draft.replace(path)
-    except OSError:
-        file.close()
-        draft.unlink(missing_ok=True)
-        raise
-    return file
-
-
-def _replace(path: Path, body: bytes) -> None:
-    draft = path.with_name(f".{path.name}")
-    try:
-        draft.write_bytes(body)
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

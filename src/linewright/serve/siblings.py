@@ -6,7 +6,6 @@ writes what it has counted. What was told is on the disk before it is told, so t
 back: counters never go down. Of one that ended the supervisor keeps the counts.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -17,6 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
+from linewright.serve.files import is_held, write_held, write_whole
 from linewright.serve.metrics import Sample, Tally, add_samples, add_tallies
 from linewright.store.clock import uuid7
 
@@ -25,7 +25,7 @@ LISTEN_S = 0.05
 PATIENCE_S = 1.0
 """How long a process that does not answer is waited for; then what it told last is taken."""
 _FOLDER = "endpoints"
-_BELL, _ENDED, _TOLD, _DRAFT = "bell", "ended", ".told", ".draft"
+_BELL, _ENDED, _TOLD = "bell", "ended", ".told"
 _NAMES = 100
 """Ended processes whose names are kept: whoever is reading their files just then must not count them twice."""
 _ORDER = "little"
@@ -71,7 +71,7 @@ class Siblings:
         OSError
             If it cannot be written.
         """
-        self._lock = _locked(self._folder, self._name)
+        self._lock = write_held(self._folder / self._name)
 
     def rung(self) -> int:
         """Return the number of the last ring."""
@@ -85,7 +85,7 @@ class Siblings:
         OSError
             If it cannot be written.
         """
-        _write(self._folder, self._name + _TOLD, told)
+        write_whole(self._folder / (self._name + _TOLD), msgspec.json.encode(told))
 
     def ask(self, own: Told) -> list[Told]:
         """Return what all tell at this moment: first what is left of the ended ones, then the others, last `own`.
@@ -139,7 +139,7 @@ def shared(state: Path) -> Generator[Path]:
             (above / old).unlink(missing_ok=True)
     name = str(uuid7())
     folder = above / (name + _TOLD)
-    with _locked(above, name):
+    with write_held(above / name):
         folder.mkdir()
         (folder / _BELL).write_bytes(bytes(8))
         try:
@@ -159,7 +159,7 @@ def fold(folder: Path) -> None:
         told = [one.left_behind() for name in gone if (one := _read(folder, name + _TOLD)) is not None]
         before = _read(folder, _ENDED) or Told()
         names = [*before.names, *gone][-_NAMES:]
-        _write(folder, _ENDED, added([before, *told], names))
+        write_whole(folder / _ENDED, msgspec.json.encode(added([before, *told], names)))
         for name in gone:
             (folder / (name + _TOLD)).unlink(missing_ok=True)
             (folder / name).unlink(missing_ok=True)
@@ -181,35 +181,10 @@ def _names(folder: Path) -> list[str]:
     )
 
 
-def _locked(folder: Path, name: str) -> IO[bytes]:
-    # It gets its name once it is locked, else others would take it for one that has ended.
-    draft = folder / (name + _DRAFT)
-    file = draft.open("xb")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    draft.rename(folder / name)
-    return file
-
-
 def _is_alive(folder: Path, name: str) -> bool:
-    try:
-        with (folder / name).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
+    with suppress(OSError), (folder / name).open("rb") as file:
+        return is_held(file)
     return False
-
-
-def _write(folder: Path, name: str, told: Told) -> None:
-    draft = folder / f"{name}-{uuid7()}{_DRAFT}"
-    try:
-        draft.write_bytes(msgspec.json.encode(told))
-        draft.replace(folder / name)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-        raise
 
 
 def _read(folder: Path, name: str) -> Told | None:

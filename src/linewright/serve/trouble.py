@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.store.clock import uuid7
+from linewright.serve.files import write_whole
 
 _ENDING = ".trouble"
 
@@ -29,14 +29,7 @@ def note_trouble(serving: Path, line: str, trouble: Trouble) -> None:
     OSError
         If it cannot be written.
     """
-    path = serving / f"{line}{_ENDING}"
-    draft = serving / f".{line}{_ENDING}-{uuid7()}"
-    try:
-        draft.write_bytes(msgspec.json.encode(trouble))
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(serving / f"{line}{_ENDING}", msgspec.json.encode(trouble))
 
 
 def trouble_with(serving: Path, line: str, package: str) -> str | None:
