@@ -14,6 +14,7 @@ from linewright.line.care.litter import collect
 from linewright.line.care.verify import verify_factory
 from linewright.line.execute import execute
 from linewright.line.factory import Factory
+from linewright.store.clock import uuid7
 
 
 def files(root):
@@ -43,6 +44,23 @@ def test_only_litter_goes_and_the_dry_run_says_the_same(root):
     assert (1, 1, 25, 7) == (done.blobs, done.temporary, done.bytes, done.kept)
     assert (0, 0, 0) == (again.blobs, again.temporary, again.bytes)
     assert sorted([*before, str(kept.relative_to(root))]) == files(root)
+
+
+def test_drafts_of_what_processes_tell_each_other_go_too(root):
+    """A kill leaves them, and nothing else ever looks at them; what they are the drafts of stays."""
+    with Factory.open(root) as factory:
+        factory.serving.mkdir(exist_ok=True)
+        names = ["claims.json", "claims.trouble", f"claims.{uuid7()}.outage", "endpoint"]
+        drafts = [f".{name}-{uuid7()}" for name in names]
+        for name in [*names, *drafts]:
+            (factory.serving / name).write_bytes(b"half")
+            os.utime(factory.serving / name, (1, 1))
+        done = collect(factory, grace_s=86_400, dry_run=False)
+        left = {path.name for path in factory.serving.iterdir()}
+
+    assert len(drafts) == done.temporary
+    assert set(names) <= left
+    assert not left & set(drafts)
 
 
 def test_what_is_put_again_is_young_again(root):

@@ -18,7 +18,11 @@ from linewright.store.disk import explained
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
-_TEMPORARY = (re.compile(r"\.FORMAT\.[0-9]+"), re.compile(r"\.endpoint-[0-9a-f-]{36}"))
+_TEMPORARY = (
+    re.compile(r"\.FORMAT\.[0-9]+"),
+    re.compile(r"\.[a-z0-9][a-z0-9.-]*-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+)
+"""How drafts are named: of the mark of a state folder, and of `serve.files`."""
 _TOLD = 10_000
 _BINARY = re.compile(DIGEST.pattern.encode())
 
