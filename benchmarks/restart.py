@@ -70,7 +70,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         models = make(Path(folder) / "factory")
-        with served(models.state, given.workers) as process:
+        with served(models.state, workers=given.workers) as process:
             begun = time.monotonic()
             seen, took, counted = asyncio.run(
                 restarts(models, process.pid, given.restarts, given.workers, given.connections)
