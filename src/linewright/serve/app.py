@@ -35,6 +35,7 @@ from linewright.serve.request import (
     BUDGET,
     BUG,
     HUNG_UP,
+    SEND_AT_ONCE,
     Budget,
     Gone,
     Message,
@@ -43,6 +44,7 @@ from linewright.serve.request import (
     Request,
     Response,
     Send,
+    SendAtOnce,
     to_refusal,
     to_response,
 )
@@ -55,7 +57,7 @@ INLINE_ROWS = 64
 INLINE_BYTES = 32_768
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
-CATCH_UP_S = 10.0
+CATCH_UP_S, LOOK_S = 10.0, 0.5
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
 _PROTOCOL = "/v2/"
@@ -208,11 +210,18 @@ class App:
             for log in list(self._logs.values()):
                 if log.fails:
                     await _in_thread(self._labelling, log.look_again)
-            await asyncio.sleep(CATCH_UP_S)
+            await self._until_many_came()
+
+    async def _until_many_came(self) -> None:
+        """Wait until it is time to index what was logged, or much of it is in memory."""
+        for _ in range(round(CATCH_UP_S / LOOK_S)):
+            await asyncio.sleep(LOOK_S)
+            if any(log.fresh.is_many for log in self._logs.values()):
+                return
 
     async def _catch_up(self, line: str, written: int) -> None:
         try:
-            damage = await _in_thread(self._labelling, Feedback.of(self._state, line).catch_up)
+            damage = await _in_thread(self._labelling, self._labels_of(line).catch_up)
         except (LinewrightError, OSError) as error:
             self._tell({"event": "labels-not-indexed", "line": line, "because": str(error)})
             return
@@ -238,21 +247,21 @@ class App:
                 response = await self._respond(request)
             except (LinewrightError, Refusal) as error:
                 response = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
-            sent = await self._send(response, send)
+            sent = await self._send(response, send, scope.get(SEND_AT_ONCE))
         except Gone:
             sent = HUNG_UP
         finally:
             seconds = perf_counter() - begun
             self._metrics.count(request.line, request.version, sent.status, seconds, error=sent.error)
 
-    async def _send(self, response: Response, send: Send) -> Response:
+    async def _send(self, response: Response, send: Send, at_once: SendAtOnce | None) -> Response:
         """Send an answer that the budget has room for, else a refusal; return what was sent."""
         with self._budget.take() as take:
             try:
                 take(len(response.body))
             except Transient as error:
                 response = to_refusal(error)
-            await response.send(send)
+            await response.send(send, at_once)
         return response
 
     def _respond(self, request: Request) -> Awaitable[Response]:
@@ -360,6 +369,10 @@ class App:
             self._logs[line] = PredictionLog(self._state / "log" / line, say=self._outages_of(line).say)
         return self._logs[line]
 
+    def _labels_of(self, line: str) -> Feedback:
+        fresh = self._logs[line].fresh if line in self._logs else None
+        return Feedback.of(self._state, line, now=self._now, fresh=fresh)
+
     def _outages_of(self, line: str) -> Outages:
         if line not in self._outages:
             serving = self._state / "serving"
@@ -466,7 +479,7 @@ class App:
         """Keep labels."""
         live = self._serving(request, *arguments)
         package = (await self._form(live)).package
-        labels = Feedback.of(self._state, live.line, now=self._now)
+        labels = self._labels_of(live.line)
         idempotency_key = request.header(b"idempotency-key")
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)

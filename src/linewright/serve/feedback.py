@@ -7,7 +7,7 @@ which is caught up from the log inside the transaction that needs it, so that me
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import msgspec
 from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
+from linewright.serve.fresh import Fresh
 from linewright.serve.keeping import answer_before, keep, number_of, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
@@ -45,6 +46,8 @@ MOST_NAMED = 5
 """Labels without a prediction that an answer names."""
 _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
+_AT_ONCE = 500
+"""Rows of the index that one statement inserts; four parameters each."""
 MAX_IDEMPOTENCY_KEY = 255
 
 _SCHEMA = """
@@ -116,6 +119,8 @@ class Feedback:
     sealed
         Where the segments of the log are that are no files any more. Labels are kept without it: a segment is sealed only
         once the index has its records.
+    fresh
+        What this process wrote to the log a moment ago, which the index then need not read (default: it reads all).
     """
 
     def __init__(
@@ -125,8 +130,10 @@ class Feedback:
         *,
         now: Callable[[], str] = now_utc,
         sealed: SealedSegments = NOTHING_SEALED,
+        fresh: Fresh | None = None,
     ) -> None:
         self._file, self._log, self._now, self._sealed = file, log_folder, now, sealed
+        self._fresh = Fresh() if fresh is None else fresh
 
     @classmethod
     def of(
@@ -136,9 +143,11 @@ class Feedback:
         *,
         now: Callable[[], str] = now_utc,
         sealed: SealedSegments = NOTHING_SEALED,
+        fresh: Fresh | None = None,
     ) -> "Feedback":
         """Return the labels of a line, from the state folder of its factory."""
-        return cls(state / "feedback" / f"{line}.sqlite", state / "log" / line, now=now, sealed=sealed)
+        file, log = state / "feedback" / f"{line}.sqlite", state / "log" / line
+        return cls(file, log, now=now, sealed=sealed, fresh=fresh)
 
     def beside(self, log_folder: Path) -> "Feedback":
         """Return the same labels over another log, of the same ids. Only `labelled` may be asked of it: the index is of one log."""
@@ -401,12 +410,14 @@ class Feedback:
         found: list[Damage] = []
         is_lost = any(position.get(name, 0) < end for name, end in ends.items())
         sealed = self._sealed if is_lost else NOTHING_SEALED
+        rows = _fresh_rows(self._fresh, position, numbers)
         frames = read_frames(self._log, dict(position), damaged=found.append, sealed=sealed)
-        rows = list(_new_rows(frames, position, numbers, found.append))
+        rows += islice(_new_rows(frames, position, numbers, found.append), CHUNK - len(rows))
         _keep_damage(database, set(found))
         if not rows:
             return 0
-        database.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?)", rows)
+        for start in range(0, len(rows), _AT_ONCE):
+            _insert(database, rows[start : start + _AT_ONCE])
         for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
             # A label survives power loss; so must the prediction that it is about. What is sealed does.
             with suppress(FileNotFoundError):
@@ -418,14 +429,37 @@ class Feedback:
         return len(rows)
 
 
+_Row = tuple[bytes, str | None, int, int]
+"""Of the index: number of the id, key, number of the segment, offset."""
+
+
+def _fresh_rows(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> list[_Row]:
+    """Return at most `CHUNK` rows of what was written a moment ago, and move `position` along."""
+    rows: list[_Row] = []
+    for segment in fresh.segments:
+        entries, end = fresh.take(segment, position.get(segment, 0), most=CHUNK - len(rows))
+        if entries:
+            number = numbers.setdefault(segment, len(numbers) + 1)
+            position[segment] = end
+            known = ((number_of(entry.id), entry) for entry in entries)
+            rows += [(identity, entry.key, number, entry.offset) for identity, entry in known if identity]
+    return rows
+
+
+def _insert(database: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+    """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
+    values = ", ".join(["(?, ?, ?, ?)"] * len(rows))
+    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks
+    database.execute(statement, list(chain.from_iterable(rows)))
+
+
 def _new_rows(
     frames: Iterator[Frame],
     position: dict[str, int],
     numbers: dict[str, int],
     damaged: Callable[[Damage], None],
-) -> Iterator[tuple[bytes, str | None, int, int]]:
-    """Give at most `CHUNK` rows of the index, and move `position` along."""
-    taken = 0
+) -> Iterator[_Row]:
+    """Give rows of the index, and move `position` along to behind the last."""
     for frame in frames:
         number = numbers.setdefault(frame.segment, len(numbers) + 1)
         position[frame.segment] = frame.end
@@ -437,9 +471,6 @@ def _new_rows(
         identity = number_of(record.id)
         if identity is not None:
             yield identity, record.key, number, frame.offset
-            taken += 1
-        if taken == CHUNK:
-            return
 
 
 _JOINED = (

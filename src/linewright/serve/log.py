@@ -25,6 +25,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.serve.facts import Fault, Prediction
 from linewright.serve.files import is_held
+from linewright.serve.fresh import Fresh
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain
 
@@ -156,7 +157,9 @@ class PredictionLog:
         self._segment_bytes, self._sync_every_s = segment_bytes, sync_every_s
         self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._file: BinaryIO | None = None
-        self._size = 0
+        self._name, self._size = "", 0
+        self.fresh = Fresh()
+        """What was written a moment ago."""
         self._retired: list[BinaryIO] = []
         self._written = self._synced = self._refused = 0
         self._doubted: range | None = None
@@ -195,7 +198,8 @@ class PredictionLog:
         Transient
             If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
         """
-        frames = b"".join(frame_of(_ENCODER.encode(record)) for record in records)
+        parts = [frame_of(_ENCODER.encode(record)) for record in records]
+        frames = b"".join(parts)
         with self._lock:
             try:
                 self._write(self._room_for(len(frames)), frames)
@@ -209,6 +213,7 @@ class PredictionLog:
                     hint=f"{explain(error, self.folder, 'the log').hint}; until then no answer is given, "
                     "because none could be recorded",
                 ) from error
+            self.fresh.add(self._name, self._size, records, list(map(len, parts)))
             self._size += len(frames)
             self._written += len(frames)
             written = self._written
@@ -302,8 +307,8 @@ class PredictionLog:
             self._retire()
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            name = f"{now_utc().replace(':', '')}-{uuid7()}{ENDING}"
-            self._file = (self.folder / name).open("xb", buffering=0)
+            self._name = f"{now_utc().replace(':', '')}-{uuid7()}{ENDING}"
+            self._file = (self.folder / self._name).open("xb", buffering=0)
             # Until it is closed, or this process is killed: who finds it free knows that no more is written to it.
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._size = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -16,6 +16,8 @@ BUDGET = 256 * 2**20
 """Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
 BODY_IS_HERE = "linewright.body_is_here"
 """Key of a scope: set once the whole body was received, so that nothing has to be waited for."""
+SEND_AT_ONCE = "linewright.send_at_once"
+"""Key of a scope: what writes a whole answer in one piece, a `SendAtOnce`."""
 AT_ONCE = 65_536
 """Bytes of an answer that the connection buffers without being asked to wait; uvicorn's high-water mark."""
 _DRAIN = 32 * 2**20
@@ -27,6 +29,9 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+SendAtOnce = Callable[[int, Sequence[Header], bytes], bool]
+"""Takes status, headers and body; says whether it has written them, or the client must be waited for."""
 T = TypeVar("T")
 
 
@@ -63,16 +68,23 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """Class of the error that it tells of, where it does; for metrics."""
 
-    async def send(self, send: Send) -> None:
-        """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory."""
-        headers = [
-            (b"content-type", self.media_type.encode()),
-            (b"content-length", b"%d" % len(self.body)),
-        ]
-        for name, text in self.headers.items():
-            headers.append((name.encode(), text.encode()))
+    async def send(self, send: Send, at_once: SendAtOnce | None = None) -> None:
+        """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory.
+
+        Parameters
+        ----------
+        send
+            Of the ASGI application.
+        at_once
+            What writes small answers in one piece, where the server has it.
+        """
+        headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        headers += [(name.encode(), text.encode()) for name, text in self.headers.items()]
+        is_small = len(self.body) <= AT_ONCE
+        if is_small and at_once is not None and at_once(self.status, headers, self.body):
+            return
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if len(self.body) <= AT_ONCE:
+        if is_small:
             await send({"type": "http.response.body", "body": self.body})
             return
         await send({"type": "http.response.body", "body": self.body, "more_body": True})

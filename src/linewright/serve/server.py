@@ -5,8 +5,9 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -14,13 +15,13 @@ from typing import Any, cast
 
 import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from linewright.errors import RequestError
 from linewright.serve.app import App
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.news import tell_stderr
-from linewright.serve.request import BODY_DEADLINE_S, BODY_IS_HERE, BUDGET
+from linewright.serve.request import BODY_DEADLINE_S, BODY_IS_HERE, BUDGET, SEND_AT_ONCE, Header
 from linewright.serve.siblings import Siblings
 from linewright.store.clock import now_utc
 from linewright.store.local import LocalArtifacts
@@ -47,40 +48,6 @@ _FORGET = struct.pack("ii", 1, 0)
 """As SO_LINGER: close without keeping what was not sent."""
 
 
-class _InOnePiece:
-    """A transport that holds the head of an answer until its body comes: one write to the socket in place of two."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._head = transport, b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write, or hold back what is a head."""
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif (
-            data.endswith(b"\r\n\r\n")
-            and data.startswith(b"HTTP/1.1 ")
-            and not data.startswith(b"HTTP/1.1 1")
-        ):
-            self._head = data
-            return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """Write what is held back: an answer without a body has come to its end."""
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
-
-    def close(self) -> None:
-        """Close, once all is written."""
-        self.flush()
-        self._transport.close()
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with an absolute deadline for the head of a request and bounds on its size.
 
@@ -103,7 +70,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._set(socket.IPPROTO_TCP, _USER_TIMEOUT, int(LINGER_S * 1000))
-        self.transport = _InOnePiece(transport)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -170,6 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         self._has_body_left = True
         super().on_headers_complete()
+        self._scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
         if self._is_leaving:
             self.cycle.keep_alive = False
 
@@ -177,15 +144,41 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the clock: the body is here, also where it was answered before."""
         self._disarm()
         self._has_body_left, self._is_between = False, True
-        cast("dict[str, Any]", self.scope)[BODY_IS_HERE] = True
+        self._scope[BODY_IS_HERE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on, or end within `LINGER_S` also where the client does not read its answer."""
-        cast("_InOnePiece", self.transport).flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_within(LINGER_S)
+
+    @property
+    def _scope(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.scope)
+
+    def _send_at_once(
+        self, cycle: RequestResponseCycle, status: int, headers: Sequence[Header], body: bytes
+    ) -> bool:
+        """Write a whole answer, and say whether that could be done: as `RequestResponseCycle.send` does, in one piece."""
+        if self.flow.write_paused or cycle.response_started:
+            return False
+        if cycle.disconnected:
+            return True
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        if (b"connection", b"close") in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers = [*headers, (b"connection", b"close")]
+        lines = b"".join(b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers))
+        content = b"" if cycle.scope["method"] == "HEAD" else body
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, content))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def leave(self) -> None:
         """Let the next answer be the last one, and say so in it.
