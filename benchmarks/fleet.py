@@ -6,18 +6,25 @@ Twice: with memory for all models, and with memory for M of them. An endpoint st
 time, each with a package of its own. After each hundred CPU and memory are read. Then, over one connection, one line is asked
 again and again (hot), and each line once; with little memory only those that rest (cold), so that each request loads a package and
 lets another go, and the hot line once more while another client does that.
+
+Each of the two begins without logs: an endpoint indexes the log of a line when that line comes, and that has nothing to do with
+how many came before. With little memory the first M lines stay and all others are let go as soon as they are verified, so the last
+hundred is also compared with the first one that was let go. What it takes to try a package in the process beside the endpoint does
+not depend on the number of lines: where that changes, it is the machine that does.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat, takewhile
 from pathlib import Path
 
 import httpx
@@ -26,6 +33,7 @@ from swap import LINE, Models, make, onnx_text, resident, served
 
 from linewright.model.package import read_package
 from linewright.release.facts import Arm, Serving
+from linewright.serve.app import CATCH_UP_S
 from linewright.serve.listener import endpoint
 from linewright.serve.memory import cost_of
 from linewright.store.local import LocalArtifacts
@@ -33,6 +41,8 @@ from linewright.store.values import canonical_json
 
 STEP = 100
 HOT = 2_000
+SETTLES_S = 5.0
+"""What an endpoint has to itself after it has begun to index the logs of a thousand lines."""
 
 
 @dataclass
@@ -52,11 +62,14 @@ class Asked:
 
     what: str
     times: list[float]
+    halves: tuple[float, float] | None = None
+    """CPU ms a request in the endpoint, of the first half of them and of the second."""
 
     def __str__(self) -> str:
         ordered = sorted(self.times)
         p50, p99 = ordered[len(ordered) // 2], ordered[int(0.99 * len(ordered))]
-        return f"| {self.what} | {len(ordered):,} | {p50:.2f} | {p99:.2f} |"
+        cpu = " | ".join(f"{each:.1f}" for each in self.halves) if self.halves else " | "
+        return f"| {self.what} | {len(ordered):,} | {p50:.2f} | {p99:.2f} | {cpu} |"
 
 
 def packages(models: Models, lines: int) -> list[str]:
@@ -134,31 +147,36 @@ def resting(client: httpx.Client) -> list[str]:
     return [one["line"] for one in client.get("/v2/health").json()["lines"] if not one["loaded"]]
 
 
-def ask(models: Models, opened: Callable[[], httpx.Client], lines: int) -> list[Asked]:
+def ask(models: Models, opened: Callable[[], httpx.Client], lines: int, pid: int) -> list[Asked]:
     """Ask one line again and again, and many lines once each."""
 
-    def hot(client: httpx.Client, until: threading.Event | None = None) -> list[float]:
-        times = list[float]()
-        while len(times) < HOT if until is None else not until.is_set():
-            times.append(asked(client, LINE, models.rows[len(times) % len(models.rows)]))
-        return times
-
-    def once(client: httpx.Client, names: list[str]) -> list[float]:
+    def times(client: httpx.Client, names: Iterable[str]) -> list[float]:
         return [asked(client, each, models.rows[i % len(models.rows)]) for i, each in enumerate(names)]
 
+    def timed(client: httpx.Client, what: str, names: list[str]) -> Asked:
+        said, halves, half = list[float](), list[float](), len(names) // 2
+        for part in (names[:half], names[half:]):
+            before = cpu_s(pid)[0]
+            said += times(client, part)
+            halves.append((cpu_s(pid)[0] - before) / len(part) * 1e3)
+        return Asked(what, said, (halves[0], halves[1]))
+
     with opened() as client, opened() as other:
-        said = [Asked("one line again and again", hot(client))]
-        cold = resting(client)
-        if not cold:
-            return [*said, Asked("each line once, loaded before", once(client, [*map(name, range(lines))]))]
-        before = metric(client, "linewright_model_loads_total")
-        said.append(Asked("lines that rest, once each: loaded first", once(client, cold)))
-        assert metric(client, "linewright_model_loads_total") == before + len(cold)
-        done, cold = threading.Event(), resting(client)
-        beside = threading.Thread(target=lambda: (once(other, cold), done.set()))
+        said = [timed(client, "one line again and again", [LINE] * HOT)]
+        if not resting(client):
+            each = [*map(name, range(lines))]
+            said.append(timed(client, "each line once, loaded before; its log is made", each))
+            time.sleep(CATCH_UP_S + SETTLES_S)
+            return [*said, timed(client, "each line once more", each)]
+        for what in ("lines that rest, once each: loaded first; their logs are made", "such lines once more"):
+            before, cold = metric(client, "linewright_model_loads_total"), resting(client)
+            said.append(timed(client, what, cold))
+            assert metric(client, "linewright_model_loads_total") == before + len(cold)
+            time.sleep(CATCH_UP_S + SETTLES_S)
+        beside = threading.Thread(target=times, args=(other, resting(client)))
         beside.start()
-        said.append(Asked("one line again and again, beside that", hot(client, done)))
-        beside.join()
+        until = takewhile(lambda _: beside.is_alive(), repeat(LINE))
+        said.append(Asked("one line again and again, beside that", times(client, until)))
         return said
 
 
@@ -166,6 +184,8 @@ def measure(models: Models, digests: list[str], room: int | None) -> None:
     """Start an endpoint with memory for `room` models, or for all, and print what it cost."""
     for number in range(len(digests)):
         (models.state / "serving" / f"{name(number)}.json").unlink(missing_ok=True)
+    for folder in ("log", "feedback"):
+        shutil.rmtree(models.state / folder, ignore_errors=True)
     cost = cost_of(read_package(digests[0], LocalArtifacts(models.state / "artifacts").get))
     options = () if room is None else (f"--model-memory={room * cost}",)
     with served(models.state, *options) as process:
@@ -177,14 +197,15 @@ def measure(models: Models, digests: list[str], room: int | None) -> None:
             alone = resident(process.pid)
             steps = grow(models, digests, client, process.pid)
             grown = resident(process.pid)
-            said = ask(models, opened, len(digests))
+            said = ask(models, opened, len(digests), process.pid)
             total, loaded = resident(process.pid), metric(client, "linewright_loaded")
             taken, budget = (
                 metric(client, f"linewright_model_memory_{each}bytes") / 1e6 for each in ("", "budget_")
             )
+            time.sleep(CATCH_UP_S + SETTLES_S)
             idle = cpu_s(process.pid)[0]
-            time.sleep(5)
-            idle = (cpu_s(process.pid)[0] - idle) / 5
+            time.sleep(CATCH_UP_S)
+            idle = (cpu_s(process.pid)[0] - idle) / CATCH_UP_S
             threads = len(os.listdir(f"/proc/{process.pid}/task"))  # noqa: PTH208
     print(f"\n**Memory for {'all' if room is None else room} models**\n")
     print("| lines | CPU ms a line, in the endpoint | to try it, beside it | MB a line | s for the hundred |")
@@ -194,14 +215,23 @@ def measure(models: Models, digests: list[str], room: int | None) -> None:
             f"| {at * STEP + 1} to {(at + 1) * STEP} | {step.cpu_s / STEP * 1e3:.1f} | {step.tried_s / STEP * 1e3:.1f} "
             f"| {step.megabytes / STEP:.2f} | {step.seconds:.1f} |"
         )
-    print("\n| asked | requests | p50 ms | p99 ms |\n|---|---:|---:|---:|")
+    print(
+        "\n| asked | requests | p50 ms | p99 ms | CPU ms each, first half | second half |\n|---|---:|---:|---:|---:|---:|"
+    )
     print(*said, sep="\n")
     print(
         f"\n{len(digests) + 1:,} lines in {sum(step.seconds for step in steps):.0f} s, {loaded:.0f} of them loaded at the end: {alone:.0f} MB with "
         f"one line, {grown:.0f} MB when all had come, {total:.0f} MB after the requests; models are thought to take {taken:.0f} of "
-        f"{budget:,.0f} MB; {threads} threads, {idle:.3f} CPU s a second when nobody asks; the last hundred took "
-        f"{steps[-1].cpu_s / steps[0].cpu_s:.2f} times the CPU of the first"
+        f"{budget:,.0f} MB; {threads} threads, {idle:.3f} CPU s a second when nobody asks"
     )
+    firsts = {"the first": steps[0]}
+    if room is not None and room // STEP < len(steps):
+        firsts[f"the first that was let go ({room + 1} to {room + STEP})"] = steps[room // STEP]
+    for what, first in firsts.items():
+        print(
+            f"\nThe last hundred took {steps[-1].cpu_s / first.cpu_s:.2f} times the CPU of {what}; to try them beside it, "
+            f"{steps[-1].tried_s / first.tried_s:.2f} times"
+        )
 
 
 def main() -> None:
@@ -209,7 +239,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lines", type=int, default=1000, help="a multiple of 100")
-    parser.add_argument("--room", type=int, default=100)
+    parser.add_argument("--room", type=int, default=100, help="a multiple of 100")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         models = make(Path(folder) / "factory")

@@ -561,6 +561,16 @@ CASES: dict[str, Case] = {
     "up: a port of words": Case(words=("up", "--port", "http"), says=("http", "port")),
     "up: another machine": Case(words=("up", "--host", "0.0.0.0"), says=("0.0.0.0",)),
     "up: memory of words": Case(words=("up", "--model-memory", "3 lots"), says=("3 lots", "512MiB or 2GiB")),
+    "up: a file that says memory of words": Case(
+        words=("up",),
+        files={"factory.yaml": "format: 1\nmodel_memory: much\n"},
+        says=("factory.yaml:2:15", "much"),
+    ),
+    "serve: a file that says memory for nothing": Case(
+        words=("serve",),
+        files={"factory.yaml": "format: 1\nmodel_memory: 1KiB\n"},
+        says=("factory.yaml: model_memory", "too small"),
+    ),
     "serve: memory for nothing": Case(words=("serve", "--model-memory", "1KiB"), says=("1KiB", "too small")),
     "serve: a port of thousands of digits": Case(words=("serve", "--port", "9" * 5000), says=("port",)),
 }

@@ -74,6 +74,7 @@ def factory(tmp_path: Path) -> Path:
 def test_an_endpoint_that_is_killed_is_started_again_and_clients_wait_for_it(factory):
     """Nobody is awake at three in the morning to do it by hand; nobody is refused meanwhile, and it is started as the first was."""
     port, control = free_port(), free_port()
+    (factory / "factory.yaml").write_text("format: 1\nmodel_memory: 2GiB\n")
     process = started(factory, port, control, "--model-memory", "64MiB")
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
@@ -97,6 +98,7 @@ def test_an_endpoint_that_is_killed_is_started_again_and_clients_wait_for_it(fac
 def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
     """A run that is at work is not interrupted by a new endpoint."""
     port, control = free_port(), free_port()
+    (factory / "factory.yaml").write_text("format: 1\nmodel_memory: 96MiB\n")
     process = started(factory, port, control, "--workers", "2")
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
@@ -106,6 +108,7 @@ def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
         news = next(line for line in process.stderr if "restarted" in line)
         wait_for(f"http://127.0.0.1:{port}/v2/health/ready")
         assert worker == process_with(b"linewright.interfaces.http", control)
+        assert b"--model-memory=%d" % (48 * 2**20) in arguments_of(process_with(b"linewright.serve", port))
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)

@@ -18,7 +18,7 @@ from scipy.special import expit, logit, softmax
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
 from linewright.features.facts import Encoder, Number, Raw
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
-from linewright.model.graph import check_graph
+from linewright.model.graph import NUMBERS, PLAIN, check_graph, fields
 from linewright.model.package import (
     Golden,
     build,
@@ -466,15 +466,51 @@ def test_graphs_of_the_standard_pass():
     constant = helper.make_node("Constant", [], ["out"], value=tensor("v", np.ones(5000)))
     floats = helper.make_node("Constant", [], ["out"], value_floats=[0.5] * 5000)
     ints = helper.make_node("Constant", [], ["out"], value_ints=[-1, 0, 1, 300, 2**40] * 1000)
+    texts = helper.make_node("Constant", [], ["out"], value_strings=["", "LEAF", "é" * 31, "a" * 64] * 1000)
 
     for proto in (
         model_proto([trees], [], outputs=2, domains=["ai.onnx.ml"]),
         deep(lambda: constant),
         deep(lambda: floats),
         deep(lambda: ints),
+        deep(lambda: texts),
         linear_proto(),
     ):
         assert check_graph(proto.SerializeToString()) is None
+
+
+FIELDS = st.one_of(
+    st.builds(
+        lambda number, n: _varint(number << 3) + _varint(n), st.integers(1, 20), st.integers(0, 2**64 - 1)
+    ),
+    st.builds(
+        lambda number, four: _varint(number << 3 | 5) + four,
+        st.integers(1, 20),
+        st.binary(min_size=4, max_size=4),
+    ),
+    st.builds(
+        lambda number, text: _varint(number << 3 | 2) + _varint(len(text)) + text,
+        st.sampled_from([1, 4, 5, 6, 9, 9, 9, 11, 25]),
+        st.binary(max_size=140),
+    ),
+)
+
+
+@pytest.mark.parametrize("runs", [NUMBERS, PLAIN], ids=["numbers", "plain"])
+@given(parts=st.lists(FIELDS, max_size=12), cut=st.integers(0, 3))
+def test_fields_that_are_passed_over_at_once_are_those_that_one_after_the_other_are_found(runs, parts, cut):
+    """Else something could hide in a run; and a message that ends too early does so in both."""
+    whole = b"".join(parts)
+    message = memoryview(whole[: max(len(whole) - cut, 0)])
+
+    def found(**how):
+        try:
+            for number, value in fields(message, **how):
+                yield from fields(value) if number == 0 else [(number, value)]
+        except Corrupt as error:
+            yield str(error)
+
+    assert list(found()) == list(found(runs=runs))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from linewright.line.fit import fit_spec
 from linewright.line.mistakes import Mistakes
@@ -24,6 +26,9 @@ class FactoryFile(Spec):
     """Version of the folder's form."""
     about: str = ""
     """One sentence for people."""
+    model_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] | None = None
+    """What the loaded models of all lines may take in all processes of the endpoint, e.g. ``2GiB``; ``--model-memory`` goes before
+    it. `None` is half of the memory of the machine or control group."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

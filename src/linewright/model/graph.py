@@ -49,11 +49,15 @@ _REFUSED = {
 _DOMAIN_FIELDS = {("node", 7), ("opset", 1)}
 _LOCATION_FIELD = ("tensor", 14)
 
-# A run of numbers in an attribute (fields below 16). A tree ensemble has millions of them, and none is looked at here.
-_NUMBERS = re.compile(
-    rb"(?s:[\x08\x10\x18\x20\x28\x30\x38\x40\x48\x50\x58\x60\x68\x70\x78][\x80-\xff]{0,9}+[\x00-\x7f]"
-    rb"|[\x0d\x15\x1d\x25\x2d\x35\x3d\x45\x4d\x55\x5d\x65\x6d\x75\x7d].{4})++"
+_NUMBER = (
+    rb"[\x08\x10\x18\x20\x28\x30\x38\x40\x48\x50\x58\x60\x68\x70\x78][\x80-\xff]{0,9}+[\x00-\x7f]"
+    rb"|[\x0d\x15\x1d\x25\x2d\x35\x3d\x45\x4d\x55\x5d\x65\x6d\x75\x7d].{4}"
 )
+_TEXT = rb"J(?:" + b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(64)) + b")"
+NUMBERS = re.compile(rb"(?s:" + _NUMBER + rb")++")
+"""A run of numbers in an attribute (fields below 16): a tree ensemble has millions of them."""
+PLAIN = re.compile(rb"(?s:" + _NUMBER + rb"|" + _TEXT + rb")++")
+"""A run of numbers and of short texts in an attribute (field 9): a tree ensemble has one of these for each of its nodes."""
 
 
 ERRORS = (
@@ -202,7 +206,7 @@ def check_graph(graph: bytes) -> None:
 def _check(kind: str, message: memoryview, depth: int) -> None:
     if depth > _DEEPEST:
         raise Corrupt("an ONNX graph is nested too deeply", allowed=f"{_DEEPEST} messages")
-    for number, value in fields(message, runs=kind == "attribute"):
+    for number, value in fields(message, runs=PLAIN if kind == "attribute" else None):
         if (kind, number) in _REFUSED:
             raise Denied(f"the model has {_REFUSED[kind, number]}", where=f"ONNX {kind}")
         if (kind, number) == _LOCATION_FIELD and value != 0:
@@ -230,7 +234,9 @@ def _as_bytes(value: memoryview | int) -> memoryview:
     return value
 
 
-def fields(message: memoryview, *, runs: bool = False) -> Iterator[tuple[int, memoryview | int]]:
+def fields(
+    message: memoryview, *, runs: re.Pattern[bytes] | None = None
+) -> Iterator[tuple[int, memoryview | int]]:
     r"""Yield the fields of a protocol-buffer message.
 
     Parameters
@@ -238,7 +244,7 @@ def fields(message: memoryview, *, runs: bool = False) -> Iterator[tuple[int, me
     message
         Its bytes.
     runs
-        Whether numbers that follow each other are yielded at once, undecoded, as field 0: a tree ensemble has millions.
+        `NUMBERS` or `PLAIN` in an attribute: such fields that follow each other are yielded at once, undecoded, as field 0.
 
     Yields
     ------
@@ -257,7 +263,7 @@ def fields(message: memoryview, *, runs: bool = False) -> Iterator[tuple[int, me
     """
     at = 0
     while at < len(message):
-        if runs and (run := _NUMBERS.match(message, at)):
+        if runs is not None and (run := runs.match(message, at)):
             yield 0, message[at : run.end()]
             at = run.end()
             continue

@@ -4,6 +4,7 @@ Only bytes that were hashed and let through by `graph.check_graph` come here. Fi
 `onnx.proto`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.model.graph import fields
+from linewright.model.graph import NUMBERS, PLAIN, fields
 
 _DTYPES: Mapping[int, type] = {1: np.float32, 7: np.int64, 11: np.float64}
 """By the number that a tensor says."""
@@ -68,7 +69,7 @@ def read_parts(graph: bytes) -> Parts:
     return Parts(name, tuple(nodes), constants, metadata)
 
 
-def _messages(message: memoryview, *, runs: bool = False) -> list[tuple[int, memoryview]]:
+def _messages(message: memoryview, *, runs: re.Pattern[bytes] | None = None) -> list[tuple[int, memoryview]]:
     """Return the fields that are no numbers."""
     found = fields(message, runs=runs)
     return [(number, value) for number, value in found if isinstance(value, memoryview)]
@@ -84,7 +85,7 @@ def _node(message: memoryview) -> Node:
         if number == 4:
             operator = _text(value)
         elif number == 5:
-            attributes[_text(dict(_messages(value, runs=True)).get(1))] = value
+            attributes[_text(dict(_messages(value, runs=PLAIN)).get(1))] = value
     return Node(operator, attributes)
 
 
@@ -101,7 +102,7 @@ def read_ints(attribute: memoryview) -> NDArray[np.int64]:
     >>> read_ints(memoryview(b"\x40\x05\x40\xac\x02")).tolist()
     [5, 300]
     """
-    parts = [_decoded(value) for number, value in _messages(attribute, runs=True) if number == 0]
+    parts = [_decoded(value) for number, value in _messages(attribute, runs=NUMBERS) if number == 0]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 

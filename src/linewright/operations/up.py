@@ -11,6 +11,7 @@ from linewright.engine.supervise import Child, supervise
 from linewright.errors import Transient
 from linewright.line.example import curl
 from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
 from linewright.release.pointer import project
 from linewright.serve.address import require_loopback
@@ -51,12 +52,11 @@ def up(
     workers
         Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.
     model_memory
-        What the loaded models of all lines may take in all workers, e.g. 2GiB; else half of the memory of this machine or control
-        group.
+        What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
+        of this machine or control group.
     """
     require_loopback(host)
-    if model_memory is not None:
-        to_bytes(model_memory)
+    budget = _budget(factory, model_memory)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
     lock = ProcessLock(factory.state / "up.lock")
     if not lock.acquire():
@@ -67,7 +67,7 @@ def up(
             hint="use that one (`status` names its address), or stop it first",
         )
     with lock:
-        _up(factory, host, port, control_port, workers, model_memory)
+        _up(factory, host, port, control_port, workers, budget)
 
 
 @operation(writes=True, local=True)
@@ -91,17 +91,26 @@ def serve(
     workers
         Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
     model_memory
-        What the loaded models of all lines may take in all workers, e.g. 2GiB; else half of the memory of this machine or control
-        group.
+        What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
+        of this machine or control group.
     """
     require_loopback(host)
     forbid_pickles()
-    budget = None if model_memory is None else to_bytes(model_memory)
+    budget = _budget(factory, model_memory)
     serve_lines(factory.state, host, port, workers=workers, model_memory=budget)
 
 
+def _budget(factory: Factory, option: str | None) -> int | None:
+    """Return the bytes that models may take, as the option or else the factory's file says; `None` where neither does."""
+    if option is not None:
+        return to_bytes(option)
+    path = factory.root / FACTORY_FILE
+    declared = read_factory_file(factory.root).model_memory
+    return None if declared is None else to_bytes(declared, where=f"{path}: model_memory")
+
+
 def _up(  # noqa: PLR0917 -- the options of `up`
-    factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: str | None
+    factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: int | None
 ) -> None:
     _project_all(factory)
 
@@ -118,7 +127,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             listener,
             folder,
             workers=workers,
-            model_memory=None if model_memory is None else to_bytes(model_memory),
+            model_memory=model_memory,
             news=(f"endpoint on {url}", *_examples(factory, url)),
             listens=announcement.make,
         )
