@@ -6,6 +6,7 @@ class whose softmax the probabilities are, or the number itself.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
@@ -16,7 +17,7 @@ from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import Elapsed, Encoder
 from linewright.model.facts import Task
 from linewright.model.graph import ERRORS, Graph, open_session
-from linewright.model.parts import Parts, read_parts, read_tensor, with_output
+from linewright.model.parts import Node, Parts, read_parts, read_tensor, with_output
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trees import ROWS, read_trees
 
@@ -40,12 +41,28 @@ class Centre(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[int, ...]
     """The matrix column of each design column."""
 
-    def to_metadata(self) -> dict[str, str]:
-        """Return it as `read_centre` reads it."""
-        return {_CENTRE: msgspec.json.encode(self).decode()}
+    def to_metadata(self, suffix: str) -> dict[str, str]:
+        """Return it as an entry of the metadata; `suffix` is of the member of an ensemble that it is about."""
+        return {_CENTRE + suffix: msgspec.json.encode(self).decode()}
 
 
-_CENTRE = "linewright.centre"
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """In the metadata of a graph that sums several models: one of them."""
+
+    trees: bool
+    """Whether it is the next ensemble of trees of the graph, else a linear model."""
+    weight: float
+    """What it adds up counts so often."""
+    suffix: str
+    """Behind the names of its constants."""
+
+
+def to_metadata(parts: Sequence[Part]) -> dict[str, str]:
+    """Return the parts of a graph as its metadata."""
+    return {_PARTS: msgspec.json.encode(parts).decode()}
+
+
+_CENTRE, _PARTS = "linewright.centre", "linewright.parts"
 
 
 class Explained(NamedTuple):
@@ -97,12 +114,14 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             found=where,
             allowed="a model that a line has trained",
         )
+    open_part = partial(_open_part, graph, parts, width=len(encoder.encodings), outputs=outputs, where=where)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
+    if _PARTS in parts.metadata:
+        return _Sum([(one.weight, open_part(one, node)) for one, node in _listed(parts, trees, where)])
     if len(trees) == 1 and ROWS in trees[0].attributes:
-        explainer = TreeExplainer(read_trees(trees[0]), width=len(encoder.encodings), outputs=outputs)
-        return _Trees(explainer, *_offset_and_scale(parts))
+        return open_part(Part(trees=True, weight=1.0, suffix=""), trees[0])
     if not trees and _CENTRE in parts.metadata:
-        return _Linear(graph.data, parts, width=len(encoder.encodings), where=where)
+        return open_part(Part(trees=False, weight=1.0, suffix=""), None)
     raise RequestError(
         "the model was packaged before packages said how its training rows were spread, against which an answer is "
         "explained",
@@ -114,11 +133,43 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     )
 
 
-def _offset_and_scale(parts: Parts) -> tuple[float, float]:
-    if SCALE not in parts.constants:
+def _listed(parts: Parts, trees: Sequence[Node], where: str) -> list[tuple[Part, Node | None]]:
+    """Return the parts of a graph, those of trees with their node."""
+    try:
+        listed = msgspec.json.decode(parts.metadata[_PARTS], type=list[Part])
+    except msgspec.MsgspecError as error:
+        raise Corrupt("the graph does not say what it sums", where=where, found=str(error)) from error
+    if sum(one.trees for one in listed) != len(trees):
+        raise Corrupt("the graph has other trees than it says", where=where, found=len(trees))
+    following = iter(trees)
+    return [(one, next(following) if one.trees else None) for one in listed]
+
+
+def _open_part(
+    graph: Graph, parts: Parts, part: Part, node: Node | None, *, width: int, outputs: int, where: str
+) -> Explainer:
+    if node is None:
+        return _Linear(graph.data, parts, width=width, where=where, suffix=part.suffix)
+    explainer = TreeExplainer(read_trees(node), width=width, outputs=outputs)
+    return _Trees(explainer, *_offset_and_scale(parts, part.suffix))
+
+
+def _offset_and_scale(parts: Parts, suffix: str) -> tuple[float, float]:
+    if SCALE + suffix not in parts.constants:
         return 0.0, 1.0
-    offset, scale = (read_tensor(parts.constants[name]) for name in (OFFSET, SCALE))
+    offset, scale = (read_tensor(parts.constants[name + suffix]) for name in (OFFSET, SCALE))
     return float(offset), float(scale)
+
+
+class _Sum:
+    """Explains a weighted sum: contributions and bases are the weighted sums of those of its parts."""
+
+    def __init__(self, parts: Sequence[tuple[float, Explainer]]) -> None:
+        self._parts = parts
+
+    def __call__(self, x: NDArray[np.float32]) -> Explained:
+        told = [(weight, explain(x)) for weight, explain in self._parts]
+        return Explained(*(sum(weight * one[place] for weight, one in told) for place in range(3)))
 
 
 class _Trees:
@@ -140,11 +191,11 @@ class _Linear:
     it did not.
     """
 
-    def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str) -> None:
+    def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str, suffix: str) -> None:
         try:
-            centre = msgspec.json.decode(parts.metadata[_CENTRE], type=Centre)
+            centre = msgspec.json.decode(parts.metadata[_CENTRE + suffix], type=Centre)
             coefficients, intercept = (
-                read_tensor(parts.constants[name]) for name in (COEFFICIENTS, INTERCEPT)
+                read_tensor(parts.constants[name + suffix]) for name in (COEFFICIENTS, INTERCEPT)
             )
         except (KeyError, msgspec.MsgspecError) as error:
             raise Corrupt(
@@ -158,11 +209,12 @@ class _Linear:
             raise Corrupt("the parts of a linear model do not fit together", where=where)
         self._coefficients, self._intercept = coefficients, intercept
         self._width, self._where = width, where
-        self._session = open_session(with_output(graph, DESIGN), where)
+        self._design = DESIGN + suffix
+        self._session = open_session(with_output(graph, self._design), where)
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:
         try:
-            design = cast(Floats, self._session.run([DESIGN], {"x": np.ascontiguousarray(x)})[0])
+            design = cast(Floats, self._session.run([self._design], {"x": np.ascontiguousarray(x)})[0])
         except ERRORS as error:
             raise Corrupt(f"the graph of a linear model failed: {error}", where=self._where) from error
         parts = (design - self._means)[:, :, None] * self._coefficients

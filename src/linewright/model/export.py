@@ -20,9 +20,20 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from linewright.errors import Terminal
 from linewright.model.boosted import BoostedFitted, Shape, shapes_of
-from linewright.model.explain import COEFFICIENTS, DESIGN, INTERCEPT, NAME, OFFSET, SCALE, Centre
+from linewright.model.ensemble import EnsembleFitted, Single
+from linewright.model.explain import (
+    COEFFICIENTS,
+    DESIGN,
+    INTERCEPT,
+    NAME,
+    OFFSET,
+    SCALE,
+    Centre,
+    Part,
+    to_metadata,
+)
 from linewright.model.facts import Task
-from linewright.model.linear import BEND, FAR, LinearNative
+from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.trainers import read_native
 
 _OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
@@ -62,12 +73,36 @@ def to_onnx(native: bytes, width: int) -> bytes:
             allowed=f"{width} columns",
         )
     graph = _Graph()
-    if isinstance(fitted, BoostedFitted):
-        margins, outputs = _trees(graph, fitted)
+    if isinstance(fitted, EnsembleFitted):
+        margins, outputs = _members(graph, fitted)
     else:
-        margins, outputs = _linear(graph, fitted.native), len(fitted.native.intercept)
+        margins, outputs = _margins(graph, fitted)
     _scores(graph, margins, fitted.native.task)
     return graph.serialize(width=width, outputs=2 if fitted.native.task == "binary" else outputs)
+
+
+def _members(graph: "_Graph", fitted: EnsembleFitted) -> tuple[str, int]:
+    """Sum what the members add up, each with its weight; say in the metadata which they are, for explanations."""
+    parts: list[Part] = []
+    sums: list[str] = []
+    outputs = 1
+    for place, (weight, one) in enumerate(fitted.members):
+        graph.suffix = f".{place}"
+        margins, outputs = _margins(graph, one)
+        parts.append(
+            Part(trees=isinstance(one, BoostedFitted), weight=weight, suffix=graph.suffix)
+        )
+        sums.append(graph.add("Mul", margins, graph.constant(weight)))
+    graph.metadata |= to_metadata(parts)
+    return graph.add("Sum", *sums), outputs
+
+
+def _margins(graph: "_Graph", fitted: Single) -> tuple[str, int]:
+    if isinstance(fitted, BoostedFitted):
+        return _trees(graph, fitted)
+    if isinstance(fitted, LinearFitted):
+        return _linear(graph, fitted.native), len(fitted.native.intercept)
+    raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
 
 
 class _Graph:
@@ -77,6 +112,8 @@ class _Graph:
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
         self.metadata: dict[str, str] = {}
+        self.suffix = ""
+        """Behind the names of what an explanation reads, where there is more than one of it."""
 
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         output = output or f"v{len(self._nodes)}"
@@ -137,8 +174,8 @@ def _trees(graph: _Graph, fitted: BoostedFitted) -> tuple[str, int]:
     )
     margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
     if native.task == "regression":
-        scaled = graph.add("Mul", margins, graph.constant(native.scale, name=SCALE))
-        margins = graph.add("Add", scaled, graph.constant(native.offset, name=OFFSET))
+        scaled = graph.add("Mul", margins, graph.constant(native.scale, name=SCALE + graph.suffix))
+        margins = graph.add("Add", scaled, graph.constant(native.offset, name=OFFSET + graph.suffix))
     return margins, outputs
 
 
@@ -208,12 +245,12 @@ def _linear(graph: _Graph, native: LinearNative) -> str:
         codes = graph.columns(rows, [column for column, _ in native.levels])
         same = graph.add("Equal", codes, graph.constant([code for _, code in native.levels]))
         parts.append(graph.add("Cast", same, to=TensorProto.DOUBLE))
-    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN)
-    coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS)
+    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN + graph.suffix)
+    coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS + graph.suffix)
     products = graph.add("MatMul", matrix, coefficients)
     if native.means:
-        graph.metadata |= Centre(means=native.means, sources=native.sources).to_metadata()
-    return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT))
+        graph.metadata |= Centre(means=native.means, sources=native.sources).to_metadata(graph.suffix)
+    return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT + graph.suffix))
 
 
 def _bent(graph: _Graph, rows: str, native: LinearNative) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
+from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
 from linewright.model.linear import Linear, LinearFitted, LinearNative
 from linewright.model.margins import Floats, Matrix
@@ -117,18 +118,29 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType({"lightgbm": Boosted(), "line
 """Families by name."""
 
 
-def read_native(data: bytes) -> BoostedFitted | LinearFitted:
+def read_native(data: bytes) -> BoostedFitted | LinearFitted | EnsembleFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
     ------
     Corrupt
-        If `data` is not a native model of a known family.
+        If `data` is not a native model of a known family, or an ensemble of such.
     """
+    native = _decoded(data, BoostedNative | LinearNative | EnsembleNative)
+    if not isinstance(native, EnsembleNative):
+        return _fitted(native)
+    members = ((one.weight, _decoded(bytes(one.native), BoostedNative | LinearNative)) for one in native.members)
+    return EnsembleFitted([Member(weight, _fitted(member)) for weight, member in members])
+
+
+def _decoded(data: bytes, kinds: Any) -> Any:
     try:
-        native = msgspec.json.decode(data, type=BoostedNative | LinearNative)
+        return msgspec.json.decode(data, type=kinds)
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"not a native model: {error}", where="native model", allowed=", ".join(TRAINERS)
         ) from error
+
+
+def _fitted(native: BoostedNative | LinearNative) -> BoostedFitted | LinearFitted:
     return BoostedFitted(native) if isinstance(native, BoostedNative) else LinearFitted(native)
