@@ -74,6 +74,7 @@ def train_station(work: Work) -> Trained:
         rows=len(target) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,
+        executed=training.executed,
         recent=UNSET if training.recent is None else training.recent,
     )
 

@@ -5,7 +5,7 @@ contributed to the members, and trees of several members can be one ensemble of 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,47 +13,11 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix, to_margins, to_scores
+from linewright.model.fitted import Fitted
+from linewright.model.margins import Floats, Matrix, to_margins, to_scores, weighted
 
 MOST_MEMBERS = 3
 """More members cost time at every answer and were worth nothing on any of the tables tried."""
-
-
-class Form(Protocol):
-    """What all native models say of themselves."""
-
-    @property
-    def task(self) -> Task:
-        """What is predicted."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns of the matrix that it reads."""
-        ...
-
-
-class Single(Protocol):
-    """A fitted model that may be a member; a `Fitted` that says what it is."""
-
-    rounds: int
-
-    @property
-    def native(self) -> Form:
-        """The model as plain data."""
-        ...
-
-    def scores(self, x: Matrix) -> Floats:
-        """Return uncalibrated scores of rows."""
-        ...
-
-    def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
-        """Return values at which the score may jump or bend, by column."""
-        ...
-
-    def to_native(self) -> bytes:
-        """Return the model as JSON."""
-        ...
 
 
 class MemberNative(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +40,7 @@ class Member(NamedTuple):
     """A fitted model with its weight."""
 
     weight: float
-    fitted: Single
+    fitted: Fitted
 
 
 class EnsembleFitted:
@@ -94,7 +58,7 @@ class EnsembleFitted:
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        forms = {(one.fitted.native.task, one.fitted.native.width) for one in members}
+        forms = {_form(one.fitted) for one in members}
         weights = [one.weight for one in members]
         if len(members) < 2 or len(forms) != 1 or min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
             raise Corrupt(
@@ -129,15 +93,5 @@ class EnsembleFitted:
         return msgspec.json.encode(self.native)
 
 
-def weighted(margins: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """Return the weighted sum of margins, added in their order.
-
-    Examples
-    --------
-    >>> weighted([np.array([1.0, 2.0]), np.array([3.0, 6.0])], [0.75, 0.25]).tolist()
-    [1.5, 3.0]
-    """
-    total = weights[0] * margins[0]
-    for weight, one in zip(weights[1:], margins[1:], strict=True):
-        total = total + weight * one
-    return total
+def _form(fitted: Fitted) -> tuple[Task, int]:
+    return fitted.native.task, fitted.native.width

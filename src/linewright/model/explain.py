@@ -17,6 +17,7 @@ from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import Elapsed, Encoder
 from linewright.model.facts import Task
 from linewright.model.graph import ERRORS, Graph, open_session
+from linewright.model.margins import weighted
 from linewright.model.parts import Node, Parts, read_parts, read_tensor, with_output
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trees import ROWS, read_trees
@@ -168,8 +169,9 @@ class _Sum:
         self._parts = parts
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:
-        told = [(weight, explain(x)) for weight, explain in self._parts]
-        return Explained(*(sum(weight * one[place] for weight, one in told) for place in range(3)))
+        told = [explain(x) for _, explain in self._parts]
+        weights = [weight for weight, _ in self._parts]
+        return Explained(*(weighted(part, weights) for part in zip(*told, strict=True)))
 
 
 class _Trees:

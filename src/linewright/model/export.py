@@ -20,7 +20,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from linewright.errors import Terminal
 from linewright.model.boosted import BoostedFitted, Shape, shapes_of
-from linewright.model.ensemble import EnsembleFitted, Single
+from linewright.model.ensemble import EnsembleFitted
 from linewright.model.explain import (
     COEFFICIENTS,
     DESIGN,
@@ -33,6 +33,7 @@ from linewright.model.explain import (
     to_metadata,
 )
 from linewright.model.facts import Task
+from linewright.model.fitted import Fitted
 from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.trainers import read_native
 
@@ -81,30 +82,6 @@ def to_onnx(native: bytes, width: int) -> bytes:
     return graph.serialize(width=width, outputs=2 if fitted.native.task == "binary" else outputs)
 
 
-def _members(graph: "_Graph", fitted: EnsembleFitted) -> tuple[str, int]:
-    """Sum what the members add up, each with its weight; say in the metadata which they are, for explanations."""
-    parts: list[Part] = []
-    sums: list[str] = []
-    outputs = 1
-    for place, (weight, one) in enumerate(fitted.members):
-        graph.suffix = f".{place}"
-        margins, outputs = _margins(graph, one)
-        parts.append(
-            Part(trees=isinstance(one, BoostedFitted), weight=weight, suffix=graph.suffix)
-        )
-        sums.append(graph.add("Mul", margins, graph.constant(weight)))
-    graph.metadata |= to_metadata(parts)
-    return graph.add("Sum", *sums), outputs
-
-
-def _margins(graph: "_Graph", fitted: Single) -> tuple[str, int]:
-    if isinstance(fitted, BoostedFitted):
-        return _trees(graph, fitted)
-    if isinstance(fitted, LinearFitted):
-        return _linear(graph, fitted.native), len(fitted.native.intercept)
-    raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
-
-
 class _Graph:
     """A graph in the making; names count up, so that equal graphs have equal bytes."""
 
@@ -139,6 +116,28 @@ class _Graph:
         model.producer_name = NAME
         helper.set_model_props(model, self.metadata)
         return model.SerializeToString(deterministic=True)
+
+
+def _members(graph: _Graph, fitted: EnsembleFitted) -> tuple[str, int]:
+    """Sum what the members add up, each with its weight; say in the metadata which they are, for explanations."""
+    parts: list[Part] = []
+    sums: list[str] = []
+    outputs = 1
+    for place, (weight, one) in enumerate(fitted.members):
+        graph.suffix = f".{place}"
+        margins, outputs = _margins(graph, one)
+        parts.append(Part(trees=isinstance(one, BoostedFitted), weight=weight, suffix=graph.suffix))
+        sums.append(graph.add("Mul", margins, graph.constant(weight)))
+    graph.metadata |= to_metadata(parts)
+    return graph.add("Sum", *sums), outputs
+
+
+def _margins(graph: _Graph, fitted: Fitted) -> tuple[str, int]:
+    if isinstance(fitted, BoostedFitted):
+        return _trees(graph, fitted)
+    if isinstance(fitted, LinearFitted):
+        return _linear(graph, fitted.native), len(fitted.native.intercept)
+    raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
 
 
 def _scores(graph: _Graph, margins: str, task: Task) -> None:

@@ -1,5 +1,6 @@
 """What all families share: types, the link from margins to probabilities, and the scale of a target."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,20 @@ def to_margins(scores: Floats, task: Task) -> Floats:
         return scores
     logs = np.log(np.maximum(scores, _SMALLEST))
     return logs[:, 1] - logs[:, 0] if task == "binary" else logs
+
+
+def weighted(margins: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """Return the weighted sum of margins, added in their order.
+
+    Examples
+    --------
+    >>> weighted([np.array([1.0, 2.0]), np.array([3.0, 6.0])], [0.75, 0.25]).tolist()
+    [1.5, 3.0]
+    """
+    total = weights[0] * margins[0]
+    for weight, one in zip(weights[1:], margins[1:], strict=True):
+        total = total + weight * one
+    return total
 
 
 def centre_and_scale(target: npt.NDArray[Any], weight: Floats) -> tuple[float, float]:

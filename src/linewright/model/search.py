@@ -12,10 +12,12 @@ import numpy.typing as npt
 from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
-from linewright.model.budget import Setting, planned
+from linewright.model.budget import Setting, milliseconds, planned
+from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
 from linewright.model.linear import steady
-from linewright.model.margins import Floats, Matrix
+from linewright.model.margins import Floats, Matrix, to_margins
+from linewright.model.members import Blend, Judged, Tried, blends, choose, why
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -24,16 +26,12 @@ from linewright.model.trainers import Fitted, Trainer
 Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """Positions of the rows to learn from and of the rows to judge on."""
 
-NOISE = 0.01
-"""Losses that differ by less than this share are not worth a larger model."""
-
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
 _AT_ONCE = 2
 """Fits that go on at a time."""
 _REFIT = 1.1
 """More rows bear more rounds."""
-_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,19 +79,6 @@ class Rows:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tried:
-    """A setting, and what it says of the judged rows."""
-
-    setting: Setting
-    scores: Floats
-    loss: Floats
-    """Loss of each judged row."""
-    rounds: int
-    size: int
-    """About the number of leaves; 0 for linear models."""
-
-
 class Pace:
     """Report each fit, and stop when the cap on seconds is reached."""
 
@@ -132,12 +117,14 @@ class Pace:
 class Found:
     """What a search over some rows found."""
 
-    best: Tried
+    chosen: Blend
     because: str
     tried: Sequence[Tried]
     """Best first."""
     judged: npt.NDArray[Any]
-    """Positions of the rows that `Tried.scores` are about."""
+    """Positions of the rows that the scores are about."""
+    rows: Judged
+    folds: Sequence[Fold]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,30 +136,30 @@ class Search:
     trainers: Mapping[str, Trainer]
     pace: Pace
 
-    def over(self, rows: Rows, only: str | None = None) -> Found:
-        """Try what the budget buys, or one setting of it, and choose."""
+    def over(self, rows: Rows, only: frozenset[str] = frozenset()) -> Found:
+        """Try what the budget buys, or some settings of it, and choose."""
         n, width = int(rows.learned.sum()), rows.x.shape[1]
         settings = [
             one
             for one in planned(self.spec.budget, rows=n, width=width, outputs=_outputs(rows))
-            if only in {None, one.name}
+            if not only or one.name in only
         ]
         usable = _usable(rows, self.folds)
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
-        mass = rows.weight[judged]
+        about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
         with _side_by_side() as pool:
             begun = [
                 [pool.submit(_fit_fold, rows, one, self.trainers[one.family], fold) for fold in usable]
                 for one in settings
             ]
             tried = [
-                _tried(rows, one, _in_turn(fits, one, self.pace), judged)
+                _tried(one, _in_turn(fits, one, self.pace), about, _outputs(rows))
                 for one, fits in zip(settings, begun, strict=True)
             ]
-        tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
-        best, because = _choose(tried, mass, rules_of(rows.task).objective)
-        return Found(best=best, because=because, tried=tried, judged=judged)
+        tried.sort(key=lambda one: (about.mean(one.loss), one.milliseconds))
+        chosen, because = settle(tried, about, self.spec)
+        return Found(chosen=chosen, because=because, tried=tried, judged=judged, rows=about, folds=usable)
 
     def narrowed(self, rows: Rows, whole: Found, at: npt.NDArray[Any]) -> tuple[Rows, Found, Recent] | None:
         """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
@@ -186,12 +173,12 @@ class Search:
         if not windows:
             return None
         founds = [
-            self.over(rows.within(one), None if one.sum() <= _SMALL else whole.best.setting.name)
+            self.over(rows.within(one), frozenset() if one.sum() <= _SMALL else whole.chosen.names)
             for one in windows
         ]
         losses = np.stack(
             [
-                *(by_row(one.best.loss, one.judged, len(at)) for one in founds),
+                *(by_row(one.chosen.loss, one.judged, len(at)) for one in founds),
                 *(by_row(one.loss, whole.judged, len(at)) for one in whole.tried),
             ]
         )
@@ -199,7 +186,7 @@ class Search:
         chosen, means = longest_as_good(losses[:, judged], rows.weight[judged])
         if chosen >= len(windows):
             return None
-        narrow, word = rows.within(windows[chosen]), _WORDS[rules_of(rows.task).objective]
+        narrow, word = rows.within(windows[chosen]), whole.rows.word
         latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
         because = (
             f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
@@ -315,40 +302,31 @@ def _in_turn(
     return done
 
 
-def _tried(rows: Rows, setting: Setting, fits: list[tuple[Floats, int]], judged: npt.NDArray[Any]) -> Tried:
+def _tried(setting: Setting, fits: list[tuple[Floats, int]], judged: Judged, outputs: int) -> Tried:
     scores = np.concatenate([each for each, _ in fits])
     rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
+    margins = to_margins(scores, judged.task)
     return Tried(
         setting=setting,
+        margins=margins,
         scores=scores,
-        loss=rules_of(rows.task).row_loss(rows.target[judged], scores),
+        loss=rules_of(judged.task).row_loss(judged.truth, scores),
         rounds=rounds,
-        size=rounds * setting.settings.get("num_leaves", 0) * _outputs(rows),
+        milliseconds=milliseconds(setting, rounds=rounds, outputs=outputs),
     )
 
 
-def _choose(tried: Sequence[Tried], mass: Floats, objective: str) -> tuple[Tried, str]:
-    """Return the smallest model that is as good as the best, as far as the judged rows can tell."""
-    best, word = tried[0], _WORDS[objective]
-    lowest = _mean(best.loss, mass)
-    for one in sorted(tried, key=lambda one: one.size):
-        more, error = _mean(one.loss - best.loss, mass), _error(one.loss - best.loss, mass)
-        if one is not best and more <= min(error, NOISE * lowest):
-            return one, (
-                f"smallest model within noise: out-of-fold {word} {lowest + more:.4g}, {more:.2g} above "
-                f"{best.setting.name} (standard error {error:.2g}), on {len(mass):,} rows"
-            )
-        if one is best:
-            break
-    because = f"lowest out-of-fold {word} of {len(tried)} trials: {lowest:.4g} on {len(mass):,} rows"
-    if len(tried) > 1:
-        because += f", against {_mean(tried[1].loss, mass):.4g} of {tried[1].setting.name}"
-    return best, because
+def settle(tried: Sequence[Tried], judged: Judged, spec: TrainSpec) -> tuple[Blend, str]:
+    """Choose what becomes the model, and say why."""
+    is_single = spec.prefer == "small" or spec.budget == "quick"
+    candidates = blends(tried, judged, most=1 if is_single else MOST_MEMBERS)
+    chosen = choose(candidates, judged)
+    return chosen, why(chosen, candidates, judged, trials=len(tried))
 
 
-def trial_of(one: Tried, mass: Floats) -> Trial:
-    """Return a setting with its mean loss and its interval; `mass` is the weight of each judged row."""
-    loss, error = _mean(one.loss, mass), _error(one.loss, mass)
+def trial_of(one: Tried, judged: Judged) -> Trial:
+    """Return a setting with its mean loss and its interval."""
+    loss, error = judged.mean(one.loss), judged.error(one.loss)
     return Trial(
         name=one.setting.name,
         family=one.setting.family,
@@ -358,15 +336,6 @@ def trial_of(one: Tried, mass: Floats) -> Trial:
         high=loss + 1.96 * error,
         rounds=one.rounds,
     )
-
-
-def _mean(loss: Floats, mass: Floats) -> float:
-    return float(mass @ loss / mass.sum())
-
-
-def _error(loss: Floats, mass: Floats) -> float:
-    """Return the standard error of the weighted mean."""
-    return float(np.sqrt(np.sum((mass * (loss - _mean(loss, mass))) ** 2)) / mass.sum())
 
 
 def by_row(scores: Floats, judged: npt.NDArray[Any], n: int) -> Floats:

@@ -9,54 +9,19 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
 from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
+from linewright.model.fitted import Fitted
 from linewright.model.linear import Linear, LinearFitted, LinearNative
 from linewright.model.margins import Floats, Matrix
 
 __all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "read_native"]
 
 Valid = tuple[Matrix, npt.NDArray[Any], Floats]
-
-
-class Fitted(Protocol):
-    """A fitted model. It never changes, and a row's scores do not depend on the rows beside it."""
-
-    rounds: int
-    """Boosting rounds that were used; 0 for families without rounds."""
-
-    def scores(self, x: Matrix) -> Floats:
-        """Return uncalibrated scores of rows.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, width)
-            Numbers may be NaN, codes may not; n may be 0.
-
-        Returns
-        -------
-        float64 array
-            Binary: shape (n, 2), probabilities of the negative and the positive class. Multiclass: shape
-            (n, classes). Regression: shape (n,). Probabilities of a row sum to 1, and each is exact relative to
-            itself however small, since calibration takes logarithms.
-        """
-        ...
-
-    def cuts(self) -> Mapping[int, npt.NDArray[np.float32]]:
-        """Return, by matrix column that holds numbers, values at which the score may jump or bend, ascending.
-
-        `parity` probes on and beside them.
-        """
-        ...
-
-    def to_native(self) -> bytes:
-        """Return the model as JSON that `read_native` reads back to equal scores, bit for bit."""
-        ...
 
 
 class Trainer(Protocol):
@@ -129,7 +94,9 @@ def read_native(data: bytes) -> BoostedFitted | LinearFitted | EnsembleFitted:
     native = _decoded(data, BoostedNative | LinearNative | EnsembleNative)
     if not isinstance(native, EnsembleNative):
         return _fitted(native)
-    members = ((one.weight, _decoded(bytes(one.native), BoostedNative | LinearNative)) for one in native.members)
+    members = (
+        (one.weight, _decoded(bytes(one.native), BoostedNative | LinearNative)) for one in native.members
+    )
     return EnsembleFitted([Member(weight, _fitted(member)) for weight, member in members])
 
 
