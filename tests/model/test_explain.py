@@ -24,6 +24,7 @@ from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed
 SETTINGS = {
     "lightgbm": {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 3, "patience": 10, "rounds": 60},
     "linear": {"c": 1.0, "hinges": True},
+    "xgboost": {"learning_rate": 0.2, "max_depth": 6, "min_child_weight": 2, "subsample": 0.8},
 }
 MIXED = Encoder(
     encodings=(
@@ -322,11 +323,11 @@ def test_an_explanation_of_another_answer_is_not_given(mixed):
 
     def negate(proto):
         proto.graph.node[-1].input[0] = "other"
-        proto.graph.node.insert(len(proto.graph.node) - 1, helper.make_node("Neg", ["v4"], ["other"]))
+        proto.graph.node.insert(len(proto.graph.node) - 1, helper.make_node("Neg", ["v3"], ["other"]))
 
     _, model, x = mixed["lightgbm", "regression"]
     proto = onnx.load_from_string(model._graph.data)
-    assert ["v4"] == list(proto.graph.node[-1].input)
+    assert ["v3"] == list(proto.graph.node[-1].input)
     with pytest.raises(Terminal, match="does not add up"):
         model_of(changed(model._graph.data, negate), "regression", 0, MIXED).explain(x[:1])
 

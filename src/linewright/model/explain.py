@@ -27,7 +27,8 @@ NAME = "linewright"
 DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
 SCALE, OFFSET = "scale", "offset"
-"""In the graph of trees that answer with a number: offset + scale * their sum."""
+"""In the graph of trees: offset + scale * their sum. Graphs have a scale where they were exported before it was part of the
+leaves."""
 UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
 """What a score is in."""
 
@@ -114,17 +115,20 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     )
 
 
-def _offset_and_scale(parts: Parts) -> tuple[float, float]:
-    if SCALE not in parts.constants:
-        return 0.0, 1.0
-    offset, scale = (read_tensor(parts.constants[name]) for name in (OFFSET, SCALE))
-    return float(offset), float(scale)
+def _offset_and_scale(parts: Parts) -> tuple[Floats, Floats]:
+    """Return what is added to each sum, and what sums are multiplied with before."""
+    unless = {OFFSET: np.zeros(1), SCALE: np.ones(1)}
+    offset, scale = (
+        read_tensor(parts.constants[name]) if name in parts.constants else value
+        for name, value in unless.items()
+    )
+    return offset, scale
 
 
 class _Trees:
     """Explains a sum of trees, scaled."""
 
-    def __init__(self, explainer: TreeExplainer, offset: float, scale: float) -> None:
+    def __init__(self, explainer: TreeExplainer, offset: Floats, scale: Floats) -> None:
         self._explainer, self._offset, self._scale = explainer, offset, scale
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:

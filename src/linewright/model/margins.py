@@ -9,6 +9,8 @@ from linewright.model.facts import Task
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
+Valid = tuple[Matrix, npt.NDArray[Any], Floats]
+"""Matrix, target and weight of the rows that early stopping watches."""
 
 
 def to_scores(margins: Floats, task: Task) -> Floats:

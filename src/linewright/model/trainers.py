@@ -16,11 +16,11 @@ from linewright.errors import Corrupt
 from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
 from linewright.model.facts import Task
 from linewright.model.linear import Linear, LinearFitted, LinearNative
-from linewright.model.margins import Floats, Matrix
+from linewright.model.margins import Floats, Matrix, Valid
+from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 
-__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "read_native"]
+__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
 
-Valid = tuple[Matrix, npt.NDArray[Any], Floats]
 
 
 class Fitted(Protocol):
@@ -113,11 +113,13 @@ class Trainer(Protocol):
         ...
 
 
-TRAINERS: Mapping[str, Trainer] = MappingProxyType({"lightgbm": Boosted(), "linear": Linear()})
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {"lightgbm": Boosted(), "linear": Linear(), "xgboost": XGBoost()}
+)
 """Families by name."""
 
 
-def read_native(data: bytes) -> BoostedFitted | LinearFitted:
+def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
@@ -126,9 +128,15 @@ def read_native(data: bytes) -> BoostedFitted | LinearFitted:
         If `data` is not a native model of a known family.
     """
     try:
-        native = msgspec.json.decode(data, type=BoostedNative | LinearNative)
+        native = msgspec.json.decode(data, type=BoostedNative | LinearNative | XGBoostNative)
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"not a native model: {error}", where="native model", allowed=", ".join(TRAINERS)
         ) from error
-    return BoostedFitted(native) if isinstance(native, BoostedNative) else LinearFitted(native)
+    match native:
+        case BoostedNative():
+            return BoostedFitted(native)
+        case XGBoostNative():
+            return XGBoostFitted(native)
+        case LinearNative():
+            return LinearFitted(native)
