@@ -219,7 +219,9 @@ def forest_of(text: str, *, outputs: int) -> Forest:
     def joined(name: str, kind: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.concatenate([np.asarray(getattr(part, name), dtype=kind) for part in parts])
 
-    yes, no = (np.where((side := joined(name, np.int64)) < 0, -1, side + starts[tree]) for name in ("yes", "no"))
+    yes, no = (
+        np.where((side := joined(name, np.int64)) < 0, -1, side + starts[tree]) for name in ("yes", "no")
+    )
     return Forest(
         tree=tree,
         yes=yes,
@@ -261,7 +263,9 @@ class _Tree(NamedTuple):
         # Split i is meant by i, leaf i by -1 - i.
         yes, no = ([to if to >= 0 else splits - 1 - to for to in side] + [-1] * len(values) for side in sides)
         rows = [float(word) for name in ("internal", "leaf") for word in _words(tree, f"{name}_count")]
-        bounds, sets = ([int(word) for word in _words(tree, f"cat_{name}")] for name in ("boundaries", "threshold"))
+        bounds, sets = (
+            [int(word) for word in _words(tree, f"cat_{name}")] for name in ("boundaries", "threshold")
+        )
         codes = {
             at: _members(sets[bounds[int(thresholds[at])] : bounds[int(thresholds[at]) + 1]])
             for at, kind in enumerate(kinds)
@@ -273,7 +277,8 @@ class _Tree(NamedTuple):
             column=columns + blank,
             at_most=[*thresholds, *blank],
             codes=codes,
-            missing_is_yes=[not kind & _CATEGORICAL and bool(kind & _DEFAULT_LEFT) for kind in kinds] + [False] * len(values),
+            missing_is_yes=[not kind & _CATEGORICAL and bool(kind & _DEFAULT_LEFT) for kind in kinds]
+            + [False] * len(values),
             rows=rows if splits else [0.0],
             value=[0.0] * splits + values,
         )

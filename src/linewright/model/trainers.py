@@ -22,7 +22,6 @@ from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 __all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
 
 
-
 class Fitted(Protocol):
     """A fitted model. It never changes, and a row's scores do not depend on the rows beside it."""
 

@@ -74,7 +74,7 @@ class XGBoostFitted:
         self.native = native
         self.rounds = rounds
         _check(native)
-        self._booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
         sizes = [len(tree.left) for tree in native.trees]
         self._values = np.concatenate([_float32(tree.bound) for tree in native.trees])
         self._starts = np.array([0, *accumulate(sizes)][:-1], dtype=np.int64)
@@ -87,7 +87,7 @@ class XGBoostFitted:
         for start in range(0, len(x), step):
             part = slice(start, start + step)
             rows = xgboost.DMatrix(x[part], nthread=1)
-            leaves = self._booster.predict(rows, pred_leaf=True).reshape(rows.num_row(), len(native.trees))
+            leaves = self.booster.predict(rows, pred_leaf=True).reshape(rows.num_row(), len(native.trees))
             values = self._values[self._starts + leaves.astype(np.int64)]
             sums[part] = values.reshape(len(values), -1, sums.shape[1]).sum(axis=1)
         margins = np.array(native.intercept) + native.scale * sums
@@ -169,7 +169,9 @@ class XGBoost:
         kinds = ["c" if column in categorical else "q" for column in range(x.shape[1])]
         shared = {"feature_types": kinds, "enable_categorical": True, "nthread": 1}
 
-        def held(kind: type[xgboost.DMatrix], rows: Matrix, truth: npt.NDArray[Any], mass: Floats) -> xgboost.DMatrix:
+        def held(
+            kind: type[xgboost.DMatrix], rows: Matrix, truth: npt.NDArray[Any], mass: Floats
+        ) -> xgboost.DMatrix:
             margins = np.broadcast_to(start.astype(np.float32), (len(rows), len(start)))
             return kind(rows, label=(truth - centre) / scale, weight=mass, base_margin=margins, **shared)
 
@@ -185,7 +187,9 @@ class XGBoost:
             verbose_eval=False,
         )
         used = booster.best_iteration + 1 if is_watched else booster.num_boosted_rounds()
-        seen = {column: frozenset(np.unique(x[:, column]).astype(np.int64).tolist()) for column in categorical}
+        seen = {
+            column: frozenset(np.unique(x[:, column]).astype(np.int64).tolist()) for column in categorical
+        }
         native = XGBoostNative(
             task=task,
             width=x.shape[1],
