@@ -190,14 +190,14 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=2,
+        code=3,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
     ),
     Station(
         name="package",
-        code=2,
+        code=3,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",

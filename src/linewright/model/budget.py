@@ -29,6 +29,10 @@ def _boosted(name: str, **settings: Any) -> Setting:
     return Setting(name=name, family="lightgbm", settings=MappingProxyType(shared | settings))
 
 
+def _xgboost(name: str, **settings: Any) -> Setting:
+    return Setting(name=name, family="xgboost", settings=MappingProxyType(settings))
+
+
 def _linear(name: str, **settings: Any) -> Setting:
     return Setting(name=name, family="linear", settings=MappingProxyType(settings))
 
@@ -58,6 +62,14 @@ SETTINGS = (
         lambda_l2=0.36,
         cat_l2=0.34,
         cat_smooth=15.0,
+    ),
+    _xgboost(
+        "xgb",
+        learning_rate=0.06,
+        max_depth=6,
+        subsample=0.8,
+        colsample_bytree=0.7,
+        min_child_weight=2.0,
     ),
     _boosted(
         "lgb_s",
@@ -91,6 +103,8 @@ _BUDGETS: Mapping[str, tuple[tuple[str, ...], float]] = MappingProxyType(
 
 _ROWS_PER_LEAF = 60
 """A leaf costs as much as scanning so many rows once more."""
+_FILLED = 0.6
+"""Share of the leaves that a depth allows which trees have."""
 _FEWEST_ROUNDS, _MOST_ROUNDS = 60, 2_000
 _ENOUGH = 30.0
 """Rounds times learning rate after which boosting has usually converged."""
@@ -132,10 +146,11 @@ def planned(budget: Budget, *, rows: int, width: int, outputs: int) -> tuple[Set
 
 
 def _sized(setting: Setting, work: float, *, rows: int, width: int, outputs: int) -> Setting:
-    if setting.family != "lightgbm":
-        return setting
     own = setting.settings
-    a_round = outputs * width * (rows + _ROWS_PER_LEAF * own["num_leaves"])
+    if "learning_rate" not in own:
+        return setting
+    leaves = own["num_leaves"] if "num_leaves" in own else _FILLED * 2 ** own["max_depth"]
+    a_round = outputs * width * (rows + _ROWS_PER_LEAF * leaves)
     affordable = min(max(int(work / a_round), _FEWEST_ROUNDS), _MOST_ROUNDS)
     wanted = _ENOUGH / own["learning_rate"]
     rate = own["learning_rate"] * min(max(1.0, wanted / affordable), _FASTEST)

@@ -6,7 +6,6 @@ class whose softmax the probabilities are, or the number itself.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
@@ -18,7 +17,7 @@ from linewright.features.facts import Elapsed, Encoder
 from linewright.model.facts import Task
 from linewright.model.graph import ERRORS, Graph, open_session
 from linewright.model.margins import weighted
-from linewright.model.parts import Node, Parts, read_parts, read_tensor, with_output
+from linewright.model.parts import Parts, read_parts, read_tensor, with_output
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trees import ROWS, read_trees
 
@@ -29,7 +28,8 @@ NAME = "linewright"
 DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
 SCALE, OFFSET = "scale", "offset"
-"""In the graph of trees that answer with a number: offset + scale * their sum."""
+"""In the graph of trees: offset + scale * their sum. Graphs have a scale where they were exported before it was part of the
+leaves."""
 UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
 """What a score is in."""
 
@@ -47,23 +47,21 @@ class Centre(msgspec.Struct, frozen=True, kw_only=True):
         return {_CENTRE + suffix: msgspec.json.encode(self).decode()}
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """In the metadata of a graph that sums several models: one of them."""
+class Summed(msgspec.Struct, frozen=True, kw_only=True):
+    """In the metadata of a graph that sums several models: a linear one."""
 
-    trees: bool
-    """Whether it is the next ensemble of trees of the graph, else a linear model."""
     weight: float
-    """What it adds up counts so often."""
+    """What it adds up counts so often. Leaves of trees have their weight in them."""
     suffix: str
     """Behind the names of its constants."""
 
 
-def to_metadata(parts: Sequence[Part]) -> dict[str, str]:
-    """Return the parts of a graph as its metadata."""
-    return {_PARTS: msgspec.json.encode(parts).decode()}
+def to_metadata(summed: Sequence[Summed]) -> dict[str, str]:
+    """Return the linear models that a graph sums as an entry of its metadata."""
+    return {_SUMMED: msgspec.json.encode(summed).decode()}
 
 
-_CENTRE, _PARTS = "linewright.centre", "linewright.parts"
+_CENTRE, _SUMMED = "linewright.centre", "linewright.summed"
 
 
 class Explained(NamedTuple):
@@ -115,14 +113,24 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             found=where,
             allowed="a model that a line has trained",
         )
-    open_part = partial(_open_part, graph, parts, width=len(encoder.encodings), outputs=outputs, where=where)
+    width = len(encoder.encodings)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
-    if _PARTS in parts.metadata:
-        return _Sum([(one.weight, open_part(one, node)) for one, node in _listed(parts, trees, where)])
-    if len(trees) == 1 and ROWS in trees[0].attributes:
-        return open_part(Part(trees=True, weight=1.0, suffix=""), trees[0])
-    if not trees and _CENTRE in parts.metadata:
-        return open_part(Part(trees=False, weight=1.0, suffix=""), None)
+    linear = _summed(parts, where)
+    if (trees or linear) and len(trees) <= 1 and all(ROWS in node.attributes for node in trees):
+        explainers: list[tuple[float, Explainer]] = [
+            (
+                1.0,
+                _Trees(
+                    TreeExplainer(read_trees(node), width=width, outputs=outputs), *_offset_and_scale(parts)
+                ),
+            )
+            for node in trees
+        ]
+        explainers += [
+            (one.weight, _Linear(graph.data, parts, width=width, where=where, suffix=one.suffix))
+            for one in linear
+        ]
+        return _Sum(explainers)
     raise RequestError(
         "the model was packaged before packages said how its training rows were spread, against which an answer is "
         "explained",
@@ -134,32 +142,24 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     )
 
 
-def _listed(parts: Parts, trees: Sequence[Node], where: str) -> list[tuple[Part, Node | None]]:
-    """Return the parts of a graph, those of trees with their node."""
+def _summed(parts: Parts, where: str) -> list[Summed]:
+    """Return the linear models of a graph."""
+    if _SUMMED not in parts.metadata:
+        return [Summed(weight=1.0, suffix="")] if _CENTRE in parts.metadata else []
     try:
-        listed = msgspec.json.decode(parts.metadata[_PARTS], type=list[Part])
+        return msgspec.json.decode(parts.metadata[_SUMMED], type=list[Summed])
     except msgspec.MsgspecError as error:
         raise Corrupt("the graph does not say what it sums", where=where, found=str(error)) from error
-    if sum(one.trees for one in listed) != len(trees):
-        raise Corrupt("the graph has other trees than it says", where=where, found=len(trees))
-    following = iter(trees)
-    return [(one, next(following) if one.trees else None) for one in listed]
 
 
-def _open_part(
-    graph: Graph, parts: Parts, part: Part, node: Node | None, *, width: int, outputs: int, where: str
-) -> Explainer:
-    if node is None:
-        return _Linear(graph.data, parts, width=width, where=where, suffix=part.suffix)
-    explainer = TreeExplainer(read_trees(node), width=width, outputs=outputs)
-    return _Trees(explainer, *_offset_and_scale(parts, part.suffix))
-
-
-def _offset_and_scale(parts: Parts, suffix: str) -> tuple[float, float]:
-    if SCALE + suffix not in parts.constants:
-        return 0.0, 1.0
-    offset, scale = (read_tensor(parts.constants[name + suffix]) for name in (OFFSET, SCALE))
-    return float(offset), float(scale)
+def _offset_and_scale(parts: Parts) -> tuple[Floats, Floats]:
+    """Return what is added to each sum, and what sums are multiplied with before."""
+    unless = {OFFSET: np.zeros(1), SCALE: np.ones(1)}
+    offset, scale = (
+        read_tensor(parts.constants[name]) if name in parts.constants else value
+        for name, value in unless.items()
+    )
+    return offset, scale
 
 
 class _Sum:
@@ -177,7 +177,7 @@ class _Sum:
 class _Trees:
     """Explains a sum of trees, scaled."""
 
-    def __init__(self, explainer: TreeExplainer, offset: float, scale: float) -> None:
+    def __init__(self, explainer: TreeExplainer, offset: Floats, scale: Floats) -> None:
         self._explainer, self._offset, self._scale = explainer, offset, scale
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:

@@ -10,6 +10,8 @@ from linewright.model.facts import Task
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
+Valid = tuple[Matrix, npt.NDArray[Any], Floats]
+"""Matrix, target and weight of the rows that early stopping watches."""
 
 _SMALLEST = 1e-300
 

@@ -24,7 +24,7 @@ from linewright.model.trainers import TRAINERS, Trainer
 
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "scikit-learn", "scipy")
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "scikit-learn", "scipy", "xgboost-cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,11 +17,10 @@ from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
 from linewright.model.linear import Linear, LinearFitted, LinearNative
-from linewright.model.margins import Floats, Matrix
+from linewright.model.margins import Floats, Matrix, Valid
+from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 
-__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "read_native"]
-
-Valid = tuple[Matrix, npt.NDArray[Any], Floats]
+__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
 
 
 class Trainer(Protocol):
@@ -79,11 +78,17 @@ class Trainer(Protocol):
         ...
 
 
-TRAINERS: Mapping[str, Trainer] = MappingProxyType({"lightgbm": Boosted(), "linear": Linear()})
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {"lightgbm": Boosted(), "linear": Linear(), "xgboost": XGBoost()}
+)
 """Families by name."""
 
 
-def read_native(data: bytes) -> BoostedFitted | LinearFitted | EnsembleFitted:
+Single = BoostedNative | LinearNative | XGBoostNative
+"""Models that may be members of an ensemble."""
+
+
+def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted | EnsembleFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
@@ -91,12 +96,10 @@ def read_native(data: bytes) -> BoostedFitted | LinearFitted | EnsembleFitted:
     Corrupt
         If `data` is not a native model of a known family, or an ensemble of such.
     """
-    native = _decoded(data, BoostedNative | LinearNative | EnsembleNative)
+    native = _decoded(data, Single | EnsembleNative)
     if not isinstance(native, EnsembleNative):
         return _fitted(native)
-    members = (
-        (one.weight, _decoded(bytes(one.native), BoostedNative | LinearNative)) for one in native.members
-    )
+    members = ((one.weight, _decoded(bytes(one.native), Single)) for one in native.members)
     return EnsembleFitted([Member(weight, _fitted(member)) for weight, member in members])
 
 
@@ -109,5 +112,11 @@ def _decoded(data: bytes, kinds: Any) -> Any:
         ) from error
 
 
-def _fitted(native: BoostedNative | LinearNative) -> BoostedFitted | LinearFitted:
-    return BoostedFitted(native) if isinstance(native, BoostedNative) else LinearFitted(native)
+def _fitted(native: Single) -> BoostedFitted | LinearFitted | XGBoostFitted:
+    match native:
+        case BoostedNative():
+            return BoostedFitted(native)
+        case XGBoostNative():
+            return XGBoostFitted(native)
+        case LinearNative():
+            return LinearFitted(native)
