@@ -120,6 +120,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     asked = {
         "train": train.model_dump(mode="json", exclude={"split", "metric", "task", "model"}),
+        "metric": headline(work),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
         "columns": sorted(spec.contract.columns),

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from linewright.model.budget import Setting
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
+from linewright.model.intervals import bootstrap
 from linewright.model.margins import Floats, to_scores, weighted
+from linewright.model.metrics import MetricRule
 from linewright.model.tasks import task as rules_of
 
 NOISE = 0.01
@@ -29,6 +31,9 @@ _STEPS = 12
 """Settings that greedy selection draws, with replacement: weights are twelfths at the finest."""
 _ROWS = 50_000
 """Most rows that greedy selection looks at; what it makes is judged on all."""
+_SURELY, _DRAWS = 0.99, 400
+"""How sure a metric must be that the loss has chosen wrongly."""
+_AS_THE_LOSS = frozenset({"log_loss", "rmse", "mse", "r2"})
 _WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
 
 
@@ -124,7 +129,7 @@ def blends(tried: Sequence[Tried], judged: Judged, *, most: int = MOST_MEMBERS) 
         Members of the largest.
     """
     singles = [alone(one) for one in tried]
-    rows = np.unique(np.linspace(0, len(judged.mass) - 1, min(_ROWS, len(judged.mass))).astype(np.int64))
+    rows = _some_rows(len(judged.mass))
     seen = judged.at(rows)
     margins = [one.margins[rows] for one in tried]
     found: dict[frozenset[int], Counter[int]] = {}
@@ -200,6 +205,53 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
             f"{' alone' if len(chosen.members) > 1 else ''} ({judged.mean(more):.2g} more, standard error {judged.error(more):.2g})"
         )
     return told
+
+
+def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
+    """Return by how much the best sum of several models would have been better, to go on after `why`."""
+    best = min(candidates, key=lambda one: judged.mean(one.loss))
+    more = judged.mean(chosen.loss) - judged.mean(best.loss)
+    if more <= 0 or len(best.members) == 1:
+        return "; one model was asked for, and no sum of several is better"
+    return (
+        f"; one model was asked for, which costs {more / judged.mean(best.loss):.1%}: {best.name}, summed, "
+        f"{'have' if len(best.members) > 1 else 'has'} {judged.mean(best.loss):.4g}"
+    )
+
+
+def surely_better(
+    candidates: Sequence[Blend], chosen: Blend, judged: Judged, rule: MetricRule, seed: int
+) -> tuple[Blend, str] | None:
+    """Return the best by a metric, and why, where it is surely better by it than what the loss has chosen; else `None`.
+
+    A loss is steadier than most metrics, so that it decides unless it is surely wrong. Metrics of decisions are not asked:
+    the threshold is set later.
+    """
+    if rule.uses != "scores" or rule.name in _AS_THE_LOSS:
+        return None
+    rows = _some_rows(len(judged.mass))
+    mass = judged.mass[rows]
+    made = [rule.prepare(judged.truth[rows], one.scores[rows]) for one in candidates]
+    values = [rule.sign * float(each(mass[np.newaxis])[0]) for each in made]
+    best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
+    own = next(i for i, one in enumerate(candidates) if one is chosen)
+    if best == own or not values[best] > values[own]:
+        return None
+    drawn = bootstrap([made[best], made[own]], weight=mass, clusters=None, seed=seed, draws=_DRAWS).drawn
+    low = float(np.nanquantile(rule.sign * (drawn[0] - drawn[1]), 1 - _SURELY))
+    if not low > 0:
+        return None
+    other = candidates[best]
+    return other, (
+        f"best out-of-fold {rule.name}, {abs(values[best]):.4g} on {len(rows):,} rows: {chosen.name} has the lower "
+        f"{judged.word} within noise ({judged.mean(chosen.loss):.4g}, against {judged.mean(other.loss):.4g}), and "
+        f"{abs(values[own]):.4g}, surely worse by at least {low:.2g}"
+    )
+
+
+def _some_rows(n: int) -> npt.NDArray[np.int64]:
+    """Return at most `_ROWS` row numbers, spread evenly."""
+    return np.unique(np.linspace(0, n - 1, min(_ROWS, n)).astype(np.int64))
 
 
 def _fastest(chosen: Blend, best: Blend) -> str:

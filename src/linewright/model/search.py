@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,31 @@ import numpy.typing as npt
 from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
-from linewright.model.budget import Setting, milliseconds, planned
+from linewright.model.budget import (
+    Setting,
+    Size,
+    folds_judged,
+    milliseconds,
+    plain,
+    planned,
+    refinements,
+    sized,
+)
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
 from linewright.model.linear import steady
 from linewright.model.margins import Floats, Matrix, to_margins
-from linewright.model.members import Blend, Judged, Tried, blends, choose, why
+from linewright.model.members import (
+    Blend,
+    Judged,
+    Tried,
+    blends,
+    choose,
+    surely_better,
+    what_small_costs,
+    why,
+)
+from linewright.model.metrics import MetricRule
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -135,31 +155,86 @@ class Search:
     spec: TrainSpec
     trainers: Mapping[str, Trainer]
     pace: Pace
+    metric: MetricRule | None = None
+    """What people read first: it decides where it is surely of another opinion than the loss."""
 
     def over(self, rows: Rows, only: frozenset[str] = frozenset()) -> Found:
         """Try what the budget buys, or some settings of it, and choose."""
-        n, width = int(rows.learned.sum()), rows.x.shape[1]
-        settings = [
-            one
-            for one in planned(self.spec.budget, rows=n, width=width, outputs=_outputs(rows))
-            if not only or one.name in only
-        ]
+        budget, size = self.spec.budget, _size(rows)
+        settings = [one for one in planned(budget, size) if not only or one.name in only]
         usable = _usable(rows, self.folds)
+        usable = usable[-folds_judged(budget, size, len(usable)) :]
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
         about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
+        tried: list[Tried] = []
         with _side_by_side() as pool:
-            begun = [
-                [pool.submit(_fit_fold, rows, one, self.trainers[one.family], fold) for fold in usable]
-                for one in settings
-            ]
-            tried = [
-                _tried(one, _in_turn(fits, one, self.pace), about, _outputs(rows))
-                for one, fits in zip(settings, begun, strict=True)
-            ]
+            begun = [self._begin(pool, rows, one, usable) for one in settings]
+            for one, fits in zip(settings, begun, strict=True):
+                tried.append(_tried(one, self._in_turn(fits, one, tried, about), about, size.outputs))
+            if not only:
+                self._refine(pool, rows, tried, usable, about)
         tried.sort(key=lambda one: (about.mean(one.loss), one.milliseconds))
-        chosen, because = settle(tried, about, self.spec)
+        chosen, because = self._settle(tried, about, rows.seed)
         return Found(chosen=chosen, because=because, tried=tried, judged=judged, rows=about, folds=usable)
+
+    def _begin(
+        self, pool: Executor, rows: Rows, setting: Setting, folds: Sequence[Fold]
+    ) -> list[Future[tuple[Floats, int]]]:
+        return [pool.submit(_fit_fold, rows, setting, self.trainers[setting.family], fold) for fold in folds]
+
+    def _in_turn(
+        self,
+        fits: Sequence[Future[tuple[Floats, int]]],
+        setting: Setting,
+        tried: Sequence[Tried],
+        about: Judged,
+    ) -> list[tuple[Floats, int]]:
+        best = min(tried, key=lambda one: about.mean(one.loss), default=None)
+        so_far = (
+            f"; best so far {best.setting.name}, {about.word} {about.mean(best.loss):.4g}" if best else ""
+        )
+        done: list[tuple[Floats, int]] = []
+        for number, fit in enumerate(fits, start=1):
+            self.pace.next(f"{setting.name}: fold {number} of {len(fits)}{so_far}")
+            done.append(fit.result())
+        return done
+
+    def _refine(
+        self, pool: Executor, rows: Rows, tried: list[Tried], folds: Sequence[Fold], about: Judged
+    ) -> None:
+        """Try settings near the best one of trees, as far as the budget goes."""
+        trees = [one for one in tried if one.rounds]
+        if not trees:
+            return
+        best, size = min(trees, key=lambda one: about.mean(one.loss)), _size(rows)
+        count = refinements(self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds))
+        if not count:
+            return
+        self.pace.more(count * len(folds))
+
+        def judge(proposal: Setting) -> float:
+            setting = sized(proposal, self.spec.budget, size)
+            fits = self._begin(pool, rows, setting, folds)
+            tried.append(_tried(setting, self._in_turn(fits, setting, tried, about), about, size.outputs))
+            return about.mean(tried[-1].loss)
+
+        refine = import_module(
+            "linewright.model.refine"
+        )  # Optuna takes a second to import, and most budgets ask for none
+        refine.refined(plain(best.setting), about.mean(best.loss), count=count, seed=rows.seed, judge=judge)
+
+    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str]:
+        """Choose what becomes the model, and say why."""
+        is_single = self.spec.prefer == "small" or self.spec.budget == "quick"
+        candidates = blends(tried, about, most=1 if is_single else MOST_MEMBERS)
+        chosen = choose(candidates, about)
+        because = why(chosen, candidates, about, trials=len(tried))
+        if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
+            return other
+        if self.spec.prefer == "small" and len(tried) > 1:
+            because += what_small_costs(chosen, blends(tried, about), about)
+        return chosen, because
 
     def narrowed(self, rows: Rows, whole: Found, at: npt.NDArray[Any]) -> tuple[Rows, Found, Recent] | None:
         """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
@@ -236,8 +311,9 @@ def _scaled(weight: Floats) -> Floats:
     return weight / weight[weight > 0].mean()
 
 
-def _outputs(rows: Rows) -> int:
-    return rows.classes if rows.task == "multiclass" else 1
+def _size(rows: Rows) -> Size:
+    outputs = rows.classes if rows.task == "multiclass" else 1
+    return Size(rows=int(rows.learned.sum()), width=rows.x.shape[1], outputs=outputs)
 
 
 def _usable(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
@@ -292,16 +368,6 @@ def _fit_fold(rows: Rows, setting: Setting, trainer: Trainer, fold: Fold) -> tup
     return fitted.scores(rows.x[held]), fitted.rounds
 
 
-def _in_turn(
-    fits: Sequence[Future[tuple[Floats, int]]], setting: Setting, pace: Pace
-) -> list[tuple[Floats, int]]:
-    done: list[tuple[Floats, int]] = []
-    for number, fit in enumerate(fits, start=1):
-        pace.next(f"{setting.name}: fold {number} of {len(fits)}")
-        done.append(fit.result())
-    return done
-
-
 def _tried(setting: Setting, fits: list[tuple[Floats, int]], judged: Judged, outputs: int) -> Tried:
     scores = np.concatenate([each for each, _ in fits])
     rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
@@ -314,14 +380,6 @@ def _tried(setting: Setting, fits: list[tuple[Floats, int]], judged: Judged, out
         rounds=rounds,
         milliseconds=milliseconds(setting, rounds=rounds, outputs=outputs),
     )
-
-
-def settle(tried: Sequence[Tried], judged: Judged, spec: TrainSpec) -> tuple[Blend, str]:
-    """Choose what becomes the model, and say why."""
-    is_single = spec.prefer == "small" or spec.budget == "quick"
-    candidates = blends(tried, judged, most=1 if is_single else MOST_MEMBERS)
-    chosen = choose(candidates, judged)
-    return chosen, why(chosen, candidates, judged, trials=len(tried))
 
 
 def trial_of(one: Tried, judged: Judged) -> Trial:

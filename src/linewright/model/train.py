@@ -16,6 +16,7 @@ from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
 from linewright.model.margins import Floats, Matrix
 from linewright.model.members import Blend
+from linewright.model.metrics import MetricRule
 from linewright.model.package import calibrate
 from linewright.model.search import Fold, Pace, Rows, Search, by_row, rows_of, trial_of
 from linewright.model.spec import TrainSpec, ValueSpec
@@ -69,6 +70,7 @@ def train(
     seed: int,
     report: Callable[[Progress], None],
     at: npt.NDArray[Any] | None = None,
+    metric: MetricRule | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
@@ -100,6 +102,8 @@ def train(
     at : array, shape (n,), optional
         When each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
         better without them (`linewright.model.recency`).
+    metric
+        What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
     trainers
         Families by name.
     clock
@@ -119,7 +123,7 @@ def train(
     """
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
-    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace)
+    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric)
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed
