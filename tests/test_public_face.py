@@ -41,6 +41,7 @@ def test_importing_linewright_imports_nothing_heavy():
         "sqlalchemy",
         "lightgbm",
         "sklearn",
+        "xgboost",
         "typer",
         "fastapi",
         "numpy",
@@ -60,7 +61,7 @@ def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
 
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
-    heavy = ["scipy", "sklearn", "lightgbm", "onnx", "onnxmltools", "skl2onnx", "dbos", "pandas", "fastapi"]
+    heavy = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]
     rooms = ["evidence", "record", "release", "status", "use"]
     code = (
         f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "

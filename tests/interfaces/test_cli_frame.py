@@ -32,6 +32,7 @@ HEAVY = {
     "fastapi",
     "dbos",
     "lightgbm",
+    "xgboost",
     "typer",
     "uvicorn",
 }

@@ -1,9 +1,10 @@
-"""Explanations of packages: LightGBM's own numbers, sums that hold, and what cannot be explained says so."""
+"""Explanations of packages: the libraries' own numbers, sums that hold, and what cannot be explained says so."""
 
 import msgspec
 import numpy as np
 import onnx
 import pytest
+import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -19,11 +20,13 @@ from linewright.model.package import build, log_odds, open_model
 from linewright.model.parts import read_ints, read_parts, read_tensor, read_texts, tensor_of
 from linewright.model.trainers import TRAINERS
 from linewright.model.trees import ROWS
+from linewright.model.xgb import XGBoostFitted
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {
     "lightgbm": {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 3, "patience": 10, "rounds": 60},
     "linear": {"c": 1.0, "hinges": True},
+    "xgboost": {"learning_rate": 0.2, "max_depth": 6, "min_child_weight": 2, "subsample": 0.8},
 }
 MIXED = Encoder(
     encodings=(
@@ -111,38 +114,59 @@ def mixed():
     return made
 
 
+def xgboost_says(fitted, x):
+    """Return XGBoost's contributions in the form of `lightgbm_says`: those of each output by its own trees."""
+    native, outputs = fitted.native, len(fitted.native.intercept)
+    said = []
+    for output in range(outputs):
+        alone = msgspec.structs.replace(native, trees=native.trees[output::outputs], intercept=(0.0,))
+        booster = XGBoostFitted(alone).booster
+        said.append(native.scale * booster.predict(xgboost.DMatrix(x), pred_contribs=True).astype(np.float64))
+        said[-1][:, -1] += native.intercept[output]
+    return np.stack(said, axis=2)
+
+
+LIBRARIES = {"lightgbm": (lightgbm_says, 1e-6), "xgboost": (xgboost_says, 1e-5)}
+"""What each says itself, and how far we may be from it: XGBoost adds up float32 numbers."""
+
+
 @pytest.mark.parametrize("task", TASKS)
-def test_contributions_are_those_of_lightgbm(mixed, task):
+@pytest.mark.parametrize("family", LIBRARIES)
+def test_contributions_are_those_of_the_library(mixed, family, task):
     """Categories in sets, missing values, codes that are new, weights, and columns without any value."""
-    fitted, model, x = mixed["lightgbm", task]
+    fitted, model, x = mixed[family, task]
+    says, tolerance = LIBRARIES[family]
     odd = x[:50].copy()
     odd[:, :4], odd[:, CODES] = np.nan, UNSEEN
     rows = np.concatenate([x[:200], odd])
     parts, _ = ours(model.explain(rows), task)
 
     assert b"BRANCH_EQ" in model._graph.data
-    np.testing.assert_allclose(lightgbm_says(fitted, rows), parts, rtol=1e-6, atol=1e-6)
+    unit = 10 if task == "regression" else 1
+    np.testing.assert_allclose(says(fitted, rows), parts, rtol=tolerance, atol=unit * tolerance)
 
 
 @pytest.mark.parametrize(
     ("load", "task"),
     [(load_breast_cancer, "binary"), (load_digits, "multiclass"), (load_diabetes, "regression")],
 )
-def test_contributions_on_real_tables_are_those_of_lightgbm(load, task):
+@pytest.mark.parametrize("family", LIBRARIES)
+def test_contributions_on_real_tables_are_those_of_the_library(family, load, task):
     """Two classes, ten, and numbers."""
     x, target = load(return_X_y=True)
     x = x.astype(np.float32)
-    fitted = fit("lightgbm", task, x, target, rounds=40)
+    says, tolerance = LIBRARIES[family]
+    fitted = fit(family, task, x, target, rounds=40)
     k = 0 if task == "regression" else int(target.max()) + 1
     model = model_of(to_onnx(fitted.to_native(), x.shape[1]), task, k, numbers(x.shape[1]))
     parts, scores = ours(model.explain(x[:100]), task)
 
-    np.testing.assert_allclose(lightgbm_says(fitted, x[:100]), parts, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(says(fitted, x[:100]), parts, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(scores, parts.sum(axis=1), rtol=1e-6)
 
 
 def test_wide_sets_of_codes_are_one_split():
-    """The converter makes chains of hundreds of comparisons, and sets within sets."""
+    """The graph has chains of hundreds of comparisons, and sets within sets."""
     chance = np.random.default_rng(1)
     x = chance.integers(0, 300, (4_000, 2)).astype(np.float32)
     target = (x[:, 0] % 7 < 3) * 2.0 + (x[:, 1] % 5 == 1) + 0.1 * chance.normal(size=4_000)
@@ -322,11 +346,11 @@ def test_an_explanation_of_another_answer_is_not_given(mixed):
 
     def negate(proto):
         proto.graph.node[-1].input[0] = "other"
-        proto.graph.node.insert(len(proto.graph.node) - 1, helper.make_node("Neg", ["v4"], ["other"]))
+        proto.graph.node.insert(len(proto.graph.node) - 1, helper.make_node("Neg", ["v3"], ["other"]))
 
     _, model, x = mixed["lightgbm", "regression"]
     proto = onnx.load_from_string(model._graph.data)
-    assert ["v4"] == list(proto.graph.node[-1].input)
+    assert ["v3"] == list(proto.graph.node[-1].input)
     with pytest.raises(Terminal, match="does not add up"):
         model_of(changed(model._graph.data, negate), "regression", 0, MIXED).explain(x[:1])
 

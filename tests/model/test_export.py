@@ -19,6 +19,7 @@ from linewright.testing.trainers import CODES, TASKS, UNSEEN, ScriptedTrainer, c
 SETTINGS = {
     "lightgbm": {"learning_rate": 0.2, "num_leaves": 31, "min_data_in_leaf": 3, "patience": 10, "rounds": 60},
     "linear": {"c": 1.0, "hinges": True},
+    "xgboost": {"learning_rate": 0.2, "max_depth": 6, "min_child_weight": 2, "subsample": 0.8},
 }
 MODELS = [(family, task) for family in SETTINGS for task in TASKS]
 
@@ -177,7 +178,7 @@ def test_a_thousand_trees_add_up_exactly():
     ("load", "task"),
     [(load_breast_cancer, "binary"), (load_digits, "multiclass"), (load_diabetes, "regression")],
 )
-@pytest.mark.parametrize("family", ["lightgbm", "linear"])
+@pytest.mark.parametrize("family", list(SETTINGS))
 def test_real_tables_are_exported_exactly(family, load, task):
     """Ten classes and sixty-four columns, among others."""
     x, target = load(return_X_y=True)
@@ -188,7 +189,7 @@ def test_real_tables_are_exported_exactly(family, load, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("family", ["lightgbm", "linear"])
+@pytest.mark.parametrize("family", list(SETTINGS))
 def test_a_model_without_any_split_is_exported(family, task):
     """Columns that say nothing leave the shares, or the mean."""
     _, target, _ = mixed_rows(task)

@@ -21,6 +21,7 @@ from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, class_cou
 SETTINGS = {
     "lightgbm": {"learning_rate": 0.2, "num_leaves": 31, "min_data_in_leaf": 3, "patience": 10, "rounds": 60},
     "linear": {"c": 1.0, "hinges": False},
+    "xgboost": {"learning_rate": 0.2, "max_depth": 6, "min_child_weight": 2, "subsample": 0.8},
 }
 
 

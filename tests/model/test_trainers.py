@@ -1,5 +1,6 @@
 """Trainers: what they learn is what a float32 reader of their text answers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,18 @@ class TestBoosted(TrainerContract):
     @pytest.fixture
     def settings(self):
         return SMALL_TREES
+
+
+class TestXGBoost(TrainerContract):
+    """XGBoost keeps the contract of trainers, whether codes go in sets or one by one."""
+
+    @pytest.fixture
+    def trainer(self):
+        return TRAINERS["xgboost"]
+
+    @pytest.fixture(params=[4, 99], ids=["sets", "one by one"])
+    def settings(self, request):
+        return {"learning_rate": 0.2, "max_depth": 5, "max_cat_to_onehot": request.param, "subsample": 0.8}
 
 
 class TestLinear(TrainerContract):
@@ -364,7 +377,8 @@ from linewright.model.export import to_onnx
 from linewright.model.trainers import TRAINERS
 from linewright.testing.trainers import CODES, class_count, mixed_rows
 settings = {"lightgbm": {"num_leaves": 15, "rounds": 30, "patience": 5, "bagging_fraction": 0.8, "bagging_freq": 1,
-    "feature_fraction": 0.6, "extra_trees": True}, "linear": {"c": 1.0, "hinges": True}}
+    "feature_fraction": 0.6, "extra_trees": True}, "linear": {"c": 1.0, "hinges": True},
+    "xgboost": {"rounds": 30, "patience": 5, "subsample": 0.8, "colsample_bytree": 0.7}}
 for task in ("binary", "multiclass", "regression"):
     x, target, weight = mixed_rows(task)
     for family, trainer in TRAINERS.items():
@@ -383,10 +397,10 @@ def test_models_and_graphs_have_equal_bytes_in_fresh_processes():
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": threads},
+            env=os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": threads},
         ).stdout
         for seed, threads in (("1", "1"), ("2", "2"))
     ]
 
-    assert 6 == len(printed[0].splitlines())
+    assert 9 == len(printed[0].splitlines())
     assert printed[0] == printed[1]

@@ -10,6 +10,7 @@ HEAVY = [
     "duckdb",
     "sklearn",
     "lightgbm",
+    "xgboost",
     "scipy",
     "sqlalchemy",
     "alembic",

@@ -120,6 +120,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     asked = {
         "train": train.model_dump(mode="json", exclude={"split", "metric", "task", "model"}),
+        "metric": headline(work),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
         "columns": sorted(spec.contract.columns),
@@ -190,14 +191,14 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=2,
+        code=3,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
     ),
     Station(
         name="package",
-        code=2,
+        code=3,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",

@@ -13,10 +13,11 @@ from linewright.features.learn import learn, to_columns
 from linewright.line.adopting import adopt, adopted_graph, given_model
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
-from linewright.line.work import Work, feature_columns, label_text, missing_texts, weights
+from linewright.line.work import Work, feature_columns, headline, label_text, missing_texts, weights
 from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
 from linewright.model.facts import Parity, RequestColumn, Trained
+from linewright.model.metrics import metric
 from linewright.model.package import Model, build, keep_package, load, open_model
 from linewright.model.parity import parity
 from linewright.model.train import train
@@ -55,6 +56,7 @@ def train_station(work: Work) -> Trained:
         seed=seed,
         report=context.report,
         at=None if happened is None else happened[rows.train],
+        metric=metric(headline(work), rules.name),
     )
     return Trained(
         dataset=work.ingested.dataset,
@@ -74,6 +76,7 @@ def train_station(work: Work) -> Trained:
         rows=len(target) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,
+        executed=training.executed,
         recent=UNSET if training.recent is None else training.recent,
     )
 

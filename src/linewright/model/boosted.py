@@ -7,6 +7,7 @@ cannot differ, and the rewritten text is the model from then on: it is what is k
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,17 +16,14 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt, Terminal
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix, centre_and_scale, to_scores
+from linewright.model.forest import LARGEST, Forest, Ints
+from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
 
 # OpenMP reads this when LightGBM is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import lightgbm as lgb
 
-Valid = tuple[Matrix, npt.NDArray[Any], Floats]
-"""Matrix, target and weight of the rows that early stopping watches."""
-
 _OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
-_LARGEST = float(np.finfo(np.float32).max)
 _ZERO = np.float32(1e-35)
 """LightGBM reads every number from -1e-35 to 1e-35 (both as float32, both included) as 0."""
 _BELOW_ZERO = float(np.nextafter(-_ZERO, np.float32(-np.inf)))
@@ -69,12 +67,13 @@ class BoostedFitted:
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return each numeric column's thresholds, ascending."""
-        found: dict[int, list[float]] = {}
-        for tree in trees_of(self.native.text):
-            for column, kind, threshold in zip(*_splits(tree), strict=True):
-                if not kind & _CATEGORICAL:
-                    found.setdefault(column, []).append(threshold)
-        return {column: np.unique(np.asarray(found[column], dtype=np.float32)) for column in sorted(found)}
+        return self.forest().cuts()
+
+    def forest(self) -> Forest:
+        """Return the trees; their sum is the margin."""
+        native = self.native
+        forest = forest_of(native.text, outputs=self.booster.num_model_per_iteration())
+        return replace(forest, value=native.scale * forest.value, offset=forest.offset + native.offset)
 
     def to_native(self) -> bytes:
         """Return the model as bytes that `read_native` reads."""
@@ -161,7 +160,7 @@ def floor_to_float32(values: npt.ArrayLike) -> Floats:
     >>> floor_to_float32([0.5, 16777217.0]).tolist()
     [0.5, 16777216.0]
     """
-    wanted = np.clip(np.asarray(values, dtype=np.float64), -_LARGEST, _LARGEST)
+    wanted = np.clip(np.asarray(values, dtype=np.float64), -LARGEST, LARGEST)
     near = wanted.astype(np.float32)
     with np.errstate(over="ignore"):  # below the smallest float32, which is never above what is wanted
         below = np.nextafter(near, np.float32(-np.inf))
@@ -197,21 +196,98 @@ def trees_of(text: str) -> list[str]:
     return _TREE.split(text)[1:]
 
 
-class Shape(NamedTuple):
-    """How one tree hangs together. A split is meant by its number, leaf i by ``-1 - i``; the root is the first split."""
+def forest_of(text: str, *, outputs: int) -> Forest:
+    """Return the trees of a text that `exact_text` made.
 
-    left: list[int]
-    right: list[int]
-    rows_at_splits: list[int]
-    """Training rows that came there; without weights, as LightGBM counts them."""
-    rows_at_leaves: list[int]
-    """Empty for a tree without any split."""
+    Parameters
+    ----------
+    text
+        The model.
+    outputs
+        Trees a round.
+
+    Examples
+    --------
+    >>> forest_of("Tree=0\\nnum_leaves=1\\nleaf_value=2.5\\nend of trees\\n", outputs=1).value.tolist()
+    [2.5]
+    """
+    parts = [_Tree.read(tree) for tree in trees_of(text)]
+    sizes = [len(part.yes) for part in parts]
+    starts = np.cumsum([0, *sizes])[:-1]
+    tree = np.repeat(np.arange(len(parts)), sizes)
+
+    def joined(name: str, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.concatenate([np.asarray(getattr(part, name), dtype=kind) for part in parts])
+
+    yes, no = (
+        np.where((side := joined(name, np.int64)) < 0, -1, side + starts[tree]) for name in ("yes", "no")
+    )
+    return Forest(
+        tree=tree,
+        yes=yes,
+        no=no,
+        column=joined("column", np.int64),
+        at_most=joined("at_most", np.float64),
+        codes={
+            int(start) + split: codes
+            for start, part in zip(starts, parts, strict=True)
+            for split, codes in part.codes.items()
+        },
+        missing_is_yes=joined("missing_is_yes", np.bool_),
+        rows=joined("rows", np.float64),
+        value=joined("value", np.float64),
+        output=tree % outputs,
+        offset=np.zeros(outputs),
+    )
 
 
-def shapes_of(text: str) -> list[Shape]:
-    """Return how each tree of a model hangs together."""
-    names = ("left_child", "right_child", "internal_count", "leaf_count")
-    return [Shape(*([int(word) for word in _words(tree, name)] for name in names)) for tree in trees_of(text)]
+class _Tree(NamedTuple):
+    """One tree: its splits in LightGBM's order, then its leaves."""
+
+    yes: list[int]
+    no: list[int]
+    column: list[int]
+    at_most: list[float]
+    codes: dict[int, Ints]
+    missing_is_yes: list[bool]
+    rows: list[float]
+    """Rows, not weights; 0 for a tree without any split."""
+    value: list[float]
+
+    @classmethod
+    def read(cls, tree: str) -> "_Tree":
+        columns, kinds, thresholds = _splits(tree)
+        values = [float(word) for word in _words(tree, "leaf_value")]
+        splits, blank = len(columns), [0] * len(values)
+        sides = [[int(word) for word in _words(tree, f"{side}_child")] for side in ("left", "right")]
+        # Split i is meant by i, leaf i by -1 - i.
+        yes, no = ([to if to >= 0 else splits - 1 - to for to in side] + [-1] * len(values) for side in sides)
+        rows = [float(word) for name in ("internal", "leaf") for word in _words(tree, f"{name}_count")]
+        bounds, sets = (
+            [int(word) for word in _words(tree, f"cat_{name}")] for name in ("boundaries", "threshold")
+        )
+        codes = {
+            at: _members(sets[bounds[int(thresholds[at])] : bounds[int(thresholds[at]) + 1]])
+            for at, kind in enumerate(kinds)
+            if kind & _CATEGORICAL
+        }
+        return cls(
+            yes=yes,
+            no=no,
+            column=columns + blank,
+            at_most=[*thresholds, *blank],
+            codes=codes,
+            missing_is_yes=[not kind & _CATEGORICAL and bool(kind & _DEFAULT_LEFT) for kind in kinds]
+            + [False] * len(values),
+            rows=rows if splits else [0.0],
+            value=[0.0] * splits + values,
+        )
+
+
+def _members(words: list[int]) -> Ints:
+    """Return the codes in a set of bits, 32 a word."""
+    bits = np.unpackbits(np.array(words, dtype="<u4").view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits)
 
 
 def _splits(tree: str) -> tuple[list[int], list[int], list[float]]:

@@ -5,7 +5,7 @@ Work is counted, never timed, so that equal tables get equal plans on any machin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -27,6 +27,10 @@ class Setting:
 def _boosted(name: str, **settings: Any) -> Setting:
     shared = {"bagging_freq": 1, "max_cat_to_onehot": 16}
     return Setting(name=name, family="lightgbm", settings=MappingProxyType(shared | settings))
+
+
+def _xgboost(name: str, **settings: Any) -> Setting:
+    return Setting(name=name, family="xgboost", settings=MappingProxyType(settings))
 
 
 def _linear(name: str, **settings: Any) -> Setting:
@@ -59,6 +63,14 @@ SETTINGS = (
         cat_l2=0.34,
         cat_smooth=15.0,
     ),
+    _xgboost(
+        "xgb",
+        learning_rate=0.06,
+        max_depth=6,
+        subsample=0.8,
+        colsample_bytree=0.7,
+        min_child_weight=2.0,
+    ),
     _boosted(
         "lgb_s",
         learning_rate=0.06,
@@ -66,6 +78,17 @@ SETTINGS = (
         feature_fraction=0.6,
         min_data_in_leaf=15,
         bagging_fraction=0.8,
+    ),
+    _boosted(
+        "lgb_a",
+        learning_rate=0.035,
+        num_leaves=31,
+        feature_fraction=1.0,
+        min_data_in_leaf=5,
+        bagging_fraction=0.95,
+        lambda_l2=0.84,
+        cat_l2=1.0,
+        cat_smooth=5.0,
     ),
     _linear("lin", c=0.3, hinges=False),
     _boosted(
@@ -78,68 +101,193 @@ SETTINGS = (
         bagging_fraction=0.9,
     ),
 )
-"""In the order in which they are worth trying. Each was good on some of 16 real tables; the first on most."""
+"""In the order in which they are worth trying. Each was good on some of 16 real tables; the first on most. ``lgb_a`` shows
+every tree all columns: where few columns only say something together, a tree that lacks one of them says nothing."""
 
-_BUDGETS: Mapping[str, tuple[tuple[str, ...], float]] = MappingProxyType(
+
+@dataclass(frozen=True, kw_only=True)
+class Bought:
+    """What a budget buys on any table."""
+
+    names: tuple[str, ...]
+    """Settings."""
+    work: float
+    """Most that one fit may cost."""
+    refined: int = 0
+    """Settings that are sought around the best one afterwards, at most."""
+    refining: float = 0.0
+    """Most that seeking them may cost."""
+
+
+_BUDGETS: Mapping[str, Bought] = MappingProxyType(
     {
-        "quick": (("lin", "lgb_s"), 1.2e8),
-        "normal": (("lgb", "lgb_s", "lgb_xt", "lin"), 2.5e8),
-        "thorough": (tuple(setting.name for setting in SETTINGS), 1e9),
+        "quick": Bought(names=("lin", "lgb_s"), work=1.2e8),
+        "normal": Bought(names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "lin_s", "lin"), work=2.5e8),
+        "thorough": Bought(
+            names=tuple(setting.name for setting in SETTINGS), work=1e9, refined=24, refining=8e9
+        ),
     }
 )
-"""Names, and the most work that one fit may cost."""
 
 _ROWS_PER_LEAF = 60
 """A leaf costs as much as scanning so many rows once more."""
+_FILLED = 0.6
+"""Share of the leaves that a depth allows which trees have."""
 _FEWEST_ROUNDS, _MOST_ROUNDS = 60, 2_000
 _ENOUGH = 30.0
 """Rounds times learning rate after which boosting has usually converged."""
 _FASTEST = 4.5
 """Most that a learning rate is multiplied by."""
+_MEDIUM_LEAVES = 31
+_FEW_FOLDS = 4.0
+"""Times that the fewest rounds may cost more than a fit should before one fold has to do."""
+_TREE_LEVEL = 0.05
+"""Milliseconds of ONNX Runtime for a level of one tree and 10,000 rows: 0.03 without categories, 0.08 with many."""
 _PATIENCE = 3.0
 """Rounds without improvement, times learning rate, after which to stop."""
 
 
-def planned(budget: Budget, *, rows: int, width: int, outputs: int) -> tuple[Setting, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a table is for those who learn from it."""
+
+    rows: int
+    width: int
+    """Columns of the training matrix."""
+    outputs: int
+    """Trees a round: the number of classes for multiclass tasks, else 1."""
+
+    def a_round(self, leaves: float) -> float:
+        """Return the work of one round of boosting: rows that are looked at, once a column and tree."""
+        return self.outputs * self.width * (self.rows + _ROWS_PER_LEAF * leaves)
+
+
+def planned(budget: Budget, size: Size) -> tuple[Setting, ...]:
     """Return the settings that a budget buys for a table, with rounds and learning rates fitted to its size.
 
     Parameters
     ----------
     budget
         As in the line file. ``{trials: N}`` takes the first N settings of the whole table, each as in ``normal``.
-    rows, width
-        Shape of the training matrix.
-    outputs
-        Trees a round: the number of classes for multiclass tasks, else 1.
+    size
+        Of the table.
 
     Examples
     --------
-    >>> small = planned("normal", rows=1_000, width=10, outputs=1)
+    >>> small = planned("normal", Size(rows=1_000, width=10, outputs=1))
     >>> [setting.name for setting in small]
-    ['lgb', 'lgb_s', 'lgb_xt', 'lin']
-    >>> large = planned("normal", rows=100_000, width=50, outputs=1)
+    ['lgb', 'lgb_s', 'lgb_xt', 'xgb', 'lgb_a', 'lin_s', 'lin']
+    >>> large = planned("normal", Size(rows=100_000, width=50, outputs=1))
     >>> [setting[0].settings["learning_rate"] for setting in (small, large)]
     [0.035, 0.1575]
     """
     if isinstance(budget, TrialsBudget):
-        settings, work = SETTINGS[: budget.trials], _BUDGETS["normal"][1]
+        settings = SETTINGS[: budget.trials]
     else:
-        names, work = _BUDGETS[budget]
-        settings = tuple(next(setting for setting in SETTINGS if setting.name == name) for name in names)
-    return tuple(_sized(setting, work, rows=rows, width=width, outputs=outputs) for setting in settings)
+        settings = tuple(next(one for one in SETTINGS if one.name == name) for name in _bought(budget).names)
+    return tuple(sized(setting, budget, size) for setting in settings)
 
 
-def _sized(setting: Setting, work: float, *, rows: int, width: int, outputs: int) -> Setting:
-    if setting.family != "lightgbm":
-        return setting
+def _bought(budget: Budget) -> Bought:
+    return _BUDGETS["normal" if isinstance(budget, TrialsBudget) else budget]
+
+
+def sized(setting: Setting, budget: Budget, size: Size) -> Setting:
+    """Return a setting with rounds, patience and learning rate fitted to a table."""
     own = setting.settings
-    a_round = outputs * width * (rows + _ROWS_PER_LEAF * own["num_leaves"])
-    affordable = min(max(int(work / a_round), _FEWEST_ROUNDS), _MOST_ROUNDS)
+    if "learning_rate" not in own:
+        return setting
+    affordable = int(_bought(budget).work / size.a_round(_leaves(setting)))
+    affordable = min(max(affordable, _FEWEST_ROUNDS), _MOST_ROUNDS)
     wanted = _ENOUGH / own["learning_rate"]
     rate = own["learning_rate"] * min(max(1.0, wanted / affordable), _FASTEST)
-    sized = {
+    fitted = {
         "learning_rate": round(rate, 4),
         "rounds": min(affordable, ceil(2 * _ENOUGH / rate)),
         "patience": max(10, ceil(_PATIENCE / rate)),
     }
-    return Setting(name=setting.name, family=setting.family, settings=MappingProxyType({**own, **sized}))
+    return Setting(name=setting.name, family=setting.family, settings=MappingProxyType({**own, **fitted}))
+
+
+def plain(setting: Setting) -> Setting:
+    """Return a setting of the table as it was before it was fitted to the size of a table."""
+    return next(one for one in SETTINGS if one.name == setting.name)
+
+
+def _leaves(setting: Setting) -> float:
+    own = setting.settings
+    return own["num_leaves"] if "num_leaves" in own else _FILLED * 2 ** own["max_depth"]
+
+
+def folds_judged(budget: Budget, size: Size, folds: int) -> int:
+    """Return on how many of the folds settings are judged: all, 3 or 1, for fewer tell as much where there are many rows.
+
+    Parameters
+    ----------
+    budget, size
+        As for `planned`.
+    folds
+        How many there are.
+
+    Examples
+    --------
+    >>> [
+    ...     folds_judged("normal", Size(rows=rows, width=30, outputs=1), 5)
+    ...     for rows in (12_000, 300_000, 5_000_000)
+    ... ]
+    [5, 3, 1]
+    """
+    above = _FEWEST_ROUNDS * size.a_round(_MEDIUM_LEAVES) / _bought(budget).work
+    return folds if above <= 1 else min(folds, 3 if above <= _FEW_FOLDS else 1)
+
+
+def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds: int) -> int:
+    """Return how many settings are sought around the best one.
+
+    Parameters
+    ----------
+    budget, size
+        As for `planned`. ``{trials: N}`` seeks what the table of settings does not have.
+    best
+        The best setting with trees.
+    rounds
+        Its rounds.
+    folds
+        Folds that each is judged on.
+
+    Examples
+    --------
+    >>> size, best = Size(rows=1_000, width=10, outputs=1), SETTINGS[0]
+    >>> [refinements(budget, size, best, rounds=200, folds=5) for budget in ("normal", "thorough")]
+    [0, 24]
+    >>> refinements(TrialsBudget(trials=20), size, best, rounds=200, folds=5)
+    11
+    """
+    if isinstance(budget, TrialsBudget):
+        return max(0, budget.trials - len(SETTINGS))
+    bought = _bought(budget)
+    one = folds * max(rounds, 1) * size.a_round(_leaves(best))
+    return min(bought.refined, int(bought.refining / one))
+
+
+def milliseconds(setting: Setting, *, rounds: int, outputs: int) -> float:
+    """Return about what the trees of a model cost for 10,000 rows on one thread, counted and not timed; 0 for a linear one.
+
+    Parameters
+    ----------
+    setting
+        A setting; its leaves count.
+    rounds
+        Rounds of boosting; 0 for a linear model.
+    outputs
+        Trees a round.
+
+    Examples
+    --------
+    >>> boosted = next(one for one in SETTINGS if one.name == "lgb")
+    >>> round(milliseconds(boosted, rounds=400, outputs=1))
+    99
+    """
+    if "learning_rate" not in setting.settings:
+        return 0.0
+    return _TREE_LEVEL * rounds * outputs * log2(_leaves(setting))

@@ -16,6 +16,7 @@ from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import Elapsed, Encoder
 from linewright.model.facts import Task
 from linewright.model.graph import ERRORS, Graph, open_session
+from linewright.model.margins import weighted
 from linewright.model.parts import Parts, read_parts, read_tensor, with_output
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trees import ROWS, read_trees
@@ -27,7 +28,8 @@ NAME = "linewright"
 DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
 SCALE, OFFSET = "scale", "offset"
-"""In the graph of trees that answer with a number: offset + scale * their sum."""
+"""In the graph of trees: offset + scale * their sum. Graphs have a scale where they were exported before it was part of the
+leaves."""
 UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
 """What a score is in."""
 
@@ -40,12 +42,26 @@ class Centre(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[int, ...]
     """The matrix column of each design column."""
 
-    def to_metadata(self) -> dict[str, str]:
-        """Return it as `read_centre` reads it."""
-        return {_CENTRE: msgspec.json.encode(self).decode()}
+    def to_metadata(self, suffix: str) -> dict[str, str]:
+        """Return it as an entry of the metadata; `suffix` is of the member of an ensemble that it is about."""
+        return {_CENTRE + suffix: msgspec.json.encode(self).decode()}
 
 
-_CENTRE = "linewright.centre"
+class Summed(msgspec.Struct, frozen=True, kw_only=True):
+    """In the metadata of a graph that sums several models: a linear one."""
+
+    weight: float
+    """What it adds up counts so often. Leaves of trees have their weight in them."""
+    suffix: str
+    """Behind the names of its constants."""
+
+
+def to_metadata(summed: Sequence[Summed]) -> dict[str, str]:
+    """Return the linear models that a graph sums as an entry of its metadata."""
+    return {_SUMMED: msgspec.json.encode(summed).decode()}
+
+
+_CENTRE, _SUMMED = "linewright.centre", "linewright.summed"
 
 
 class Explained(NamedTuple):
@@ -97,12 +113,24 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             found=where,
             allowed="a model that a line has trained",
         )
+    width = len(encoder.encodings)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
-    if len(trees) == 1 and ROWS in trees[0].attributes:
-        explainer = TreeExplainer(read_trees(trees[0]), width=len(encoder.encodings), outputs=outputs)
-        return _Trees(explainer, *_offset_and_scale(parts))
-    if not trees and _CENTRE in parts.metadata:
-        return _Linear(graph.data, parts, width=len(encoder.encodings), where=where)
+    linear = _summed(parts, where)
+    if (trees or linear) and len(trees) <= 1 and all(ROWS in node.attributes for node in trees):
+        explainers: list[tuple[float, Explainer]] = [
+            (
+                1.0,
+                _Trees(
+                    TreeExplainer(read_trees(node), width=width, outputs=outputs), *_offset_and_scale(parts)
+                ),
+            )
+            for node in trees
+        ]
+        explainers += [
+            (one.weight, _Linear(graph.data, parts, width=width, where=where, suffix=one.suffix))
+            for one in linear
+        ]
+        return _Sum(explainers)
     raise RequestError(
         "the model was packaged before packages said how its training rows were spread, against which an answer is "
         "explained",
@@ -114,17 +142,42 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     )
 
 
-def _offset_and_scale(parts: Parts) -> tuple[float, float]:
-    if SCALE not in parts.constants:
-        return 0.0, 1.0
-    offset, scale = (read_tensor(parts.constants[name]) for name in (OFFSET, SCALE))
-    return float(offset), float(scale)
+def _summed(parts: Parts, where: str) -> list[Summed]:
+    """Return the linear models of a graph."""
+    if _SUMMED not in parts.metadata:
+        return [Summed(weight=1.0, suffix="")] if _CENTRE in parts.metadata else []
+    try:
+        return msgspec.json.decode(parts.metadata[_SUMMED], type=list[Summed])
+    except msgspec.MsgspecError as error:
+        raise Corrupt("the graph does not say what it sums", where=where, found=str(error)) from error
+
+
+def _offset_and_scale(parts: Parts) -> tuple[Floats, Floats]:
+    """Return what is added to each sum, and what sums are multiplied with before."""
+    unless = {OFFSET: np.zeros(1), SCALE: np.ones(1)}
+    offset, scale = (
+        read_tensor(parts.constants[name]) if name in parts.constants else value
+        for name, value in unless.items()
+    )
+    return offset, scale
+
+
+class _Sum:
+    """Explains a weighted sum: contributions and bases are the weighted sums of those of its parts."""
+
+    def __init__(self, parts: Sequence[tuple[float, Explainer]]) -> None:
+        self._parts = parts
+
+    def __call__(self, x: NDArray[np.float32]) -> Explained:
+        told = [explain(x) for _, explain in self._parts]
+        weights = [weight for weight, _ in self._parts]
+        return Explained(*(weighted(part, weights) for part in zip(*told, strict=True)))
 
 
 class _Trees:
     """Explains a sum of trees, scaled."""
 
-    def __init__(self, explainer: TreeExplainer, offset: float, scale: float) -> None:
+    def __init__(self, explainer: TreeExplainer, offset: Floats, scale: Floats) -> None:
         self._explainer, self._offset, self._scale = explainer, offset, scale
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:
@@ -140,11 +193,11 @@ class _Linear:
     it did not.
     """
 
-    def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str) -> None:
+    def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str, suffix: str) -> None:
         try:
-            centre = msgspec.json.decode(parts.metadata[_CENTRE], type=Centre)
+            centre = msgspec.json.decode(parts.metadata[_CENTRE + suffix], type=Centre)
             coefficients, intercept = (
-                read_tensor(parts.constants[name]) for name in (COEFFICIENTS, INTERCEPT)
+                read_tensor(parts.constants[name + suffix]) for name in (COEFFICIENTS, INTERCEPT)
             )
         except (KeyError, msgspec.MsgspecError) as error:
             raise Corrupt(
@@ -158,11 +211,12 @@ class _Linear:
             raise Corrupt("the parts of a linear model do not fit together", where=where)
         self._coefficients, self._intercept = coefficients, intercept
         self._width, self._where = width, where
-        self._session = open_session(with_output(graph, DESIGN), where)
+        self._design = DESIGN + suffix
+        self._session = open_session(with_output(graph, self._design), where)
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:
         try:
-            design = cast(Floats, self._session.run([DESIGN], {"x": np.ascontiguousarray(x)})[0])
+            design = cast(Floats, self._session.run([self._design], {"x": np.ascontiguousarray(x)})[0])
         except ERRORS as error:
             raise Corrupt(f"the graph of a linear model failed: {error}", where=self._where) from error
         parts = (design - self._means)[:, :, None] * self._coefficients

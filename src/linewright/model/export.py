@@ -14,20 +14,34 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from onnxmltools.convert import convert_lightgbm
-from onnxmltools.convert.common.data_types import FloatTensorType
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from linewright.errors import Terminal
-from linewright.model.boosted import BoostedFitted, Shape, shapes_of
-from linewright.model.explain import COEFFICIENTS, DESIGN, INTERCEPT, NAME, OFFSET, SCALE, Centre
+from linewright.model.boosted import BoostedFitted
+from linewright.model.ensemble import EnsembleFitted, Member
+from linewright.model.explain import (
+    COEFFICIENTS,
+    DESIGN,
+    INTERCEPT,
+    NAME,
+    OFFSET,
+    Centre,
+    Summed,
+    to_metadata,
+)
 from linewright.model.facts import Task
-from linewright.model.linear import BEND, FAR, LinearNative
+from linewright.model.fitted import Fitted
+from linewright.model.forest import Forest, fused, trees_in
+from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.trainers import read_native
+from linewright.model.xgb import XGBoostFitted
 
 _OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
-_CONVERTER_OPSET = 15
+
+
+Exported = BoostedFitted | LinearFitted | XGBoostFitted
+"""A fitted model that a graph can say."""
 
 
 def to_onnx(native: bytes, width: int) -> bytes:
@@ -61,16 +75,20 @@ def to_onnx(native: bytes, width: int) -> bytes:
             found=f"a model of {fitted.native.width} columns",
             allowed=f"{width} columns",
         )
-    graph = _Graph()
-    if isinstance(fitted, BoostedFitted):
-        margins, outputs = _trees(graph, fitted)
-    else:
-        margins, outputs = _linear(graph, fitted.native), len(fitted.native.intercept)
+    graph = Graph()
+    members = fitted.members if isinstance(fitted, EnsembleFitted) else (Member(1.0, fitted),)
+    margins, outputs = margins_of(graph, [(_exported(one.fitted), one.weight) for one in members])
     _scores(graph, margins, fitted.native.task)
     return graph.serialize(width=width, outputs=2 if fitted.native.task == "binary" else outputs)
 
 
-class _Graph:
+def _exported(fitted: Fitted) -> Exported:
+    if not isinstance(fitted, Exported):
+        raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
+    return fitted
+
+
+class Graph:
     """A graph in the making; names count up, so that equal graphs have equal bytes."""
 
     def __init__(self) -> None:
@@ -104,7 +122,45 @@ class _Graph:
         return model.SerializeToString(deterministic=True)
 
 
-def _scores(graph: _Graph, margins: str, task: Task) -> None:
+def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple[str, int]:
+    """Say the weighted sum of what models add up. Those of trees become one forest, whose trees run side by side.
+
+    Parameters
+    ----------
+    graph
+        What the nodes are added to. Its metadata get what an explanation needs.
+    members
+        At least one fitted model, each with its weight, all of one width and task.
+
+    Returns
+    -------
+    tuple of str and int
+        Name of a double tensor, shape [n, outputs]: log-odds, log-weights of the classes, or numbers; and the outputs.
+    """
+    forests = [(one.forest(), weight) for one, weight in members if not isinstance(one, LinearFitted)]
+    parts: list[str] = []
+    outputs = 0
+    if forests:
+        forest = fused(forests)
+        parts.append(_forest(graph, forest))
+        outputs = len(forest.offset)
+    listed: list[Summed] = []
+    for one, weight in members:
+        if isinstance(one, LinearFitted):
+            suffix = f".{len(listed)}" if listed else ""
+            part = _linear(graph, one.native, suffix=suffix)
+            parts.append(part if weight == 1 else graph.add("Mul", part, graph.constant(weight)))
+            outputs = len(one.native.intercept)
+            listed.append(Summed(weight=weight, suffix=suffix))
+    if listed and len(members) > 1:
+        graph.metadata |= to_metadata(listed)
+    total = parts[0]
+    for part in parts[1:]:
+        total = graph.add("Add", total, part)
+    return total, outputs
+
+
+def _scores(graph: Graph, margins: str, task: Task) -> None:
     if task == "binary":
         # Log-odds of two classes are the margins 0 and x.
         margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
@@ -113,85 +169,64 @@ def _scores(graph: _Graph, margins: str, task: Task) -> None:
     graph.add("Cast", margins, output="y", to=TensorProto.FLOAT)
 
 
-def _trees(graph: _Graph, fitted: BoostedFitted) -> tuple[str, int]:
-    native = fitted.native
-    converted = convert_lightgbm(
-        fitted.booster,
-        name=NAME,
-        initial_types=[("x", FloatTensorType([None, native.width]))],
-        target_opset=_CONVERTER_OPSET,
-        zipmap=False,
-    )
-    ensemble = _ensemble(converted)
-    rows_at = numpy_helper.from_array(_rows_at_nodes(ensemble, shapes_of(native.text)), "nodes_hitrates")
-    outputs = max(ensemble["target_ids"]) + 1
-    # Double all through: over a thousand trees, sums in float32 would be off by what `parity` allows.
+def _forest(graph: Graph, forest: Forest) -> str:
+    """Add up trees in double: over a thousand of them, sums in float32 would be off by what `parity` allows."""
     rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
-    sums = graph.add(
-        "TreeEnsembleRegressor",
-        rows,
-        domain="ai.onnx.ml",
-        n_targets=outputs,
-        nodes_hitrates_as_tensor=rows_at,
-        **ensemble,
-    )
+    ensemble = _ensemble(forest)
+    outputs = len(forest.offset)
+    sums = graph.add("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=outputs, **ensemble)
     margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
-    if native.task == "regression":
-        scaled = graph.add("Mul", margins, graph.constant(native.scale, name=SCALE))
-        margins = graph.add("Add", scaled, graph.constant(native.offset, name=OFFSET))
-    return margins, outputs
+    if not forest.offset.any():
+        return margins
+    return graph.add("Add", margins, graph.constant(forest.offset, name=OFFSET))
 
 
-def _ensemble(converted: ModelProto) -> dict[str, Any]:
-    """Take the trees out of the converter's graph, leaving its labels and links behind."""
-    found = [node for node in converted.graph.node if node.op_type.startswith("TreeEnsemble")]
-    if len(found) != 1:
-        raise Terminal("the converter did not make one tree ensemble", where="ONNX export", found=len(found))
-    attributes = {item.name: helper.get_attribute_value(item) for item in found[0].attribute}
-    ensemble = {
-        name.replace("class_", "target_"): value
-        for name, value in attributes.items()
-        if name.startswith(("nodes_", "class_", "target_")) and name != "nodes_hitrates"
-    }
-    for name in ("nodes_values", "target_weights"):
-        numbers = np.asarray(ensemble.pop(name), dtype=np.float64)
-        ensemble[f"{name}_as_tensor"] = numpy_helper.from_array(numbers, name)
-    return ensemble
+def _ensemble(forest: Forest) -> dict[str, Any]:
+    """Return the attributes of a ``TreeEnsembleRegressor``.
 
-
-def _rows_at_nodes(ensemble: Mapping[str, Any], shapes: Sequence[Shape]) -> npt.NDArray[np.float64]:
-    """Return how many training rows came to each node.
-
-    LightGBM asks at one split whether a code is in a set; the converter makes a chain of comparisons with one code each,
-    all of which lead to the same node. Each link gets the rows of the split.
+    A forest asks at one split whether a code is in a set; ONNX gets a chain of comparisons with one code each, all of which
+    lead to the same node. Each link gets the rows of the split.
     """
-    place = {
-        node: at
-        for at, node in enumerate(zip(ensemble["nodes_treeids"], ensemble["nodes_nodeids"], strict=True))
+    links = np.ones(len(forest.tree), dtype=np.int64)
+    splits = sorted(forest.codes)
+    links[splits] = [len(forest.codes[split]) for split in splits]
+    starts = np.cumsum(links) - links
+    roots = np.searchsorted(forest.tree, np.arange(trees_in(forest)))
+    number = starts - starts[roots][forest.tree]  # within the tree
+    node = np.repeat(np.arange(len(links)), links)
+    link = np.arange(len(node)) - starts[node]
+    is_leaf, is_last = forest.yes[node] < 0, link == links[node] - 1
+    has_codes = np.zeros(len(links), dtype=np.bool_)
+    has_codes[splits] = True
+    values = np.where(is_leaf, 0.0, forest.at_most[node])
+    values[has_codes[node]] = np.concatenate([np.empty(0), *(forest.codes[split] for split in splits)])
+    leaf = np.flatnonzero(is_leaf)
+    after = np.where(is_last, number[forest.no[node]], number[node] + link + 1)
+    integers = {
+        "nodes_treeids": forest.tree[node],
+        "nodes_nodeids": number[node] + link,
+        "nodes_featureids": np.where(is_leaf, 0, forest.column[node]),
+        "nodes_truenodeids": np.where(is_leaf, 0, number[forest.yes[node]]),
+        "nodes_falsenodeids": np.where(is_leaf, 0, after),
+        "nodes_missing_value_tracks_true": np.where(is_leaf, 0, forest.missing_is_yes[node]),
+        "target_treeids": forest.tree[node[leaf]],
+        "target_nodeids": number[node[leaf]],
+        "target_ids": forest.output[node[leaf]],
     }
-    yes, no, modes = (ensemble[f"nodes_{name}"] for name in ("truenodeids", "falsenodeids", "modes"))
-    rows = np.zeros(len(place))
-    for tree, shape in enumerate(shapes):
-        ahead = [(0, 0 if shape.left else -1)]
-        while ahead:
-            node, split = ahead.pop()
-            at = place[tree, node]
-            if (modes[at] == b"LEAF") != (split < 0):
-                raise Terminal("the converter made other trees than the model has", where="ONNX export")
-            if split < 0:
-                rows[at] = shape.rows_at_leaves[-1 - split] if shape.left else 0
-                continue
-            rows[at] = shape.rows_at_splits[split]
-            following = place[tree, no[at]]
-            while modes[at] == modes[following] == b"BRANCH_EQ" and yes[at] == yes[following]:
-                at = following
-                rows[at] = shape.rows_at_splits[split]
-                following = place[tree, no[at]]
-            ahead += [(yes[at], shape.left[split]), (no[at], shape.right[split])]
-    return rows
+    doubles = {
+        "nodes_values": values,
+        "nodes_hitrates": forest.rows[node],
+        "target_weights": forest.value[node[leaf]],
+    }
+    modes = np.select([is_leaf, has_codes[node]], ["LEAF", "BRANCH_EQ"], "BRANCH_LEQ")
+    return {
+        **{name: numbers.tolist() for name, numbers in integers.items()},
+        **{f"{name}_as_tensor": numpy_helper.from_array(each, name) for name, each in doubles.items()},
+        "nodes_modes": modes.tolist(),
+    }
 
 
-def _linear(graph: _Graph, native: LinearNative) -> str:
+def _linear(graph: Graph, native: LinearNative, *, suffix: str) -> str:
     """Say `linear.design` and its product with the coefficients, in double."""
     rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
     parts: list[str] = []
@@ -208,15 +243,15 @@ def _linear(graph: _Graph, native: LinearNative) -> str:
         codes = graph.columns(rows, [column for column, _ in native.levels])
         same = graph.add("Equal", codes, graph.constant([code for _, code in native.levels]))
         parts.append(graph.add("Cast", same, to=TensorProto.DOUBLE))
-    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN)
-    coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS)
+    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN + suffix)
+    coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS + suffix)
     products = graph.add("MatMul", matrix, coefficients)
     if native.means:
-        graph.metadata |= Centre(means=native.means, sources=native.sources).to_metadata()
-    return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT))
+        graph.metadata |= Centre(means=native.means, sources=native.sources).to_metadata(suffix)
+    return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT + suffix))
 
 
-def _bent(graph: _Graph, rows: str, native: LinearNative) -> str:
+def _bent(graph: Graph, rows: str, native: LinearNative) -> str:
     numbers = graph.columns(rows, list(native.numbers))
     centred = graph.add("Sub", numbers, graph.constant(native.centre))
     scaled = graph.add("Mul", centred, graph.constant(native.factor))

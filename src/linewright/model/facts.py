@@ -42,6 +42,26 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Boosting rounds of the refit; 0 for linear models."""
 
 
+class MemberOf(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that became part of the model."""
+
+    trial: str
+    """Name of the trial."""
+    weight: float
+    """What it adds up counts so often; the weights of all members sum to 1."""
+    rounds: int
+    """Boosting rounds of its fit to all rows; 0 for linear models."""
+
+
+class Executed(msgspec.Struct, frozen=True, kw_only=True):
+    """What training did, beside the trials: with their settings, the seed and the rows it is done again alike."""
+
+    folds: int
+    """Folds that trials were judged on."""
+    members: tuple[MemberOf, ...]
+    """Of what the model is made, the heaviest first; fitted once to all rows that it may learn from."""
+
+
 class Recent(msgspec.Struct, frozen=True, kw_only=True):
     """That a model learned from the latest training rows alone."""
 
@@ -92,6 +112,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     recent: Recent | UnsetType = UNSET
     """Where a retraining left out older rows: why. Not written where it did not, so that such a model is what it was
     before this was asked."""
+    executed: Executed | UnsetType = UNSET
+    """What training did; not written where a model was made elsewhere, or trained before this was kept."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""

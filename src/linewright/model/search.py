@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,31 @@ import numpy.typing as npt
 from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
-from linewright.model.budget import Setting, planned
+from linewright.model.budget import (
+    Setting,
+    Size,
+    folds_judged,
+    milliseconds,
+    plain,
+    planned,
+    refinements,
+    sized,
+)
+from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
 from linewright.model.linear import steady
-from linewright.model.margins import Floats, Matrix
+from linewright.model.margins import Floats, Matrix, to_margins
+from linewright.model.members import (
+    Blend,
+    Judged,
+    Tried,
+    blends,
+    choose,
+    surely_better,
+    what_small_costs,
+    why,
+)
+from linewright.model.metrics import MetricRule
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -24,16 +46,12 @@ from linewright.model.trainers import Fitted, Trainer
 Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """Positions of the rows to learn from and of the rows to judge on."""
 
-NOISE = 0.01
-"""Losses that differ by less than this share are not worth a larger model."""
-
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
 _AT_ONCE = 2
 """Fits that go on at a time."""
 _REFIT = 1.1
 """More rows bear more rounds."""
-_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,19 +99,6 @@ class Rows:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tried:
-    """A setting, and what it says of the judged rows."""
-
-    setting: Setting
-    scores: Floats
-    loss: Floats
-    """Loss of each judged row."""
-    rounds: int
-    size: int
-    """About the number of leaves; 0 for linear models."""
-
-
 class Pace:
     """Report each fit, and stop when the cap on seconds is reached."""
 
@@ -132,12 +137,14 @@ class Pace:
 class Found:
     """What a search over some rows found."""
 
-    best: Tried
+    chosen: Blend
     because: str
     tried: Sequence[Tried]
     """Best first."""
     judged: npt.NDArray[Any]
-    """Positions of the rows that `Tried.scores` are about."""
+    """Positions of the rows that the scores are about."""
+    rows: Judged
+    folds: Sequence[Fold]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,31 +155,86 @@ class Search:
     spec: TrainSpec
     trainers: Mapping[str, Trainer]
     pace: Pace
+    metric: MetricRule | None = None
+    """What people read first: it decides where it is surely of another opinion than the loss."""
 
-    def over(self, rows: Rows, only: str | None = None) -> Found:
-        """Try what the budget buys, or one setting of it, and choose."""
-        n, width = int(rows.learned.sum()), rows.x.shape[1]
-        settings = [
-            one
-            for one in planned(self.spec.budget, rows=n, width=width, outputs=_outputs(rows))
-            if only in {None, one.name}
-        ]
+    def over(self, rows: Rows, only: frozenset[str] = frozenset()) -> Found:
+        """Try what the budget buys, or some settings of it, and choose."""
+        budget, size = self.spec.budget, _size(rows)
+        settings = [one for one in planned(budget, size) if not only or one.name in only]
         usable = _usable(rows, self.folds)
+        usable = usable[-folds_judged(budget, size, len(usable)) :]
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
-        mass = rows.weight[judged]
+        about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
+        tried: list[Tried] = []
         with _side_by_side() as pool:
-            begun = [
-                [pool.submit(_fit_fold, rows, one, self.trainers[one.family], fold) for fold in usable]
-                for one in settings
-            ]
-            tried = [
-                _tried(rows, one, _in_turn(fits, one, self.pace), judged)
-                for one, fits in zip(settings, begun, strict=True)
-            ]
-        tried.sort(key=lambda one: (float(mass @ one.loss), one.size))
-        best, because = _choose(tried, mass, rules_of(rows.task).objective)
-        return Found(best=best, because=because, tried=tried, judged=judged)
+            begun = [self._begin(pool, rows, one, usable) for one in settings]
+            for one, fits in zip(settings, begun, strict=True):
+                tried.append(_tried(one, self._in_turn(fits, one, tried, about), about, size.outputs))
+            if not only:
+                self._refine(pool, rows, tried, usable, about)
+        tried.sort(key=lambda one: (about.mean(one.loss), one.milliseconds))
+        chosen, because = self._settle(tried, about, rows.seed)
+        return Found(chosen=chosen, because=because, tried=tried, judged=judged, rows=about, folds=usable)
+
+    def _begin(
+        self, pool: Executor, rows: Rows, setting: Setting, folds: Sequence[Fold]
+    ) -> list[Future[tuple[Floats, int]]]:
+        return [pool.submit(_fit_fold, rows, setting, self.trainers[setting.family], fold) for fold in folds]
+
+    def _in_turn(
+        self,
+        fits: Sequence[Future[tuple[Floats, int]]],
+        setting: Setting,
+        tried: Sequence[Tried],
+        about: Judged,
+    ) -> list[tuple[Floats, int]]:
+        best = min(tried, key=lambda one: about.mean(one.loss), default=None)
+        so_far = (
+            f"; best so far {best.setting.name}, {about.word} {about.mean(best.loss):.4g}" if best else ""
+        )
+        done: list[tuple[Floats, int]] = []
+        for number, fit in enumerate(fits, start=1):
+            self.pace.next(f"{setting.name}: fold {number} of {len(fits)}{so_far}")
+            done.append(fit.result())
+        return done
+
+    def _refine(
+        self, pool: Executor, rows: Rows, tried: list[Tried], folds: Sequence[Fold], about: Judged
+    ) -> None:
+        """Try settings near the best one of trees, as far as the budget goes."""
+        trees = [one for one in tried if one.rounds]
+        if not trees:
+            return
+        best, size = min(trees, key=lambda one: about.mean(one.loss)), _size(rows)
+        count = refinements(self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds))
+        if not count:
+            return
+        self.pace.more(count * len(folds))
+
+        def judge(proposal: Setting) -> float:
+            setting = sized(proposal, self.spec.budget, size)
+            fits = self._begin(pool, rows, setting, folds)
+            tried.append(_tried(setting, self._in_turn(fits, setting, tried, about), about, size.outputs))
+            return about.mean(tried[-1].loss)
+
+        refine = import_module(
+            "linewright.model.refine"
+        )  # Optuna takes a second to import, and most budgets ask for none
+        refine.refined(plain(best.setting), about.mean(best.loss), count=count, seed=rows.seed, judge=judge)
+
+    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str]:
+        """Choose what becomes the model, and say why."""
+        is_single = self.spec.prefer == "small" or self.spec.budget == "quick"
+        candidates = blends(tried, about, most=1 if is_single else MOST_MEMBERS)
+        chosen = choose(candidates, about)
+        because = why(chosen, candidates, about, trials=len(tried))
+        if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
+            return other
+        if self.spec.prefer == "small" and len(tried) > 1:
+            because += what_small_costs(chosen, blends(tried, about), about)
+        return chosen, because
 
     def narrowed(self, rows: Rows, whole: Found, at: npt.NDArray[Any]) -> tuple[Rows, Found, Recent] | None:
         """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
@@ -186,12 +248,12 @@ class Search:
         if not windows:
             return None
         founds = [
-            self.over(rows.within(one), None if one.sum() <= _SMALL else whole.best.setting.name)
+            self.over(rows.within(one), frozenset() if one.sum() <= _SMALL else whole.chosen.names)
             for one in windows
         ]
         losses = np.stack(
             [
-                *(by_row(one.best.loss, one.judged, len(at)) for one in founds),
+                *(by_row(one.chosen.loss, one.judged, len(at)) for one in founds),
                 *(by_row(one.loss, whole.judged, len(at)) for one in whole.tried),
             ]
         )
@@ -199,7 +261,7 @@ class Search:
         chosen, means = longest_as_good(losses[:, judged], rows.weight[judged])
         if chosen >= len(windows):
             return None
-        narrow, word = rows.within(windows[chosen]), _WORDS[rules_of(rows.task).objective]
+        narrow, word = rows.within(windows[chosen]), whole.rows.word
         latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
         because = (
             f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
@@ -249,8 +311,9 @@ def _scaled(weight: Floats) -> Floats:
     return weight / weight[weight > 0].mean()
 
 
-def _outputs(rows: Rows) -> int:
-    return rows.classes if rows.task == "multiclass" else 1
+def _size(rows: Rows) -> Size:
+    outputs = rows.classes if rows.task == "multiclass" else 1
+    return Size(rows=int(rows.learned.sum()), width=rows.x.shape[1], outputs=outputs)
 
 
 def _usable(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
@@ -305,50 +368,23 @@ def _fit_fold(rows: Rows, setting: Setting, trainer: Trainer, fold: Fold) -> tup
     return fitted.scores(rows.x[held]), fitted.rounds
 
 
-def _in_turn(
-    fits: Sequence[Future[tuple[Floats, int]]], setting: Setting, pace: Pace
-) -> list[tuple[Floats, int]]:
-    done: list[tuple[Floats, int]] = []
-    for number, fit in enumerate(fits, start=1):
-        pace.next(f"{setting.name}: fold {number} of {len(fits)}")
-        done.append(fit.result())
-    return done
-
-
-def _tried(rows: Rows, setting: Setting, fits: list[tuple[Floats, int]], judged: npt.NDArray[Any]) -> Tried:
+def _tried(setting: Setting, fits: list[tuple[Floats, int]], judged: Judged, outputs: int) -> Tried:
     scores = np.concatenate([each for each, _ in fits])
     rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
+    margins = to_margins(scores, judged.task)
     return Tried(
         setting=setting,
+        margins=margins,
         scores=scores,
-        loss=rules_of(rows.task).row_loss(rows.target[judged], scores),
+        loss=rules_of(judged.task).row_loss(judged.truth, scores),
         rounds=rounds,
-        size=rounds * setting.settings.get("num_leaves", 0) * _outputs(rows),
+        milliseconds=milliseconds(setting, rounds=rounds, outputs=outputs),
     )
 
 
-def _choose(tried: Sequence[Tried], mass: Floats, objective: str) -> tuple[Tried, str]:
-    """Return the smallest model that is as good as the best, as far as the judged rows can tell."""
-    best, word = tried[0], _WORDS[objective]
-    lowest = _mean(best.loss, mass)
-    for one in sorted(tried, key=lambda one: one.size):
-        more, error = _mean(one.loss - best.loss, mass), _error(one.loss - best.loss, mass)
-        if one is not best and more <= min(error, NOISE * lowest):
-            return one, (
-                f"smallest model within noise: out-of-fold {word} {lowest + more:.4g}, {more:.2g} above "
-                f"{best.setting.name} (standard error {error:.2g}), on {len(mass):,} rows"
-            )
-        if one is best:
-            break
-    because = f"lowest out-of-fold {word} of {len(tried)} trials: {lowest:.4g} on {len(mass):,} rows"
-    if len(tried) > 1:
-        because += f", against {_mean(tried[1].loss, mass):.4g} of {tried[1].setting.name}"
-    return best, because
-
-
-def trial_of(one: Tried, mass: Floats) -> Trial:
-    """Return a setting with its mean loss and its interval; `mass` is the weight of each judged row."""
-    loss, error = _mean(one.loss, mass), _error(one.loss, mass)
+def trial_of(one: Tried, judged: Judged) -> Trial:
+    """Return a setting with its mean loss and its interval."""
+    loss, error = judged.mean(one.loss), judged.error(one.loss)
     return Trial(
         name=one.setting.name,
         family=one.setting.family,
@@ -358,15 +394,6 @@ def trial_of(one: Tried, mass: Floats) -> Trial:
         high=loss + 1.96 * error,
         rounds=one.rounds,
     )
-
-
-def _mean(loss: Floats, mass: Floats) -> float:
-    return float(mass @ loss / mass.sum())
-
-
-def _error(loss: Floats, mass: Floats) -> float:
-    """Return the standard error of the weighted mean."""
-    return float(np.sqrt(np.sum((mass * (loss - _mean(loss, mass))) ** 2)) / mass.sum())
 
 
 def by_row(scores: Floats, judged: npt.NDArray[Any], n: int) -> Floats:

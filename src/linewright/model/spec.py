@@ -41,6 +41,8 @@ class TrainSpec(Spec):
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
     """How much is tried; the same rows, parted alike, and the same budget give the same model."""
+    prefer: Literal["accuracy", "small"] = "accuracy"
+    """`small` takes one model where up to three, summed, would be better, and says what that costs."""
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5

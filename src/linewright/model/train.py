@@ -12,17 +12,20 @@ import numpy.typing as npt
 from linewright.engine.context import Progress
 from linewright.features.facts import Encoder
 from linewright.model.calibrate import fit_calibration
-from linewright.model.facts import Calibration, Recent, Task, Trial
+from linewright.model.ensemble import EnsembleFitted, Member
+from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
 from linewright.model.margins import Floats, Matrix
+from linewright.model.members import Blend
+from linewright.model.metrics import MetricRule
 from linewright.model.package import calibrate
-from linewright.model.search import Fold, Pace, Search, by_row, rows_of, trial_of
+from linewright.model.search import Fold, Pace, Rows, Search, by_row, rows_of, trial_of
 from linewright.model.spec import TrainSpec, ValueSpec
 from linewright.model.threshold import choose_threshold
 from linewright.model.trainers import TRAINERS, Trainer
 
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "scikit-learn", "scipy")
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "scikit-learn", "scipy", "xgboost-cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +50,8 @@ class Training:
     """Which training rows it learned from, shape (n,)."""
     recent: Recent | None
     """Where older rows were left out: why."""
+    executed: Executed
+    """What was done, so that it can be done again."""
     libraries: dict[str, str]
     """Versions of what fitted it."""
 
@@ -65,6 +70,7 @@ def train(
     seed: int,
     report: Callable[[Progress], None],
     at: npt.NDArray[Any] | None = None,
+    metric: MetricRule | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
@@ -96,6 +102,8 @@ def train(
     at : array, shape (n,), optional
         When each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
         better without them (`linewright.model.recency`).
+    metric
+        What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
     trainers
         Families by name.
     clock
@@ -115,23 +123,20 @@ def train(
     """
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
-    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace)
+    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric)
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed
-    best, tried, judged = found.best, found.tried, found.judged
+    blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
-    pace.next(f"{best.setting.name}: all training rows")
-    final = rows.fit(
-        trainers[best.setting.family], np.flatnonzero(rows.learned), None, best.rounds, best.setting
-    )
-    calibration = fit_calibration(best.scores, truth, mass, kind=task, seed=seed)
-    scores = calibrate(calibration, best.scores)
+    native = _refit(rows, blend, trainers, pace)
+    calibration = fit_calibration(blend.scores, truth, mass, kind=task, seed=seed)
+    scores = calibrate(calibration, blend.scores)
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
     return Training(
-        native=final.to_native(),
-        trials=tuple(trial_of(one, mass) for one in tried),
-        chosen=best.setting.name,
+        native=native,
+        trials=tuple(trial_of(one, found.rows) for one in tried),
+        chosen=blend.name,
         because=found.because,
         calibration=calibration,
         threshold=threshold.at if threshold else None,
@@ -140,8 +145,28 @@ def train(
         out_of_fold=by_row(scores, judged, len(x)),
         learned=rows.learned,
         recent=recent,
+        executed=Executed(
+            folds=len(found.folds),
+            members=tuple(
+                MemberOf(trial=one.setting.name, weight=weight, rounds=one.rounds)
+                for weight, one in blend.members
+            ),
+        ),
         libraries={name: version(name) for name in _LIBRARIES},
     )
+
+
+def _refit(rows: Rows, blend: Blend, trainers: Mapping[str, Trainer], pace: Pace) -> bytes:
+    """Fit each member once to all rows that may be learned from."""
+    taken = np.flatnonzero(rows.learned)
+    pace.more(len(blend.members) - 1)
+    fitted: list[Member] = []
+    for weight, one in blend.members:
+        pace.next(f"{one.setting.name}: all training rows")
+        fitted.append(
+            Member(weight, rows.fit(trainers[one.setting.family], taken, None, one.rounds, one.setting))
+        )
+    return fitted[0].fitted.to_native() if len(fitted) == 1 else EnsembleFitted(fitted).to_native()
 
 
 def half_width(residuals: Floats, weight: Floats) -> float:

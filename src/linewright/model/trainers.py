@@ -9,53 +9,18 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
+from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
+from linewright.model.fitted import Fitted
 from linewright.model.linear import Linear, LinearFitted, LinearNative
-from linewright.model.margins import Floats, Matrix
+from linewright.model.margins import Floats, Matrix, Valid
+from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 
-__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "read_native"]
-
-Valid = tuple[Matrix, npt.NDArray[Any], Floats]
-
-
-class Fitted(Protocol):
-    """A fitted model. It never changes, and a row's scores do not depend on the rows beside it."""
-
-    rounds: int
-    """Boosting rounds that were used; 0 for families without rounds."""
-
-    def scores(self, x: Matrix) -> Floats:
-        """Return uncalibrated scores of rows.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, width)
-            Numbers may be NaN, codes may not; n may be 0.
-
-        Returns
-        -------
-        float64 array
-            Binary: shape (n, 2), probabilities of the negative and the positive class. Multiclass: shape
-            (n, classes). Regression: shape (n,). Probabilities of a row sum to 1, and each is exact relative to
-            itself however small, since calibration takes logarithms.
-        """
-        ...
-
-    def cuts(self) -> Mapping[int, npt.NDArray[np.float32]]:
-        """Return, by matrix column that holds numbers, values at which the score may jump or bend, ascending.
-
-        `parity` probes on and beside them.
-        """
-        ...
-
-    def to_native(self) -> bytes:
-        """Return the model as JSON that `read_native` reads back to equal scores, bit for bit."""
-        ...
+__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
 
 
 class Trainer(Protocol):
@@ -113,22 +78,45 @@ class Trainer(Protocol):
         ...
 
 
-TRAINERS: Mapping[str, Trainer] = MappingProxyType({"lightgbm": Boosted(), "linear": Linear()})
+TRAINERS: Mapping[str, Trainer] = MappingProxyType(
+    {"lightgbm": Boosted(), "linear": Linear(), "xgboost": XGBoost()}
+)
 """Families by name."""
 
 
-def read_native(data: bytes) -> BoostedFitted | LinearFitted:
+Single = BoostedNative | LinearNative | XGBoostNative
+"""Models that may be members of an ensemble."""
+
+
+def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted | EnsembleFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
     ------
     Corrupt
-        If `data` is not a native model of a known family.
+        If `data` is not a native model of a known family, or an ensemble of such.
     """
+    native = _decoded(data, Single | EnsembleNative)
+    if not isinstance(native, EnsembleNative):
+        return _fitted(native)
+    members = ((one.weight, _decoded(bytes(one.native), Single)) for one in native.members)
+    return EnsembleFitted([Member(weight, _fitted(member)) for weight, member in members])
+
+
+def _decoded(data: bytes, kinds: Any) -> Any:
     try:
-        native = msgspec.json.decode(data, type=BoostedNative | LinearNative)
+        return msgspec.json.decode(data, type=kinds)
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"not a native model: {error}", where="native model", allowed=", ".join(TRAINERS)
         ) from error
-    return BoostedFitted(native) if isinstance(native, BoostedNative) else LinearFitted(native)
+
+
+def _fitted(native: Single) -> BoostedFitted | LinearFitted | XGBoostFitted:
+    match native:
+        case BoostedNative():
+            return BoostedFitted(native)
+        case XGBoostNative():
+            return XGBoostFitted(native)
+        case LinearNative():
+            return LinearFitted(native)

@@ -1,0 +1,258 @@
+"""Which tried settings become the model: one, or a few with weights, by what they say of rows that they have not seen [1]_.
+
+References
+----------
+.. [1] R. Caruana et al., Ensemble selection from libraries of models, ICML 2004.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.model.budget import Setting
+from linewright.model.ensemble import MOST_MEMBERS
+from linewright.model.facts import Task
+from linewright.model.intervals import bootstrap
+from linewright.model.margins import Floats, to_scores, weighted
+from linewright.model.metrics import MetricRule
+from linewright.model.tasks import task as rules_of
+
+NOISE = 0.01
+"""Losses that differ by less than this share are not worth a larger model."""
+DEAR = 100.0
+"""Milliseconds for 10,000 rows above which a member must be worth it."""
+PRICE = 0.01
+"""Share of the loss that a dear member must be worth."""
+
+_STEPS = 12
+"""Settings that greedy selection draws, with replacement: weights are twelfths at the finest."""
+_ROWS = 50_000
+"""Most rows that greedy selection looks at; what it makes is judged on all."""
+_SURELY, _DRAWS = 0.99, 400
+"""How sure a metric must be that the loss has chosen wrongly."""
+_AS_THE_LOSS = frozenset({"log_loss", "rmse", "mse", "r2"})
+_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tried:
+    """A setting, and what it says of the judged rows."""
+
+    setting: Setting
+    margins: Floats
+    scores: Floats
+    loss: Floats
+    """Loss of each judged row."""
+    rounds: int
+    milliseconds: float
+    """About what an answer to 10,000 rows costs, counted from trees and leaves."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blend:
+    """Tried settings with weights that sum to 1, and what they say together of the judged rows."""
+
+    members: tuple[tuple[float, Tried], ...]
+    """The heaviest first."""
+    scores: Floats
+    loss: Floats
+
+    @property
+    def name(self) -> str:
+        """The names of its members."""
+        return " + ".join(one.setting.name for _, one in self.members)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of its members."""
+        return frozenset(one.setting.name for _, one in self.members)
+
+    @property
+    def milliseconds(self) -> float:
+        """About what an answer to 10,000 rows costs."""
+        return sum(one.milliseconds for _, one in self.members)
+
+    @property
+    def price(self) -> float:
+        """By how much its loss counts more for the members that are dear."""
+        return 1 + PRICE * sum(one.milliseconds > DEAR for _, one in self.members)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """The rows that were judged: their truth, and the weight of each."""
+
+    task: Task
+    truth: npt.NDArray[np.generic]
+    mass: Floats
+
+    @property
+    def word(self) -> str:
+        """What the loss is called."""
+        return _WORDS[rules_of(self.task).objective]
+
+    def loss(self, margins: Floats) -> Floats:
+        """Return the loss of each row."""
+        return rules_of(self.task).row_loss(self.truth, to_scores(margins, self.task))
+
+    def mean(self, loss: Floats) -> float:
+        """Return the weighted mean."""
+        return float(self.mass @ loss / self.mass.sum())
+
+    def error(self, loss: Floats) -> float:
+        """Return the standard error of the weighted mean."""
+        return float(np.sqrt(np.sum((self.mass * (loss - self.mean(loss))) ** 2)) / self.mass.sum())
+
+    def at(self, rows: npt.NDArray[np.int64]) -> "Judged":
+        """Return some of the rows."""
+        return Judged(task=self.task, truth=self.truth[rows], mass=self.mass[rows])
+
+
+def alone(one: Tried) -> Blend:
+    """Return a setting as the only member."""
+    return Blend(members=((1.0, one),), scores=one.scores, loss=one.loss)
+
+
+def blends(tried: Sequence[Tried], judged: Judged, *, most: int = MOST_MEMBERS) -> list[Blend]:
+    """Return what may become the model: each setting alone, and the best of 2, 3, … `most` that greedy selection finds.
+
+    Parameters
+    ----------
+    tried
+        Settings, at least one.
+    judged
+        The rows that their margins are about.
+    most
+        Members of the largest.
+    """
+    singles = [alone(one) for one in tried]
+    rows = _some_rows(len(judged.mass))
+    seen = judged.at(rows)
+    margins = [one.margins[rows] for one in tried]
+    found: dict[frozenset[int], Counter[int]] = {}
+    for distinct in range(2, min(most, len(tried)) + 1):
+        counts = _greedy(tried, margins, seen, distinct)
+        if len(counts) > 1:
+            found[frozenset(counts)] = counts
+    return [*singles, *(_blend(tried, counts, judged) for counts in found.values())]
+
+
+def _greedy(tried: Sequence[Tried], margins: Sequence[Floats], seen: Judged, distinct: int) -> Counter[int]:
+    """Draw settings one by one, each the one that makes the mean of all drawn best; return the best that came about."""
+    prices = [PRICE * (one.milliseconds > DEAR) for one in tried]
+    drawn: Counter[int] = Counter()
+    total = np.zeros_like(margins[0])
+    best, lowest = drawn, np.inf
+    for step in range(1, _STEPS + 1):
+        allowed = range(len(tried)) if len(drawn) < distinct else sorted(drawn)
+        losses = [
+            (seen.mean(seen.loss((total + margins[i]) / step)) * (1 + sum(prices[j] for j in {*drawn, i})), i)
+            for i in allowed
+        ]
+        loss, taken = min(losses)
+        drawn = drawn + Counter([taken])
+        total = total + margins[taken]
+        if loss < lowest:
+            best, lowest = drawn, loss
+    return best
+
+
+def _blend(tried: Sequence[Tried], counts: Counter[int], judged: Judged) -> Blend:
+    order = sorted(counts, key=lambda i: (-counts[i], i))
+    weights = [counts[i] / counts.total() for i in order]
+    margins = weighted([tried[i].margins for i in order], weights)
+    return Blend(
+        members=tuple((weight, tried[i]) for weight, i in zip(weights, order, strict=True)),
+        scores=to_scores(margins, judged.task),
+        loss=judged.loss(margins),
+    )
+
+
+def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
+    """Return the one that answers fastest of those that are as good as the best, as far as the judged rows can tell."""
+    best = min(candidates, key=lambda one: (judged.mean(one.loss) * one.price, one.milliseconds))
+    lowest = judged.mean(best.loss)
+    for one in sorted(candidates, key=lambda one: (one.milliseconds, len(one.members))):
+        more = one.price * one.loss - best.price * best.loss
+        if one is best or judged.mean(more) <= min(judged.error(more), NOISE * lowest):
+            return one
+    raise AssertionError("the best is among the candidates")
+
+
+def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int) -> str:
+    """Return in one sentence with numbers why it was chosen, and by how much the next best lost."""
+    n, word, own = len(judged.mass), judged.word, judged.mean(chosen.loss)
+    ranked = sorted(candidates, key=lambda one: judged.mean(one.loss))
+    best = ranked[0]
+    if judged.mean(best.loss) < own:
+        more, error = own - judged.mean(best.loss), judged.error(chosen.loss - best.loss)
+        return (
+            f"{_fastest(chosen, best)} within noise: out-of-fold {word} {own:.4g}, {more:.2g} above "
+            f"{best.name} (standard error {error:.2g}), on {n:,} rows"
+        )
+    others = [one for one in ranked if len(one.members) == 1 and one is not chosen]
+    told = f"lowest out-of-fold {word} of {trials} trials: {own:.4g} on {n:,} rows"
+    if len(chosen.members) > 1:
+        shares = " and ".join(f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members)
+        told = f"summed as {shares}, lowest out-of-fold {word}: {own:.4g} on {n:,} rows"
+    if others:
+        more = others[0].loss - chosen.loss
+        told += (
+            f", against {judged.mean(others[0].loss):.4g} of {others[0].name}"
+            f"{' alone' if len(chosen.members) > 1 else ''} ({judged.mean(more):.2g} more, standard error {judged.error(more):.2g})"
+        )
+    return told
+
+
+def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
+    """Return by how much the best sum of several models would have been better, to go on after `why`."""
+    best = min(candidates, key=lambda one: judged.mean(one.loss))
+    more = judged.mean(chosen.loss) - judged.mean(best.loss)
+    if more <= 0 or len(best.members) == 1:
+        return "; one model was asked for, and no sum of several is better"
+    return (
+        f"; one model was asked for, which costs {more / judged.mean(best.loss):.1%}: {best.name}, summed, "
+        f"{'have' if len(best.members) > 1 else 'has'} {judged.mean(best.loss):.4g}"
+    )
+
+
+def surely_better(
+    candidates: Sequence[Blend], chosen: Blend, judged: Judged, rule: MetricRule, seed: int
+) -> tuple[Blend, str] | None:
+    """Return the best by a metric, and why, where it is surely better by it than what the loss has chosen; else `None`.
+
+    A loss is steadier than most metrics, so that it decides unless it is surely wrong. Metrics of decisions are not asked:
+    the threshold is set later.
+    """
+    if rule.uses != "scores" or rule.name in _AS_THE_LOSS:
+        return None
+    rows = _some_rows(len(judged.mass))
+    mass = judged.mass[rows]
+    made = [rule.prepare(judged.truth[rows], one.scores[rows]) for one in candidates]
+    values = [rule.sign * float(each(mass[np.newaxis])[0]) for each in made]
+    best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
+    own = next(i for i, one in enumerate(candidates) if one is chosen)
+    if best == own or not values[best] > values[own]:
+        return None
+    drawn = bootstrap([made[best], made[own]], weight=mass, clusters=None, seed=seed, draws=_DRAWS).drawn
+    low = float(np.nanquantile(rule.sign * (drawn[0] - drawn[1]), 1 - _SURELY))
+    if not low > 0:
+        return None
+    other = candidates[best]
+    return other, (
+        f"best out-of-fold {rule.name}, {abs(values[best]):.4g} on {len(rows):,} rows: {chosen.name} has the lower "
+        f"{judged.word} within noise ({judged.mean(chosen.loss):.4g}, against {judged.mean(other.loss):.4g}), and "
+        f"{abs(values[own]):.4g}, surely worse by at least {low:.2g}"
+    )
+
+
+def _some_rows(n: int) -> npt.NDArray[np.int64]:
+    """Return at most `_ROWS` row numbers, spread evenly."""
+    return np.unique(np.linspace(0, n - 1, min(_ROWS, n)).astype(np.int64))
+
+
+def _fastest(chosen: Blend, best: Blend) -> str:
+    return "smallest model" if len(chosen.members) == 1 else f"fewer milliseconds than {best.name}"

@@ -1,0 +1,385 @@
+"""Gradient-boosted trees by XGBoost, kept as plain lists of numbers.
+
+XGBoost compares float32 numbers, as what serves does, so that its thresholds stay as they are. Two things are ours. Margins
+start from shares of the classes, or from the mean, that we compute and keep. And the leaf of each row is found by XGBoost,
+while what the leaves say is added up here in double: XGBoost adds in float32, which over a thousand trees would be off by
+what `parity` allows.
+"""
+
+import os
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from linewright.errors import Corrupt
+from linewright.model.facts import Task
+from linewright.model.forest import Forest
+from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
+
+# OpenMP reads this when XGBoost is loaded; threads that spin cost hundredfold time on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import xgboost
+
+_OBJECTIVES: dict[Task, str] = {
+    "binary": "binary:logistic",
+    "multiclass": "multi:softprob",
+    "regression": "reg:squarederror",
+}
+_ABSENT = 0.1
+"""Rows that each class is taken to have beside those that it has, so that an absent one gets a small probability."""
+_AT_ONCE = 1 << 22
+"""Leaves that are found at once."""
+_LARGEST_CODE = (1 << 24) - 1
+_NO_PARENT = (1 << 31) - 1
+_VERSION = (3, 2, 0)
+"""Of XGBoost's document that is written here; later versions read it."""
+
+
+class XGBoostTree(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree, one entry a node, the root first. The right side of a split stands behind its left side."""
+
+    left: tuple[int, ...]
+    """-1 at a leaf."""
+    column: tuple[int, ...]
+    bound: tuple[float, ...]
+    """At a split, a float32 number: rows below it go left. At a leaf, what it says. Not read where there are codes."""
+    is_missing_left: tuple[bool, ...]
+    mass: tuple[float, ...]
+    """Second derivatives of the loss, added up over the training rows that came there."""
+    codes: dict[int, tuple[int, ...]]
+    """By split: rows with one of these codes go right, all others left."""
+
+
+class XGBoostNative(msgspec.Struct, frozen=True, kw_only=True, tag="xgboost", tag_field="family"):
+    """An XGBoost model as plain data: margins are intercept + scale * the sum of the trees."""
+
+    task: Task
+    width: int
+    """Columns of the matrix that it reads."""
+    intercept: tuple[float, ...]
+    """One for each output: a class, or the only one. The trees of a round stand in that order."""
+    scale: float
+    """Of the regression target; otherwise 1."""
+    trees: tuple[XGBoostTree, ...]
+
+
+class XGBoostFitted:
+    """A fitted XGBoost model; a `Fitted`."""
+
+    def __init__(self, native: XGBoostNative, *, rounds: int = 0) -> None:
+        self.native = native
+        self.rounds = rounds
+        _check(native)
+        self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        sizes = [len(tree.left) for tree in native.trees]
+        self._values = np.concatenate([_float32(tree.bound) for tree in native.trees])
+        self._starts = np.array([0, *accumulate(sizes)][:-1], dtype=np.int64)
+
+    def scores(self, x: Matrix) -> Floats:
+        """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
+        native = self.native
+        sums = np.zeros((len(x), len(native.intercept)))
+        step = max(1, _AT_ONCE // len(native.trees))
+        for start in range(0, len(x), step):
+            part = slice(start, start + step)
+            rows = xgboost.DMatrix(x[part], nthread=1)
+            leaves = self.booster.predict(rows, pred_leaf=True).reshape(rows.num_row(), len(native.trees))
+            values = self._values[self._starts + leaves.astype(np.int64)]
+            sums[part] = values.reshape(len(values), -1, sums.shape[1]).sum(axis=1)
+        margins = np.array(native.intercept) + native.scale * sums
+        return to_scores(margins if native.task == "multiclass" else margins[:, 0], native.task)
+
+    def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
+        """Return, by numeric column, the largest numbers below its thresholds, ascending."""
+        return self.forest().cuts()
+
+    def forest(self) -> Forest:
+        """Return the trees; their sum is the margin. The rows of a node are its sum of second derivatives."""
+        native = self.native
+        sizes = [len(tree.left) for tree in native.trees]
+        tree = np.repeat(np.arange(len(sizes)), sizes)
+
+        def joined(name: str) -> npt.NDArray[Any]:
+            return np.concatenate([np.asarray(getattr(each, name)) for each in native.trees])
+
+        left = joined("left").astype(np.int64)
+        is_leaf = left < 0
+        left = np.where(is_leaf, -1, left + self._starts[tree])
+        codes = {
+            int(start) + split: np.array(codes, dtype=np.int64)
+            for start, each in zip(self._starts, native.trees, strict=True)
+            for split, codes in each.codes.items()
+        }
+        # Rows go left where they are below the bound: at most the float32 number before it. Codes go right.
+        yes, no = left, np.where(is_leaf, -1, left + 1)
+        missing_is_yes = joined("is_missing_left").astype(np.bool_) & ~is_leaf
+        for split in codes:
+            yes[split], no[split] = no[split], yes[split]
+            missing_is_yes[split] = ~missing_is_yes[split]
+        below = np.nextafter(self._values.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+        return Forest(
+            tree=tree,
+            yes=yes,
+            no=no,
+            column=joined("column").astype(np.int64),
+            at_most=np.where(is_leaf, 0.0, below),
+            codes=codes,
+            missing_is_yes=missing_is_yes,
+            rows=_float32(joined("mass")),
+            value=np.where(is_leaf, native.scale * self._values, 0.0),
+            output=tree % len(native.intercept),
+            offset=np.array(native.intercept),
+        )
+
+    def to_native(self) -> bytes:
+        """Return the model as bytes that `read_native` reads."""
+        return msgspec.json.encode(self.native)
+
+
+class XGBoost:
+    """XGBoost's histogram trees on one thread with a fixed seed; a `Trainer`.
+
+    Settings: any of XGBoost's parameters for trees; ``rounds``, the cap while `valid` is watched; and ``patience``, the
+    rounds without improvement after which to stop.
+    """
+
+    family = "xgboost"
+
+    def fit(
+        self,
+        x: Matrix,
+        target: npt.NDArray[Any],
+        weight: Floats,
+        *,
+        categorical: tuple[int, ...],
+        task: Task,
+        classes: int,
+        rounds: int | None,
+        valid: Valid | None,
+        seed: int,
+        settings: Mapping[str, Any],
+    ) -> XGBoostFitted:
+        """Fit trees; see `Trainer.fit`."""
+        centre, scale = centre_and_scale(target, weight) if task == "regression" else (0.0, 1.0)
+        start = np.zeros(1) if task == "regression" else _start(target, weight, classes)
+        kinds = ["c" if column in categorical else "q" for column in range(x.shape[1])]
+        shared = {"feature_types": kinds, "enable_categorical": True, "nthread": 1}
+
+        def held(
+            kind: type[xgboost.DMatrix], rows: Matrix, truth: npt.NDArray[Any], mass: Floats
+        ) -> xgboost.DMatrix:
+            margins = np.broadcast_to(start.astype(np.float32), (len(rows), len(start)))
+            return kind(rows, label=(truth - centre) / scale, weight=mass, base_margin=margins, **shared)
+
+        data = held(xgboost.QuantileDMatrix, x, target, weight)
+        is_watched = rounds is None and valid is not None
+        booster = xgboost.train(
+            _parameters(task, classes, seed, settings),
+            data,
+            rounds or settings["rounds"],
+            # Not by quantiles of the other rows: those would take a code that only these have for one of theirs.
+            evals=[(held(xgboost.DMatrix, *valid), "valid")] if is_watched else [],
+            early_stopping_rounds=settings["patience"] if is_watched else None,
+            verbose_eval=False,
+        )
+        used = booster.best_iteration + 1 if is_watched else booster.num_boosted_rounds()
+        seen = {
+            column: frozenset(np.unique(x[:, column]).astype(np.int64).tolist()) for column in categorical
+        }
+        native = XGBoostNative(
+            task=task,
+            width=x.shape[1],
+            intercept=tuple((centre + start).tolist()),
+            scale=scale,
+            trees=tuple(_read(tree, seen) for tree in _trees_of(booster)[: used * len(start)]),
+        )
+        return XGBoostFitted(native, rounds=used)
+
+
+def _parameters(task: Task, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in settings.items() if name not in {"rounds", "patience"}}
+    return {
+        **own,
+        "objective": _OBJECTIVES[task],
+        **({"num_class": classes} if task == "multiclass" else {}),
+        "tree_method": "hist",
+        "nthread": 1,
+        "seed": seed,
+        "verbosity": 0,
+    }
+
+
+def _start(target: npt.NDArray[Any], weight: Floats, classes: int) -> Floats:
+    """Return margins that answer with the shares of the classes, as float32 numbers: those are where training starts."""
+    mass = np.bincount(target, weights=weight, minlength=classes) + _ABSENT
+    margins = np.log(mass[1:] / mass[:1]) if classes == 2 else np.log(mass / mass.sum())
+    return margins.astype(np.float32).astype(np.float64)
+
+
+class _Grown(msgspec.Struct):
+    """A tree as XGBoost writes it; what is not read is left out."""
+
+    left_children: list[int]
+    right_children: list[int]
+    split_indices: list[int]
+    split_conditions: list[float]
+    default_left: list[int]
+    sum_hessian: list[float]
+    categories: list[int]
+    categories_nodes: list[int]
+    categories_segments: list[int]
+    categories_sizes: list[int]
+
+
+class _Trees(msgspec.Struct):
+    trees: list[_Grown]
+
+
+class _Trained(msgspec.Struct):
+    model: _Trees
+
+
+class _Learner(msgspec.Struct):
+    gradient_booster: _Trained
+
+
+class _Model(msgspec.Struct):
+    learner: _Learner
+
+
+def _trees_of(booster: xgboost.Booster) -> list[_Grown]:
+    """Return the trees; a bound that no number reaches is the largest float32 number."""
+    text = bytes(booster.save_raw("json")).replace(b"Infinity", b"3.4028235e38")
+    return msgspec.json.decode(text, type=_Model).learner.gradient_booster.model.trees
+
+
+def _read(tree: _Grown, seen: Mapping[int, frozenset[int]]) -> XGBoostTree:
+    """Number the nodes level by level, and name the codes of a split on its shorter side.
+
+    XGBoost names those that go right, among them codes below the largest that no training row has; a new code goes left. Here
+    all that training did not have go with the longer list, so that they are told alike.
+    """
+    sets = {
+        split: tree.categories[start : start + size]
+        for split, start, size in zip(
+            tree.categories_nodes, tree.categories_segments, tree.categories_sizes, strict=True
+        )
+    }
+    order, left, codes, turned = [0], list[int](), dict[int, tuple[int, ...]](), set[int]()
+    for node in order:  # which grows
+        sides = tree.left_children[node], tree.right_children[node]
+        if sides[0] < 0:
+            left.append(-1)
+            continue
+        if node in sets:
+            known = seen[tree.split_indices[node]]
+            right = known.intersection(sets[node])
+            others = known - right
+            if len(others) < len(right):
+                turned.add(node)
+                sides = sides[::-1]
+            codes[len(left)] = tuple(sorted(min(right, others, key=len)))
+        left.append(len(order))
+        order += sides
+    is_split = [side >= 0 for side in left]
+    nodes = list(zip(order, is_split, strict=True))
+    return XGBoostTree(
+        left=tuple(left),
+        column=tuple(tree.split_indices[node] if inner else 0 for node, inner in nodes),
+        bound=tuple(0.0 if node in sets else tree.split_conditions[node] for node, _ in nodes),
+        is_missing_left=tuple(
+            inner and bool(tree.default_left[node]) is not (node in turned) for node, inner in nodes
+        ),
+        mass=tuple(tree.sum_hessian[node] for node in order),
+        codes=codes,
+    )
+
+
+def _check(native: XGBoostNative) -> None:
+    """Refuse what does not hang together as trees: XGBoost itself would read beside its memory."""
+    outputs = len(native.intercept)
+    is_whole = outputs > 0 and len(native.trees) > 0 and len(native.trees) % outputs == 0
+    if not is_whole or not all(_hangs_together(tree, native.width) for tree in native.trees):
+        raise Corrupt("not an XGBoost model: its parts do not fit together", where="native model")
+
+
+def _hangs_together(tree: XGBoostTree, width: int) -> bool:
+    lists = (tree.left, tree.column, tree.bound, tree.is_missing_left, tree.mass)
+    splits = [node for node, left in enumerate(tree.left) if left >= 0]
+    return (
+        {len(tree.left)} == {len(each) for each in lists}
+        and len(tree.left) == 2 * len(splits) + 1
+        and all(tree.left[node] == 2 * at + 1 > node for at, node in enumerate(splits))
+        and all(0 <= column < width for column in tree.column)
+        and all(0 <= split < len(tree.left) and tree.left[split] >= 0 for split in tree.codes)
+        and all(0 <= code <= _LARGEST_CODE for codes in tree.codes.values() for code in codes)
+    )
+
+
+def _document(native: XGBoostNative) -> bytes:
+    """Return a document from which XGBoost finds leaves: it adds up nothing, so that each tree may be a round."""
+    many = len(native.trees)
+    model = {
+        "cats": {"enc": [], "feature_segments": [], "sorted_idx": []},
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(many)},
+        "iteration_indptr": list(range(many + 1)),
+        "tree_info": [0] * many,
+        "trees": [_as_xgboost(number, tree, native.width) for number, tree in enumerate(native.trees)],
+    }
+    learner = {
+        "attributes": {},
+        "feature_names": [],
+        "feature_types": [],
+        "gradient_booster": {"model": model, "name": "gbtree"},
+        "learner_model_param": {
+            "base_score": "[0E0]",
+            "boost_from_average": "0",
+            "num_class": "0",
+            "num_feature": str(native.width),
+            "num_target": "1",
+        },
+        "objective": {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}},
+    }
+    return msgspec.json.encode({"learner": learner, "version": _VERSION})
+
+
+def _as_xgboost(number: int, tree: XGBoostTree, width: int) -> dict[str, Any]:
+    size = len(tree.left)
+    parents = [_NO_PARENT] * size
+    for node, left in enumerate(tree.left):
+        if left >= 0:
+            parents[left] = parents[left + 1] = node
+    splits = sorted(tree.codes)
+    sizes = [len(tree.codes[split]) for split in splits]
+    return {
+        "base_weights": [0.0] * size,
+        "categories": [code for split in splits for code in tree.codes[split]],
+        "categories_nodes": splits,
+        "categories_segments": [0, *accumulate(sizes)][:-1],
+        "categories_sizes": sizes,
+        "default_left": [int(each) for each in tree.is_missing_left],
+        "id": number,
+        "left_children": tree.left,
+        "loss_changes": [0.0] * size,
+        "parents": parents,
+        "right_children": [-1 if left < 0 else left + 1 for left in tree.left],
+        "split_conditions": tree.bound,
+        "split_indices": tree.column,
+        "split_type": [int(node in tree.codes) for node in range(size)],
+        "sum_hessian": tree.mass,
+        "tree_param": {
+            "num_deleted": "0",
+            "num_feature": str(width),
+            "num_nodes": str(size),
+            "size_leaf_vector": "1",
+        },
+    }
+
+
+def _float32(numbers: npt.ArrayLike) -> Floats:
+    """Return the float32 numbers that are meant, as doubles: they are written with as few digits as tell them apart."""
+    return np.asarray(numbers, dtype=np.float32).astype(np.float64)
