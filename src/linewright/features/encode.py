@@ -4,7 +4,7 @@ What turns values into features, in training, batch scoring and serving alike; a
 it. `features.cells` does the same for values that come one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, assert_never
@@ -23,7 +23,9 @@ from linewright.features.facts import (
     Frequency,
     Number,
     Raw,
+    TextPart,
 )
+from linewright.features.text import reader_of
 
 MISSING = int(np.iinfo(np.int64).min)
 """The instant that means "no value"; numpy reads it as NaT."""
@@ -108,9 +110,26 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    for j, encoding in enumerate(encoder.encodings):
-        matrix[:, j] = encode_one(encoding, columns)
+    fill(matrix, encoder, range(len(encoder.encodings)), columns)
     return matrix
+
+
+def fill(matrix: NDArray[np.float32], encoder: Encoder, places: Iterable[int], columns: Columns) -> None:
+    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`."""
+    texts: dict[str, list[int]] = {}
+    for j in places:
+        encoding = encoder.encodings[j]
+        if isinstance(encoding, TextPart):
+            texts.setdefault(encoding.column, []).append(j)
+        else:
+            matrix[:, j] = encode_one(encoding, columns)
+    # The numbers of a text come of it together, whichever of them are read.
+    for name, taken in texts.items():
+        column, reader = _values(columns, name, Levels), reader_of(encoder.text(name))
+        parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
+        # The row for missing stands last, where the code -1 finds it.
+        numbers = np.concatenate([reader.read(column.levels), reader.missing])
+        matrix[:, taken] = numbers[:, parts].take(column.codes, axis=0)
 
 
 RAW_DTYPES: Mapping[str, type] = {
@@ -194,7 +213,7 @@ def _rows(values: Values) -> int:
 
 
 def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
-    """Return one column of the matrix, shape (n,); see `encode`."""
+    """Return one column of the matrix, shape (n,), of all but texts; see `encode`."""
     match encoding:
         case Number() | Boolean():
             return _saturate(_values(columns, encoding.column, Numbers).values)
@@ -206,8 +225,11 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
             return _part(encoding.part, _values(columns, encoding.column, Instants).micros)
         case Elapsed():
             return _elapsed(encoding, columns)
-        case Raw():
-            raise RequestError("a raw column has no place in a matrix", where=f"column {encoding.column!r}")
+        case Raw() | TextPart():
+            raise RequestError(
+                "a raw column has no place in a matrix, and texts are read at once",
+                where=f"column {encoding.column!r}",
+            )
         case _:
             assert_never(encoding)
 
