@@ -12,7 +12,7 @@ from typing import Any, TypeVar, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import RequestError
+from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import (
     Boolean,
     Category,
@@ -23,9 +23,10 @@ from linewright.features.facts import (
     Frequency,
     Number,
     Raw,
+    Text,
     TextPart,
 )
-from linewright.features.text import reader_of
+from linewright.features.text import TextReader
 
 MISSING = int(np.iinfo(np.int64).min)
 """The instant that means "no value"; numpy reads it as NaT."""
@@ -110,12 +111,38 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    fill(matrix, encoder, range(len(encoder.encodings)), columns)
+    readers = {text.column: _reader_of(text) for text in encoder.texts or ()}
+    fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
     return matrix
 
 
-def fill(matrix: NDArray[np.float32], encoder: Encoder, places: Iterable[int], columns: Columns) -> None:
-    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`."""
+@lru_cache(maxsize=4)
+def _reader_of(text: Text) -> TextReader:
+    # Few, for one holds a megabyte: a table is encoded in many parts, and an endpoint keeps those of its models.
+    return TextReader(text)
+
+
+def fill(
+    matrix: NDArray[np.float32],
+    encoder: Encoder,
+    places: Iterable[int],
+    columns: Columns,
+    readers: Mapping[str, TextReader],
+) -> None:
+    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
+
+    Parameters
+    ----------
+    readers
+        By column, what reads its texts.
+
+    Raises
+    ------
+    RequestError
+        As `encode` does.
+    Corrupt
+        If the encoder does not say how a text becomes numbers.
+    """
     texts: dict[str, list[int]] = {}
     for j in places:
         encoding = encoder.encodings[j]
@@ -125,7 +152,9 @@ def fill(matrix: NDArray[np.float32], encoder: Encoder, places: Iterable[int], c
             matrix[:, j] = encode_one(encoding, columns)
     # The numbers of a text come of it together, whichever of them are read.
     for name, taken in texts.items():
-        column, reader = _values(columns, name, Levels), reader_of(encoder.text(name))
+        column, reader = _values(columns, name, Levels), readers.get(name)
+        if reader is None:
+            raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {name!r}")
         parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
         # The row for missing stands last, where the code -1 finds it.
         numbers = np.concatenate([reader.read(column.levels), reader.missing])

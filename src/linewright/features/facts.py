@@ -10,8 +10,6 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from linewright.errors import Corrupt
-
 
 class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
     """A number as itself. Missing stays NaN."""
@@ -115,19 +113,6 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[Text, ...] | UnsetType = UNSET
     """One for each column of texts that is read. Not written where there is none, so that such an encoder is what it was
     before texts were read."""
-
-    def text(self, column: str) -> Text:
-        """Return how a column of texts becomes numbers.
-
-        Raises
-        ------
-        Corrupt
-            If the encoder does not say.
-        """
-        for text in self.texts or ():
-            if text.column == column:
-                return text
-        raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {column!r}")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ References
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -212,7 +211,7 @@ class TextReader:
                 where=f"column {text.column!r}",
                 found=f"{known} keys, {len(self._weights)} weights, {len(directions)} numbers of directions",
             )
-        self._directions = directions.reshape(known, text.topics).astype(np.float64)
+        self._directions = directions.reshape(known, text.topics).astype(np.float32)
         self._topics = slice(len(SHAPES), len(SHAPES) + text.topics)
         self.width = text.width
         self._place_of = np.full(known, -1)
@@ -242,9 +241,3 @@ class TextReader:
         places = self._place_of[weighed.grams]
         listed = places >= 0
         numbers[weighed.texts[listed], places[listed]] = weighed.values[listed]
-
-
-@lru_cache(maxsize=64)
-def reader_of(text: Text) -> TextReader:
-    """Return the reader of a text encoding; kept from call to call, for a request of one row."""
-    return TextReader(text)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from linewright.features.cells import Cell, cell_of, known_cells, to_matrix
 from linewright.features.encode import LARGEST, fill
 from linewright.features.facts import Elapsed, Encoder, Encoding
-from linewright.features.text import reader_of
+from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import Place, RowReader, converter, in_rows
 
@@ -60,8 +60,7 @@ class MatrixReader:
         self._encoder, placed = encoder, set(self._places)
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
-        for text in encoder.texts or ():
-            reader_of(text)  # made now, not in the first request
+        self._readers = {text.column: TextReader(text) for text in encoder.texts or ()}
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix of JSON rows, shape (n, width).
@@ -85,7 +84,8 @@ class MatrixReader:
                 block.fill(matrix, rows)
             for one in self._texts:
                 matrix[:, one.place] = one.of([row.get(one.name) for row in rows])
-        fill(matrix, self._encoder, self._by_column, self._reader.columns(rows, self._names))
+        columns = self._reader.columns(rows, self._names)
+        fill(matrix, self._encoder, self._by_column, columns, self._readers)
         return matrix
 
 
