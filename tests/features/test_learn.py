@@ -199,7 +199,7 @@ def test_nothing_left_to_learn_from_is_explained_column_by_column():
         "b": "missing in every training row",
         "c": "no value occurs twice",
         "d": "the same in every training row",
-        "e": "text columns are not used yet",
+        "e": "too few texts have words in common",
     } == caught.value.details["dropped"]
     assert "'c': no value occurs twice" in str(caught.value)
 

@@ -14,11 +14,14 @@ from linewright.features.facts import (
     Encoder,
     Frequency,
     Number,
+    TextPart,
 )
+from linewright.features.topics import learn_text
 from linewright.model.facts import RequestColumn
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import RowReader
 
+NOTES = ("Ford", "rome to oslo", "none of it", "12 NA", "old", "谢谢", "31.12.2026", "yes")
 ENCODER = Encoder(
     encodings=(
         Number(column="number"),
@@ -30,7 +33,9 @@ ENCODER = Encoder(
         Number(column="price"),
         Number(column="count"),
         Elapsed(column="at", since="day"),
-    )
+        *(TextPart(column="note", part=part) for part in (0, 6, 1, 3)),
+    ),
+    texts=(learn_text("note", sorted(f"{a} {b}" for a in NOTES for b in NOTES), rows=64),),
 )
 MISSING = ("", "NA", "none")
 TYPES = {
@@ -40,7 +45,8 @@ TYPES = {
     "price": "number",
     "count": "integer",
     "make": "category",
-    "city": "text",
+    "city": "category",
+    "note": "text",
     "day": "date",
     "at": "datetime",
 }
@@ -59,7 +65,9 @@ anything = st.one_of(
     st.sampled_from([[], {}, 1e308, -1e300, 5e-324, -0.0, 2**53 + 1, 7.0]),
 )
 rows = st.lists(
-    st.dictionaries(st.sampled_from([*TYPES, "key", "unknown"]), anything, max_size=9), min_size=1, max_size=4
+    st.dictionaries(st.sampled_from([*TYPES, "key", "unknown"]), anything, max_size=10),
+    min_size=1,
+    max_size=4,
 )
 
 times = st.sampled_from([None, "2026-03-01T10:00:00Z", "1969-12-31T23:59:59.999999+01:00", "NA"])
@@ -75,6 +83,9 @@ fitting = st.lists(
             "truth": st.sampled_from([True, False, 0, 1, "yes", "No"]),
             "make": st.sampled_from(["Ford", " Fiat ", "Opel", 12, 12.0, True]),
             "city": st.sampled_from(["Rome", "Bari", "Oslo", " "]),
+            "note": st.one_of(
+                st.text(max_size=9), st.sampled_from([*NOTES, "Ford 12", " NA ", 12, 12.0, True])
+            ),
             "day": st.sampled_from(["2026-03-01", "1969-12-31"]),
             "at": times,
         }

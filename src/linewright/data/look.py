@@ -305,7 +305,7 @@ def _verdicts(
     elif column.name != label.column and column.distinct + (column.missing > 0) > 1:
         yield from _part_verdicts(column, suspect, twin, label, roles)
     if column.type == "text":
-        says = f"free text: {column.because}; it is kept and not used by a model yet"
+        says = f"free text: {column.because}; a model reads what it looks like and up to 32 directions of its words"
         yield Verdict(verdict="text", evidence=says, exclude=False)
     if sentinel is not None:
         yield Verdict(verdict="sentinel", evidence=sentinel, exclude=False)

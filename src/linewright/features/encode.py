@@ -4,7 +4,7 @@ What turns values into features, in training, batch scoring and serving alike; a
 it. `features.cells` does the same for values that come one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, assert_never
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import RequestError
+from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import (
     Boolean,
     Category,
@@ -23,7 +23,10 @@ from linewright.features.facts import (
     Frequency,
     Number,
     Raw,
+    Text,
+    TextPart,
 )
+from linewright.features.text import TextReader
 
 MISSING = int(np.iinfo(np.int64).min)
 """The instant that means "no value"; numpy reads it as NaT."""
@@ -108,9 +111,54 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    for j, encoding in enumerate(encoder.encodings):
-        matrix[:, j] = encode_one(encoding, columns)
+    readers = {text.column: _reader_of(text) for text in encoder.texts or ()}
+    fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
     return matrix
+
+
+@lru_cache(maxsize=4)
+def _reader_of(text: Text) -> TextReader:
+    # Few, for one holds a megabyte: a table is encoded in many parts, and an endpoint keeps those of its models.
+    return TextReader(text)
+
+
+def fill(
+    matrix: NDArray[np.float32],
+    encoder: Encoder,
+    places: Iterable[int],
+    columns: Columns,
+    readers: Mapping[str, TextReader],
+) -> None:
+    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
+
+    Parameters
+    ----------
+    readers
+        By column, what reads its texts.
+
+    Raises
+    ------
+    RequestError
+        As `encode` does.
+    Corrupt
+        If the encoder does not say how a text becomes numbers.
+    """
+    texts: dict[str, list[int]] = {}
+    for j in places:
+        encoding = encoder.encodings[j]
+        if isinstance(encoding, TextPart):
+            texts.setdefault(encoding.column, []).append(j)
+        else:
+            matrix[:, j] = encode_one(encoding, columns)
+    # The numbers of a text come of it together, whichever of them are read.
+    for name, taken in texts.items():
+        column, reader = _values(columns, name, Levels), readers.get(name)
+        if reader is None:
+            raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {name!r}")
+        parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
+        # The row for missing stands last, where the code -1 finds it.
+        numbers = np.concatenate([reader.read(column.levels), reader.missing])
+        matrix[:, taken] = numbers[:, parts].take(column.codes, axis=0)
 
 
 RAW_DTYPES: Mapping[str, type] = {
@@ -194,7 +242,7 @@ def _rows(values: Values) -> int:
 
 
 def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
-    """Return one column of the matrix, shape (n,); see `encode`."""
+    """Return one column of the matrix, shape (n,), of all but texts; see `encode`."""
     match encoding:
         case Number() | Boolean():
             return _saturate(_values(columns, encoding.column, Numbers).values)
@@ -206,8 +254,11 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
             return _part(encoding.part, _values(columns, encoding.column, Instants).micros)
         case Elapsed():
             return _elapsed(encoding, columns)
-        case Raw():
-            raise RequestError("a raw column has no place in a matrix", where=f"column {encoding.column!r}")
+        case Raw() | TextPart():
+            raise RequestError(
+                "a raw column has no place in a matrix, and texts are read at once",
+                where=f"column {encoding.column!r}",
+            )
         case _:
             assert_never(encoding)
 

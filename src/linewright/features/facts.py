@@ -8,6 +8,7 @@ made elsewhere and makes its own features hands its columns over as they are (`R
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
@@ -55,6 +56,43 @@ class Elapsed(msgspec.Struct, frozen=True, kw_only=True, tag="elapsed", tag_fiel
     """Other date or time column; `None` means `origin`."""
 
 
+SHAPES = ("characters", "words", "digits", "capitals", "marks")
+"""What a text looks like: its numbers of characters and words, and which shares of its characters are digits, capital letters,
+and neither letters, digits nor blanks."""
+
+
+class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag="text_part", tag_field="encoding"):
+    """One of the numbers that a text becomes, by the `Text` of its column in `Encoder.texts`.
+
+    Missing: NaN for its number of characters, so that it is said once, and 0 for all others.
+    """
+
+    column: str
+    part: int
+    """Place among `SHAPES`, directions and words, in this order."""
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """How a column of texts becomes numbers; see `features.text`. Arrays are little-endian bytes, base64 in JSON."""
+
+    column: str
+    keys: bytes
+    """uint32, ascending: the known grams, at most 4,096."""
+    weights: bytes
+    """float32, one a gram."""
+    directions: bytes
+    """float16, shape (grams, topics)."""
+    topics: int
+    """Directions, at most 32."""
+    words: bytes
+    """uint16: places among `keys` of the words whose values are numbers of their own, at most 256."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers a text becomes."""
+        return len(SHAPES) + self.topics + len(self.words) // 2
+
+
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):
     """A column as it is, for a model that makes its own features. Missing numbers stay NaN."""
 
@@ -64,7 +102,7 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encod
     """What a text is where there is none; whole numbers and booleans cannot be missing."""
 
 
-Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | Raw
+Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | TextPart | Raw
 
 
 class Encoder(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +110,9 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
 
     encodings: tuple[Encoding, ...]
     version: int = 1
+    texts: tuple[Text, ...] | UnsetType = UNSET
+    """One for each column of texts that is read. Not written where there is none, so that such an encoder is what it was
+    before texts were read."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,5 +148,8 @@ def _name(encoding: Encoding) -> str:
             return f"{encoding.column}:frequency"
         case DatePart():
             return f"{encoding.column}:{encoding.part}"
+        case TextPart():
+            shape = SHAPES[encoding.part : encoding.part + 1]
+            return f"{encoding.column}:{shape[0] if shape else encoding.part - len(SHAPES) + 1}"
         case Elapsed():
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"

@@ -7,7 +7,8 @@ What becomes of each type of column:
 - category: `Category`, and `Frequency` beside it where more than 30 levels occur at least twice
 - date, datetime: month, day and weekday (and hour and minute) as `DatePart` where they vary, `Elapsed` days since the
   first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
-- text, list, file: nothing; they are kept in the table and not used by the model
+- text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
+- list, file: nothing; they are kept in the table and not used by the model
 
 A column is dropped where it says the same in every training row.
 """
@@ -18,6 +19,7 @@ from typing import assert_never
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.data.facts import Column
@@ -32,7 +34,10 @@ from linewright.features.facts import (
     Encoding,
     Frequency,
     Number,
+    Text,
+    TextPart,
 )
+from linewright.features.topics import learn_text
 
 MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
@@ -40,7 +45,7 @@ MOST_PAIRS = 6
 DATE_PARTS = ("month", "day", "weekday")
 TIME_PARTS = ("month", "day", "weekday", "hour", "minute")
 
-_UNUSED = ("text", "list", "file")
+_UNUSED = ("list", "file")
 # RFC 8785 numbers are doubles; an origin outside would make the package's JSON inexact.
 _LARGEST_ORIGIN = 2**53 - 1
 
@@ -134,14 +139,30 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     """
     values = to_columns(frame, [column.name for column in columns if column.type not in _UNUSED])
     used = [column for column in columns if column.name in values and not _is_empty(values[column.name])]
+    texts: list[Text] = []
     encodings: list[Encoding] = []
     for column in used:
-        encodings += [e for e in _candidates(column, values) if _varies(e, values)]
+        of = values[column.name]
+        if column.type == "text" and isinstance(of, Levels):
+            texts.append(learn_text(column.name, of.levels, rows=frame.height))
+            encodings += _parts(texts[-1], values)
+        else:
+            encodings += [e for e in _candidates(column, values) if _varies(e, values)]
     kept = {encoding.column for encoding in encodings}
     encodings += _pairs([c.name for c in used if c.name in kept and c.type in ("date", "datetime")], values)
     if not encodings:
         raise _nothing_left(columns, frame.height, values)
-    return Encoder(encodings=tuple(encodings))
+    read = {encoding.column for encoding in encodings}
+    return Encoder(
+        encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read) or UNSET
+    )
+
+
+def _parts(text: Text, values: Columns) -> list[Encoding]:
+    """Return the numbers of a text that vary; that it is missing is said by its number of characters."""
+    parts = tuple(TextPart(column=text.column, part=i) for i in range(text.width))
+    matrix = encode(Encoder(encodings=parts, texts=(text,)), values)
+    return [part for part, numbers in zip(parts, matrix.T, strict=True) if len(np.unique(numbers)) > 1]
 
 
 def _candidates(column: Column, values: Columns) -> list[Encoding]:
@@ -219,6 +240,8 @@ def _why_dropped(column: Column, values: Columns) -> str:
     of = values[column.name]
     if _is_empty(of):
         return "missing in every training row"
+    if column.type == "text" and isinstance(of, Levels) and len(of.levels) > 1:
+        return "too few texts have words in common"
     if isinstance(of, Levels) and len(of.levels) > 1:
         return "no value occurs twice"
     return "the same in every training row"

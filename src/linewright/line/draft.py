@@ -111,7 +111,7 @@ def _features(draft: Draft) -> list[ColumnProfile]:
     if draft.brought:
         return [c for c in draft.profile.columns if c.name in draft.brought.columns]
     outside = {*draft.profile.roles.parts, *draft.excluded, draft.profile.label.column}
-    return [c for c in draft.profile.columns if c.name not in outside and c.type not in {"text", UNUSABLE}]
+    return [c for c in draft.profile.columns if c.name not in outside and c.type != UNUSABLE]
 
 
 def _sources(draft: Draft) -> Iterator[str]:

@@ -52,7 +52,7 @@ def reference_for(closing: Closing) -> Reference:
     answers = Scorer(model).columns(tested)
     reference = reference_of(
         champion.digest,
-        arrays(spread),
+        arrays(spread, model.package.encoder),
         predictions(answers, model.package),
         seen=seen_by(model.package.encoder),
         breaches=breaches(tested, spec.contract),
@@ -131,12 +131,22 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
     return rows.frame.filter(at >= min(at[rows.test].min(), start))
 
 
-def arrays(columns: Columns) -> dict[str, np.ndarray]:
-    """Return columns as `watch.spread` counts them. Dates and times move on by themselves and are left out."""
-    return {name: _array(values) for name, values in columns.items() if not isinstance(values, Instants)}
+def arrays(columns: Columns, encoder: Encoder) -> dict[str, np.ndarray]:
+    """Return columns as `watch.spread` counts them: of a text its number of characters.
+
+    Dates and times move on by themselves and are left out.
+    """
+    texts = {text.column for text in encoder.texts or ()}
+    return {
+        name: _array(values, is_text=name in texts)
+        for name, values in columns.items()
+        if not isinstance(values, Instants)
+    }
 
 
-def _array(values: Values) -> np.ndarray:
+def _array(values: Values, *, is_text: bool) -> np.ndarray:
+    if isinstance(values, Levels) and is_text:
+        return np.array([*map(len, values.levels), np.nan])[values.codes]
     if isinstance(values, Levels):
         # The entry for missing stands last, where the code -1 finds it.
         return np.array([*values.levels, None], dtype=object)[values.codes]

@@ -171,7 +171,7 @@ def _count(closing: Closing, reference: Reference) -> tuple[Window, dict[str, in
         if ours:
             columns = scorer.read([one.row for one in ours])
             tally.add(
-                arrays(columns),
+                arrays(columns, model.package.encoder),
                 predictions([one.answer for one in ours], model.package),
                 breaches=breaches(columns, spec.contract),
             )

@@ -25,7 +25,7 @@ from linewright.store.seams import Metadata
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
 
-LEARNABLE = frozenset({"integer", "number", "boolean", "category", "date", "datetime"})
+LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency
+from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_parts import (
     SCALE,
     Bar,
@@ -297,7 +297,10 @@ def _features(facts: CardFacts) -> Section:
 
 
 def _encoded(facts: CardFacts, column: str) -> str:
-    entered = [_words(one) for one in facts.package.encoder.encodings if one.column == column]
+    found = [one for one in facts.package.encoder.encodings if one.column == column]
+    entered = [_words(one) for one in found if not isinstance(one, TextPart)]
+    if numbers := len(found) - len(entered):
+        entered.append(f"{numbers} numbers: what the text looks like, its words and directions of them")
     return ", ".join(entered) or "part of a difference of times"
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.features.cells import Cell, cell_of, known_cells, to_matrix
-from linewright.features.encode import LARGEST, encode_one
+from linewright.features.encode import LARGEST, fill
 from linewright.features.facts import Elapsed, Encoder, Encoding
+from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import Place, RowReader, converter, in_rows
 
@@ -56,8 +57,10 @@ class MatrixReader:
             if any(one.type == kind for one in cells)
         ]
         self._texts = [one for one in cells if one.type not in _USUAL]
-        self._by_column = [(j, one) for j, one in enumerate(encoder.encodings) if j not in set(self._places)]
-        self._names = {name for _, one in self._by_column for name in _columns_of(one)}
+        self._encoder, placed = encoder, set(self._places)
+        self._by_column = [j for j in range(self._width) if j not in placed]
+        self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
+        self._readers = {text.column: TextReader(text) for text in encoder.texts or ()}
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix of JSON rows, shape (n, width).
@@ -82,8 +85,7 @@ class MatrixReader:
             for one in self._texts:
                 matrix[:, one.place] = one.of([row.get(one.name) for row in rows])
         columns = self._reader.columns(rows, self._names)
-        for j, encoding in self._by_column:
-            matrix[:, j] = encode_one(encoding, columns)
+        fill(matrix, self._encoder, self._by_column, columns, self._readers)
         return matrix
 
 
