@@ -13,7 +13,8 @@ from linewright.line.factory import Factory
 from linewright.line.registry import Judged, judged
 from linewright.model.blocks import blocks_in_time
 from linewright.model.facts import Evaluation, Metric, Package, Trained
-from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, units_of
+from linewright.model.intervals import Spread, units_of
+from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
@@ -172,13 +173,15 @@ def _spread(
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
     blocks = blocks_in_time(truth, [scores])
-    made = bootstrap([rule.prepare(truth, said)], weight=weight, clusters=blocks, seed=seed, draws=_DRAWS)
-    return Spread(
-        value=float(made.values[0]),
-        drawn=made.drawn[0],
-        units=max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2),
-        bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
+    (spread,) = spreads(
+        [measure_of(rule, truth, said, weight=weight, clusters=blocks)],
+        units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
+        weight=weight,
+        clusters=blocks,
+        seed=seed,
+        draws=_DRAWS,
     )
+    return spread
 
 
 def _guess(closing: Closing, rule: MetricRule, labels: Sequence[str | float]) -> float:

@@ -1,6 +1,7 @@
 """How good a package is on the test part, beside the prediction that uses no features."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from linewright.errors import ContractBreach
 from linewright.model.facts import ClusterKind, Evaluation, Metric, Task
 from linewright.model.figures import figure
-from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, count_units, units_of
+from linewright.model.intervals import DRAWS, UNBOUNDED, Spread, count_units, units_of
+from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.tasks import task as rules_of
 
@@ -63,7 +65,7 @@ def evaluate(
     Evaluation
         Figures have 10 significant digits, so that the order of a sum does not change the digest. A metric that these
         rows leave undefined (``roc_auc`` of one class) is left out. The confusion matrix counts rows without weights.
-        With fewer than two rows of a kind, an interval ends at the smallest and largest draw. With fewer than two rows (or
+        With fewer than two rows of a kind, an interval is as wide as that of two. With fewer than two rows (or
         groups, where groups are drawn) in all, nothing is known of it: it is 0 to 1, or absent where a metric has no ends.
 
     Raises
@@ -144,24 +146,27 @@ def _measure(
     scores: Floats,
     decided: Answers,
 ) -> list[Metric | None]:
-    statistics = [rule.prepare(truth, decided if rule.uses == "decision" else scores) for rule in measured]
-    made = bootstrap(statistics, weight=weight, clusters=clusters, seed=seed)
+    measures = [
+        measure_of(
+            rule, truth, decided if rule.uses == "decision" else scores, weight=weight, clusters=clusters
+        )
+        for rule in measured
+    ]
     # Where one answer is given to every row, draws that agree are exact: no row can show anything else.
     is_constant = bool((scores == scores[0]).all())
-    spreads = [
-        Spread(
-            value=float(value),
-            drawn=drawn,
-            # With 2 units the interval ends at the smallest and the largest draw: as wide as the rows can say.
-            units=max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2),
-            bounds=(0.0, 1.0) if rule.is_bounded and not is_constant else UNBOUNDED,
-        )
-        for rule, value, drawn in zip(measured, made.values, made.drawn, strict=True)
-    ]
+    found = spreads(
+        [replace(one, bounds=UNBOUNDED) if is_constant else one for one in measures],
+        # With 2 units bounds are as far apart as the rows can say.
+        units=[max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in measured],
+        weight=weight,
+        clusters=clusters,
+        seed=seed,
+        draws=DRAWS,
+    )
     is_known = count_units(np.flatnonzero(weight > 0), clusters) > 1
     return [
         _metric(rule, spread, len(truth), is_known=is_known)
-        for rule, spread in zip(measured, spreads, strict=True)
+        for rule, spread in zip(measured, found, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, assert_never
 
 import numpy as np
@@ -22,8 +23,9 @@ from linewright.model.gate_words import (
     left_out,
     range_in_words,
 )
-from linewright.model.intervals import UNBOUNDED, Spread, bootstrap, class_units, units_of
-from linewright.model.metrics import Floats, MetricRule, Statistic, metric
+from linewright.model.intervals import class_units, units_of
+from linewright.model.measures import difference_of, measure_of, spreads
+from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
 Answers = npt.NDArray[Any]
@@ -38,9 +40,9 @@ class Said:
     scores: Floats
     decided: Answers
 
-    def statistic(self, rule: MetricRule, truth: Answers) -> Statistic:
-        """Return the metric, prepared from what it uses."""
-        return rule.prepare(truth, self.decided if rule.uses == "decision" else self.scores)
+    def used_by(self, rule: MetricRule) -> Answers:
+        """Return what a metric is computed from."""
+        return self.decided if rule.uses == "decision" else self.scores
 
     def at(self, rows: npt.NDArray[np.bool_]) -> "Said":
         """Return what it says of some of the rows."""
@@ -121,9 +123,7 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
     rises = gate.at_least is not None
     bar = gate.at_least if gate.at_least is not None else gate.at_most
     assert bar is not None  # noqa: S101 -- the spec's validator allows a gate with neither
-    claim = _claim(
-        rows, rule, rows.candidate.statistic(rule, rows.truth), gate.confidence, bar=bar, rises=rises
-    )
+    claim = _claim(rows, rule, None, gate.confidence, bar=bar, rises=rises)
     status = _status(claim, rows, units=rows.units(rule))
     return _outcome(
         f"{rule.name} at {'least' if rises else 'most'} {as_declared(bar)}",
@@ -144,15 +144,7 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
 def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     rule = metric(gate.metric or rows.headline, rows.task)
     rival, name, note = _rival(gate, rows)
-    own, other = rows.candidate.statistic(rule, rows.truth), rival.statistic(rule, rows.truth)
-    claim = _claim(
-        rows,
-        rule,
-        lambda weights: rule.sign * (own(weights) - other(weights)),
-        gate.confidence,
-        bar=gate.margin,
-        is_strict=True,
-    )
+    claim = _claim(rows, rule, rival, gate.confidence, bar=gate.margin)
     status = _status(claim, rows, units=rows.units(rule))
     margin = f" by more than {as_declared(gate.margin)}" if gate.margin else ""
     verdict = "" if status == "pass" and not margin else f": that it is better{margin} is {SHOWN[status]}"
@@ -177,15 +169,7 @@ def _worse_than_baseline(gate: BeatsGate, rule: MetricRule, rows: Rows) -> str:
 
     Where the truth has turned round the champion is worse than guessing, and to be better than it is no merit.
     """
-    own, other = rows.candidate.statistic(rule, rows.truth), rows.baseline.statistic(rule, rows.truth)
-    claim = _claim(
-        rows,
-        rule,
-        lambda weights: rule.sign * (own(weights) - other(weights)),
-        gate.confidence,
-        bar=0.0,
-        is_strict=True,
-    )
+    claim = _claim(rows, rule, rows.baseline, gate.confidence, bar=0.0)
     if not claim.high < 0:
         return ""
     return (
@@ -265,29 +249,29 @@ def _require_groups(gate: FairnessGate, rows: Rows) -> None:
 
 
 def _claim(
-    rows: Rows,
-    rule: MetricRule,
-    statistic: Statistic,
-    confidence: float,
-    *,
-    bar: float,
-    rises: bool = True,
-    is_strict: bool = False,
+    rows: Rows, rule: MetricRule, rival: Said | None, confidence: float, *, bar: float, rises: bool = True
 ) -> Claim:
+    """Return what is known of the candidate's metric, or of how much better it is than a rival's (then the bar must be passed)."""
+    claim = partial(Claim, bar=bar, rises=rises, is_strict=rival is not None)
     if not rows.weight.sum() > 0:
-        return Claim(value=math.nan, low=math.nan, high=math.nan, bar=bar, rises=rises, is_strict=is_strict)
-    made = bootstrap([statistic], weight=rows.weight, clusters=rows.clusters, seed=rows.seed, draws=DRAWS)
-    # A difference of two metrics in [0, 1] lies in [-1, 1]; only differences are compared strictly.
-    bounds = (-1.0 if is_strict else 0.0, 1.0) if rule.is_bounded else UNBOUNDED
-    spread = Spread(value=float(made.values[0]), drawn=made.drawn[0], units=rows.units(rule), bounds=bounds)
-    return Claim(
-        value=spread.value,
-        low=spread.lower(confidence),
-        high=spread.upper(confidence),
-        bar=bar,
-        rises=rises,
-        is_strict=is_strict,
+        return claim(value=math.nan, low=math.nan, high=math.nan)
+    own = rows.candidate.used_by(rule)
+    measure = (
+        measure_of(rule, rows.truth, own, weight=rows.weight, clusters=rows.clusters)
+        if rival is None
+        else difference_of(
+            rule, rows.truth, own, rival.used_by(rule), weight=rows.weight, clusters=rows.clusters
+        )
     )
+    (spread,) = spreads(
+        [measure],
+        units=[rows.units(rule)],
+        weight=rows.weight,
+        clusters=rows.clusters,
+        seed=rows.seed,
+        draws=DRAWS,
+    )
+    return claim(value=spread.value, low=spread.lower(confidence), high=spread.upper(confidence))
 
 
 def _status(claim: Claim, rows: Rows, *, units: int) -> Status:

@@ -49,6 +49,10 @@ class MetricRule:
     """Whether all values lie in [0, 1]."""
     by_class: bool = False
     """Whether each class counts alike however rare it is."""
+    losses: Callable[[Truth, npt.NDArray[Any]], Floats] | None = None
+    """From truth and scores to a number for each row, where the metric is the mean of such numbers (or its root)."""
+    is_root: bool = False
+    """Whether the metric is the square root of the mean of `losses`."""
 
     @property
     def sign(self) -> int:
@@ -168,13 +172,13 @@ def _average_precision(truth: Truth, scores: Floats) -> Statistic:
     return mean_precision
 
 
-def _log_loss(truth: Truth, scores: Floats) -> Statistic:
+def _log_losses(truth: Truth, scores: Floats) -> Floats:
     chosen = scores[np.arange(len(truth)), truth]
-    return _mean(-np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1.0)))
+    return -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1.0))
 
 
-def _brier_score(truth: Truth, scores: Floats) -> Statistic:
-    return _mean((scores[:, 1] - truth) ** 2)
+def _brier_losses(truth: Truth, scores: Floats) -> Floats:
+    return (scores[:, 1] - truth) ** 2
 
 
 def _accuracy(truth: Truth, decided: Truth) -> Statistic:
@@ -242,21 +246,21 @@ def share(rows: Truth, values: Floats) -> Statistic:
     return lambda weights: divide(weights[:, rows] @ values, weights[:, rows].sum(axis=1), otherwise=0.0)
 
 
-def _mean_square(truth: Truth, scores: Floats) -> Statistic:
-    return _mean((truth - scores) ** 2)
+def _squares(truth: Truth, scores: Floats) -> Floats:
+    return (truth - scores) ** 2
 
 
 def _root_mean_square(truth: Truth, scores: Floats) -> Statistic:
-    mean = _mean_square(truth, scores)
+    mean = _mean(_squares(truth, scores))
     return lambda weights: np.sqrt(mean(weights))
 
 
-def _mean_absolute(truth: Truth, scores: Floats) -> Statistic:
-    return _mean(np.abs(truth - scores))
+def _absolutes(truth: Truth, scores: Floats) -> Floats:
+    return np.abs(truth - scores)
 
 
-def _mean_absolute_share(truth: Truth, scores: Floats) -> Statistic:
-    return _mean(np.abs(truth - scores) / np.maximum(np.abs(truth), np.finfo(np.float64).eps))
+def _absolute_shares(truth: Truth, scores: Floats) -> Floats:
+    return np.abs(truth - scores) / np.maximum(np.abs(truth), np.finfo(np.float64).eps)
 
 
 def _r2(truth: Truth, scores: Floats) -> Statistic:
@@ -271,6 +275,11 @@ def _r2(truth: Truth, scores: Floats) -> Statistic:
         return np.where(total > 0, 1 - divide(missed, total), constant)
 
     return explained
+
+
+def _mean_of(losses: Callable[[Truth, npt.NDArray[Any]], Floats]) -> dict[str, Any]:
+    """Return what a rule says of a metric that is the mean of `losses`."""
+    return {"prepare": lambda truth, scores: _mean(losses(truth, scores)), "losses": losses}
 
 
 _ALL: tuple[Task, ...] = ("binary", "multiclass")
@@ -289,20 +298,20 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
                 tasks=_ALL,
                 greater_is_better=False,
                 uses="scores",
-                prepare=_log_loss,
                 is_bounded=False,
+                **_mean_of(_log_losses),
             ),
-            _binary(name="brier_score", uses="scores", prepare=_brier_score, greater_is_better=False),
+            _binary(name="brier_score", uses="scores", greater_is_better=False, **_mean_of(_brier_losses)),
             _classes(name="accuracy", prepare=_accuracy),
             _classes(name="balanced_accuracy", by_class=True, prepare=_balanced_accuracy),
             _binary(name="f1", uses="decision", prepare=_f1),
             _binary(name="precision", uses="decision", prepare=_precision),
             _binary(name="recall", uses="decision", prepare=_recall),
             _classes(name="f1_macro", by_class=True, prepare=_f1_macro),
-            _number(name="rmse", prepare=_root_mean_square),
-            _number(name="mse", prepare=_mean_square),
-            _number(name="mae", prepare=_mean_absolute),
-            _number(name="mape", prepare=_mean_absolute_share),
+            _number(name="rmse", prepare=_root_mean_square, losses=_squares, is_root=True),
+            _number(name="mse", **_mean_of(_squares)),
+            _number(name="mae", **_mean_of(_absolutes)),
+            _number(name="mape", **_mean_of(_absolute_shares)),
             _number(name="r2", prepare=_r2, greater_is_better=True),
         )
     }

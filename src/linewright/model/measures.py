@@ -1,0 +1,205 @@
+"""What is measured of rows: a metric of one model, or how much better one is than another, each with its uncertainty.
+
+A metric that is the mean of a number for each row (log-loss, squared error), or the root of such a mean, has a standard
+error of its own in every draw; bounds then rest on the studentized bootstrap, which sees how skewed the losses are.
+Other metrics have draws only. `intervals.Spread` says what is made of either.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.model.intervals import UNBOUNDED, Scale, Spread, bootstrap
+from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
+
+Said = npt.NDArray[Any]
+Clusters = npt.NDArray[Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A statistic of rows, and what is known of it beforehand."""
+
+    value: Statistic
+    error: Statistic | None = None
+    """Its standard error, where rows tell it."""
+    scale: Scale = "plain"
+    """On which its errors are about as likely up as down."""
+    bounds: tuple[float, float] = UNBOUNDED
+    """Smallest and largest possible value."""
+
+
+def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, clusters: Clusters) -> Measure:
+    """Return a metric of one model as a measure.
+
+    Parameters
+    ----------
+    rule, truth, said
+        The metric, and what it is computed from (`MetricRule.uses`).
+    weight, clusters
+        As for `bootstrap`.
+
+    Examples
+    --------
+    >>> from linewright.model.metrics import metric
+    >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> rmse = measure_of(metric("rmse", "regression"), truth, truth + 0.5, weight=np.ones(4), clusters=None)
+    >>> float(rmse.value(np.ones((1, 4)))[0]), rmse.scale
+    (0.5, 'log')
+    """
+    error = None
+    if rule.losses is not None:
+        losses = rule.losses(truth, said)[:, np.newaxis]
+        error = error_of_means(losses, _slopes(rule, 1), weight=weight, clusters=clusters)
+    is_open = rule.losses is not None and not rule.is_bounded
+    return Measure(
+        value=rule.prepare(truth, said),
+        error=error,
+        scale="logit" if rule.is_bounded else "log" if is_open else "plain",
+        bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
+    )
+
+
+def difference_of(
+    rule: MetricRule, truth: Truth, said: Said, other: Said, *, weight: Floats, clusters: Clusters
+) -> Measure:
+    """Return as a measure how much better one model is than another on the same rows: positive where it is better.
+
+    Examples
+    --------
+    >>> from linewright.model.metrics import metric
+    >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> better = difference_of(
+    ...     metric("mae", "regression"), truth, truth + 0.5, truth - 2.0, weight=np.ones(4), clusters=None)
+    >>> float(better.value(np.ones((1, 4)))[0])
+    1.5
+    """
+    own, others = rule.prepare(truth, said), rule.prepare(truth, other)
+    error = None
+    if rule.losses is not None:
+        columns = np.column_stack([rule.losses(truth, said), rule.losses(truth, other)])
+        error = error_of_means(columns, _slopes(rule, 2), weight=weight, clusters=clusters)
+    return Measure(
+        value=lambda weights: rule.sign * (own(weights) - others(weights)),
+        error=error,
+        bounds=(-1.0, 1.0) if rule.is_bounded else UNBOUNDED,
+    )
+
+
+def _slopes(rule: MetricRule, columns: int) -> Callable[[Floats], Floats]:
+    """Return how the metric, or the difference of two, changes with the means that it is made of."""
+    signs = np.array([1.0, -1.0])[:columns]
+
+    def slopes(means: Floats) -> Floats:
+        if not rule.is_root:
+            return np.broadcast_to(signs, means.shape)
+        return signs * np.divide(0.5, np.sqrt(means), out=np.full(means.shape, np.nan), where=means > 0)
+
+    return slopes
+
+
+def error_of_means(
+    columns: Floats, slopes: Callable[[Floats], Floats], *, weight: Floats, clusters: Clusters
+) -> Statistic:
+    """Prepare the standard error of a function of weighted means of rows, where whole clusters are drawn [1]_.
+
+    Parameters
+    ----------
+    columns : float64 array, shape (n, k)
+        What is averaged.
+    slopes
+        From means, shape (b, k), to the derivatives of the function there, shape (b, k).
+    weight : float64 array, shape (n,)
+        Sample weights; the weights that the statistic is asked for are multiples of them, equal within a cluster.
+    clusters : array, shape (n,), or None
+        Group of each row.
+
+    Returns
+    -------
+    Statistic
+        By linearization; 0 where all rows are alike.
+
+    References
+    ----------
+    .. [1] K. M. Wolter, Introduction to Variance Estimation, 2nd ed., Springer, 2007: chapter 6.
+
+    Examples
+    --------
+    >>> rows = np.array([[1.0], [2.0], [3.0], [4.0]])
+    >>> error = error_of_means(rows, np.ones_like, weight=np.ones(4), clusters=None)
+    >>> bool(np.isclose(error(np.ones((1, 4)))[0], rows.std() / 2))
+    True
+    """
+    k = columns.shape[1]
+    # Squares of small deviations would vanish beside those of a large mean.
+    centre = np.average(columns, axis=0, weights=weight)
+    moved = (columns - centre) * weight[:, np.newaxis]
+    mass = weight
+    if clusters is not None:
+        codes = np.unique(clusters, return_inverse=True)[1]
+        moved = np.column_stack([np.bincount(codes, weights=moved[:, i])[codes] for i in range(k)])
+        mass = np.bincount(codes, weights=weight)[codes]
+    # A cluster taken t times has weights that sum to t times its mass, so sums over rows are sums over clusters.
+    each = np.divide(moved, mass[:, np.newaxis], out=np.zeros_like(moved), where=mass[:, np.newaxis] > 0)
+    pairs = [(i, j) for i in range(k) for j in range(i, k)]
+    moments = np.column_stack([*(moved[:, i] * each[:, j] for i, j in pairs), moved, each, mass])
+
+    def error(weights: Floats) -> Floats:
+        sums = weights @ moments
+        squares, crossed, firsts = np.split(sums[:, :-1], [len(pairs), len(pairs) + k], axis=1)
+        total = weights.sum(axis=1)
+        means = np.divide(firsts.T, total, out=np.full((k, len(total)), np.nan), where=total > 0).T
+        steps = slopes(means + centre)
+        variance = np.zeros(len(total))
+        for place, (i, j) in enumerate(pairs):
+            about = squares[:, place] - means[:, i] * crossed[:, j] - means[:, j] * crossed[:, i]
+            about += means[:, i] * means[:, j] * sums[:, -1]
+            variance += (1 if i == j else 2) * steps[:, i] * steps[:, j] * about
+        return np.divide(
+            np.sqrt(np.maximum(variance, 0.0)), total, out=np.full(len(total), np.nan), where=total > 0
+        )
+
+    return error
+
+
+def spreads(
+    measures: Sequence[Measure],
+    *,
+    units: Sequence[int],
+    weight: Floats,
+    clusters: Clusters,
+    seed: int,
+    draws: int,
+) -> list[Spread]:
+    """Draw rows again and again, and return where each measure may really be; all on the same draws.
+
+    Parameters
+    ----------
+    measures, units
+        What is measured, and how many independent units each rests on (`intervals.units_of`).
+    weight, clusters, seed, draws
+        As for `bootstrap`.
+    """
+    errors = [one.error for one in measures if one.error is not None]
+    made = bootstrap(
+        [*(one.value for one in measures), *errors], weight=weight, clusters=clusters, seed=seed, draws=draws
+    )
+    rows = iter(range(len(measures), len(measures) + len(errors)))
+    found: list[Spread] = []
+    for i, one in enumerate(measures):
+        row = None if one.error is None else next(rows)
+        found.append(
+            Spread(
+                value=float(made.values[i]),
+                drawn=made.drawn[i],
+                units=units[i],
+                bounds=one.bounds,
+                scale=one.scale,
+                error=None if row is None else float(made.values[row]),
+                errors=None if row is None else made.drawn[row],
+            )
+        )
+    return found
