@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONTESTANTS = {
-    "ours": "automl_ours:Ours",
-    "lightgbm": "automl_ours:Plain",
-    "catboost": "peers.with_catboost:CatBoost",
-    "flaml": "peers.with_flaml:Flaml",
-    "autogluon-medium": "peers.with_autogluon:Medium",
-    "autogluon-best": "peers.with_autogluon:Best",
+    "ours": "contestants.ours:Ours",
+    "lightgbm": "contestants.with_lightgbm:LightGBM",
+    "catboost": "contestants.with_catboost:CatBoost",
+    "flaml": "contestants.with_flaml:Flaml",
+    "autogluon-medium": "contestants.with_autogluon:Medium",
+    "autogluon-best": "contestants.with_autogluon:Best",
 }
 IN_CPU_TIME = ("flaml", "autogluon-medium", "autogluon-best")
 """Those that stop by a clock, which here is the CPU time of their process: else other work on the machine would take of it."""

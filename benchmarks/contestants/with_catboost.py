@@ -8,8 +8,8 @@ import catboost
 import numpy as np
 import pandas as pd
 from automl_cell import Job
+from contestants.frames import Frames
 from numpy.typing import NDArray
-from peers.frames import Frames
 
 
 class CatBoost(Frames):

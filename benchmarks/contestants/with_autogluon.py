@@ -10,8 +10,8 @@ import pandas as pd
 import xgboost
 from autogluon.tabular import TabularPredictor
 from automl_cell import Job
+from contestants.frames import Frames
 from numpy.typing import NDArray
-from peers.frames import Frames
 from sklearn import ensemble, linear_model, neighbors
 
 LOADED = (catboost, lightgbm, xgboost, ensemble, linear_model, neighbors)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xgboost
 from automl_cell import Job
+from contestants.frames import Frames
 from flaml import AutoML
 from numpy.typing import NDArray
-from peers.frames import Frames
 from sklearn import ensemble, linear_model
 
 LOADED = (lightgbm, xgboost, ensemble, linear_model)
