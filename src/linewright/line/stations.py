@@ -33,6 +33,8 @@ class Station:
     """``module:function`` of the function from `Work` to `Result`. Imported when it is first carried out: planning must
     not wait for the training libraries."""
     reads_sources: bool = False
+    notes_environment: bool = False
+    """Whether it is noted where its result was computed: of what a model's bytes and numbers come from."""
 
     def do(self, work: Work) -> Result:
         """Compute the result."""
@@ -194,6 +196,7 @@ STATIONS = (
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
+        notes_environment=True,
     ),
     Station(
         name="package",
@@ -201,6 +204,7 @@ STATIONS = (
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
+        notes_environment=True,
     ),
     Station(
         name="evaluate",
@@ -208,6 +212,7 @@ STATIONS = (
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
+        notes_environment=True,
     ),
     Station(
         name="gate",

@@ -55,6 +55,7 @@ def train_station(work: Work) -> Trained:
         seed=seed,
         report=context.report,
         at=None if happened is None else happened[rows.train],
+        workers=context.workers,
     )
     return Trained(
         dataset=work.ingested.dataset,

@@ -29,8 +29,6 @@ NOISE = 0.01
 
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
-_AT_ONCE = 2
-"""Fits that go on at a time."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 _WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
@@ -148,6 +146,8 @@ class Search:
     spec: TrainSpec
     trainers: Mapping[str, Trainer]
     pace: Pace
+    workers: int
+    """Fits that go on at a time."""
 
     def over(self, rows: Rows, only: str | None = None) -> Found:
         """Try what the budget buys, or one setting of it, and choose."""
@@ -161,7 +161,7 @@ class Search:
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
         mass = rows.weight[judged]
-        with _side_by_side() as pool:
+        with _side_by_side(self.workers) as pool:
             begun = [
                 [pool.submit(_fit_fold, rows, one, self.trainers[one.family], fold) for fold in usable]
                 for one in settings
@@ -286,12 +286,12 @@ def _judged(folds: Sequence[Fold]) -> npt.NDArray[Any]:
 
 
 @contextmanager
-def _side_by_side() -> Generator[Executor]:
-    """Give two threads for fits of one thread each; what was not begun when an error comes is not begun any more.
+def _side_by_side(workers: int) -> Generator[Executor]:
+    """Give threads for so many fits of one thread each; what was not begun when an error comes is not begun any more.
 
     The trainers compute outside of Python's lock, and a fit does not depend on what goes on beside it.
     """
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fit")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="fit")
     with steady():
         try:
             yield pool

@@ -66,6 +66,7 @@ def train(
     report: Callable[[Progress], None],
     at: npt.NDArray[Any] | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
+    workers: int = 2,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
     """Train a model.
@@ -98,6 +99,8 @@ def train(
         better without them (`linewright.model.recency`).
     trainers
         Families by name.
+    workers
+        Fits that may go on at a time; what comes out does not depend on it.
     clock
         Seconds, for `spec.max_seconds` alone; it never decides which model comes out.
 
@@ -115,7 +118,7 @@ def train(
     """
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
-    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace)
+    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, workers=workers)
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed

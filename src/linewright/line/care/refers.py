@@ -94,5 +94,6 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "cleared": ("evidence",),
     "proposed": ("proposal",),
     "sealed": ("segment",),
+    "rebuilt": ("package",),
 }
 """Fields of each kind of event that name a result."""
