@@ -1,7 +1,6 @@
-"""A factory in which a model has not been computed yet: stations work as ever, nothing is kept, and nothing that the model gave
-before is found.
+"""A factory in which a model has not been computed yet.
 
-A rebuild that read its own results would prove nothing. So what was settled by key is not found here, nor is any result or blob
+Stations work as ever, nothing is kept, and nothing that the model gave before is found. A rebuild that read its own results would prove nothing. So what was settled by key is not found here, nor is any result or blob
 that the rebuild is to be compared with; what is computed stays in memory.
 """
 

@@ -73,7 +73,8 @@ def rebuild_apart(
             child.kill()
             child.wait()
         if said is None:
-            raise _ended(child.returncode, name, told, is_late, max_seconds, max_memory)
+            late = max_seconds if is_late else None
+            raise _ended(child.returncode, name, told, max_seconds=late, max_memory=max_memory)
     _record(factory, version, said)
     return said
 
@@ -92,9 +93,10 @@ def _follow(lines: IO[bytes], report: Callable[[Progress], None]) -> Rebuilding 
 
 
 def _ended(
-    code: int, name: str, told: IO[bytes], is_late: bool, max_seconds: float | None, max_memory: int | None
+    code: int, name: str, told: IO[bytes], *, max_seconds: float | None, max_memory: int | None
 ) -> Terminal:
-    if is_late:
+    """Return why there is no result; `max_seconds` where they have passed."""
+    if max_seconds is not None:
         return Terminal(
             "rebuilding takes longer than allowed", where=name, allowed=f"{max_seconds:g} seconds", hint=_HINT
         )

@@ -2,13 +2,15 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from linewright.line.facts import Environment
+from linewright.line.stations import STATIONS
 from linewright.store.seams import Metadata, MetadataReader
 
 LIBRARIES = (
@@ -30,8 +32,10 @@ LIBRARIES = (
     "xgboost-cpu",
 )
 """Those that a model passes through on its way from a dataset to its answers; some are extras."""
-ROOMS = ("data", "features", "line", "model")
+ROOMS = frozenset({"data", "features", "line", "model", "plugins"})
 """Rooms whose code a model passes through on that way."""
+_IMPORT = re.compile(r"^from (?P<module>linewright[\w.]*) import (?P<names>[\w, ]+|\([^)]*\))", re.MULTILINE)
+_BY_NAME = re.compile(r"[\"'](linewright(?:\.\w+)+):\w+[\"']")
 _DIGITS = 16
 _SOURCES = Path(__file__).parents[1]
 
@@ -120,8 +124,33 @@ def _libraries() -> dict[str, str]:
 
 
 def _code() -> dict[str, str]:
-    return {
-        str(path.relative_to(_SOURCES)): hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGITS]
-        for room in ROOMS
-        for path in sorted((_SOURCES / room).rglob("*.py"))
-    }
+    """Digest the files that the stations import, directly or not: another file cannot change what they compute."""
+    found: dict[str, str] = {}
+    waiting = {station.carried_out_by.partition(":")[0] for station in STATIONS}
+    seen = set[Path]()
+    while waiting:
+        path = _file_of(waiting.pop())
+        if path is None or path in seen:
+            continue
+        seen.add(path)
+        text = path.read_bytes()
+        waiting |= set(_imported(text.decode()))
+        if path.relative_to(_SOURCES).parts[0] in ROOMS:
+            name = str(path.relative_to(_SOURCES))
+            found[name] = hashlib.sha256(text).hexdigest()[:_DIGITS]
+    return dict(sorted(found.items()))
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Give the modules of ours that a file imports, or loads by a name that it writes as ``"module:object"``."""
+    for match in _IMPORT.finditer(text):
+        module, names = match["module"], match["names"] or ""
+        yield module
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
+    yield from _BY_NAME.findall(text)
+
+
+def _file_of(module: str) -> Path | None:
+    path = _SOURCES.parent.joinpath(*module.split("."))
+    found = (path.with_suffix(".py"), path / "__init__.py")
+    return next((one for one in found if one.is_file()), None)

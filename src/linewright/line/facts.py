@@ -76,11 +76,11 @@ class Environment(Result, frozen=True, kw_only=True, tag="environment"):
     """System, kind of machine and C library, e.g. ``"Linux x86_64 glibc 2.41"``."""
     processor: tuple[str, ...] = ()
     """What numpy and the linear algebra found it able to do, sorted."""
-    libraries: dict[str, str] = {}
+    libraries: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Version of each library that a model passes through, by the name of its distribution."""
-    code: dict[str, str] = {}
-    """16 hex digits of the SHA-256 of each file of the rooms that a model passes through, by path."""
-    numerics: dict[str, str] = {}
+    code: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """16 hex digits of the SHA-256 of each of our files that a model passes through, by path."""
+    numerics: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """What arithmetic gave there, as `model.numerics.numerics` has it."""
 
 

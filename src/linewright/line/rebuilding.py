@@ -4,7 +4,7 @@ The manifest is what the record holds of a model: dataset, split, line file, see
 stations get the same inputs, in a factory where nothing of the model is there yet (`line.afresh`), and each result is compared.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -26,7 +26,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Environment, Level, Plan, Rebuilt
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station
-from linewright.line.work import Rows, Work, read_rows
+from linewright.line.work import Rows, Work
 from linewright.model.facts import Evaluation, Metric
 from linewright.model.figures import count
 from linewright.model.package import Model, answer_difference, load, read_golden
@@ -260,64 +260,59 @@ def _require_same_rows(evidence: Evidence, rows: Rows) -> None:
 
 def _replay(work: Work, evidence: Evidence) -> tuple[tuple[Part, ...], Work]:
     """Carry out the stations in order; return what each gave beside what is recorded, and the work that knows them."""
-    recorded = {
-        "split": (evidence.trained.split, evidence.split),
-        "train": (evidence.package.trained, evidence.trained),
-        "package": (evidence.registered.parity, evidence.parity),
-        "evaluate": (evidence.certificate.evaluation if evidence.certificate else "", evidence.evaluation),
-    }
-    parts = [
-        Part(name="dataset", recorded=evidence.trained.dataset, rebuilt=work.ingested.dataset),
-    ]
+    parts = [Part(name="dataset", recorded=evidence.trained.dataset, rebuilt=work.ingested.dataset)]
     for station in STATIONS:
         if station.name not in REPLAYED:
             continue
-        digest, then = recorded[station.name]
         work.factory.report(Progress(station=station.name, says=station.doing))
         if station.name == "split":
             # The model is rebuilt on the split that is recorded, whatever becomes of this one.
-            parts.append(_split(station, work, digest, then))
+            parts.append(_split(station, work, evidence))
             continue
-        now = station.do(work)
-        made = work.metadata.keep(now)
-        work = work.knowing(station.name, made)
-        if station.name == "train":
-            parts += _of_training(work, evidence, made)
-        elif station.name == "package":
-            parts += _of_packaging(work, evidence)
-        elif then is not None:
-            parts.append(_part("evaluation", digest, made, then, now))
+        work = work.knowing(station.name, work.metadata.keep(station.do(work)))
+        parts += _COMPARED[station.name](work, evidence)
     return tuple(parts), work
 
 
-def _split(station: Station, work: Work, digest: str, then: Result) -> Part:
+def _split(station: Station, work: Work, evidence: Evidence) -> Part:
+    digest = evidence.trained.split
     try:
         now = station.do(work)
     except LinewrightError as error:
         return Part(
             name="split", recorded=digest, rebuilt=None, differs=(f"it cannot be made again: {error}",)
         )
-    return _part("split", digest, work.metadata.keep(now), then, now)
+    return _part("split", digest, work.metadata.keep(now), evidence.split, now)
 
 
-def _of_training(work: Work, evidence: Evidence, made: str) -> Iterator[Part]:
+def _of_training(work: Work, evidence: Evidence) -> Iterator[Part]:
     then, now = evidence.trained, work.trained
-    yield _part("training", evidence.package.trained, made, then, now, but=("native",))
+    yield _part("training", evidence.package.trained, work.known["train"], then, now, but=("native",))
     yield Part(name="model", recorded=then.native, rebuilt=now.native)
 
 
 def _of_packaging(work: Work, evidence: Evidence) -> Iterator[Part]:
     then, now = evidence.package, work.package
+    digest, made, but = evidence.version.digest, work.parity.package, ("graph", "golden", "trained")
     yield Part(name="graph", recorded=then.graph, rebuilt=now.graph)
     yield Part(name="golden rows", recorded=then.golden, rebuilt=now.golden)
-    yield _part(
-        "package",
-        evidence.version.digest,
-        work.parity.package,
-        then,
-        now,
-        but=("graph", "golden", "trained"),
-    )
+    yield _part("package", digest, made, then, now, but=but)
+    digest, made = evidence.registered.parity, work.known["package"]
+    yield _part("parity", digest, made, evidence.parity, work.parity, but=("package",))
+
+
+def _of_judging(work: Work, evidence: Evidence) -> Iterator[Part]:
+    if evidence.certificate is not None and evidence.evaluation is not None:
+        digest, made = evidence.certificate.evaluation, work.known["evaluate"]
+        yield _part("evaluation", digest, made, evidence.evaluation, work.evaluation, but=("package",))
+
+
+_COMPARED: Mapping[str, Callable[[Work, Evidence], Iterator[Part]]] = {
+    "train": _of_training,
+    "package": _of_packaging,
+    "evaluate": _of_judging,
+}
+"""What a station's result is compared by, in parts."""
 
 
 def _part(name: str, digest: str, made: str, then: Result, now: Result, *, but: Sequence[str] = ()) -> Part:

@@ -7,6 +7,7 @@ the instructions that the processor has, and adds in the order that suits them.
 import hashlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -46,7 +47,7 @@ def processor() -> tuple[str, ...]:
 
     Such as ``("AVX2", "AVX512F", "FMA3", "openblas SkylakeX", …)``.
     """
-    found: Mapping[str, list[str]] = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    found = cast("dict[str, list[str]]", np.show_config(mode="dicts").get("SIMD Extensions", {}))
     simd = {*found.get("baseline", []), *found.get("found", [])}
     blas = {
         f"{one['internal_api']} {one['architecture']}" for one in threadpool_info() if "architecture" in one
