@@ -16,11 +16,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from linewright.line.check import check_line
 from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
-from linewright.line.factory import Factory
+from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
 from linewright.line.labels import hand_in
 from linewright.line.new import new_line
 from linewright.line.plan import make_plan
+from linewright.line.rebuilding import rebuild
+from linewright.line.registry import find_model
 from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
 from linewright.model.facts import Certificate, Package, Trained
@@ -130,6 +132,11 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         because = explain(factory, f"{LINE}@2")
         after = [live(factory, clock, later) for later in range(day, day + 3)]
         performance = factory.metadata.get(events(Watched)[0].performance, Performance)
+        (root / "theirs.onnx").unlink()
+        rebuilt = [
+            rebuild(factory, find_model(factory, f"{LINE}@{one}"), workers=1, scratch=tmp_path, report=quiet)
+            for one in (1, 2)
+        ]
 
         assert [0, 1] == [len(one) for one in doubts]
         assert "this file is no longer looked at" in doubts[1][0]
@@ -156,3 +163,6 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert noted[0].startswith(f"{LINE}: no changes\n  warn: {doubts[1][0]}")
         assert [None] * 3 == [again for _, again in after]
         assert {one.id for one in events(Alerted)} == {one.alert for one in events(Cleared)}
+        assert ["R0", "R0"] == [one.level for one in rebuilt], [one.to_text() for one in rebuilt]
+        assert all(part.is_same for one in rebuilt for part in one.parts)
+        assert "adopted again from its file" in rebuilt[0].says

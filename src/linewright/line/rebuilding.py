@@ -23,7 +23,7 @@ from linewright.line.care.verify import verify_model
 from linewright.line.environment import computed_in, differences, environment
 from linewright.line.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.factory import Factory
-from linewright.line.facts import Declared, Environment, Level, Plan, Rebuilt
+from linewright.line.facts import Declared, Environment, Level, Plan
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station
 from linewright.line.work import Rows, Work
@@ -202,12 +202,6 @@ def require_whole(factory: Factory, version: Version) -> None:
             hint=worst.next,
             details={"problems": to_builtins(problems)},
         )
-
-
-def rebuilt_of(factory: Factory, version: Version) -> Rebuilt | None:
-    """Return the newest rebuild of a model; `None` where it was never rebuilt."""
-    events = factory.metadata.events(Rebuilt, line=version.line, newest_first=True)
-    return next((one for one in events if one.package == version.digest), None)
 
 
 # What is computed again
