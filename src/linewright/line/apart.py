@@ -65,8 +65,9 @@ def rebuild_apart(
             timer.start()
         try:
             assert child.stdout is not None  # noqa: S101 -- it was made with a pipe
-            said = _follow(child.stdout, factory.report)
-            child.wait()
+            with child.stdout as lines:
+                said = _follow(lines, factory.report)
+                child.wait()
         finally:
             is_late = bool(max_seconds) and not timer.is_alive()
             timer.cancel()
