@@ -22,6 +22,8 @@ from pathlib import Path
 
 from shared_data import DONE, EXPECTATIONS, Expected, Outcome, carry_out, make
 
+from linewright.model.figures import count
+
 PROGRAM = (sys.executable, "-m", "linewright")
 WORKERS = (1, 2)
 HEAD = (
@@ -173,7 +175,7 @@ def summary(tables: list[Table]) -> Iterator[str]:
     """Count what was reached, and say what was not."""
     rebuilds, same = sum(len(one.levels) for one in tables), sum(one.same for one in tables)
     killed = sum(one.killed_s is not None for one in tables)
-    yield f"{same} of {rebuilds} rebuilds of {len(tables)} tables are R0; {killed} trainings were killed in their middle"
+    yield f"{same} of {rebuilds} rebuilds of {len(tables)} tables are R0; {count(killed, 'training')} killed in the middle"
     yield from (f"{one.name}: {text}" for one in tables for text in one.trouble)
 
 

@@ -232,12 +232,14 @@ def test_rows_that_are_gone_are_named(damaged, tmp_path):
     for blob in blobs_of(dataset.chunks[0].content, damaged.metadata):
         damaged.artifacts.path(blob).unlink()
 
-    with pytest.raises(LinewrightError, match=r"tumours@1 cannot be rebuilt: .*Next: restore it") as caught:
+    with pytest.raises(
+        LinewrightError, match="tumours@1 cannot be rebuilt: rows of its dataset are gone"
+    ) as caught:
         here(damaged, "tumours@1", tmp_path)
 
     assert caught.value.exit_code >= 2
     assert caught.value.details["problems"]
-    assert [] == damaged.metadata.events(Rebuilt, line="tumours")
+    assert "linewright run tumours" in caught.value.hint
 
 
 def test_bytes_that_have_changed_are_refused_before_anything_is_computed(damaged, damage_one, tmp_path):
@@ -260,11 +262,12 @@ def damage_one():
 
 def test_a_rebuild_that_may_not_take_so_long_says_so_and_leaves_no_event(damaged):
     version = find_model(damaged, "tumours@1")
+    before = damaged.metadata.events(Rebuilt, line="tumours")
 
     with pytest.raises(Terminal, match="rebuilding takes longer than allowed"):
         rebuild_apart(damaged, version, workers=1, max_seconds=0.05, max_memory=None)
 
-    assert [] == damaged.metadata.events(Rebuilt, line="tumours")
+    assert before == damaged.metadata.events(Rebuilt, line="tumours")
 
 
 def test_a_model_that_learned_from_answers_and_labels_is_rebuilt_too(tumours, tmp_path):

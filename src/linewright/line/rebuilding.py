@@ -5,6 +5,7 @@ stations get the same inputs, in a factory where nothing of the model is there y
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.data.dataset import content_digest
+from linewright.data.dataset import content_digest, is_whole
 from linewright.engine.context import Progress
-from linewright.errors import Corrupt, GateRefused, LinewrightError, of_exit_code
+from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, of_exit_code
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.afresh import Afresh
@@ -190,18 +191,34 @@ def require_whole(factory: Factory, version: Version) -> None:
     Raises
     ------
     LinewrightError
-        Of the class that the first problem has: `NotFound` for what is gone, `Corrupt` for what has changed. All of them are
-        in its details.
+        Of the class that the worst problem has; all of them are in its details.
     """
+    name = f"{version.line}@{version.version}"
     problems = verify_model(factory, version).problems
+    if problems and (lost := _lost_rows(factory, version)):
+        raise NotFound(
+            f"{name} cannot be rebuilt: rows of its dataset are gone from the store",
+            where=lost,
+            hint=f"restore them from a backup; where the sources still hold them: linewright run {version.line}",
+            details={"problems": to_builtins(problems)},
+        )
     if problems:
         worst = max(problems, key=lambda one: one.exit_code)
         raise (Corrupt if worst.exit_code == Corrupt.exit_code else of_exit_code(worst.exit_code))(
-            f"{version.line}@{version.version} cannot be rebuilt: {worst.what}",
+            f"{name} cannot be rebuilt: {worst.what}",
             where=worst.where,
             hint=worst.next,
             details={"problems": to_builtins(problems)},
         )
+
+
+def _lost_rows(factory: Factory, version: Version) -> str | None:
+    """Return the digest of a model's dataset if some of its rows are nowhere."""
+    with suppress(LinewrightError):  # then more than rows is gone, and the problems say what
+        evidence = evidence_of(factory, version)
+        if not is_whole(evidence.dataset, factory.artifacts, factory.metadata):
+            return evidence.trained.dataset
+    return None
 
 
 # What is computed again
