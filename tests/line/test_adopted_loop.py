@@ -16,11 +16,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from linewright.line.check import check_line
 from linewright.line.evidence import explain
 from linewright.line.execute import execute_inline
-from linewright.line.factory import Factory
+from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
 from linewright.line.labels import hand_in
 from linewright.line.new import new_line
 from linewright.line.plan import make_plan
+from linewright.line.rebuilding import rebuild
+from linewright.line.registry import find_model
 from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
 from linewright.model.facts import Certificate, Package, Trained
@@ -107,6 +109,14 @@ def live(factory: Factory, clock: Clock, day: int):
     return tend_inline(factory, LINE)
 
 
+def _rebuilt(factory: Factory, scratch: Path) -> list[tuple[str, bool]]:
+    """Rebuild both models without the file; return what was reached, and whether it was adopted again."""
+    (factory.root / "theirs.onnx").unlink()
+    models = (find_model(factory, f"{LINE}@{version}") for version in (1, 2))
+    made = [rebuild(factory, one, workers=1, scratch=scratch, report=quiet) for one in models]
+    return [(one.level, "adopted again from its file" in one.says) for one in made]
+
+
 def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_path):
     """Who brings a model gets a factory that says when it fails and makes a better one, with evidence."""
     root, clock = tmp_path / "factory", Clock(START + timedelta(days=GO_LIVE))
@@ -156,3 +166,4 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert noted[0].startswith(f"{LINE}: no changes\n  warn: {doubts[1][0]}")
         assert [None] * 3 == [again for _, again in after]
         assert {one.id for one in events(Alerted)} == {one.alert for one in events(Cleared)}
+        assert [("R0", True), ("R0", False)] == _rebuilt(factory, tmp_path)

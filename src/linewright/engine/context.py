@@ -33,3 +33,5 @@ class Context:
     metadata: Metadata
     artifacts: Artifacts
     report: Callable[[Progress], None]
+    workers: int = 2
+    """Fits that may go on at a time, each on one thread; what comes out does not depend on it."""

@@ -86,8 +86,11 @@ def _threshold(
 
 
 def _read(work: Work, asked: ModelSpec) -> bytes:
+    planned, artifacts = work.sources[MODEL_FILE], work.factory.artifacts
+    if artifacts.has(planned):  # adopted before: its file may be gone by now
+        return artifacts.get(planned)
     data = read_model_file(work.factory, asked)
-    if digest_of_bytes(data) != work.sources[MODEL_FILE]:
+    if digest_of_bytes(data) != planned:
         raise Transient(
             "the model's file changed after the run was planned",
             where=f"{WHERE}.file",

@@ -5,7 +5,7 @@ from linewright.data.facts import Dataset
 from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
-from linewright.line.registry import declared_before
+from linewright.line.registry import declared_before, rebuilt_of
 from linewright.line.spec import LineSpec
 from linewright.model.card import CardFacts
 from linewright.model.facts import Certificate, Registered
@@ -54,15 +54,16 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         proposal=accepted.proposal,
         champion=pointer.champion,
         halted=pointer.halt,
-        events=_events(factory, version.line),
+        events=_events(factory, version),
         time_range=_time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
     )
 
 
-def _events(factory: Factory, line: str) -> tuple[Event, ...]:
+def _events(factory: Factory, version: Version) -> tuple[Event, ...]:
     kinds: tuple[type[Event], ...] = (Registered, Refused, Promoted, RolledBack, Halted)
-    found = [event for kind in kinds for event in factory.metadata.events(kind, line=line)]
-    return tuple(sorted(found, key=lambda event: event.at))
+    found = [event for kind in kinds for event in factory.metadata.events(kind, line=version.line)]
+    rebuilt = rebuilt_of(factory.metadata, version)
+    return tuple(sorted([*found, *([rebuilt] if rebuilt else [])], key=lambda event: event.at))
 
 
 def _gates_changed(factory: Factory, declared: str | None, certificate: Certificate | None) -> bool:

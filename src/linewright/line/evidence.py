@@ -59,6 +59,7 @@ class Evidence:
             "promoted on": self.promoted_on,
             "evaluation": self.certificate.evaluation if self.certificate else None,
             "quarantine": self.ingested.quarantine,
+            "environment": self.registered.computed_in.get("train"),
         }
         return {name: digest for name, digest in found.items() if digest}
 
@@ -291,6 +292,7 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     ),
     "trained": _trained,
     "split": lambda body: f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}",
+    "environment": lambda body: f"{body['python']} on {body['platform']}",
     "dataset": lambda body: f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}",
     "parity": lambda body: (
         f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"

@@ -67,6 +67,42 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     the version before. They depend on the clock and on history, so that no result holds them."""
 
 
+class Environment(Result, frozen=True, kw_only=True, tag="environment"):
+    """Where something was computed. Equal ones have equal digests: nothing in it names a host, a folder or a time."""
+
+    python: str
+    """Implementation and version, e.g. ``"CPython 3.11.7"``."""
+    platform: str
+    """System, kind of machine and C library, e.g. ``"Linux x86_64 glibc 2.41"``."""
+    processor: tuple[str, ...] = ()
+    """What numpy and the linear algebra found it able to do, sorted."""
+    libraries: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Version of each library that a model passes through, by the name of its distribution."""
+    code: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """16 hex digits of the SHA-256 of each of our files that a model passes through, by path."""
+    numerics: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What arithmetic gave there, as `model.numerics.numerics` has it."""
+
+
+Level = Literal["R0", "R1", "R2", "differs"]
+"""How near a rebuilt model is: the same bytes; the same answers; the same metric within its interval; none of these."""
+
+
+class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
+    """A registered model was computed again from its manifest, and compared."""
+
+    model: int
+    package: str
+    """Digest of the registered package."""
+    level: Level
+    rebuilt: str
+    """Digest of the package that was computed now; it was not kept."""
+    workers: int
+    """Fits that went on at a time."""
+    differences: tuple[str, ...] = ()
+    """What came out otherwise, and in what the environments differ, one sentence each."""
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a run gave."""
 

@@ -10,7 +10,7 @@ from linewright.line.alerts import find_alert
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import find_model
+from linewright.line.registry import find_model, rebuilt_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.log import read_log
 from linewright.store.values import to_builtins
@@ -29,7 +29,11 @@ def look_up(factory: Factory, name: str) -> Found | None:
     """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id."""
     if "@" in name:
         version = find_model(factory, name)
-        body = {"version": to_builtins(version), "evidence": evidence_of(factory, version).digests}
+        body = {
+            "version": to_builtins(version),
+            "evidence": evidence_of(factory, version).digests,
+            "rebuilt": to_builtins(rebuilt_of(factory.metadata, version)),
+        }
         return Found(name, "model", body)
     return (
         _prediction(factory, name) or _run(factory, name) or _result(factory, name) or _alert(factory, name)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Finished, Plan
+from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.seams import MetadataReader, Version
@@ -64,6 +64,12 @@ def recorded(events: Iterable[E], what: str, line: str) -> E:
     raise Corrupt(
         f"the {what} is gone from the record", where=f"line {line}", hint="restore it from a backup"
     )
+
+
+def rebuilt_of(metadata: MetadataReader, version: Version) -> Rebuilt | None:
+    """Return the newest rebuild of a model; `None` where it was never rebuilt."""
+    events = metadata.events(Rebuilt, line=version.line, newest_first=True)
+    return next((one for one in events if one.package == version.digest), None)
 
 
 def declared_before(metadata: MetadataReader, line: str, package: str) -> str | None:

@@ -6,12 +6,14 @@ import polars as pl
 
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
+from linewright.line.environment import computed_in
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.outages import follow_file
 from linewright.line.registry import declared_before, find_model
 from linewright.line.rival import rival_of
 from linewright.line.rollout import begin_trial, is_tried_first
+from linewright.line.stations import STATIONS
 from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Registered
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, Withdrawn
@@ -123,6 +125,7 @@ def release(work: Work, run: str) -> bool:
             ingested=work.known["ingest"],
             parity=work.known["package"],
             limits=_limits(work),
+            computed_in=_computed_in(work),
         ),
     )
     follow_file(work.factory, work.spec)
@@ -173,6 +176,16 @@ def release(work: Work, run: str) -> bool:
         )
     project(work.metadata, work.factory.serving, line)
     return False
+
+
+def _computed_in(work: Work) -> dict[str, str]:
+    """Return the digest of the environment that each station's result was first computed in, as far as it was noted."""
+    noted = {
+        one.name: computed_in(work.metadata, work.known[one.name])
+        for one in STATIONS
+        if one.notes_environment
+    }
+    return {name: digest for name, digest in noted.items() if digest is not None}
 
 
 def _limits(work: Work) -> tuple[Limit, ...]:

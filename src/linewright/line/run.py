@@ -16,6 +16,7 @@ from linewright.data.facts import Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
+from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.plan import begin, declared, survey
@@ -115,6 +116,8 @@ def _carry_out(station: Station, work: Work) -> Json:
         if station.reads_sources:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
+        if station.notes_environment:
+            note(work.metadata, digest)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
     findings = _findings(station, work.knowing(station.name, digest))
     return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}

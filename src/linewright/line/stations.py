@@ -33,6 +33,8 @@ class Station:
     """``module:function`` of the function from `Work` to `Result`. Imported when it is first carried out: planning must
     not wait for the training libraries."""
     reads_sources: bool = False
+    notes_environment: bool = False
+    """Whether it is noted where its result was computed: of what a model's bytes and numbers come from."""
 
     def do(self, work: Work) -> Result:
         """Compute the result."""
@@ -195,6 +197,7 @@ STATIONS = (
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
+        notes_environment=True,
     ),
     Station(
         name="package",
@@ -202,6 +205,7 @@ STATIONS = (
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
+        notes_environment=True,
     ),
     Station(
         name="evaluate",
@@ -209,6 +213,7 @@ STATIONS = (
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
+        notes_environment=True,
     ),
     Station(
         name="gate",

@@ -57,6 +57,7 @@ def train_station(work: Work) -> Trained:
         report=context.report,
         at=None if happened is None else happened[rows.train],
         metric=metric(headline(work), rules.name),
+        workers=context.workers,
     )
     return Trained(
         dataset=work.ingested.dataset,

@@ -167,12 +167,18 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield f"{rows:,} {which} are in neither part.", split_cited
     if facts.evaluation is None:
         yield "How good it is on rows that it has not seen.", ()
-    if facts.parity is None:
-        yield "Whether the package answers as the model that was trained.", ()
+    yield from _unproved(facts)
     yield (
         "Intervals tell the chance of the test rows alone: not that the world may change, nor that labels may be wrong.",
         (),
     )
+
+
+def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if facts.parity is None:
+        yield "Whether the package answers as the model that was trained.", ()
+    if not any(_kind(event) == "rebuilt" for event in _own_events(facts)):
+        yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
 
 
 # Events
@@ -183,6 +189,7 @@ _DID = {
     "promoted": "promoted it",
     "rolled_back": "rolled back",
     "refused": "did not promote it",
+    "rebuilt": "rebuilt it",
 }
 
 
@@ -204,6 +211,8 @@ def _told(event: Event) -> str:
     did = _DID.get(_kind(event), _kind(event))
     if _kind(event) == "rolled_back":
         did = f"rolled back from version {fields['before']} to version {fields['model']}"
+    if _kind(event) == "rebuilt":
+        did = f"rebuilt it, {fields['level']}"
     if fields.get("forced"):
         did = "promoted it by force (no passing certificate was asked for)"
     return f"{event.at[:10]} {event.at[11:16]} UTC: {event.by} {did}: {event.because.rstrip('.')}."

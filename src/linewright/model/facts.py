@@ -300,3 +300,6 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     parity: str = ""
     """Digest of the proof that the package answers as the trained model does."""
     limits: tuple[Limit, ...] = ()
+    computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Digest of the `Environment` that each part of it was first computed in, by station; empty where it was registered
+    before that was noted."""

@@ -48,8 +48,6 @@ Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
-_AT_ONCE = 2
-"""Fits that go on at a time."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 
@@ -157,6 +155,8 @@ class Search:
     pace: Pace
     metric: MetricRule | None = None
     """What people read first: it decides where it is surely of another opinion than the loss."""
+    workers: int
+    """Fits that go on at a time."""
 
     def over(self, rows: Rows, only: frozenset[str] = frozenset()) -> Found:
         """Try what the budget buys, or some settings of it, and choose."""
@@ -168,7 +168,7 @@ class Search:
         judged = _judged(usable)
         about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
         tried: list[Tried] = []
-        with _side_by_side() as pool:
+        with _side_by_side(self.workers) as pool:
             begun = [self._begin(pool, rows, one, usable) for one in settings]
             for one, fits in zip(settings, begun, strict=True):
                 tried.append(_tried(one, self._in_turn(fits, one, tried, about), about, size.outputs))
@@ -349,12 +349,12 @@ def _judged(folds: Sequence[Fold]) -> npt.NDArray[Any]:
 
 
 @contextmanager
-def _side_by_side() -> Generator[Executor]:
-    """Give two threads for fits of one thread each; what was not begun when an error comes is not begun any more.
+def _side_by_side(workers: int) -> Generator[Executor]:
+    """Give threads for so many fits of one thread each; what was not begun when an error comes is not begun any more.
 
     The trainers compute outside of Python's lock, and a fit does not depend on what goes on beside it.
     """
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fit")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="fit")
     with steady():
         try:
             yield pool

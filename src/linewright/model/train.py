@@ -72,6 +72,7 @@ def train(
     at: npt.NDArray[Any] | None = None,
     metric: MetricRule | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
+    workers: int = 2,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
     """Train a model.
@@ -106,6 +107,8 @@ def train(
         What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
     trainers
         Families by name.
+    workers
+        Fits that may go on at a time; what comes out does not depend on it.
     clock
         Seconds, for `spec.max_seconds` alone; it never decides which model comes out.
 
@@ -123,7 +126,7 @@ def train(
     """
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
-    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric)
+    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric, workers=workers)
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed

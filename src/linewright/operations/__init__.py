@@ -57,6 +57,9 @@ OPERATIONS: Mapping[str, Entry] = {
     "replay": _entry(
         "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."
     ),
+    "rebuild": _entry(
+        "evidence", _LOOK, "Compute a model again from its manifest, in a fresh process, and compare."
+    ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
     "rollback": _entry(

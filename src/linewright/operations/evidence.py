@@ -1,19 +1,23 @@
 """Operations that answer for a model: its card, what an id stands for, what a claim rests on."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from linewright.errors import NotFound
+from linewright.line.apart import rebuild_apart
 from linewright.line.card import card_facts
 from linewright.line.evidence import Claim, explain
 from linewright.line.factory import Factory
 from linewright.line.lookup import look_up
+from linewright.line.rebuilding import Rebuilding
 from linewright.line.registry import find_model
 from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
 from linewright.operations.declare import operation
 from linewright.operations.words import short
+from linewright.serve.memory import to_bytes
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,4 +136,39 @@ def _because(claim: Claim) -> Because:
         kind=claim.kind,
         says=claim.says,
         rests_on=tuple(_because(part) for part in claim.rests_on),
+    )
+
+
+@operation(writes=True)
+def rebuild(
+    factory: Factory,
+    model: str,
+    /,
+    *,
+    workers: Annotated[int, Meta(ge=1, le=2)] = 2,
+    max_seconds: Annotated[float, Meta(gt=0)] | None = None,
+    max_memory: str | None = None,
+) -> Rebuilding:
+    """Compute a model again from its manifest, in a fresh process, and compare.
+
+    It says R0 for the same bytes, R1 for the same predictions, R2 for the same metric within its interval; else what differs, and
+    what may be why. No source file is read and no model is changed: only the event is recorded.
+
+    Parameters
+    ----------
+    model
+        Which model, as LINE@VERSION or LINE@challenger; LINE alone means its champion.
+    workers
+        Fits that may go on at a time; what comes out does not depend on it.
+    max_seconds
+        Most seconds that it may take (default: no limit).
+    max_memory
+        Most memory that its process may ask for, e.g. 8GiB (default: no limit).
+    """
+    return rebuild_apart(
+        factory,
+        find_model(factory, model),
+        workers=workers,
+        max_seconds=max_seconds,
+        max_memory=None if max_memory is None else to_bytes(max_memory),
     )

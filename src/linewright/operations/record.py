@@ -8,7 +8,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import Judged, judged
+from linewright.line.registry import Judged, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declare import operation
 from linewright.release.facts import Promoted
@@ -87,6 +87,8 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence id of the newest certificate."""
     promoted_on: str | None = None
     """Evidence id of the certificate that it was promoted on."""
+    rebuilt: str = ""
+    """What its newest rebuild reached: ``R0``, ``R1``, ``R2`` or ``differs``; empty where it was never rebuilt."""
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +123,7 @@ def models(factory: Factory, line: str, /) -> Models:
 
 def _model_line(factory: Factory, version: Version, role: str, found: Judged | None) -> ModelLine:
     evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation) if found else None
+    rebuilt = rebuilt_of(factory.metadata, version)
     return ModelLine(
         version=version.version,
         digest=version.digest,
@@ -130,6 +133,7 @@ def _model_line(factory: Factory, version: Version, role: str, found: Judged | N
         at=version.at,
         certificate=found.digest if found else None,
         promoted_on=found.promoted_on if found else None,
+        rebuilt=rebuilt.level if rebuilt else "",
     )
 
 

@@ -30,7 +30,9 @@ def results_of_event(kind: str, body: str) -> tuple[str, ...]:
     """Return the digests of the results that an event refers to; of a kind that is unknown here, nothing."""
     names = _EVENTS.get(kind)
     parts = msgspec.json.decode(body) if names else {}
-    return tuple(found for found in (parts.get(name) for name in names or ()) if found)
+    found = [parts.get(name) for name in names or ()]
+    each = (one.values() if isinstance(one, dict) else (one,) for one in found)
+    return tuple(digest for digests in each for digest in digests if digest)
 
 
 def digests_in(text: str) -> Iterator[str]:
@@ -83,7 +85,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
 _EVENTS: Mapping[str, tuple[str, ...]] = {
     "accepted": ("plan", "declared", "proposal"),
     "finished": ("ingested", "certificate"),
-    "registered": ("package", "ingested", "parity"),
+    "registered": ("package", "ingested", "parity", "computed_in"),
     "promoted": ("package", "certificate", "declared", "evidence"),
     "deployed": ("package", "certificate", "evidence"),
     "withdrawn": ("package", "certificate", "evidence"),
@@ -94,5 +96,6 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "cleared": ("evidence",),
     "proposed": ("proposal",),
     "sealed": ("segment",),
+    "rebuilt": ("package",),
 }
-"""Fields of each kind of event that name a result."""
+"""Fields of each kind of event that name a result, or several by name."""

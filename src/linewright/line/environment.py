@@ -1,0 +1,156 @@
+"""Where something is computed: what a model depends on beside its rows and its line file."""
+
+import hashlib
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from linewright.line.facts import Environment
+from linewright.line.stations import STATIONS
+from linewright.store.seams import Metadata, MetadataReader
+
+LIBRARIES = (
+    "catboost",
+    "duckdb",
+    "lightgbm",
+    "linewright",
+    "numpy",
+    "onnx",
+    "onnxmltools",
+    "onnxruntime",
+    "optuna",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "xgboost",
+    "xgboost-cpu",
+)
+"""Those that a model passes through on its way from a dataset to its answers; some are extras."""
+ROOMS = frozenset({"data", "features", "line", "model", "plugins"})
+"""Rooms whose code a model passes through on that way."""
+_IMPORT = re.compile(r"^from (?P<module>linewright[\w.]*) import (?P<names>[\w, ]+|\([^)]*\))", re.MULTILINE)
+_BY_NAME = re.compile(r"[\"'](linewright(?:\.\w+)+):\w+[\"']")
+_DIGITS = 16
+_SOURCES = Path(__file__).parents[1]
+
+
+@cache
+def environment() -> Environment:
+    """Look at this process: interpreter, system, processor, libraries, our code, and what arithmetic gives here.
+
+    Once a process; about a tenth of a second beside the training libraries, which it loads.
+    """
+    # Imported when first asked for: planning and looking must not wait for the training libraries.
+    machine = import_module("linewright.model.numerics")
+    libc = " ".join(part for part in platform.libc_ver() if part)
+    return Environment(
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        platform=" ".join(part for part in (platform.system(), platform.machine(), libc) if part),
+        processor=machine.processor(),
+        libraries=_libraries(),
+        code=_code(),
+        numerics=machine.numerics(),
+    )
+
+
+def note(metadata: Metadata, result: str) -> None:
+    """Note that a result was computed here, unless it is known where it was computed first."""
+    if computed_in(metadata, result) is None:
+        metadata.link({_link(result): metadata.keep(environment())})
+
+
+def computed_in(metadata: MetadataReader, result: str) -> str | None:
+    """Return the digest of the environment that a result was first computed in; `None` where it was not noted."""
+    return metadata.settled(_link(result))
+
+
+def differences(then: Environment, now: Environment) -> tuple[str, ...]:
+    """Say in what two environments differ, one sentence each; nothing where they are equal.
+
+    Examples
+    --------
+    >>> then = Environment(python="CPython 3.11.7", platform="Linux x86_64", libraries={"numpy": "2.0.0", "scipy": "1.14.0"})
+    >>> now = Environment(python="CPython 3.11.7", platform="Linux x86_64", libraries={"numpy": "2.1.0"})
+    >>> differences(then, now)
+    ('numpy was 2.0.0, is 2.1.0', 'scipy was 1.14.0, is not here')
+    """
+    found = [
+        *_changed({"python": then.python}, {"python": now.python}),
+        *_changed({"the platform": then.platform}, {"the platform": now.platform}),
+        *_changed({"the processor": ", ".join(then.processor)}, {"the processor": ", ".join(now.processor)}),
+        *_changed(then.libraries, now.libraries),
+    ]
+    if code := _names_changed(then.code, now.code):
+        found.append(f"our code is another: {_few(code)}")
+    if sums := _names_changed(then.numerics, now.numerics):
+        found.append(f"arithmetic gives other bits here: {', '.join(sums)}")
+    return tuple(found)
+
+
+def _changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{name} was {then.get(name) or 'not there'}, is {now.get(name) or 'not here'}"
+        for name in _names_changed(then, now)
+    ]
+
+
+def _names_changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+
+
+def _few(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _link(result: str) -> str:
+    return f"environment:{result}"
+
+
+def _libraries() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an extra
+            continue
+    return found
+
+
+def _code() -> dict[str, str]:
+    """Digest the files that the stations import, directly or not: another file cannot change what they compute."""
+    found: dict[str, str] = {}
+    waiting = {station.carried_out_by.partition(":")[0] for station in STATIONS}
+    seen = set[Path]()
+    while waiting:
+        path = _file_of(waiting.pop())
+        if path is None or path in seen:
+            continue
+        seen.add(path)
+        text = path.read_bytes()
+        waiting |= set(_imported(text.decode()))
+        if path.relative_to(_SOURCES).parts[0] in ROOMS:
+            name = str(path.relative_to(_SOURCES))
+            found[name] = hashlib.sha256(text).hexdigest()[:_DIGITS]
+    return dict(sorted(found.items()))
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Give the modules of ours that a file imports, or loads by a name that it writes as ``"module:object"``."""
+    for match in _IMPORT.finditer(text):
+        module, names = match["module"], match["names"] or ""
+        yield module
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
+    yield from _BY_NAME.findall(text)
+
+
+def _file_of(module: str) -> Path | None:
+    path = _SOURCES.parent.joinpath(*module.split("."))
+    found = (path.with_suffix(".py"), path / "__init__.py")
+    return next((one for one in found if one.is_file()), None)

@@ -1,0 +1,94 @@
+"""What this machine makes of a few fixed computations, to the bit: why the same training may end otherwise elsewhere.
+
+Sums, products of matrices, exponentials and logarithms are not rounded alike by all processors and libraries: each takes
+the instructions that the processor has, and adds in the order that suits them.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import cast
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from linewright.model.boosted import lgb
+from linewright.model.linear import steady
+from linewright.model.margins import Floats
+
+_ROWS, _WIDTH, _ROUNDS = 512, 6, 8
+_DIGITS = 16
+
+
+def numerics() -> dict[str, str]:
+    """Compute what the bits depend on, and return a digest of each outcome, by name.
+
+    Returns
+    -------
+    dict
+        16 hex digits of the SHA-256 of the bytes that each computation gave: ``exp``, ``log``, ``sum``, ``dot``, ``solve``
+        (float64, numpy, one thread) and ``lightgbm`` (the text of a small fitted model). Equal on equal machines with equal
+        libraries, in any process; about 20 ms.
+
+    Examples
+    --------
+    >>> numerics() == numerics()
+    True
+    >>> sorted(numerics())
+    ['dot', 'exp', 'lightgbm', 'log', 'solve', 'sum']
+    """
+    x = _numbers()
+    with steady(), np.errstate(all="ignore"):
+        return {name: hashlib.sha256(compute(x)).hexdigest()[:_DIGITS] for name, compute in _COMPUTED.items()}
+
+
+def processor() -> tuple[str, ...]:
+    """Return what this processor can do, as far as numpy and the linear algebra ask for it, sorted.
+
+    Such as ``("AVX2", "AVX512F", "FMA3", "openblas SkylakeX", …)``.
+    """
+    found = cast("dict[str, list[str]]", np.show_config(mode="dicts").get("SIMD Extensions", {}))
+    simd = {*found.get("baseline", []), *found.get("found", [])}
+    blas = {
+        f"{one['internal_api']} {one['architecture']}" for one in threadpool_info() if "architecture" in one
+    }
+    return tuple(sorted(simd | blas))
+
+
+def _numbers() -> Floats:
+    """Return numbers of many sizes, made of whole ones alone, so that each machine begins with the same."""
+    whole = np.arange(_ROWS * _WIDTH, dtype=np.int64) * 2_654_435_761 % 2**31
+    return (whole.astype(np.float64) / 2**31).reshape(_ROWS, _WIDTH)
+
+
+def _solved(x: Floats) -> bytes:
+    return np.linalg.solve(x.T @ x + np.eye(_WIDTH), x.T @ x[:, 0]).tobytes()
+
+
+def _boosted(x: Floats) -> bytes:
+    target = (x[:, 0] + x[:, 1] * x[:, 2] > 0.8).astype(np.float64)
+    settings = {
+        "objective": "binary",
+        "num_leaves": 7,
+        "learning_rate": 0.1,
+        "feature_fraction": 0.7,
+        "seed": 1,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+    fitted = lgb.train(settings, lgb.Dataset(x, target, free_raw_data=True), _ROUNDS)
+    return fitted.model_to_string().encode()
+
+
+_COMPUTED: Mapping[str, Callable[[Floats], bytes]] = MappingProxyType(
+    {
+        "exp": lambda x: np.exp(x * 40 - 20).tobytes(),
+        "log": lambda x: np.log(x + 1e-9).tobytes(),
+        "sum": lambda x: np.concatenate([x.sum(axis=0), x.sum(axis=1), [x.sum()]]).tobytes(),
+        "dot": lambda x: (x @ x.T).tobytes(),
+        "solve": _solved,
+        "lightgbm": _boosted,
+    }
+)
