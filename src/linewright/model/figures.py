@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 
-def figure(value: float) -> float:
+def figure(value: float, digits: int = 10) -> float:
     """Return `value` with 10 significant digits: what a record holds, whatever the order its sum was taken in.
 
     Examples
@@ -12,7 +12,7 @@ def figure(value: float) -> float:
     >>> figure(0.1 + 0.2)
     0.3
     """
-    return float(f"{value:.10g}")
+    return float(f"{value:.{digits}g}")
 
 
 def in_words(value: float, *, beside: float | None = None) -> str:
