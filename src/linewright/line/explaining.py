@@ -1,22 +1,15 @@
 """A package explained to people, on the test rows of its line."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
-import polars as pl
 
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
-from linewright.features.facts import Category, Elapsed, Encoder, Raw
+from linewright.features.facts import Boolean, Elapsed, Encoder, Raw
 from linewright.line.work import Work
 from linewright.model.explain import sources_of
-from linewright.model.explanation import TestRows, explanation
+from linewright.model.explanation import HeldOut, explanation
 from linewright.model.facts import Explanation
 from linewright.model.inputs import Floats, Input
 from linewright.model.package import Model
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = 86_400_000_000
 
 
 def explain_to_people(
@@ -32,7 +25,7 @@ def explain_to_people(
     seed: int,
 ) -> Explanation:
     """Return the explanation of a package on the test rows; the arguments are those rows, as `evaluate` takes them."""
-    rows = TestRows(
+    rows = HeldOut(
         x=x,
         inputs=inputs_of(model.package.encoder, columns),
         truth=truth,
@@ -40,7 +33,7 @@ def explain_to_people(
         weight=weight,
         clusters=clusters,
     )
-    return explanation(model, rows, split=work.known["split"], seed=seed, say_time=say_time)
+    return explanation(model, rows, split=work.known["split"], seed=seed)
 
 
 def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:
@@ -64,7 +57,10 @@ def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Column
     first = encoder.encodings[places[0]]
     if isinstance(first, Elapsed) and first.since:
         return Input(name=name, places=places, kind="number", values=encode_one(first, columns).astype(np.float64))
+    is_boolean = isinstance(first, Boolean) or (isinstance(first, Raw) and first.dtype == "bool")
     match columns[first.column]:
+        case Numbers(values=values) if is_boolean:
+            return Input(name=name, places=places, kind="category", values=values, levels=("false", "true"))
         case Numbers(values=values):
             return Input(name=name, places=places, kind="number", values=values)
         case Levels(codes=codes, levels=levels):
@@ -73,15 +69,3 @@ def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Column
         case Instants(micros=micros):
             known = np.where(micros == MISSING, np.nan, micros.astype(np.float64))
             return Input(name=name, places=places, kind="time", values=known)
-
-
-def say_time(micros: float) -> str:
-    """Return microseconds since 1970 as a date, with the time of day where it is not midnight.
-
-    Examples
-    --------
-    >>> say_time(86_400_000_000.0), say_time(90_000_000_000.0)
-    ('1970-01-02', '1970-01-02 01:00')
-    """
-    moment = _EPOCH + timedelta(microseconds=micros)
-    return f"{moment:%Y-%m-%d}" if micros % _DAY == 0 else f"{moment:%Y-%m-%d %H:%M}"

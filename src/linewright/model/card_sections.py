@@ -15,10 +15,12 @@ from linewright.model.card_parts import (
     cite,
     short,
 )
+from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Trial
 from linewright.model.figures import in_words, listed
 from linewright.model.metrics import METRICS
+from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
 
 MOST_CLASSES = 12
@@ -35,6 +37,10 @@ def card_of(facts: CardFacts) -> Card:
         *fairness(facts),
         _metrics(facts),
         _confusion(facts),
+        weak(facts),
+        needed(facts),
+        moved(facts),
+        plotted(facts),
         _data(facts),
         _features(facts),
         _leaderboard(facts),
@@ -64,6 +70,7 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
         ("promoted on", facts.promoted_on),
         ("line file before training", facts.declared),
         ("evaluation", facts.evaluation_digest),
+        ("explanation", facts.explanation_digest),
         ("parity", facts.parity_digest),
         ("trained", facts.package.trained),
         ("split", facts.trained.split),
@@ -330,6 +337,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         if trained.recent
         else list[Sentence]()
     )
+    simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
         for one in trained.trials
@@ -340,6 +348,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cited),
             *older,
+            *simpler,
             Sentence(text="Losses are out of fold, on training rows only; less is better.", evidence=cited),
         ),
         table=Table(

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.model.facts import Dependence, Point
-from linewright.model.figures import figure
+from linewright.model.figures import figure, in_words, say_time
 from linewright.model.importance import Judged
 from linewright.model.inputs import Floats, Input, swapped
 
@@ -81,6 +81,7 @@ def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Depende
     >>> round(found.points[-1].answers[0] - found.points[0].answers[0], 1), round(found.average[0], 2)
     (2.9, 1.5)
     """
+    column = _named(column)
     answers = _answers(judged.scores, classes)
     found = _categories(judged, column, classes) if column.kind == "category" else _along(judged, column, classes)
     if found is None:
@@ -104,6 +105,21 @@ def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Depende
         if found.missing
         else None,
         left_out=found.left_out,
+    )
+
+
+def _named(column: Input) -> Input:
+    """Return a number of two values as categories: there is nothing between them to go along."""
+    distinct = np.unique(column.values[~np.isnan(column.values)])
+    if column.kind == "category" or len(distinct) > 2:
+        return column
+    say = say_time if column.kind == "time" else in_words
+    return Input(
+        name=column.name,
+        places=column.places,
+        kind="category",
+        values=np.where(np.isnan(column.values), np.nan, np.searchsorted(distinct, column.values)),
+        levels=tuple(say(value) for value in distinct.tolist()),
     )
 
 

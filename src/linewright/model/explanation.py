@@ -5,8 +5,9 @@ is the same on any machine: about `_ANSWERS` for importance, a few thousand for 
 that move the answers most by a cheaper look.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,12 @@ MOST_COLUMNS = 20
 MOST_PLOTS = 6
 MOST_SLICED = 10_000
 """Test rows that slices are looked for in."""
-_ANSWERS = 80_000
+_ANSWERS = 60_000
+"""Rows that are answered for importance, at most."""
+_ANSWERED = 2.5e11
+"""Bytes of the graph times such rows."""
+_FEWEST = 100
+"""Rows that are shuffled however dear an answer is."""
 _GLANCES = 20_000
 """Rows that are answered to see which columns matter, where the answers cannot be explained."""
 _GLANCED = 400
@@ -41,7 +47,7 @@ _EXPLAINED = (100, 1_000)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TestRows:
+class HeldOut:
     """The test rows of a split, as `explanation` takes them."""
 
     x: NDArray[Any]
@@ -66,7 +72,7 @@ class _Told:
 
 
 def explanation(
-    model: Model, rows: TestRows, *, split: str, seed: int, say_time: Callable[[float], str]
+    model: Model, rows: HeldOut, *, split: str, seed: int
 ) -> Explanation:
     """Explain a package to people.
 
@@ -80,15 +86,13 @@ def explanation(
         Digest of the split whose test part they are.
     seed
         Of samples, shuffles and bootstraps.
-    say_time
-        Says microseconds since 1970 as a time.
     """
     chance = np.random.default_rng(seed)
     counted = chance.permutation(np.flatnonzero(rows.weight > 0))
     everything = _judged(model, rows, seed)
     told = _contributions(model, rows, counted)
     likely = _likely(model, everything, rows.inputs, counted, told)
-    groups, n = _planned(rows, likely, counted)
+    groups, n = _planned(likely, counted, model.package.graph_bytes)
     sample = np.sort(counted[:n])
     judged = everything.at(sample)
     chosen = [one.at(sample) for one in likely]
@@ -100,10 +104,10 @@ def explanation(
     weak = weak_slices(
         everything.at(sliced),
         [likely[place].at(sliced) for place in order],
-        say_time=say_time,
         answers=None if answers is None else answers[sliced],
     )
-    plots = [dependence(judged, chosen[place], model.package.classes) for place in order if made[place].rise > 0]
+    needed = (chosen[place] for place in order if made[place].rise > 0)
+    plots = (dependence(judged, one, model.package.classes) for one in needed)
     return Explanation(
         package=model.digest,
         split=split,
@@ -118,14 +122,14 @@ def explanation(
         unit=told.unit,
         explained=told.rows,
         unexplained=told.why_not,
-        dependence=tuple(plot for plot in plots if plot is not None)[:MOST_PLOTS],
+        dependence=tuple(islice((plot for plot in plots if plot is not None), MOST_PLOTS)),
         slices=weak.slices,
         looked_at=weak.looked_at,
         confirmed_on=weak.confirmed_on,
     )
 
 
-def _judged(model: Model, rows: TestRows, seed: int) -> Judged:
+def _judged(model: Model, rows: HeldOut, seed: int) -> Judged:
     rules = rules_of(model.package.task)
     return Judged(
         x=rows.x,
@@ -146,12 +150,13 @@ def _answers(scores: Floats, classes: int) -> Floats | None:
 
 
 def _planned(
-    rows: TestRows, likely: Sequence[Input], counted: NDArray[np.intp]
+    likely: Sequence[Input], counted: NDArray[np.intp], graph_bytes: int
 ) -> tuple[list[list[str]], int]:
     """Return which columns are shuffled together, by name, and on how many rows."""
     sample = counted[:MOST_ROWS]
     groups = [[one.name for one in group] for group in alike([one.at(sample) for one in likely])]
-    affordable = _ANSWERS // (REPEATS * max(len(likely) + len(groups), 1))
+    answers = min(_ANSWERS, int(_ANSWERED / max(graph_bytes, 1)))
+    affordable = max(answers // (REPEATS * max(len(likely) + len(groups), 1)), _FEWEST)
     return groups, min(len(counted), MOST_ROWS, affordable)
 
 
@@ -175,7 +180,7 @@ def _likely(
     return [looked[at] for at in np.argsort(-np.array(moved), kind="stable")[:MOST_COLUMNS]]
 
 
-def _contributions(model: Model, rows: TestRows, counted: NDArray[np.intp]) -> _Told:
+def _contributions(model: Model, rows: HeldOut, counted: NDArray[np.intp]) -> _Told:
     fewest, most = _EXPLAINED
     n = min(len(counted), max(fewest, min(most, int(_WORK / max(model.package.graph_bytes, 1)))))
     sample = counted[:n]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.model.facts import WeakSlice
-from linewright.model.figures import figure, in_words
+from linewright.model.figures import figure, in_words, say_time
 from linewright.model.importance import Judged
 from linewright.model.inputs import Floats, Input
 from linewright.model.intervals import Spread, bootstrap, count_units
@@ -88,7 +88,7 @@ class _Candidate:
 
 
 def weak_slices(
-    judged: Judged, columns: Sequence[Input], *, say_time: Callable[[float], str], answers: Floats | None
+    judged: Judged, columns: Sequence[Input], *, answers: Floats | None
 ) -> Found:
     """Return where the loss is surely larger than elsewhere.
 
@@ -98,8 +98,6 @@ def weak_slices(
         The rows.
     columns
         Of these rows, the one that matters most first; pairs are made of the first.
-    say_time
-        Says microseconds since 1970 as a time.
     answers : float64 array, shape (n,), or None
         Probability of the positive class, or the prediction; `None` for several classes.
 
@@ -111,13 +109,13 @@ def weak_slices(
     >>> judged = Judged(x=loss, truth=codes, weight=np.ones(2000), clusters=None, scores=loss, loss=loss,
     ...     answer=lambda x: x, row_loss=lambda t, s: s, task="multiclass", seed=1)
     >>> column = Input(name="shop", places=(0,), kind="category", values=codes.astype(float), levels=tuple("abcd"))
-    >>> found = weak_slices(judged, [column], say_time=str, answers=None)
+    >>> found = weak_slices(judged, [column], answers=None)
     >>> [(one.where, one.loss > one.elsewhere) for one in found.slices], found.looked_at
     ([(('shop = c',), True)], 4)
     """
     search = _half(judged)
     fewest = max(FEWEST_ROWS, int(np.ceil(SMALLEST_SHARE * min(search.sum(), (~search).sum()))))
-    parted = [_parted(one, search, say_time) for one in columns]
+    parted = [_parted(one, search) for one in columns]
     made = [*_singles(judged, parted, search, fewest), *_pairs(judged, parted[:MOST_PAIRED], search, fewest)]
     worse = [one for one in made if one.sureness > _SURE_ENOUGH and (one.within & ~search).sum() >= fewest]
     measured = _apart(worse, search)
@@ -136,7 +134,7 @@ def _half(judged: Judged) -> Flags:
     return chosen[units]
 
 
-def _parted(column: Input, search: Flags, say_time: Callable[[float], str]) -> _Parted:
+def _parted(column: Input, search: Flags) -> _Parted:
     """Part a column: a number at fifths of the searched rows, categories by the most frequent of these."""
     missing = np.isnan(column.values)
     if column.kind == "category":

@@ -1,0 +1,250 @@
+"""What a card says about columns and weak slices, from the record's explanation, in sentences, bars and plots."""
+
+from collections.abc import Iterator, Sequence
+
+from linewright.model.card_parts import SCALE, Bar, CardFacts, Section, Sentence, Table, cite
+from linewright.model.card_plots import plot_of, said_answer, said_place
+from linewright.model.facts import Contribution, Dependence, Explanation, Shuffled, WeakSlice
+from linewright.model.figures import count, in_words, listed
+
+MOST_SHOWN = 12
+"""Columns that have a bar."""
+_CLEAR = 0.6
+"""Rank correlation from which on a direction is said."""
+
+
+def weak(facts: CardFacts) -> Section:
+    """Say on which rows the model is surely worse than on the others."""
+    found, cited = facts.explanation, cite(facts.explanation_digest)
+    name, title = "weak", "Where it is weak"
+    if found is None:
+        return Section(name=name, title=title)
+    if not found.slices:
+        text = (
+            f"Nowhere surely: {count(found.looked_at, 'slice')} of the test rows, by one column or two, "
+            f"{'was' if found.looked_at == 1 else 'were'} looked at, and on none is the {_loss(found)} surely larger than on the others."
+            if found.looked_at
+            else "Not known: there are too few test rows to look at slices of them."
+        )
+        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
+    how = (
+        f"{found.looked_at:,} slices were looked at on one half of the test rows; these are surely worse on the other half too "
+        f"({found.confirmed_on:,} rows, 95 % confidence for all of them together), where they are measured. Rows may be harder by nature: "
+        "what helps is a column that tells them apart, or more such rows."
+    )
+    return Section(
+        name=name,
+        title=title,
+        sentences=(
+            *(Sentence(text=_weak(one, found, facts), evidence=cited) for one in found.slices),
+            Sentence(text=how),
+        ),
+    )
+
+
+def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
+    text = (
+        f"Rows with {' and '.join(one.where)}: {_loss(found)} {in_words(one.loss)} against {in_words(one.elsewhere)} elsewhere, "
+        f"{count(one.rows, 'row')}."
+    )
+    if one.answered is None or one.true is None:
+        return text
+    if facts.package.classes:
+        what = repr(facts.package.classes[-1])
+        return f"{text} It gives {what} a probability of {one.answered:.0%} on average; {one.true:.0%} are."
+    return f"{text} It predicts {in_words(one.answered)} on average; the truth is {in_words(one.true)}."
+
+
+def _loss(found: Explanation) -> str:
+    return {"log_loss": "log-loss", "rmse": "typical error (RMSE)"}[found.loss]
+
+
+def needed(facts: CardFacts) -> Section:
+    """Say which columns the model needs: by how much it gets worse without what they tell."""
+    found, cited = facts.explanation, cite(facts.explanation_digest)
+    name, title = "needed", "Which columns it needs"
+    if found is None or not found.shuffled:
+        return Section(name=name, title=title)
+    shown = found.shuffled[:MOST_SHOWN]
+    rest = found.shuffled[MOST_SHOWN:]
+    text = (
+        f"Each column in turn was shuffled among {count(found.rows, 'test row')}, so that it tells nothing any more: by how much the "
+        f"{_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
+    )
+    low, high = min(0.0, *(one.low for one in shown)), max(one.high for one in shown)
+    return Section(
+        name=name,
+        title=title,
+        sentences=(
+            Sentence(text=text, evidence=cited),
+            *(Sentence(text=_together(one, found), evidence=cited) for one in found.together if one.low > 0),
+            *(Sentence(text=text) for text in _left_out(found, rest)),
+        ),
+        bars=tuple(
+            Bar(
+                name=one.columns[0],
+                note=_surely(one),
+                text=f"{_signed(one.rise)} ({_signed(one.low)} to {_signed(one.high)})",
+                at=_placed((one.low, one.rise, one.high), low, high),
+                ends=(in_words(low), in_words(high)),
+            )
+            for one in shown
+        ),
+        key="by how much it gets worse, 95 % interval",
+        plain=Table(
+            head=("Column", "Worse by", "95 % interval"),
+            rows=tuple(
+                (one.columns[0], _signed(one.rise), f"{_signed(one.low)} to {_signed(one.high)}") for one in shown
+            ),
+        ),
+    )
+
+
+def _surely(one: Shuffled) -> str:
+    if one.low > 0:
+        return "surely needed"
+    return "moves no answer here" if one.low == one.high == 0 else "perhaps not needed"
+
+
+def _together(one: Shuffled, found: Explanation) -> str:
+    return (
+        f"{_and(one.columns)} say nearly the same, so each stands in for the other{'s' if len(one.columns) > 2 else ''} and looks less needed "
+        f"than it is. Shuffled together they make the {_loss(found)} worse by {in_words(one.rise)} ({in_words(one.low)} to {in_words(one.high)})."
+    )
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _left_out(found: Explanation, rest: Sequence[Shuffled]) -> Iterator[str]:
+    if rest:
+        largest = max(one.high for one in rest)
+        yield f"Not shown: {listed([one.columns[0] for one in rest], MOST_SHOWN)}; each is worth at most {in_words(max(largest, 0.0))}."
+    tried = len(found.shuffled)
+    if found.columns > tried:
+        why = "move its answers most" if tried < found.columns else ""
+        yield f"Of its {found.columns:,} columns the {tried:,} that {why} were shuffled; the others move none, or less."
+
+
+def _signed(value: float) -> str:
+    return f"+{in_words(value)}" if value > 0 else in_words(value)
+
+
+def _placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
+    width = high - low if high > low else 1.0
+    a, b, c = (round(SCALE * (value - low) / width) for value in values)
+    return a, b, c
+
+
+def moved(facts: CardFacts) -> Section:
+    """Say how far each column moves the answers, and which way."""
+    found, cited = facts.explanation, cite(facts.explanation_digest)
+    name, title = "moved", "What moves its answers"
+    if found is None:
+        return Section(name=name, title=title)
+    if not found.explained:
+        text = f"Not known: {found.unexplained}." if found.unexplained else ""
+        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),) if text else ())
+    shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
+    if not shown:
+        text = "Nothing does: it answers all rows alike."
+        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
+    score = {
+        "log-odds": f"the log-odds of {facts.package.classes[-1]!r}" if facts.package.classes else "the log-odds",
+        "log-weight": "the log-weights of the classes",
+        "value": facts.package.label,
+    }.get(found.unit, found.unit)
+    text = (
+        f"An answer is the sum of what its columns contribute to {score} (Shapley values, as `\"explain\": true` gives them for one row). "
+        f"How far each moved {count(found.explained, 'test row')}, on average and whichever way:"
+    )
+    most = max(one.size for one in shown)
+    return Section(
+        name=name,
+        title=title,
+        sentences=(Sentence(text=text, evidence=cited),),
+        bars=tuple(
+            Bar(
+                name=one.column,
+                note="",
+                text=f"{in_words(one.size)}{'; ' if _way(one) else ''}{_way(one)}",
+                at=_placed((0.0, one.size, one.size), 0.0, most),
+                ends=("0", in_words(most)),
+            )
+            for one in shown
+        ),
+        key=f"how far it moves {score}",
+        plain=Table(
+            head=("Column", "Moves it by", "Which way"),
+            rows=tuple((one.column, in_words(one.size), _way(one)) for one in shown),
+        ),
+    )
+
+
+def _way(one: Contribution) -> str:
+    if one.up and one.up != one.down:
+        return f"{one.up!r} raises it most, {one.down!r} lowers it most"
+    if one.direction is None:
+        return ""
+    if abs(one.direction) < _CLEAR:
+        return "up or down, not simply by size"
+    return "larger values raise it" if one.direction > 0 else "larger values lower it"
+
+
+def plotted(facts: CardFacts) -> Section:
+    """Draw how the answer goes with the columns that are needed most."""
+    found, cited = facts.explanation, cite(facts.explanation_digest)
+    name, title = "plots", "How the answer goes with a column"
+    if found is None or not found.dependence:
+        return Section(name=name, title=title)
+    classes = facts.package.classes
+    what = (
+        facts.package.label
+        if not classes
+        else f"the probability of {classes[-1]!r}"
+        if len(classes) == 2
+        else "the probability of a class"
+    )
+    text = (
+        f"What the model makes of {what} as one column changes and the rest of a row stays as it is (accumulated local effects, on "
+        f"{count(found.rows, 'test row')}). Dashed: the average answer. Below: how many rows there are; where there are few, mistrust the line."
+    )
+    warning = (
+        "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "
+        "not follow."
+    )
+    spans = [_span(one) for one in found.dependence]
+    widest = max(high - low for low, high in spans)
+    return Section(
+        name=name,
+        title=title,
+        sentences=(Sentence(text=text, evidence=cited), Sentence(text=warning)),
+        plots=tuple(
+            plot_of(one, span, widest=widest, is_share=bool(classes))
+            for one, span in zip(found.dependence, spans, strict=True)
+        ),
+        plain=Table(
+            head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
+            rows=tuple(row for one in found.dependence for row in _extremes(one, is_share=bool(classes))),
+        ),
+    )
+
+
+def _span(one: Dependence) -> tuple[float, float]:
+    points = [*one.points, *([one.missing] if one.missing else [])]
+    every = [answer for point in points for answer in (*point.answers, *one.average)]
+    return min(every), max(every)
+
+
+def _extremes(one: Dependence, *, is_share: bool) -> Iterator[tuple[str, ...]]:
+    points = [*one.points, *([one.missing] if one.missing else [])]
+    for place in range(len(one.average)):
+        lowest = min(points, key=lambda point, at=place: point.answers[at])
+        highest = max(points, key=lambda point, at=place: point.answers[at])
+        ends = (
+            word
+            for point in (lowest, highest)
+            for word in (said_answer(point.answers[place], is_share=is_share), said_place(point.at, one.kind))
+        )
+        yield (one.column, *(one.curves[place : place + 1]), *ends)
