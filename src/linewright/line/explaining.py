@@ -56,7 +56,9 @@ def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:
 def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Columns) -> Input:
     first = encoder.encodings[places[0]]
     if isinstance(first, Elapsed) and first.since:
-        return Input(name=name, places=places, kind="number", values=encode_one(first, columns).astype(np.float64))
+        return Input(
+            name=name, places=places, kind="number", values=encode_one(first, columns).astype(np.float64)
+        )
     is_boolean = isinstance(first, Boolean) or (isinstance(first, Raw) and first.dtype == "bool")
     match columns[first.column]:
         case Numbers(values=values) if is_boolean:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card_parts import SCALE, Bar, CardFacts, Section, Sentence, Table, cite
+from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
 from linewright.model.card_plots import plot_of, said_answer, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Shuffled, WeakSlice
 from linewright.model.figures import count, in_words, listed
@@ -28,9 +28,9 @@ def weak(facts: CardFacts) -> Section:
         )
         return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
     how = (
-        f"{found.looked_at:,} slices were looked at on one half of the test rows; these are surely worse on the other half too "
-        f"({found.confirmed_on:,} rows, 95 % confidence for all of them together), where they are measured. Rows may be harder by nature: "
-        "what helps is a column that tells them apart, or more such rows."
+        f"{count(found.looked_at, 'slice')} of one half of the test rows, by one column or two, were looked at; what is told here is measured on the "
+        f"other half ({count(found.confirmed_on, 'row')}) and surely worse there too, with 95 % confidence for all of them together. Such rows may be "
+        "harder by nature; what helps is a column that tells them apart, or more of them."
     )
     return Section(
         name=name,
@@ -65,76 +65,76 @@ def needed(facts: CardFacts) -> Section:
     name, title = "needed", "Which columns it needs"
     if found is None or not found.shuffled:
         return Section(name=name, title=title)
-    shown = found.shuffled[:MOST_SHOWN]
-    rest = found.shuffled[MOST_SHOWN:]
+    shown, rest = found.shuffled[:MOST_SHOWN], found.shuffled[MOST_SHOWN:]
+    groups = [one for one in found.together if one.low > 0]
+    every = sorted((*groups, *shown), key=lambda one: -one.rise)
     text = (
-        f"Each column in turn was shuffled among {count(found.rows, 'test row')}, so that it tells nothing any more: by how much the "
-        f"{_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
+        f"The values of each column in turn were shuffled among {count(found.rows, 'test row')}, so that they tell nothing any more: by "
+        f"how much the {_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
     )
-    low, high = min(0.0, *(one.low for one in shown)), max(one.high for one in shown)
+    low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
     return Section(
         name=name,
         title=title,
         sentences=(
             Sentence(text=text, evidence=cited),
-            *(Sentence(text=_together(one, found), evidence=cited) for one in found.together if one.low > 0),
-            *(Sentence(text=text) for text in _left_out(found, rest)),
+            *(Sentence(text=said) for said in _besides(found, groups, rest)),
         ),
         bars=tuple(
             Bar(
-                name=one.columns[0],
+                name=_and(one.columns),
                 note=_surely(one),
                 text=f"{_signed(one.rise)} ({_signed(one.low)} to {_signed(one.high)})",
-                at=_placed((one.low, one.rise, one.high), low, high),
-                ends=(in_words(low), in_words(high)),
+                at=placed((one.low, one.rise, one.high), low, high),
+                zero=placed((0.0, 0.0, 0.0), low, high)[0],
+                ends=("", ""),
             )
-            for one in shown
+            for one in every
         ),
         key="by how much it gets worse, 95 % interval",
         plain=Table(
             head=("Column", "Worse by", "95 % interval"),
             rows=tuple(
-                (one.columns[0], _signed(one.rise), f"{_signed(one.low)} to {_signed(one.high)}") for one in shown
+                (_and(one.columns), _signed(one.rise), f"{_signed(one.low)} to {_signed(one.high)}")
+                for one in every
             ),
         ),
     )
 
 
 def _surely(one: Shuffled) -> str:
+    if len(one.columns) > 1:
+        return "shuffled together"
     if one.low > 0:
         return "surely needed"
     return "moves no answer here" if one.low == one.high == 0 else "perhaps not needed"
 
 
-def _together(one: Shuffled, found: Explanation) -> str:
-    return (
-        f"{_and(one.columns)} say nearly the same, so each stands in for the other{'s' if len(one.columns) > 2 else ''} and looks less needed "
-        f"than it is. Shuffled together they make the {_loss(found)} worse by {in_words(one.rise)} ({in_words(one.low)} to {in_words(one.high)})."
-    )
-
-
 def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _left_out(found: Explanation, rest: Sequence[Shuffled]) -> Iterator[str]:
+def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuffled]) -> Iterator[str]:
+    if groups:
+        yield (
+            "Columns that say nearly the same stand in for each other: each alone looks less needed than it is, so they were shuffled "
+            "together too."
+        )
     if rest:
-        largest = max(one.high for one in rest)
-        yield f"Not shown: {listed([one.columns[0] for one in rest], MOST_SHOWN)}; each is worth at most {in_words(max(largest, 0.0))}."
-    tried = len(found.shuffled)
-    if found.columns > tried:
-        why = "move its answers most" if tried < found.columns else ""
-        yield f"Of its {found.columns:,} columns the {tried:,} that {why} were shuffled; the others move none, or less."
+        most = max(0.0, *(one.high for one in rest))
+        names = listed([one.columns[0] for one in rest], MOST_SHOWN)
+        yield f"Not shown, and worth at most {in_words(most)} each: {names}."
+    others = found.columns - len(found.shuffled)
+    if others > 0:
+        how = "by a glance at fewer rows, " if not found.explained else ""
+        yield (
+            f"It reads {found.columns:,} columns; {how}the {'other ' if others == 1 else f'{others:,} others '}"
+            f"{'moves' if others == 1 else 'move'} its answers less than these, or not at all, and {'was' if others == 1 else 'were'} not tried."
+        )
 
 
 def _signed(value: float) -> str:
     return f"+{in_words(value)}" if value > 0 else in_words(value)
-
-
-def _placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
-    width = high - low if high > low else 1.0
-    a, b, c = (round(SCALE * (value - low) / width) for value in values)
-    return a, b, c
 
 
 def moved(facts: CardFacts) -> Section:
@@ -145,19 +145,23 @@ def moved(facts: CardFacts) -> Section:
         return Section(name=name, title=title)
     if not found.explained:
         text = f"Not known: {found.unexplained}." if found.unexplained else ""
-        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),) if text else ())
+        return Section(
+            name=name, title=title, sentences=(Sentence(text=text, evidence=cited),) if text else ()
+        )
     shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
     if not shown:
         text = "Nothing does: it answers all rows alike."
         return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
     score = {
-        "log-odds": f"the log-odds of {facts.package.classes[-1]!r}" if facts.package.classes else "the log-odds",
+        "log-odds": f"the log-odds of {facts.package.classes[-1]!r}"
+        if facts.package.classes
+        else "the log-odds",
         "log-weight": "the log-weights of the classes",
         "value": facts.package.label,
     }.get(found.unit, found.unit)
     text = (
-        f"An answer is the sum of what its columns contribute to {score} (Shapley values, as `\"explain\": true` gives them for one row). "
-        f"How far each moved {count(found.explained, 'test row')}, on average and whichever way:"
+        f"Before calibration an answer is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
+        f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
     )
     most = max(one.size for one in shown)
     return Section(
@@ -169,8 +173,8 @@ def moved(facts: CardFacts) -> Section:
                 name=one.column,
                 note="",
                 text=f"{in_words(one.size)}{'; ' if _way(one) else ''}{_way(one)}",
-                at=_placed((0.0, one.size, one.size), 0.0, most),
-                ends=("0", in_words(most)),
+                at=placed((0.0, one.size, one.size), 0.0, most),
+                ends=("", ""),
             )
             for one in shown
         ),
@@ -182,13 +186,17 @@ def moved(facts: CardFacts) -> Section:
     )
 
 
+def _meaning(unit: str) -> str:
+    return " A contribution of 0.69 doubles the odds, one of -0.69 halves them." if unit == "log-odds" else ""
+
+
 def _way(one: Contribution) -> str:
     if one.up and one.up != one.down:
         return f"{one.up!r} raises it most, {one.down!r} lowers it most"
     if one.direction is None:
         return ""
     if abs(one.direction) < _CLEAR:
-        return "up or down, not simply by size"
+        return "in no single direction"
     return "larger values raise it" if one.direction > 0 else "larger values lower it"
 
 
@@ -208,7 +216,8 @@ def plotted(facts: CardFacts) -> Section:
     )
     text = (
         f"What the model makes of {what} as one column changes and the rest of a row stays as it is (accumulated local effects, on "
-        f"{count(found.rows, 'test row')}). Dashed: the average answer. Below: how many rows there are; where there are few, mistrust the line."
+        f"{count(found.rows, 'test row')}). {'' if len(classes) > 2 else 'Dashed: the average answer. '}Below: how many rows there are; "
+        f"where there are few, mistrust the line."
     )
     warning = (
         "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "

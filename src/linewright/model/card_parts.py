@@ -101,6 +101,8 @@ class Bar:
     beside: tuple[int, int, int] | None = None
     ends: tuple[str, str] = ("0", "1")
     """What the ends of the scale stand for."""
+    zero: int | None = None
+    """Where 0 is, where that is worth drawing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,19 @@ def short(digest: str) -> str:
     '0123456789ab'
     """
     return digest.removeprefix("sha256:")[:12]
+
+
+def placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
+    """Return where values lie on a scale from `low` to `high`; beyond its ends, at the end.
+
+    Examples
+    --------
+    >>> placed((0.0, 0.5, 2.0), 0.0, 1.0)
+    (0, 500, 1000)
+    """
+    width = high - low if high > low else 1.0
+    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
+    return a, b, c
 
 
 def cite(digest: str | None) -> tuple[str, ...]:

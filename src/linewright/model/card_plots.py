@@ -39,7 +39,9 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
     marks, words, height = draw(found, low, high, is_share=is_share)
     return Plot(
         title=found.column,
-        note=f"{count(found.left_out, 'rarer category').replace('categorys', 'categories')} not shown" if found.left_out else "",
+        note=f"{count(found.left_out, 'rarer category').replace('categorys', 'categories')} not shown"
+        if found.left_out
+        else "",
         says=_says(found, is_share=is_share),
         height=height,
         marks=marks,
@@ -52,7 +54,7 @@ def said_answer(value: float, *, is_share: bool) -> str:
     """Return an answer as a plot says it: a probability in percent."""
     if not is_share:
         return in_words(value)
-    return f"{value:.0%}" if abs(value) >= 0.1 or value == 0 else f"{value:.1%}"  # noqa: PLR2004 -- a tenth
+    return f"{value:.0%}" if abs(value) >= 0.1 or value == 0 else f"{value:.1%}"
 
 
 def said_place(at: float | str, kind: str) -> str:
@@ -65,7 +67,8 @@ def said_place(at: float | str, kind: str) -> str:
 def _says(found: Dependence, *, is_share: bool) -> str:
     first = found.points[0], found.points[-1]
     told = ", ".join(
-        f"{said_answer(point.answers[0], is_share=is_share)} at {said_place(point.at, found.kind)}" for point in first
+        f"{said_answer(point.answers[0], is_share=is_share)} at {said_place(point.at, found.kind)}"
+        for point in first
     )
     of = f" of {found.curves[0]}" if found.curves else ""
     return f"answer{of} by {found.column}: {told}"
@@ -100,12 +103,12 @@ def _curves(
     end = PLOT_WIDTH - _RIGHT
     marks = [
         *_cells(found, _LEFT, right),
-        *(Mark(kind="rule", at=(_LEFT, y(one), end, y(one)), series=k) for k, one in enumerate(found.average)),
+        *(Mark(kind="rule", at=(_LEFT, y(one), end, y(one))) for one in _one(found.average)),
     ]
     for k in range(len(found.average)):
         drawn = [(x(place), y(point.answers[k])) for place, point in zip(places, found.points, strict=True)]
         marks.append(Mark(kind="curve", at=tuple(v for pair in drawn for v in pair), series=k))
-        if len(drawn) <= 8:  # noqa: PLR2004 -- few values: each is a place of its own
+        if len(drawn) <= 8:
             marks += [Mark(kind="dot", at=pair, series=k) for pair in drawn]
     words = [*_answers(low, high, y, is_share=is_share), *_values(found, first, last, right)]
     if found.missing:
@@ -117,6 +120,11 @@ def _curves(
     return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28
 
 
+def _one(average: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the average answer where there is one curve; lines of several would only confuse."""
+    return average if len(average) == 1 else ()
+
+
 def _cells(found: Dependence, left: float, right: float) -> Iterator[Mark]:
     most, width = max(found.spread, default=0), (right - left) / max(len(found.spread), 1)
     for place, rows in enumerate(found.spread):
@@ -124,7 +132,12 @@ def _cells(found: Dependence, left: float, right: float) -> Iterator[Mark]:
             height = max(1.0, round(_CELLS * rows / most, 1))
             yield Mark(
                 kind="cell",
-                at=(round(left + place * width + 0.5, 1), _BOTTOM + 6 + _CELLS - height, round(width - 1, 1), height),
+                at=(
+                    round(left + place * width + 0.5, 1),
+                    _BOTTOM + 6 + _CELLS - height,
+                    round(width - 1, 1),
+                    height,
+                ),
             )
 
 
@@ -137,7 +150,10 @@ def _answers(low: float, high: float, y: Callable[[float], float], *, is_share: 
 def _values(found: Dependence, first: float, last: float, right: float) -> Iterator[Word]:
     base = _BOTTOM + _CELLS + 22
     yield Word(text=said_place(first, found.kind), at=(_LEFT, base), anchor="start")
-    yield Word(text=said_place((first + last) / 2, found.kind), at=((_LEFT + right) / 2, base))
+    is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
+    middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
+    at = _LEFT + (right - _LEFT) * (middle - first) / (last - first)
+    yield Word(text=said_place(middle, found.kind), at=(round(at, 1), base))
     yield Word(text=said_place(last, found.kind), at=(right, base), anchor="end")
 
 
@@ -150,9 +166,7 @@ def _categories(
     def x(answer: float) -> float:
         return round(_NAME + (right - _NAME) * (answer - low) / (high - low), 1)
 
-    marks = [
-        Mark(kind="rule", at=(x(one), _TOP - 4, x(one), height), series=k) for k, one in enumerate(found.average)
-    ]
+    marks = [Mark(kind="rule", at=(x(one), _TOP - 4, x(one), height)) for one in _one(found.average)]
     words: list[Word] = []
     for place, point in enumerate(found.points):
         middle = _TOP + _ROW * place + _ROW / 2

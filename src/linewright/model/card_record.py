@@ -168,7 +168,10 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     if facts.evaluation is None:
         yield "How good it is on rows that it has not seen.", ()
     elif facts.explanation is None:
-        yield "What it makes of its columns, and where it is weak: it was judged before this was looked at.", ()
+        yield (
+            "What it makes of its columns, and where it is weak: it was judged before this was looked at.",
+            (),
+        )
     if facts.parity is None:
         yield "Whether the package answers as the model that was trained.", ()
     yield (

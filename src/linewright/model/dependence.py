@@ -83,7 +83,9 @@ def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Depende
     """
     column = _named(column)
     answers = _answers(judged.scores, classes)
-    found = _categories(judged, column, classes) if column.kind == "category" else _along(judged, column, classes)
+    found = (
+        _categories(judged, column, classes) if column.kind == "category" else _along(judged, column, classes)
+    )
     if found is None:
         return None
     average = _mean(answers, judged.weight)
@@ -146,7 +148,9 @@ def _mean(values: Floats, weight: Floats) -> Floats:
     return weight @ values / weight.sum()
 
 
-def _with(judged: Judged, column: Input, rows: NDArray[np.intp], donor: Any, classes: Sequence[str]) -> Floats:
+def _with(
+    judged: Judged, column: Input, rows: NDArray[np.intp], donor: Any, classes: Sequence[str]
+) -> Floats:
     """Return the answers to rows that have the column's value of another row, or each of another."""
     donors = np.broadcast_to(np.asarray(donor, dtype=np.intp), rows.shape)
     return _answers(judged.answer(swapped(judged.x, rows, column.places, donors)), classes)
@@ -167,9 +171,12 @@ def _along(judged: Judged, column: Input, classes: Sequence[str]) -> _Found | No
     upper = _with(judged, column, known, donors[part], classes)
     weight = judged.weight[known]
     mass = np.bincount(part, weights=weight, minlength=len(ends))
-    steps = np.stack(
-        [np.bincount(part, weights=weight * d, minlength=len(ends)) for d in (upper - lower).T], axis=1
-    ) / np.maximum(mass, np.finfo(float).tiny)[:, np.newaxis]
+    steps = (
+        np.stack(
+            [np.bincount(part, weights=weight * d, minlength=len(ends)) for d in (upper - lower).T], axis=1
+        )
+        / np.maximum(mass, np.finfo(float).tiny)[:, np.newaxis]
+    )
     effects = np.cumsum(steps, axis=0)
     # A row counts half for each end of its part.
     shares = mass / 2 + np.append(mass[1:], 0.0) / 2
@@ -179,7 +186,7 @@ def _along(judged: Judged, column: Input, classes: Sequence[str]) -> _Found | No
         effects=effects,
         shares=shares,
         rows=np.bincount(part, minlength=len(ends)).tolist(),
-        missing=_missing(judged, column, order, ends, effects, classes),
+        missing=_missing(judged, column, order[len(order) // 2], classes, along=(ends, effects)),
         spread=tuple(np.histogram(inside, bins=PARTS, range=(ends[0], ends[-1]))[0].tolist()),
     )
 
@@ -195,17 +202,13 @@ def _ends(values: Floats, order: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _missing(
-    judged: Judged,
-    column: Input,
-    order: NDArray[np.intp],
-    ends: Floats,
-    effects: Floats,
-    classes: Sequence[str],
+    judged: Judged, column: Input, median: np.intp, classes: Sequence[str], *, along: tuple[Floats, Floats]
 ) -> tuple[Floats, int] | None:
+    """Return the effects of having no value, and on how many rows; `median` is the row whose value stands in."""
     rows = np.flatnonzero(np.isnan(column.values))
-    if len(rows) < FEWEST_ROWS or not judged.weight[rows].sum() > 0:
+    if len(rows) < FEWEST_ROWS:
         return None
-    median = order[len(order) // 2]
+    ends, effects = along
     apart = _answers(judged.scores[rows], classes) - _with(judged, column, rows, median, classes)
     middle = [np.interp(column.values[median], ends, each) for each in effects.T]
     return np.array(middle) + _mean(apart, judged.weight[rows]), len(rows)

@@ -71,9 +71,7 @@ class _Told:
     why_not: str = ""
 
 
-def explanation(
-    model: Model, rows: HeldOut, *, split: str, seed: int
-) -> Explanation:
+def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explanation:
     """Explain a package to people.
 
     Parameters
@@ -175,7 +173,8 @@ def _likely(
     rows = counted[: max(_GLANCES // len(looked), 10)]
     before, other = judged.scores[rows], np.roll(rows, 1)
     moved = [
-        float(np.abs(model.scores(swapped(judged.x, rows, one.places, other)) - before).mean()) for one in looked
+        float(np.abs(model.scores(swapped(judged.x, rows, one.places, other)) - before).mean())
+        for one in looked
     ]
     return [looked[at] for at in np.argsort(-np.array(moved), kind="stable")[:MOST_COLUMNS]]
 
@@ -201,7 +200,9 @@ def _contribution(column: Input, answers: Sequence[Mapping[str, Any]], weight: F
     told = [answer["contributions"] for answer in answers]
     if isinstance(answers[0]["score"], Mapping):
         by_class = np.array([[one.get(column.name, 0.0) for one in row.values()] for row in told])
-        return Contribution(column=column.name, size=figure(float(weight @ np.abs(by_class).mean(axis=1) / weight.sum()), 6))
+        return Contribution(
+            column=column.name, size=figure(float(weight @ np.abs(by_class).mean(axis=1) / weight.sum()), 6)
+        )
     moved = np.array([cast("float", row.get(column.name, 0.0)) for row in told])
     size = figure(float(weight @ np.abs(moved) / weight.sum()), 6)
     if size == 0:
@@ -211,7 +212,9 @@ def _contribution(column: Input, answers: Sequence[Mapping[str, Any]], weight: F
         return Contribution(column=column.name, size=size, up=up, down=down)
     known = ~np.isnan(column.values)
     ranks, moves = ranked(column.values[known]), ranked(moved[known])
-    direction = correlation(ranks - ranks.mean(), moves - moves.mean()) if known.sum() > 1 else 0.0
+    if not known.any() or np.ptp(ranks) == 0:
+        return Contribution(column=column.name, size=size)
+    direction = correlation(ranks - ranks.mean(), moves - moves.mean())
     return Contribution(column=column.name, size=size, direction=figure(direction, 4))
 
 

@@ -147,9 +147,7 @@ def _shuffled(columns: Sequence[Input], spread: Spread) -> Shuffled:
     )
 
 
-def _shuffled_loss(
-    judged: Judged, columns: Sequence[Input], orders: Sequence[NDArray[np.intp]]
-) -> Floats:
+def _shuffled_loss(judged: Judged, columns: Sequence[Input], orders: Sequence[NDArray[np.intp]]) -> Floats:
     """Return the loss of each row with columns of other rows, averaged over the shuffles."""
     places = tuple(place for column in columns for place in column.places)
     rows = np.arange(judged.n)
@@ -188,7 +186,9 @@ def alike(columns: Sequence[Input]) -> list[list[Input]]:
     read = [_ranked(one) for one in columns]
     apart = [1 - _association(first, second) for first, second in combinations(read, 2)]
     cluster = fcluster(linkage(apart, method="average"), t=1 - ALIKE, criterion="distance")
-    groups = [[columns[i] for i in np.flatnonzero(cluster == code)] for code in dict.fromkeys(cluster.tolist())]
+    groups = [
+        [columns[i] for i in np.flatnonzero(cluster == code)] for code in dict.fromkeys(cluster.tolist())
+    ]
     return [group for group in groups if len(group) > 1]
 
 

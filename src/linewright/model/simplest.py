@@ -1,22 +1,27 @@
 """The simplest of the settings that were tried and are as good as the chosen one, as far as its interval tells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from linewright.model.facts import Trained, Trial
 from linewright.model.figures import in_words
 from linewright.model.spec import TrainSpec
 
-_FAMILIES = {"linear": "a linear model", "lightgbm": "fewer or smaller trees", "xgboost": "fewer or smaller trees"}
+_FAMILIES = {
+    "linear": "a linear model",
+    "lightgbm": "fewer or smaller trees",
+    "xgboost": "fewer or smaller trees",
+}
 _LEAVES, _DEPTH = ("num_leaves", "max_leaves"), ("max_depth", "depth")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rival:
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
     """A simpler setting whose loss is within the interval of the chosen one."""
 
     trial: Trial
     chosen: Trial
+    """Where several settings were combined, the best of them."""
 
 
 def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:

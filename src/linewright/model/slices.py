@@ -20,13 +20,13 @@ References
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linewright.model.facts import WeakSlice
-from linewright.model.figures import figure, in_words, say_time
+from linewright.model.figures import as_declared, figure, say_time
 from linewright.model.importance import Judged
 from linewright.model.inputs import Floats, Input
 from linewright.model.intervals import Spread, bootstrap, count_units
@@ -87,9 +87,7 @@ class _Candidate:
         return self.codes == self.code
 
 
-def weak_slices(
-    judged: Judged, columns: Sequence[Input], *, answers: Floats | None
-) -> Found:
+def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | None) -> Found:
     """Return where the loss is surely larger than elsewhere.
 
     Parameters
@@ -129,7 +127,9 @@ def weak_slices(
 
 def _half(judged: Judged) -> Flags:
     """Return which rows are searched: half of them, groups whole."""
-    units = np.arange(judged.n) if judged.clusters is None else np.unique(judged.clusters, return_inverse=True)[1]
+    units = (
+        np.arange(judged.n) if judged.clusters is None else np.unique(judged.clusters, return_inverse=True)[1]
+    )
     chosen = np.random.default_rng(judged.seed).permutation(int(units.max(initial=-1)) + 1) % 2 == 0
     return chosen[units]
 
@@ -146,14 +146,16 @@ def _parted(column: Input, search: Flags) -> _Parted:
         words = [f"{column.name} = {column.levels[code]}" for code in kept]
         codes = new[codes]
     else:
-        codes, words = _fifths(column, search & ~missing, say_time if column.kind == "time" else in_words)
+        codes, words = _fifths(column, search & ~missing, say_time if column.kind == "time" else _say_number)
     codes = np.where(missing, len(words), codes)
     return _Parted(codes=codes, words=(*words, f"{column.name} has no value"))
 
 
-def _fifths(
-    column: Input, known: Flags, say: Callable[[float], str]
-) -> tuple[NDArray[np.intp], list[str]]:
+def _say_number(value: float) -> str:
+    return as_declared(figure(value, 6))
+
+
+def _fifths(column: Input, known: Flags, say: Callable[[float], str]) -> tuple[NDArray[np.intp], list[str]]:
     values, name = column.values, column.name
     if not known.any():
         return np.full(len(values), -1), []
@@ -166,14 +168,12 @@ def _fifths(
     ends = np.unique(np.quantile(values[known], shares, method="inverted_cdf"))
     ends = ends[ends < distinct[-1]]
     said = [say(end) for end in ends.tolist()]
-    between = [f"{low} < {name} <= {high}" for low, high in zip(said, said[1:], strict=False)]
+    between = [f"{low} < {name} <= {high}" for low, high in pairwise(said)]
     words = [f"{name} <= {said[0]}", *between, f"{name} > {said[-1]}"] if said else [f"{name}"]
     return np.searchsorted(ends, values, side="left"), words
 
 
-def _singles(
-    judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int
-) -> Iterator[_Candidate]:
+def _singles(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
     for one in parted:
         rows, _, sureness = _against_rest(one.codes, len(one.words), judged, search)
@@ -181,9 +181,7 @@ def _singles(
             yield _Candidate(where=(one.words[code],), codes=one.codes, code=code, sureness=sureness[code])
 
 
-def _pairs(
-    judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int
-) -> Iterator[_Candidate]:
+def _pairs(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
     alone = [_against_rest(one.codes, len(one.words), judged, search)[1] for one in parted]
     for i, j in combinations(range(len(parted)), 2):
@@ -210,7 +208,7 @@ def _against_rest(
     every = judged.weight[search]
     rows = np.bincount(place, minlength=parts)
     mass, total, squares, error = (
-        np.bincount(place, weights=weight * power, minlength=parts)
+        np.bincount(place, weights=weight * power, minlength=parts).astype(np.float64)
         for power in (np.ones(len(at)), loss, loss**2, weight)
     )
     whole = judged.loss[search]
@@ -250,7 +248,9 @@ def _confirmed(
     weight = judged.weight[np.newaxis]
     told: list[WeakSlice] = []
     for place, (one, rows) in enumerate(zip(measured, within, strict=True)):
-        units = min(count_units(np.flatnonzero(side & (judged.weight > 0)), judged.clusters) for side in (rows, ~rows))
+        units = min(
+            count_units(np.flatnonzero(side & (judged.weight > 0)), judged.clusters) for side in (rows, ~rows)
+        )
         low = Spread(value=float(made.values[place]), drawn=made.drawn[place], units=units).lower(confidence)
         if low > 0:
             said, true = _told(judged, rows, None if answers is None else answers[confirm])
