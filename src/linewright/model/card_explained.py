@@ -1,5 +1,6 @@
 """What a card says about columns and weak slices, from the record's explanation, in sentences, bars and plots."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
@@ -84,7 +85,7 @@ def needed(facts: CardFacts) -> Section:
             Bar(
                 name=_and(one.columns),
                 note=_surely(one),
-                text=f"{_signed(one.rise)} ({_signed(one.low)} to {_signed(one.high)})",
+                text="{} ({})".format(*_rise(one, high)),
                 at=placed((one.low, one.rise, one.high), low, high),
                 zero=placed((0.0, 0.0, 0.0), low, high)[0],
                 ends=("", ""),
@@ -94,10 +95,7 @@ def needed(facts: CardFacts) -> Section:
         key="by how much it gets worse, 95 % interval",
         plain=Table(
             head=("Column", "Worse by", "95 % interval"),
-            rows=tuple(
-                (_and(one.columns), _signed(one.rise), f"{_signed(one.low)} to {_signed(one.high)}")
-                for one in every
-            ),
+            rows=tuple((_and(one.columns), *_rise(one, high)) for one in every),
         ),
     )
 
@@ -133,8 +131,13 @@ def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuf
         )
 
 
-def _signed(value: float) -> str:
-    return f"+{in_words(value)}" if value > 0 else in_words(value)
+def _rise(one: Shuffled, most: float) -> tuple[str, str]:
+    """Return a rise and its interval, all rises with as many decimals as four digits of the largest have."""
+    decimals = max(0, 3 - math.floor(math.log10(most))) if most > 0 else 3
+    rise, low, high = (
+        f"{round(value, decimals) + 0.0:,.{decimals}f}" for value in (one.rise, one.low, one.high)
+    )
+    return f"+{rise}" if one.rise > 0 else rise, f"{low} to {high}"
 
 
 def moved(facts: CardFacts) -> Section:

@@ -15,7 +15,9 @@ _ROW, _NAME = 24, 128
 """Height of a category's row, and width of its name."""
 _VALUE = 96
 """Width of what is said at its end."""
-_LONGEST = 20
+_DOT = 14
+"""Room beside a dot."""
+_LONGEST = 17
 _ZOOM = 4
 """How many times smaller than that of the widest plot the scale of a plot may be."""
 
@@ -160,7 +162,7 @@ def _values(found: Dependence, first: float, last: float, right: float) -> Itera
 def _categories(
     found: Dependence, low: float, high: float, *, is_share: bool
 ) -> tuple[tuple[Mark, ...], tuple[Word, ...], int]:
-    right = PLOT_WIDTH - _VALUE
+    right = PLOT_WIDTH - _VALUE - _DOT
     height = _TOP + _ROW * len(found.points)
 
     def x(answer: float) -> float:

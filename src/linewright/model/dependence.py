@@ -193,12 +193,21 @@ def _along(judged: Judged, column: Input, classes: Sequence[str]) -> _Found | No
 
 def _ends(values: Floats, order: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the rows that have the values at which rows are parted: all values where there are few, else quantiles."""
-    distinct, first = np.unique(values[order], return_index=True)
+    distinct, first, counts = np.unique(values[order], return_index=True, return_counts=True)
     if len(distinct) <= PARTS:
         return order[first]
-    places = np.rint(np.linspace(_TAIL, 1 - _TAIL, PARTS + 1) * (len(order) - 1)).astype(np.intp)
-    _, first = np.unique(values[order[places]], return_index=True)
-    return order[places[first]]
+    ends = order[_quantiles(len(order))]
+    if counts.max() > len(order) / PARTS:
+        # A value that many rows have (0 of what few people own) would leave one part for all others: they get their own.
+        common = first[counts.argmax()]
+        others = order[values[order] != values[order[common]]]
+        ends = np.concatenate([[order[common]], others[_quantiles(len(others))]])
+    _, first = np.unique(values[ends], return_index=True)
+    return ends[first]
+
+
+def _quantiles(n: int) -> NDArray[np.intp]:
+    return np.rint(np.linspace(_TAIL, 1 - _TAIL, PARTS + 1) * (n - 1)).astype(np.intp)
 
 
 def _missing(

@@ -1,5 +1,6 @@
 """The simplest of the settings that were tried and are as good as the chosen one, as far as its interval tells."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -75,15 +76,18 @@ def simplest_in_words(trained: Trained) -> str:
     rival = simplest(trained.trials, trained.chosen)
     if rival is None:
         return ""
-    word = "squared error" if trained.task == "regression" else "log-loss"
     trial, chosen = rival.trial, rival.chosen
+    word, read = ("typical error (RMSE)", math.sqrt) if trained.task == "regression" else ("log-loss", float)
+    loss, against, low, high = (
+        in_words(read(one)) for one in (trial.loss, chosen.loss, chosen.low, chosen.high)
+    )
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
     take = (
-        " `train: {prefer: small}` in the line file takes the smallest that is as good."
+        " Take it with `train: {prefer: small}` in the line file."
         if "prefer" in TrainSpec.model_fields
         else ""
     )
     return (
-        f"Something simpler does as well: {trial.name} ({kind}) has a {word} of {in_words(trial.loss)}, within the 95 % interval of "
-        f"{chosen.name}, {in_words(chosen.low)} to {in_words(chosen.high)}.{take}"
+        f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
+        f"{chosen.name} one of {against}, whose 95 % interval is {low} to {high}.{take}"
     )
