@@ -40,6 +40,8 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         parity_digest=digests["parity"],
         evaluation=evidence.evaluation,
         evaluation_digest=digests.get("evaluation"),
+        explanation=evidence.explanation,
+        explanation_digest=digests.get("explanation"),
         certificate=evidence.certificate,
         certificate_digest=digests.get("certificate"),
         verdict=evidence.verdict,

@@ -12,7 +12,15 @@ from linewright.line.alerts import find_alert
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged, recorded, registration_of
-from linewright.model.facts import Certificate, Evaluation, Package, Parity, Registered, Trained
+from linewright.model.facts import (
+    Certificate,
+    Evaluation,
+    Explanation,
+    Package,
+    Parity,
+    Registered,
+    Trained,
+)
 from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.store.clock import said
@@ -44,6 +52,8 @@ class Evidence:
     promoted_on: str | None
     """Digest of the certificate that it was promoted on, where that is another one."""
     evaluation: Evaluation | None
+    explanation: Explanation | None = None
+    """`None` for a model that was judged before explanations were made."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -58,6 +68,7 @@ class Evidence:
             "certificate": self.certificate_digest,
             "promoted on": self.promoted_on,
             "evaluation": self.certificate.evaluation if self.certificate else None,
+            "explanation": (self.evaluation.explanation or None) if self.evaluation else None,
             "quarantine": self.ingested.quarantine,
             "environment": self.registered.computed_in.get("train"),
         }
@@ -72,6 +83,7 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
     trained = metadata.get(package.trained, Trained)
     found = judged(factory, version.line).get(version.digest)
     certificate = found.certificate if found else None
+    evaluation = metadata.get(certificate.evaluation, Evaluation) if certificate else None
     return Evidence(
         version=version,
         registered=registered,
@@ -85,7 +97,10 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
         certificate=certificate,
         verdict=found.verdict if found else "",
         promoted_on=found.promoted_on if found and found.promoted_on != found.digest else None,
-        evaluation=metadata.get(certificate.evaluation, Evaluation) if certificate else None,
+        evaluation=evaluation,
+        explanation=metadata.get(evaluation.explanation, Explanation)
+        if evaluation and evaluation.explanation
+        else None,
     )
 
 
@@ -263,6 +278,13 @@ def _trained(body: dict[str, Any]) -> str:
     return f"{body['chosen']} on {body['rows']:,} training rows: {body['chosen_because']}"
 
 
+def _explanation(body: dict[str, Any]) -> str:
+    most = [one["columns"][0] for one in body["shuffled"] if one["low"] > 0][:3]
+    needs = f"needs {', '.join(most)} most" if most else "surely needs no column alone"
+    weak = f"; {count(len(body['slices']), 'weak slice')}" if body["slices"] else ""
+    return f"on {count(body['rows'], 'test row')} the model {needs}{weak}"
+
+
 def _performance(body: dict[str, Any]) -> str:
     value = "undefined" if body["value"] is None else f"{body['value']:.4g}"
     period = f"from {said(body['start'])} to {said(body['end'])}"
@@ -287,6 +309,7 @@ def _trial(body: dict[str, Any]) -> str:
 _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "certificate": lambda body: f"{body['verdict']}: {body['because']}",
     "evaluation": _evaluation,
+    "explanation": _explanation,
     "package": lambda body: (
         f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
     ),

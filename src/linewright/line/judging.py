@@ -11,6 +11,7 @@ from linewright.data.facts import Dataset, Split
 from linewright.data.split import identities
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.line.explaining import explain_to_people
 from linewright.line.gathering import answered
 from linewright.line.rival import BASELINE, rival_of
 from linewright.line.work import Work, headline, label_text, read_rows, weights
@@ -46,12 +47,16 @@ def _seed(work: Work) -> int:
 
 
 def evaluate_station(work: Work) -> Evaluation:
-    """Measure the package on the test rows."""
+    """Measure the package on the test rows, and explain it to people."""
     rows, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[rows]
     truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
-    scores = scores_of(work, work.parity.package, rows)
-    return evaluate(
+    model = load(work.parity.package, work.factory.artifacts.get)
+    columns = to_columns(frame, model.package.encoder.columns)
+    x = encode(model.package.encoder, columns)
+    scores = model.scores(x)
+    weight, clusters = weights(frame, work.spec), _clusters(work, rows, truth, [scores])
+    measured = evaluate(
         package=work.parity.package,
         split=work.known["split"],
         task=rules.name,
@@ -60,12 +65,24 @@ def evaluate_station(work: Work) -> Evaluation:
         truth=truth,
         scores=scores,
         baseline_scores=rules.baseline_scores(trained.baseline, len(rows)),
-        weight=weights(frame, work.spec),
-        clusters=_clusters(work, rows, truth, [scores]),
+        weight=weight,
+        clusters=clusters,
         cluster_kind=_kind(work),
         threshold=trained.threshold,
         seed=_seed(work),
     )
+    told = explain_to_people(
+        work,
+        model,
+        x=x,
+        columns=columns,
+        truth=truth,
+        scores=scores,
+        weight=weight,
+        clusters=clusters,
+        seed=_seed(work),
+    )
+    return msgspec.structs.replace(measured, explanation=work.metadata.keep(told))
 
 
 def gate_station(work: Work) -> Certificate:

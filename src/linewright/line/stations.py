@@ -209,7 +209,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=2,
+        code=3,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

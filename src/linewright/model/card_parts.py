@@ -1,15 +1,17 @@
 """The parts that a card is put together from."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
-from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
+from linewright.model.facts import Certificate, Evaluation, Explanation, Package, Parity, Trained
 from linewright.store.values import Event
 
 SCALE = 1000
 """Width that the ends of bars are given in."""
+PLOT_WIDTH = 400
 
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,9 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     parity_digest: str | None = None
     evaluation: Evaluation | None = None
     evaluation_digest: str | None = None
+    explanation: Explanation | None = None
+    """`None` for a model that was judged before explanations were made."""
+    explanation_digest: str | None = None
     certificate: Certificate | None = None
     certificate_digest: str | None = None
     verdict: str = ""
@@ -96,6 +101,52 @@ class Bar:
     beside: tuple[int, int, int] | None = None
     ends: tuple[str, str] = ("0", "1")
     """What the ends of the scale stand for."""
+    zero: int | None = None
+    """Where 0 is, where that is worth drawing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Something drawn in a plot, in the plot's own units (see `Plot`)."""
+
+    kind: Literal["curve", "dot", "stem", "cell", "rule"]
+    """``curve``: points of a line; ``dot``: one point; ``stem``: a line from the average to a dot; ``cell``: how many rows are
+    there; ``rule``: the average."""
+    at: tuple[float, ...]
+    """x and y in turn; of a cell x, y, width and height."""
+    series: int = 0
+    """Which of several curves, by which it is coloured."""
+
+    @property
+    def points(self) -> str:
+        """The points as SVG writes them."""
+        return " ".join(f"{x:g},{y:g}" for x, y in zip(self.at[::2], self.at[1::2], strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word in a plot."""
+
+    text: str
+    at: tuple[float, float]
+    anchor: Literal["start", "middle", "end"] = "middle"
+    whole: str = ""
+    """The whole text, where only its beginning is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """A small picture, `PLOT_WIDTH` wide."""
+
+    title: str
+    note: str
+    says: str
+    """What it shows, for those who cannot see it."""
+    height: int
+    marks: tuple[Mark, ...]
+    words: tuple[Word, ...]
+    series: tuple[str, ...] = ()
+    """Names of the curves, where there are several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +158,11 @@ class Section:
     sentences: tuple[Sentence, ...] = ()
     table: Table | None = None
     bars: tuple[Bar, ...] = ()
+    key: str = ""
+    """What the bars show; empty for a value of the model and its 95 % interval."""
+    plots: tuple[Plot, ...] = ()
+    plain: Table | None = None
+    """What bars and plots show, for forms that draw none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +199,19 @@ def short(digest: str) -> str:
     '0123456789ab'
     """
     return digest.removeprefix("sha256:")[:12]
+
+
+def placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
+    """Return where values lie on a scale from `low` to `high`; beyond its ends, at the end.
+
+    Examples
+    --------
+    >>> placed((0.0, 0.5, 2.0), 0.0, 1.0)
+    (0, 500, 1000)
+    """
+    width = high - low if high > low else 1.0
+    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
+    return a, b, c
 
 
 def cite(digest: str | None) -> tuple[str, ...]:

@@ -165,8 +165,6 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     ):
         if rows:
             yield f"{rows:,} {which} are in neither part.", split_cited
-    if facts.evaluation is None:
-        yield "How good it is on rows that it has not seen.", ()
     yield from _unproved(facts)
     yield (
         "Intervals tell the chance of the test rows alone: not that the world may change, nor that labels may be wrong.",
@@ -175,8 +173,16 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if facts.parity is None:
-        yield "Whether the package answers as the model that was trained.", ()
+    for absent, what in (
+        (facts.evaluation, "How good it is on rows that it has not seen."),
+        (
+            facts.explanation,
+            "What it makes of its columns and where it is weak: nobody looked when it was judged.",
+        ),
+        (facts.parity, "Whether the package answers as the model that was trained."),
+    ):
+        if absent is None:
+            yield what, ()
     if not any(_kind(event) == "rebuilt" for event in _own_events(facts)):
         yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
 

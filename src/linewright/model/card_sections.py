@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency, TextPart
+from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_parts import (
-    SCALE,
     Bar,
     Card,
     CardFacts,
@@ -13,12 +13,14 @@ from linewright.model.card_parts import (
     Table,
     Tile,
     cite,
+    placed,
     short,
 )
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Trial
 from linewright.model.figures import in_words, listed
 from linewright.model.metrics import METRICS
+from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
 
 MOST_CLASSES = 12
@@ -35,6 +37,10 @@ def card_of(facts: CardFacts) -> Card:
         *fairness(facts),
         _metrics(facts),
         _confusion(facts),
+        weak(facts),
+        needed(facts),
+        moved(facts),
+        plotted(facts),
         _data(facts),
         _features(facts),
         _leaderboard(facts),
@@ -64,6 +70,7 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
         ("promoted on", facts.promoted_on),
         ("line file before training", facts.declared),
         ("evaluation", facts.evaluation_digest),
+        ("explanation", facts.explanation_digest),
         ("parity", facts.parity_digest),
         ("trained", facts.package.trained),
         ("split", facts.trained.split),
@@ -158,8 +165,8 @@ def _metric_bar(metric: Metric, baseline: Metric | None) -> Bar:
         name=metric.name,
         note=better,
         text=f"{in_words(metric.value)} ({_range(metric)}){beside}",
-        at=_placed(own, low, high),
-        beside=_placed(other, low, high) if other else None,
+        at=placed(own, low, high),
+        beside=placed(other, low, high) if other else None,
         ends=(in_words(low), in_words(high)),
     )
 
@@ -168,12 +175,6 @@ def _ends(metric: Metric) -> tuple[float, float, float]:
     """Return low, value and high; an end that is not known is drawn at the value."""
     low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
     return low, metric.value, high
-
-
-def _placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
-    width = high - low if high > low else 1.0
-    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
-    return a, b, c
 
 
 def _confusion(facts: CardFacts) -> Section:
@@ -333,6 +334,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         if trained.recent
         else list[Sentence]()
     )
+    simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
         for one in trained.trials
@@ -343,6 +345,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cited),
             *older,
+            *simpler,
             Sentence(text="Losses are out of fold, on training rows only; less is better.", evidence=cited),
         ),
         table=Table(
@@ -365,7 +368,7 @@ def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
             name=one.name,
             note=one.family,
             text=f"{in_words(one.loss)} ({in_words(one.low)} to {in_words(one.high)})",
-            at=_placed((one.low, one.loss, one.high), low, high),
+            at=placed((one.low, one.loss, one.high), low, high),
             ends=(in_words(low), in_words(high)),
         )
         for one in trials

@@ -195,12 +195,124 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     clusters: int
     """Groups, or blocks of time, that the bootstrap drew whole; 0 where rows were drawn."""
     cluster_kind: ClusterKind = "group"
+    explanation: str | UnsetType = UNSET
+    """Digest of the `Explanation` of the package on these rows; not written before explanations were made."""
 
     @property
     def only_answer(self) -> int | None:
         """Code of the class that every test row got; `None` where there are more, or numbers."""
         answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
         return answered.pop() if len(answered) == 1 else None
+
+
+class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
+    """How much larger the loss gets when columns are shuffled among the rows, all of them alike."""
+
+    columns: tuple[str, ...]
+    """One, or several that say nearly the same, so that each could stand in for another."""
+    rise: float
+    """In the unit of `Explanation.loss`; about 0 where the model does not need them, and then perhaps below."""
+    low: float
+    high: float
+    """Ends of the 95 % bootstrap interval."""
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a column moves the scores of rows, by the explanations that the endpoint gives."""
+
+    column: str
+    size: float
+    """Mean over the rows of the absolute contribution, in the unit of `Explanation.unit`; for several classes also over
+    these."""
+    direction: float | None = None
+    """Rank correlation of value and contribution, in [-1, 1]; `None` for categories and for several classes."""
+    up: str = ""
+    """The category that raises the score most, on average; empty for numbers and for several classes."""
+    down: str = ""
+    """The category that lowers it most."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of a dependence plot."""
+
+    at: float | str
+    """A number, microseconds since 1970 for a time, or a category."""
+    answers: tuple[float, ...]
+    """What the model would answer on average, one a curve."""
+    rows: int
+    """Rows that it is computed from."""
+
+
+class Dependence(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answer goes with one column, all else as it is in the rows: see `model.dependence`."""
+
+    column: str
+    kind: Literal["number", "time", "category"]
+    curves: tuple[str, ...]
+    """Classes whose probability is told; empty where the answer is one number."""
+    average: tuple[float, ...]
+    """The mean answer over the rows, one a curve."""
+    points: tuple[Point, ...]
+    """By value, or the most frequent category first."""
+    spread: tuple[int, ...] = ()
+    """Rows in cells of equal width between the first point and the last; empty for categories."""
+    missing: Point | None = None
+    """Rows without a value; `None` where there are few or none."""
+    left_out: int = 0
+    """Categories with too few rows to tell."""
+
+
+class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows on which the loss is surely larger than on the others."""
+
+    where: tuple[str, ...]
+    """Conditions that all hold, e.g. ``"tenure <= 3"``."""
+    loss: float
+    elsewhere: float
+    """Loss on the other rows, in the unit of `Explanation.loss`."""
+    low: float
+    """The difference is at least this, with 95 % confidence for all told slices together."""
+    rows: int
+    answered: float | None = None
+    """Mean probability of the positive class, or mean prediction; `None` for several classes."""
+    true: float | None = None
+    """What it should have been: share of positives, or mean label."""
+
+
+class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
+    """What a package makes of its columns, and where it is weak, on test rows: for people to read."""
+
+    package: str
+    split: str
+    loss: Literal["log_loss", "rmse"]
+    value: float
+    """Loss on the rows that were shuffled, before."""
+    columns: int
+    """Columns that the model reads."""
+    shuffled: tuple[Shuffled, ...]
+    """The largest rise first; of many columns those that a cheaper screen found to matter most."""
+    together: tuple[Shuffled, ...]
+    """Columns that say nearly the same, shuffled together."""
+    rows: int
+    """Test rows that were shuffled."""
+    repeats: int
+    """How often each was."""
+    contributions: tuple[Contribution, ...] = ()
+    """The largest first; empty where the answers of the model cannot be explained."""
+    unit: str = ""
+    """What contributions are in."""
+    explained: int = 0
+    """Test rows whose answers were explained."""
+    unexplained: str = ""
+    """Why none were."""
+    dependence: tuple[Dependence, ...] = ()
+    """Of the columns that matter most."""
+    slices: tuple[WeakSlice, ...] = ()
+    """The largest difference first."""
+    looked_at: int = 0
+    """Slices that were looked at, on one half of the test rows; what is told of them is from the other half."""
+    confirmed_on: int = 0
+    """Test rows of that other half."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,16 +3,20 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 
-def figure(value: float) -> float:
-    """Return `value` with 10 significant digits: what a record holds, whatever the order its sum was taken in.
+_DAY = 86_400_000_000
+
+
+def figure(value: float, digits: int = 10) -> float:
+    """Return `value` with so many significant digits: what a record holds, whatever the order its sum was taken in.
 
     Examples
     --------
     >>> figure(0.1 + 0.2)
     0.3
     """
-    return float(f"{value:.10g}")
+    return float(f"{value:.{digits}g}")
 
 
 def in_words(value: float, *, beside: float | None = None) -> str:
@@ -44,6 +48,18 @@ def as_declared(value: float) -> str:
     ('0.9999', '1', '12,345.678')
     """
     return f"{value:,.10g}"
+
+
+def say_time(micros: float) -> str:
+    """Return microseconds since 1970 as a date, with the time of day where it is not midnight.
+
+    Examples
+    --------
+    >>> say_time(86_400_000_000.0), say_time(90_000_000_000.0)
+    ('1970-01-02', '1970-01-02 01:00')
+    """
+    moment = np.datetime64(int(micros), "us")
+    return str(np.datetime_as_string(moment, unit="D" if micros % _DAY == 0 else "m")).replace("T", " ")
 
 
 def count(number: int, noun: str) -> str:

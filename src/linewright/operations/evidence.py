@@ -15,6 +15,8 @@ from linewright.line.rebuilding import Rebuilding
 from linewright.line.registry import find_model
 from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
+from linewright.model.facts import Explanation
+from linewright.model.simplest import Rival, simplest
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.serve.memory import to_bytes
@@ -27,6 +29,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     markdown: str
     html: str | None
     """The card as one self-contained page, where it was asked for."""
+    explanation: Explanation | None = None
+    """What the model makes of its columns and where it is weak, in figures; `None` for a model that was judged before that
+    was looked at."""
+    simpler: Rival | None = None
+    """The simplest setting that was tried and whose loss is within the chosen one's interval, where one is simpler."""
 
     def to_text(self) -> str:
         """Return the card."""
@@ -46,7 +53,13 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
     """
     version = find_model(factory, model)
     facts = card_facts(factory, version)
-    return Card(model=facts.name, markdown=card_markdown(facts), html=card_html(facts) if html else None)
+    return Card(
+        model=facts.name,
+        markdown=card_markdown(facts),
+        html=card_html(facts) if html else None,
+        explanation=facts.explanation,
+        simpler=simplest(facts.trained.trials, facts.trained.chosen),
+    )
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,73 @@
+"""A package explained to people, on the test rows of its line."""
+
+import numpy as np
+
+from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
+from linewright.features.facts import Boolean, Elapsed, Encoder, Raw
+from linewright.line.work import Work
+from linewright.model.explain import sources_of
+from linewright.model.explanation import HeldOut, explanation
+from linewright.model.facts import Explanation
+from linewright.model.inputs import Floats, Input
+from linewright.model.package import Model
+
+
+def explain_to_people(
+    work: Work,
+    model: Model,
+    *,
+    x: np.ndarray,
+    columns: Columns,
+    truth: np.ndarray,
+    scores: Floats,
+    weight: Floats,
+    clusters: np.ndarray | None,
+    seed: int,
+) -> Explanation:
+    """Return the explanation of a package on the test rows; the arguments are those rows, as `evaluate` takes them."""
+    rows = HeldOut(
+        x=x,
+        inputs=inputs_of(model.package.encoder, columns),
+        truth=truth,
+        scores=scores,
+        weight=weight,
+        clusters=clusters,
+    )
+    return explanation(model, rows, split=work.known["split"], seed=seed)
+
+
+def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:
+    """Return the columns that an encoder reads, each with the places that it fills; days between two are one of their own.
+
+    Examples
+    --------
+    >>> from linewright.features.facts import Number
+    >>> (age,) = inputs_of(Encoder(encodings=(Number(column="age"),)), {"age": Numbers(values=np.array([31.0]))})
+    >>> age.name, age.places, age.kind, age.values.tolist()
+    ('age', (0,), 'number', [31.0])
+    """
+    names = tuple(one.column for one in encoder.encodings) if encoder.is_raw else sources_of(encoder)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return [_input(name, tuple(at), encoder, columns) for name, at in places.items()]
+
+
+def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Columns) -> Input:
+    first = encoder.encodings[places[0]]
+    if isinstance(first, Elapsed) and first.since:
+        return Input(
+            name=name, places=places, kind="number", values=encode_one(first, columns).astype(np.float64)
+        )
+    is_boolean = isinstance(first, Boolean) or (isinstance(first, Raw) and first.dtype == "bool")
+    match columns[first.column]:
+        case Numbers(values=values) if is_boolean:
+            return Input(name=name, places=places, kind="category", values=values, levels=("false", "true"))
+        case Numbers(values=values):
+            return Input(name=name, places=places, kind="number", values=values)
+        case Levels(codes=codes, levels=levels):
+            known = np.where(codes < 0, np.nan, codes.astype(np.float64))
+            return Input(name=name, places=places, kind="category", values=known, levels=tuple(levels))
+        case Instants(micros=micros):
+            known = np.where(micros == MISSING, np.nan, micros.astype(np.float64))
+            return Input(name=name, places=places, kind="time", values=known)

@@ -1,0 +1,188 @@
+"""Dependence plots as plain geometry, for a template to draw."""
+
+from collections.abc import Callable, Iterator
+
+from linewright.model.card_parts import PLOT_WIDTH, Mark, Plot, Word
+from linewright.model.facts import Dependence, Point
+from linewright.model.figures import count, in_words, say_time
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150
+_CELLS = 26
+"""Height of the strip that says how many rows there are."""
+_MISSING = 64
+"""Width of the place for rows without a value."""
+_ROW, _NAME = 24, 128
+"""Height of a category's row, and width of its name."""
+_VALUE = 96
+"""Width of what is said at its end."""
+_DOT = 14
+"""Room beside a dot."""
+_LONGEST = 17
+_ZOOM = 4
+"""How many times smaller than that of the widest plot the scale of a plot may be."""
+
+
+def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool) -> Plot:
+    """Draw how the answer goes with a column.
+
+    Parameters
+    ----------
+    found
+        What is drawn.
+    span
+        Smallest and largest answer in it.
+    widest
+        Largest such span of all plots: a plot is not blown up beyond a quarter of it, so that nothing looks as if it mattered.
+    is_share
+        Whether answers are probabilities.
+    """
+    low, high = _scale(span, widest, is_share=is_share)
+    draw = _categories if found.kind == "category" else _curves
+    marks, words, height = draw(found, low, high, is_share=is_share)
+    return Plot(
+        title=found.column,
+        note=f"{count(found.left_out, 'rarer category').replace('categorys', 'categories')} not shown"
+        if found.left_out
+        else "",
+        says=_says(found, is_share=is_share),
+        height=height,
+        marks=marks,
+        words=words,
+        series=found.curves,
+    )
+
+
+def said_answer(value: float, *, is_share: bool) -> str:
+    """Return an answer as a plot says it: a probability in percent."""
+    if not is_share:
+        return in_words(value)
+    return f"{value:.0%}" if abs(value) >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def said_place(at: float | str, kind: str) -> str:
+    """Return a place of a plot: a category, a number or a time."""
+    if isinstance(at, str):
+        return at
+    return say_time(at)[:10] if kind == "time" else in_words(at)
+
+
+def _says(found: Dependence, *, is_share: bool) -> str:
+    first = found.points[0], found.points[-1]
+    told = ", ".join(
+        f"{said_answer(point.answers[0], is_share=is_share)} at {said_place(point.at, found.kind)}"
+        for point in first
+    )
+    of = f" of {found.curves[0]}" if found.curves else ""
+    return f"answer{of} by {found.column}: {told}"
+
+
+def _scale(span: tuple[float, float], widest: float, *, is_share: bool) -> tuple[float, float]:
+    """Return the ends of the scale: the answers and a margin, not closer than a quarter of the widest plot's."""
+    low, high = span
+    width = max(high - low, widest / _ZOOM) or 1.0
+    middle = (low + high) / 2
+    low, high = middle - 0.55 * width, middle + 0.55 * width
+    if is_share and low < 0:
+        low, high = 0.0, high - low
+    if is_share and high > 1:
+        low, high = max(0.0, low - (high - 1)), 1.0
+    return low, high
+
+
+def _curves(
+    found: Dependence, low: float, high: float, *, is_share: bool
+) -> tuple[tuple[Mark, ...], tuple[Word, ...], int]:
+    right = PLOT_WIDTH - _RIGHT - (_MISSING if found.missing else 0)
+    places = [float(point.at) for point in found.points]
+    first, last = places[0], places[-1]
+
+    def x(place: float) -> float:
+        return round(_LEFT + (right - _LEFT) * (place - first) / (last - first), 1)
+
+    def y(answer: float) -> float:
+        return round(_TOP + (_BOTTOM - _TOP) * (high - answer) / (high - low), 1)
+
+    end = PLOT_WIDTH - _RIGHT
+    marks = [
+        *_cells(found, _LEFT, right),
+        *(Mark(kind="rule", at=(_LEFT, y(one), end, y(one))) for one in _one(found.average)),
+    ]
+    for k in range(len(found.average)):
+        drawn = [(x(place), y(point.answers[k])) for place, point in zip(places, found.points, strict=True)]
+        marks.append(Mark(kind="curve", at=tuple(v for pair in drawn for v in pair), series=k))
+        if len(drawn) <= 8:
+            marks += [Mark(kind="dot", at=pair, series=k) for pair in drawn]
+    words = [*_answers(low, high, y, is_share=is_share), *_values(found, first, last, right)]
+    if found.missing:
+        middle = right + _MISSING / 2 + 6
+        marks += [
+            Mark(kind="dot", at=(middle, y(one)), series=k) for k, one in enumerate(found.missing.answers)
+        ]
+        words.append(Word(text="no value", at=(middle, _BOTTOM + _CELLS + 22)))
+    return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28
+
+
+def _one(average: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the average answer where there is one curve; lines of several would only confuse."""
+    return average if len(average) == 1 else ()
+
+
+def _cells(found: Dependence, left: float, right: float) -> Iterator[Mark]:
+    most, width = max(found.spread, default=0), (right - left) / max(len(found.spread), 1)
+    for place, rows in enumerate(found.spread):
+        if rows:
+            height = max(1.0, round(_CELLS * rows / most, 1))
+            yield Mark(
+                kind="cell",
+                at=(
+                    round(left + place * width + 0.5, 1),
+                    _BOTTOM + 6 + _CELLS - height,
+                    round(width - 1, 1),
+                    height,
+                ),
+            )
+
+
+def _answers(low: float, high: float, y: Callable[[float], float], *, is_share: bool) -> Iterator[Word]:
+    for share in (0.08, 0.5, 0.92):
+        answer = low + share * (high - low)
+        yield Word(text=said_answer(answer, is_share=is_share), at=(_LEFT - 8, y(answer) + 4), anchor="end")
+
+
+def _values(found: Dependence, first: float, last: float, right: float) -> Iterator[Word]:
+    base = _BOTTOM + _CELLS + 22
+    yield Word(text=said_place(first, found.kind), at=(_LEFT, base), anchor="start")
+    is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
+    middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
+    at = _LEFT + (right - _LEFT) * (middle - first) / (last - first)
+    yield Word(text=said_place(middle, found.kind), at=(round(at, 1), base))
+    yield Word(text=said_place(last, found.kind), at=(right, base), anchor="end")
+
+
+def _categories(
+    found: Dependence, low: float, high: float, *, is_share: bool
+) -> tuple[tuple[Mark, ...], tuple[Word, ...], int]:
+    right = PLOT_WIDTH - _VALUE - _DOT
+    height = _TOP + _ROW * len(found.points)
+
+    def x(answer: float) -> float:
+        return round(_NAME + (right - _NAME) * (answer - low) / (high - low), 1)
+
+    marks = [Mark(kind="rule", at=(x(one), _TOP - 4, x(one), height)) for one in _one(found.average)]
+    words: list[Word] = []
+    for place, point in enumerate(found.points):
+        middle = _TOP + _ROW * place + _ROW / 2
+        for k, (answer, average) in enumerate(zip(point.answers, found.average, strict=True)):
+            if len(found.average) == 1:
+                marks.append(Mark(kind="stem", at=(x(average), middle, x(answer), middle), series=k))
+            marks.append(Mark(kind="dot", at=(x(answer), middle), series=k))
+        words += _row_words(point, middle, is_share=is_share)
+    return tuple(marks), tuple(words), height + 4
+
+
+def _row_words(point: Point, middle: float, *, is_share: bool) -> Iterator[Word]:
+    name = str(point.at)
+    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    yield Word(text=short, at=(_NAME - 10, middle + 4), anchor="end", whole=name)
+    told = f"{said_answer(point.answers[0], is_share=is_share)}, " if len(point.answers) == 1 else ""
+    yield Word(text=f"{told}{point.rows:,} rows", at=(PLOT_WIDTH - 2, middle + 4), anchor="end")
