@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from linewright.model.facts import Task
 from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
 
-
 LEVELS_PER_COLUMN = 40
 DESIGN_COLUMNS = 2_000
 """Most design columns that codes may take, all columns together."""

@@ -127,7 +127,9 @@ def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted:
         If `data` is not a native model of a known family.
     """
     try:
-        native = msgspec.json.decode(data, type=BoostedNative | LinearNative | XGBoostNative)
+        native: BoostedNative | LinearNative | XGBoostNative = msgspec.json.decode(
+            data, type=BoostedNative | LinearNative | XGBoostNative
+        )
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"not a native model: {error}", where="native model", allowed=", ".join(TRAINERS)
