@@ -34,8 +34,8 @@ _UNITS = {
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]i?B)?")
 
 
-def to_bytes(text: str) -> int:
-    """Return a size in bytes.
+def to_bytes(text: str, *, where: str = "model memory") -> int:
+    """Return a size in bytes; `where` is what an error says it is of.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def to_bytes(text: str) -> int:
     if size < SMALLEST:
         raise RequestError(
             "not a size" if match is None or unit is None else "too small",
-            where="model memory",
+            where=where,
             found=text[:100],
             allowed="at least 1MiB, e.g. 512MiB or 2GiB",
         )
