@@ -551,6 +551,14 @@ CASES: dict[str, Case] = {
     "show: half a digest": Case(words=("show", "sha256:zz"), says=("sha256:zz",)),
     "replay: nothing of that id": Case(words=("replay", "--prediction", "' OR 1"), says=("' OR 1",)),
     "why: nothing of that id": Case(words=("why", "sha256:" + "0" * 64), says=("000000000000",)),
+    "rebuild: no such model": Case(words=("rebuild", "parts@2"), says=("parts@2", "parts@1")),
+    "rebuild: more workers than there may be": Case(
+        words=("rebuild", "parts@1", "--workers", "64"), says=("workers", "64")
+    ),
+    "rebuild: memory that is no size": Case(
+        words=("rebuild", "parts@1", "--max-memory", "lots"), says=("not a size", "lots")
+    ),
+    "rebuild: less time than none": Case(words=("rebuild", "parts@1", "--max-seconds", "-1"), says=("-1",)),
     "card: no such model": Case(words=("card", "parts@2"), says=("parts@2",)),
     "datasets: no such version": Case(
         words=("datasets", "parts", "--diff", "1", "9"), says=("no dataset has that id: found '1'",)

@@ -59,6 +59,7 @@ def files(factory: Factory) -> dict[str, bytes]:
     return {str(path.relative_to(factory.root)): path.read_bytes() for path in found}
 
 
+@pytest.mark.slow
 def test_a_model_whose_run_was_killed_is_rebuilt_to_the_same_bytes_by_one_worker_and_by_two(tumours):
     """The promise of the whole factory, with the interruption that laptops make."""
     factory = tumours()
@@ -164,6 +165,7 @@ def test_other_code_is_named_with_what_it_changed(ran, tmp_path, change, level, 
     assert level == ran.metadata.events(Rebuilt, line="tumours", newest_first=True)[0].level
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this kind")
 def test_another_processor_gives_another_fingerprint():
     """Else nobody would know why the same training ends otherwise on another machine."""

@@ -142,9 +142,8 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(
                 "  then        its environment was not noted: only the libraries that fitted it are known"
             )
-        lines += [f"  differs     {text}" for text in self.environment] or [
-            "  differs     the environment does not"
-        ]
+        nothing = "the environment does not" if self.is_noted else "the versions of these libraries do not"
+        lines += [f"  differs     {text}" for text in self.environment or (nothing,)]
         if self.exit_code:
             lines.append(
                 "Next: rebuild it where the lines above say the same, or train anew: linewright run LINE"
@@ -327,7 +326,10 @@ _COMPARED: Mapping[str, Callable[[Work, Evidence], Iterator[Part]]] = {
 
 
 def _part(name: str, digest: str, made: str, then: Result, now: Result, *, but: Sequence[str] = ()) -> Part:
-    told = () if digest == made else tuple(_told(to_builtins(then), to_builtins(now), but=but))
+    was, has = to_builtins(then), to_builtins(now)
+    told = () if digest == made else tuple(_told(was, has, but=but))
+    if digest != made and was == has:
+        told = ("it says the same, and is written in another form than the version before wrote",)
     return Part(name=name, recorded=digest, rebuilt=made, differs=told)
 
 

@@ -183,5 +183,5 @@ def rebuild(
         find_model(factory, model),
         workers=workers,
         max_seconds=max_seconds,
-        max_memory=None if max_memory is None else to_bytes(max_memory),
+        max_memory=None if max_memory is None else to_bytes(max_memory, where="max-memory"),
     )
