@@ -186,7 +186,7 @@ def _contributions(model: Model, rows: HeldOut, counted: NDArray[np.intp]) -> _T
     try:
         answers = model.explain(rows.x[sample])
     except RequestError as error:
-        return _Told(why_not=error.message)
+        return _Told(why_not=error.what)
     weight = rows.weight[sample]
     made = [_contribution(one.at(sample), answers, weight) for one in rows.inputs]
     return _Told(
