@@ -429,21 +429,21 @@ def test_a_real_model_is_explained_and_gives_the_same_digest_again(family):
 def test_a_wide_table_costs_no_more_than_a_narrow_one():
     """What is counted is rows that are answered, so that it is the same on any machine."""
     chance = np.random.default_rng(12)
-    x = chance.normal(size=(4000, 300)).astype(np.float32)
-    target = (x[:, 7] + x[:, 250] + chance.normal(size=4000) > 0).astype(np.int64)
-    model = fitted(x[:2000], target[:2000], width=300)
+    x = chance.normal(size=(3000, 120)).astype(np.float32)
+    target = (x[:, 7] + x[:, 110] + chance.normal(size=3000) > 0).astype(np.int64)
+    model = fitted(x[:1500], target[:1500], width=120)
     answered: list[int] = []
-    rows = held_out(model, x[2000:], target[2000:])
+    rows = held_out(model, x[1500:], target[1500:])
     scores = model.scores
     model.scores = lambda given: (answered.append(len(given)), scores(given))[1]
     found = explanation(model, rows, split="sha256:01", seed=4)
 
     print(f"{sum(answered):,} rows answered")
     assert sum(answered) < 90_000
-    assert {"x7", "x250"} == {one.columns[0] for one in found.shuffled[:2]}
+    assert {"x7", "x110"} == {one.columns[0] for one in found.shuffled[:2]}
     assert len(found.shuffled) <= MOST_COLUMNS
     assert found.rows <= MOST_ROWS
-    assert 300 == found.columns
+    assert 120 == found.columns
 
 
 def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
