@@ -454,7 +454,7 @@ def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
     model = fitted(x[:500], target[:500], width=40)
     rows = held_out(model, x[500:], target[500:])
 
-    def refuse(given):
+    def refuse(_):
         raise RequestError("it does not say how its rows were spread", where="explain", found="a digest")
 
     model.explain = refuse

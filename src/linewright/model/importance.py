@@ -200,7 +200,8 @@ def alike(columns: Sequence[Input]) -> list[list[Input]]:
     apart = [1 - _association(first, second) for first, second in combinations(read, 2)]
     cluster = fcluster(linkage(apart, method="average"), t=1 - ALIKE, criterion="distance")
     groups = [
-        [columns[i] for i in np.flatnonzero(cluster == code)] for code in dict.fromkeys(cluster.tolist())
+        [columns[i] for i in np.flatnonzero(cluster == code).tolist()]
+        for code in dict.fromkeys(cluster.tolist())
     ]
     return [group for group in groups if len(group) > 1]
 
