@@ -568,8 +568,8 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
     """In words that a person who sells insurance understands, with the figures of the record."""
     for page in both(explained(card)):
         for told in (
-            "Rows with Make = Ford and Age <= 3: log-loss 0.61 against 0.38 elsewhere, 412 rows. It gives 'Yes' a probability "
-            "of 43% on average; 49% are.",
+            "Rows with Make = Ford and Age <= 3: log-loss 0.61 against 0.38 elsewhere, 412 rows.",
+            "It gives 'Yes' a probability of 43% on average; 49% are.",
             "331 slices of one half of the test rows",
             "were shuffled among 1,333 test rows",
             "Age and Make",
@@ -577,7 +577,7 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
             "how far each moved 607 test rows",
             "'Ford' raises it most, 'Fiat' lowers it most",
             "larger values lower it",
-            "41%",
+            "29%",
         ):
             assert told in page.text
         assert "explanation" in page.text
@@ -623,14 +623,11 @@ def test_a_plot_lies_where_its_figures_say(card):
 
 def test_a_simpler_setting_that_is_as_good_is_named(card):
     """The best may be no better than the simple, as far as the rows can tell."""
-    near = msgspec.structs.replace(card.trained.trials[-1], loss=0.2095)
+    near = msgspec.structs.replace(card.trained.trials[-1], loss=0.209)
     trials = (*card.trained.trials[:-1], near)
     told = msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, trials=trials))
 
     for page, worse in zip(both(told), both(card), strict=True):
-        assert (
-            "something simpler does as well: linear (a linear model) has a log-loss of 0.209"
-            in page.text.replace("0.21,", "0.209,")
-        )
-        assert "0.197 to 0.21" in page.text
-        assert "linear (a linear model)" not in worse.text
+        assert "something simpler does as well: linear (a linear model) has a log-loss of 0.209" in page.text
+        assert "whose 95 % interval is 0.197 to 0.21" in page.text
+        assert "something simpler" not in worse.text
