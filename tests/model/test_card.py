@@ -16,12 +16,18 @@ from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
     Calibration,
+    Contribution,
+    Dependence,
+    Explanation,
     Package,
     Parity,
+    Point,
     Registered,
     RequestColumn,
+    Shuffled,
     Trained,
     Trial,
+    WeakSlice,
 )
 from linewright.model.figures import in_words
 from linewright.model.gates import certify
@@ -492,3 +498,136 @@ def test_probabilities_of_a_brought_model_that_are_worse_than_none_are_told():
     assert "cannot be taken at their word" in told(trained=adopted, evaluation=off)
     assert "cannot be taken at their word" not in told(trained=adopted)
     assert "cannot be taken at their word" not in told(evaluation=off)
+
+
+def explained(card, column="Age", level="Ford"):
+    """Return the card of a model that was explained; a column and a category of it have these names."""
+    told = Explanation(
+        package=card.digest,
+        split=digest("split"),
+        loss="log_loss",
+        value=0.41,
+        columns=30,
+        shuffled=(
+            Shuffled(columns=(column,), rise=0.0865, low=0.068, high=0.1036),
+            Shuffled(columns=("Make",), rise=0.0001, low=-0.002, high=0.0022),
+        ),
+        together=(Shuffled(columns=(column, "Make"), rise=0.2, low=0.15, high=0.25),),
+        rows=1333,
+        repeats=3,
+        contributions=(
+            Contribution(column="Make", size=0.73, up=level, down="Fiat"),
+            Contribution(column=column, size=0.33, direction=-0.98),
+        ),
+        unit="log-odds",
+        explained=607,
+        dependence=(
+            Dependence(
+                column=column,
+                kind="number",
+                curves=(),
+                average=(0.26,),
+                points=(
+                    Point(at=1.0, answers=(0.41,), rows=0),
+                    Point(at=30.0, answers=(0.29,), rows=600),
+                    Point(at=72.0, answers=(0.16,), rows=700),
+                ),
+                spread=(600, 700),
+                missing=Point(at="(no value)", answers=(0.5,), rows=33),
+            ),
+            Dependence(
+                column="Make",
+                kind="category",
+                curves=(),
+                average=(0.26,),
+                points=(
+                    Point(at=level, answers=(0.29,), rows=700),
+                    Point(at="Fiat", answers=(0.2,), rows=600),
+                ),
+                left_out=1,
+            ),
+        ),
+        slices=(
+            WeakSlice(
+                where=(f"Make = {level}", "Age <= 3"),
+                loss=0.61,
+                elsewhere=0.38,
+                low=0.1,
+                rows=412,
+                answered=0.43,
+                true=0.49,
+            ),
+        ),
+        looked_at=331,
+        confirmed_on=681,
+    )
+    return msgspec.structs.replace(card, explanation=told, explanation_digest=digest("explanation"))
+
+
+def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
+    """In words that a person who sells insurance understands, with the figures of the record."""
+    for page in both(explained(card)):
+        for told in (
+            "Rows with Make = Ford and Age <= 3: log-loss 0.61 against 0.38 elsewhere, 412 rows.",
+            "It gives 'Yes' a probability of 43% on average; 49% are.",
+            "331 slices of one half of the test rows",
+            "were shuffled among 1,333 test rows",
+            "Age and Make",
+            "It reads 30 columns; the 28 others move",
+            "how far each moved 607 test rows",
+            "'Ford' raises it most, 'Fiat' lowers it most",
+            "larger values lower it",
+            "29%",
+        ):
+            assert told in page.text
+        assert "explanation" in page.text
+
+
+def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):
+    """Models of before have cards as before."""
+    for page in both(card):
+        assert "nobody looked when it was judged" in page.text
+        assert "Which columns it needs" not in page.text
+    assert "figure" not in Page(card_html(card)).tags
+    assert 2 == Page(card_html(explained(card))).tags.count("figure")
+
+
+def test_names_in_plots_stay_text(card):
+    """A column is named by whoever made the table."""
+    plain, nasty = explained(card), explained(card, column=NASTY, level=NASTY)
+    for page, ordinary in zip(both(nasty), both(plain), strict=True):
+        assert [tag for tag in ordinary.tags if tag != "title"] == [
+            tag for tag in page.tags if tag != "title"
+        ]
+        assert NASTY in page.text
+        assert not [name for name, _ in page.attributes if name.startswith("on")]
+
+
+def test_a_plot_lies_where_its_figures_say(card):
+    """Points go up where answers do, and nothing lies outside of the picture."""
+    html = card_html(explained(card))
+    points = re.search(r'class="curve s0" points="([^"]+)"', html)[1]
+    places = [tuple(map(float, pair.split(","))) for pair in points.split()]
+
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    assert [y for _, y in places] == sorted(y for _, y in places)  # down: these answers fall
+    ratio = (places[1][1] - places[0][1]) / (places[2][1] - places[0][1])
+    assert ratio == pytest.approx((0.41 - 0.29) / (0.41 - 0.16), abs=0.01)
+    for x, y in [
+        *places,
+        *[(float(a), float(b)) for a, b in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', html)],
+    ]:
+        assert 0 <= x <= 400
+        assert 0 <= y <= 210
+
+
+def test_a_simpler_setting_that_is_as_good_is_named(card):
+    """The best may be no better than the simple, as far as the rows can tell."""
+    near = msgspec.structs.replace(card.trained.trials[-1], loss=0.209)
+    trials = (*card.trained.trials[:-1], near)
+    told = msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, trials=trials))
+
+    for page, worse in zip(both(told), both(card), strict=True):
+        assert "something simpler does as well: linear (a linear model) has a log-loss of 0.209" in page.text
+        assert "whose 95 % interval is 0.197 to 0.21" in page.text
+        assert "a linear model" not in worse.text

@@ -240,8 +240,8 @@ def _confirmed(
     if not measured:
         return ()
     within = [one.within[confirm] for one in measured]
-    own = [_at(judged, rows) for rows in within]
-    other = [_at(judged, ~rows) for rows in within]
+    own = [judged.mean(judged.loss, rows) for rows in within]
+    other = [judged.mean(judged.loss, ~rows) for rows in within]
     apart: list[Statistic] = [lambda w, a=a, b=b: a(w) - b(w) for a, b in zip(own, other, strict=True)]
     made = bootstrap(apart, weight=judged.weight, clusters=judged.clusters, seed=judged.seed, draws=_DRAWS)
     confidence = 1 - (1 - _CONFIDENCE) / len(measured)
@@ -266,11 +266,6 @@ def _confirmed(
                 )
             )
     return tuple(sorted(told, key=lambda each: (each.elsewhere - each.loss, each.where))[:MOST_TOLD])
-
-
-def _at(judged: Judged, rows: Flags) -> Statistic:
-    mean = judged.mean(judged.loss)
-    return lambda weights: mean(np.where(rows, weights, 0.0))
 
 
 def _told(judged: Judged, rows: Flags, answers: Floats | None) -> tuple[float | None, float | None]:
