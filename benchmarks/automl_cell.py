@@ -56,8 +56,8 @@ class Job:
     """Columns that are no feature: the moment or the group of a row."""
     seconds: float
     seed: int
-    budget: str
-    """Word of the line file for so many seconds."""
+    budget: object
+    """What the line file of ours says about so many seconds."""
     train: NDArray[np.int64]
     test: NDArray[np.int64]
 

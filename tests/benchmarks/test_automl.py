@@ -1,5 +1,6 @@
 """The comparison with other training tools is run by hand for hours; what it concludes from its cells has to be right."""
 
+import doctest
 import importlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -110,3 +112,23 @@ def test_equal_seeds_part_rows_alike_and_rows_are_on_one_side(tables: ModuleType
     assert [*range(first.frame.height)] == sorted([*first.train.tolist(), *first.test.tolist()])
     shares = [np.mean(first.frame[part][first.label].to_numpy() == "1") for part in (first.train, first.test)]
     assert shares[0] == pytest.approx(shares[1], abs=0.01)
+
+
+def test_without_ties_its_p_is_that_of_scipy(automl: ModuleType):
+    """The claim that ours is better rests on it."""
+    differences = [-0.2, 0.03, -0.04, -0.15, 0.021, -0.5, -0.011, 0.07, -0.3]
+
+    assert wilcoxon(differences, alternative="less", method="exact").pvalue == pytest.approx(
+        automl.p_of_better(differences)
+    )
+
+
+@pytest.mark.parametrize("name", ["automl", "automl_tables"])
+def test_the_examples_of_its_functions_are_right(name: str, monkeypatch: pytest.MonkeyPatch):
+    """They say how losses are compared."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    failed, tried = doctest.testmod(importlib.import_module(name))
+
+    assert tried
+    assert 0 == failed
