@@ -197,7 +197,7 @@ def trees_of(text: str) -> list[str]:
 
 
 def forest_of(text: str, *, outputs: int) -> Forest:
-    """Return the trees of a text that `exact_text` made.
+    r"""Return the trees of a text that `exact_text` made.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def forest_of(text: str, *, outputs: int) -> Forest:
 
     Examples
     --------
-    >>> forest_of("Tree=0\\nnum_leaves=1\\nleaf_value=2.5\\nend of trees\\n", outputs=1).value.tolist()
+    >>> forest_of("Tree=0\nnum_leaves=1\nleaf_value=2.5\nend of trees\n", outputs=1).value.tolist()
     [2.5]
     """
     parts = [_Tree.read(tree) for tree in trees_of(text)]

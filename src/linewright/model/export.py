@@ -97,6 +97,7 @@ class Graph:
         self.metadata: dict[str, str] = {}
 
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Add an operator, and return the name of its output."""
         output = output or f"v{len(self._nodes)}"
         node = helper.make_node(operator, inputs, [output], name=f"n{len(self._nodes)}", domain=domain)
         node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in sorted(attributes))
@@ -104,14 +105,17 @@ class Graph:
         return output
 
     def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64, *, name: str = "") -> str:
+        """Add numbers, and return their name."""
         name = name or f"c{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
         return name
 
     def columns(self, matrix: str, places: list[int]) -> str:
+        """Take columns of a matrix, and return their name."""
         return self.add("Gather", matrix, self.constant(places, np.int64), axis=1)
 
     def serialize(self, *, width: int, outputs: int) -> bytes:
+        """Return the graph from ``x``, float32 [n, width], to ``y``, float32 [n, outputs], as bytes."""
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])
         graph = helper.make_graph(self._nodes, NAME, [x], [y], initializer=self._constants)

@@ -168,6 +168,7 @@ class XGBoost:
         start = np.zeros(1) if task == "regression" else _start(target, weight, classes)
         kinds = ["c" if column in categorical else "q" for column in range(x.shape[1])]
         shared = {"feature_types": kinds, "enable_categorical": True, "nthread": 1}
+        watched = valid if rounds is None else None
 
         def held(
             kind: type[xgboost.DMatrix], rows: Matrix, truth: npt.NDArray[Any], mass: Floats
@@ -175,18 +176,16 @@ class XGBoost:
             margins = np.broadcast_to(start.astype(np.float32), (len(rows), len(start)))
             return kind(rows, label=(truth - centre) / scale, weight=mass, base_margin=margins, **shared)
 
-        data = held(xgboost.QuantileDMatrix, x, target, weight)
-        is_watched = rounds is None and valid is not None
         booster = xgboost.train(
             _parameters(task, classes, seed, settings),
-            data,
+            held(xgboost.QuantileDMatrix, x, target, weight),
             rounds or settings["rounds"],
             # Not by quantiles of the other rows: those would take a code that only these have for one of theirs.
-            evals=[(held(xgboost.DMatrix, *valid), "valid")] if is_watched else [],
-            early_stopping_rounds=settings["patience"] if is_watched else None,
+            evals=[(held(xgboost.DMatrix, *watched), "valid")] if watched else [],
+            early_stopping_rounds=settings["patience"] if watched else None,
             verbose_eval=False,
         )
-        used = booster.best_iteration + 1 if is_watched else booster.num_boosted_rounds()
+        used = booster.best_iteration + 1 if watched else booster.num_boosted_rounds()
         seen = {
             column: frozenset(np.unique(x[:, column]).astype(np.int64).tolist()) for column in categorical
         }
@@ -258,7 +257,7 @@ def _trees_of(booster: xgboost.Booster) -> list[_Grown]:
 
 
 def _read(tree: _Grown, seen: Mapping[int, frozenset[int]]) -> XGBoostTree:
-    """Number the nodes level by level, and name the codes of a split on its shorter side.
+    """Read a tree: nodes are numbered level by level, and a split has the codes of its shorter side.
 
     XGBoost names those that go right, among them codes below the largest that no training row has; a new code goes left. Here
     all that training did not have go with the longer list, so that they are told alike.
