@@ -84,7 +84,7 @@ def package(fitted, task):
 
 @pytest.fixture(scope="module", params=[(mix, task) for mix in MIXES for task in TASKS], ids="-".join)
 def made(request):
-    """An ensemble of each kind for each task, with its package."""
+    """Return an ensemble of each kind for each task, with its package."""
     mix, task = request.param
     members = [Member(weight, fit(family, task)) for family, weight in MIXES[mix].items()]
     ensemble = EnsembleFitted(members)
