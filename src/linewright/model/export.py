@@ -5,8 +5,8 @@ added up by ONNX Runtime's own operator; probabilities come from the sums by one
 keep their digits, which calibration needs. Equal models give equal bytes.
 
 Beside what it computes, the graph says what an explanation needs (`model.explain` reads it): how many training rows came
-to each node of a tree, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not compute with; or the means of a
-linear model, as metadata.
+to each node of a tree, or their weight in XGBoost's loss, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not
+compute with; or the means of a linear model, as metadata.
 """
 
 from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple
     Parameters
     ----------
     graph
-        What the nodes are added to. It is explained where there is one member.
+        What the nodes are added to. It says what an explanation needs where there is one member, or only trees.
     members
         At least one fitted model, each with its weight, all of one width and task.
 
