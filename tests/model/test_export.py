@@ -136,7 +136,7 @@ def test_onnxruntime_has_nothing_to_say(mixed, capfd, family, task):
 
 @pytest.mark.parametrize(("family", "task"), MODELS)
 def test_equal_models_give_equal_graphs(mixed, family, task):
-    """The digest of a package depends on it; the converter would put a fresh id in."""
+    """The digest of a package depends on it."""
     _, fitted, _ = mixed[family, task]
 
     assert to_onnx(fitted.to_native(), 6) == to_onnx(read_native(fitted.to_native()).to_native(), 6)

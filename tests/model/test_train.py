@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Category, Encoder, Number
-from linewright.model.budget import SETTINGS, planned
+from linewright.model.budget import SETTINGS, Size, folds_judged, planned
+from linewright.model.ensemble import EnsembleFitted
 from linewright.model.package import calibrate
 from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
 from linewright.model.train import half_width, train
@@ -44,7 +45,11 @@ def encoder_of(x, codes=()):
 
 
 def run(x, target, task, **changes):
-    spec = TrainSpec(budget=changes.pop("budget", "quick"), max_seconds=changes.pop("max_seconds", None))
+    spec = TrainSpec(
+        budget=changes.pop("budget", "quick"),
+        prefer=changes.pop("prefer", "accuracy"),
+        max_seconds=changes.pop("max_seconds", None),
+    )
     x = x.astype(np.float32)
     classes = {"binary": 2, "regression": 0}.get(task, int(target.max()) + 1)
     arguments = {
@@ -77,7 +82,9 @@ def test_trials_are_those_of_the_budget_best_first(mixed):
     *_, training = mixed
     losses = [trial.loss for trial in training.trials]
 
-    assert {"lgb", "lgb_s", "lgb_xt", "lin"} == {trial.name for trial in training.trials}
+    bought = {"lgb", "lgb_s", "lgb_xt", "lgb_a", "xgb", "lin_s", "lin"}
+
+    assert bought == {trial.name for trial in training.trials}
     assert sorted(losses) == losses
     assert all(trial.low < trial.loss < trial.high for trial in training.trials)
     assert {one.trial for one in training.executed.members} <= {trial.name for trial in training.trials}
@@ -399,8 +406,8 @@ def test_the_interval_holds_nine_of_ten_new_numbers():
 )
 def test_plans_are_bounded_and_grow_with_the_budget(budget, rows, width, outputs):
     """Rounds come from the table's size alone; a faster learning rate makes up for fewer."""
-    plan = planned(budget, rows=rows, width=width, outputs=outputs)
-    larger = planned(budget, rows=2 * rows, width=width, outputs=outputs)
+    plan = planned(budget, Size(rows=rows, width=width, outputs=outputs))
+    larger = planned(budget, Size(rows=2 * rows, width=width, outputs=outputs))
     table = {setting.name: setting.settings for setting in SETTINGS}
     for setting, other in zip(plan, larger, strict=True):
         if setting.family == "linear":
@@ -415,7 +422,7 @@ def test_plans_are_bounded_and_grow_with_the_budget(budget, rows, width, outputs
 
 def test_a_budget_of_trials_takes_the_first_of_the_table():
     """So that one more trial never changes the ones before."""
-    plans = [planned(TrialsBudget(trials=n), rows=500, width=5, outputs=1) for n in (1, 2, 99)]
+    plans = [planned(TrialsBudget(trials=n), Size(rows=500, width=5, outputs=1)) for n in (1, 2, 99)]
 
     assert "lgb" == plans[0][0].name
     assert plans[0] == plans[1][:1]
@@ -429,31 +436,101 @@ def test_every_setting_has_a_trainer_and_a_name_of_its_own():
     assert len(SETTINGS) == len({setting.name for setting in SETTINGS})
 
 
-def test_every_setting_of_the_table_trains():
-    """The thorough budget on a small table."""
+def test_more_trials_than_the_table_has_are_sought_near_the_best():
+    """Every setting of the table trains; what comes after is named after the best with trees, and is the same each time."""
     x, target, weight = mixed_rows("multiclass", n=120)
-    training = run(
-        x, target, "multiclass", weight=weight, codes=CODES, budget="thorough", folds=folds_of(120, 2)
+    budget = TrialsBudget(trials=len(SETTINGS) + 3)
+    rows = {"weight": weight, "codes": CODES, "budget": budget, "folds": folds_of(120, 2)}
+    training, again = (run(x, target, "multiclass", **rows) for _ in range(2))
+    names = {trial.name for trial in training.trials}
+    sought = names - {setting.name for setting in SETTINGS}
+    best = next(trial.name for trial in training.trials if trial.rounds and trial.name not in sought)
+
+    assert len(SETTINGS) + 3 == len(names)
+    assert {f"{best}.{number}" for number in (1, 2, 3)} == sought
+    assert training.native == again.native
+    assert training.trials == again.trials
+
+
+def test_large_tables_are_judged_on_fewer_folds():
+    """One fold of a million rows tells as much as five of ten thousand; the latest is taken."""
+    sizes = [Size(rows=rows, width=30, outputs=1) for rows in (1_000, 100_000, 300_000, 5_000_000)]
+
+    assert [5, 5, 3, 1] == [folds_judged("normal", size, 5) for size in sizes]
+    assert [2, 2, 2, 1] == [folds_judged("normal", size, 2) for size in sizes]
+
+
+def complementary(n=1_500):
+    """Numbers that two columns say together, and trainers of which each knows one of them well."""
+    chance = np.random.default_rng(5)
+    x = chance.normal(size=(n, 2)).astype(np.float32)
+    return x, 2.0 * x[:, 0].astype(np.float64) + chance.normal(size=n)
+
+
+def test_members_are_refitted_once_to_all_rows():
+    """With the rounds that the record names; what is executed is what is said."""
+    x, target = complementary()
+    trainers = {
+        "linear": ScriptedTrainer(slope=(3.0,), offset=(0.5,)),
+        "lightgbm": ScriptedTrainer(slope=(1.0,), offset=(-0.5,), rounds=10),
+        "xgboost": ScriptedTrainer(slope=(0.0,), offset=(0.0,), rounds=10),
+    }
+    training = run(x, target, "regression", budget="normal", trainers=trainers)
+    members = training.executed.members
+    refits = [one for trainer in trainers.values() for one in trainer.asked if one["valid"] is None]
+
+    assert isinstance(read_native(training.native), EnsembleFitted)
+    assert len(members) == len(refits) == 2
+    assert all(len(target) == len(one["x"]) for one in refits)
+    assert {0, 11} == {one.rounds for one in members}
+    assert 1 == pytest.approx(sum(one.weight for one in members))
+    assert 5 == training.executed.folds
+    assert mean_squared_error(target, training.out_of_fold) == pytest.approx(
+        mean_squared_error(target, read_native(training.native).scores(x))
     )
 
-    assert {setting.name for setting in SETTINGS} == {trial.name for trial in training.trials}
+
+@pytest.mark.parametrize(("budget", "prefer"), [("normal", "small"), ("quick", "accuracy")])
+def test_one_model_where_it_is_asked_for(budget, prefer):
+    """Who prefers a small model, or a quick training, gets one; what the small one costs is said."""
+    x, target = complementary()
+    trainers = {
+        "linear": ScriptedTrainer(slope=(3.0,), offset=(0.5,)),
+        "lightgbm": ScriptedTrainer(slope=(1.0,), offset=(-0.5,), rounds=10),
+        "xgboost": ScriptedTrainer(slope=(0.0,), offset=(0.0,), rounds=10),
+    }
+    training = run(x, target, "regression", budget=budget, prefer=prefer, trainers=trainers)
+
+    assert not isinstance(read_native(training.native), EnsembleFitted)
+    assert 1 == len(training.executed.members)
+    assert ("one model was asked for, which costs" in training.because) is (prefer == "small")
+
+
+def test_progress_says_which_is_best_so_far():
+    """Who waits sees what it is worth."""
+    x, target = coin(60)
+    seen = []
+    run(x, target, "binary", report=seen.append, trainers=scripted())
+
+    assert "lgb_s: fold 1 of 5; best so far lin, log-loss" in seen[5].says
 
 
 FRESH = """
 import hashlib
 import numpy as np
 from linewright.features.facts import Category, Encoder, Number
-from linewright.model.spec import TrainSpec
+from linewright.model.spec import TrainSpec, TrialsBudget
 from linewright.model.train import train
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 encoder = Encoder(encodings=tuple(
     Category(column=str(i), levels=()) if i in CODES else Number(column=str(i)) for i in range(6)))
 for task in TASKS:
-    x, target, weight = mixed_rows(task, n=200)
-    part = np.arange(200) % 3
+    x, target, weight = mixed_rows(task, n=120)
+    part = np.arange(120) % 3
     folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
+    budget = TrialsBudget(trials=11) if task == "binary" else "normal"
     made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
-        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(), value=None, seed=3, report=lambda _: None)
+        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), value=None, seed=3, report=lambda _: None)
     print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.because, made.calibration, made.threshold,
         made.half_width, made.trials)
 """

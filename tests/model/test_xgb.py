@@ -243,10 +243,11 @@ def test_a_stump_reads_as_it_is_written(bound):
         native_of(stump(bound=(0.5, 1.0))),
         native_of(stump(codes={1: (3,)})),
         native_of(stump(codes={7: (3,)})),
+        native_of(stump(codes={0: ()})),
         native_of(stump(codes={0: (-3,)})),
         native_of(stump(codes={0: (1 << 30,)})),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_trees_that_do_not_hang_together_are_refused(wrong):
     """The library would read beside its memory, or go round for ever."""

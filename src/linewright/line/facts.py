@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding
-from linewright.model.facts import Metric
+from linewright.model.facts import Metric, Trial
 from linewright.model.figures import count
 from linewright.store.values import Event, Result
 
@@ -50,6 +50,10 @@ class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
     """For a retraining: the instant whose knowledge counts."""
     proposal: str | None = None
     """Digest of the proposal that it answers, where monitoring asked for it."""
+
+
+_SHOWN = 8
+"""Most trials that a run lists."""
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
@@ -141,6 +145,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the rows that the candidate answers while it is tried; `None` where it is not."""
     part: str | None = None
     """The same in words, such as "gets copies of the rows as a shadow"."""
+    model: str = ""
+    """What the candidate is made of, and why."""
+    trials: tuple[Trial, ...] = ()
+    """What was tried, best first."""
 
     @property
     def exit_code(self) -> int:
@@ -154,6 +162,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             [
                 f"{self.candidate}  {self._fate()}",
                 f"  why      {self.because}",
+                *([f"  model    {self.model}"] if self.model else []),
+                *self._leaderboard(),
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
                 *self._doubts(),
@@ -172,6 +182,17 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             return f"serves, though the gates now say {self.verdict}"
         fate = "promoted" if self.moved else "serves already, and its gates pass"
         return f"{fate}, but for {count(len(self.undecided), 'undecided gate')}" if self.undecided else fate
+
+    def _leaderboard(self) -> Iterator[str]:
+        """Say what each trial lost, where there were several."""
+        if len(self.trials) < 2:
+            return
+        yield "  tried    out-of-fold loss on training rows, with 95 % intervals:"
+        width = max(len(one.name) for one in self.trials[:_SHOWN])
+        for one in self.trials[:_SHOWN]:
+            yield f"    {one.name:<{width}}  {one.loss:>8.4g}   {one.low:.4g} to {one.high:.4g}"
+        if len(self.trials) > _SHOWN:
+            yield f"    and {len(self.trials) - _SHOWN:,} that were worse"
 
     def _doubts(self) -> Iterator[str]:
         for finding in self.findings:

@@ -247,6 +247,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         share=tried.share if tried else None,
         part=tried.part if tried else None,
         did=did,
+        model="" if work.trained.adopted else f"{work.trained.chosen}: {work.trained.chosen_because}",
+        trials=work.trained.trials,
         adopted=work.trained.adopted is not None,
         next=after_run(
             work.factory, certificate, candidate, serves=promoted or tried is not None, waits=waits

@@ -319,6 +319,10 @@ def _words(encoding: Encoding) -> str:
             return type(encoding).__name__.lower()
 
 
+_TRIALS_SHOWN = 12
+"""Best trials that are listed; members of the model always are."""
+
+
 def _leaderboard(facts: CardFacts) -> Section:
     trained = facts.trained
     cited = (facts.package.trained,)
@@ -335,10 +339,18 @@ def _leaderboard(facts: CardFacts) -> Section:
         else list[Sentence]()
     )
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
+||||||| merged common ancestors
+    members = {one.trial for one in trained.executed.members} if trained.executed else {trained.chosen}
+    shown = tuple(
+        one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
+    )
     rows = tuple(
         (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
-        for one in trained.trials
+        for one in shown
     )
+    told = "Losses are out of fold, on training rows only; less is better."
+    if len(shown) < len(trained.trials):
+        told += f" {len(trained.trials) - len(shown):,} more trials did worse."
     return Section(
         name="leaderboard",
         title="What else was tried",
@@ -346,16 +358,16 @@ def _leaderboard(facts: CardFacts) -> Section:
             Sentence(text=text, evidence=cited),
             *older,
             *simpler,
-            Sentence(text="Losses are out of fold, on training rows only; less is better.", evidence=cited),
+            Sentence(text=told, evidence=cited),
         ),
         table=Table(
             head=("Trial", "Family", "Loss", "95 % interval"),
             rows=rows,
-            marks=tuple("chosen" if one.name == trained.chosen else "" for one in trained.trials),
+            marks=tuple("chosen" if one.name in members else "" for one in shown),
         )
         if rows
         else None,
-        bars=_loss_bars(trained.trials),
+        bars=_loss_bars(shown),
     )
 
 

@@ -5,8 +5,8 @@ added up by ONNX Runtime's own operator; probabilities come from the sums by one
 keep their digits, which calibration needs. Equal models give equal bytes.
 
 Beside what it computes, the graph says what an explanation needs (`model.explain` reads it): how many training rows came
-to each node of a tree, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not compute with; or the means of a
-linear model, as metadata.
+to each node of a tree, or their weight in XGBoost's loss, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not
+compute with; or the means of a linear model, as metadata.
 """
 
 from collections.abc import Mapping, Sequence

@@ -183,28 +183,35 @@ def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
 
 
 def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int) -> str:
-    """Return in one sentence with numbers why it was chosen, and by how much the next best lost."""
-    n, word, own = len(judged.mass), judged.word, judged.mean(chosen.loss)
-    ranked = sorted(candidates, key=lambda one: judged.mean(one.loss))
-    best = ranked[0]
-    if judged.mean(best.loss) < own:
-        more, error = own - judged.mean(best.loss), judged.error(chosen.loss - best.loss)
+    """Return with numbers what was chosen and why, and by how much the best of the others lost."""
+    word, n, own = judged.word, len(judged.mass), judged.mean(chosen.loss)
+    best = min(candidates, key=lambda one: judged.mean(one.loss))
+    is_single, is_best = len(chosen.members) == 1, judged.mean(best.loss) >= own
+    if is_single and not is_best:
         return (
-            f"{_fastest(chosen, best)} within noise: out-of-fold {word} {own:.4g}, {more:.2g} above "
-            f"{best.name} (standard error {error:.2g}), on {n:,} rows"
+            f"smallest model within noise: out-of-fold {word} {own:.4g}, {own - judged.mean(best.loss):.2g} above "
+            f"{best.name} (standard error {judged.error(chosen.loss - best.loss):.2g}), on {n:,} rows"
         )
-    others = [one for one in ranked if len(one.members) == 1 and one is not chosen]
-    told = f"lowest out-of-fold {word} of {trials} trials: {own:.4g} on {n:,} rows"
-    if len(chosen.members) > 1:
-        shares = " and ".join(f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members)
-        told = f"summed as {shares}, lowest out-of-fold {word}: {own:.4g} on {n:,} rows"
-    if others:
-        more = others[0].loss - chosen.loss
-        told += (
-            f", against {judged.mean(others[0].loss):.4g} of {others[0].name}"
-            f"{' alone' if len(chosen.members) > 1 else ''} ({judged.mean(more):.2g} more, standard error {judged.error(more):.2g})"
-        )
-    return told
+    if is_single:
+        told = f"lowest out-of-fold {word} of {trials} trials: {own:.4g} on {n:,} rows"
+    else:
+        shares = [f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members]
+        told = f"{', '.join(shares[:-1])} and {shares[-1]} are summed: out-of-fold {word} {own:.4g} on {n:,} rows"
+        if not is_best:
+            less = chosen.loss - best.loss
+            told += (
+                f", within noise of {best.name}, which takes longer to answer ({judged.mean(less):.2g} less, standard "
+                f"error {judged.error(less):.2g})"
+            )
+    singles = [one for one in candidates if len(one.members) == 1 and one is not chosen]
+    if not singles:
+        return told
+    next_best = min(singles, key=lambda one: judged.mean(one.loss))
+    more = next_best.loss - chosen.loss
+    return (
+        f"{told}, against {judged.mean(next_best.loss):.4g} of {next_best.name}{'' if is_single else ' alone'} "
+        f"({judged.mean(more):.2g} more, standard error {judged.error(more):.2g})"
+    )
 
 
 def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
@@ -214,8 +221,8 @@ def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged)
     if more <= 0 or len(best.members) == 1:
         return "; one model was asked for, and no sum of several is better"
     return (
-        f"; one model was asked for, which costs {more / judged.mean(best.loss):.1%}: {best.name}, summed, "
-        f"{'have' if len(best.members) > 1 else 'has'} {judged.mean(best.loss):.4g}"
+        f"; one model was asked for, which costs {more / judged.mean(best.loss):.1%}: {best.name}, summed, would have "
+        f"{judged.mean(best.loss):.4g}"
     )
 
 
@@ -252,7 +259,3 @@ def surely_better(
 def _some_rows(n: int) -> npt.NDArray[np.int64]:
     """Return at most `_ROWS` row numbers, spread evenly."""
     return np.unique(np.linspace(0, n - 1, min(_ROWS, n)).astype(np.int64))
-
-
-def _fastest(chosen: Blend, best: Blend) -> str:
-    return "smallest model" if len(chosen.members) == 1 else f"fewer milliseconds than {best.name}"

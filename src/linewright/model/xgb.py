@@ -31,7 +31,7 @@ _OBJECTIVES: dict[Task, str] = {
 }
 _ABSENT = 0.1
 """Rows that each class is taken to have beside those that it has, so that an absent one gets a small probability."""
-_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 20
 """Leaves that are found at once."""
 _LARGEST_CODE = (1 << 24) - 1
 _NO_PARENT = (1 << 31) - 1
@@ -51,7 +51,7 @@ class XGBoostTree(msgspec.Struct, frozen=True, kw_only=True):
     mass: tuple[float, ...]
     """Second derivatives of the loss, added up over the training rows that came there."""
     codes: dict[int, tuple[int, ...]]
-    """By split: rows with one of these codes go right, all others left."""
+    """By split, at least one: rows with one of these codes go right, all others left."""
 
 
 class XGBoostNative(msgspec.Struct, frozen=True, kw_only=True, tag="xgboost", tag_field="family"):
@@ -98,7 +98,11 @@ class XGBoostFitted:
         return self.forest().cuts()
 
     def forest(self) -> Forest:
-        """Return the trees; their sum is the margin. The rows of a node are its sum of second derivatives."""
+        """Return the trees; their sum is the margin.
+
+        The rows of a node are second derivatives of the loss, added up over its training rows, as XGBoost counts for
+        explanations: weights for regression; otherwise rows that the model is sure of count less.
+        """
         native = self.native
         sizes = [len(tree.left) for tree in native.trees]
         tree = np.repeat(np.arange(len(sizes)), sizes)
@@ -143,7 +147,7 @@ class XGBoostFitted:
 class XGBoost:
     """XGBoost's histogram trees on one thread with a fixed seed; a `Trainer`.
 
-    Settings: any of XGBoost's parameters for trees; ``rounds``, the cap while `valid` is watched; and ``patience``, the
+    Settings: any of XGBoost's parameters for trees, one an output and round; ``rounds``, the cap while `valid` is watched; and ``patience``, the
     rounds without improvement after which to stop.
     """
 
@@ -315,6 +319,7 @@ def _hangs_together(tree: XGBoostTree, width: int) -> bool:
         and all(tree.left[node] == 2 * at + 1 > node for at, node in enumerate(splits))
         and all(0 <= column < width for column in tree.column)
         and all(0 <= split < len(tree.left) and tree.left[split] >= 0 for split in tree.codes)
+        and all(tree.codes.values())
         and all(0 <= code <= _LARGEST_CODE for codes in tree.codes.values() for code in codes)
     )
 

@@ -1,0 +1,134 @@
+"""Which settings become the model: better together, smaller where that is as good, and by the metric where it is sure."""
+
+import numpy as np
+import pytest
+
+from linewright.model.budget import Setting
+from linewright.model.margins import to_scores
+from linewright.model.members import Judged, Tried, blends, choose, surely_better, what_small_costs, why
+from linewright.model.metrics import metric
+
+
+def judged(truth, task="regression"):
+    return Judged(task=task, truth=truth, mass=np.ones(len(truth)))
+
+
+def tried(name, margins, about, *, milliseconds=10.0):
+    return Tried(
+        setting=Setting(name=name, family="lightgbm", settings={}),
+        margins=margins,
+        scores=to_scores(margins, about.task),
+        loss=about.loss(margins),
+        rounds=10,
+        milliseconds=milliseconds,
+    )
+
+
+@pytest.fixture
+def two():
+    """Two models whose errors have nothing to do with each other, and one that is as bad twice over."""
+    chance = np.random.default_rng(0)
+    truth = chance.normal(size=2_000)
+    about = judged(truth)
+    first, second, poor = (truth + spread * chance.normal(size=2_000) for spread in (1.0, 1.0, 3.0))
+    return about, [tried(name, one, about) for name, one in (("a", first), ("b", second), ("poor", poor))]
+
+
+def test_models_with_other_errors_are_better_together(two):
+    """Half of each halves the squared error."""
+    about, settings = two
+    chosen = choose(blends(settings, about), about)
+
+    assert {"a", "b"} <= chosen.names
+    assert about.mean(chosen.loss) < 0.55 * about.mean(settings[0].loss)
+    assert sum(weight for weight, _ in chosen.members) == pytest.approx(1)
+    assert sorted((weight for weight, _ in chosen.members), reverse=True) == [
+        weight for weight, _ in chosen.members
+    ]
+
+
+def test_no_more_members_than_are_allowed(two):
+    """One, two or three."""
+    about, settings = two
+    for most in (1, 2, 3):
+        assert most == max(len(one.members) for one in blends(settings, about, most=most))
+
+
+def test_a_model_that_adds_nothing_is_left_out():
+    """Two of the same are one."""
+    truth = np.random.default_rng(1).normal(size=500)
+    about = judged(truth)
+    same = truth + np.random.default_rng(2).normal(size=500)
+    chosen = choose(blends([tried("a", same, about), tried("b", same, about)], about), about)
+
+    assert ["a"] == [one.setting.name for _, one in chosen.members]
+
+
+@pytest.mark.parametrize(("gain", "is_taken"), [(0.05, True), (0.002, False)])
+def test_a_dear_member_must_be_worth_more_than_a_hundredth_of_the_loss(gain, is_taken):
+    """However sure a smaller gain is."""
+    truth = np.zeros(1_000)
+    about = judged(truth)
+    cheap = tried("cheap", np.ones(1_000), about)
+    dear = tried("dear", np.sqrt(1 - gain) * np.ones(1_000), about, milliseconds=500.0)
+    chosen = choose(blends([cheap, dear], about, most=1), about)
+
+    assert ("dear" in chosen.names) is is_taken
+
+
+def test_the_sentence_says_what_it_is_made_of_and_by_how_much_the_next_lost(two):
+    """With numbers, the standard error among them."""
+    about, settings = two
+    candidates = blends(settings, about)
+    chosen = choose(candidates, about)
+    told = why(chosen, candidates, about, trials=3)
+
+    assert "% a" in told
+    assert "% b" in told
+    assert f"{about.mean(chosen.loss):.4g} on 2,000 rows" in told
+    assert "alone" in told
+    assert "standard error" in told
+
+
+def test_what_one_model_costs_is_said(two):
+    """Who prefers a small model reads what it takes."""
+    about, settings = two
+    chosen = choose(blends(settings, about, most=1), about)
+
+    assert "which costs 1" in what_small_costs(chosen, blends(settings, about), about)
+    assert "no sum of several is better" in what_small_costs(chosen, blends(settings[:1], about), about)
+
+
+def ranked(truth, *, seed):
+    """Log-odds that rank well and are far too sure, and others that rank worse and are modest."""
+    chance = np.random.default_rng(seed)
+    signal = 2.0 * truth + chance.normal(size=len(truth))
+    return 20.0 * (signal - 1), 1.0 * (2.0 * truth + 2.0 * chance.normal(size=len(truth)) - 1)
+
+
+def test_the_metric_decides_where_it_is_surely_of_another_opinion():
+    """A model that ranks best is taken for average precision though its loss is worse: calibration mends the loss."""
+    truth = (np.random.default_rng(3).random(2_000) < 0.2).astype(np.int64)
+    about = judged(truth, "binary")
+    sharp, modest = ranked(truth, seed=4)
+    candidates = blends([tried("sharp", sharp, about), tried("modest", modest, about)], about, most=1)
+    chosen = choose(candidates, about)
+    other = surely_better(candidates, chosen, about, metric("average_precision", "binary"), 1)
+
+    assert "modest" == chosen.name
+    assert other is not None
+    assert "sharp" == other[0].name
+    assert "average_precision" in other[1]
+    assert surely_better(candidates, chosen, about, metric("log_loss", "binary"), 1) is None
+    assert surely_better(candidates, chosen, about, metric("f1", "binary"), 1) is None
+
+
+def test_the_loss_decides_where_the_metric_is_not_sure():
+    """Of thirty rows nobody knows."""
+    truth = (np.arange(30) % 5 == 0).astype(np.int64)
+    about = judged(truth, "binary")
+    sharp, modest = ranked(truth, seed=4)
+    candidates = blends([tried("sharp", sharp, about), tried("modest", modest, about)], about, most=1)
+    chosen = choose(candidates, about)
+
+    assert surely_better(candidates, chosen, about, metric("roc_auc", "binary"), 1) is None
