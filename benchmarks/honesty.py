@@ -134,39 +134,33 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Population:
-    """All rows that test parts are drawn from: the truth, and what a model and its rival say."""
-
-    truth: np.ndarray
-    own: np.ndarray
-    rival: np.ndarray
+@cache
+def population(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the rows that test parts are drawn from; returns features and truth."""
+    return world.rows(np.random.default_rng(11), FRESH)
 
 
 @cache
-def population(world: World) -> Population:
-    """Train a model and its rival, and ask them about fresh rows."""
-    chance = np.random.default_rng(11)
-    models = [fitted(*world.rows(chance, n), world.task, seed=n)[1] for n in (4_000, 1_500)]
-    fresh, truth = world.rows(chance, FRESH)
-    own, rival = (says(fresh) for says in models)
-    return Population(truth=truth, own=own, rival=rival)
+def said(world: World, rows: int) -> np.ndarray:
+    """Train a model on so many rows, and ask it about the population."""
+    _, says = fitted(*world.rows(np.random.default_rng(rows), rows), world.task, seed=rows)
+    return says(population(world)[0])
 
 
 def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
     """Count how often what is said of a model, or of it beside its rival, is true; yields lines of the table."""
-    world, known, chance = setting.world, population(setting.world), np.random.default_rng(12)
+    world, chance, truth = setting.world, np.random.default_rng(12), population(setting.world)[1]
     names = METRICS[world.task]
-    true = [float(one.value(POPULATION)[0]) for one in _measures(world, known, np.arange(FRESH), is_beside)]
+    true = [float(one.value(POPULATION)[0]) for one in _measures(world, np.arange(FRESH), is_beside)]
     missed = np.zeros((len(names), 4))
     spent = 0.0
     for number in range(draws):
         rows = chance.integers(0, FRESH, size=setting.rows)
-        weight, truth = np.ones(len(rows)), known.truth[rows]
+        weight = np.ones(len(rows))
         begun = time.process_time()
-        units = units_of(world.task, truth, weight, None, by_class=False)
+        units = units_of(world.task, truth[rows], weight, None, by_class=False)
         found = spreads(
-            _measures(world, known, rows, is_beside),
+            _measures(world, rows, is_beside),
             units=[units] * len(names),
             weight=weight,
             clusters=None,
@@ -188,12 +182,13 @@ def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
         )
 
 
-def _measures(world: World, known: Population, rows: np.ndarray, is_beside: bool) -> list[Measure]:
-    rules, truth = [metric(name, world.task) for name in METRICS[world.task]], known.truth[rows]
-    given = {"weight": np.ones(len(rows)), "clusters": None}
+def _measures(world: World, rows: np.ndarray, is_beside: bool) -> list[Measure]:
+    rules, truth = [metric(name, world.task) for name in METRICS[world.task]], population(world)[1][rows]
+    own, given = said(world, 4_000)[rows], {"weight": np.ones(len(rows)), "clusters": None}
     if is_beside:
-        return [difference_of(rule, truth, known.own[rows], known.rival[rows], **given) for rule in rules]
-    return [measure_of(rule, truth, known.own[rows], **given) for rule in rules]
+        rival = said(world, 1_500)[rows]
+        return [difference_of(rule, truth, own, rival, **given) for rule in rules]
+    return [measure_of(rule, truth, own, **given) for rule in rules]
 
 
 def coverage(arguments: argparse.Namespace, *, is_beside: bool = False) -> None:
