@@ -43,7 +43,6 @@ from linewright.model.trainers import read_native
 
 WIDTH = 6
 FRESH = 1_000_000
-POPULATION = np.ones((1, FRESH))
 CLASSES = ("no", "yes")
 LEAST, MOST = 0.935, 0.965
 """The aim of a 95 % interval."""
@@ -151,7 +150,7 @@ def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
     """Count how often what is said of a model, or of it beside its rival, is true; yields lines of the table."""
     world, chance, truth = setting.world, np.random.default_rng(12), population(setting.world)[1]
     names = METRICS[world.task]
-    true = [float(one.value(POPULATION)[0]) for one in _measures(world, np.arange(FRESH), is_beside)]
+    true = [float(one.value(np.ones((1, FRESH)))[0]) for one in _measures(world, np.arange(FRESH), is_beside)]
     missed = np.zeros((len(names), 4))
     spent = 0.0
     for number in range(draws):
@@ -237,6 +236,13 @@ def _held(world: World, rows: int, seed: int) -> float:
 # Shuffled labels
 
 
+WORLDS = (
+    World(says="30 % positive", task="binary", share=0.3),
+    World(says="10 % positive", task="binary", share=0.1),
+    NUMBERS,
+)
+
+
 def shuffled(arguments: argparse.Namespace) -> None:
     """Print how many models of shuffled labels the gate of a new line would promote."""
     runs = arguments.runs
@@ -245,11 +251,7 @@ def shuffled(arguments: argparse.Namespace) -> None:
     )
     print("| label | metric | promoted | more data asked for | held | rejected | at most 18 of 200 |")
     print("|---|---|---:|---:|---:|---:|---|")
-    for world in (
-        World(says="30 % positive", task="binary", share=0.3),
-        World(says="10 % positive", task="binary", share=0.1),
-        World(says="numbers", task="regression"),
-    ):
+    for world in WORLDS:
         verdicts = Counter(_verdict(world, seed) for seed in range(runs))
         promoted = verdicts["promote"]
         good = "yes" if promoted <= MOST_PROMOTED * runs / 200 else "NO"
