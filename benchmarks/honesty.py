@@ -82,7 +82,11 @@ def signal(x: np.ndarray) -> np.ndarray:
 
 def _intercept(share: float) -> float:
     log_odds = signal(np.random.default_rng(0).normal(size=(200_000, WIDTH)))
-    return brentq(lambda moved: float(expit(log_odds + moved).mean()) - share, -20.0, 20.0)
+
+    def above(moved: float) -> float:
+        return float(expit(log_odds + moved).mean()) - share
+
+    return float(brentq(above, -20.0, 20.0))  # pyright: ignore[reportArgumentType] -- one root, for one number
 
 
 def fitted(
@@ -183,11 +187,11 @@ def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
 
 def _measures(world: World, rows: np.ndarray, is_beside: bool) -> list[Measure]:
     rules, truth = [metric(name, world.task) for name in METRICS[world.task]], population(world)[1][rows]
-    own, given = said(world, 4_000)[rows], {"weight": np.ones(len(rows)), "clusters": None}
+    own, weight = said(world, 4_000)[rows], np.ones(len(rows))
     if is_beside:
         rival = said(world, 1_500)[rows]
-        return [difference_of(rule, truth, own, rival, **given) for rule in rules]
-    return [measure_of(rule, truth, own, **given) for rule in rules]
+        return [difference_of(rule, truth, own, rival, weight=weight, clusters=None) for rule in rules]
+    return [measure_of(rule, truth, own, weight=weight, clusters=None) for rule in rules]
 
 
 def coverage(arguments: argparse.Namespace, *, is_beside: bool = False) -> None:
