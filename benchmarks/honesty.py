@@ -43,7 +43,6 @@ from linewright.model.trainers import read_native
 
 WIDTH = 6
 FRESH = 1_000_000
-POPULATION = np.ones((1, FRESH))
 CLASSES = ("no", "yes")
 LEAST, MOST = 0.935, 0.965
 """The aim of a 95 % interval."""
@@ -83,7 +82,11 @@ def signal(x: np.ndarray) -> np.ndarray:
 
 def _intercept(share: float) -> float:
     log_odds = signal(np.random.default_rng(0).normal(size=(200_000, WIDTH)))
-    return brentq(lambda moved: float(expit(log_odds + moved).mean()) - share, -20.0, 20.0)
+
+    def above(moved: float) -> float:
+        return float(expit(log_odds + moved).mean()) - share
+
+    return float(brentq(above, -20.0, 20.0))  # pyright: ignore[reportArgumentType] -- one root, for one number
 
 
 def fitted(
@@ -134,39 +137,33 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Population:
-    """All rows that test parts are drawn from: the truth, and what a model and its rival say."""
-
-    truth: np.ndarray
-    own: np.ndarray
-    rival: np.ndarray
+@cache
+def population(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the rows that test parts are drawn from; returns features and truth."""
+    return world.rows(np.random.default_rng(11), FRESH)
 
 
 @cache
-def population(world: World) -> Population:
-    """Train a model and its rival, and ask them about fresh rows."""
-    chance = np.random.default_rng(11)
-    models = [fitted(*world.rows(chance, n), world.task, seed=n)[1] for n in (4_000, 1_500)]
-    fresh, truth = world.rows(chance, FRESH)
-    own, rival = (says(fresh) for says in models)
-    return Population(truth=truth, own=own, rival=rival)
+def said(world: World, rows: int) -> np.ndarray:
+    """Train a model on so many rows, and ask it about the population."""
+    _, says = fitted(*world.rows(np.random.default_rng(rows), rows), world.task, seed=rows)
+    return says(population(world)[0])
 
 
 def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
     """Count how often what is said of a model, or of it beside its rival, is true; yields lines of the table."""
-    world, known, chance = setting.world, population(setting.world), np.random.default_rng(12)
+    world, chance, truth = setting.world, np.random.default_rng(12), population(setting.world)[1]
     names = METRICS[world.task]
-    true = [float(one.value(POPULATION)[0]) for one in _measures(world, known, np.arange(FRESH), is_beside)]
+    true = [float(one.value(np.ones((1, FRESH)))[0]) for one in _measures(world, np.arange(FRESH), is_beside)]
     missed = np.zeros((len(names), 4))
     spent = 0.0
     for number in range(draws):
         rows = chance.integers(0, FRESH, size=setting.rows)
-        weight, truth = np.ones(len(rows)), known.truth[rows]
+        weight = np.ones(len(rows))
         begun = time.process_time()
-        units = units_of(world.task, truth, weight, None, by_class=False)
+        units = units_of(world.task, truth[rows], weight, None, by_class=False)
         found = spreads(
-            _measures(world, known, rows, is_beside),
+            _measures(world, rows, is_beside),
             units=[units] * len(names),
             weight=weight,
             clusters=None,
@@ -188,12 +185,13 @@ def cover(setting: Setting, draws: int, *, is_beside: bool) -> Iterator[str]:
         )
 
 
-def _measures(world: World, known: Population, rows: np.ndarray, is_beside: bool) -> list[Measure]:
-    rules, truth = [metric(name, world.task) for name in METRICS[world.task]], known.truth[rows]
-    given = {"weight": np.ones(len(rows)), "clusters": None}
+def _measures(world: World, rows: np.ndarray, is_beside: bool) -> list[Measure]:
+    rules, truth = [metric(name, world.task) for name in METRICS[world.task]], population(world)[1][rows]
+    own, weight = said(world, 4_000)[rows], np.ones(len(rows))
     if is_beside:
-        return [difference_of(rule, truth, known.own[rows], known.rival[rows], **given) for rule in rules]
-    return [measure_of(rule, truth, known.own[rows], **given) for rule in rules]
+        rival = said(world, 1_500)[rows]
+        return [difference_of(rule, truth, own, rival, weight=weight, clusters=None) for rule in rules]
+    return [measure_of(rule, truth, own, weight=weight, clusters=None) for rule in rules]
 
 
 def coverage(arguments: argparse.Namespace, *, is_beside: bool = False) -> None:
@@ -242,6 +240,13 @@ def _held(world: World, rows: int, seed: int) -> float:
 # Shuffled labels
 
 
+WORLDS = (
+    World(says="30 % positive", task="binary", share=0.3),
+    World(says="10 % positive", task="binary", share=0.1),
+    NUMBERS,
+)
+
+
 def shuffled(arguments: argparse.Namespace) -> None:
     """Print how many models of shuffled labels the gate of a new line would promote."""
     runs = arguments.runs
@@ -250,11 +255,7 @@ def shuffled(arguments: argparse.Namespace) -> None:
     )
     print("| label | metric | promoted | more data asked for | held | rejected | at most 18 of 200 |")
     print("|---|---|---:|---:|---:|---:|---|")
-    for world in (
-        World(says="30 % positive", task="binary", share=0.3),
-        World(says="10 % positive", task="binary", share=0.1),
-        World(says="numbers", task="regression"),
-    ):
+    for world in WORLDS:
         verdicts = Counter(_verdict(world, seed) for seed in range(runs))
         promoted = verdicts["promote"]
         good = "yes" if promoted <= MOST_PROMOTED * runs / 200 else "NO"

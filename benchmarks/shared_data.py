@@ -36,7 +36,8 @@ from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, label_text, read_rows
 from linewright.model.blocks import blocks_in_time
 from linewright.model.facts import Package, Trained
-from linewright.model.intervals import Spread, bootstrap, units_of
+from linewright.model.intervals import DRAWS, Spread, units_of
+from linewright.model.measures import difference_of, measure_of, spreads
 from linewright.model.metrics import metric
 from linewright.model.package import load
 from linewright.model.tasks import task as rules_of
@@ -288,15 +289,17 @@ def compare(root: Path, expected: Expected, ran: dict[str, Any]) -> Compared:
         plain = _in_columns(plain, np.unique(known), len(trained.classes))
     rule = metric(ran["metrics"][0]["name"], model.package.task)
     weight, clusters = np.ones(len(target)), _clusters(spec, split.by, rows, target, [ours, plain])
-    made = bootstrap(
-        [rule.prepare(target, ours), rule.prepare(target, plain)], weight=weight, clusters=clusters, seed=0
-    )
     units = units_of(model.package.task, target, weight, clusters, by_class=rule.by_class)
-    mine, theirs = (Spread(value=float(made.values[i]), drawn=made.drawn[i], units=units) for i in range(2))
-    better = Spread(
-        value=rule.sign * (mine.value - theirs.value),
-        drawn=rule.sign * (mine.drawn - theirs.drawn),
-        units=units,
+    mine, theirs, better = spreads(
+        [
+            *(measure_of(rule, target, one, weight=weight, clusters=clusters) for one in (ours, plain)),
+            difference_of(rule, target, ours, plain, weight=weight, clusters=clusters),
+        ],
+        units=[units] * 3,
+        weight=weight,
+        clusters=clusters,
+        seed=0,
+        draws=DRAWS,
     )
     return Compared(rule.name, mine, theirs, better, len(rows.train), len(rows.test))
 

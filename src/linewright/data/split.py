@@ -197,6 +197,8 @@ def folds(
     in one fold and the folds are about alike in size. Time splits: forward chaining over consecutive blocks of time;
     fold i trains on the blocks before block i, as far as their rows and truth were known when it began, and validates
     on block i. The first block is never validated. For a retraining (`Split.is_mixed`) they are dealt like the others.
+    Where rows seldom repeat, a row that says what a row of its fold's training says is not validated (see `data.copies`): else the
+    settings would be chosen, and the probabilities calibrated, by what a model was told.
 
     Parameters
     ----------
@@ -223,8 +225,15 @@ def folds(
         If there are fewer identities than folds, or no block has rows before it that were known.
     """
     rows = np.flatnonzero(parts == TRAIN)
-    if split.by == "time" and not split.is_mixed:
-        return _chain(frame, rows, data, k)
+    is_chained = split.by == "time" and not split.is_mixed
+    pairs = _chain(frame, rows, data, k) if is_chained else _dealt(frame, rows, split, data, k)
+    contents = contents_of(frame, data)
+    return _without_copies(pairs, contents) if repeat_seldom(contents[rows]) else pairs
+
+
+def _dealt(
+    frame: pl.DataFrame, rows: np.ndarray, split: Split, data: DataSpec, k: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     hashed = hash_rows(identity_text(frame[rows], data, by_group=True), salt=split.fold_salt)
     distinct, place = np.unique(hashed, return_inverse=True)
     if len(distinct) < k:
@@ -235,6 +244,17 @@ def folds(
             allowed=f"at most {len(distinct)}",
         )
     return [(rows[place % k != fold], rows[place % k == fold]) for fold in range(k)]
+
+
+def _without_copies(
+    pairs: list[tuple[np.ndarray, np.ndarray]], contents: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Take rows that repeat a training row out of the validated ones, unless none would be left."""
+    kept = [~np.isin(contents[valid], contents[train]) for train, valid in pairs]
+    return [
+        (train, valid[is_own] if is_own.any() else valid)
+        for (train, valid), is_own in zip(pairs, kept, strict=True)
+    ]
 
 
 def _kind(spec: SplitSpec, data: DataSpec) -> Literal["random", "group", "time"]:

@@ -20,7 +20,9 @@ rarer class),
 - where each draw has a standard error of its own (means of losses): studentized [1]_, the value less a quantile of the draws'
   deviations in standard errors, times its own standard error. Rare large losses are missing from most samples that are too low, so
   percentiles of squared errors of 50 rows cover 85 to 90 % instead of 95; studentized, 92 to 95 %;
-- else, for metrics from 0 to 1: the value and as many standard deviations of the draws as the quantile of Student's t says;
+- else, for metrics from 0 to 1 and differences: the value, less its bias as the draws show it [1]_, and as many standard deviations of
+  the draws as the quantile of Student's t says. Average precision of few positives is too high on average, and its draws, in which
+  rows come twice, once more: percentiles count this twice instead of taking it away;
 - else (and where a draw has no standard error): a percentile of the draws.
 
 Levels are widened for small samples [2]_: the normal quantile is replaced by that of Student's t with m - 1 degrees of freedom,
@@ -31,8 +33,8 @@ as frequent as ``1 - alpha ** (1 / m)`` (the rule of three [3]_), and the bound 
 
 References
 ----------
-.. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993: chapters 8 (groups), 12
-   (studentized, and on which scale), 13 (percentiles).
+.. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993: chapters 8 (groups), 10
+   (bias), 12 (studentized, and on which scale), 13 (percentiles).
 .. [2] T. C. Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), 371-386:
    the expanded percentile interval.
 .. [3] J. A. Hanley and A. Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, JAMA 249 (1983), 1743-1745.
@@ -55,7 +57,7 @@ DRAWS = 1_000
 BLOCK = 200_000
 """Weights held at once (or one draw, if that is more): about as many as a processor's cache holds."""
 UNBOUNDED = (-math.inf, math.inf)
-Scale = Literal["plain", "log", "logit"]
+Scale = Literal["unknown", "linear", "log", "logit"]
 _LARGEST = 700.0
 """About the largest number whose exponential is a float."""
 
@@ -88,8 +90,8 @@ class Spread:
     """Independent units behind it, of the rarest kind that it depends on."""
     bounds: tuple[float, float] = UNBOUNDED
     """Smallest and largest possible value."""
-    scale: Scale = "plain"
-    """On which bounds are sought."""
+    scale: Scale = "unknown"
+    """On which bounds are sought; where it is unknown, percentiles of the draws are bounds."""
     error: float | None = None
     """Standard error of the value, where the rows tell it."""
     errors: Floats | None = None
@@ -138,10 +140,12 @@ class Spread:
         if not np.isfinite(value + slope).all():
             return None
         if self.error is None or self.errors is None:
-            if self.scale == "plain":
+            if self.scale == "unknown":
                 return None
             reach = expanded_quantile(self.units, confidence) * float(np.nanstd(self.drawn))
-            return off_scale(float(value[0] + side * reach * slope[0]), self.scale)
+            # As far as draws lie above the rows on average, the rows lie above the truth.
+            above = float(np.nanmean(self.drawn)) - self.value
+            return off_scale(float(value[0] + (side * reach - above) * slope[0]), self.scale)
         level = expanded_level(self.units, confidence)
         moved, slopes = on_scale(self.drawn, self.scale)
         below = slopes * self.errors
@@ -167,7 +171,7 @@ def on_scale(values: Floats, scale: Scale) -> tuple[Floats, Floats]:
     >>> [float(each[0]) for each in on_scale(np.array([0.5]), "logit")]
     [0.0, 4.0]
     """
-    if scale == "plain":
+    if scale in {"unknown", "linear"}:
         return values, np.ones_like(values)
     inside = (values > 0) & (values < 1) if scale == "logit" else values > 0
     kept = np.where(inside, values, np.nan)
@@ -179,7 +183,7 @@ def on_scale(values: Floats, scale: Scale) -> tuple[Floats, Floats]:
 def off_scale(value: float, scale: Scale) -> float:
     """Return the value that is at that place of a scale; `on_scale` undone."""
     match scale:
-        case "plain":
+        case "unknown" | "linear":
             return value
         case "log":
             return math.exp(value) if value < _LARGEST else math.inf

@@ -26,7 +26,7 @@ class Measure:
     value: Statistic
     error: Statistic | None = None
     """Its standard error, where rows tell it."""
-    scale: Scale = "plain"
+    scale: Scale = "unknown"
     """On which its errors are about as likely up as down."""
     bounds: tuple[float, float] = UNBOUNDED
     """Smallest and largest possible value."""
@@ -58,7 +58,7 @@ def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, cl
     return Measure(
         value=rule.prepare(truth, said),
         error=error,
-        scale="logit" if rule.is_bounded else "log" if is_open else "plain",
+        scale="logit" if rule.is_bounded else "log" if is_open else "unknown",
         bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
     )
 
@@ -85,6 +85,7 @@ def difference_of(
     return Measure(
         value=lambda weights: rule.sign * (own(weights) - others(weights)),
         error=error,
+        scale="linear",
         bounds=(-1.0, 1.0) if rule.is_bounded else UNBOUNDED,
     )
 

@@ -279,7 +279,11 @@ def _r2(truth: Truth, scores: Floats) -> Statistic:
 
 def _mean_of(losses: Callable[[Truth, npt.NDArray[Any]], Floats]) -> dict[str, Any]:
     """Return what a rule says of a metric that is the mean of `losses`."""
-    return {"prepare": lambda truth, scores: _mean(losses(truth, scores)), "losses": losses}
+
+    def prepare(truth: Truth, scores: npt.NDArray[Any]) -> Statistic:
+        return _mean(losses(truth, scores))
+
+    return {"prepare": prepare, "losses": losses}
 
 
 _ALL: tuple[Task, ...] = ("binary", "multiclass")
