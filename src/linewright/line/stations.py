@@ -190,7 +190,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=2,
+        code=3,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
