@@ -1,4 +1,4 @@
-"""What a user gets from `new` and `run` on sixteen real tables, beside plain LightGBM on the same rows.
+"""What a user gets from `new` and `run` on seventeen real tables, beside plain LightGBM on the same rows.
 
     python benchmarks/shared_data.py FOLDER [--only PART-OF-A-NAME]
 
@@ -27,6 +27,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
@@ -62,6 +65,9 @@ class Expected:
     """Columns that `new` must name as a leak or an id."""
     excluded: tuple[str, ...] = ()
     """Columns that no model may see for another reason (a weight, a group's name)."""
+    text: str = ""
+    """The one column of texts, where the label is to be told from it alone: then the plain model is a logistic regression on
+    the tf-idf of its words and pairs of words."""
     line: str = ""
     """For a table that SQL makes, the line file, since `new` does not write SQL. FILE stands for the path of the file."""
 
@@ -135,6 +141,7 @@ EXPECTATIONS = (
     Expected(file="air_quality_uci.csv", label="C6H6(GT)", tasks=REGRESSION, named=("PT08.S2(NMHC)",)),
     Expected(file="wine_quality.csv", label="quality", tasks=("multiclass", "regression")),
     Expected(file="house_prices_ames.csv", label="SalePrice", tasks=REGRESSION, named=("Id",)),
+    Expected(file="sms_spam.csv", label="label", tasks=BINARY, hints=("--positive", "spam"), text="message"),
     Expected(
         file="online_retail_dec2010_feb2011.csv.gz",
         label="bought_again",
@@ -284,7 +291,11 @@ def compare(root: Path, expected: Expected, ran: dict[str, Any]) -> Compared:
     ours = model.scores(encode(encoder, to_columns(rows.frame[rows.test], encoder.columns)))
     known = rules.target(label_text(rows.frame[rows.train], spec.label.column), trained.classes)
     barred = {spec.label.column, *expected.named, *expected.excluded}
-    plain = plain_scores(rows, [name for name in rows.frame.columns if name not in barred], known)
+    plain = (
+        plain_text_scores(rows, expected.text, known)
+        if expected.text
+        else plain_scores(rows, [name for name in rows.frame.columns if name not in barred], known)
+    )
     if trained.classes:
         plain = _in_columns(plain, np.unique(known), len(trained.classes))
     rule = metric(ran["metrics"][0]["name"], model.package.task)
@@ -343,6 +354,15 @@ def plain_scores(rows: Rows, columns: list[str], known: np.ndarray) -> np.ndarra
     if kind is LGBMRegressor or booster_scores.ndim == 2:
         return booster_scores
     return np.column_stack([1 - booster_scores, booster_scores])
+
+
+def plain_text_scores(rows: Rows, column: str, known: np.ndarray) -> np.ndarray:
+    """Fit what a person fits to texts in ten minutes, and return its scores of the test rows."""
+    texts = rows.frame[column].fill_null("")
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+    model = make_pipeline(words, LogisticRegression(C=10.0, max_iter=1_000))
+    model.fit(texts[rows.train].to_list(), known)
+    return model.predict_proba(texts[rows.test].to_list())
 
 
 # The table

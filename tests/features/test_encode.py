@@ -92,6 +92,17 @@ def test_parts_of_a_date_are_those_of_the_calendar(moment):
     assert expected == encode(encoder, {"t": instants([moment])})[0].tolist()
 
 
+def test_waves_of_the_hour_join_midnight_to_the_evening_before():
+    """To a linear model, 23 and 0 o'clock are as near to each other as 11 and 12."""
+    parts = ("hour_sin", "hour_cos", "hour_sin2", "hour_cos2")
+    encoder = Encoder(encodings=tuple(DatePart(column="t", part=part) for part in parts))
+    waves = encode(encoder, {"t": instants([EPOCH + timedelta(hours=hour) for hour in (0, 6, 11, 12, 23)])})
+
+    assert [0, 1, 0, 1] == pytest.approx(waves[0].tolist(), abs=1e-6)
+    assert [1, 0, 0, -1] == pytest.approx(waves[1].tolist(), abs=1e-6)
+    assert np.linalg.norm(waves[2] - waves[3]) == pytest.approx(np.linalg.norm(waves[4] - waves[0]), abs=1e-6)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(2250, 1, 1)),

@@ -111,6 +111,7 @@ def test_dates_become_the_parts_that_vary_and_days():
         DatePart(column="t", part="day"),
         DatePart(column="t", part="weekday"),
         DatePart(column="t", part="hour"),
+        *(DatePart(column="t", part=part) for part in ("hour_sin", "hour_cos", "hour_sin2", "hour_cos2")),
         Elapsed(column="t", origin=origin),
     ) == learn(frame, typed(t="datetime")).encodings
 

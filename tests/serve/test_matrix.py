@@ -26,6 +26,7 @@ ENCODER = Encoder(
     encodings=(
         Number(column="number"),
         DatePart(column="day", part="weekday"),
+        DatePart(column="at", part="hour_cos2"),
         Category(column="make", levels=("Ford", "NA", "Fiat", "12")),
         Number(column="whole"),
         Frequency(column="city", levels=("Rome", "Bari"), shares=(0.7, 0.1), missing=0.2),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import combinations
 
 import numpy as np
@@ -57,13 +58,20 @@ def find_twins(seen: Mapping[str, Seen]) -> dict[str, Twin]:
 
 
 def _alike(seen: Mapping[str, Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """Pairs that may be twins: equally many values, equally many missing."""
-    groups: dict[tuple[int, int], list[Seen]] = {}
+    """Pairs that may be twins: equally many values, equally many missing, and of the first rows the same ones repeat an earlier."""
+    groups: dict[tuple[int, int, bytes], list[Seen]] = {}
     for column in seen.values():
         if column.distinct > 1:
-            groups.setdefault((column.distinct, column.missing), []).append(column)
+            groups.setdefault((column.distinct, column.missing, _pattern(column.values)), []).append(column)
     for group in groups.values():
         yield from combinations(group, 2)
+
+
+def _pattern(values: pl.Series) -> bytes:
+    """Return a digest of where each of the first values stood first: the same for all columns that go one to one."""
+    first = values.head(_ROWS).alias("value").to_frame().with_row_index("row")
+    stood = first.select(pl.col("row").min().over("value"))["row"]
+    return blake2b(stood.to_numpy().tobytes(), digest_size=16).digest()
 
 
 def _is_one_to_one(first: Seen, second: Seen) -> bool:

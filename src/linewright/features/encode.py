@@ -301,9 +301,24 @@ def _index(levels: tuple[str, ...]) -> Mapping[str, int]:
 
 
 def _part(part: str, micros: NDArray[np.int64]) -> NDArray[np.float32]:
-    values = _whole_part(part, micros).astype(np.float32)
+    wave = _WAVES.get(part)
+    whole = _whole_part("hour" if wave is not None else part, micros)
+    values = whole.astype(np.float32) if wave is None else wave.take(whole)
     values[micros == MISSING] = np.nan
     return values
+
+
+_CLOCK = 2 * np.pi * np.arange(24) / 24
+_WAVES = {
+    name: of(times * _CLOCK).astype(np.float32)
+    for name, of, times in (
+        ("hour_sin", np.sin, 1),
+        ("hour_cos", np.cos, 1),
+        ("hour_sin2", np.sin, 2),
+        ("hour_cos2", np.cos, 2),
+    )
+}
+"""By part, its value at each hour: tables, so that a request of one row has the bits of a whole table."""
 
 
 def _whole_part(part: str, micros: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -322,7 +337,7 @@ def _whole_part(part: str, micros: NDArray[np.int64]) -> NDArray[np.int64]:
             return micros // _MINUTE % 60
         case _:
             raise RequestError(
-                "unknown part of a date", found=part, allowed="month, day, weekday, hour, minute"
+                "unknown part of a date", found=part, allowed="month, day, weekday, hour, minute, hour_sin, …"
             )
 
 

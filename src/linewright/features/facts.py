@@ -41,7 +41,11 @@ class Frequency(msgspec.Struct, frozen=True, kw_only=True, tag="frequency", tag_
 
 
 class DatePart(msgspec.Struct, frozen=True, kw_only=True, tag="date_part", tag_field="encoding"):
-    """A part of a date or time: month, day, weekday (Monday 0), hour, minute; missing NaN."""
+    """A part of a date or time: month, day, weekday (Monday 0), hour, minute; missing NaN.
+
+    ``hour_sin`` and ``hour_cos`` are the sine and cosine of the hour on a clock of a day, ``hour_sin2`` and ``hour_cos2`` on one of
+    half a day: for these, midnight is near to 23 o'clock.
+    """
 
     column: str
     part: str

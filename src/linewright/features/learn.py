@@ -5,8 +5,8 @@ What becomes of each type of column:
 - integer, number: `Number`
 - boolean: `Boolean`
 - category: `Category`, and `Frequency` beside it where more than 30 levels occur at least twice
-- date, datetime: month, day and weekday (and hour and minute) as `DatePart` where they vary, `Elapsed` days since the
-  first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
+- date, datetime: month, day and weekday (of times also hour, its waves and minute) as `DatePart` where they vary, `Elapsed`
+  days since the first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
 - text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
 - list, file: nothing; they are kept in the table and not used by the model
 
@@ -43,7 +43,7 @@ MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
 MOST_PAIRS = 6
 DATE_PARTS = ("month", "day", "weekday")
-TIME_PARTS = ("month", "day", "weekday", "hour", "minute")
+TIME_PARTS = ("month", "day", "weekday", "hour", "minute", "hour_sin", "hour_cos", "hour_sin2", "hour_cos2")
 
 _UNUSED = ("list", "file")
 # RFC 8785 numbers are doubles; an origin outside would make the package's JSON inexact.

@@ -18,6 +18,7 @@ _MOST_NAMES = 5
 _ROWS_TO_LOSE = 100
 """Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
+_MONTH_WORDS = frozenset({"month", "mo", "mnth"})
 _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
 _METRICS = {
     "binary": ("average_precision", "how well the positives are found, whatever the threshold"),
@@ -221,8 +222,10 @@ def _suggested(draft: Draft) -> Iterator[str]:
 
 def _time_suggestion(draft: Draft) -> str:
     """Say how a year and a month become a time, where the table has both."""
-    columns = draft.profile.columns
-    for year, month in ((a, b) for a in columns for b in columns if _go_together(a, b)):
+    # Few of thousands of columns are years or months, so only these are looked at in pairs.
+    years = [column for column in draft.profile.columns if _is_year(column)]
+    months = [column for column in draft.profile.columns if _MONTH_WORDS & set(words_of(column.name))]
+    for year, month in ((a, b) for a in years for b in months if _go_together(a, b)):
         names = [in_sql(year.name), in_sql(month.name)]
         if month.type == "integer" and month.low and 1 <= int(month.low) <= int(month.high or 0) <= 12:
             date = f"make_date({names[0]}, {names[1]}, 1)"
@@ -240,9 +243,7 @@ def _time_suggestion(draft: Draft) -> str:
 
 def _go_together(year: ColumnProfile, month: ColumnProfile) -> bool:
     words = [set(words_of(column.name)) for column in (year, month)]
-    if not words[1] & {"month", "mo", "mnth"}:
-        return False
-    return _is_year(year) and words[0] - {"year", "yr"} == words[1] - {"month", "mo", "mnth"}
+    return words[0] - {"year", "yr"} == words[1] - _MONTH_WORDS
 
 
 def _label(draft: Draft) -> Iterator[str]:

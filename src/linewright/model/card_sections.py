@@ -339,7 +339,6 @@ def _leaderboard(facts: CardFacts) -> Section:
         else list[Sentence]()
     )
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
-||||||| merged common ancestors
     members = {one.trial for one in trained.executed.members} if trained.executed else {trained.chosen}
     shown = tuple(
         one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
