@@ -35,7 +35,9 @@ def prediction(key: str | None = "k") -> Prediction:
 def index_of(file) -> list[tuple[object, ...]]:
     """All that an index knows: the place of each prediction, by the names of segments."""
     with closing(sqlite3.connect(file)) as database:
-        places = "SELECT p.id, p.key, s.name, p.offset FROM predictions p JOIN segments s ON s.number = p.segment"
+        places = (
+            "SELECT p.id, p.key, s.name, p.offset FROM predictions p JOIN segments s ON s.number = p.segment"
+        )
         return [
             *database.execute(f"{places} ORDER BY 1"),
             *database.execute("SELECT name, position FROM segments ORDER BY 1"),
@@ -91,7 +93,7 @@ def test_what_was_just_written_is_not_read_again(tmp_path, monkeypatch):
     log.close()
 
 
-def test_what_is_held_has_a_bound(tmp_path, monkeypatch):
+def test_what_is_held_has_a_bound(monkeypatch):
     monkeypatch.setattr(fresh_module, "MOST", 10)
     fresh = Fresh()
     for at in range(100):
