@@ -67,8 +67,8 @@ class Blend:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of its members."""
-        return frozenset(one.setting.name for _, one in self.members)
+        """The settings of the table that its members are, or were sought near to."""
+        return frozenset(one.setting.name.partition(".")[0] for _, one in self.members)
 
     @property
     def milliseconds(self) -> float:
