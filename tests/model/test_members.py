@@ -132,3 +132,12 @@ def test_the_loss_decides_where_the_metric_is_not_sure():
     chosen = choose(candidates, about)
 
     assert surely_better(candidates, chosen, about, metric("roc_auc", "binary"), 1) is None
+
+
+def test_what_was_sought_is_named_after_the_setting_of_the_table():
+    """A window of later rows tries the settings that were chosen; what was sought near them is not in the table."""
+    about = judged(np.zeros(10))
+    (only,) = blends([tried("lgb.3", np.ones(10), about)], about)
+
+    assert "lgb.3" == only.name
+    assert {"lgb"} == only.names

@@ -67,8 +67,8 @@ class Blend:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of its members."""
-        return frozenset(one.setting.name for _, one in self.members)
+        """The settings of the table that its members are, or were sought near to."""
+        return frozenset(one.setting.name.partition(".")[0] for _, one in self.members)
 
     @property
     def milliseconds(self) -> float:
@@ -175,11 +175,13 @@ def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
     """Return the one that answers fastest of those that are as good as the best, as far as the judged rows can tell."""
     best = min(candidates, key=lambda one: (judged.mean(one.loss) * one.price, one.milliseconds))
     lowest = judged.mean(best.loss)
-    for one in sorted(candidates, key=lambda one: (one.milliseconds, len(one.members))):
+
+    def is_as_good(one: Blend) -> bool:
         more = one.price * one.loss - best.price * best.loss
-        if one is best or judged.mean(more) <= min(judged.error(more), NOISE * lowest):
-            return one
-    raise AssertionError("the best is among the candidates")
+        return one is best or judged.mean(more) <= min(judged.error(more), NOISE * lowest)
+
+    fastest_first = sorted(candidates, key=lambda one: (one.milliseconds, len(one.members)))
+    return next(one for one in fastest_first if is_as_good(one))
 
 
 def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int) -> str:

@@ -35,6 +35,8 @@ _SPACES: Mapping[str, Mapping[str, BaseDistribution]] = MappingProxyType(
         },
     }
 )
+_UNLESS_SAID: Mapping[str, float] = MappingProxyType({"reg_lambda": 1.0})
+"""What libraries take where a setting does not say it; 0 for all others."""
 _DIGITS = 4
 """Significant digits of a proposed number, so that people can read it."""
 
@@ -60,7 +62,9 @@ def refined(best: Setting, loss: float, *, count: int, seed: int, judge: Callabl
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_startup(count))
     )
-    known = {name: _within(best.settings.get(name, 0.0), space[name]) for name in space}
+    known = {
+        name: _within(best.settings.get(name, _UNLESS_SAID.get(name, 0.0)), space[name]) for name in space
+    }
     study.add_trial(create_trial(params=known, distributions=dict(space), value=loss))
     for number in range(1, count + 1):
         asked = study.ask(dict(space))

@@ -158,8 +158,8 @@ class Search:
     workers: int
     """Fits that go on at a time."""
 
-    def over(self, rows: Rows, only: frozenset[str] = frozenset()) -> Found:
-        """Try what the budget buys, or some settings of it, and choose."""
+    def over(self, rows: Rows, only: frozenset[str] = frozenset(), *, seek: bool = True) -> Found:
+        """Try what the budget buys, or some settings of it; `seek` others near the best where it buys that; choose."""
         budget, size = self.spec.budget, _size(rows)
         settings = [one for one in planned(budget, size) if not only or one.name in only]
         usable = _usable(rows, self.folds)
@@ -172,7 +172,7 @@ class Search:
             begun = [self._begin(pool, rows, one, usable) for one in settings]
             for one, fits in zip(settings, begun, strict=True):
                 tried.append(_tried(one, self._in_turn(fits, one, tried, about), about, size.outputs))
-            if not only:
+            if seek:
                 self._refine(pool, rows, tried, usable, about)
         tried.sort(key=lambda one: (about.mean(one.loss), one.milliseconds))
         chosen, because = self._settle(tried, about, rows.seed)
@@ -248,7 +248,9 @@ class Search:
         if not windows:
             return None
         founds = [
-            self.over(rows.within(one), frozenset() if one.sum() <= _SMALL else whole.chosen.names)
+            self.over(
+                rows.within(one), frozenset() if one.sum() <= _SMALL else whole.chosen.names, seek=False
+            )
             for one in windows
         ]
         losses = np.stack(

@@ -25,7 +25,7 @@ from linewright.model.trainers import TRAINERS, Trainer
 
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "scikit-learn", "scipy", "xgboost-cpu")
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "optuna", "scikit-learn", "scipy", "xgboost-cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
