@@ -173,7 +173,7 @@ def _in_parts(column: Levels) -> Iterator[tuple[slice, Levels]]:
         used, places = np.unique(column.codes[part], return_inverse=True)
         known = used[used >= 0]
         codes = (places - (len(used) - len(known))).astype(np.int32)
-        yield part, Levels(codes=codes, levels=[column.levels[i] for i in known])
+        yield part, Levels(codes=codes, levels=[column.levels[int(i)] for i in known])
 
 
 RAW_DTYPES: Mapping[str, type] = {
