@@ -265,3 +265,15 @@ def test_text_is_plain_data():
 
     assert fields == set(msgspec.to_builtins(learn_text("note", ["a", "b"], rows=2)))
     assert Text.__struct_config__.frozen
+
+
+def test_very_many_texts_become_what_each_becomes(text, monkeypatch):
+    """Millions of texts are read in parts; nothing of the rows shows it, missing ones included."""
+    texts = [*letters(60, seed=6)[0], None, "", None, *letters(20, seed=6)[0]]
+    columns = to_columns(pl.DataFrame({"note": texts}), ["note"])
+    parts = tuple(TextPart(column="note", part=part) for part in range(text.width))
+    encoder = Encoder(encodings=parts, texts=(text,))
+    whole = encode(encoder, columns)
+    monkeypatch.setattr("linewright.features.encode._TEXTS_AT_ONCE", 7)
+
+    assert whole.tobytes() == encode(encoder, columns).tobytes()

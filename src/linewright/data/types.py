@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import polars as pl
@@ -142,6 +142,7 @@ def _typed(column: pl.Expr, values: pl.Series, wanted: Typing) -> pl.Expr:
     return _from_text(column, to, pattern, zone)
 
 
+@lru_cache(maxsize=64)
 def known_zone(zone: str | None) -> None:
     """Raise `SpecError` where there is no such time zone."""
     try:

@@ -4,7 +4,7 @@ What turns values into features, in training, batch scoring and serving alike; a
 it. `features.cells` does the same for values that come one by one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, assert_never
@@ -39,6 +39,7 @@ _HOUR = 3_600_000_000
 _MINUTE = 60_000_000
 LARGEST = float(np.finfo(np.float32).max)
 """What a number beyond the range of float32 becomes."""
+_TEXTS_AT_ONCE = 65_536
 _TWO_TO_63 = 2.0**63
 
 
@@ -156,9 +157,23 @@ def fill(
         if reader is None:
             raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {name!r}")
         parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
-        # The row for missing stands last, where the code -1 finds it.
-        numbers = np.concatenate([reader.read(column.levels), reader.missing])
-        matrix[:, taken] = numbers[:, parts].take(column.codes, axis=0)
+        for part, some in _in_parts(column):
+            # The row for missing stands last, where the code -1 finds it.
+            numbers = np.concatenate([reader.read(some.levels), reader.missing])
+            matrix[part, taken] = numbers[:, parts].take(some.codes, axis=0)
+
+
+def _in_parts(column: Levels) -> Iterator[tuple[slice, Levels]]:
+    """Part a column of very many texts by rows, so that the numbers of all of them are never held beside the matrix."""
+    if len(column.levels) <= _TEXTS_AT_ONCE:
+        yield slice(None), column
+        return
+    for start in range(0, len(column.codes), _TEXTS_AT_ONCE):
+        part = slice(start, start + _TEXTS_AT_ONCE)
+        used, places = np.unique(column.codes[part], return_inverse=True)
+        known = used[used >= 0]
+        codes = (places - (len(used) - len(known))).astype(np.int32)
+        yield part, Levels(codes=codes, levels=[column.levels[int(i)] for i in known])
 
 
 RAW_DTYPES: Mapping[str, type] = {

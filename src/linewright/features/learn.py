@@ -37,11 +37,14 @@ from linewright.features.facts import (
     Text,
     TextPart,
 )
+from linewright.features.text import TextReader
 from linewright.features.topics import learn_text
 
 MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
 MOST_PAIRS = 6
+MOST_COMPARED = 20_000
+"""Different texts that are asked whether a number of theirs varies."""
 DATE_PARTS = ("month", "day", "weekday")
 TIME_PARTS = ("month", "day", "weekday", "hour", "minute", "hour_sin", "hour_cos", "hour_sin2", "hour_cos2")
 
@@ -145,7 +148,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
             texts.append(learn_text(column.name, of.levels, rows=frame.height))
-            encodings += _parts(texts[-1], values)
+            encodings += _parts(texts[-1], of)
         else:
             encodings += [e for e in _candidates(column, values) if _varies(e, values)]
     kept = {encoding.column for encoding in encodings}
@@ -158,11 +161,17 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     )
 
 
-def _parts(text: Text, values: Columns) -> list[Encoding]:
-    """Return the numbers of a text that vary; that it is missing is said by its number of characters."""
-    parts = tuple(TextPart(column=text.column, part=i) for i in range(text.width))
-    matrix = encode(Encoder(encodings=parts, texts=(text,)), values)
-    return [part for part, numbers in zip(parts, matrix.T, strict=True) if len(np.unique(numbers)) > 1]
+def _parts(text: Text, column: Levels) -> list[Encoding]:
+    """Return the numbers of a text that vary, from text to text or for what is missing."""
+    reader = TextReader(text)
+    numbers = reader.read(column.levels[:: 1 + len(column.levels) // MOST_COMPARED])
+    if (column.codes == -1).any():
+        numbers = np.concatenate([numbers, reader.missing])
+    return [
+        TextPart(column=text.column, part=part)
+        for part, found in enumerate(numbers.T)
+        if len(np.unique(found)) > 1
+    ]
 
 
 def _candidates(column: Column, values: Columns) -> list[Encoding]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from linewright.features.facts import Text
@@ -21,6 +20,8 @@ TEXTS_A_WORD = 5
 """Texts that a word must be in to be a number of its own."""
 MOST_CELLS = 32_000_000
 """Cells of the matrix that the words of a column may take."""
+_MORE, _STEPS = 10, 4
+"""Of the randomised method: directions that are looked for beside those that are kept, and rounds."""
 MOST_LEARNED = 4_000_000
 """Characters of texts that are learned from, about; of more, every second, third, … text in the order of spelling."""
 
@@ -116,11 +117,14 @@ def _matrix(texts: Sequence[str], keys: NDArray[np.uint32], weights: NDArray[np.
 
 
 def _directions(matrix: Any, most: int) -> NDArray[np.float64]:
+    """Return the first right singular vectors, shape (grams, topics); the largest number of each is positive."""
     topics = min(MOST_TOPICS, most, *matrix.shape)
     if not topics:
         return np.zeros((matrix.shape[1], 0))
     with threadpool_limits(1):
-        return np.ascontiguousarray(_svd(matrix, topics, n_iter=4, random_state=0)[2].T)
-
-
-_svd: Any = randomized_svd
+        sketch = matrix @ np.random.default_rng(0).normal(size=(matrix.shape[1], topics + _MORE))
+        for _ in range(_STEPS):
+            sketch = matrix @ np.linalg.qr(matrix.T @ np.linalg.qr(sketch)[0])[0]
+        found = np.linalg.svd((matrix.T @ np.linalg.qr(sketch)[0]).T, full_matrices=False)[2][:topics].T
+    largest = np.abs(found).argmax(axis=0)
+    return found * np.sign(found[largest, np.arange(found.shape[1])])
