@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from linewright.serve.facts import Prediction
 
-MOST = 50_000
-"""Records that are held, about 12 MB; what is beyond has to be read from the log."""
-MANY = 10_000
+MOST = 100_000
+"""Records that are held, about 25 MB; what is beyond has to be read from the log."""
+MANY = 50_000
 """Records from which on an index should take them in soon."""
 
 
