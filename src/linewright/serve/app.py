@@ -57,7 +57,7 @@ INLINE_ROWS = 64
 INLINE_BYTES = 32_768
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
-CATCH_UP_S, LOOK_S = 10.0, 0.5
+CATCH_UP_S = 10.0
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
 _PROTOCOL = "/v2/"
@@ -210,14 +210,7 @@ class App:
             for log in list(self._logs.values()):
                 if log.fails:
                     await _in_thread(self._labelling, log.look_again)
-            await self._until_many_came()
-
-    async def _until_many_came(self) -> None:
-        """Wait until it is time to index what was logged, or much of it is in memory."""
-        for _ in range(round(CATCH_UP_S / LOOK_S)):
-            await asyncio.sleep(LOOK_S)
-            if any(log.fresh.is_many for log in self._logs.values()):
-                return
+            await asyncio.sleep(CATCH_UP_S)
 
     async def _catch_up(self, line: str, written: int) -> None:
         try:

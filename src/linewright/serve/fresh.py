@@ -14,8 +14,6 @@ from linewright.serve.facts import Prediction
 
 MOST = 100_000
 """Records that are held, about 25 MB; what is beyond has to be read from the log."""
-MANY = 50_000
-"""Records from which on an index should take them in soon."""
 
 
 class Entry(NamedTuple):
@@ -63,12 +61,6 @@ class Fresh:
         """The segments of which it has records."""
         with self._lock:
             return sorted(self._runs)
-
-    @property
-    def is_many(self) -> bool:
-        """Whether an index should take them in soon."""
-        with self._lock:
-            return self._count() >= MANY
 
     def add(self, segment: str, start: int, records: Sequence[Prediction], sizes: Sequence[int]) -> None:
         """Remember records that were written to a segment.
