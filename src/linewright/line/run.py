@@ -119,6 +119,8 @@ def _carry_out(station: Station, work: Work) -> Json:
         if station.notes_environment:
             note(work.metadata, digest)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
+    if station.keeps_fits:
+        work.factory.fits_of(work.spec.line).drop()
     findings = _findings(station, work.knowing(station.name, digest))
     return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
 
