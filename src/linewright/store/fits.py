@@ -34,12 +34,12 @@ class LocalFits:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def part(self, digest: str) -> "LocalFits":
         """Return those of one computation, and let go of those of every other one in this folder."""
-        own = self._folder / digest.removeprefix("sha256:")
-        for other in _entries(self._folder):
+        own = self.folder / digest.removeprefix("sha256:")
+        for other in _entries(self.folder):
             if other != own:
                 shutil.rmtree(other, ignore_errors=True)
         return LocalFits(own)
@@ -71,14 +71,14 @@ class LocalFits:
 
     def drop(self) -> None:
         """Let go of all of them."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def files(self) -> Iterator[Path]:
         """All files in the folder and below, in ascending order."""
-        yield from (path for path in sorted(self._folder.rglob("*")) if path.is_file())
+        yield from (path for path in sorted(self.folder.rglob("*")) if path.is_file())
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key.removeprefix('sha256:')}{_ENDING}"
+        return self.folder / f"{key.removeprefix('sha256:')}{_ENDING}"
 
 
 def _entries(folder: Path) -> list[Path]:
