@@ -104,7 +104,7 @@ def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
             day += 1
 
         assert promoted is not None
-        assert day <= TURN + 9
+        assert day <= TURN + 10
         assert any(
             "its answers are worse than guessing: `linewright halt visits` stops them" in one for one in told
         )

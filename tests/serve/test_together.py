@@ -11,7 +11,7 @@ from linewright.release.facts import Arm
 from linewright.serve.answer import Ask, Loaded
 from linewright.serve.log import PredictionLog, read_log
 from linewright.serve.scoring import Scorer
-from linewright.serve.together import MOST_ROWS, Together
+from linewright.serve.together import ENOUGH_ROWS, MOST_ROWS, Together
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 
@@ -81,3 +81,32 @@ def test_a_bug_reaches_those_who_wait(asked, monkeypatch):
     found, _ = asked([ROW], [ROW])
 
     assert [ZeroDivisionError, ZeroDivisionError] == [type(one) for one in found]
+
+
+def test_what_the_next_turns_of_the_loop_bring_is_waited_for(claims, tmp_path):
+    """Who comes one turn later is answered with those before, but none is waited for for ever."""
+    scorer = Scorer(load(claims.models[1], claims.artifacts.get))
+    loaded = Loaded("claims", 1, Arm(model=1, package=claims.models[1]), scorer)
+    log = PredictionLog(tmp_path / "turns")
+    sizes: list[int] = []
+
+    class Counted(PredictionLog):
+        def append(self, records, *, durable=False):
+            sizes.append(len(records))
+            return log.append(records, durable=durable)
+
+    async def one_a_turn(many):
+        together = Together(lambda _: Counted(tmp_path / "unused"))
+        asked = []
+        for _ in range(many):
+            asked.append(together.predict(loaded, Ask(rows=[ROW])))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*asked)
+
+    assert 5 == len(asyncio.run(one_a_turn(5)))
+    assert [5] == sizes
+    sizes.clear()
+    assert 200 == len(asyncio.run(one_a_turn(200)))
+    assert sum(sizes) == 200
+    assert max(sizes) <= ENOUGH_ROWS + 1
+    log.close()

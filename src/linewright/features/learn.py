@@ -14,6 +14,7 @@ A column is dropped where it says the same in every training row.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from itertools import combinations, islice
 from typing import assert_never
 
@@ -38,7 +39,6 @@ from linewright.features.facts import (
     TextPart,
 )
 from linewright.features.text import TextReader
-from linewright.features.topics import learn_text
 
 MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
@@ -147,7 +147,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
-            texts.append(learn_text(column.name, of.levels, rows=frame.height))
+            texts.append(_learn_text(column.name, of.levels, rows=frame.height))
             encodings += _parts(texts[-1], of)
         else:
             encodings += [e for e in _candidates(column, values) if _varies(e, values)]
@@ -159,6 +159,11 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     return Encoder(
         encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read) or UNSET
     )
+
+
+def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
+    # By name: it needs scipy, which commands that only look do not wait for.
+    return import_module("linewright.features.topics").learn_text(column, texts, rows=rows)
 
 
 def _parts(text: Text, column: Levels) -> list[Encoding]:

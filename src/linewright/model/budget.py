@@ -261,7 +261,7 @@ def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds
     >>> [refinements(budget, size, best, rounds=200, folds=5) for budget in ("normal", "thorough")]
     [0, 24]
     >>> refinements(TrialsBudget(trials=20), size, best, rounds=200, folds=5)
-    11
+    12
     """
     if isinstance(budget, TrialsBudget):
         return max(0, budget.trials - len(SETTINGS))

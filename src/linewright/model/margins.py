@@ -62,7 +62,7 @@ def to_margins(scores: Floats, task: Task) -> Floats:
 
     Examples
     --------
-    >>> to_margins(to_scores(np.array([0.5, -40.0]), "binary"), "binary").tolist()
+    >>> to_margins(to_scores(np.array([0.5, -40.0]), "binary"), "binary").round(12).tolist()
     [0.5, -40.0]
     """
     if task == "regression":

@@ -8,12 +8,13 @@ import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 from linewright.serve.facts import Prediction
 
 MOST = 100_000
-"""Records that are held, about 25 MB; what is beyond has to be read from the log."""
+"""Records that are held, about 15 MB; what is beyond has to be read from the log."""
 
 
 class Entry(NamedTuple):
@@ -27,11 +28,23 @@ class Entry(NamedTuple):
 
 @dataclass
 class _Run:
-    """All records of a segment between two positions, in their order."""
+    """All records of a segment between two positions, in their order.
+
+    In columns: Python looks through a hundred thousand tuples again and again for those that nobody has any more.
+    """
 
     start: int
     end: int
-    entries: list[Entry] = field(default_factory=list[Entry])
+    offsets: list[int] = field(default_factory=list[int])
+    ids: list[str] = field(default_factory=list[str])
+    keys: list[str | None] = field(default_factory=list[str | None])
+
+    def forget(self, position: int) -> None:
+        """Drop what is before a position."""
+        many = bisect_left(self.offsets, position)
+        for column in (self.offsets, self.ids, self.keys):
+            del column[:many]
+        self.start = position
 
 
 class Fresh:
@@ -78,9 +91,11 @@ class Fresh:
             run = self._runs.get(segment)
             if run is None or run.end != start:
                 run = self._runs[segment] = _Run(start, start)
-            for record, size in zip(records, sizes, strict=True):
-                run.entries.append(Entry(run.end, record.id, record.key))
-                run.end += size
+            ends = list(accumulate(sizes, initial=start))
+            run.end = ends.pop()
+            run.offsets += ends
+            run.ids += [record.id for record in records]
+            run.keys += [record.key for record in records]
 
     def take(self, segment: str, position: int, *, most: int) -> tuple[list[Entry], int]:
         """Return records of a segment from a position on, and the position behind them.
@@ -94,17 +109,15 @@ class Fresh:
         """
         with self._lock:
             run = self._runs.get(segment)
-            if run is None or not run.start <= position:
+            if run is None or run.start > position:
                 return [], position
-            del run.entries[: bisect_left(run.entries, position, key=lambda entry: entry.offset)]
-            if not run.entries:
+            run.forget(position)
+            if not run.offsets:
                 del self._runs[segment]
+            if not run.offsets or run.offsets[0] != position:
                 return [], position
-            run.start = position
-            if run.entries[0].offset != position:
-                return [], position
-            taken = run.entries[:most]
-            return taken, run.entries[most].offset if len(run.entries) > most else run.end
+            taken = map(Entry, run.offsets[:most], run.ids[:most], run.keys[:most])
+            return list(taken), run.offsets[most] if len(run.offsets) > most else run.end
 
     def _count(self) -> int:
-        return sum(len(run.entries) for run in self._runs.values())
+        return sum(len(run.ids) for run in self._runs.values())
