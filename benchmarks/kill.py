@@ -1,10 +1,11 @@
 """Kill a factory with SIGKILL, let it resume, and compare every digest with a factory that was not killed.
 
     python benchmarks/kill.py --boundaries
+    python benchmarks/kill.py --fits
     python benchmarks/kill.py --random N [--seed K]
 
 `--boundaries` kills a run at the start and the end of each station's step and at both sides of each write to the metadata
-store. `--random` kills `run`, or `up` while it carries out a run and answers and labels come in, at moments that are uniform over
+store; `--fits` right before and right after each finished fit is kept. `--random` kills `run`, or `up` while it carries out a run and answers and labels come in, at moments that are uniform over
 the time that an uninterrupted one takes: the whole of `up`, or its supervisor, endpoint or worker alone. A row is printed for
 each kill that broke something, and the counts; exit code 1 if there was any.
 """
@@ -86,7 +87,10 @@ def broken(root: Path, expected: tuple[str, ...]) -> list[str]:
         certificates = {one.certificate for one in (*promotions, *refusals)}
         pointer = factory.metadata.pointer(LINE)
         verified = verify_factory(factory)
+        left = list(factory.fits_of(LINE).files())
     found = [f"verify: {problem.what} ({problem.where})" for problem in verified.problems]
+    if left:
+        found.append(f"{len(left)} kept fits left behind")
     if digests(result) != expected:
         found.append("other digests")
     if not result.promoted or pointer.champion != 1 or pointer.generation != 1:
@@ -101,7 +105,7 @@ def broken(root: Path, expected: tuple[str, ...]) -> list[str]:
 # At each boundary
 
 
-def at_boundaries() -> int:
+def at_boundaries(kind: str = "") -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         whole, inline, fresh = (Path(folder) / name for name in ("whole", "inline", "fresh"))
@@ -118,7 +122,7 @@ def at_boundaries() -> int:
             moment += 1
             root = Path(folder) / f"killed-{moment}"
             shutil.copytree(fresh, root)
-            command = [sys.executable, "-m", "linewright.testing.faults", str(root), LINE, str(moment)]
+            command = [sys.executable, "-m", "linewright.testing.faults", str(root), LINE, f"{kind}{moment}"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
             if done.returncode == 0:
                 break
@@ -404,12 +408,15 @@ def main() -> int:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--boundaries", action="store_true")
+    what.add_argument("--fits", action="store_true")
     what.add_argument("--random", type=int, metavar="N", help="how many kills")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**6), help="of the moments (default: a new one)"
     )
     given = parser.parse_args()
-    return at_boundaries() if given.boundaries else at_random(given.random, given.seed)
+    if given.boundaries or given.fits:
+        return at_boundaries("fit:" if given.fits else "")
+    return at_random(given.random, given.seed)
 
 
 if __name__ == "__main__":

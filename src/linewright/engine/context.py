@@ -15,6 +15,8 @@ class Progress:
     done: int = 0
     of: int = 0
     """Total steps; 0 where it is not known."""
+    seconds_left: float | None = None
+    """An estimate; `None` where there is none."""
     stays: bool = False
     """Whether it is news to keep (an address, a restart) rather than a step that the next one replaces."""
 

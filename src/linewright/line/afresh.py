@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from linewright.engine.context import Context, Progress
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
 from linewright.store.seams import Artifacts, MetadataReader, Pointer, Version
@@ -65,6 +66,10 @@ class Afresh(Factory):
     def scratch(self) -> Path:
         """A folder of its own."""
         return self._scratch
+
+    def fits_of(self, line: str) -> LocalFits:
+        """Return what was finished in the folder of its own: nothing that another training did is found."""
+        return LocalFits(self._scratch / "fits" / line)
 
     @property
     def context(self) -> Context:

@@ -17,6 +17,7 @@ from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
+from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.sql import SqlMetadata
 
@@ -134,6 +135,10 @@ class Factory:
     def scratch(self) -> Path:
         """Folder for files that are gone when their user is."""
         return self.state / "scratch"
+
+    def fits_of(self, line: str) -> LocalFits:
+        """Return what a training of a line that has not ended has finished so far."""
+        return LocalFits(self.state / "fits" / line)
 
     @property
     def serving(self) -> Path:

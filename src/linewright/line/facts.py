@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding
-from linewright.model.facts import Metric, Trial
+from linewright.model.facts import MemberOf, Metric, Trial
 from linewright.model.figures import count
 from linewright.store.values import Event, Result
 
@@ -149,6 +149,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the candidate is made of, and why."""
     trials: tuple[Trial, ...] = ()
     """What was tried, best first."""
+    members: tuple[MemberOf, ...] = ()
+    """Which of them became the model."""
 
     @property
     def exit_code(self) -> int:
@@ -187,10 +189,15 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         """Say what each trial lost, where there were several."""
         if len(self.trials) < 2:
             return
-        yield "  tried    out-of-fold loss on training rows, with 95 % intervals:"
+        yield "  tried    out-of-fold loss on training rows (less is better), with 95 % intervals:"
+        share = {one.trial: f"{one.weight:.0%} of the model" for one in self.members if one.weight < 1}
+        share |= {one.trial: "the model" for one in self.members if one.weight == 1}
+        ranges = {one.name: f"{one.low:.4g} to {one.high:.4g}" for one in self.trials[:_SHOWN]}
+        wide = max(map(len, ranges.values()))
         width = max(len(one.name) for one in self.trials[:_SHOWN])
         for one in self.trials[:_SHOWN]:
-            yield f"    {one.name:<{width}}  {one.loss:>8.4g}   {one.low:.4g} to {one.high:.4g}"
+            told = f"{ranges[one.name]:<{wide}}   {share.get(one.name, '')}".rstrip()
+            yield f"    {one.name:<{width}}  {one.loss:>8.4g}   {told}"
         if len(self.trials) > _SHOWN:
             yield f"    and {len(self.trials) - _SHOWN:,} that were worse"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.copies import findings_of
@@ -119,6 +119,8 @@ def _carry_out(station: Station, work: Work) -> Json:
         if station.notes_environment:
             note(work.metadata, digest)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
+    if station.keeps_fits:
+        work.factory.fits_of(work.spec.line).drop()
     findings = _findings(station, work.knowing(station.name, digest))
     return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
 
@@ -249,6 +251,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         did=did,
         model="" if work.trained.adopted else f"{work.trained.chosen}: {work.trained.chosen_because}",
         trials=work.trained.trials,
+        members=() if work.trained.executed is UNSET else work.trained.executed.members,
         adopted=work.trained.adopted is not None,
         next=after_run(
             work.factory, certificate, candidate, serves=promoted or tried is not None, waits=waits

@@ -36,6 +36,9 @@ class Station:
     notes_environment: bool = False
     """Whether it is noted where its result was computed: of what a model's bytes and numbers come from."""
 
+    keeps_fits: bool = False
+    """Whether it keeps what it has finished so far for one that begins again; let go once its result is settled."""
+
     def do(self, work: Work) -> Result:
         """Compute the result."""
         module, _, function = self.carried_out_by.partition(":")
@@ -198,6 +201,7 @@ STATIONS = (
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
         notes_environment=True,
+        keeps_fits=True,
     ),
     Station(
         name="package",

@@ -58,6 +58,7 @@ def train_station(work: Work) -> Trained:
         at=None if happened is None else happened[rows.train],
         metric=metric(headline(work), rules.name),
         workers=context.workers,
+        fits=work.factory.fits_of(spec.line).part(work.known["split"]),
     )
     return Trained(
         dataset=work.ingested.dataset,

@@ -25,6 +25,8 @@ from linewright.model.budget import (
 )
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
+from linewright.model.figures import count
+from linewright.model.kept import Kept
 from linewright.model.linear import steady
 from linewright.model.margins import Floats, Matrix, to_margins
 from linewright.model.members import (
@@ -98,17 +100,31 @@ class Rows:
 
 
 class Pace:
-    """Report each fit, and stop when the cap on seconds is reached."""
+    """Report each fit with an estimate of the time that is left, and stop when the cap on seconds is reached."""
 
     def __init__(
         self, total: int, cap: float | None, report: Callable[[Progress], None], clock: Callable[[], float]
     ) -> None:
         self._total, self._cap, self._report, self._clock = total, cap, report, clock
         self._start, self._done = clock(), 0
+        self._found = self._untold = 0
 
     def more(self, fits: int) -> None:
         """Expect so many fits more."""
         self._total += fits
+
+    def found(self, fits: int = 1) -> None:
+        """Count fits that were found done."""
+        self._done += fits
+        self._found += fits
+        self._untold += fits
+
+    def tell_found(self) -> None:
+        """Report how many fits were found done since it was last reported."""
+        if self._untold:
+            says = f"found done: {count(self._untold, 'fit')}, by a training that did not end"
+            self._report(Progress(station="train", says=says, done=self._done, of=self._total, stays=True))
+            self._untold = 0
 
     def next(self, says: str) -> None:
         """Report the fit that begins now.
@@ -127,8 +143,16 @@ class Pace:
                 allowed=f"{self._cap:g} seconds",
                 hint="choose a smaller `train.budget` or fewer `train.folds`, or raise `train.max_seconds`",
             )
-        self._report(Progress(station="train", says=says, done=self._done, of=self._total))
+        self.tell_found()
+        left = spent / own * (self._total - self._done) if (own := self._done - self._found) else None
+        self._report(Progress(station="train", says=says, done=self._done, of=self._total, seconds_left=left))
         self._done += 1
+
+
+Judgement = tuple[Floats, int]
+"""What a fit says of the rows that it is judged on, and its rounds."""
+Begun = Future[Judgement] | Judgement
+"""A fit that goes on, or one that was found done."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +181,8 @@ class Search:
     """What people read first: it decides where it is surely of another opinion than the loss."""
     workers: int
     """Fits that go on at a time."""
+    kept: Kept
+    """Where finished fits are found, and put."""
 
     def over(self, rows: Rows, only: frozenset[str] = frozenset(), *, seek: bool = True) -> Found:
         """Try what the budget buys, or some settings of it; `seek` others near the best where it buys that; choose."""
@@ -178,24 +204,38 @@ class Search:
         chosen, because = self._settle(tried, about, rows.seed)
         return Found(chosen=chosen, because=because, tried=tried, judged=judged, rows=about, folds=usable)
 
-    def _begin(
-        self, pool: Executor, rows: Rows, setting: Setting, folds: Sequence[Fold]
-    ) -> list[Future[tuple[Floats, int]]]:
-        return [pool.submit(_fit_fold, rows, setting, self.trainers[setting.family], fold) for fold in folds]
+    def _begin(self, pool: Executor, rows: Rows, setting: Setting, folds: Sequence[Fold]) -> list[Begun]:
+        return [self._found_or_begun(pool, rows, setting, fold) for fold in folds]
+
+    def _found_or_begun(self, pool: Executor, rows: Rows, setting: Setting, fold: Fold) -> Begun:
+        key = self.kept.key(setting, rows.weight, *fold)
+        found = self.kept.scores(key)
+        return found or pool.submit(self._fit_fold, rows, setting, fold, key)
+
+    def _fit_fold(self, rows: Rows, setting: Setting, fold: Fold, key: str) -> Judgement:
+        taken, held = fold
+        fitted = rows.fit(self.trainers[setting.family], taken, held, None, setting)
+        scores = np.ascontiguousarray(fitted.scores(rows.x[held]))
+        self.kept.keep_scores(key, scores, fitted.rounds)
+        return scores, fitted.rounds
 
     def _in_turn(
         self,
-        fits: Sequence[Future[tuple[Floats, int]]],
+        fits: Sequence[Begun],
         setting: Setting,
         tried: Sequence[Tried],
         about: Judged,
-    ) -> list[tuple[Floats, int]]:
+    ) -> list[Judgement]:
         best = min(tried, key=lambda one: about.mean(one.loss), default=None)
         so_far = (
             f"; best so far {best.setting.name}, {about.word} {about.mean(best.loss):.4g}" if best else ""
         )
-        done: list[tuple[Floats, int]] = []
+        done: list[Judgement] = []
         for number, fit in enumerate(fits, start=1):
+            if not isinstance(fit, Future):
+                self.pace.found()
+                done.append(fit)
+                continue
             self.pace.next(f"{setting.name}: fold {number} of {len(fits)}{so_far}")
             done.append(fit.result())
         return done
@@ -364,13 +404,7 @@ def _side_by_side(workers: int) -> Generator[Executor]:
             pool.shutdown(cancel_futures=True)
 
 
-def _fit_fold(rows: Rows, setting: Setting, trainer: Trainer, fold: Fold) -> tuple[Floats, int]:
-    taken, held = fold
-    fitted = rows.fit(trainer, taken, held, None, setting)
-    return fitted.scores(rows.x[held]), fitted.rounds
-
-
-def _tried(setting: Setting, fits: list[tuple[Floats, int]], judged: Judged, outputs: int) -> Tried:
+def _tried(setting: Setting, fits: list[Judgement], judged: Judged, outputs: int) -> Tried:
     scores = np.concatenate([each for each, _ in fits])
     rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
     margins = to_margins(scores, judged.task)

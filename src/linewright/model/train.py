@@ -14,6 +14,7 @@ from linewright.features.facts import Encoder
 from linewright.model.calibrate import fit_calibration
 from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
+from linewright.model.kept import LIBRARIES, NO_FITS, Fits, Kept
 from linewright.model.margins import Floats, Matrix
 from linewright.model.members import Blend
 from linewright.model.metrics import MetricRule
@@ -21,11 +22,10 @@ from linewright.model.package import calibrate
 from linewright.model.search import Fold, Pace, Rows, Search, by_row, rows_of, trial_of
 from linewright.model.spec import TrainSpec, ValueSpec
 from linewright.model.threshold import choose_threshold
-from linewright.model.trainers import TRAINERS, Trainer
+from linewright.model.trainers import TRAINERS, Trainer, read_native
 
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
-_LIBRARIES = ("lightgbm", "numpy", "onnx", "optuna", "scikit-learn", "scipy", "xgboost-cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +73,7 @@ def train(
     metric: MetricRule | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
     workers: int = 2,
+    fits: Fits = NO_FITS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
     """Train a model.
@@ -109,8 +110,11 @@ def train(
         Families by name.
     workers
         Fits that may go on at a time; what comes out does not depend on it.
+    fits
+        Where each finished fit is put, and found by a training that begins again with equal arguments; what comes out does
+        not depend on it. By default nothing is kept.
     clock
-        Seconds, for `spec.max_seconds` alone; it never decides which model comes out.
+        Seconds, for `spec.max_seconds` and the time left that is reported; it never decides which model comes out.
 
     Returns
     -------
@@ -126,13 +130,24 @@ def train(
     """
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
-    search = Search(folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric, workers=workers)
+    kept = Kept(
+        fits,
+        x=x,
+        target=target,
+        categorical=rows.categorical,
+        task=task,
+        classes=rows.classes,
+        seed=seed,
+    )
+    search = Search(
+        folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric, workers=workers, kept=kept
+    )
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed
     blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
-    native = _refit(rows, blend, trainers, pace)
+    native = _refit(rows, blend, trainers, pace, kept)
     calibration = fit_calibration(blend.scores, truth, mass, kind=task, seed=seed)
     scores = calibrate(calibration, blend.scores)
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
@@ -155,20 +170,27 @@ def train(
                 for weight, one in blend.members
             ),
         ),
-        libraries={name: version(name) for name in _LIBRARIES},
+        libraries={name: version(name) for name in LIBRARIES},
     )
 
 
-def _refit(rows: Rows, blend: Blend, trainers: Mapping[str, Trainer], pace: Pace) -> bytes:
+def _refit(rows: Rows, blend: Blend, trainers: Mapping[str, Trainer], pace: Pace, kept: Kept) -> bytes:
     """Fit each member once to all rows that may be learned from."""
     taken = np.flatnonzero(rows.learned)
     pace.more(len(blend.members) - 1)
     fitted: list[Member] = []
     for weight, one in blend.members:
+        key = kept.key(one.setting, rows.weight, taken, rounds=one.rounds)
+        if (native := kept.get(key)) is not None:
+            pace.found()
+            fitted.append(Member(weight, read_native(native)))
+            continue
         pace.next(f"{one.setting.name}: all training rows")
-        fitted.append(
-            Member(weight, rows.fit(trainers[one.setting.family], taken, None, one.rounds, one.setting))
-        )
+        member = rows.fit(trainers[one.setting.family], taken, None, one.rounds, one.setting)
+        if key:
+            kept.put(key, member.to_native())
+        fitted.append(Member(weight, member))
+    pace.tell_found()
     return fitted[0].fitted.to_native() if len(fitted) == 1 else EnsembleFitted(fitted).to_native()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # `--help` does without the store that this module brings alo
 
 _SHORT = 100
 _MOST_LISTED = 20
+_TOLD_S = 10.0
 _PARTS = ("where", "found", "allowed", "hint")
 
 
@@ -95,7 +97,7 @@ def printable(text: str) -> str:
 
 
 class ProgressLine:
-    """Shows progress: one line that is drawn anew on a terminal, else a plain line for each new station.
+    """Shows progress: one line that is drawn anew on a terminal, else a plain line for each new station, and one every ten seconds.
 
     What is to stay gets a line of its own on both. Where it cannot be written, nothing more is.
 
@@ -112,13 +114,16 @@ class ProgressLine:
         self._redraws = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._station = ""
         self._is_drawn = False
+        self._told = 0.0
 
     def __call__(self, progress: "Progress") -> None:
         """Show one step forward."""
         if self._quiet:
             return
         count = f"{progress.done}/{progress.of}" if progress.of else ""
-        text = printable("  ".join(part for part in (progress.station, count, progress.says) if part))
+        left = "" if progress.seconds_left is None else f"about {_duration(progress.seconds_left)} left"
+        parts = (progress.station, count, left, progress.says)
+        text = printable("  ".join(part for part in parts if part))
         if progress.stays:
             self.clear()
             self._write(f"{text}\n")
@@ -126,8 +131,9 @@ class ProgressLine:
             fitting = text.replace("\n", " ")[: max(1, shutil.get_terminal_size().columns - 1)]
             self._write(f"\r\033[K{fitting}")
             self._is_drawn = True
-        elif progress.station != self._station:
+        elif progress.station != self._station or time.monotonic() > self._told + _TOLD_S:
             self._write(f"{text}\n")
+            self._told = time.monotonic()
         self._station = progress.station
 
     def clear(self) -> None:
@@ -143,6 +149,13 @@ class ProgressLine:
         except OSError:
             # Nobody reads any more (a pipe into `head`, a terminal that is gone); what is at work is not to fail by it.
             self._quiet = True
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _struct(value: msgspec.Struct, width: int) -> str:

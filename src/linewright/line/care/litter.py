@@ -15,6 +15,7 @@ from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.log import read_frames
 from linewright.store.disk import explained
+from linewright.store.fits import LocalFits
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
@@ -146,6 +147,8 @@ def _texts(factory: Factory) -> Iterator[str]:
 
 def _temporary(factory: Factory) -> Iterator[Path]:
     yield from factory.artifacts.leftovers()
+    # A training that goes on loses nothing by it that it still reads; one that is killed later does these fits again.
+    yield from LocalFits(factory.state / "fits").files()
     for folder in (factory.state, factory.serving):
         for path in sorted(folder.glob(".*")):
             if any(form.fullmatch(path.name) for form in _TEMPORARY):
