@@ -17,7 +17,7 @@ from linewright.line.new import new_line
 from linewright.model.facts import Package, Trained
 from linewright.operations.evidence import card
 
-ROWS = 12_000
+ROWS = 6_000
 
 
 def write(root: Path, table: str = "") -> None:
@@ -26,7 +26,7 @@ def write(root: Path, table: str = "") -> None:
     chance = np.random.default_rng(23)
     x = chance.normal(size=(ROWS, 3)).round(4)
     label = np.where(x[:, 0] + chance.normal(size=ROWS) > 1, "b", "a").astype("<U4")
-    label[[5, 6_000, 11_000]] = "rare"
+    label[[5, 3_000, 5_500]] = "rare"
     frame = pl.DataFrame({"x0": x[:, 0], "x1": x[:, 1], "who": np.arange(ROWS) // 3, "y": label})
     frame.write_csv(root / "t.csv")
     new_line(root, "long", data=root / "t.csv", label="y")
@@ -38,9 +38,9 @@ def write(root: Path, table: str = "") -> None:
 def trained_of(root: Path) -> tuple[Trained, str, str, str]:
     """Run the line of a folder; return what was trained, its digest, and what run and card say."""
     with Factory.create(root) as factory:
-        result, _ = execute_inline(factory, "long")
+        result = execute_inline(factory, "long")
         package = factory.metadata.get(result.digest, Package)
-        told = card(factory.metadata, "long").to_text()
+        told = card(factory, "long@1").markdown
         return factory.metadata.get(package.trained, Trained), package.trained, result.to_text(), told
 
 
@@ -55,7 +55,7 @@ def test_some_rows_are_learned_from_and_it_is_said(tmp_path, monkeypatch, table)
     assert trained.sample
     assert trained.rows == trained.sample.rows < trained.sample.of
     assert trained.classes == ("a", "b", "rare")
-    assert 0 < trained.baseline[2] < 0.0005
+    assert 0 < trained.baseline[2] < 0.001
     assert trained.sample.because in ran
     assert trained.sample.because[1:] in told
     assert digest == trained_of(tmp_path / "other")[1]

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST_CELLS = 150_000_000
-"""Cells of the largest matrix that is learned from. As float32 numbers that is 600 MB, of which a fit takes a few copies."""
+MOST_CELLS = 120_000_000
+"""Cells of the largest matrix that is learned from. As float32 numbers that is 480 MB, of which a fit takes a few copies."""
 FEWEST = 2_000
 """Rows that are learned from however wide they are."""
 _RARE = 50_000
@@ -58,7 +58,7 @@ def most_rows(kinds: Iterable[str], n: int, *, most_cells: int = MOST_CELLS) -> 
     Examples
     --------
     >>> most_rows(["number"] * 30, 4_000_000), most_rows(["number"] * 50, 4_000_000)
-    (4000000, 3000000)
+    (4000000, 2400000)
     """
     width = 0
     for kind in kinds:
