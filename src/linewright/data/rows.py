@@ -9,7 +9,7 @@ import polars as pl
 from linewright.data.spec import DataSpec
 
 _BETWEEN, _MISSING = "\x1f", "\x00"
-_AT_ONCE = 65_536
+_CELLS_AT_ONCE, _FEWEST_AT_ONCE = 1 << 21, 256
 
 
 def identity_text(frame: pl.DataFrame, data: DataSpec, *, by_group: bool = False) -> pl.Series:
@@ -91,8 +91,9 @@ def hash_in_parts(
     True
     """
     hashed = np.empty(frame.height, dtype=np.uint64)
-    for start in range(0, frame.height, _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    size = max(_CELLS_AT_ONCE // max(frame.width, 1), _FEWEST_AT_ONCE)
+    for start in range(0, frame.height, size):
+        part = slice(start, start + size)
         hashed[part] = hash_rows(text_of(frame[part]), salt=salt)
     return hashed
 
