@@ -5,13 +5,13 @@ from functools import partial
 
 import msgspec
 import numpy as np
-import polars as pl
 from msgspec import UNSET, UnsetType
 
 from linewright.data.facts import Dataset
 from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.split import folds
 from linewright.features.encode import encode
+from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.features.table import encode_table
 from linewright.line.adopting import adopt, adopted_graph, given_model
@@ -41,10 +41,11 @@ def train_station(work: Work) -> Trained:
     spec, rules, context = work.spec, work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
-    encoder, weight = learn(taught.features, feature_columns(spec, work.dataset)), taught.weight
+    encoder, x = _encoded(work, taught.rows)
+    weight = taught.weight
     happened = moments_of_rows(work)
     training = train(
-        x=encode_table(encoder, taught.features),
+        x=x,
         target=taught.target,
         weight=weight,
         encoder=encoder,
@@ -89,8 +90,6 @@ class _Taught:
 
     rows: np.ndarray
     """Row numbers of the dataset, ascending, shape (n,)."""
-    features: pl.DataFrame
-    """Those rows, feature columns alone."""
     target: np.ndarray
     weight: np.ndarray
     classes: tuple[str, ...]
@@ -113,15 +112,21 @@ def _taught(work: Work, seed: int) -> _Taught:
         groups=_groups_of(work) if most < len(rows) else None,
     )
     taken = rows[drawn.rows]
-    frame = work.rows.frame[taken]
     return _Taught(
         rows=taken,
-        features=frame.select([column.name for column in columns]),
         target=target[drawn.rows],
-        weight=weights(frame, spec) * drawn.stands_for,
+        weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
         classes=classes,
         sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else UNSET,
     )
+
+
+def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
+    """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
+    columns = feature_columns(work.spec, work.dataset)
+    features = work.rows.frame.select([column.name for column in columns])[rows]
+    encoder = learn(features, columns)
+    return encoder, encode_table(encoder, features)
 
 
 def _groups_of(work: Work) -> np.ndarray | None:
