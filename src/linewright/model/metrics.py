@@ -187,9 +187,12 @@ def _accuracy(truth: Truth, decided: Truth) -> Statistic:
 def _sums(codes: Truth, classes: int) -> Callable[[Floats], Floats]:
     """Prepare the weight of each code in 0…classes-1, shape (b, classes); a code of -1 counts nowhere."""
     places, slots = codes + 1, classes + 1
-    return lambda weights: np.stack(
-        [np.bincount(places, weights=row, minlength=slots)[1:] for row in weights]
-    )
+
+    def sums(weights: Floats) -> Floats:
+        each = [np.bincount(places, weights=row, minlength=slots)[1:] for row in weights]
+        return np.stack(each).astype(np.float64, copy=False)
+
+    return sums
 
 
 Counts = Callable[[Floats], tuple[Floats, Floats, Floats]]
