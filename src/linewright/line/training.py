@@ -124,7 +124,8 @@ def _taught(work: Work, seed: int) -> _Taught:
 def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
     columns = feature_columns(work.spec, work.dataset)
-    features = work.rows.frame.select([column.name for column in columns])[rows]
+    # With the label, so that a table without a feature has rows all the same.
+    features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
     encoder = learn(features, columns)
     return encoder, encode_table(encoder, features)
 
