@@ -115,7 +115,11 @@ def test_a_rebuild_cannot_find_what_it_is_to_compute(ran, tmp_path):
 
 GOLDEN = ("line/training.py", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 12")
 SEED = ("line/training.py", 'seed = context.seed(work.known["split"])', "seed = 7")
-TARGET = ("line/training.py", "        target=target,\n", "        target=target[::-1].copy(),\n")
+TARGET = (
+    "line/training.py",
+    "        target=taught.target,\n",
+    "        target=taught.target[::-1].copy(),\n",
+)
 
 PACKAGED, LEARNED = {"golden rows", "package", "parity", "evaluation"}, {"training", "model", "graph"}
 

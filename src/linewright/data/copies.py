@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.facts import Finding, Split
-from linewright.data.rows import content_text, hash_rows
+from linewright.data.rows import content_text, hash_in_parts
 from linewright.data.spec import DataSpec
 
 SELDOM = 0.05
@@ -28,7 +28,7 @@ def contents_of(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     table, label = data.table, data.label
     parts = {table.key, table.time, table.known, table.group, table.subject, table.weight, label.known}
     features = sorted(set(frame.columns) - {*parts, label.column, *(label.columns or ()), *table.exclude})
-    return hash_rows(content_text(frame, [*features, label.column]), salt="")
+    return hash_in_parts(frame, lambda part: content_text(part, [*features, label.column]), salt="")
 
 
 def repeat_seldom(contents: np.ndarray) -> bool:

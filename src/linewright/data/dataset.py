@@ -121,7 +121,14 @@ def read_dataset(
         raise NotFound("the dataset has no such column", found=", ".join(unknown), allowed=", ".join(types))
     schema = pl.Schema({name: types[name] for name in names})
     parts = [_read_chunk(chunk, schema, artifacts, metadata) for chunk in dataset.chunks]
-    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema)
+    return _joined(parts) if parts else pl.DataFrame(schema=schema)
+
+
+def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return parts as one table, each column one piece; a column of the parts goes as it is joined, and `parts` is emptied."""
+    held = {name: [part.get_column(name) for part in parts] for name in parts[0].columns}
+    parts.clear()
+    return pl.DataFrame([pl.concat(held.pop(name), rechunk=True) for name in list(held)])
 
 
 def is_whole(dataset: Dataset, artifacts: Artifacts, metadata: MetadataReader) -> bool:

@@ -13,7 +13,7 @@ from linewright.data.dataset import read_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
 from linewright.data.moments import known_at, micros_of, moments
-from linewright.data.rows import hash_rows, identity_text
+from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.engine.context import Context
 from linewright.errors import SpecError
@@ -185,7 +185,7 @@ def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     uint64 array, shape (n,)
         First 8 bytes of the BLAKE2b hash of the key, else of the content.
     """
-    return hash_rows(identity_text(frame, data), salt="")
+    return hash_in_parts(frame, lambda part: identity_text(part, data), salt="")
 
 
 def folds(
@@ -234,7 +234,7 @@ def folds(
 def _dealt(
     frame: pl.DataFrame, rows: np.ndarray, split: Split, data: DataSpec, k: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    hashed = hash_rows(identity_text(frame[rows], data, by_group=True), salt=split.fold_salt)
+    hashed = _hashed(frame[rows], data, salt=split.fold_salt)
     distinct, place = np.unique(hashed, return_inverse=True)
     if len(distinct) < k:
         raise SpecError(
@@ -272,9 +272,13 @@ def _kind(spec: SplitSpec, data: DataSpec) -> Literal["random", "group", "time"]
     return spec.by
 
 
+def _hashed(frame: pl.DataFrame, data: DataSpec, *, salt: str) -> np.ndarray:
+    return hash_in_parts(frame, lambda part: identity_text(part, data, by_group=True), salt=salt)
+
+
 def _cut_by_hash(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> _Cut:
     table = data.table
-    hashed = hash_rows(identity_text(frame, data, by_group=True), salt=spec.salt)
+    hashed = _hashed(frame, data, salt=spec.salt)
     parts = np.where(hashed / _WHOLE < spec.test, TEST, TRAIN)
     if table.group:
         return _Cut(

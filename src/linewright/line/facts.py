@@ -147,6 +147,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """The same in words, such as "gets copies of the rows as a shadow"."""
     model: str = ""
     """What the candidate is made of, and why."""
+    sample: str = ""
+    """Where it learned from a part of very many rows: from which."""
     trials: tuple[Trial, ...] = ()
     """What was tried, best first."""
     members: tuple[MemberOf, ...] = ()
@@ -165,6 +167,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.candidate}  {self._fate()}",
                 f"  why      {self.because}",
                 *([f"  model    {self.model}"] if self.model else []),
+                *([f"  rows     {self.sample}"] if self.sample else []),
                 *self._leaderboard(),
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",

@@ -9,8 +9,8 @@ import numpy as np
 from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.facts import Dataset, Split
 from linewright.data.split import identities
-from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.features.table import encode_table
 from linewright.line.explaining import explain_to_people
 from linewright.line.gathering import answered
 from linewright.line.rival import BASELINE, rival_of
@@ -53,7 +53,7 @@ def evaluate_station(work: Work) -> Evaluation:
     truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
     model = load(work.parity.package, work.factory.artifacts.get)
     columns = to_columns(frame, model.package.encoder.columns)
-    x = encode(model.package.encoder, columns)
+    x = encode_table(model.package.encoder, frame)
     scores = model.scores(x)
     weight, clusters = weights(frame, work.spec), _clusters(work, rows, truth, [scores])
     measured = evaluate(
@@ -173,5 +173,4 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
 def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:
     """Return what a package answers to rows of the candidate's dataset."""
     model = load(package, work.factory.artifacts.get)
-    encoder = model.package.encoder
-    return model.scores(encode(encoder, to_columns(work.rows.frame[rows], encoder.columns)))
+    return model.scores(encode_table(model.package.encoder, work.rows.frame, rows))

@@ -17,8 +17,7 @@ import numpy as np
 from linewright.data.dataset import content_digest, is_whole
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, of_exit_code
-from linewright.features.encode import encode
-from linewright.features.learn import to_columns
+from linewright.features.table import encode_table
 from linewright.line.afresh import Afresh
 from linewright.line.care.verify import verify_model
 from linewright.line.environment import computed_in, differences, environment
@@ -407,10 +406,7 @@ def _answers(work: Work, before: Model, after: Model, golden: Callable[[], Any])
     largest, decisions = inf, len(frame)
     if _question(before) == _question(after):
         rules = rules_of(before.package.task)
-        first, second = (
-            one.scores(encode(one.package.encoder, to_columns(frame, one.package.encoder.columns)))
-            for one in (before, after)
-        )
+        first, second = (one.scores(encode_table(one.package.encoder, frame)) for one in (before, after))
         unit = 1.0 if before.package.classes else np.maximum(1.0, np.abs(first))
         largest = float((np.abs(first - second) / unit).max(initial=0.0))
         decisions = 0

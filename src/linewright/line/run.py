@@ -250,6 +250,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         part=tried.part if tried else None,
         did=did,
         model="" if work.trained.adopted else f"{work.trained.chosen}: {work.trained.chosen_because}",
+        sample=work.trained.sample.because if work.trained.sample else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is UNSET else work.trained.executed.members,
         adopted=work.trained.adopted is not None,

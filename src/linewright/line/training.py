@@ -1,25 +1,30 @@
 """The stations ``train`` and ``package``: from training rows to a model that can serve."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from linewright.data.facts import Dataset
+from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.split import folds
 from linewright.features.encode import encode
+from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
+from linewright.features.table import encode_table
 from linewright.line.adopting import adopt, adopted_graph, given_model
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
 from linewright.line.work import Work, feature_columns, headline, label_text, missing_texts, weights
 from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
-from linewright.model.facts import Parity, RequestColumn, Trained
+from linewright.model.facts import Parity, RequestColumn, Sample, Trained
 from linewright.model.metrics import metric
 from linewright.model.package import Model, build, keep_package, load, open_model
 from linewright.model.parity import parity
+from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train import train
 from linewright.model.trainers import read_native
 from linewright.serve.scoring import Scorer
@@ -33,29 +38,25 @@ def train_station(work: Work) -> Trained:
     """Learn the encoder and the model from the training rows alone, or adopt the model that was given."""
     if work.adopts is not None:
         return adopt(work, work.adopts)
-    spec, rows, rules = work.spec, work.rows, work.rules
-    context = work.factory.context
-    frame = rows.frame[rows.train]
-    encoder = learn(frame, feature_columns(spec, work.dataset))
-    labels = label_text(frame, spec.label.column)
-    classes = rules.classes(labels, spec.label.positive)
-    target = rules.target(labels, classes)
-    weight = weights(frame, spec)
+    spec, rules, context = work.spec, work.rules, work.factory.context
     seed = context.seed(work.known["split"])
+    taught = _taught(work, seed)
+    encoder, x = _encoded(work, taught.rows)
+    weight = taught.weight
     happened = moments_of_rows(work)
     training = train(
-        x=encode(encoder, to_columns(frame, encoder.columns)),
-        target=target,
+        x=x,
+        target=taught.target,
         weight=weight,
         encoder=encoder,
         task=rules.name,
-        classes=classes,
-        folds=_fold_positions(work),
+        classes=taught.classes,
+        folds=_fold_positions(work, taught.rows),
         spec=spec.train,
         value=spec.value,
         seed=seed,
         report=context.report,
-        at=None if happened is None else happened[rows.train],
+        at=None if happened is None else happened[taught.rows],
         metric=metric(headline(work), rules.name),
         workers=context.workers,
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
@@ -64,7 +65,7 @@ def train_station(work: Work) -> Trained:
         dataset=work.ingested.dataset,
         split=work.known["split"],
         task=rules.name,
-        classes=classes,
+        classes=taught.classes,
         encoder=encoder,
         trials=training.trials,
         chosen=training.chosen,
@@ -74,21 +75,89 @@ def train_station(work: Work) -> Trained:
         threshold=training.threshold,
         threshold_because=training.threshold_because,
         half_width=training.half_width,
-        baseline=rules.baseline(target, np.where(training.learned, weight, 0.0), classes),
-        rows=len(target) if training.recent is None else int(training.learned.sum()),
+        baseline=rules.baseline(taught.target, np.where(training.learned, weight, 0.0), taught.classes),
+        rows=len(weight) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,
         executed=training.executed,
         recent=UNSET if training.recent is None else training.recent,
+        sample=taught.sample,
     )
 
 
-def _fold_positions(work: Work) -> list[tuple[np.ndarray, np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class _Taught:
+    """What is learned from."""
+
+    rows: np.ndarray
+    """Row numbers of the dataset, ascending, shape (n,)."""
+    target: np.ndarray
+    weight: np.ndarray
+    classes: tuple[str, ...]
+    sample: Sample | UnsetType
+
+
+def _taught(work: Work, seed: int) -> _Taught:
+    """Choose the training rows that are learned from: all, or some of very many."""
+    spec, rules, rows = work.spec, work.rules, work.rows.train
+    columns = feature_columns(spec, work.dataset)
+    labels = label_text(work.rows.frame[rows, [spec.label.column]], spec.label.column)
+    classes = rules.classes(labels, spec.label.positive)
+    target = rules.target(labels, classes)
+    most = most_rows((column.type for column in columns), len(rows), most_cells=MOST_CELLS)
+    drawn = draw(
+        target,
+        most=most,
+        seed=seed,
+        is_class=bool(classes),
+        groups=_groups_of(work) if most < len(rows) else None,
+    )
+    taken = rows[drawn.rows]
+    return _Taught(
+        rows=taken,
+        target=target[drawn.rows],
+        weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
+        classes=classes,
+        sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else UNSET,
+    )
+
+
+def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
+    """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
+    columns = feature_columns(work.spec, work.dataset)
+    # With the label, so that a table without a feature has rows all the same.
+    features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
+    encoder = learn(features, columns)
+    return encoder, encode_table(encoder, features)
+
+
+def _groups_of(work: Work) -> np.ndarray | None:
+    """Return a number for the group of each training row; `None` where rows are on their own."""
+    if work.spec.table.group is None:
+        return None
+    frame = work.rows.frame[work.rows.train]
+    return hash_in_parts(frame, lambda part: identity_text(part, work.spec, by_group=True), salt="")
+
+
+def _sample(drawn: Drawn, of: int, work: Work) -> Sample:
+    whole = "whole groups, " if work.spec.table.group else ""
+    rare = int((drawn.stands_for == 1).sum())
+    kept = f"{rare:,} rows of rare classes kept whole, the others " if rare else ""
+    because = (
+        f"it learned from {len(drawn.rows):,} of {of:,} training rows, as many as make a matrix of "
+        f"{MOST_CELLS:,} numbers: {whole}{kept}drawn by chance and weighing {drawn.stands_for.max():.3g} each"
+    )
+    return Sample(of=of, rows=len(drawn.rows), because=because)
+
+
+def _fold_positions(work: Work, taken: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the folds as positions among the rows that are learned from; they are dealt over all training rows."""
     rows, spec = work.rows, work.spec
     position = np.full(rows.frame.height, -1)
-    position[rows.train] = np.arange(len(rows.train))
+    position[taken] = np.arange(len(taken))
     pairs = folds(rows.frame, work.split, spec, spec.train.folds, parts=rows.parts)
-    return [(position[train], position[valid]) for train, valid in pairs]
+    placed = [(position[train], position[valid]) for train, valid in pairs]
+    return [(train[train >= 0], valid[valid >= 0]) for train, valid in placed]
 
 
 def package_station(work: Work) -> Parity:

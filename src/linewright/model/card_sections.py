@@ -333,11 +333,9 @@ def _leaderboard(facts: CardFacts) -> Section:
             sentences=(Sentence(text=_whole(trained.chosen_because), evidence=cited),),
         )
     text = f"{trained.chosen} was chosen. {_whole(trained.chosen_because)}"
-    older = (
-        [Sentence(text=_whole(trained.recent.because), evidence=cited)]
-        if trained.recent
-        else list[Sentence]()
-    )
+    older = [
+        Sentence(text=_whole(one.because), evidence=cited) for one in (trained.sample, trained.recent) if one
+    ]
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     members = {one.trial for one in trained.executed.members} if trained.executed else {trained.chosen}
     shown = tuple(

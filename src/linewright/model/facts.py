@@ -70,6 +70,16 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """That a model learned from some of very many training rows."""
+
+    of: int
+    """Training rows that these were drawn from."""
+    rows: int
+    """Training rows that were drawn, before any older ones were left out."""
+    because: str
+
+
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers of a model that was made elsewhere are read."""
 
@@ -112,6 +122,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     recent: Recent | UnsetType = UNSET
     """Where a retraining left out older rows: why. Not written where it did not, so that such a model is what it was
     before this was asked."""
+    sample: Sample | UnsetType = UNSET
+    """Where it learned from a part of very many rows: from which. Not written where it learned from all."""
     executed: Executed | UnsetType = UNSET
     """What training did; not written where a model was made elsewhere, or trained before this was kept."""
     adopted: Adopted | None = None

@@ -110,6 +110,14 @@ class LinearFitted:
         return msgspec.json.encode(self.native)
 
 
+def _designed(native: LinearNative, x: Matrix) -> Floats:
+    """Return the design matrix of many rows; what it is made of on the way is held for a few of them at a time."""
+    matrix = np.empty((len(x), len(native.sources)))
+    for start in range(0, len(x), _CHUNK):
+        matrix[start : start + _CHUNK] = design(native, x[start : start + _CHUNK])
+    return matrix
+
+
 def _chunks(x: Matrix) -> Iterator[Matrix]:
     return (x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK))
 
@@ -144,7 +152,7 @@ class Linear:
             x, target, weight = x[taken], target[taken], weight[taken]
         blank = _learn_design(x, weight, categorical, task, hinges=bool(settings.get("hinges")))
         with steady():
-            matrix = design(blank, x)
+            matrix = _designed(blank, x)
             if task == "regression":
                 coefficients, intercept = _ridge(matrix, target, weight, settings["c"])
             else:
@@ -194,7 +202,7 @@ def _learn_design(
     )
     if not hinges:
         return native
-    bent = design(native, x)[:, : len(numbers)]
+    bent = _designed(native, x)[:, : len(numbers)]
     knots = [(i, knot) for i in range(len(numbers)) for knot in _knots(bent[:, i], weight)]
     return msgspec.structs.replace(native, hinges=tuple(knots))
 
