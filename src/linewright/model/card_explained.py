@@ -121,7 +121,7 @@ def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuf
     if rest:
         most = max(0.0, *(one.high for one in rest))
         names = listed([one.columns[0] for one in rest], MOST_SHOWN)
-        yield f"Not shown, and worth at most {in_words(most)} each: {names}."
+        yield f"Not shown, since the upper ends of their intervals are at most {in_words(most)}: {names}."
     others = found.columns - len(found.shuffled)
     if others > 0:
         how = "by a glance at fewer rows, " if not found.explained else ""

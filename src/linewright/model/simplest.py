@@ -7,7 +7,6 @@ import msgspec
 
 from linewright.model.facts import Trained, Trial
 from linewright.model.figures import in_words
-from linewright.model.spec import TrainSpec
 
 _FAMILIES = {
     "linear": "a linear model",
@@ -22,7 +21,6 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
 
     trial: Trial
     chosen: Trial
-    """Where several settings were combined, the best of them."""
 
 
 def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
@@ -33,12 +31,13 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     trials
         What was tried, best first.
     chosen
-        Name of the chosen one; where it is none of them, several were combined, and the best stands for them.
+        Name of the chosen one.
 
     Returns
     -------
     Rival or None
-        `None` where nothing simpler than the chosen one is as good.
+        `None` where nothing simpler than the chosen one is as good, and where several were summed: what each of them loses
+        alone was compared on the same rows when they were chosen, and is told with that.
 
     Notes
     -----
@@ -51,15 +50,12 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     >>> simplest([trees, line], "lgb").trial.name, simplest([trees, line], "lin")
     ('lin', None)
     """
-    if not trials:
-        return None
     taken = next((one for one in trials if one.name == chosen), None)
-    against = taken or trials[0]
-    near = [one for one in trials if one.loss <= against.high and one is not taken]
-    best = min(near, key=lambda one: (_size(one), one.loss), default=None)
-    if best is None or (taken is not None and _size(best) >= _size(taken)):
+    if taken is None:
         return None
-    return Rival(trial=best, chosen=against)
+    near = [one for one in trials if one.loss <= taken.high and one is not taken]
+    best = min(near, key=lambda one: (_size(one), one.loss), default=None)
+    return None if best is None or _size(best) >= _size(taken) else Rival(trial=best, chosen=taken)
 
 
 def _size(trial: Trial) -> float:
@@ -82,12 +78,9 @@ def simplest_in_words(trained: Trained) -> str:
         in_words(read(one)) for one in (trial.loss, chosen.loss, chosen.low, chosen.high)
     )
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
-    take = (
-        " Take it with `train: {prefer: small}` in the line file."
-        if "prefer" in TrainSpec.model_fields
-        else ""
-    )
     return (
         f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
-        f"{chosen.name} one of {against}, whose 95 % interval is {low} to {high}.{take}"
+        f"{chosen.name} one of {against}, whose 95 % interval is {low} to {high}. "
+        "`train: {prefer: small}` in the line file takes the smallest that does as well; in the place of a champion it comes only "
+        "where it is surely better."
     )
