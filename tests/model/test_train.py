@@ -525,10 +525,10 @@ from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 encoder = Encoder(encodings=tuple(
     Category(column=str(i), levels=()) if i in CODES else Number(column=str(i)) for i in range(6)))
 for task in TASKS:
-    x, target, weight = mixed_rows(task, n=120)
-    part = np.arange(120) % 3
+    x, target, weight = mixed_rows(task, n=90)
+    part = np.arange(90) % 3
     folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
-    budget = TrialsBudget(trials=11) if task == "binary" else "normal"
+    budget = {"binary": TrialsBudget(trials=10), "multiclass": "quick", "regression": "normal"}[task]
     made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
         classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), value=None, seed=3, report=lambda _: None)
     print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.because, made.calibration, made.threshold,
