@@ -62,7 +62,7 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fresh_module, "MOST", 8)
         patch.setattr(feedback_module, "CHUNK", 5)
-        own = PredictionLog(folder / "log", segment_bytes=1_500)
+        own = PredictionLog(folder / "log", segment_bytes=1_500, fresh=Fresh())
         other = PredictionLog(folder / "log", segment_bytes=1_500)
         quick = Feedback(folder / "labels.sqlite", folder / "log", fresh=own.fresh)
         slow = Feedback(folder / "labels.sqlite", folder / "log")
@@ -83,7 +83,7 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
 
 
 def test_what_was_just_written_is_not_read_again(tmp_path, monkeypatch):
-    log = PredictionLog(tmp_path / "log")
+    log = PredictionLog(tmp_path / "log", fresh=Fresh())
     feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
     for _ in range(3):
         log.append([prediction(), prediction()])
@@ -110,7 +110,7 @@ def test_a_position_within_a_record_takes_nothing_from_memory():
 
 
 def test_a_refused_write_is_not_remembered(tmp_path, monkeypatch):
-    log = PredictionLog(tmp_path / "log")
+    log = PredictionLog(tmp_path / "log", fresh=Fresh())
     log.append([prediction()])
 
     def full(*_: object) -> int:
@@ -124,4 +124,18 @@ def test_a_refused_write_is_not_remembered(tmp_path, monkeypatch):
     feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
     feedback.catch_up()
     assert feedback.counts(caught_up=False).predictions == 2
+    log.close()
+
+
+def test_what_an_index_has_for_good_is_forgotten(tmp_path):
+    """A line that nobody asks any more holds no memory."""
+    log = PredictionLog(tmp_path / "log", fresh=Fresh())
+    feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
+    log.append([prediction(), prediction()])
+    assert 1 == len(log.fresh.segments)
+    feedback.catch_up()
+    assert [] == log.fresh.segments
+    log.append([prediction()])
+    feedback.catch_up()
+    assert feedback.counts(caught_up=False).predictions == 3
     log.close()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -148,9 +149,7 @@ def main(root: str, model: str, workers: str, memory: str) -> int:
             out.write(msgspec.json.encode({word: value}) + b"\n")
 
         try:
-            for word, value in _said(
-                Path(root), model, int(workers), lambda step: say("progress", _plain(step))
-            ):
+            for word, value in _said(Path(root), model, int(workers), partial(say, "progress")):
                 say(word, value)
         except MemoryError:
             error = Terminal(
@@ -175,10 +174,6 @@ def _said(
     ):
         version = find_model(factory, model)
         yield "rebuilding", rebuild(factory, version, workers=workers, scratch=Path(scratch), report=report)
-
-
-def _plain(step: Progress) -> dict[str, Any]:
-    return {"station": step.station, "says": step.says, "done": step.done, "of": step.of, "stays": step.stays}
 
 
 if __name__ == "__main__":

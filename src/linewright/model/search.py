@@ -248,10 +248,10 @@ class Search:
         if not trees:
             return
         best, size = min(trees, key=lambda one: about.mean(one.loss)), _size(rows)
-        count = refinements(self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds))
-        if not count:
+        trials = refinements(self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds))
+        if not trials:
             return
-        self.pace.more(count * len(folds))
+        self.pace.more(trials * len(folds))
 
         def judge(proposal: Setting) -> float:
             setting = sized(proposal, self.spec.budget, size)
@@ -259,10 +259,9 @@ class Search:
             tried.append(_tried(setting, self._in_turn(fits, setting, tried, about), about, size.outputs))
             return about.mean(tried[-1].loss)
 
-        refine = import_module(
-            "linewright.model.refine"
-        )  # Optuna takes a second to import, and most budgets ask for none
-        refine.refined(plain(best.setting), about.mean(best.loss), count=count, seed=rows.seed, judge=judge)
+        # By name: Optuna takes a second to import, and most budgets ask for none of it.
+        refined = import_module("linewright.model.refine").refined
+        refined(plain(best.setting), about.mean(best.loss), count=trials, seed=rows.seed, judge=judge)
 
     def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str]:
         """Choose what becomes the model, and say why."""

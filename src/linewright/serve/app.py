@@ -22,6 +22,7 @@ from linewright.serve.address import our_host, require_own_page
 from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
+from linewright.serve.fresh import Fresh
 from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health, to_memory_gauges
 from linewright.serve.live import Live
 from linewright.serve.log import Damage, PredictionLog
@@ -359,7 +360,8 @@ class App:
 
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
-            self._logs[line] = PredictionLog(self._state / "log" / line, say=self._outages_of(line).say)
+            say = self._outages_of(line).say
+            self._logs[line] = PredictionLog(self._state / "log" / line, say=say, fresh=Fresh())
         return self._logs[line]
 
     def _labels_of(self, line: str) -> Feedback:

@@ -381,6 +381,11 @@ class Feedback:
                 database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
+            for segment in self._fresh.segments:
+                indexed = database.execute(
+                    "SELECT position FROM segments WHERE name = ?", (segment,)
+                ).fetchone()
+                self._fresh.forget(segment, indexed[0] if indexed else 0)
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:

@@ -28,23 +28,15 @@ class Entry(NamedTuple):
 
 @dataclass
 class _Run:
-    """All records of a segment between two positions, in their order.
+    """All records of a segment from some position to `end`, in their order.
 
     In columns: Python looks through a hundred thousand tuples again and again for those that nobody has any more.
     """
 
-    start: int
     end: int
     offsets: list[int] = field(default_factory=list[int])
     ids: list[str] = field(default_factory=list[str])
     keys: list[str | None] = field(default_factory=list[str | None])
-
-    def forget(self, position: int) -> None:
-        """Drop what is before a position."""
-        many = bisect_left(self.offsets, position)
-        for column in (self.offsets, self.ids, self.keys):
-            del column[:many]
-        self.start = position
 
 
 class Fresh:
@@ -90,7 +82,7 @@ class Fresh:
                 self._runs.clear()
             run = self._runs.get(segment)
             if run is None or run.end != start:
-                run = self._runs[segment] = _Run(start, start)
+                run = self._runs[segment] = _Run(start)
             ends = list(accumulate(sizes, initial=start))
             run.end = ends.pop()
             run.offsets += ends
@@ -103,21 +95,29 @@ class Fresh:
         Parameters
         ----------
         position
-            Up to which an index has the segment for good: what is before it is forgotten here.
+            Up to which an index has the segment.
         most
             Largest number of records to return; there may be none, and more in the log.
         """
         with self._lock:
             run = self._runs.get(segment)
-            if run is None or run.start > position:
+            first = 0 if run is None else bisect_left(run.offsets, position)
+            if run is None or first == len(run.offsets) or run.offsets[first] != position:
                 return [], position
-            run.forget(position)
-            if not run.offsets:
-                del self._runs[segment]
-            if not run.offsets or run.offsets[0] != position:
-                return [], position
-            taken = map(Entry, run.offsets[:most], run.ids[:most], run.keys[:most])
-            return list(taken), run.offsets[most] if len(run.offsets) > most else run.end
+            rows = slice(first, first + most)
+            taken = list(map(Entry, run.offsets[rows], run.ids[rows], run.keys[rows]))
+            return taken, run.offsets[rows.stop] if rows.stop < len(run.offsets) else run.end
+
+    def forget(self, segment: str, position: int) -> None:
+        """Forget the records of a segment before a position, up to which an index has it for good."""
+        with self._lock:
+            run = self._runs.get(segment)
+            if run is not None:
+                many = bisect_left(run.offsets, position)
+                for column in (run.offsets, run.ids, run.keys):
+                    del column[:many]
+                if not run.offsets:
+                    del self._runs[segment]
 
     def _count(self) -> int:
         return sum(len(run.ids) for run in self._runs.values())

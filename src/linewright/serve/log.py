@@ -137,6 +137,8 @@ class PredictionLog:
     say
         Called each time that the log cannot be written or the disk refuses it, with the reason, and with `None` once that
         works again.
+    fresh
+        Told of all that is written, for an index in this process (default: there is none).
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class PredictionLog:
         segment_bytes: int = SEGMENT_BYTES,
         sync_every_s: float = SYNC_EVERY_S,
         say: Callable[[Fault, str | None], None] = say_nothing,
+        fresh: Fresh | None = None,
     ) -> None:
         self.folder, self._say = folder, say
         self._failing: set[Fault] = set()
@@ -158,8 +161,7 @@ class PredictionLog:
         self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._file: BinaryIO | None = None
         self._name, self._size = "", 0
-        self.fresh = Fresh()
-        """What was written a moment ago."""
+        self.fresh = fresh
         self._retired: list[BinaryIO] = []
         self._written = self._synced = self._refused = 0
         self._doubted: range | None = None
@@ -213,7 +215,8 @@ class PredictionLog:
                     hint=f"{explain(error, self.folder, 'the log').hint}; until then no answer is given, "
                     "because none could be recorded",
                 ) from error
-            self.fresh.add(self._name, self._size, records, list(map(len, parts)))
+            if self.fresh is not None:
+                self.fresh.add(self._name, self._size, records, list(map(len, parts)))
             self._size += len(frames)
             self._written += len(frames)
             written = self._written
