@@ -20,6 +20,7 @@ from linewright.features.facts import Boolean, Category, DatePart, Encoder, Numb
 from linewright.model.facts import Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
+from linewright.serve import feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.rows import RowReader
 from linewright.store.local import LocalArtifacts
@@ -320,3 +321,23 @@ def start():
     yield begin
     for each in started:
         each.close()
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """What is indexed at one time gets a part of its own, however little it is."""
+    monkeypatch.setattr(feedback, "PART", 1)
+    monkeypatch.setattr(feedback, "PARTS", 10**6)
+
+
+@pytest.fixture
+def to_form_4():
+    """Makes of a file of labels what it was before its index of keys had parts."""
+    return """
+        DROP VIEW keyed;
+        DROP TABLE parts;
+        DROP INDEX predictions_key;
+        ALTER TABLE predictions DROP COLUMN part;
+        CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
+        PRAGMA user_version = 4;
+    """

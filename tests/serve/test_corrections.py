@@ -23,6 +23,8 @@ from linewright.serve.labels import check_labels
 from linewright.serve.log import PredictionLog, read_record
 from linewright.store.clock import uuid7
 
+pytestmark = pytest.mark.usefixtures("small_parts")
+
 PACKAGE = Package(
     task="multiclass",
     label="y",
@@ -443,13 +445,13 @@ def test_a_history_that_does_not_hang_together_is_found(line):
     assert "key 'b'" in wrong[1]
 
 
-def test_labels_of_before_there_were_corrections_can_be_corrected(line):
+def test_labels_of_before_there_were_corrections_can_be_corrected(line, to_form_4):
     """A file of labels is brought up when it is opened."""
     (first,) = line.predict("a")
     line.accept({"key": "a", "label": "No"})
     with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
         database.executescript(
-            "DROP TABLE earlier_by_id; DROP TABLE earlier_by_key; PRAGMA user_version = 3;"
+            f"{to_form_4} DROP TABLE earlier_by_id; DROP TABLE earlier_by_key; PRAGMA user_version = 3;"
         )
 
     assert {first: "No"} == line.known()

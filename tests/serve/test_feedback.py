@@ -1,5 +1,6 @@
 """Labels: each counts once, none contradicts another, and none is lost."""
 
+import math
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,9 @@ from linewright.serve.feedback import Feedback
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.log import PredictionLog, read_record
 from linewright.store.clock import uuid7
+
+
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 def package_of(task="binary", classes=("No", "Yes")) -> Package:
@@ -349,17 +353,46 @@ def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_no
     assert [] == line.labels.catch_up()
 
 
-def test_an_index_of_the_first_form_is_brought_up(line):
+def test_an_index_of_the_first_form_is_brought_up(line, to_form_4):
     """Labels that were kept before the damage of the log was remembered."""
     (first,) = line.predict("a")
     line.accept({"id": first, "label": "Yes"})
     with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
         database.executescript(
-            "DROP TABLE damage; DROP INDEX by_id_received; DROP INDEX by_key_received; PRAGMA user_version = 1;"
+            f"{to_form_4} DROP TABLE damage; DROP INDEX by_id_received; DROP INDEX by_key_received; PRAGMA user_version = 1;"
         )
 
     assert [] == line.labels.catch_up()
     assert (1, 1) == line.labels.counts()
+
+
+def test_labels_by_key_find_what_was_indexed_before_there_were_parts(line, to_form_4):
+    before = [*line.predict("a", "b"), *line.predict("a")]
+    line.labels.catch_up()
+    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
+        database.executescript(to_form_4)
+    after = line.predict("a")
+
+    assert counts(accepted=1) == line.accept({"key": "a", "label": "Yes"})
+
+    known = {one.id: truth and truth.label for one, truth in line.labels.labelled(known_by="9999")}
+    assert {before[0]: "Yes", before[1]: None, before[2]: "Yes", after[0]: "Yes"} == known
+    assert (4, 3) == line.labels.counts()
+    assert [] == line.labels.audit().wrong
+
+
+def test_parts_of_the_index_grow_with_it(line, monkeypatch):
+    """Looking up a key asks each part, so there may not be ever more of them."""
+    monkeypatch.setattr(feedback_module, "PARTS", 4)
+    for _ in range(200):
+        line.predict("a")
+        line.labels.catch_up()
+    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
+        sizes = [size for (size,) in database.execute("SELECT size FROM parts ORDER BY number")]
+
+    assert 200 == sum(sizes)
+    assert 4 * (1 + math.log2(200)) > len(sizes)
+    assert (200, 0) == line.labels.counts()
 
 
 def test_predictions_that_turned_out_a_way_are_found_by_when_their_label_came(line):

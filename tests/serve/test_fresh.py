@@ -62,6 +62,7 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fresh_module, "MOST", 8)
         patch.setattr(feedback_module, "CHUNK", 5)
+        patch.setattr(feedback_module, "PART", 7)
         own = PredictionLog(folder / "log", segment_bytes=1_500, fresh=Fresh())
         other = PredictionLog(folder / "log", segment_bytes=1_500)
         quick = Feedback(folder / "labels.sqlite", folder / "log", fresh=own.fresh)
@@ -100,13 +101,13 @@ def test_what_is_held_has_a_bound(monkeypatch):
         fresh.add("one.log", 10 * at, [prediction()], [10])
     assert fresh.segments == ["one.log"]
     entries, end = fresh.take("one.log", 990, most=100)
-    assert ([entry.offset for entry in entries], end) == ([990], 1000)
+    assert (entries.offsets, end) == ([990], 1000)
 
 
 def test_a_position_within_a_record_takes_nothing_from_memory():
     fresh = Fresh()
     fresh.add("one.log", 0, [prediction(), prediction()], [10, 10])
-    assert fresh.take("one.log", 5, most=10) == ([], 5)
+    assert fresh.take("one.log", 5, most=10) == (([], [], []), 5)
 
 
 def test_a_refused_write_is_not_remembered(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.fresh import Fresh
-from linewright.serve.keeping import answer_before, keep, number_of, remember, unknown
+from linewright.serve.keeping import answer_before, keep, number_of, numbers_of, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
     NOTHING_SEALED,
@@ -48,6 +48,8 @@ _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
 _AT_ONCE = 500
 """Rows of the index that one statement inserts; four parameters each."""
+PART, PARTS = 65_536, 64
+"""Predictions of a part of the index, and about how many parts there are at most: then parts grow with the index."""
 MAX_IDEMPOTENCY_KEY = 255
 
 _SCHEMA = """
@@ -69,7 +71,17 @@ CREATE INDEX by_key_received ON by_key (received);
 PRAGMA user_version = 3;
 """
 _EARLIER = f"{EARLIER}PRAGMA user_version = 4;\n"
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER)
+_BY_PART = """
+CREATE TABLE parts (number INTEGER PRIMARY KEY, size INTEGER NOT NULL);
+INSERT INTO parts SELECT 0, count(*) FROM predictions;
+ALTER TABLE predictions ADD COLUMN part INTEGER NOT NULL DEFAULT 0;
+DROP INDEX predictions_key;
+CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
+CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
+PRAGMA user_version = 5;
+"""
+"""Keys come in any order. In one index of all, each would touch a page of its own; in a part, those of many share one."""
+_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART)
 """What brings a file from each version of its form to the next."""
 
 
@@ -309,7 +321,7 @@ class Feedback:
             (predictions,) = database.execute("SELECT count(*) FROM predictions").fetchone()
             (by_id,) = database.execute("SELECT count(*) FROM by_id").fetchone()
             (by_key,) = database.execute(
-                "SELECT count(*) FROM by_key k JOIN predictions p ON p.key = k.key "
+                "SELECT count(*) FROM by_key k JOIN keyed p ON p.key = k.key "
                 "WHERE p.id NOT IN (SELECT id FROM by_id)"
             ).fetchone()
         return Counts(predictions, by_id + by_key)
@@ -421,8 +433,9 @@ class Feedback:
         _keep_damage(database, set(found))
         if not rows:
             return 0
+        part = _part_for(database, len(rows))
         for start in range(0, len(rows), _AT_ONCE):
-            _insert(database, rows[start : start + _AT_ONCE])
+            _insert(database, rows[start : start + _AT_ONCE], part)
         for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
             # A label survives power loss; so must the prediction that it is about. What is sealed does.
             with suppress(FileNotFoundError):
@@ -442,19 +455,31 @@ def _fresh_rows(fresh: Fresh, position: dict[str, int], numbers: dict[str, int])
     """Return at most `CHUNK` rows of what was written a moment ago, and move `position` along."""
     rows: list[_Row] = []
     for segment in fresh.segments:
-        entries, end = fresh.take(segment, position.get(segment, 0), most=CHUNK - len(rows))
-        if entries:
+        taken, end = fresh.take(segment, position.get(segment, 0), most=CHUNK - len(rows))
+        if taken.ids:
             number = numbers.setdefault(segment, len(numbers) + 1)
             position[segment] = end
-            known = ((number_of(entry.id), entry) for entry in entries)
-            rows += [(identity, entry.key, number, entry.offset) for identity, entry in known if identity]
+            known = zip(numbers_of(taken.ids), taken.keys, taken.offsets, strict=True)
+            rows += [(identity, key, number, offset) for identity, key, offset in known if identity]
     return rows
 
 
-def _insert(database: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+def _part_for(database: sqlite3.Connection, rows: int) -> int:
+    """Return the part of the index that so many new rows go to, and count them."""
+    number, size, total = database.execute(
+        "SELECT number, size, (SELECT sum(size) FROM parts) FROM parts ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    part = number + (size >= max(PART, total // PARTS))
+    database.execute(
+        "INSERT INTO parts VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET size = size + ?2", (part, rows)
+    )
+    return part
+
+
+def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:
     """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
-    values = ", ".join(["(?, ?, ?, ?)"] * len(rows))
-    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks
+    values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
+    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
     database.execute(statement, list(chain.from_iterable(rows)))
 
 

@@ -17,13 +17,13 @@ MOST = 100_000
 """Records that are held, about 15 MB; what is beyond has to be read from the log."""
 
 
-class Entry(NamedTuple):
-    """What an index has of one record."""
+class Entries(NamedTuple):
+    """What an index has of some records of a segment, in their order."""
 
-    offset: int
-    """Where its frame begins in its segment, in bytes."""
-    id: str
-    key: str | None
+    offsets: list[int]
+    """Where the frame of each begins in its segment, in bytes."""
+    ids: list[str]
+    keys: list[str | None]
 
 
 @dataclass
@@ -52,9 +52,9 @@ class Fresh:
     ... )
     >>> fresh.add("one.log", 0, [record, record], [10, 20])
     >>> fresh.take("one.log", 10, most=5)
-    ([Entry(offset=10, id='a', key='k')], 30)
+    (Entries(offsets=[10], ids=['a'], keys=['k']), 30)
     >>> fresh.take("one.log", 30, most=5)
-    ([], 30)
+    (Entries(offsets=[], ids=[], keys=[]), 30)
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Fresh:
             run.ids += [record.id for record in records]
             run.keys += [record.key for record in records]
 
-    def take(self, segment: str, position: int, *, most: int) -> tuple[list[Entry], int]:
+    def take(self, segment: str, position: int, *, most: int) -> tuple[Entries, int]:
         """Return records of a segment from a position on, and the position behind them.
 
         Parameters
@@ -103,9 +103,9 @@ class Fresh:
             run = self._runs.get(segment)
             first = 0 if run is None else bisect_left(run.offsets, position)
             if run is None or first == len(run.offsets) or run.offsets[first] != position:
-                return [], position
+                return Entries([], [], []), position
             rows = slice(first, first + most)
-            taken = list(map(Entry, run.offsets[rows], run.ids[rows], run.keys[rows]))
+            taken = Entries(run.offsets[rows], run.ids[rows], run.keys[rows])
             return taken, run.offsets[rows.stop] if rows.stop < len(run.offsets) else run.end
 
     def forget(self, segment: str, position: int) -> None:

@@ -6,7 +6,7 @@ Each function works in the write transaction of whoever calls it.
 import re
 import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,17 @@ def number_of(text: str) -> bytes | None:
         return uuid.UUID(text).bytes
     except ValueError:
         return None
+
+
+def numbers_of(texts: Sequence[str]) -> list[bytes | None]:
+    """Return ids as `number_of` does each, at once where all are written as ours are."""
+    try:
+        joined = bytes.fromhex("".join(texts).replace("-", ""))
+    except ValueError:
+        joined = b""
+    if len(joined) != 16 * len(texts) or set(map(len, texts)) != {36}:
+        return [number_of(text) for text in texts]
+    return [joined[start : start + 16] for start in range(0, len(joined), 16)]
 
 
 def text_of(label: str | float) -> str:
@@ -118,7 +129,7 @@ def _newest(database: sqlite3.Connection, by: str, value: bytes | str | None) ->
 def _labels_of_key(database: sqlite3.Connection, key: str | None) -> list[tuple[bytes, str | None]]:
     """Return the predictions about a key, each with its label by id."""
     return database.execute(
-        "SELECT p.id, i.label FROM predictions p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?", (key,)
+        "SELECT p.id, i.label FROM keyed p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?", (key,)
     ).fetchall()
 
 
@@ -227,7 +238,7 @@ def _replaced(database: sqlite3.Connection, by: str, value: bytes | str | None, 
     if by == "key":
         # The first label by key may itself be the correction of labels by id.
         rows += database.execute(
-            "SELECT e.label FROM predictions p JOIN earlier_by_id e ON e.id = p.id "
+            "SELECT e.label FROM keyed p JOIN earlier_by_id e ON e.id = p.id "
             "WHERE p.key = :value AND e.replaced = :received",
             asked,
         ).fetchall()

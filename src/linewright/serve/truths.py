@@ -86,9 +86,9 @@ def came_since(
     unless = {"id": "", "key": " AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"}
     selects = [
         f"SELECT s.name, p.offset, t.label, t.at, t.received, '{by}' FROM {table} t "  # noqa: S608 -- names of this module
-        f"JOIN predictions p ON p.{by} = t.{by} JOIN segments s ON s.number = p.segment "
+        f"JOIN {predictions} p ON p.{by} = t.{by} JOIN segments s ON s.number = p.segment "
         f"WHERE t.received >= ?2 AND t.{known.came}{stood}{is_it}{unless[by]}"
-        for by in ("id", "key")
+        for by, predictions in (("id", "predictions"), ("key", "keyed"))
         for table, stood in ((f"by_{by}", ""), (f"earlier_by_{by}", f" AND t.{known.stood}"))
     ]
     # A copy, since an open read of the labels themselves would keep writers out.
@@ -114,7 +114,7 @@ _AUDIT = (
         "a label is about prediction {}, which is not there",
     ),
     (
-        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM predictions p WHERE p.key = k.key)",
+        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM keyed p WHERE p.key = k.key)",
         "a label is about key {!r}, of which there is no prediction",
     ),
     (
