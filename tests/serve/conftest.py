@@ -325,14 +325,14 @@ def start():
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    """What is indexed at one time gets a part of its own, however little it is."""
+    """Give what is indexed at one time a part of its own, however little it is."""
     monkeypatch.setattr(feedback, "PART", 1)
     monkeypatch.setattr(feedback, "PARTS", 10**6)
 
 
 @pytest.fixture
 def to_form_4():
-    """Makes of a file of labels what it was before its index of keys had parts."""
+    """Return what makes of a file of labels what it was before its index of keys had parts."""
     return """
         DROP VIEW keyed;
         DROP TABLE parts;

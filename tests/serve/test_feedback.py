@@ -24,7 +24,6 @@ from linewright.serve.labels import MAX_LABELS
 from linewright.serve.log import PredictionLog, read_record
 from linewright.store.clock import uuid7
 
-
 pytestmark = pytest.mark.usefixtures("small_parts")
 
 

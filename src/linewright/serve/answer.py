@@ -32,14 +32,34 @@ ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
 
-class Ask(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a request for predictions."""
+class Ask(NamedTuple):
+    """A request for predictions."""
 
     rows: list[dict[str, Any]]
     explain: bool = False
     """Whether each answer says what each column contributed to it."""
     durable: bool = False
     """Whether the answer has to wait until its record survives power loss."""
+    texts: Sequence[msgspec.Raw] = ()
+    """The rows as they came, where they came as JSON: to log them, nobody has to write them anew."""
+
+    @property
+    def to_log(self) -> Sequence[Any]:
+        """The rows as they are logged."""
+        return self.texts or self.rows
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    rows: list[dict[str, Any]]
+    explain: bool = False
+    durable: bool = False
+
+
+class _Texts(msgspec.Struct):
+    rows: list[msgspec.Raw]
+
+
+_TEXTS = msgspec.json.Decoder(_Texts)
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,10 +126,16 @@ def answer(
     *,
     durable: bool = False,
     explain: bool = False,
+    to_log: Sequence[Any] | None = None,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Where the line answers without its log, they may be nowhere: `Answered.durability` says so.
+
+    Parameters
+    ----------
+    to_log
+        The rows as the log is to have them: the same, or what they were read from (default: `rows`).
 
     Raises
     ------
@@ -126,6 +152,7 @@ def answer(
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(parts, len(rows)) if explain else ()
+    logged = rows if to_log is None else to_log
     thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
     records = [
         Prediction(
@@ -138,7 +165,7 @@ def answer(
             at=received,
             key=keys[row],
             unit=units[row],
-            row=rows[row],
+            row=logged[row],
             answer=said.answers[row],
             threshold=thresholds[arms[row].model],
             durability="durable" if durable else "buffered",
@@ -275,10 +302,10 @@ def read_ask(body: bytes) -> Ask:
     RequestError
         If it has another form, or asks for more explanations than one request may.
     """
-    ask = read_json(body, Ask, form=ASK_FORM)
-    if ask.explain:
-        _check_explained(len(ask.rows), "explain")
-    return ask
+    read = read_json(body, _Body, form=ASK_FORM)
+    if read.explain:
+        _check_explained(len(read.rows), "explain")
+    return Ask(read.rows, read.explain, read.durable, _TEXTS.decode(body).rows)
 
 
 def _check_explained(rows: int, where: str) -> None:
@@ -294,7 +321,9 @@ def _check_explained(rows: int, where: str) -> None:
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain)
+    answered = answer(
+        loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain, to_log=ask.to_log
+    )
     return to_predictions(loaded, answered, 0, len(ask.rows))
 
 

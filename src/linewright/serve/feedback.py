@@ -115,6 +115,8 @@ class _Indexed(msgspec.Struct):
 
 
 _INDEXED = msgspec.json.Decoder(_Indexed)
+_Row = tuple[bytes, str | None, int, int]
+"""Of the index: number of the id, key, number of the segment, offset."""
 
 
 class Feedback:
@@ -427,15 +429,15 @@ class Feedback:
         found: list[Damage] = []
         is_lost = any(position.get(name, 0) < end for name, end in ends.items())
         sealed = self._sealed if is_lost else NOTHING_SEALED
-        rows = _fresh_rows(self._fresh, position, numbers)
-        frames = read_frames(self._log, dict(position), damaged=found.append, sealed=sealed)
-        rows += islice(_new_rows(frames, position, numbers, found.append), CHUNK - len(rows))
+        rows = islice(self._rows(position, numbers, found.append, sealed), CHUNK)
+        part, many = _open_part(database), 0
+        while block := list(islice(rows, _AT_ONCE)):
+            _insert(database, block, part)
+            many += len(block)
         _keep_damage(database, set(found))
-        if not rows:
+        if not many:
             return 0
-        part = _part_for(database, len(rows))
-        for start in range(0, len(rows), _AT_ONCE):
-            _insert(database, rows[start : start + _AT_ONCE], part)
+        database.execute("UPDATE parts SET size = size + ? WHERE number = ?", (many, part))
         for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
             # A label survives power loss; so must the prediction that it is about. What is sealed does.
             with suppress(FileNotFoundError):
@@ -444,36 +446,46 @@ class Feedback:
                 "INSERT INTO segments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET position = ?3",
                 (name, numbers[name], position[name]),
             )
-        return len(rows)
+        return many
+
+    def _rows(
+        self,
+        position: dict[str, int],
+        numbers: dict[str, int],
+        damaged: Callable[[Damage], None],
+        sealed: SealedSegments,
+    ) -> Iterator[_Row]:
+        """Give what the index has not yet, and move `position` along: first what was written a moment ago."""
+        yield from _fresh_rows(self._fresh, position, numbers)
+        frames = read_frames(self._log, dict(position), damaged=damaged, sealed=sealed)
+        yield from _new_rows(frames, position, numbers, damaged)
 
 
-_Row = tuple[bytes, str | None, int, int]
-"""Of the index: number of the id, key, number of the segment, offset."""
-
-
-def _fresh_rows(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> list[_Row]:
-    """Return at most `CHUNK` rows of what was written a moment ago, and move `position` along."""
-    rows: list[_Row] = []
+def _fresh_rows(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[_Row]:
+    """Give the rows of what was written a moment ago, and move `position` along to behind the last."""
     for segment in fresh.segments:
-        taken, end = fresh.take(segment, position.get(segment, 0), most=CHUNK - len(rows))
-        if taken.ids:
-            number = numbers.setdefault(segment, len(numbers) + 1)
-            position[segment] = end
-            known = zip(numbers_of(taken.ids), taken.keys, taken.offsets, strict=True)
-            rows += [(identity, key, number, offset) for identity, key, offset in known if identity]
-    return rows
+        while True:
+            taken, end = fresh.take(segment, position.get(segment, 0), most=_AT_ONCE)
+            if not taken.ids:
+                break
+            number, ends = numbers.setdefault(segment, len(numbers) + 1), [*taken.offsets[1:], end]
+            for identity, key, offset, behind in zip(
+                numbers_of(taken.ids), taken.keys, taken.offsets, ends, strict=True
+            ):
+                position[segment] = behind
+                if identity is not None:
+                    yield identity, key, number, offset
 
 
-def _part_for(database: sqlite3.Connection, rows: int) -> int:
-    """Return the part of the index that so many new rows go to, and count them."""
+def _open_part(database: sqlite3.Connection) -> int:
+    """Return the part of the index that new rows go to."""
     number, size, total = database.execute(
         "SELECT number, size, (SELECT sum(size) FROM parts) FROM parts ORDER BY number DESC LIMIT 1"
     ).fetchone()
-    part = number + (size >= max(PART, total // PARTS))
-    database.execute(
-        "INSERT INTO parts VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET size = size + ?2", (part, rows)
-    )
-    return part
+    if size < max(PART, total // PARTS):
+        return number
+    database.execute("INSERT INTO parts VALUES (?, 0)", (number + 1,))
+    return number + 1
 
 
 def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:

@@ -315,7 +315,9 @@ class _Child:
     def ask(self, records: Sequence[Prediction]) -> _Said:
         """Return what the child says; a child that ends or does not answer in time has failed."""
         try:
-            self._ours.sendall(self._first + msgspec.json.encode(records) + b"\n")
+            # On one line, however the rows were written that came.
+            body = msgspec.json.format(msgspec.json.encode(records), indent=-1)
+            self._ours.sendall(self._first + body + b"\n")
             self._first = b""
             said = self._answers.readline()
         except TimeoutError:

@@ -90,10 +90,10 @@ class RowReader:
             raise _refusal(self._mistakes(checked, place)) from None
 
     def _check(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            if not row.keys() <= self._known.keys():
-                raise ValueError
-            for name in self._carried:
+        if not self._known.keys() >= set[str]().union(*rows):
+            raise ValueError
+        for name in self._carried:
+            for row in rows:
                 if name in row:
                     check_carried(row[name])
 

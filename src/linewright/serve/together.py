@@ -87,7 +87,9 @@ class Together:
 def _answer_as_one(loaded: Loaded, log: PredictionLog, waiting: list[_Waiting]) -> bool:
     """Answer requests together; where one of them is wrong do nothing, since each gets then what it gets alone."""
     try:
-        answered = answer(loaded, log, [row for one in waiting for row in one.ask.rows], in_rows)
+        rows = [row for one in waiting for row in one.ask.rows]
+        to_log = [row for one in waiting for row in one.ask.to_log]
+        answered = answer(loaded, log, rows, in_rows, to_log=to_log)
     except Exception:  # noqa: BLE001 -- asked alone, whichever raised it raises it again
         return False
     start = 0
