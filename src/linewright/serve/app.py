@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 from urllib.parse import SplitResult
 
@@ -58,7 +58,11 @@ INLINE_ROWS = 64
 INLINE_BYTES = 32_768
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
-CATCH_UP_S = 10.0
+GC_THRESHOLD = (20_000, 10, 10)
+"""Objects after which cycles are looked for. The rows of one large request are thousands, and are gone with its answer: at Python's
+own 700 they would be looked through a dozen times."""
+CATCH_UP_S, LOOK_S = 10.0, 0.5
+"""Time between two times that the log is indexed, and between two looks whether memory of what was written fills before."""
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
 _PROTOCOL = "/v2/"
@@ -119,7 +123,9 @@ class App:
         self._indexed: dict[str, int] = {}
         """By line, the bytes of its log that labels surely find."""
         self._budget = Budget(budget)
-        self._scoring = ThreadPoolExecutor(2, thread_name_prefix="score")
+        # One: beside each other, large requests would take turns at the interpreter and at its caches, and be no sooner done.
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._waiting = ThreadPoolExecutor(2, thread_name_prefix="wait")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
 
     def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
@@ -132,6 +138,7 @@ class App:
         # What is here now stays; looking through it again and again would cost each request a tenth of its time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
         if self._siblings is not None:
             self._siblings.enter()
         tasks = [asyncio.create_task(work) for work in (self._keep_catching_up(), self._keep_telling())]
@@ -147,7 +154,8 @@ class App:
     def _close(self) -> None:
         self._lines.close()
         self._probe.close()
-        self._scoring.shutdown()
+        self._computing.shutdown()
+        self._waiting.shutdown()
         self._mirrors.close()
         self._labelling.shutdown()
         for log in self._logs.values():
@@ -211,7 +219,9 @@ class App:
             for log in list(self._logs.values()):
                 if log.fails:
                     await _in_thread(self._labelling, log.look_again)
-            await asyncio.sleep(CATCH_UP_S)
+            until = monotonic() + CATCH_UP_S
+            while monotonic() < until and not any(map(_is_filling, self._logs.values())):  # noqa: ASYNC110 -- threads fill it
+                await asyncio.sleep(min(CATCH_UP_S, LOOK_S))
 
     async def _catch_up(self, line: str, written: int) -> None:
         try:
@@ -312,7 +322,7 @@ class App:
         """Return the form of requests to a line that has a model; to tell of it, it need not be loaded."""
         try:
             read = partial(self._lines.form, live)
-            form = await self._compute(read, small=live.scorer is not None)
+            form = await self._compute(read, small=live.scorer is not None, waits=True)
         except LinewrightError as error:
             raise _no_model(live.line, f"{type(error).__name__}: {error}") from error
         if form is None:
@@ -324,8 +334,8 @@ class App:
         request: Request,
         arguments: tuple[str, ...],
         live: Live,
-        work: Callable[[Loaded], Awaitable[Response]],
-    ) -> Response:
+        work: Callable[[Loaded], Awaitable[T]],
+    ) -> T:
         """Have a line's models answer, which are loaded first where it rests, and stay until it is done.
 
         Parameters
@@ -427,7 +437,7 @@ class App:
             live = self._serving(request, name)
             form = await self._form(live)
             work = partial(openapi.to_body, {name: live}, lambda _: form)
-        return Response(body=await self._compute(work, small=False))
+        return Response(body=await self._compute(work, small=False, waits=True))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
@@ -437,17 +447,34 @@ class App:
             body = await request.read_body(take, self._body_deadline_s)
             if len(body) <= INLINE_BYTES:
                 ask = answer.read_ask(body)
+                rows, work = len(ask.rows), partial(self._predict, ask)
+                response = await self._loaded(request, arguments, live, work)
             else:
-                ask = await _in_thread(self._scoring, partial(answer.read_ask, body))
-            response = await self._loaded(request, arguments, live, partial(self._predict, ask))
-        self._metrics.count_rows(request.line, request.version, len(ask.rows))
+                work = partial(self._predict_many, body)
+                rows, response = await self._loaded(request, arguments, live, work)
+        self._metrics.count_rows(request.line, request.version, rows)
         return response
 
     def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-        return self._compute(work, small=not ask.rows)
+        return self._compute(work, small=not ask.rows, waits=ask.durable or ask.explain)
+
+    async def _predict_many(self, body: bytes, loaded: Loaded) -> tuple[int, Response]:
+        """Read and answer a large request in one thread, which also lets go of the rows: the loop would wait for that."""
+        log = self._log(loaded.line)
+
+        def work() -> answer.Ask | tuple[int, Response]:
+            ask = answer.read_ask(body)
+            if ask.durable or ask.explain:
+                return ask
+            return len(ask.rows), answer.predict(loaded, log, ask)
+
+        done = await self._compute(work, small=False)
+        if isinstance(done, answer.Ask):
+            return len(done.rows), await self._predict(done, loaded)
+        return done
 
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
@@ -462,13 +489,15 @@ class App:
         work = partial(oip.read_infer, body, loaded.scorer.form.columns, json_length)
         asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-        is_small = len(asked.rows) <= INLINE_ROWS and not (asked.durable or asked.explain)
-        response = await self._compute(work, small=is_small)
+        waits = asked.durable or asked.explain
+        is_small = len(asked.rows) <= INLINE_ROWS and not waits
+        response = await self._compute(work, small=is_small, waits=waits)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 
-    async def _compute(self, work: Callable[[], T], *, small: bool) -> T:
-        return work() if small else await _in_thread(self._scoring, work)
+    async def _compute(self, work: Callable[[], T], *, small: bool, waits: bool = False) -> T:
+        """Do what takes long in a thread: where others have to wait for it, or where it waits itself and they need not."""
+        return work() if small else await _in_thread(self._waiting if waits else self._computing, work)
 
     async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep labels."""
@@ -486,6 +515,10 @@ class App:
         told = added(await self._told_by_all())
         text = Metrics(told.tallies).to_text(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _is_filling(log: PredictionLog) -> bool:
+    return log.fresh is not None and log.fresh.is_filling
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:

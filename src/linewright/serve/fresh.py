@@ -67,6 +67,12 @@ class Fresh:
         with self._lock:
             return sorted(self._runs)
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether an index should take what is here before there is no more room."""
+        with self._lock:
+            return self._count() > MOST / 2
+
     def add(self, segment: str, start: int, records: Sequence[Prediction], sizes: Sequence[int]) -> None:
         """Remember records that were written to a segment.
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -40,6 +41,9 @@ GRACE_S = 20
 """Longest time for the requests that have begun when the endpoint is stopped."""
 LEAVE_S = 75.0
 """Longest time for the clients of an endpoint in whose place another one serves: more than any deadline of theirs."""
+TURN_S = 0.001
+"""How long a thread may keep the others from running Python. The loop waits for that long where larger requests are computed
+beside it, or labels are indexed; Python's own 5 ms would be most of the time of a small request."""
 KEEP_ALIVE_S = 5
 """How long an idle connection is kept."""
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 0)
@@ -492,6 +496,7 @@ def _run(
         is_replaced=is_replaced,
         stopping=stopping,
     )
+    sys.setswitchinterval(TURN_S)
     server.run(sockets=[listener])
     if server.trouble is not None:
         raise server.trouble
