@@ -145,6 +145,36 @@ def test_more_numbers_that_add_up_to_the_label_are_leaks_where_they_do_so_exactl
         assert "paid - principal - fees is the label in 100 % of rows" in found["paid"]
 
 
+def stars(rng: np.random.Generator, mean: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the share of each number of stars that a hundred people gave, in tens of percent, and a column that knows less."""
+    given = np.stack(
+        [rng.binomial(100, np.clip(one, 0, 1)) for one in np.exp(-((np.arange(1, 6)[:, None] - mean) ** 2))]
+    )
+    return {f"stars_{level}": (given[level - 1] / given.sum(axis=0)).round(1) for level in range(1, 6)}
+
+
+def test_shares_of_the_levels_of_which_the_label_is_the_mean_are_leaks():
+    rng = np.random.default_rng(11)
+    size = rng.normal(size=ROWS)
+    mean = 3 + 0.5 * size + rng.normal(scale=0.7, size=ROWS)
+    frame = pl.DataFrame({"size": size.round(3), **stars(rng, mean), "rating": mean.round(2)})
+
+    found = leaks(look(frame.with_columns(pl.all().cast(pl.String)), label="rating"))
+
+    assert {f"stars_{level}" for level in range(1, 6)} == found.keys()
+    assert "stars_1 to stars_5 have a mean that goes with the label" in found["stars_3"]
+
+
+def test_numbered_columns_that_are_no_levels_are_honest():
+    """What was sold in the weeks before is known, and tells well."""
+    rng = np.random.default_rng(12)
+    level = rng.gamma(4.0, 10.0, size=ROWS)
+    weeks = {f"week_{back}": rng.poisson(level) for back in range(1, 6)}
+    frame = pl.DataFrame({**weeks, "sold": rng.poisson(level)})
+
+    assert {} == leaks(look(frame.with_columns(pl.all().cast(pl.String)), label="sold"))
+
+
 def test_numbers_that_nearly_make_the_label_are_honest():
     """Rooms upstairs and downstairs explain a price, and are not the price."""
     rng = np.random.default_rng(7)

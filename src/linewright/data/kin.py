@@ -1,5 +1,6 @@
 """Columns that are leaks by the company they keep: counted from one, of its family, or parts that make the label."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations, takewhile
 
@@ -27,6 +28,9 @@ _CHECKED_ROWS = 2_000
 _MADE = 0.99
 _TERMS = 3
 _ROWS_A_NUMBER = 10
+_NUMBERED = re.compile(r"(.*?)(\d{1,4})")
+_LEVELS = 3
+_TOLD = 0.9
 
 
 def find_kin(
@@ -55,7 +59,7 @@ def find_kin(
     dict
         By column. Days that are counted up to a suspect date; flags that only together raise the label; a flag that
         stands in a row of such flags; two numbers of which the label is the sum, the difference or the product; more
-        of which it is the sum, each added or taken away.
+        of which it is the sum, each added or taken away; counts of its levels, of which it is the mean.
     """
     open_ = {name for name in values if name not in suspects or suspects[name].kind == "strong"}
     found = dict(_counted(values, suspects, open_, time))
@@ -64,7 +68,9 @@ def find_kin(
     leaks = {name for name, one in {**suspects, **found}.items() if one.kind == "leak"}
     found |= {name: one for name, one in _family(truth, values, flags, leaks) if name in open_ - found.keys()}
     if truth.task == "regression":
-        parts = chain(_parts(values, label, open_), _terms(values, label, open_))
+        parts = chain(
+            _parts(values, label, open_), _terms(values, label, open_), _votes(values, label, open_)
+        )
         found |= {name: one for name, one in parts if name not in found}
     return found
 
@@ -255,6 +261,36 @@ def _terms(
         formula = " ".join(f"{'-' if weight < 0 else '+'} {name}" for name, weight in signs.items())
         says = f"{formula.removeprefix('+ ')} is the label in {percent(share)} of rows: who knows all knows the label"
         yield from ((name, Suspect(kind="leak", evidence=says)) for name in signs)
+
+
+def _votes(
+    values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
+) -> Iterator[tuple[str, Suspect]]:
+    """Find numbered columns that say how often, or in what share, each level was given, where the label is about their mean.
+
+    Counts of one to five stars, say, beside the mean of the stars. Shares are often rounded, so the mean need not be exact.
+    """
+    levels: dict[str, dict[str, int]] = {}
+    for name in values:
+        if name in open_ and values[name].dtype.is_numeric() and (match := _NUMBERED.fullmatch(name)):
+            levels.setdefault(match[1], {})[name] = int(match[2])
+    step = max(1, len(label) // _CHECKED_ROWS)
+    y = _floats(label, step)
+    for numbered in levels.values():
+        at = np.array(list(numbered.values()), dtype=np.float64)
+        counts = np.column_stack([_floats(values[name], step) for name in numbered])
+        rows = (counts >= 0).all(axis=1) & (counts.sum(axis=1) > 0) & ~np.isnan(y)
+        if len(at) < _LEVELS or rows.sum() < max(_LEAST_ROWS, len(y) / 2):
+            continue
+        mean = counts[rows] @ at / counts[rows].sum(axis=1)
+        told = float(np.corrcoef(mean, y[rows])[0, 1]) if np.ptp(mean) and np.ptp(y[rows]) else 0.0
+        if told >= _TOLD:
+            names = list(numbered)
+            says = (
+                f"as counts or shares of the levels {min(numbered.values())} to {max(numbered.values())}, {names[0]} to {names[-1]} have a "
+                f"mean that goes with the label (correlation {told:.3f}): likely what the label was made of"
+            )
+            yield from ((name, Suspect(kind="leak", evidence=says)) for name in names)
 
 
 def _numbers(
