@@ -260,6 +260,30 @@ def test_a_margin_asks_for_more_than_being_better():
     assert "is ruled out" in missed.says
 
 
+def test_a_margin_below_zero_lets_what_is_as_good_pass():
+    """A simpler model need not be better; one that is surely worse by more fails."""
+    truth, good, bad = good_and_bad()
+    gate = BeatsGate(beats="champion", metric="log_loss", margin=-0.01)
+    same = outcome_of(gate, truth=truth, scores=good, rival_scores=good)
+    worse = outcome_of(gate, truth=truth, scores=bad, rival_scores=good)
+    first = outcome_of(gate, truth=truth, scores=np.full((len(truth), 2), 0.5))
+
+    assert ("pass", -0.01) == (same.status, same.bar)
+    assert "that it is at most 0.01 worse is shown" in same.says
+    assert "beats the champion on log_loss, or is at most 0.01 worse" == same.gate
+    assert "fail" == worse.status
+    assert "that it is at most 0.01 worse is ruled out" in worse.says
+    assert ("fail", 0.0) == (
+        first.status,
+        first.bar,
+    )  # where there is no champion, it must be better than the baseline
+
+
+def test_nothing_may_be_worse_than_the_baseline():
+    with pytest.raises(ValueError, match="a margin below 0 is for the champion"):
+        BeatsGate(beats="baseline", margin=-0.01)
+
+
 @pytest.mark.parametrize(
     ("incomparable", "says"),
     [

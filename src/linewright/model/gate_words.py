@@ -36,7 +36,7 @@ def better_range(claim: Claim, status: Status, confidence: float) -> str:
     """Say how much better or worse, by the bound that decided, or by both where neither did."""
     if claim.low == claim.high == 0:
         return f"neither better nor worse with {percent(confidence)} confidence"
-    low, high = (in_words(abs(end), beside=claim.bar if end > 0 else None) for end in (claim.low, claim.high))
+    low, high = (_distance(end, claim.bar) for end in (claim.low, claim.high))
     least = (
         f"at least {low} better" if claim.low > 0 else f"at most {low} worse" if claim.low else "not worse"
     )
@@ -73,8 +73,12 @@ def better(difference: float, margin: float) -> str:
     """
     if difference == 0:
         return "no different from"
-    size = in_words(abs(difference), beside=margin if difference > 0 else None)
-    return f"{size} {'better' if difference > 0 else 'worse'} than"
+    return f"{_distance(difference, margin)} {'better' if difference > 0 else 'worse'} than"
+
+
+def _distance(difference: float, margin: float) -> str:
+    is_on_its_side = (difference > 0) == (margin >= 0)
+    return in_words(abs(difference), beside=abs(margin) if is_on_its_side else None)
 
 
 def gap_sentence(gate: FairnessGate, gap: Gap | None, claim: Claim, status: Status, *, large: int) -> str:

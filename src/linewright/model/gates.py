@@ -16,7 +16,8 @@ gate           passes                          fails                           u
 
 In ``beats`` the difference is paired (both models on the same rows and draws) and positive where the candidate is better.
 A candidate that is shown to be worse, or to be better by less than the margin, fails; one that is the same as its rival
-is undecided. A gate with fewer than `min_rows` rows (or groups) of a kind is always undecided.
+is undecided. With a margin below 0 it may be worse by so much: one that is surely not worse by more passes (a test of
+non-inferiority, as of a simpler model that does as well). A gate with fewer than `min_rows` rows (or groups) of a kind is always undecided.
 """
 
 from collections.abc import Mapping, Sequence

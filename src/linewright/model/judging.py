@@ -144,18 +144,21 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
 def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     rule = metric(gate.metric or rows.headline, rows.task)
     rival, name, note = _rival(gate, rows)
-    claim = _claim(rows, rule, rival, gate.confidence, bar=gate.margin)
+    # Who may be worse than a champion may not be worse than the baseline that stands in for one.
+    bar = gate.margin if rival is rows.champion else max(gate.margin, 0.0)
+    claim = _claim(rows, rule, rival, gate.confidence, bar=bar)
     status = _status(claim, rows, units=rows.units(rule))
-    margin = f" by more than {as_declared(gate.margin)}" if gate.margin else ""
-    verdict = "" if status == "pass" and not margin else f": that it is better{margin} is {SHOWN[status]}"
+    margin = f" by more than {as_declared(bar)}" if bar > 0 else ""
+    asked = f"at most {as_declared(-bar)} worse" if bar < 0 else f"better{margin}"
+    verdict = "" if status == "pass" and not bar else f": that it is {asked} is {SHOWN[status]}"
     says = (
-        f"{rule.name} is {better(claim.value, gate.margin)} the {name}'s{note}, "
+        f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}, "
         f"{better_range(claim, status, gate.confidence)}{verdict}"
     )
     if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
         status, says = "fail", f"{says}, but {but}"
     return _outcome(
-        f"beats the {gate.beats} on {rule.name}{margin}",
+        f"beats the {gate.beats} on {rule.name}{margin or (f', or is {asked}' if bar < 0 else '')}",
         claim,
         rows,
         status=status,

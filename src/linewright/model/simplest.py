@@ -82,5 +82,5 @@ def simplest_in_words(trained: Trained) -> str:
         f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
         f"{chosen.name} one of {against}, whose 95 % interval is {low} to {high}. "
         "`train: {prefer: small}` in the line file takes the smallest that does as well; in the place of a champion it comes only "
-        "where it is surely better."
+        "where it is surely better, or surely not worse by more than the gate allows (`{beats: champion, margin: -0.01}`)."
     )

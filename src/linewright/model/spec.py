@@ -81,12 +81,20 @@ class BeatsGate(Spec):
     """Rival; while there is no champion, the baseline stands in."""
     metric: str | None = None
     """Metric to compare (default: the line's)."""
-    margin: Annotated[float, Field(ge=0)] = 0.0
-    """How much better it must be, on the metric's own scale."""
+    margin: float = 0.0
+    """How much better it must be, on the metric's own scale; below 0: by how much it may be worse than the champion."""
     confidence: Confidence = 0.95
     """How sure we must be."""
     when_small: Literal["warn", "block"] = "warn"
     """What too few rows to decide do."""
+
+    @model_validator(mode="after")
+    def _better_than_guessing(self) -> "BeatsGate":
+        if self.margin < 0 and self.beats == "baseline":
+            raise ValueError(
+                "a model that may be worse than the baseline needs no gate: a margin below 0 is for the champion"
+            )
+        return self
 
 
 class FairnessGate(Spec):
