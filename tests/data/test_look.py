@@ -525,3 +525,30 @@ def test_a_marker_of_no_value_in_the_label_is_known_by_a_column_of_numbers():
 
     assert {"NA": 2} == missing_spellings(frame, "sex")
     assert {} == missing_spellings(frame.drop("mass"), "sex")
+
+
+def flights(airborne: object, *others: str) -> Profile:
+    """Look at 1,000 flights, each tenth of them without a delay, and so without the other columns."""
+    rng = np.random.default_rng(6)
+    came = np.arange(1_000) % 10 > 0
+    delay = pl.Series(rng.normal(10, 20, 1_000).round()).set(pl.Series(~came), None)
+    columns = {name: pl.Series(rng.integers(0, 50, 1_000)).set(pl.Series(~came), None) for name in others}
+    frame = pl.DataFrame(
+        {"miles": rng.integers(100, 900, 1_000), "airborne": airborne, **columns, "delay": delay}
+    )
+    return look(frame.with_columns(pl.all().cast(pl.String)), label="delay")
+
+
+def test_a_column_that_is_known_just_where_the_label_is_is_told():
+    minutes = pl.Series(np.random.default_rng(7).integers(30, 300, 1_000))
+    bare = pl.Series(np.arange(1_000) % 10 == 0)
+    (told,) = flights(minutes.set(bare, None)).column("airborne").verdicts
+
+    assert ("later", False) == (told.verdict, told.exclude)
+    assert (
+        "a value in 100 % of the rows that have a label, and in 0 of the 100 that have none" in told.evidence
+    )
+    # Known for some flights that never came: then it is known before.
+    assert () == flights(minutes.set(bare & (minutes > 60), None)).column("airborne").verdicts
+    # Rows of another kind, which lack nearly everything.
+    assert () == flights(minutes.set(bare, None), "gate", "crew").column("airborne").verdicts

@@ -22,7 +22,7 @@ from linewright.data.roles import (
     weight_evidence,
 )
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
-from linewright.data.suspicion import Suspect, find_suspects
+from linewright.data.suspicion import Suspect, find_as_bare, find_suspects
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins
@@ -252,7 +252,11 @@ def _judge(
     suspects |= find_kin(truth, values, suspects, typed, time=time)
     if len(sample) == SAMPLE_ROWS:
         suspects = {name: _of_a_sample(suspect, len(label)) for name, suspect in suspects.items()}
-    return strengths, suspects
+    late = find_as_bare(label, {name: seen[name].values for name in values})
+    return strengths, {
+        **late,
+        **{name: one for name, one in suspects.items() if name not in late or one.kind == "leak"},
+    }
 
 
 def _of_a_sample(suspect: Suspect, rows: int) -> Suspect:

@@ -93,6 +93,34 @@ def find_suspects(
     return found | _stand_outs(truth, {name: value for name, value in strengths.items() if name not in found})
 
 
+def find_as_bare(label: pl.Series, columns: Mapping[str, pl.Series]) -> dict[str, Suspect]:
+    """Return the columns that have a value just where the label has one: both may come to be known at one time.
+
+    Where most columns are so, the rows without a label are another kind of rows, and nothing is said.
+
+    Examples
+    --------
+    >>> delay = pl.Series([1.0, None] * 50)
+    >>> day = pl.Series(range(100))
+    >>> [*find_as_bare(delay, {"airborne": delay + 90, "day": day, "week": day // 7})]
+    ['airborne']
+    """
+    bare = label.is_null().to_numpy()
+    if min(bare.sum(), (~bare).sum()) < _LEAST_ROWS:
+        return {}
+    missing = {name: values.is_null().to_numpy() for name, values in columns.items()}
+    found = {
+        name: Suspect(
+            kind="later",
+            evidence=f"it has a value in {percent(1 - float(gone[~bare].mean()))} of the rows that have a label, and in "
+            f"{(~gone[bare]).sum():,} of the {bare.sum():,} that have none: check that it is known when a prediction is asked for",
+        )
+        for name, gone in missing.items()
+        if gone[bare].mean() >= 1 - _NEVER and gone[~bare].mean() <= _NEVER
+    }
+    return found if 2 * len(found) <= len(columns) else {}
+
+
 def _stand_outs(truth: Truth, strengths: Mapping[str, float]) -> dict[str, Suspect]:
     """Find the few columns that stand far above all others; without any, the best one where it is notable."""
     rest = sorted(((value, name) for name, value in strengths.items()), reverse=True)
