@@ -9,6 +9,7 @@ import polars as pl
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.data.near import near_file
 from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
@@ -24,6 +25,9 @@ from linewright.store.seams import Metadata
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
+
+CODE_FILE = "train.python"
+"""Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
@@ -55,7 +59,7 @@ class Work:
     factory: Factory
     spec: LineSpec
     sources: Mapping[str, str]
-    """Fingerprint of each source, by name; of the model's file too, where one is adopted."""
+    """Fingerprint of each source, by name; of the model's file too, where one is adopted, and of a user's code."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
     as_of: str | None = None
@@ -224,6 +228,35 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
             found=model.file,
             allowed="an ONNX file",
             hint=f"paths start from {factory.root}",
+        )
+    return path.read_bytes()
+
+
+def read_code_file(factory: Factory, python: str) -> bytes:
+    """Return the bytes of the file that ``FILE.py:FUNCTION`` names.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file in the factory's folder.
+    """
+    file = python.rpartition(":")[0]
+    path = (factory.root / file).resolve()
+    if not path.is_relative_to(factory.root):
+        raise SpecError(
+            "the file lies outside of the factory's folder",
+            where=CODE_FILE,
+            found=file,
+            allowed="a file in it",
+            hint="move it there: a copy of the folder is then a copy of the line",
+        )
+    if not path.is_file():
+        raise SpecError(
+            "there is no such file",
+            where=CODE_FILE,
+            found=file,
+            allowed="a file of Python in the factory's folder",
+            hint=near_file(path) or f"paths start from {factory.root}",
         )
     return path.read_bytes()
 
