@@ -77,7 +77,7 @@ def check_line(factory: Factory, name: str) -> Sound:
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
-    check_engine(factory, spec.train)
+    check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
         checked = check_sources(sources, spec, scratch=factory.scratch)

@@ -43,7 +43,7 @@ def is_plugged(train: TrainSpec) -> bool:
     return train.python is not None or train.engine != "built-in"
 
 
-def check_engine(factory: Factory, train: TrainSpec) -> None:
+def check_engine(root: Path, train: TrainSpec) -> None:
     """See that a line's engine could be used; nothing of a user's code is run.
 
     Raises
@@ -57,7 +57,7 @@ def check_engine(factory: Factory, train: TrainSpec) -> None:
     """
     if train.python is not None:
         file, function = parted(train.python)
-        find_function(read_code_file(factory, train.python), file=file, function=function)
+        find_function(read_code_file(root, train.python), file=file, function=function)
     elif train.engine != "built-in":
         _require(train.engine)
 
@@ -97,7 +97,7 @@ def code_of(work: Work) -> bytes:
     planned, artifacts = work.sources[CODE_FILE], work.factory.artifacts
     if artifacts.has(planned):  # run before: its file may be gone by now
         return artifacts.get(planned)
-    data = read_code_file(work.factory, str(work.spec.train.python))
+    data = read_code_file(work.factory.root, str(work.spec.train.python))
     if digest_of_bytes(data) != planned:
         raise Transient(
             "the file changed after the run was planned",
@@ -113,7 +113,7 @@ def code_today(factory: Factory, train: TrainSpec, recorded: str) -> str:
     """Say how a user's file is another today than the one that a model was made with; empty where it is the same."""
     file, _ = parted(str(train.python))
     try:
-        now = digest_of_bytes(read_code_file(factory, str(train.python)))
+        now = digest_of_bytes(read_code_file(factory.root, str(train.python)))
     except SpecError:
         return f"{file} is not there any more; its recorded copy was run"
     return "" if now == recorded else f"{file} is another file today; its recorded copy was run"

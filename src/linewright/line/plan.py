@@ -62,7 +62,7 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         as_of=as_of or last_retraining(factory, spec.line),
     )
     if spec.train.python is not None:
-        code = digest_of_bytes(read_code_file(factory, spec.train.python))
+        code = digest_of_bytes(read_code_file(factory.root, spec.train.python))
         return replace(work, sources={**sources, CODE_FILE: code})
     if work.adopts is None:
         return work

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -232,7 +233,7 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
     return path.read_bytes()
 
 
-def read_code_file(factory: Factory, python: str) -> bytes:
+def read_code_file(root: Path, python: str) -> bytes:
     """Return the bytes of the file that ``FILE.py:FUNCTION`` names.
 
     Raises
@@ -241,8 +242,8 @@ def read_code_file(factory: Factory, python: str) -> bytes:
         If there is no such file in the factory's folder.
     """
     file = python.rpartition(":")[0]
-    path = (factory.root / file).resolve()
-    if not path.is_relative_to(factory.root):
+    path = (root / file).resolve()
+    if not path.is_relative_to(root):
         raise SpecError(
             "the file lies outside of the factory's folder",
             where=CODE_FILE,
@@ -256,7 +257,7 @@ def read_code_file(factory: Factory, python: str) -> bytes:
             where=CODE_FILE,
             found=file,
             allowed="a file of Python in the factory's folder",
-            hint=near_file(path) or f"paths start from {factory.root}",
+            hint=near_file(path) or f"paths start from {root}",
         )
     return path.read_bytes()
 
