@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from linewright.errors import RequestError, SpecError, UserCodeError
+from linewright.errors import LinewrightError, RequestError, SpecError, UserCodeError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.care.backup import make_backup
@@ -25,7 +25,7 @@ from linewright.line.care.verify import verify_model
 from linewright.line.check import check_line
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory, quiet
-from linewright.line.file import parse_line
+from linewright.line.file import parse_line, read_line
 from linewright.line.new import new_line
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.rebuilding import Rebuilding, rebuild
@@ -381,6 +381,47 @@ def test_a_model_is_made_in_one_way():
         parse_line(text, name="lines/a.yaml")
     with pytest.raises(SpecError, match=r"FILE\.py:FUNCTION"):
         parse_line(text.replace(", engine: flaml", "").replace("m.py:f", "m.f"), name="lines/a.yaml")
+
+
+def test_new_writes_the_line_of_a_function(tmp_path):
+    """Whoever has an estimator need not know the word for it."""
+    declare(tmp_path / "factory").close()
+    root = tmp_path / "factory"
+    made = new_line(root, "other", data=root / "rows.csv", label="y", python="models.py:build")
+    train = read_line(root / "lines" / "other.yaml").train
+
+    assert ("models.py:build", "models.py:build") == (train.python, made.by)
+    assert "Its model is made by models.py:build." in made.to_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"python": "models.py"}, "names no function of a file.*FILE.py:FUNCTION"),
+        ({"python": "models.py:bild"}, "no such function.*did you mean 'build'"),
+        ({"python": "model.py:build"}, "there is no such file.*models.py"),
+        ({"python": "models.py:build", "model": Path("a.onnx")}, "a line makes its model in one way"),
+    ],
+)
+def test_new_refuses_what_no_line_could_use_and_writes_nothing(tmp_path, given, says):
+    """A line file that cannot run is worse than none."""
+    declare(tmp_path / "factory").close()
+    root = tmp_path / "factory"
+    with pytest.raises(LinewrightError, match=says):
+        new_line(root, "other", data=root / "rows.csv", label="y", **given)
+
+    assert ["line.yaml"] == [path.name for path in (root / "lines").iterdir()]
+
+
+def test_a_budget_for_one_estimator_is_said_to_be_in_vain(made):
+    """A word without an effect misleads."""
+    factory = made()
+    path = factory.root / "lines" / "line.yaml"
+    path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
+
+    assert ["train.budget: it is said in vain"] == [
+        one.partition(",")[0] for one in check_line(factory, "line").doubts if one.startswith("train.")
+    ]
 
 
 ENGINES = {"flaml": "flaml", "autogluon": "autogluon.tabular"}

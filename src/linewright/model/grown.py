@@ -135,7 +135,7 @@ def with_opinion(shares: Floats) -> Floats:
 
     Examples
     --------
-    >>> with_opinion(np.array([[0.0, 1.0]])).tolist()
+    >>> with_opinion(np.array([[0.0, 1.0]])).round(7).tolist()
     [[5e-07, 0.9999995]]
     """
     return (1 - OPINION) * shares + OPINION / shares.shape[1]

@@ -33,9 +33,6 @@ _PRESETS: Mapping[str, str] = {"quick": "light", "normal": "default", "thorough"
 _METRICS = {"log_loss": "log_loss", "mse": "root_mean_squared_error"}
 _LABEL, _WEIGHT = "label", "weight"
 
-_TABULAR: Any = import_module("autogluon.tabular")
-_CONFIGS: Any = import_module("autogluon.tabular.configs.hyperparameter_configs")
-
 
 def offer(asked: Asked) -> Offered:
     """Let AutoGluon fit and compare, and return the best as an estimator.
@@ -45,6 +42,8 @@ def offer(asked: Asked) -> Offered:
     UserCodeError
         If AutoGluon fails, or fits nothing.
     """
+    # Here and not at the top, so that the file can be read where the extra is absent.
+    tabular: Any = import_module("autogluon.tabular")
     maker = Maker(name="AutoGluon", make=dict, section=SECTION, at=SECTION)
     settings = _settings(asked)
     many = sum(len(each) for each in settings.values())
@@ -52,7 +51,7 @@ def offer(asked: Asked) -> Offered:
     asked.pace.next(f"AutoGluon: {many} settings on one fold")
     with others_code("AutoGluon", maker), TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, name = _best(asked, settings, folder)
+        found, name = _best(asked, settings, folder, tabular.TabularPredictor)
     if found is None:
         raise UserCodeError(
             "AutoGluon fitted nothing",
@@ -66,7 +65,7 @@ def offer(asked: Asked) -> Offered:
             Maker(name="AutoGluon", make=partial(clone, found), section=SECTION, at=SECTION), asked.names
         ),
         because=f"AutoGluon's best single model that can be exported, of {many} settings that it compared on one fold, is {name}",
-        libraries=libraries_of(found) | {"autogluon.tabular": str(_TABULAR.__version__)},
+        libraries=libraries_of(found) | {"autogluon.tabular": str(tabular.__version__)},
     )
 
 
@@ -74,7 +73,8 @@ def _settings(asked: Asked) -> dict[str, list[dict[str, Any]]]:
     """Return AutoGluon's own settings of the families that can be exported, as many as the budget buys."""
     budget = asked.budget
     preset = "zeroshot" if isinstance(budget, TrialsBudget) else _PRESETS[budget]
-    listed: Mapping[str, Any] = _CONFIGS.get_hyperparameter_config(preset)
+    configs: Any = import_module("autogluon.tabular.configs.hyperparameter_configs")
+    listed: Mapping[str, Any] = configs.get_hyperparameter_config(preset)
     found = [
         (family, each)
         for family in FAMILIES
@@ -85,7 +85,7 @@ def _settings(asked: Asked) -> dict[str, list[dict[str, Any]]]:
     return {family: own for family in FAMILIES if (own := [each for name, each in chosen if name == family])}
 
 
-def _best(asked: Asked, settings: Mapping[str, Any], folder: str) -> tuple[Any, str]:
+def _best(asked: Asked, settings: Mapping[str, Any], folder: str, predict_by: Any) -> tuple[Any, str]:
     rows = asked.rows
     taken, held = asked.folds[-1]
     # It logs each step, and warns of what is not installed, whatever it is told of its verbosity.
@@ -94,7 +94,7 @@ def _best(asked: Asked, settings: Mapping[str, Any], folder: str) -> tuple[Any, 
     log.setLevel(logging.CRITICAL)
     try:
         is_weighted = bool(np.ptp(rows.weight[rows.learned]))
-        predictor = _TABULAR.TabularPredictor(
+        predictor = predict_by(
             label=_LABEL,
             problem_type=rows.task,
             eval_metric=_METRICS[asked.loss],

@@ -26,10 +26,6 @@ LEARNERS = ("lgbm", "xgboost", "xgb_limitdepth", "rf", "extra_tree")
 TRIALS: Mapping[str, int] = {"quick": 10, "normal": 40, "thorough": 160}
 """Trials that a budget buys."""
 
-_FLAML: Any = import_module("flaml")
-# It tells its progress to a log that nobody asked for.
-logging.getLogger("flaml.automl.logger").setLevel(logging.ERROR)
-
 
 class _Folds:
     """Our folds as FLAML takes a splitter."""
@@ -56,14 +52,18 @@ def offer(asked: Asked) -> Offered:
     """
     rows, budget = asked.rows, asked.budget
     trials = max(len(LEARNERS), budget.trials if isinstance(budget, TrialsBudget) else TRIALS[budget])
-    maker = Maker(name="FLAML", make=_FLAML.AutoML, section=SECTION, at=SECTION)
+    # Here and not at the top, so that the file can be read where the extra is absent.
+    flaml: Any = import_module("flaml")
+    # It tells its progress to a log that nobody asked for.
+    logging.getLogger("flaml.automl.logger").setLevel(logging.ERROR)
+    maker = Maker(name="FLAML", make=flaml.AutoML, section=SECTION, at=SECTION)
     learned = np.flatnonzero(rows.learned)
     place = np.full(len(rows.target), -1)
     place[learned] = np.arange(len(learned))
     weight = rows.weight[learned]
     asked.pace.more(1)
     asked.pace.next(f"FLAML: {trials} trials on {len(asked.folds)} folds")
-    search = _FLAML.AutoML()
+    search = flaml.AutoML()
     with others_code("the search of FLAML", maker), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         search.fit(
