@@ -222,6 +222,14 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
         If there is no such file.
     """
     path = factory.root / model.file
+    if path.is_dir():
+        raise SpecError(
+            "this is a folder",
+            where=f"{MODEL_FILE}.file",
+            found=model.file,
+            allowed="an ONNX file",
+            hint="of an MLflow model, name the ONNX file in it; linewright new NAME --model FOLDER finds it",
+        )
     if not path.is_file():
         raise SpecError(
             "there is no such file",

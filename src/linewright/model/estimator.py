@@ -32,6 +32,8 @@ ALLOWED = 1e-5
 
 _WITNESSES, _WITNESS_CELLS = 256, 1 << 16
 """Most rows that an estimator is asked about, and most of their numbers."""
+_SINGLE = ("lightgbm.", "xgboost.", "sklearn.tree.", "sklearn.ensemble._forest")
+"""Modules of estimators that compare float32 numbers."""
 _SURE = 1e-3
 """How far the probabilities of a row may be from a sum of 1."""
 _SAID = 400
@@ -104,7 +106,7 @@ def _hint(text: str) -> str:
 class EstimatorTrainer:
     """An estimator as a `Trainer`. Settings, rounds and watched rows are not read: the estimator has its own.
 
-    It gets numbers (float64, NaN where there is none), codes of categories, and codes of classes from 0; a seed for each
+    It gets numbers (float64, float32 for trees that compare those; NaN where there is none), codes of categories, and codes of classes from 0; a seed for each
     `random_state` that it leaves open; and the weights of rows where its `fit` takes ``sample_weight``.
 
     Parameters
@@ -147,7 +149,7 @@ class EstimatorTrainer:
         codes = np.empty(0, dtype=np.int64) if task == "regression" else np.unique(target).astype(np.int64)
         y = target if task == "regression" else np.searchsorted(codes, target)
         seeded(estimator, seed)
-        rows = x.astype(np.float64)
+        rows = _as_read(estimator, x)
         with others_code(f"fit of {named(estimator)}", maker):
             estimator.fit(rows, y, **_weights(estimator, weight))
         live = Live(
@@ -200,7 +202,7 @@ class EstimatorTrainer:
         if not len(x):
             return np.zeros((0, live.classes)) if is_class else np.zeros(0)
         with others_code(f"{verb} of {named(own)}", maker):
-            found = np.asarray(getattr(own, verb)(x.astype(np.float64)), dtype=np.float64)
+            found = np.asarray(getattr(own, verb)(_as_read(own, x)), dtype=np.float64)
         wanted = (len(x), len(live.codes)) if is_class else (len(x),)
         if not is_class and found.shape == (len(x), 1):
             found = found[:, 0]
@@ -376,6 +378,11 @@ def libraries_of(estimator: Any) -> dict[str, str]:
             except PackageNotFoundError:
                 continue
     return found
+
+
+def _as_read(estimator: Any, x: Matrix) -> npt.NDArray[Any]:
+    """Return rows as an estimator reads them: in double, unless it compares float32 numbers anyway and a copy would cost twice the memory."""
+    return x if type(estimator).__module__.startswith(_SINGLE) else x.astype(np.float64)
 
 
 def _weights(estimator: Any, weight: Floats) -> dict[str, Floats]:
