@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -20,7 +21,7 @@ from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from linewright.errors import Corrupt, RequestError, UserCodeError
 from linewright.model.boosted import BoostedFitted
-from linewright.model.estimator import EstimatorTrainer, Maker, seeded, takes_weights
+from linewright.model.estimator import EstimatorTrainer, Maker, seeded, spelled, takes_weights
 from linewright.model.export import to_onnx
 from linewright.model.fitted import Fitted
 from linewright.model.graph import open_graph
@@ -225,6 +226,33 @@ def test_weights_of_rows_reach_the_last_step_of_a_pipeline():
     assert shares[0] + 0.1 < shares[1]
     assert takes_weights(make_pipeline(LogisticRegression()))
     assert not takes_weights(KNeighborsClassifier())
+
+
+def test_what_a_search_finds_best_is_what_is_converted():
+    """A search of the user's own is an estimator too; its weights, its seed and its export are those of what it found."""
+    x, target, weight = mixed_rows("binary")
+    grid = {"num_leaves": [3, 7]}
+    search = GridSearchCV(
+        make_pipeline(LGBMClassifier(n_estimators=10, verbose=-1)),
+        {f"lgbmclassifier__{name}": each for name, each in grid.items()},
+        cv=2,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, fitted = fit(lambda: search, "binary", x=x, target=target, weight=weight)
+        expected = search.predict_proba(x)
+
+    assert isinstance(fitted, BoostedFitted)
+    assert takes_weights(search)
+    np.testing.assert_allclose(expected, fitted.scores(x), atol=1e-9)
+
+
+def test_what_is_told_of_an_estimator_has_no_address():
+    """It is part of the record: a rebuild in another process must say the same."""
+    told = spelled(FunctionTransformer(halves))
+
+    assert "0x" not in told
+    assert "halves" in told
 
 
 def test_each_seed_that_is_left_open_is_given():

@@ -5,6 +5,7 @@ like any other model, and the estimator is let go.
 """
 
 import inspect
+import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
 from linewright.errors import LinewrightError, RequestError, UserCodeError
@@ -239,6 +241,7 @@ class EstimatorTrainer:
             raise no_export(live.estimator, str(error), self._maker) from error
 
     def _converted(self, live: Live, x: Matrix, categorical: tuple[int, ...]) -> Fitted:
+        live = replace(live, estimator=_bare(live.estimator))
         fitted = convert(live)
         if (apart := _difference(fitted, live.asked, live.said)) > ALLOWED:
             raise NoExportError(
@@ -320,7 +323,8 @@ def spelled(estimator: Any) -> str:
     """Return an estimator with its settings, in one line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return " ".join(repr(estimator).split())[:_SAID]
+        # Addresses differ from process to process, and what is told is part of the record.
+        return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(estimator).split()))[:_SAID]
 
 
 def no_export(estimator: Any, why: str, maker: Maker) -> RequestError:
@@ -358,12 +362,31 @@ def _parts(estimator: Any) -> list[Any]:
 
 
 def takes_weights(estimator: Any) -> bool:
-    """Return whether `fit` of an estimator, or of the last step of a pipeline, takes weights of rows."""
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    """Return whether `fit` of an estimator, of the last step of a pipeline, or of what is searched, takes weights of rows."""
+    return bool(_weight_name(estimator))
+
+
+def _weight_name(estimator: Any) -> str:
+    """Return the name by which `fit` takes weights of rows; empty where it takes none."""
+    if isinstance(estimator, Pipeline):
+        step, last = estimator.steps[-1]
+        inner = _weight_name(last)
+        return f"{step}__{inner}" if inner else ""
+    if isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return _weight_name(estimator.estimator)
     try:
-        return "sample_weight" in inspect.signature(last.fit).parameters
+        return "sample_weight" if "sample_weight" in inspect.signature(estimator.fit).parameters else ""
     except (TypeError, ValueError, AttributeError):
-        return False
+        return ""
+
+
+def _bare(estimator: Any) -> Any:
+    """Return what answers within an estimator: what a search found best, or the only step of a pipeline."""
+    if isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return _bare(getattr(estimator, "best_estimator_", estimator.estimator))
+    if isinstance(estimator, Pipeline) and len(estimator.steps) == 1:
+        return _bare(estimator.steps[0][1])
+    return estimator
 
 
 def libraries_of(estimator: Any) -> dict[str, str]:
@@ -386,10 +409,8 @@ def _as_read(estimator: Any, x: Matrix) -> npt.NDArray[Any]:
 
 
 def _weights(estimator: Any, weight: Floats) -> dict[str, Floats]:
-    if np.ptp(weight) == 0 or not takes_weights(estimator):
-        return {}
-    name = "sample_weight"
-    return {f"{estimator.steps[-1][0]}__{name}" if isinstance(estimator, Pipeline) else name: weight}
+    name = _weight_name(estimator)
+    return {name: weight} if name and np.ptp(weight) else {}
 
 
 def _some(x: Matrix, seed: int) -> Matrix:
