@@ -28,6 +28,7 @@ SKETCHES = {"benchmarks/README.md": 3}
 READINGS = (
     ("docs/tutorial.md", "docs/serving.md"),
     ("docs/own-model.md",),
+    ("docs/own-estimator.md",),
     ("docs/watching.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),

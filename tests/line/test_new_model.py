@@ -336,3 +336,79 @@ def test_check_and_plan_see_that_the_model_is_gone_or_broken(tmp_path, replace):
 
     assert f"{tmp_path}/lines/line.yaml:" in str(caught.value.where)
     assert 2 == caught.value.exit_code
+
+
+DESCRIBED = """\
+artifact_path: model
+flavors:
+  onnx:
+    code: null
+    data: model.onnx
+    onnx_version: 1.18.0
+    providers: [CUDAExecutionProvider, CPUExecutionProvider]
+  python_function:
+    data: model.onnx
+    loader_module: mlflow.onnx
+mlflow_version: 3.4.0
+signature:
+  inputs: '[{"type": "double", "name": "b", "required": true}, {"type": "double", "name": "a", "required": true}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]'
+  params: null
+"""
+
+
+def write_mlflow(root: Path, described: str = DESCRIBED) -> Path:
+    """Write the folder of a model as MLflow does."""
+    folder = root / "logged"
+    folder.mkdir()
+    (folder / "MLmodel").write_text(described)
+    (folder / "model.onnx").write_bytes(softmax(labels=["no", "yes"]).SerializeToString())
+    return folder
+
+
+def test_an_mlflow_model_is_adopted_by_its_onnx_flavour(tmp_path):
+    """Its signature says which column is which: the order of the table would be another."""
+    made = new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=write_mlflow(tmp_path))
+    model = read_line(tmp_path / "lines" / "line.yaml").train.model
+    with Factory.create(tmp_path) as factory:
+        result = execute_inline(factory, "line")
+
+    assert model is not None
+    assert ("logged/model.onnx", ("b", "a")) == (model.file, model.columns)
+    assert ("b", "a") == made.reads
+    assert "the signature of the MLflow model names them" in (tmp_path / "lines" / "line.yaml").read_text()
+    assert result.adopted
+
+
+@pytest.mark.parametrize(
+    ("described", "says"),
+    [
+        (
+            "flavors:\n  python_function: {loader_module: mlflow.sklearn}\n  sklearn: {pickled_model: model.pkl}\n",
+            "has no ONNX file: found 'python_function, sklearn'.*served out of process.*train.python",
+        ),
+        (DESCRIBED.replace("data: model.onnx", "data: ../../secret.onnx"), "is not in its folder"),
+        ("flavors: [onnx\n", "the file MLmodel cannot be read"),
+        ("just words\n", "has no ONNX file: found 'no flavour'"),
+        ("a: !!python/object/apply:os.getcwd []\n", "the file MLmodel cannot be read"),
+    ],
+)
+def test_an_mlflow_model_that_cannot_be_adopted_is_refused_with_what_to_do(tmp_path, described, says):
+    """Its other flavours run code when they are read, so none is opened."""
+    folder = write_mlflow(tmp_path, described)
+    with pytest.raises(RequestError, match=says):
+        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=folder)
+
+    assert not (tmp_path / "lines").exists()
+
+
+def test_a_folder_in_the_line_file_is_told_what_to_name(tmp_path):
+    """The file in it is what the plan has the digest of."""
+    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=write_mlflow(tmp_path))
+    path = tmp_path / "lines" / "line.yaml"
+    path.write_text(path.read_text().replace("logged/model.onnx", "logged"))
+    with (
+        Factory.create(tmp_path) as factory,
+        pytest.raises(RequestError, match=r"this is a folder.*--model FOLDER"),
+    ):
+        check_line(factory, "line")

@@ -10,6 +10,7 @@ from linewright.data.look import ColumnProfile, Profile
 from linewright.data.seen import UNUSABLE
 from linewright.errors import RequestError
 from linewright.line.matching import Match, match
+from linewright.line.mlflow import DESCRIPTION, Described, describe
 from linewright.model.given import MOST_BYTES, Given, choose_output, look_at, spelled_classes
 
 OPTION = "--model"
@@ -44,7 +45,7 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     root
         Folder of the factory.
     file
-        ONNX file; a relative path starts from the current folder.
+        ONNX file, or the folder of an MLflow model that has one; a relative path starts from the current folder.
     profile
         What the look at the table found.
     exclude
@@ -61,10 +62,12 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     RequestError
         If there is no such file, it is not a model that can serve, or it does not fit the table.
     """
-    found, data = _read(file)
+    described = _described(file)
+    found, data = _read(described.file if described else file)
     given = look_at(data, where=f"{OPTION} {file}")
     profile = _as_read(profile, given)
-    reads = _match(given, profile, exclude)
+    signed = described.columns if described and _is_wide(given) else ()
+    reads = _match(given, profile, exclude, signed)
     _refuse_unreadable(reads, profile, exclude)
     label = profile.label
     choose_output(given, label.task, wanted=None, where=OPTION)
@@ -82,6 +85,16 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
         classes_because=because,
         made_by=" ".join(word for word in (given.producer, given.producer_version) if word),
     ), profile
+
+
+def _described(file: Path) -> Described | None:
+    folder = file.expanduser()
+    return describe(folder, where=OPTION) if (folder / DESCRIPTION).is_file() else None
+
+
+def _is_wide(given: Given) -> bool:
+    """Return whether a model has one input for all columns, and does not say which they are."""
+    return len(given.inputs) == 1 and given.inputs[0].width != 1 and not given.columns
 
 
 def _read(file: Path) -> tuple[Path, bytes]:
@@ -117,11 +130,14 @@ def _as_read(profile: Profile, given: Given) -> Profile:
     return msgspec.structs.replace(profile, columns=columns)
 
 
-def _match(given: Given, profile: Profile, exclude: Sequence[str]) -> Match:
+def _match(given: Given, profile: Profile, exclude: Sequence[str], signed: Sequence[str]) -> Match:
     """Match with all columns that have no other part; where that does not fit, without those that `look` leaves out."""
     types: Mapping[str, str] = {column.name: column.type for column in profile.columns}
     apart = {*profile.roles.parts, profile.label.column, *exclude}
     usable = [column for column in profile.columns if column.name not in apart]
+    if signed:
+        found = match(given, types, usable=_named(usable), named=signed, where=OPTION)
+        return msgspec.structs.replace(found, because="the signature of the MLflow model names them")
     try:
         return match(given, types, usable=_named(usable), named=(), where=OPTION)
     except RequestError:

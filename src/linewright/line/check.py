@@ -17,6 +17,7 @@ from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
 from linewright.line.checks import Problem, check_task
 from linewright.line.doubts import doubts
+from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
@@ -76,6 +77,7 @@ def check_line(factory: Factory, name: str) -> Sound:
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
+    check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
         checked = check_sources(sources, spec, scratch=factory.scratch)

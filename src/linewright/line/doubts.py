@@ -21,7 +21,7 @@ from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
-from linewright.model.spec import FairnessGate
+from linewright.model.spec import FairnessGate, TrainSpec
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""
@@ -176,6 +176,11 @@ def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
 
 
 def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    plain, train = TrainSpec(), spec.train
+    if train.python is not None or train.engine != "built-in":
+        words = ("budget", "prefer") if train.python is not None else ("prefer",)
+        for word in (one for one in words if getattr(train, one) != getattr(plain, one)):
+            yield f"train.{word}: it is said in vain, for one estimator is fitted as it is; take it out of the line file"
     if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
         yield (
             f"{MODEL_FILE}: the line has been trained again since, so this file is no longer looked at; "

@@ -48,6 +48,10 @@ class Draft:
     by_because: str
     brought: Brought | None = None
     """A model that takes the place of training."""
+    python: str | None = None
+    """A function of the user's that makes the estimator."""
+    engine: str = "built-in"
+    """What chooses and fits the model."""
     traps: tuple[Trap, ...] = ()
     """What misleads between the rows."""
 
@@ -375,6 +379,14 @@ def _train(draft: Draft) -> Iterator[str]:
         ),
         (f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because),
     ]
+    if draft.python is not None:
+        lines[2] = (
+            f"python: {quoted_sentence(draft.python)}",
+            "your own estimator; take the line out, and the built-in engine trains",
+        )
+    elif draft.engine != "built-in":
+        told = "what chooses and fits the model; take the line out, and the built-in engine does"
+        lines.insert(2, (f"engine: {draft.engine}", told))
     yield from _beside(lines, indent="  ")
     if draft.brought:
         yield from _model(draft.brought)

@@ -14,8 +14,10 @@ from linewright.line.stations import STATIONS
 from linewright.store.seams import Metadata, MetadataReader
 
 LIBRARIES = (
+    "autogluon.tabular",
     "catboost",
     "duckdb",
+    "flaml",
     "lightgbm",
     "linewright",
     "numpy",
@@ -23,6 +25,7 @@ LIBRARIES = (
     "onnxmltools",
     "onnxruntime",
     "optuna",
+    "pandas",
     "polars",
     "pyarrow",
     "scikit-learn",

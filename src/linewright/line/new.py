@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import polars as pl
@@ -24,9 +25,11 @@ from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
 from linewright.line.bringing import bring
 from linewright.line.draft import Draft, comma_doubt, looked_at, source_name, write_draft
+from linewright.line.engines import check_engine
 from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
 from linewright.line.traps import TOLD, exclusion, row_traps
+from linewright.model.spec import FUNCTION, TrainSpec
 
 _TEST = 0.2
 
@@ -60,6 +63,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     split: str
     model: str | None = None
     """File of the model that takes the place of training."""
+    by: str = ""
+    """What chooses and fits the model, where that is not the built-in engine: a function of the user's, or an engine."""
     reads: tuple[str, ...] = ()
     """Columns that this model reads."""
     traps: tuple[Trap, ...] = ()
@@ -82,6 +87,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _model_text(self) -> list[str]:
+        if self.by:
+            return [f"Its model is made by {self.by}."]
         if self.model is None:
             return []
         return [f"Takes {self.model} in place of training; it reads {', '.join(self.reads)}."]
@@ -100,6 +107,8 @@ def new_line(
     exclude: Sequence[str] = (),
     weight: str | None = None,
     model: Path | None = None,
+    python: str | None = None,
+    engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -114,7 +123,9 @@ def new_line(
     label, positive, time, group, key, exclude, weight
         Columns and the positive value, as in `data.look.look`.
     model
-        ONNX file of a model that was made elsewhere, which takes the place of training.
+        ONNX file of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+    python, engine
+        What chooses and fits the model, as in the section ``train`` of a line file.
 
     Returns
     -------
@@ -130,6 +141,7 @@ def new_line(
     """
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
+    _check_way(root, model=model, python=python, engine=engine)
     source, is_outside = _source(root, data, label)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
@@ -175,6 +187,8 @@ def new_line(
         by=by,
         by_because=because,
         brought=brought,
+        python=python,
+        engine=engine,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
     traps = row_traps(parse_line(write_draft(draft), name=str(path)), seen, where)
@@ -197,9 +211,28 @@ def new_line(
         group=profile.roles.group,
         split=by,
         model=brought.file if brought else None,
+        by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
         traps=traps,
     )
+
+
+def _check_way(root: Path, *, model: Path | None, python: str | None, engine: str) -> None:
+    """See that a model is made in one way, and that this way is there."""
+    ways = {"--model": model, "--python": python, "--engine": None if engine == "built-in" else engine}
+    said = [name for name, value in ways.items() if value is not None]
+    if len(said) > 1:
+        raise RequestError(
+            "a line makes its model in one way", where=" ".join(said), allowed=f"one of {', '.join(said)}"
+        )
+    if python is not None and not re.fullmatch(FUNCTION, python):
+        raise RequestError(
+            "this names no function of a file",
+            where="--python",
+            found=python,
+            allowed="FILE.py:FUNCTION, the file in the factory's folder",
+        )
+    check_engine(root.resolve(), TrainSpec.model_validate({"python": python, "engine": engine}))
 
 
 def _remark(column: str, verdict: Verdict) -> Remark:

@@ -17,7 +17,7 @@ from linewright.line.promised import before_of
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
-from linewright.line.work import MODEL_FILE, Work, read_model_file
+from linewright.line.work import CODE_FILE, MODEL_FILE, Work, read_code_file, read_model_file
 from linewright.store.values import digest_of, digest_of_bytes
 
 _PLACES = frozenset({"file", "sqlite"})
@@ -61,6 +61,9 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         known={},
         as_of=as_of or last_retraining(factory, spec.line),
     )
+    if spec.train.python is not None:
+        code = digest_of_bytes(read_code_file(factory.root, spec.train.python))
+        return replace(work, sources={**sources, CODE_FILE: code})
     if work.adopts is None:
         return work
     model = digest_of_bytes(read_model_file(factory, work.adopts))

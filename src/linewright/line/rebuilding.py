@@ -20,6 +20,7 @@ from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, o
 from linewright.features.table import encode_table
 from linewright.line.afresh import Afresh
 from linewright.line.care.verify import verify_model
+from linewright.line.engines import code_today
 from linewright.line.environment import computed_in, differences, environment
 from linewright.line.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.factory import Factory
@@ -383,6 +384,7 @@ def _compared(
     now = _same_metric(made.evaluation, metric)
     level = _level(rebuilt == evidence.version.digest, answers, metric, now)
     noted, told = _environments(factory, evidence)
+    told = (*_code_today(factory, made, evidence), *told)
     return Rebuilding(
         model=f"{evidence.version.line}@{evidence.version.version}",
         level=level,
@@ -471,6 +473,15 @@ def _says(level: Level, answers: Answers, evidence: Evidence) -> str:
             return f"{adopted}, its predictions differ and its metric lies within the recorded interval"
         case _:
             return f"{adopted}, it is another model: not even its metric lies within the recorded interval"
+
+
+def _code_today(factory: Factory, made: Work, evidence: Evidence) -> tuple[str, ...]:
+    """Say what became of the file of a user's code, of which the model was rebuilt from the copy on the record."""
+    estimated = evidence.trained.estimated
+    if not estimated or not estimated.code:
+        return ()
+    said = code_today(factory, made.spec.train, estimated.code)
+    return (said,) if said else ()
 
 
 def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.rival import rival_of
-from linewright.line.work import MODEL_FILE, Work, headline, missing_texts, resolve_task
+from linewright.line.work import CODE_FILE, MODEL_FILE, Work, headline, missing_texts, resolve_task
 from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.store.values import Result, digest_of
 
@@ -123,8 +123,15 @@ def _train_inputs(work: Work) -> dict[str, str]:
     # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
+    said = train.model_dump(mode="json", exclude={"split", "metric", "task", "model", "python", "engine"})
+    # Words that came later are left out where they say nothing, so that what was settled without them stays settled.
+    plugged = {} if train.engine == "built-in" else {"engine": train.engine}
+    code: dict[str, str] = {}
+    if train.python is not None:
+        plugged = {"function": train.python.rpartition(":")[2]}
+        code = {"code file": work.sources[CODE_FILE]}
     asked = {
-        "train": train.model_dump(mode="json", exclude={"split", "metric", "task", "model"}),
+        "train": said | plugged,
         "metric": headline(work),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
@@ -137,6 +144,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
         "training": digest_of(asked),
+        **code,
         **older,
     }
 

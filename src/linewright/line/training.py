@@ -1,5 +1,6 @@
 """The stations ``train`` and ``package``: from training rows to a model that can serve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,22 +11,33 @@ from msgspec import UNSET, UnsetType
 from linewright.data.facts import Dataset
 from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.split import folds
+from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.features.table import encode_table
 from linewright.line.adopting import adopt, adopted_graph, given_model
+from linewright.line.engines import engine_of, is_plugged, parted
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
-from linewright.line.work import Work, feature_columns, headline, label_text, missing_texts, weights
+from linewright.line.work import (
+    CODE_FILE,
+    Work,
+    feature_columns,
+    headline,
+    label_text,
+    missing_texts,
+    weights,
+)
 from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
-from linewright.model.facts import Parity, RequestColumn, Sample, Trained
+from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained
+from linewright.model.figures import count
 from linewright.model.metrics import metric
 from linewright.model.package import Model, build, keep_package, load, open_model
-from linewright.model.parity import parity
+from linewright.model.parity import parity, refused_by
 from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
-from linewright.model.train import train
+from linewright.model.train import Training, train
 from linewright.model.trainers import read_native
 from linewright.serve.scoring import Scorer
 
@@ -60,6 +72,7 @@ def train_station(work: Work) -> Trained:
         metric=metric(headline(work), rules.name),
         workers=context.workers,
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
+        engine=engine_of(work),
     )
     return Trained(
         dataset=work.ingested.dataset,
@@ -82,7 +95,20 @@ def train_station(work: Work) -> Trained:
         executed=training.executed,
         recent=UNSET if training.recent is None else training.recent,
         sample=taught.sample,
+        estimated=_estimated(work, training),
     )
+
+
+def _estimated(work: Work, training: Training) -> Estimated | UnsetType:
+    """Return what chose the model where it was not the built-in engine."""
+    train = work.spec.train
+    if not is_plugged(train):
+        return UNSET
+    estimator = str(training.trials[0].settings.get("estimator", ""))
+    if train.python is None:
+        return Estimated(engine=train.engine, estimator=estimator)
+    function = parted(train.python)[1]
+    return Estimated(engine="python", estimator=estimator, function=function, code=work.sources[CODE_FILE])
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,15 +206,30 @@ def package_station(work: Work) -> Parity:
         missing=missing_texts(work.spec),
         graph=graph,
     )
+    fitted = None if trained.adopted else read_native(native)
+    if fitted is not None:
+        _require_values(trained, refused_by(fitted), x)
     golden = _golden(work, open_model(package(golden=b""), graph))
     context.artifacts.put(graph)
     context.artifacts.put(golden)
     digest = keep_package(package(golden=golden), context.artifacts, context.metadata)
     model = load(digest, context.artifacts.get)
     Scorer(model).check_golden(context.artifacts.get)
-    if trained.adopted:
+    if fitted is None:
         return adopted_parity(given_model(trained, native), model, x)
-    return parity(read_native(native), model, x=x, seed=context.seed(digest))
+    return parity(fitted, model, x=x, seed=context.seed(digest))
+
+
+def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> None:
+    """Require that an estimator that cannot answer without a number is not asked to, by rows that are here already."""
+    for place in refuses:
+        if without := int(np.isnan(x[:, place]).sum()):
+            column = trained.encoder.encodings[place].column
+            raise RequestError(
+                f"the estimator does not answer rows without a value in {column!r}, and {count(without, 'test row')} have none",
+                where="train.python" if trained.estimated and trained.estimated.code else "train.engine",
+                hint=f"put a step that fills missing numbers before the estimator, or declare contract.columns.{column}: {{nullable: false}}",
+            )
 
 
 def request_columns(dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.data.near import near_file
 from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
@@ -24,6 +26,9 @@ from linewright.store.seams import Metadata
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
+
+CODE_FILE = "train.python"
+"""Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
@@ -55,7 +60,7 @@ class Work:
     factory: Factory
     spec: LineSpec
     sources: Mapping[str, str]
-    """Fingerprint of each source, by name; of the model's file too, where one is adopted."""
+    """Fingerprint of each source, by name; of the model's file too, where one is adopted, and of a user's code."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
     as_of: str | None = None
@@ -217,6 +222,14 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
         If there is no such file.
     """
     path = factory.root / model.file
+    if path.is_dir():
+        raise SpecError(
+            "this is a folder",
+            where=f"{MODEL_FILE}.file",
+            found=model.file,
+            allowed="an ONNX file",
+            hint="of an MLflow model, name the ONNX file in it; linewright new NAME --model FOLDER finds it",
+        )
     if not path.is_file():
         raise SpecError(
             "there is no such file",
@@ -224,6 +237,35 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
             found=model.file,
             allowed="an ONNX file",
             hint=f"paths start from {factory.root}",
+        )
+    return path.read_bytes()
+
+
+def read_code_file(root: Path, python: str) -> bytes:
+    """Return the bytes of the file that ``FILE.py:FUNCTION`` names.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file in the factory's folder.
+    """
+    file = python.rpartition(":")[0]
+    path = (root / file).resolve()
+    if not path.is_relative_to(root):
+        raise SpecError(
+            "the file lies outside of the factory's folder",
+            where=CODE_FILE,
+            found=file,
+            allowed="a file in it",
+            hint="move it there: a copy of the folder is then a copy of the line",
+        )
+    if not path.is_file():
+        raise SpecError(
+            "there is no such file",
+            where=CODE_FILE,
+            found=file,
+            allowed="a file of Python in the factory's folder",
+            hint=near_file(path) or f"paths start from {root}",
         )
     return path.read_bytes()
 

@@ -435,6 +435,10 @@ def _reproduction(facts: CardFacts) -> Section:
         if adopted
         else "rows, parted alike, the same line file and the same libraries"
     )
+    if facts.trained.estimated and facts.trained.estimated.code:
+        same = (
+            "rows, parted alike, the same line file, the same file of the user's code and the same libraries"
+        )
     again = f"The same {same} give this digest again, in any folder."
     if not adopted:
         again += f" A retraining parts the rows by what was known at its instant{_known(facts)}, a first training does not."

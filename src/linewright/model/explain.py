@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 NAME = "linewright"
 """Of the graphs that are exported here."""
+SHARES = "linewright.shares"
+"""Of graphs that add up probabilities, or come from an estimator as a whole: those have no score that is a sum over columns."""
 DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
 SCALE, OFFSET = "scale", "offset"
@@ -105,6 +107,13 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
         If the graph is not what an export gives.
     """
     parts = read_parts(graph.data)
+    if parts.name == SHARES:
+        raise RequestError(
+            "the estimator of the line does not add up scores, so that no column has a part of them",
+            where="explain",
+            found=where,
+            allowed="boosted trees, or a model of the built-in engine",
+        )
     if parts.name != NAME or encoder.is_raw:
         raise RequestError(
             "a model that was made elsewhere does not say how its training rows were spread, against which an answer "

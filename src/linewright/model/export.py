@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from linewright.errors import Terminal
 from linewright.model.boosted import BoostedFitted
@@ -25,6 +25,7 @@ from linewright.model.explain import (
     INTERCEPT,
     NAME,
     OFFSET,
+    SHARES,
     Centre,
     Summed,
     to_metadata,
@@ -32,15 +33,18 @@ from linewright.model.explain import (
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
 from linewright.model.forest import Forest, fused, trees_in
+from linewright.model.grown import OPINION, GrownFitted
 from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.trainers import read_native
+from linewright.model.whole import WholeFitted
 from linewright.model.xgb import XGBoostFitted
 
-_OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
+OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
+"""Versions of the operators that graphs are made of."""
 _IR_VERSION = 8
 
 
-Exported = BoostedFitted | LinearFitted | XGBoostFitted
+Exported = BoostedFitted | GrownFitted | LinearFitted | XGBoostFitted
 """A fitted model that a graph can say."""
 
 
@@ -75,11 +79,19 @@ def to_onnx(native: bytes, width: int) -> bytes:
             found=f"a model of {fitted.native.width} columns",
             allowed=f"{width} columns",
         )
+    if isinstance(fitted, WholeFitted):
+        return fitted.native.graph
     graph = Graph()
     members = fitted.members if isinstance(fitted, EnsembleFitted) else (Member(1.0, fitted),)
     margins, outputs = margins_of(graph, [(_exported(one.fitted), one.weight) for one in members])
-    _scores(graph, margins, fitted.native.task)
-    return graph.serialize(width=width, outputs=2 if fitted.native.task == "binary" else outputs)
+    is_share = isinstance(fitted, GrownFitted) and fitted.native.link == "share"
+    task = fitted.native.task
+    outputs = 2 if task == "binary" else outputs
+    scores = _shares(graph, margins, task, outputs) if is_share else _scores(graph, margins, task)
+    refuses = fitted.native.refuses if isinstance(fitted, GrownFitted) else ()
+    answer(graph, scores, refuses)
+    # What shares add up to is no score that an explanation could tell of.
+    return graph.serialize(width=width, outputs=outputs, name=SHARES if is_share else NAME)
 
 
 def _exported(fitted: Fitted) -> Exported:
@@ -110,16 +122,70 @@ class Graph:
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
         return name
 
+    def cast(self, values: str, kind: str) -> str:
+        """Take values as ``"double"`` or ``"float"`` numbers, and return their name."""
+        return self.add("Cast", values, to=TensorProto.DOUBLE if kind == "double" else TensorProto.FLOAT)
+
+    def include(self, model: ModelProto, inputs: Mapping[str, str], kind: str) -> list[str]:
+        """Add the operators of another graph, which reads `inputs`, and return the names of its outputs.
+
+        Names inside it get a prefix, so that none is one of ours. It has no graphs within its operators. ``Imputer``, which runtimes
+        have for float32 alone, is said otherwise where `kind` is ``"double"``.
+        """
+        for one in model.opset_import:
+            if one.version > OPSETS.get(one.domain, 0):
+                raise Terminal(
+                    "a graph has newer operators, or operators outside of the ONNX standard",
+                    where="ONNX export",
+                    found=f"{one.domain or 'ai.onnx'} {one.version}",
+                )
+        start = len(self._nodes)
+        names = {"": "", **inputs}
+
+        def named(name: str) -> str:
+            return names.setdefault(name, f"g{start}_{len(names)}")
+
+        for tensor in model.graph.initializer:
+            copy = TensorProto()
+            copy.CopyFrom(tensor)
+            copy.name = named(tensor.name)
+            self._constants.append(copy)
+        for node in model.graph.node:
+            copy = NodeProto()
+            copy.CopyFrom(node)
+            copy.name = f"n{len(self._nodes)}"
+            copy.input[:] = [named(name) for name in node.input]
+            copy.output[:] = [named(name) for name in node.output]
+            if node.op_type == "Imputer" and kind == "double":
+                self._impute(copy)
+            else:
+                self._nodes.append(copy)
+        return [named(value.name) for value in model.graph.output]
+
+    def _impute(self, node: NodeProto) -> None:
+        told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        if not np.isnan(told.get("replaced_value_float", np.nan)):
+            raise Terminal(
+                "a step fills in for something else than missing numbers",
+                where="ONNX export",
+                found=float(told["replaced_value_float"]),
+                allowed="NaN",
+            )
+        (values,) = node.input
+        absent = self.add("IsNaN", values)
+        filled = self.constant([told["imputed_value_floats"]])
+        self.add("Where", absent, filled, values, output=node.output[0])
+
     def columns(self, matrix: str, places: list[int]) -> str:
         """Take columns of a matrix, and return their name."""
         return self.add("Gather", matrix, self.constant(places, np.int64), axis=1)
 
-    def serialize(self, *, width: int, outputs: int) -> bytes:
+    def serialize(self, *, width: int, outputs: int, name: str = NAME) -> bytes:
         """Return the graph from ``x``, float32 [n, width], to ``y``, float32 [n, outputs], as bytes."""
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])
-        graph = helper.make_graph(self._nodes, NAME, [x], [y], initializer=self._constants)
-        opsets = [helper.make_opsetid(domain, number) for domain, number in _OPSETS.items()]
+        graph = helper.make_graph(self._nodes, name, [x], [y], initializer=self._constants)
+        opsets = [helper.make_opsetid(domain, number) for domain, number in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         model.producer_name = NAME
         helper.set_model_props(model, self.metadata)
@@ -164,13 +230,36 @@ def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple
     return total, outputs
 
 
-def _scores(graph: Graph, margins: str, task: Task) -> None:
+def _scores(graph: Graph, margins: str, task: Task) -> str:
     if task == "binary":
         # Log-odds of two classes are the margins 0 and x.
         margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
     if task != "regression":
         margins = graph.add("Softmax", margins, axis=1)
-    graph.add("Cast", margins, output="y", to=TensorProto.FLOAT)
+    return margins
+
+
+def _shares(graph: Graph, found: str, task: Task, classes: int) -> str:
+    """Say `grown.with_opinion` of probabilities; of two classes that of the positive one is found."""
+    if task == "binary":
+        found = graph.add("Concat", graph.add("Sub", graph.constant(1.0), found), found, axis=1)
+    return opinion(graph, found, classes)
+
+
+def opinion(graph: Graph, found: str, classes: int) -> str:
+    """Say `grown.with_opinion` of probabilities of so many classes."""
+    own = graph.add("Mul", found, graph.constant(1 - OPINION))
+    return graph.add("Add", own, graph.constant(OPINION / classes))
+
+
+def answer(graph: Graph, scores: str, refuses: Sequence[int]) -> None:
+    """Say that scores are the answer, and that there is none where one of some columns has no number."""
+    if refuses:
+        numbers = graph.add("Cast", graph.columns("x", list(refuses)), to=TensorProto.DOUBLE)
+        nothing = graph.add("Mul", numbers, graph.constant(0.0))
+        total = graph.add("ReduceSum", nothing, graph.constant([1], np.int64), keepdims=1)
+        scores = graph.add("Add", scores, total)
+    graph.add("Cast", scores, output="y", to=TensorProto.FLOAT)
 
 
 def _forest(graph: Graph, forest: Forest) -> str:

@@ -91,6 +91,19 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """How many columns each of its inputs takes, in order."""
 
 
+class Estimated(msgspec.Struct, frozen=True, kw_only=True):
+    """That a model is an estimator that a user's code, or another engine, chose."""
+
+    engine: str
+    """``python`` for a user's code, else the name of the engine."""
+    estimator: str
+    """The estimator with its settings, as it prints itself."""
+    function: str = ""
+    """Name of the user's function that makes it."""
+    code: str = ""
+    """Digest of the artifact that holds the user's file as it was run."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -126,6 +139,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Where it learned from a part of very many rows: from which. Not written where it learned from all."""
     executed: Executed | UnsetType = UNSET
     """What training did; not written where a model was made elsewhere, or trained before this was kept."""
+    estimated: Estimated | UnsetType = UNSET
+    """Where the built-in engine did not choose what is fitted: what did. Not written where it did."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""

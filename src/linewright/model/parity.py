@@ -1,16 +1,20 @@
 """Prove on hard rows that a package answers as the library that trained its model does."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError, Terminal
 from linewright.model.facts import Parity
+from linewright.model.grown import GrownFitted
 from linewright.model.margins import Floats, Matrix
 from linewright.model.package import Model, calibrate
 from linewright.model.tasks import task
 from linewright.model.trainers import Fitted
+from linewright.model.whole import WholeFitted
+from linewright.model.witness import unit_of
 
 ALLOWED = 1e-5
 """Largest allowed difference in a probability; for regression, relative to the spread of the predictions."""
@@ -53,7 +57,7 @@ def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
     Notes
     -----
     Rows: those held out as they are; one by one (a runtime may compute a single row by other code); with values set
-    missing; with codes of levels that were not seen; and with one number put exactly on, just above and just below a
+    missing; with codes of levels that were not seen; those that the library of an estimator was asked about itself; and with one number put exactly on, just above and just below a
     place where the model's answer jumps.
     """
     if not len(x):
@@ -62,10 +66,13 @@ def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
     own = package.calibration
     unit = 1.0 if package.classes else _spread(native.scores(x))
     rows, flips, largest, worst = 0, 0, 0.0, ""
-    for kind, probes in _probes(native, x, package.encoder.categorical, seed):
-        expected = calibrate(own, native.scores(probes))
+    asked = _probes(native, x, package.encoder.categorical, refused_by(native), seed)
+    said = ((kind, probes, native.scores(probes)) for kind, probes in asked)
+    for kind, probes, raw in chain(said, _witnessed(native)):
+        expected = calibrate(own, raw)
         found = _one_by_one(model, probes) if kind == "single" else model.scores(probes)
-        difference = float(np.abs(found - expected).max() / unit)
+        largest_unit = unit if package.classes or kind != "witnessed" else max(unit, unit_of(expected))
+        difference = float(np.abs(found - expected).max() / largest_unit)
         if package.classes:
             decisions = [rules.decide(scores, package.threshold) for scores in (expected, found)]
             clear = _is_clear(expected, package.threshold)
@@ -83,6 +90,18 @@ def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
             details={"largest": largest, "rows": rows, "flips": flips, "kind": worst},
         )
     return Parity(package=model.digest, rows=rows, largest=largest, allowed=ALLOWED, flips=flips)
+
+
+def refused_by(native: Fitted) -> tuple[int, ...]:
+    """Return the columns of the matrix without whose number a model does not answer."""
+    return native.native.refuses if isinstance(native, GrownFitted | WholeFitted) else ()
+
+
+def _witnessed(native: Fitted) -> list[tuple[str, Matrix, Floats]]:
+    """Return what the library of an estimator answered to a few rows."""
+    if not isinstance(native, GrownFitted | WholeFitted) or native.native.witness is None:
+        return []
+    return [("witnessed", *native.native.witness.read(native.native.width))]
 
 
 def _spread(predictions: Floats) -> float:
@@ -103,13 +122,14 @@ def _is_clear(scores: Floats, threshold: float | None) -> npt.NDArray[np.bool_]:
 
 
 def _probes(
-    native: Fitted, x: Matrix, categorical: tuple[int, ...], seed: int
+    native: Fitted, x: Matrix, categorical: tuple[int, ...], refuses: tuple[int, ...], seed: int
 ) -> Iterator[tuple[str, Matrix]]:
     chance = np.random.default_rng(seed)
     codes = np.isin(np.arange(x.shape[1]), categorical)
     yield "held-out", x
     yield "single", x[:_ALONE]
     hidden = chance.random(x.shape) < _MISSING_SHARE
+    hidden[:, list(refuses)] = False
     yield "missing-value", np.where(hidden, np.where(codes, _MISSING, np.nan), x).astype(np.float32)
     if categorical:
         unseen = codes & (chance.random(x.shape) < _UNSEEN_SHARE)

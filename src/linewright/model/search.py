@@ -14,6 +14,7 @@ from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.budget import (
+    Budget,
     Setting,
     Size,
     folds_judged,
@@ -149,6 +150,36 @@ class Pace:
         self._done += 1
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """What an engine other than the built-in one is asked for: one setting, and what fits it."""
+
+    rows: Rows
+    folds: Sequence[Fold]
+    """Those that settings are judged on."""
+    names: tuple[str, ...]
+    """What each column of the matrix is called."""
+    budget: Budget
+    pace: Pace
+    loss: str
+    """What trials are selected by: ``"log_loss"`` or ``"mse"``."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Offered:
+    """What an engine offers; it is judged, calibrated and packaged like a setting of our own."""
+
+    setting: Setting
+    trainer: Trainer
+    because: str
+    """Why it is this one."""
+    libraries: Mapping[str, str]
+    """Versions of what fits it."""
+
+
+Engine = Callable[[Asked], Offered]
+"""An engine. Equal arguments give an equal setting: it reads no clock."""
+
 Judgement = tuple[Floats, int]
 """What a fit says of the rows that it is judged on, and its rounds."""
 Begun = Future[Judgement] | Judgement
@@ -183,13 +214,18 @@ class Search:
     """Fits that go on at a time."""
     kept: Kept
     """Where finished fits are found, and put."""
+    offered: Offered | None = None
+    """The only setting, where an engine other than the built-in one chooses it."""
 
     def over(self, rows: Rows, only: frozenset[str] = frozenset(), *, seek: bool = True) -> Found:
         """Try what the budget buys, or some settings of it; `seek` others near the best where it buys that; choose."""
         budget, size = self.spec.budget, _size(rows)
-        settings = [one for one in planned(budget, size) if not only or one.name in only]
-        usable = _usable(rows, self.folds)
-        usable = usable[-folds_judged(budget, size, len(usable)) :]
+        usable = usable_folds(rows, self.folds)
+        if self.offered is not None:
+            settings, seek = [self.offered.setting], False
+        else:
+            settings = [one for one in planned(budget, size) if not only or one.name in only]
+            usable = usable[-folds_judged(budget, size, len(usable)) :]
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
         about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
@@ -214,10 +250,14 @@ class Search:
 
     def _fit_fold(self, rows: Rows, setting: Setting, fold: Fold, key: str) -> Judgement:
         taken, held = fold
-        fitted = rows.fit(self.trainers[setting.family], taken, held, None, setting)
+        fitted = rows.fit(self.trainer(setting), taken, held, None, setting)
         scores = np.ascontiguousarray(fitted.scores(rows.x[held]))
         self.kept.keep_scores(key, scores, fitted.rounds)
         return scores, fitted.rounds
+
+    def trainer(self, setting: Setting) -> Trainer:
+        """Return what fits a setting."""
+        return self.trainers[setting.family] if self.offered is None else self.offered.trainer
 
     def _in_turn(
         self,
@@ -268,6 +308,9 @@ class Search:
         is_single = self.spec.prefer == "small" or self.spec.budget == "quick"
         candidates = blends(tried, about, most=1 if is_single else MOST_MEMBERS)
         chosen = choose(candidates, about)
+        if self.offered is not None:
+            told = f"out-of-fold {about.word} {about.mean(chosen.loss):.4g} on {len(about.mass):,} rows"
+            return chosen, f"{self.offered.because}: {told}"
         because = why(chosen, candidates, about, trials=len(tried))
         if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
             return other
@@ -357,7 +400,14 @@ def _size(rows: Rows) -> Size:
     return Size(rows=int(rows.learned.sum()), width=rows.x.shape[1], outputs=outputs)
 
 
-def _usable(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
+def usable_folds(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
+    """Return the folds that can judge.
+
+    Raises
+    ------
+    SpecError
+        If there is none.
+    """
     usable = _folds_with(rows, folds)
     if not usable:
         raise SpecError(

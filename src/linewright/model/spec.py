@@ -32,6 +32,9 @@ class ModelSpec(Spec):
     """What the model's text inputs get where there is no value."""
 
 
+FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
+
+
 class TrainSpec(Spec):
     """How a model is made. Everything has a default that the data decides."""
 
@@ -51,6 +54,22 @@ class TrainSpec(Spec):
     """How rows are parted into training and test."""
     model: ModelSpec | None = None
     """A model to adopt instead of training one."""
+    python: Annotated[str, Field(pattern=FUNCTION)] | None = None
+    """A function of your own, ``FILE.py:FUNCTION``, that returns the unfitted estimator; the file relative to the factory folder."""
+    engine: Literal["built-in", "flaml", "autogluon"] = "built-in"
+    """What chooses and fits the model: the built-in engine, or one of the extras `flaml` and `autogluon`."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "TrainSpec":
+        ways = {
+            "model": self.model is not None,
+            "python": self.python is not None,
+            f"engine: {self.engine}": self.engine != "built-in",
+        }
+        said = [name for name, is_said in ways.items() if is_said]
+        if len(said) > 1:
+            raise ValueError(f"{' and '.join(said)} exclude each other: a line makes its model in one way")
+        return self
 
 
 class MetricGate(Spec):

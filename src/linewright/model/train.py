@@ -19,11 +19,25 @@ from linewright.model.margins import Floats, Matrix
 from linewright.model.members import Blend
 from linewright.model.metrics import MetricRule
 from linewright.model.package import calibrate
-from linewright.model.search import Fold, Pace, Rows, Search, by_row, rows_of, trial_of
+from linewright.model.search import (
+    Asked,
+    Engine,
+    Fold,
+    Pace,
+    Rows,
+    Search,
+    by_row,
+    rows_of,
+    trial_of,
+    usable_folds,
+)
 from linewright.model.spec import TrainSpec, ValueSpec
+from linewright.model.tasks import task as rules_of
 from linewright.model.threshold import choose_threshold
 from linewright.model.trainers import TRAINERS, Trainer, read_native
 
+_ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
+"""What is passed on the way from any estimator to its package."""
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
 
@@ -74,6 +88,7 @@ def train(
     trainers: Mapping[str, Trainer] = TRAINERS,
     workers: int = 2,
     fits: Fits = NO_FITS,
+    engine: Engine | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
     """Train a model.
@@ -113,6 +128,9 @@ def train(
     fits
         Where each finished fit is put, and found by a training that begins again with equal arguments; what comes out does
         not depend on it. By default nothing is kept.
+    engine
+        What chooses the setting and fits it, in place of the search of the built-in engine; all else is done alike. Its fits
+        go on one at a time.
     clock
         Seconds, for `spec.max_seconds` and the time left that is reported; it never decides which model comes out.
 
@@ -139,15 +157,33 @@ def train(
         classes=rows.classes,
         seed=seed,
     )
+    offered = None
+    if engine is not None:
+        asked = Asked(
+            rows=rows,
+            folds=usable_folds(rows, folds),
+            names=encoder.names,
+            budget=spec.budget,
+            pace=pace,
+            loss=rules_of(task).objective,
+        )
+        offered, workers = engine(asked), 1
     search = Search(
-        folds=folds, spec=spec, trainers=trainers, pace=pace, metric=metric, workers=workers, kept=kept
+        folds=folds,
+        spec=spec,
+        trainers=trainers,
+        pace=pace,
+        metric=metric,
+        workers=workers,
+        kept=kept,
+        offered=offered,
     )
     found, recent = search.over(rows), None
     if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
         rows, found, recent = narrowed
     blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
-    native = _refit(rows, blend, trainers, pace, kept)
+    native = _refit(rows, blend, search, pace, kept)
     calibration = fit_calibration(blend.scores, truth, mass, kind=task, seed=seed)
     scores = calibrate(calibration, blend.scores)
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
@@ -170,11 +206,13 @@ def train(
                 for weight, one in blend.members
             ),
         ),
-        libraries={name: version(name) for name in LIBRARIES},
+        libraries={name: version(name) for name in LIBRARIES}
+        if offered is None
+        else {name: version(name) for name in _ALWAYS} | dict(offered.libraries),
     )
 
 
-def _refit(rows: Rows, blend: Blend, trainers: Mapping[str, Trainer], pace: Pace, kept: Kept) -> bytes:
+def _refit(rows: Rows, blend: Blend, search: Search, pace: Pace, kept: Kept) -> bytes:
     """Fit each member once to all rows that may be learned from."""
     taken = np.flatnonzero(rows.learned)
     pace.more(len(blend.members) - 1)
@@ -186,7 +224,7 @@ def _refit(rows: Rows, blend: Blend, trainers: Mapping[str, Trainer], pace: Pace
             fitted.append(Member(weight, read_native(native)))
             continue
         pace.next(f"{one.setting.name}: all training rows")
-        member = rows.fit(trainers[one.setting.family], taken, None, one.rounds, one.setting)
+        member = rows.fit(search.trainer(one.setting), taken, None, one.rounds, one.setting)
         if key:
             kept.put(key, member.to_native())
         fitted.append(Member(weight, member))

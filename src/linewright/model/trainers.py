@@ -16,8 +16,10 @@ from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
 from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
+from linewright.model.grown import GrownFitted, GrownNative
 from linewright.model.linear import Linear, LinearFitted, LinearNative
 from linewright.model.margins import Floats, Matrix, Valid
+from linewright.model.whole import WholeFitted, WholeNative
 from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 
 __all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
@@ -86,9 +88,13 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType(
 
 Single = BoostedNative | LinearNative | XGBoostNative
 """Models that may be members of an ensemble."""
+Converted = GrownNative | WholeNative
+"""Models that estimators of users and engines become, beside those of our families."""
 
 
-def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted | EnsembleFitted:
+def read_native(
+    data: bytes,
+) -> BoostedFitted | LinearFitted | XGBoostFitted | EnsembleFitted | GrownFitted | WholeFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
@@ -96,7 +102,11 @@ def read_native(data: bytes) -> BoostedFitted | LinearFitted | XGBoostFitted | E
     Corrupt
         If `data` is not a native model of a known family, or an ensemble of such.
     """
-    native = _decoded(data, Single | EnsembleNative)
+    native = _decoded(data, Single | EnsembleNative | Converted)
+    if isinstance(native, GrownNative):
+        return GrownFitted(native)
+    if isinstance(native, WholeNative):
+        return WholeFitted(native)
     if not isinstance(native, EnsembleNative):
         return _fitted(native)
     members = ((one.weight, _decoded(bytes(one.native), Single)) for one in native.members)

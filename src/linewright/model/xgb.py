@@ -238,16 +238,34 @@ class _Grown(msgspec.Struct):
     categories_sizes: list[int]
 
 
+class _Parameters(msgspec.Struct):
+    num_parallel_tree: str = "1"
+
+
 class _Trees(msgspec.Struct):
     trees: list[_Grown]
+    tree_info: list[int]
+    gbtree_model_param: _Parameters
 
 
 class _Trained(msgspec.Struct):
     model: _Trees
+    name: str
+
+
+class _Objective(msgspec.Struct):
+    name: str
+
+
+class _Start(msgspec.Struct):
+    base_score: str
+    num_target: str = "1"
 
 
 class _Learner(msgspec.Struct):
     gradient_booster: _Trained
+    objective: _Objective
+    learner_model_param: _Start
 
 
 class _Model(msgspec.Struct):
@@ -255,9 +273,75 @@ class _Model(msgspec.Struct):
 
 
 def _trees_of(booster: xgboost.Booster) -> list[_Grown]:
-    """Return the trees; a bound that no number reaches is the largest float32 number."""
+    """Return the trees."""
+    return _learner_of(booster).gradient_booster.model.trees
+
+
+def _learner_of(booster: xgboost.Booster) -> _Learner:
+    """Return a model as XGBoost writes it; a bound that no number reaches is the largest float32 number."""
     text = bytes(booster.save_raw("json")).replace(b"Infinity", b"3.4028235e38")
-    return msgspec.json.decode(text, type=_Model).learner.gradient_booster.model.trees
+    return msgspec.json.decode(text, type=_Model).learner
+
+
+_SUMS: Mapping[Task, frozenset[str]] = {
+    "binary": frozenset({"binary:logistic"}),
+    "multiclass": frozenset({"multi:softprob"}),
+    "regression": frozenset(
+        {"reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"}
+    ),
+}
+"""Objectives whose sums become answers as ours do."""
+
+
+def fitted_of(
+    booster: xgboost.Booster, *, task: Task, width: int, classes: int, used: int | None
+) -> XGBoostFitted | str:
+    """Return a model that XGBoost's own interfaces fitted, or why it is none of ours.
+
+    Parameters
+    ----------
+    booster
+        The model.
+    task, classes
+        What is predicted; of the classes those that it was fitted to.
+    width
+        Columns that it reads.
+    used
+        The last round that answers, where early stopping found one; `None` for all.
+    """
+    try:
+        learner = _learner_of(booster)
+    except msgspec.ValidationError:
+        return "it is made of something else than trees with one output each (booster gbtree)"
+    if learner.gradient_booster.name != "gbtree":
+        return f"its booster is {learner.gradient_booster.name!r}, and gbtree can be exported"
+    grown, outputs = learner.gradient_booster.model, classes if task == "multiclass" else 1
+    if learner.objective.name not in _SUMS[task]:
+        return f"its objective is {learner.objective.name!r}, and {' or '.join(sorted(_SUMS[task]))} can be exported"
+    if any(tree.categories_nodes for tree in grown.trees):
+        return (
+            "its trees have sets of categories of its own; here they are codes, which it can take for numbers"
+        )
+    parallel = int(grown.gbtree_model_param.num_parallel_tree)
+    many = len(grown.trees) if used is None else (used + 1) * outputs * parallel
+    # Trees in the order of rounds and outputs, however many a round has of each.
+    by_output = [
+        [tree for tree, of in zip(grown.trees[:many], grown.tree_info[:many], strict=True) if of == k]
+        for k in range(outputs)
+    ]
+    if len({len(trees) for trees in by_output}) != 1:
+        return "its trees answer for other classes than it was fitted to"
+    start = np.array([float(word) for word in learner.learner_model_param.base_score.strip("[]").split(",")])
+    if task == "binary":
+        start = np.log(start) - np.log1p(-start)
+    native = XGBoostNative(
+        task=task,
+        width=width,
+        intercept=tuple(np.broadcast_to(start, (outputs,)).tolist()),
+        scale=1.0,
+        trees=tuple(_read(tree, {}) for round_ in zip(*by_output, strict=True) for tree in round_),
+    )
+    return XGBoostFitted(native)
 
 
 def _read(tree: _Grown, seen: Mapping[int, frozenset[int]]) -> XGBoostTree:

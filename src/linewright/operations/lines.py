@@ -1,7 +1,7 @@
 """Operations that make, check and plan lines."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -51,6 +51,8 @@ def new(
     exclude: tuple[str, ...] = (),
     weight: str | None = None,
     model: Path | None = None,
+    python: str | None = None,
+    engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -75,7 +77,11 @@ def new(
     weight
         Column with a sample weight.
     model
-        ONNX file of a model that was made elsewhere; it takes the place of training.
+        ONNX file of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+    python
+        Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
+    engine
+        What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     """
     made = new_line(
         factory.root,
@@ -89,6 +95,8 @@ def new(
         exclude=exclude,
         weight=weight,
         model=model,
+        python=python,
+        engine=engine,
     )
     Factory.create(factory.root).close()
     return made

@@ -260,6 +260,8 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
         yield from (one.file if isinstance(one, FileSource) else one.sqlite for one in spec.sources.values())
         if spec.train.model is not None:
             yield spec.train.model.file
+        if spec.train.python is not None:
+            yield spec.train.python.rpartition(":")[0]
 
 
 def _named_by(written: str, root: Path) -> tuple[Path, ...]:

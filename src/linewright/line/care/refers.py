@@ -59,12 +59,20 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
     return needs
 
 
+def _code(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the digest of the user's file that a model was made with."""
+    code = body.get("estimated", {}).get("code", "")
+    return (code,) if code else ()
+
+
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "dataset": lambda _, body: Needs(contents=tuple(chunk["content"] for chunk in body["chunks"])),
     "quarantine": lambda _, body: Needs(blobs=(body["blob"],)),
     "ingested": _results("dataset", "quarantine"),
     "split": lambda _, body: Needs(results=(body["dataset"],), blobs=(body["parts"],)),
-    "trained": lambda _, body: Needs(results=(body["dataset"], body["split"]), blobs=(body["native"],)),
+    "trained": lambda _, body: Needs(
+        results=(body["dataset"], body["split"]), blobs=(body["native"], *_code(body))
+    ),
     "package": lambda digest, body: Needs(
         results=(body["trained"],), blobs=(digest, body["graph"], body["golden"])
     ),

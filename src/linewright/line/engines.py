@@ -1,0 +1,145 @@
+"""What chooses and fits a line's model where it is not the built-in engine: a user's function, or an engine that is an extra."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from linewright.errors import RequestError, SpecError, Transient
+from linewright.line.factory import Factory
+from linewright.line.work import CODE_FILE, Work, read_code_file
+from linewright.model.code import find_function
+from linewright.model.spec import TrainSpec
+from linewright.store.values import digest_of_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """A file of `plugins/`."""
+
+    offer: str
+    """``module:function``; imported when a line asks for it."""
+    extra: str = ""
+    """Name of the extra that it needs."""
+    needs: tuple[str, ...] = ()
+    """Modules that the extra brings."""
+
+
+PYTHON = Plugin(offer="linewright.plugins.python:offer")
+PLUGINS = {
+    "flaml": Plugin(offer="linewright.plugins.flaml:offer", extra="flaml", needs=("flaml", "pandas")),
+    "autogluon": Plugin(
+        offer="linewright.plugins.autogluon:offer", extra="autogluon", needs=("autogluon.tabular",)
+    ),
+}
+"""By what `train.engine` says."""
+
+
+def is_plugged(train: TrainSpec) -> bool:
+    """Return whether something else than the built-in engine chooses the model."""
+    return train.python is not None or train.engine != "built-in"
+
+
+def check_engine(root: Path, train: TrainSpec) -> None:
+    """See that a line's engine could be used; nothing of a user's code is run.
+
+    Raises
+    ------
+    SpecError
+        If the file is not there.
+    UserCodeError
+        If it is not readable as Python, or has no such function.
+    RequestError
+        If the extra of an engine is not installed.
+    """
+    if train.python is not None:
+        file, function = parted(train.python)
+        find_function(read_code_file(root, train.python), file=file, function=function)
+    elif train.engine != "built-in":
+        _require(train.engine)
+
+
+def engine_of(work: Work) -> Callable[..., Any] | None:
+    """Return what offers the setting of a line, a `model.search.Engine`; `None` for the built-in engine.
+
+    Raises
+    ------
+    RequestError
+        If the extra of an engine is not installed.
+    Transient
+        If the file of a user's code changed after the run was planned.
+    """
+    train = work.spec.train
+    if train.python is not None:
+        file, function = parted(train.python)
+        given = {"file": file, "function": function, "data": code_of(work), "root": Path(work.factory.root)}
+        return partial(_loaded(PYTHON), **given)
+    return None if train.engine == "built-in" else _loaded(_require(train.engine))
+
+
+def parted(python: str) -> tuple[str, str]:
+    """Return file and function.
+
+    Examples
+    --------
+    >>> parted("models.py:build")
+    ('models.py', 'build')
+    """
+    file, _, function = python.rpartition(":")
+    return file, function
+
+
+def code_of(work: Work) -> bytes:
+    """Return the bytes of the user's file as they were planned; kept from then on, so that the model can be rebuilt."""
+    planned, artifacts = work.sources[CODE_FILE], work.factory.artifacts
+    if artifacts.has(planned):  # run before: its file may be gone by now
+        return artifacts.get(planned)
+    data = read_code_file(work.factory.root, str(work.spec.train.python))
+    if digest_of_bytes(data) != planned:
+        raise Transient(
+            "the file changed after the run was planned",
+            where=CODE_FILE,
+            found=parted(str(work.spec.train.python))[0],
+            hint=f"run again: linewright run {work.spec.line}",
+        )
+    artifacts.put(data)
+    return data
+
+
+def code_today(factory: Factory, train: TrainSpec, recorded: str) -> str:
+    """Say how a user's file is another today than the one that a model was made with; empty where it is the same."""
+    file, _ = parted(str(train.python))
+    try:
+        now = digest_of_bytes(read_code_file(factory.root, str(train.python)))
+    except SpecError:
+        return f"{file} is not there any more; its recorded copy was run"
+    return "" if now == recorded else f"{file} is another file today; its recorded copy was run"
+
+
+def _require(engine: str) -> Plugin:
+    plugin = PLUGINS[engine]
+    absent = [name for name in plugin.needs if not _is_there(name)]
+    if absent:
+        raise RequestError(
+            f"the engine {engine} is not installed",
+            where="train.engine",
+            found=f"no module {absent[0]!r}",
+            allowed="built-in, or an engine whose extra is installed",
+            hint=f"pip install 'linewright[{plugin.extra}]'",
+        )
+    return plugin
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
+
+
+def _loaded(plugin: Plugin) -> Callable[..., Any]:
+    module, _, function = plugin.offer.partition(":")
+    return getattr(import_module(module), function)

@@ -1,0 +1,148 @@
+"""An estimator that a function of the user's returns: ``train: {python: "FILE.py:FUNCTION"}``.
+
+The file is run from the bytes that were planned, in the process that trains, and nowhere else.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from linewright.errors import UserCodeError
+from linewright.model.budget import Setting
+from linewright.model.code import find_function
+from linewright.model.estimator import (
+    EstimatorTrainer,
+    Maker,
+    libraries_of,
+    made,
+    others_code,
+    spelled,
+    takes_weights,
+)
+from linewright.model.search import Asked, Offered
+from linewright.store.values import digest_of_bytes
+
+SECTION = "train.python"
+
+
+def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) -> Offered:
+    """Return the estimator of a user's function as the only setting.
+
+    Parameters
+    ----------
+    asked
+        The rows, for what the function may be told of them.
+    file, function
+        As the line file has them.
+    data
+        The file's bytes.
+    root
+        Folder of the factory: the file may not import others from there, whose changes nobody would notice.
+
+    Raises
+    ------
+    UserCodeError
+        If the file cannot be run, has no such function, or returns no estimator.
+    """
+    at = find_function(data, file=file, function=function)
+    maker = Maker(name=f"{function} in {file}", make=_not_yet, section=SECTION, at=at, file=file)
+    found = _function(data, maker, file=file, function=function, root=root)
+    told = _told(found, asked, maker)
+    maker = Maker(name=maker.name, make=partial(found, **told), section=SECTION, at=at, file=file)
+    estimator = made(maker, asked.rows.task)
+    because = f"the line file names {function} in {file}, which returns {spelled(estimator)}"
+    if asked.rows.weight[asked.rows.learned].std() > 0 and not takes_weights(estimator):
+        because += "; its fit takes no sample_weight, so that all rows weigh alike in it"
+    return Offered(
+        setting=Setting(
+            name=function,
+            family="python",
+            settings={"estimator": spelled(estimator), "code": digest_of_bytes(data)},
+        ),
+        trainer=EstimatorTrainer(maker, asked.names),
+        because=because,
+        libraries=libraries_of(estimator),
+    )
+
+
+def _not_yet() -> None:
+    raise NotImplementedError
+
+
+def _function(data: bytes, maker: Maker, *, file: str, function: str, root: Path) -> Callable[..., Any]:
+    """Run the file, and return its function."""
+    before = set(sys.modules)
+    # Kept under a name of its own, where classes that it defines are looked for.
+    module = ModuleType(f"linewright_line_{digest_of_bytes(data).partition(':')[2][:16]}")
+    module.__file__ = str(root / file)
+    sys.modules[module.__name__] = module
+    with others_code(f"running {file}", maker):
+        code: CodeType = compile(data, file, "exec")
+        exec(code, module.__dict__)  # noqa: S102 -- it is the user's own code, in the process that trains
+    _refuse_neighbours(set(sys.modules) - before, root, file)
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UserCodeError(
+            f"{function} is no function",
+            where=maker.at,
+            found=type(found).__name__,
+            allowed="a function that returns an unfitted estimator",
+            hint=f"write def {function}(): return ...",
+        )
+    return found
+
+
+def _refuse_neighbours(names: set[str], root: Path, file: str) -> None:
+    """Refuse modules from the factory's folder: the digest of the file says nothing of them, so that a rebuild would not either."""
+    for name in sorted(names):
+        where = getattr(sys.modules.get(name), "__file__", None)
+        if not where or name.startswith("linewright_line_"):
+            continue
+        path = Path(where).resolve()
+        if path.is_relative_to(root) and not {"site-packages", "dist-packages"} & set(path.parts):
+            raise UserCodeError(
+                f"{file} imports {name} from the factory's folder, whose changes nobody would notice",
+                where=file,
+                found=str(path.relative_to(root)),
+                allowed="what is in the file itself, and installed packages",
+                hint="move what it needs into the file, or install it as a package",
+            )
+
+
+def _told(found: Callable[..., Any], asked: Asked, maker: Maker) -> Mapping[str, Any]:
+    """Return what a function asks for by the names of its parameters."""
+    rows = asked.rows
+    offered = {
+        "columns": asked.names,
+        "categorical": rows.categorical,
+        "task": rows.task,
+        "classes": rows.classes,
+        "seed": rows.seed,
+    }
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    kinds = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    needed = [
+        one.name
+        for one in parameters
+        if one.default is inspect.Parameter.empty and one.kind not in kinds and one.name not in offered
+    ]
+    if needed:
+        raise UserCodeError(
+            f"{maker.name} needs arguments that nobody gives",
+            where=maker.at,
+            found=", ".join(needed),
+            allowed=f"no argument, or some of {', '.join(offered)}",
+            hint="give the others a default",
+        )
+    return {
+        one.name: offered[one.name]
+        for one in parameters
+        if one.name in offered and one.kind is not inspect.Parameter.POSITIONAL_ONLY
+    }
