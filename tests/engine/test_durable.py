@@ -146,6 +146,7 @@ def test_another_process_may_ask_for_a_run_and_follow_it(url, journal):
         client.start("chain", "run-1", {"seed": 7})
         digest = client.follow("run-1", timeout=30)
         took = time.monotonic() - asked
+        done = client.done("run-1")
         ask(url, "refuse", "run-2", "r")
         with pytest.raises(GateRefused, match="claims@3: not good enough") as caught:
             client.follow("run-2", timeout=30)
@@ -154,6 +155,7 @@ def test_another_process_may_ask_for_a_run_and_follow_it(url, journal):
         executor.communicate("stop\n", timeout=60)
 
     assert 64 == len(digest)
+    assert ["ingest", "train", "gate"] == done
     assert took < 2
     assert {"request": "r"} == caught.value.details
     assert 0 == executor.returncode

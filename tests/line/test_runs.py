@@ -3,13 +3,17 @@
 import re
 import subprocess
 import sys
+from contextlib import closing
 
 import msgspec
 import pytest
 
 from linewright.data.facts import Dataset
+from linewright.engine.lock import ProcessLock
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
-from linewright.line.execute import execute, execute_inline
+from linewright.line import execute as execute_module
+from linewright.line.execute import execute, execute_inline, open_executor
+from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
@@ -52,6 +56,25 @@ def test_both_engines_give_equal_digests(tumours):
     inline, durable = tumours("inline"), tumours("durable")
 
     assert digests(execute_inline(inline, "tumours")) == digests(execute(durable, "tumours"))
+
+
+def test_a_run_that_another_process_carries_out_tells_its_stations(tumours, monkeypatch):
+    """Whoever types `run` beside `up` must see more than a cursor."""
+    monkeypatch.setattr(execute_module, "_LOOK_S", 0.05)
+    factory = tumours()
+    told = []
+    factory.report = told.append
+    lock = ProcessLock(factory.state / "executor.lock")
+    assert lock.acquire()
+    with closing(open_executor(Factory.open(factory.root))):
+        ran = execute(factory, "tumours")
+        again = execute(factory, "tumours")
+    lock.release()
+
+    stations = [one.station for one in told]
+    assert {"train"} <= set(stations) <= set(ran.did)
+    assert len(stations) == len(set(stations))
+    assert f"nothing: every result was there already, of run {ran.run}" in again.to_text()
 
 
 def test_planning_what_was_just_run_plans_nothing(tumours):

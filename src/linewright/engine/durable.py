@@ -196,6 +196,13 @@ class EngineClient:
     def _require_health(self) -> None:
         """Raise where it is known that the run cannot end now."""
 
+    def done(self, run: str) -> list[str]:
+        """Return the names of the steps of a run that have been done, in their order."""
+        with _explained(self._url):
+            return [
+                step["function_name"] for step in self._client.list_workflow_steps(run, load_output=False)
+            ]
+
     def unfinished(self) -> list[str]:
         """Return the ids of the runs that have not reached their end, oldest first."""
         with _explained(self._url):

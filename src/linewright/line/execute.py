@@ -1,7 +1,7 @@
 """Carries out runs on the factory's one executor: this process, or the one that is up."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from linewright.line.promised import require_fresh
 from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
 from linewright.line.spec import LineSpec
+from linewright.line.stations import STATIONS
 from linewright.store.values import digest_of
 
 _LOOK_S = 1.0
@@ -66,7 +67,7 @@ def execute(
     while (client := _client(factory, lock)) is not None:
         with closing(client), suppress(_ExecutorEnded):
             return _carry_out(
-                factory, line, client, plan=plan, as_of=as_of, follow=partial(_follow, client, lock)
+                factory, line, client, plan=plan, as_of=as_of, follow=partial(_follow, factory, client, lock)
             )
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
@@ -205,7 +206,9 @@ class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions
     """The process that carried out the run has ended, and this one holds its lock now."""
 
 
-def _follow(client: EngineClient, lock: ProcessLock, run: str) -> Json:
+def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str) -> Json:
+    """Follow a run that another process carries out, and tell which station it is at."""
+    told: Progress | None = None
     while True:
         try:
             return client.follow(run, timeout=_LOOK_S)
@@ -214,6 +217,16 @@ def _follow(client: EngineClient, lock: ProcessLock, run: str) -> Json:
                 raise
         if lock.acquire():
             raise _ExecutorEnded
+        now = _station_at_work(client.done(run))
+        if now is not None and now != told:
+            factory.report(now)
+            told = now
+
+
+def _station_at_work(done: Sequence[str]) -> Progress | None:
+    """Return the station after the steps that have been done; `None` before the first and behind the last."""
+    left = [station for station in STATIONS if station.name not in done]
+    return Progress(station=left[0].name, says=left[0].doing) if done and left else None
 
 
 def _same(factory: Factory, wanted: str, now: Plan) -> None:

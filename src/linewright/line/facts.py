@@ -218,7 +218,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def _did(self) -> str:
         if not self.resumed:
-            return ", ".join(self.did) or "nothing: every result was there already"
+            return ", ".join(self.did) or f"nothing: every result was there already, of run {self.run}"
         now = ", ".join(name for name in self.did if name not in self.did_before)
         before = ", ".join(self.did_before)
         return f"finished the interrupted run {self.run}: {now or 'what was left'}" + (
