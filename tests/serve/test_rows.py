@@ -153,6 +153,17 @@ def test_an_unknown_column_is_refused_with_the_nearest_name():
     assert "rows[0].Amont" == caught.value.where
 
 
+def test_what_is_there_and_wrong_is_told_before_what_is_not_there():
+    """Whoever sends half a row to try it would never come to the value that is wrong."""
+    columns = [RequestColumn(name=name, type="integer", nullable=False) for name in ("a", "b", "c")]
+    with pytest.raises(RequestError) as caught:
+        RowReader(columns).read([{"b": "old", "d": 1}])
+
+    assert ["d", "b", "a", "c"] == [
+        each["where"].partition(".")[2] for each in caught.value.details["errors"]
+    ]
+
+
 def test_all_mistakes_are_told_up_to_twenty():
     """A client repairs a batch in one go."""
     with pytest.raises(RequestError) as caught:

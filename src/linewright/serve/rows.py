@@ -130,6 +130,7 @@ class RowReader:
                 check_carried(row.get(name))
             except ValueError as error:
                 yield name, _mistake("not a value of this column", row[name], str(error))
+        gone: list[tuple[str, dict[str, Any]]] = []
         for column, convert in self._features:
             allowed = KINDS[column.type].allowed
             try:
@@ -142,7 +143,8 @@ class RowReader:
                 continue
             if missing and not column.nullable:
                 what = "a value is needed" if column.name in row else "the column is needed"
-                yield column.name, _mistake(what, None, allowed)
+                gone.append((column.name, _mistake(what, None, allowed)))
+        yield from gone  # behind what is there and wrong: many columns may be left out
 
 
 def _checked_shape(rows: object) -> list[dict[str, Any]]:
