@@ -53,7 +53,7 @@ SETTINGS = (
     _boosted(
         "lgb_xt",
         extra_trees=True,
-        learning_rate=0.04,
+        learning_rate=0.08,
         num_leaves=39,
         feature_fraction=0.46,
         min_data_in_leaf=3,
