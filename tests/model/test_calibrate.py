@@ -14,10 +14,12 @@ from linewright.model.calibrate import (
     CLIP,
     POINTS,
     STEEPEST,
+    _cross_fitted,
     fit_calibration,
     fit_isotonic,
     fit_sigmoid,
     fit_temperature,
+    goes_forward,
 )
 from linewright.model.facts import Calibration
 from linewright.model.package import calibrate
@@ -210,3 +212,83 @@ def test_scores_of_exactly_zero_and_one_do_no_harm():
 
         assert np.isfinite([*fitted.parameters, *fitted.x, *fitted.y]).all()
         assert np.isfinite(calibrate(fitted, scores)).all()
+
+
+def monthly(slopes, *, rows=2_000, seed=0):
+    """Draw honest probabilities, and show those of each month with a slope of its own."""
+    scores, target, weight, _ = drawn(rows * len(slopes), lambda p: p, seed=seed, weighted=False)
+    month = np.repeat(np.arange(len(slopes)), rows)
+    return pairs(expit(np.asarray(slopes)[month] * logit(scores[:, 1]))), target, weight, month
+
+
+def test_what_rows_of_one_time_say_is_judged_on_later_ones():
+    """Shuffled, all months lend each other their slope; a curve of the past was wrong about each month to come."""
+    scores, target, weight, month = monthly([2.5, 0.6, 2.5, 0.6, 2.5])
+    shuffled = fit_calibration(scores, target, weight, kind="binary", seed=1)
+    forward = fit_calibration(scores, target, weight, kind="binary", seed=1, parts=month, is_forward=True)
+
+    assert ("isotonic", "none") == (shuffled.method, forward.method)
+
+
+def test_a_model_that_is_always_too_sure_is_calibrated_forward_in_time_too():
+    """Time alone is no reason to leave wrong probabilities as they are."""
+    scores, target, weight, month = monthly([2.0] * 5)
+    found = fit_calibration(scores, target, weight, kind="binary", seed=1, parts=month, is_forward=True)
+
+    assert "sigmoid" == found.method
+    assert 0.5 == pytest.approx(found.parameters[0], abs=0.05)
+
+
+@pytest.mark.parametrize("months", [1, 2])
+def test_too_few_times_calibrate_nothing(months):
+    """A gain that was seen once is no evidence of the next one."""
+    scores, target, weight, month = monthly([2.0] * months)
+
+    assert Calibration() == fit_calibration(
+        scores, target, weight, kind="binary", seed=1, parts=month, is_forward=True
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6))
+def test_labels_of_the_last_part_do_not_bear_on_how_it_is_judged(seed, months):
+    """The law of no leak: what calibrates a part forward in time has seen none of its labels, nor of later ones."""
+    scores, target, weight, month = monthly([1.5] * months, rows=60, seed=seed)
+    last = month == months - 1
+    other = np.where(last, 1 - target, target)
+    made = [
+        calibrate(fit_sigmoid(scores[~last], each[~last], weight[~last]), scores[last])
+        for each in (target, other)
+    ]
+    judged = [
+        _cross_fitted(fit_sigmoid, scores, each, weight, month, is_forward=True)[0]
+        for each in (target, other)
+    ]
+
+    np.testing.assert_array_equal(judged[0], judged[1])
+    np.testing.assert_array_equal(made[0], judged[0][last])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_rows_of_one_group_are_on_one_side(seed):
+    """The law of no leak for folds that are dealt: the labels of a part do not bear on how it is judged."""
+    scores, target, weight, group = monthly([1.5] * 4, rows=60, seed=seed)
+    these = group == 2
+    judged = [
+        _cross_fitted(fit_sigmoid, scores, each, weight, group, is_forward=False)[0][these]
+        for each in (target, np.where(these, 1 - target, target))
+    ]
+
+    np.testing.assert_array_equal(judged[0], judged[1])
+
+
+@given(st.integers(2, 6), st.integers(1, 5))
+def test_chained_folds_go_forward_and_dealt_ones_do_not(k, rows):
+    """The folds themselves say which they are, so that no caller can say it wrongly."""
+    blocks = np.array_split(np.arange((k + 1) * rows), k + 1)
+    chained = [(np.concatenate(blocks[:i]), blocks[i]) for i in range(1, k + 1)]
+    dealt = [(np.concatenate(blocks[:i] + blocks[i + 1 :]), blocks[i]) for i in range(k + 1)]
+
+    assert goes_forward(chained)
+    assert not goes_forward(dealt)

@@ -5,7 +5,16 @@ import pytest
 
 from linewright.model.budget import Setting
 from linewright.model.margins import to_scores
-from linewright.model.members import Judged, Tried, blends, choose, surely_better, what_small_costs, why
+from linewright.model.members import (
+    Blend,
+    Judged,
+    Tried,
+    blends,
+    choose,
+    surely_better,
+    what_small_costs,
+    why,
+)
 from linewright.model.metrics import metric
 
 
@@ -74,6 +83,22 @@ def test_a_dear_member_must_be_worth_more_than_a_hundredth_of_the_loss(gain, is_
     chosen = choose(blends([cheap, dear], about, most=1), about)
 
     assert ("dear" in chosen.names) is is_taken
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_those_that_answer_equally_fast_the_best_is_taken(first):
+    """A linear member costs no time that counts, so that a gain within noise is reason enough; however they are ordered."""
+    about = judged(np.zeros(1_000))
+    wave = np.tile([0.5, -0.5], 500)
+    trees = tried("trees", np.ones(1_000), about)
+    line = tried("line", np.ones(1_000), about, milliseconds=0.0)
+    candidates = [
+        Blend(members=((1.0, trees),), scores=trees.scores, loss=1 + wave),
+        Blend(members=((0.9, trees), (0.1, line)), scores=trees.scores, loss=0.998 - wave),
+    ]
+    chosen = choose([candidates[first], candidates[1 - first]], about)
+
+    assert "trees + line" == chosen.name
 
 
 def test_the_sentence_says_what_it_is_made_of_and_by_how_much_the_next_lost(two):

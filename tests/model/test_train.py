@@ -82,7 +82,7 @@ def test_trials_are_those_of_the_budget_best_first(mixed):
     *_, training = mixed
     losses = [trial.loss for trial in training.trials]
 
-    bought = {"lgb", "lgb_s", "lgb_xt", "lgb_a", "xgb", "lin_s", "lin"}
+    bought = {"lgb", "lgb_s", "lgb_xt", "lgb_a", "xgb", "xgb_s", "lin_s", "lin"}
 
     assert bought == {trial.name for trial in training.trials}
     assert sorted(losses) == losses

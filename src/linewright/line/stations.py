@@ -204,7 +204,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=3,
+        code=4,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",

@@ -53,7 +53,7 @@ SETTINGS = (
     _boosted(
         "lgb_xt",
         extra_trees=True,
-        learning_rate=0.04,
+        learning_rate=0.08,
         num_leaves=39,
         feature_fraction=0.46,
         min_data_in_leaf=3,
@@ -90,6 +90,15 @@ SETTINGS = (
         cat_l2=1.0,
         cat_smooth=5.0,
     ),
+    _xgboost(
+        "xgb_s",
+        learning_rate=0.05,
+        max_depth=4,
+        subsample=0.8,
+        colsample_bytree=0.6,
+        min_child_weight=3.0,
+        reg_lambda=3.0,
+    ),
     _linear("lin", c=0.3, hinges=False),
     _boosted(
         "lgb_l",
@@ -122,7 +131,9 @@ class Bought:
 _BUDGETS: Mapping[str, Bought] = MappingProxyType(
     {
         "quick": Bought(names=("lin", "lgb_s"), work=1.2e8),
-        "normal": Bought(names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "lin_s", "lin"), work=2.5e8),
+        "normal": Bought(
+            names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "xgb_s", "lin_s", "lin"), work=2.5e8
+        ),
         "thorough": Bought(
             names=tuple(setting.name for setting in SETTINGS), work=1e9, refined=24, refining=8e9
         ),
@@ -176,7 +187,7 @@ def planned(budget: Budget, size: Size) -> tuple[Setting, ...]:
     --------
     >>> small = planned("normal", Size(rows=1_000, width=10, outputs=1))
     >>> [setting.name for setting in small]
-    ['lgb', 'lgb_s', 'lgb_xt', 'xgb', 'lgb_a', 'lin_s', 'lin']
+    ['lgb', 'lgb_s', 'lgb_xt', 'xgb', 'lgb_a', 'xgb_s', 'lin_s', 'lin']
     >>> large = planned("normal", Size(rows=100_000, width=50, outputs=1))
     >>> [setting[0].settings["learning_rate"] for setting in (small, large)]
     [0.035, 0.1575]
@@ -261,7 +272,7 @@ def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds
     >>> [refinements(budget, size, best, rounds=200, folds=5) for budget in ("normal", "thorough")]
     [0, 24]
     >>> refinements(TrialsBudget(trials=20), size, best, rounds=200, folds=5)
-    12
+    11
     """
     if isinstance(budget, TrialsBudget):
         return max(0, budget.trials - len(SETTINGS))

@@ -1,10 +1,11 @@
 """Learn from out-of-fold scores how raw scores become probabilities.
 
-Every candidate is judged on rows that it was not fitted on, and the simplest that is as good as the best wins. What
-comes out is plain data; `model.package.calibrate` applies it.
+Every candidate is judged on rows that it was not fitted on, and the simplest that is as good as the best wins. Rows
+that the folds keep together stay together, and where the folds go forward in time, so does the judging. What comes out
+is plain data; `model.package.calibrate` applies it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,16 @@ _FEWEST = 10
 _STEPS = 100
 
 
-def fit_calibration(scores: Floats, target: Codes, weight: Floats, *, kind: Task, seed: int) -> Calibration:
+def fit_calibration(
+    scores: Floats,
+    target: Codes,
+    weight: Floats,
+    *,
+    kind: Task,
+    seed: int,
+    parts: Codes | None = None,
+    is_forward: bool = False,
+) -> Calibration:
     """Choose and fit a calibration.
 
     Parameters
@@ -46,29 +56,89 @@ def fit_calibration(scores: Floats, target: Codes, weight: Floats, *, kind: Task
     kind
         The task.
     seed
-        Parts the rows for the comparison of candidates.
+        Parts the rows for the comparison of candidates, where `parts` does not.
+    parts : int64 array, shape (n,), optional
+        The fold that judged each row, so that rows of one group are never on both sides. With fewer than two different
+        ones the rows are parted by chance, unless `is_forward`.
+    is_forward
+        Whether the folds go forward in time (`goes_forward`). A candidate is then fitted to the parts before the one that it
+        is judged on, as it will be used. With fewer than three parts there is too little to judge by, and nothing is calibrated.
 
     Returns
     -------
     Calibration
         Binary: none, sigmoid or, with at least `ISOTONIC_ROWS` rows of each class, isotonic. Multiclass: none or
         temperature. A candidate displaces a simpler one only if its cross-validated log-loss is lower by more than the
-        standard error of the difference.
+        standard error of the difference; forward in time, that of the parts as a whole, for rows of one time err together.
+
+    Examples
+    --------
+    Scores that are too sure in January and too timid in February say nothing of March.
+
+    >>> chance = np.random.default_rng(0)
+    >>> honest = chance.random(4_000)
+    >>> target = (chance.random(4_000) < honest).astype(np.int64)
+    >>> month = np.repeat([0, 1], 2_000)
+    >>> odds = (honest / (1 - honest)) ** np.where(month == 0, 2.0, 0.5)
+    >>> scores, weight = np.column_stack([1 / (1 + odds), odds / (1 + odds)]), np.ones(4_000)
+    >>> fit_calibration(scores, target, weight, kind="binary", seed=0, parts=month, is_forward=True).method
+    'none'
     """
     candidates = _candidates(target, kind)
     if not candidates:
         return Calibration()
+    if parts is None or len(np.unique(parts)) < 2:
+        if is_forward:
+            return Calibration()
+        parts = _dealt(target, seed)
     row_loss = task(kind).row_loss
     chosen: Fit | None = None
     lowest = row_loss(target, scores)
-    share = weight / weight.sum()
     for fit in candidates:
-        loss = row_loss(target, _cross_fitted(fit, scores, target, weight, seed))
+        calibrated, is_judged = _cross_fitted(fit, scores, target, weight, parts, is_forward=is_forward)
+        if not weight[is_judged].any():
+            continue
+        loss = row_loss(target, calibrated)
+        share = np.where(is_judged, weight, 0.0) / weight[is_judged].sum()
         less = lowest - loss
         gain = float(share @ less)
-        if gain > float(np.sqrt(np.sum((share * (less - gain)) ** 2))):
+        apart = share * (less - gain)
+        error = _error_of_parts(apart[is_judged], parts[is_judged]) if is_forward else np.sqrt(apart @ apart)
+        if gain > error:
             chosen, lowest = fit, loss
     return chosen(scores, target, weight) if chosen else Calibration()
+
+
+def _error_of_parts(apart: Floats, parts: Codes) -> float:
+    """Return the standard error of a mean from how far the parts are apart from it; one part alone says nothing."""
+    each = np.bincount(np.unique(parts, return_inverse=True)[1], weights=apart)
+    return float(np.sqrt(each @ each * len(each) / (len(each) - 1))) if len(each) > 1 else np.inf
+
+
+def goes_forward(folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> bool:
+    """Return whether no fold learns from rows that it or a later one judges, as forward chaining in time does.
+
+    Parameters
+    ----------
+    folds
+        Positions to learn from and to judge on. One alone counts as the end of such a chain.
+
+    Examples
+    --------
+    >>> first, second, third = np.array([0, 1]), np.array([2, 3]), np.array([4])
+    >>> goes_forward([(first, second), (np.arange(4), third)])
+    True
+    >>> goes_forward([(np.array([2, 3]), first), (first, np.array([2, 3]))])
+    False
+    """
+    is_judged = np.zeros(
+        1 + max(int(rows.max(initial=-1)) for fold in folds for rows in fold), dtype=np.bool_
+    )
+    for taken, held in reversed(folds):
+        is_judged[held] = True
+        if is_judged[taken].any():
+            return False
+    return True
 
 
 def _candidates(target: Codes, kind: Task) -> list[Fit]:
@@ -83,16 +153,26 @@ def _candidates(target: Codes, kind: Task) -> list[Fit]:
     return [fit_sigmoid, fit_isotonic] if rarest >= ISOTONIC_ROWS else [fit_sigmoid]
 
 
-def _cross_fitted(fit: Fit, scores: Floats, target: Codes, weight: Floats, seed: int) -> Floats:
+def _dealt(target: Codes, seed: int) -> Codes:
+    """Part rows by chance. Classes are dealt out evenly, so that each part has some of each."""
     part = np.empty(len(target), dtype=np.int64)
-    # Classes are dealt out evenly, so that each part has some of each.
     order = np.lexsort((np.random.default_rng(seed).random(len(target)), target))
     part[order] = np.arange(len(target)) % _PARTS
-    result = np.empty_like(scores)
-    for k in range(_PARTS):
-        others, these = part != k, part == k
-        result[these] = calibrate(fit(scores[others], target[others], weight[others]), scores[these])
-    return result
+    return part
+
+
+def _cross_fitted(
+    fit: Fit, scores: Floats, target: Codes, weight: Floats, parts: Codes, *, is_forward: bool
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the scores of each part, calibrated by the others or by those before it, and which rows these are."""
+    result, is_judged = scores.copy(), np.zeros(len(target), dtype=np.bool_)
+    classes = len(np.unique(target))
+    for k in np.unique(parts):
+        these, others = parts == k, parts < k if is_forward else parts != k
+        if len(np.unique(target[others])) == classes:
+            result[these] = calibrate(fit(scores[others], target[others], weight[others]), scores[these])
+            is_judged |= these
+    return result, is_judged
 
 
 def fit_sigmoid(scores: Floats, target: Codes, weight: Floats) -> Calibration:

@@ -172,7 +172,10 @@ def _blend(tried: Sequence[Tried], counts: Counter[int], judged: Judged) -> Blen
 
 
 def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
-    """Return the one that answers fastest of those that are as good as the best, as far as the judged rows can tell."""
+    """Return the one that answers fastest of those that are as good as the best, as far as the judged rows can tell.
+
+    Of those that answer equally fast, the best: a linear member beside trees costs nothing that counts.
+    """
     best = min(candidates, key=lambda one: (judged.mean(one.loss) * one.price, one.milliseconds))
     lowest = judged.mean(best.loss)
 
@@ -180,7 +183,9 @@ def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
         more = one.price * one.loss - best.price * best.loss
         return one is best or judged.mean(more) <= min(judged.error(more), NOISE * lowest)
 
-    fastest_first = sorted(candidates, key=lambda one: (one.milliseconds, len(one.members)))
+    fastest_first = sorted(
+        candidates, key=lambda one: (one.milliseconds, judged.mean(one.loss), len(one.members))
+    )
     return next(one for one in fastest_first if is_as_good(one))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from linewright.engine.context import Progress
 from linewright.features.facts import Encoder
-from linewright.model.calibrate import fit_calibration
+from linewright.model.calibrate import fit_calibration, goes_forward
 from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
 from linewright.model.kept import LIBRARIES, NO_FITS, Fits, Kept
@@ -184,7 +184,15 @@ def train(
     blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
     native = _refit(rows, blend, search, pace, kept)
-    calibration = fit_calibration(blend.scores, truth, mass, kind=task, seed=seed)
+    calibration = fit_calibration(
+        blend.scores,
+        truth,
+        mass,
+        kind=task,
+        seed=seed,
+        parts=np.repeat(np.arange(len(found.folds)), [len(held) for _, held in found.folds]),
+        is_forward=goes_forward(folds),
+    )
     scores = calibrate(calibration, blend.scores)
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
     return Training(
