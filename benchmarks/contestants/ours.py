@@ -36,6 +36,8 @@ assert train_station  # imported here, so that importing what trains is not coun
 class Ours:
     """Linewright: asked as an endpoint asks, with JSON rows; and with columns, as batch scoring does."""
 
+    prefer = "accuracy"
+
     def __init__(self, job: Job) -> None:
         self.job = job
         self.factory = Factory.create(job.folder / "factory")
@@ -56,7 +58,7 @@ class Ours:
             "sources": {"table": {"file": str(job.table)}},
             "table": {role: job.unread[0]} if role else {},
             "label": {"column": job.label, **({"positive": job.positive} if job.positive else {})},
-            "train": {"task": job.task, "budget": job.budget},
+            "train": {"task": job.task, "budget": job.budget, "prefer": self.prefer},
         }
 
     def _read(self) -> Work:
@@ -123,3 +125,9 @@ class Ours:
     def _from_columns(self, request: tuple[list[dict[str, object]], pl.DataFrame]) -> NDArray[np.float64]:
         encoder = self.scorer.model.package.encoder
         return self.scorer.model.scores(encode(encoder, to_columns(request[1], encoder.columns)))
+
+
+class OursSmall(Ours):
+    """Linewright by a line file that asks for one model, as small as may be."""
+
+    prefer = "small"
