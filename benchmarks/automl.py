@@ -537,28 +537,22 @@ def _median(cells: Iterable[Cell], what: str) -> float:
     return float(np.median(found)) if found else math.nan
 
 
-def _costs(name: str, cells: Sequence[Cell]) -> Iterator[str]:
+def _costs(name: str, cells: Iterable[Cell]) -> Iterator[str]:
     """Say what packages of ours cost on one thread: JSON rows as an endpoint answers them, and rows that are columns already."""
-    asked = [cell for cell in cells if cell.asked]
     yield ""
     yield f"| {name} | CPU µs, 1 row | CPU ms, 10,000 rows | CPU ms, 10,000 rows of columns | size KiB | fit CPU s |"
     yield "|---|---:|---:|---:|---:|---:|"
-    figures = [
-        (
-            cell.table,
-            1e3 * cell.asked["one_ms"],
-            cell.asked["many_ms"],
-            cell.asked["many_columns_ms"],
-            cell.asked["bytes"] / 1024,
-            cell.fit_cpu_s,
-        )
-        for cell in asked
-    ]
-    for table, *each in [
-        *figures,
-        ("median", *(np.median([one[1:] for one in figures], axis=0) if figures else ())),
-    ]:
-        yield f"| {table} | {' | '.join(f'{one:,.0f}' for one in each)} |"
+    of_tables: dict[str, list[tuple[float, ...]]] = {}
+    for cell in cells:
+        if not cell.crashed:
+            asked = cell.asked
+            figures = (asked["many_ms"], asked["many_columns_ms"], asked["bytes"] / 1024, cell.fit_cpu_s)
+            of_tables.setdefault(cell.table, []).append((1e3 * asked["one_ms"], *figures))
+    medians = {table: np.median(seeds, axis=0) for table, seeds in of_tables.items()}
+    if medians:
+        medians["median"] = np.median([*medians.values()], axis=0)
+    for table, figures in medians.items():
+        yield f"| {table} | {' | '.join(f'{one:,.0f}' for one in figures)} |"
 
 
 def _shown(board: Board, name: str, table: str, loss: float) -> str:
