@@ -9,6 +9,7 @@ among the others and are left out.
 # ruff: noqa: D102 -- `automl_cell.Contestant` says what each method is for
 
 import csv
+import gc
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -97,6 +98,9 @@ class Ours:
     def open(self) -> None:
         digest = json.loads(self._made.read_text())
         self.scorer = Scorer(load(digest, self.factory.artifacts.get))
+        # As the endpoint does once it is up: else answers wait while Python looks through all that was imported.
+        gc.collect()
+        gc.freeze()
         package = self.scorer.model.package
         self._bytes = package.graph_bytes + sum(
             len(self.factory.artifacts.get(one)) for one in (digest, package.golden)
