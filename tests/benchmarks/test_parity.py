@@ -26,6 +26,7 @@ from linewright.model.facts import Calibration, Package
 from linewright.model.package import Model, calibrate, open_model
 from linewright.model.parity import ALLOWED
 from linewright.model.trainers import TRAINERS
+from linewright.operations.face import Factory
 from linewright.store.values import digest_of_bytes
 from linewright.worlds.fraud import FraudWorld
 
@@ -269,3 +270,24 @@ def test_what_the_libraries_say_is_calibrated_as_the_package_is(parity: ModuleTy
 
     assert not np.allclose(raw, calibrate(calibration, raw), atol=0.01)
     assert parity.beside_libraries(fitted, packaged(fitted, rows, calibration), rows.x).is_right
+
+
+@pytest.mark.slow
+def test_the_model_of_a_line_is_looked_at_as_it_serves(parity: ModuleType, tmp_path: Path):
+    """With the encoder, the calibration and the threshold that it was packaged with."""
+    root = tmp_path / "factory"
+    bunch = load_breast_cancer()
+    frame = pl.DataFrame(bunch.data, schema=[f"c{i}" for i in range(bunch.data.shape[1])])
+    frame.with_columns(kind=pl.Series(bunch.target_names[bunch.target])).write_csv(tmp_path / "table.csv")
+    with Factory.create(root) as factory:
+        factory.new("tumours", data=tmp_path / "table.csv", label="kind", positive="malignant")
+        line = root / "lines" / "tumours.yaml"
+        line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+        factory.run("tumours")
+
+    cells, is_right = parity.look_at(root, "tumours", 2_000)
+
+    assert is_right
+    assert ["tumours", "binary"] == cells[:2]
+    assert ["2,000", "1,000"] == cells[5:7]
+    assert ["0", "500", "0"] == cells[8:]
