@@ -14,7 +14,8 @@ deployed program would: a JSON row through the endpoint's code for ours, a row o
 
 Each finished cell is a line of the results file, with the loss of each test row beside it; ran again, the benchmark goes on where it
 stopped. A cell of ours is keyed by the code that trains: another engine is run anew. `benchmarks/peers-automl.txt` lists what to
-install for --peers.
+install for --peers. With `--contestants ours,ours-small` it needs no peers, and the tables of what packages of ours cost are of these
+alone; `ours-small` is ours with `prefer: small`.
 """
 
 import argparse
@@ -47,9 +48,12 @@ import linewright
 
 FORM = 1
 """Raised when rows are parted or measured in another way: older cells are not compared with newer ones."""
-OURS, CATBOOST = "ours", "catboost"
-HERE = (OURS, "lightgbm")
+OURS, OURS_SMALL, LIGHTGBM, CATBOOST = "ours", "ours-small", "lightgbm", "catboost"
+HERE = (OURS, OURS_SMALL, LIGHTGBM)
 """Contestants that run in this Python."""
+OF_OURS = (OURS, OURS_SMALL)
+USUAL = tuple(name for name in CONTESTANTS if name != OURS_SMALL)
+"""Who competes unless it is said otherwise: ours once, else its variants would push the others down the ranks."""
 PACKAGES = {
     "lightgbm": "lightgbm",
     "catboost": "catboost",
@@ -360,7 +364,7 @@ def versions_of(contestants: Iterable[str], peers: str, budget: object) -> dict[
     ask = "import sys\nfrom importlib.metadata import version\nprint(version(sys.argv[1]))"
     found: dict[str, str] = {}
     for contestant in contestants:
-        if contestant == OURS:
+        if contestant in OF_OURS:
             words_of_budget = re.sub(r"\W+", "", json.dumps(budget))
             found[contestant] = f"{code_version()}-{words_of_budget}"
             continue
@@ -515,10 +519,9 @@ def report(board: Board) -> Iterator[str]:
             f"| {np.median(fit):.1f} | {max(fit):.1f} | {_median(cells, 'one_ms'):.3f} | {_median(cells, 'many_ms'):.0f} "
             f"| {_median(cells, 'bytes') / 2**20:.2f} | {sum(bool(cell.crashed) for cell in cells)} |"
         )
-    if OURS in names:
-        columns = _median(used[names.index(OURS)], "many_columns_ms")
-        yield ""
-        yield f"Ours answers 10,000 rows that are columns already, as batch scoring does, in {columns:.0f} CPU ms."
+    for name in OF_OURS:
+        if name in names:
+            yield from _costs(name, used[names.index(name)])
     yield ""
     yield f"| table | task | {' | '.join(names)} |"
     yield f"|---|---|{'---:|' * len(names)}"
@@ -532,6 +535,24 @@ def report(board: Board) -> Iterator[str]:
 def _median(cells: Iterable[Cell], what: str) -> float:
     found = [cell.asked[what] for cell in cells if what in cell.asked]
     return float(np.median(found)) if found else math.nan
+
+
+def _costs(name: str, cells: Iterable[Cell]) -> Iterator[str]:
+    """Say what packages of ours cost on one thread: JSON rows as an endpoint answers them, and rows that are columns already."""
+    yield ""
+    yield f"| {name} | CPU µs, 1 row | CPU ms, 10,000 rows | CPU ms, 10,000 rows of columns | size KiB | fit CPU s |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    of_tables: dict[str, list[tuple[float, ...]]] = {}
+    for cell in cells:
+        if not cell.crashed:
+            asked = cell.asked
+            figures = (asked["many_ms"], asked["many_columns_ms"], asked["bytes"] / 1024, cell.fit_cpu_s)
+            of_tables.setdefault(cell.table, []).append((1e3 * asked["one_ms"], *figures))
+    medians = {table: np.median(seeds, axis=0) for table, seeds in of_tables.items()}
+    if medians:
+        medians["median"] = np.median([*medians.values()], axis=0)
+    for table, figures in medians.items():
+        yield f"| {table} | {' | '.join(f'{one:,.0f}' for one in figures)} |"
 
 
 def _shown(board: Board, name: str, table: str, loss: float) -> str:
@@ -590,10 +611,8 @@ def crashes(board: Board) -> Iterator[str]:
             yield f"- {cell.contestant} on {cell.table}, seed {cell.seed}: {cell.crashed}"
 
 
-def chosen(names: str | None, allowed: Sequence[str], what: str) -> list[str]:
+def chosen(names: str, allowed: Sequence[str], what: str) -> list[str]:
     """Return the names that were asked for, in the order of those there are."""
-    if names is None:
-        return list(allowed)
     asked = [name.strip() for name in names.split(",")]
     unknown = [name for name in asked if name not in allowed]
     if unknown:
@@ -606,14 +625,16 @@ def main() -> int:
     given = _arguments()
     seconds = given.seconds or (5.0 if given.small else 30.0)
     tables = _tables(given)
-    contestants = chosen(given.contestants, list(HERE) if given.small else list(CONTESTANTS), "contestants")
+    contestants = [OURS, LIGHTGBM] if given.small else list(USUAL)
+    if given.contestants:
+        contestants = chosen(given.contestants, list(CONTESTANTS), "contestants")
     budget = _budget(given.budget, seconds)
     versions = versions_of(contestants, given.peers, budget)
     for name in contestants:
         if name not in versions:
             print(f"{name} is not installed in {python_of(name, given.peers)}: left out", file=sys.stderr)
     if given.ours:
-        versions[OURS] = given.ours
+        versions |= {name: given.ours for name in OF_OURS if name in versions}
     seeds = [int(seed) for seed in (given.seeds or ("1" if given.small else "1,2,3")).split(",")]
     results = Results(given.results)
     pythons = {name: python_of(name, given.peers) for name in contestants}
@@ -701,7 +722,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", help="comma-separated (default: 1,2,3)")
     parser.add_argument("--tables", help="comma-separated (default: the seventeen)")
-    parser.add_argument("--contestants", help=f"comma-separated, of {', '.join(CONTESTANTS)} (default: all)")
+    parser.add_argument(
+        "--contestants", help=f"comma-separated, of {', '.join(CONTESTANTS)} (default: all but {OURS_SMALL})"
+    )
     parser.add_argument("--results", type=Path, default=cache / "linewright" / "automl.jsonl")
     parser.add_argument("--report", action="store_true", help="run nothing, print what there is")
     parser.add_argument("--ours", help="compare the cells of this version of ours (default: of this code)")

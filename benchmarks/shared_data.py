@@ -69,7 +69,8 @@ class Expected:
     """The one column of texts, where the label is to be told from it alone: then the plain model is a logistic regression on
     the tf-idf of its words and pairs of words."""
     line: str = ""
-    """For a table that SQL makes, the line file, since `new` does not write SQL. FILE stands for the path of the file."""
+    """For a table that SQL makes, the line file, since `new` does not write SQL. FILE stands for the path of the file, and
+    FOLDER for that of its folder."""
 
     @property
     def name(self) -> str:
@@ -228,7 +229,8 @@ def make(root: Path, folder: Path, outcome: Outcome) -> bool:
     expected = outcome.expected
     path = (folder / expected.file).resolve()
     if expected.line:
-        (root / "lines" / f"{expected.name}.yaml").write_text(expected.line.replace("FILE", str(path)))
+        text = expected.line.replace("FILE", str(path)).replace("FOLDER", str(path.parent))
+        (root / "lines" / f"{expected.name}.yaml").write_text(text)
         outcome.task = read_line(root / "lines" / f"{expected.name}.yaml").train.task
         return True
     words = ("new", expected.name, "--data", str(path), "--label", expected.label, *expected.hints)

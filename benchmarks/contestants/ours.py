@@ -9,6 +9,7 @@ among the others and are left out.
 # ruff: noqa: D102 -- `automl_cell.Contestant` says what each method is for
 
 import csv
+import gc
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,6 +37,8 @@ assert train_station  # imported here, so that importing what trains is not coun
 class Ours:
     """Linewright: asked as an endpoint asks, with JSON rows; and with columns, as batch scoring does."""
 
+    prefer = "accuracy"
+
     def __init__(self, job: Job) -> None:
         self.job = job
         self.factory = Factory.create(job.folder / "factory")
@@ -56,7 +59,7 @@ class Ours:
             "sources": {"table": {"file": str(job.table)}},
             "table": {role: job.unread[0]} if role else {},
             "label": {"column": job.label, **({"positive": job.positive} if job.positive else {})},
-            "train": {"task": job.task, "budget": job.budget},
+            "train": {"task": job.task, "budget": job.budget, "prefer": self.prefer},
         }
 
     def _read(self) -> Work:
@@ -95,6 +98,9 @@ class Ours:
     def open(self) -> None:
         digest = json.loads(self._made.read_text())
         self.scorer = Scorer(load(digest, self.factory.artifacts.get))
+        # As the endpoint does once it is up: else answers wait while Python looks through all that was imported.
+        gc.collect()
+        gc.freeze()
         package = self.scorer.model.package
         self._bytes = package.graph_bytes + sum(
             len(self.factory.artifacts.get(one)) for one in (digest, package.golden)
@@ -123,3 +129,9 @@ class Ours:
     def _from_columns(self, request: tuple[list[dict[str, object]], pl.DataFrame]) -> NDArray[np.float64]:
         encoder = self.scorer.model.package.encoder
         return self.scorer.model.scores(encode(encoder, to_columns(request[1], encoder.columns)))
+
+
+class OursSmall(Ours):
+    """Linewright by a line file that asks for one model, as small as may be."""
+
+    prefer = "small"

@@ -100,6 +100,27 @@ def test_ours_is_worse_than_catboost_where_all_rows_say_so(automl: ModuleType, t
     assert "1 tables on which ours is worse" in text
 
 
+def test_costs_are_told_for_each_variant_of_ours_alone(automl: ModuleType, tmp_path: Path):
+    """Who asks what packages cost need not install peers, and a package that never came out costs nothing."""
+    board = _board(automl, tmp_path, {"ours": [0.3, 0.3, np.inf], "ours-small": [0.4, 0.4, 0.4]})
+
+    lines = list(automl.report(board))
+
+    assert (
+        "| ours | CPU µs, 1 row | CPU ms, 10,000 rows | CPU ms, 10,000 rows of columns | size KiB | fit CPU s |"
+        in lines
+    )
+    assert 2 == sum(line == "| median | 1,000 | 1 | 1 | 0 | 1 |" for line in lines)
+    assert 2 + 2 + 3 == sum(line.endswith("| 1,000 | 1 | 1 | 0 | 1 |") for line in lines)
+
+
+def test_variants_of_ours_compete_only_when_asked(automl: ModuleType):
+    """Two of one kind would push the others down the ranks."""
+    assert "ours-small" in automl.CONTESTANTS
+    assert "ours-small" not in automl.USUAL
+    assert "ours" in automl.USUAL
+
+
 def test_equal_seeds_part_rows_alike_and_rows_are_on_one_side(tables: ModuleType):
     """Contestants that run on different days must meet the same rows."""
     table = tables.OWN[0]

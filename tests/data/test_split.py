@@ -15,6 +15,7 @@ from linewright.data.copies import contents_of, findings_of, repeat_seldom
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
 from linewright.data.logged import Logged
+from linewright.data.rows import content_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.data.split import folds, identities, split
 from linewright.engine.context import Context
@@ -135,6 +136,17 @@ def test_identity_is_the_key_else_the_content():
     assert by_content[[2, 0, 1]].tolist() == identities(shuffled, line()).tolist()
     assert by_content.tolist() == identities(mended, line()).tolist()
     assert 3 == len(set(by_content.tolist()))
+
+
+def test_a_number_is_named_alike_whether_another_row_misses_it_or_not():
+    """Columns without missing values take a shorter way, and rows that come later must not move those before them."""
+    numbers = [0.0, -0.0, 1.5, -1e300, 5e-324, float("inf"), float("nan")]
+    whole = pl.DataFrame({"x": numbers, "y": numbers[::-1]})
+    longer = pl.concat([whole, pl.DataFrame({"x": [None], "y": [2.5]}, schema=whole.schema)])
+
+    assert content_text(whole, ["x", "y"]).to_list() == content_text(longer, ["x", "y"])[:-1].to_list()
+    assert len(numbers) == content_text(whole, ["x", "y"]).n_unique()
+    assert "4609434218613702656" == content_text(whole, ["x"])[2]
 
 
 def test_missing_values_are_not_the_values_that_stand_for_them():

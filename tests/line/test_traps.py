@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from linewright.data.traps import Trap
+from linewright.line import new
 from linewright.line.factory import Factory
 from linewright.line.new import NewLine, new_line
 from linewright.operations.lines import CheckedLine, PlanResult, check, plan
@@ -236,6 +237,26 @@ def test_rows_that_are_in_both_parts_are_counted(tmp_path: Path):
 def test_equal_rows_without_a_key_stay_together(tmp_path: Path):
     """They are parted by their content, so that none is in both parts."""
     assert () == hand_written(tmp_path, copied(keyed=False)).traps
+
+
+@pytest.mark.parametrize("has_traps", [False, True])
+def test_a_new_line_is_read_again_only_where_traps_make_it_another_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_traps: bool
+):
+    """A text of thousands of columns takes seconds to read."""
+    read: list[str] = []
+    parse_line = new.parse_line
+    monkeypatch.setattr(
+        new, "parse_line", lambda text, name: read.append(text) or parse_line(text, name=name)
+    )
+    frame = copied(keyed=False)
+    frame = frame.with_columns(note=pl.int_range(len(frame)).shuffle(seed=2) % 97)
+
+    made = written(tmp_path, frame, exclude=["note"] if has_traps else [])
+
+    assert has_traps == bool(made.traps)
+    assert 1 + has_traps == len(read)
+    assert (tmp_path / "lines" / "a.yaml").read_text() == read[-1]
 
 
 def test_rows_that_are_alike_but_for_what_no_model_sees_are_made_a_group(tmp_path: Path):

@@ -48,7 +48,7 @@ def find_outliers(column: Seen) -> Outliers | None:
     """
     if column.type not in NUMBERS or column.distinct <= _LEAST_DIFFERENT:
         return None
-    counts = column.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
+    counts = column.counts
     values, rows = counts["value"].cast(pl.Float64).to_numpy(), counts["rows"].to_numpy()
     cuts = [(low, high) for low in range(3) for high in range(3) if low + high]
     for low, high in sorted(cuts, key=sum, reverse=True):

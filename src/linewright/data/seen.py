@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -43,6 +44,11 @@ class Seen:
     def present(self) -> int:
         """How many rows have a value of the type."""
         return len(self.values) - self.values.null_count()
+
+    @cached_property
+    def counts(self) -> pl.DataFrame:
+        """The different values, ascending, as `value`, and in how many `rows` each stands; missing ones are not counted."""
+        return self.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
 
     def where(self, rows: pl.Series) -> "Seen":
         """Return the column as it is in some of its rows."""

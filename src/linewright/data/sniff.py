@@ -145,9 +145,13 @@ def missing_spellings(frame: pl.DataFrame, label: str) -> Mapping[str, int]:
     texts = [column for column in frame.iter_columns() if column.dtype == pl.String]
     answers = next((column for column in texts if column.name == label), pl.Series(dtype=pl.String))
     found: dict[str, int] = {}
-    for word in (*_MISSING, *_MISSING_AMONG_NUMBERS):
+    words = [*_MISSING, *_MISSING_AMONG_NUMBERS]
+    # Most columns have none of them: each is asked about all at once, before it is asked about each.
+    has_some = frame.select(pl.col(pl.String).is_in(words).any())
+    suspected = [column for column in texts if has_some[column.name].item()]
+    for word in words:
         everywhere = word in _MISSING
-        has = [column for column in texts if (column == word).any()]
+        has = [column for column in suspected if (column == word).any()]
         is_rare = (answers == word).sum() <= _RARE * len(answers)
         witnesses = has if everywhere and is_rare else [answers]
         if (answers == word).any() and not any(_is_odd_one(column, word, found) for column in witnesses):

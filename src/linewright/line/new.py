@@ -191,9 +191,12 @@ def new_line(
         engine=engine,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
-    traps = row_traps(parse_line(write_draft(draft), name=str(path)), seen, where)
-    text = write_draft(replace(draft, traps=traps))
-    parse_line(text, name=str(path))
+    text = write_draft(draft)
+    traps = row_traps(parse_line(text, name=str(path)), seen, where)
+    if traps:
+        # Only then is it another text, and to read one with thousands of columns takes seconds.
+        text = write_draft(replace(draft, traps=traps))
+        parse_line(text, name=str(path))
     _write(path, text)
     return NewLine(
         path=str(path),
