@@ -1,6 +1,7 @@
 """Looking at a table: types, parts, and what tells the label too well."""
 
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -552,3 +553,27 @@ def test_a_column_that_is_known_just_where_the_label_is_is_told():
     assert () == flights(minutes.set(bare & (minutes > 60), None)).column("airborne").verdicts
     # Rows of another kind, which lack nearly everything.
     assert () == flights(minutes.set(bare, None), "gate", "crew").column("airborne").verdicts
+
+
+def test_the_time_as_a_number_is_no_feature():
+    """Of rows to come it holds values that no training row has had: a model that learned of it answers all of them wrong."""
+    rng = np.random.default_rng(8)
+    days = np.sort(rng.integers(0, 900, 2_000))
+    arrival = [date(2021, 1, 1) + timedelta(int(day)) for day in days]
+    price = rng.normal(100, 20, 2_000) + days / 20
+    frame = pl.DataFrame(
+        {
+            "year": 2021 + days // 365,
+            "arrival_num": (2021 + days / 365.25).round(4),
+            "lead": rng.integers(0, 300, 2_000),
+            "arrival": arrival,
+            "price": price.round(1),
+        }
+    )
+    profile = look(frame.with_columns(pl.all().cast(pl.String)), label="price")
+    (told,) = (one for one in profile.column("arrival_num").verdicts if one.verdict == "twin")
+
+    assert "arrival" == profile.roles.time
+    assert told.exclude
+    assert "it ranks the rows as 'arrival' does, which is the time" in told.evidence
+    assert not any(one.exclude for name in ("year", "lead") for one in profile.column(name).verdicts)

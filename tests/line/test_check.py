@@ -174,6 +174,19 @@ def test_a_fairness_gate_that_can_never_decide_is_a_doubt_with_a_way_out(tmp_pat
     assert not says or "lower min_group, write when_small: block" in doubts[0]
 
 
+@pytest.mark.parametrize(
+    ("beside", "doubts"),
+    [("", 1), (", {metric: roc_auc, at_least: 0.6}", 0), (", {beats: baseline}", 0)],
+)
+def test_a_margin_below_zero_without_a_bar_that_does_not_move_is_a_doubt(tmp_path, beside, doubts):
+    """Left in the file, it lets each champion be a little worse than the last."""
+    text = f"label: {{column: y}}\ngates: [{{beats: champion, margin: -0.01}}{beside}]\n"
+    with factory_of(tmp_path, text) as factory:
+        found = [one for one in check(factory).lines[0].doubts if "with margin -0.01 each champion" in one]
+
+    assert doubts == len(found)
+
+
 def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
     """It would be believed to be gone, and stays a number."""
     with factory_of(tmp_path, "label: {column: y}\n") as factory:

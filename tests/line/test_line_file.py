@@ -52,6 +52,7 @@ EXPECTED = {
     "impossible-performance": (5, 23, "the line's metric lies between 0 and 1: found 7"),
     "key-is-time": (4, 18, "table.time is the same column as table.key"),
     "label-excluded": (4, 22, "the label is excluded: found 'y'"),
+    "impossible-margin": (6, 40, "roc_auc is between 0 and 1, so no model can be better by so much: found 5"),
     "metric-of-another-task": (6, 6, "'roc_auc' is for binary tasks"),
     "min-above-max": (6, 35, "max is less than min: found 16, allowed: at least 60"),
     "misplaced-word": (4, 1, "'split' belongs in 'train'"),

@@ -25,7 +25,7 @@ from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence
 from linewright.data.suspicion import Suspect, find_as_bare, find_suspects
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
-from linewright.data.twins import Twin, find_sentinels, find_twins
+from linewright.data.twins import Twin, find_sentinels, find_twins, rises_with
 from linewright.errors import RequestError
 
 SAMPLE_ROWS = 50_000
@@ -188,7 +188,13 @@ def judge(
         name: (
             *_sameness(column, known if name not in {about.column, *roles.parts} else None),
             *_verdicts(
-                column, suspects.get(name), twins.get(name), about, roles, sentinel=sentinels.get(name)
+                column,
+                suspects.get(name),
+                twins.get(name),
+                about,
+                roles,
+                time=seen.get(roles.time or ""),
+                sentinel=sentinels.get(name),
             ),
         )
         for name, column in seen.items()
@@ -302,11 +308,16 @@ def _verdicts(
     label: LabelProfile,
     roles: Roles,
     *,
+    time: Seen | None,
     sentinel: str | None,
 ) -> Iterator[Verdict]:
     if column.type == UNUSABLE:
         yield Verdict(verdict="unusable", evidence=column.because, exclude=False)
     elif column.name != label.column and column.distinct + (column.missing > 0) > 1:
+        says = "" if time is None or column.name in roles.parts else rises_with(column, time)
+        if says:
+            yield Verdict(verdict="twin", evidence=says, exclude=True)
+            twin, suspect = None, suspect if suspect and suspect.kind == "leak" else None
         yield from _part_verdicts(column, suspect, twin, label, roles)
     if column.type == "text":
         says = f"free text: {column.because}; a model reads what it looks like and up to 32 directions of its words"
@@ -368,7 +379,7 @@ def _part_verdicts(
     elif suspect is not None:
         yield Verdict(verdict=suspect.kind, evidence=suspect.evidence, exclude=suspect.kind == "leak")
     if twin is not None and not has_part:
-        way_out = f"; --exclude {column.name} (table.exclude) loses nothing, and to leave it in costs nothing"
+        way_out = f"; --exclude {column.name} (table.exclude) loses nothing"
         says = twin.evidence + ("" if twin.is_equal else way_out)
         yield Verdict(verdict="twin", evidence=says, exclude=twin.is_equal)
 

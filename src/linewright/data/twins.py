@@ -22,6 +22,7 @@ _ROUNDING = 1e-9
 _FEW = 10
 _REPEATS = 5
 _SHARE = 0.002
+_MANY_TIMES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,26 @@ def find_twins(seen: Mapping[str, Seen]) -> dict[str, Twin]:
     for name, twin in _same_order(seen):
         twins.setdefault(name, twin)
     return twins
+
+
+def rises_with(column: Seen, time: Seen) -> str:
+    """Say that a number ranks the rows as the time does; empty where it does not.
+
+    Then rows to come have values that no training row has had, and what was learned of it holds for none of them.
+    """
+    if column.type not in NUMBERS or column.distinct < _MANY_TIMES or column.missing:
+        return ""
+    step = max(1, len(column.values) // _ROWS)
+    number, instant = (one.values.gather_every(step).to_physical().cast(pl.Float64) for one in (column, time))
+    known = instant.is_not_null()
+    ranks = pl.DataFrame({"number": number, "instant": instant}).filter(known)
+    alike = ranks.select(pl.corr("number", "instant", method="spearman")).item() if len(ranks) > 1 else 0.0
+    if alike is None or not alike >= _SAME_ORDER:
+        return ""
+    return (
+        f"it ranks the rows as {time.name!r} does, which is the time: rows to come have values that no training row has had, "
+        "so what a model learns of it holds for none of them"
+    )
 
 
 def _alike(seen: Mapping[str, Seen]) -> Iterator[tuple[Seen, Seen]]:

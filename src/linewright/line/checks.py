@@ -17,6 +17,7 @@ from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+from linewright.model.tasks import TASKS
 from linewright.watch.spec import EveryTrigger
 
 
@@ -351,6 +352,8 @@ def _gates(spec: LineSpec, task: str) -> Iterator[Problem]:
             named.append((("gates", index, "metric"), gate.metric))
         if isinstance(gate, MetricGate):
             yield from _bar(index, gate)
+        if isinstance(gate, BeatsGate):
+            yield from _margin(index, gate, gate.metric or _headline(spec, task))
         if isinstance(gate, FairnessGate) and task not in {"auto", "binary"}:
             path = ("gates", index, "fairness")
             what = f"a fairness gate compares yes-or-no decisions, and the task is {task}"
@@ -360,6 +363,27 @@ def _gates(spec: LineSpec, task: str) -> Iterator[Problem]:
     for path, name in named:
         if name is not None:
             yield from _known_metric(path, name, task)
+
+
+def _headline(spec: LineSpec, task: str) -> str:
+    """Return the metric of gates that name none; empty where only the data tell."""
+    if spec.train.metric != "auto":
+        return spec.train.metric
+    return TASKS[task].metrics[0] if task in TASKS else ""
+
+
+def _margin(index: int, gate: BeatsGate, name: str) -> Iterator[Problem]:
+    rule = METRICS.get(name)
+    if rule is None or not rule.is_bounded or abs(gate.margin) < 1:
+        return
+    what = "no model can be better by so much" if gate.margin > 0 else "no model can be worse by more"
+    yield Problem(
+        path=("gates", index, "margin"),
+        what=f"{name} is between 0 and 1, so {what}",
+        found=gate.margin,
+        allowed="more than -1 and less than 1",
+        hint="write it on the metric's own scale, e.g. 0.01",
+    )
 
 
 def _bar(index: int, gate: MetricGate) -> Iterator[Problem]:

@@ -21,7 +21,8 @@ from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
-from linewright.model.spec import FairnessGate, TrainSpec
+from linewright.model.figures import as_declared
+from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""
@@ -38,6 +39,7 @@ def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, 
     return (
         *_missing_doubts(factory, spec),
         *_group_doubts(spec, frame),
+        *_margin_doubts(spec),
         *_fairness_doubts(spec, frame),
         *_model_doubts(factory, spec),
     )
@@ -48,7 +50,7 @@ def plan_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
 
     Nothing of groups where the table cannot be made: a run, or `check`, says why.
     """
-    return (*_planned_groups(factory, spec), *_model_doubts(factory, spec))
+    return (*_planned_groups(factory, spec), *_margin_doubts(spec), *_model_doubts(factory, spec))
 
 
 def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
@@ -154,6 +156,21 @@ def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
         says = too_few_groups(frame[group].drop_nulls().n_unique())
         if says:
             yield f"{group}: {says}"
+
+
+def _margin_doubts(spec: LineSpec) -> Iterator[str]:
+    """Say where each champion may be a little worse than the last, without end."""
+    is_held = any(
+        isinstance(gate, MetricGate) or (isinstance(gate, BeatsGate) and gate.beats == "baseline")
+        for gate in spec.gates
+    )
+    for number, gate in enumerate(spec.gates):
+        if isinstance(gate, BeatsGate) and gate.margin < 0 and not is_held:
+            yield (
+                f"gates[{number}]: with margin {as_declared(gate.margin)} each champion may be a little worse than the last, and many of "
+                "them far worse; put a bar beside it that does not move, {metric: …, at_least: …}, or take the margin out again once the "
+                "model that it is for serves"
+            )
 
 
 def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:

@@ -436,6 +436,10 @@ def _gates(draft: Draft) -> Iterator[str]:
         ],
         indent="  ",
     )
+    yield _comment(
+        "With margin: -0.01 (on the metric's own scale) also what is surely not worse by more: a simpler model, say.",
+        indent="  ",
+    )
     if label.task == "binary":
         base = dict(label.classes)[label.positive or ""] / sum(rows for _, rows in label.classes)
         yield _comment(
