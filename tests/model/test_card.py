@@ -19,6 +19,7 @@ from linewright.model.facts import (
     Contribution,
     Dependence,
     Explanation,
+    Metric,
     Package,
     Parity,
     Point,
@@ -459,6 +460,80 @@ def test_numbers_and_many_classes_have_cards_too(card):
     for page in both(number):
         assert "plus or minus 12.5" in page.text
         assert "Which mistakes it makes" not in page.text
+
+
+HELD = Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)
+LEANS = Metric(name="bias", value=15.24, low=12.1, high=18.2, n=3092)
+
+
+def numbers(card, *, adopted=None, by="random", **measured):
+    """Return the facts of a model that answers numbers, as far as its card tells of them."""
+    evaluation = msgspec.structs.replace(
+        card.evaluation, confusion=(), metrics=(Metric(name="rmse", value=40.0, low=38.0, high=42.0, n=3092),)
+    )
+    changes = {"task": "regression", "classes": (), "threshold": None, "half_width": 35.3}
+    best = msgspec.structs.replace(card.trained.trials[0], loss=400.0, low=361.0, high=441.0)
+    trained = msgspec.structs.replace(
+        card.trained,
+        task="regression",
+        trials=(best,),
+        chosen=best.name,
+        chosen_because="lowest out-of-fold squared error of 2 trials: 400 on 990 rows",
+        adopted=adopted,
+    )
+    return msgspec.structs.replace(
+        card,
+        evaluation=msgspec.structs.replace(evaluation, **measured),
+        package=msgspec.structs.replace(card.package, **changes),
+        trained=trained,
+        split=msgspec.structs.replace(card.split, by=by),
+    )
+
+
+def test_an_interval_that_does_not_hold_is_said_to_where_it_is_promised(card):
+    """A half-width is believed, unless the next sentence says that a quarter of the truth lay outside."""
+    for page in both(numbers(card, by="time", coverage=HELD, bias=LEANS)):
+        promised, told = (
+            page.text.index("plus or minus 35.3"),
+            page.text.index("74.3 % lie inside (72.1 to 76.4 %)"),
+        )
+        assert promised < told
+        assert "take the interval as too narrow; the world has probably moved" in page.text
+        assert "surely too low: the truth is higher by 15.2 on average (12.1 to 18.2)" in page.text
+
+
+def test_why_an_interval_is_too_narrow_is_not_made_up(card):
+    """Rows that were parted by chance are of the same world; what a brought model has seen is not known."""
+    by_chance = numbers(card, coverage=HELD)
+    brought = numbers(card, by="time", coverage=HELD, adopted=Adopted(output="y", classes=(), widths=(1,)))
+
+    for page in both(by_chance):
+        assert "take the interval as too narrow." in page.text
+    for page in both(brought):
+        assert "the model may have learned from the rows that it was made from" in page.text
+        assert "the world has" not in page.text
+
+
+def test_an_interval_that_nobody_counted_is_not_praised(card):
+    """Evaluations of before have no such figure: the card says so, and says nothing of a bias."""
+    for page in both(numbers(card)):
+        assert "Whether the interval of an answer holds what it is meant to: nobody counted" in page.text
+        assert "lie inside" not in page.text
+        assert "surely too" not in page.text
+    for page in both(numbers(card, coverage=HELD)):
+        assert "nobody counted" not in page.text
+    for page in both(card):
+        assert "nobody counted" not in page.text
+
+
+def test_a_loss_of_numbers_is_told_on_the_scale_of_the_test_rows_too(card):
+    """400 out of fold and 40 on the test rows: one is the square of what the other should be held against."""
+    for page in both(numbers(card)):
+        assert "squared error of 2 trials: 400 (RMSE 20)" in page.text
+        assert "held beside the rmse on the test rows (40)" in page.text
+        assert "361 to 441 20" in page.text.replace(" | ", " ")
+    for page in both(card):
+        assert "RMSE" not in page.text
 
 
 def told(**parts):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding
+from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import MemberOf, Metric, Trial
 from linewright.model.figures import count
 from linewright.store.values import Event, Result
@@ -153,6 +154,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was tried, best first."""
     members: tuple[MemberOf, ...] = ()
     """Which of them became the model."""
+    coverage: Metric | None = None
+    """Share of the test rows whose truth lies in the 90 % interval of the answer; `None` where answers are classes."""
+    bias: Metric | None = None
+    """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
 
     @property
     def exit_code(self) -> int:
@@ -192,7 +197,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         """Say what each trial lost, where there were several."""
         if len(self.trials) < 2:
             return
-        yield "  tried    out-of-fold loss on training rows (less is better), with 95 % intervals:"
+        squared = "mean squared error, the square of an rmse; " if self.bias is not None else ""
+        yield f"  tried    out-of-fold loss on training rows ({squared}less is better), with 95 % intervals:"
         share = {one.trial: f"{one.weight:.0%} of the model" for one in self.members if one.weight < 1}
         share |= {one.trial: "the model" for one in self.members if one.weight == 1}
         ranges = {one.name: f"{one.low:.4g} to {one.high:.4g}" for one in self.trials[:_SHOWN]}
@@ -212,6 +218,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  warn     it answers {self.only_answer!r} to every test row; "
                 "in the line file `value:` sets the threshold by what decisions are worth, and "
                 "`positive:` of the label says which class is to be found, usually the rarer one"
+            )
+        if self.coverage is not None and is_surely_less(self.coverage):
+            yield (
+                f"  warn     only {percent_in_words(self.coverage)} of the test rows ({range_in_words(self.coverage)}) "
+                "lie inside the 90 % interval of their answer: take it as too narrow"
             )
         for gate in self.undecided if self.promoted else ():
             yield f"  open     {gate}"

@@ -69,6 +69,7 @@ def evaluate_station(work: Work) -> Evaluation:
         clusters=clusters,
         cluster_kind=_kind(work),
         threshold=trained.threshold,
+        half_width=model.package.half_width,
         seed=_seed(work),
     )
     told = explain_to_people(

@@ -26,7 +26,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
-from linewright.model.figures import count
+from linewright.model.figures import count, with_roots
 from linewright.release.facts import Promoted
 from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
@@ -249,7 +249,9 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         share=tried.share if tried else None,
         part=tried.part if tried else None,
         did=did,
-        model="" if work.trained.adopted else f"{work.trained.chosen}: {work.trained.chosen_because}",
+        model=""
+        if work.trained.adopted
+        else f"{work.trained.chosen}: {with_roots(work.trained.chosen_because)}",
         sample=work.trained.sample.because if work.trained.sample else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is UNSET else work.trained.executed.members,
@@ -261,6 +263,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
         undecided=certificate.undecided,
+        coverage=work.evaluation.coverage or None,
+        bias=work.evaluation.bias or None,
     )
 
 

@@ -171,7 +171,14 @@ def _package_inputs(work: Work) -> dict[str, str]:
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:
-    return {"package": work.parity.package, "split": work.known["split"], "metric": headline(work)}
+    # Numbers alone are measured so since; what was settled of classes stays settled.
+    numbers = {"measures of numbers": "with coverage and bias"} if work.rules.name == "regression" else {}
+    return {
+        "package": work.parity.package,
+        "split": work.known["split"],
+        "metric": headline(work),
+        **numbers,
+    }
 
 
 def _gate_inputs(work: Work) -> dict[str, str]:

@@ -183,6 +183,11 @@ def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
     ):
         if absent is None:
             yield what, ()
+    if facts.evaluation and facts.package.half_width is not None and not facts.evaluation.coverage:
+        yield (
+            "Whether the interval of an answer holds what it is meant to: nobody counted when it was judged.",
+            cite(facts.evaluation_digest),
+        )
     if not any(_kind(event) == "rebuilt" for event in _own_events(facts)):
         yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
 

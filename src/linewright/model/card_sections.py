@@ -1,5 +1,6 @@
 """What a card says, section by section: sentences with their evidence, tables and bars, ready for any template."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency, TextPart
@@ -17,8 +18,9 @@ from linewright.model.card_parts import (
     short,
 )
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
+from linewright.model.coverage import bias_in_words, coverage_in_words
 from linewright.model.facts import Metric, Trial
-from linewright.model.figures import in_words, listed
+from linewright.model.figures import in_words, listed, with_roots
 from linewright.model.metrics import METRICS
 from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
@@ -332,7 +334,7 @@ def _leaderboard(facts: CardFacts) -> Section:
             title="Where it comes from",
             sentences=(Sentence(text=_whole(trained.chosen_because), evidence=cited),),
         )
-    text = f"{trained.chosen} was chosen. {_whole(trained.chosen_because)}"
+    text = f"{trained.chosen} was chosen. {_whole(with_roots(trained.chosen_because))}"
     older = [
         Sentence(text=_whole(one.because), evidence=cited) for one in (trained.sample, trained.recent) if one
     ]
@@ -341,11 +343,23 @@ def _leaderboard(facts: CardFacts) -> Section:
     shown = tuple(
         one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
     )
+    is_squared = trained.task == "regression"
     rows = tuple(
-        (one.name, one.family, in_words(one.loss), f"{in_words(one.low)} to {in_words(one.high)}")
+        (
+            one.name,
+            one.family,
+            in_words(one.loss),
+            f"{in_words(one.low)} to {in_words(one.high)}",
+            *((in_words(math.sqrt(one.loss)),) if is_squared else ()),
+        )
         for one in shown
     )
     told = "Losses are out of fold, on training rows only; less is better."
+    if is_squared:
+        told += (
+            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
+            f"held beside the rmse on the test rows{_test_rmse(facts)}."
+        )
     if len(shown) < len(trained.trials):
         told += f" {len(trained.trials) - len(shown):,} more trials did worse."
     return Section(
@@ -358,7 +372,7 @@ def _leaderboard(facts: CardFacts) -> Section:
             Sentence(text=told, evidence=cited),
         ),
         table=Table(
-            head=("Trial", "Family", "Loss", "95 % interval"),
+            head=("Trial", "Family", "Loss", "95 % interval", *(("RMSE",) if is_squared else ())),
             rows=rows,
             marks=tuple("chosen" if one.name in members else "" for one in shown),
         )
@@ -366,6 +380,11 @@ def _leaderboard(facts: CardFacts) -> Section:
         else None,
         bars=_loss_bars(shown),
     )
+
+
+def _test_rmse(facts: CardFacts) -> str:
+    measured = facts.evaluation.metrics if facts.evaluation else ()
+    return next((f" ({in_words(one.value)})" for one in measured if one.name == "rmse"), "")
 
 
 def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
@@ -413,7 +432,25 @@ def _decisions(facts: CardFacts) -> Section:
             f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from {rows}."
         )
         sentences.append(Sentence(text=text, evidence=cited))
+        sentences.extend(
+            Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
+        )
     return Section(name="decisions", title="How it decides", sentences=tuple(sentences))
+
+
+def _on_test_rows(facts: CardFacts) -> Iterator[str]:
+    """Say whether the interval of answers holds what it is meant to, and whether answers lean to one side."""
+    if facts.evaluation is None:
+        return
+    if coverage := facts.evaluation.coverage:
+        because = ""
+        if facts.trained.adopted:
+            because = "the model may have learned from the rows that it was made from"
+        elif facts.split.by == "time":
+            because = "the world has probably moved since the rows that it was made from"
+        yield coverage_in_words(coverage, because=because)
+    if (bias := facts.evaluation.bias) and (leans := bias_in_words(bias)):
+        yield leans
 
 
 def _is_off(facts: CardFacts) -> bool:

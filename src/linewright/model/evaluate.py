@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from linewright.errors import ContractBreach
+from linewright.model.coverage import measure_bias, measure_coverage
 from linewright.model.facts import ClusterKind, Evaluation, Metric, Task
-from linewright.model.figures import figure
-from linewright.model.intervals import DRAWS, UNBOUNDED, Spread, count_units, units_of
-from linewright.model.measures import measure_of, spreads
+from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
+from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.tasks import task as rules_of
 
@@ -34,6 +35,7 @@ def evaluate(
     threshold: float | None,
     seed: int,
     cluster_kind: ClusterKind = "group",
+    half_width: float | None = None,
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
@@ -58,7 +60,9 @@ def evaluate(
     seed
         Of the bootstrap.
     cluster_kind
-        What the clusters are, for people.
+        What the clusters are, for people. Blocks are of rows in order of time.
+    half_width
+        For regression: of the interval that answers have; then the share of the truth inside is measured too.
 
     Returns
     -------
@@ -99,6 +103,14 @@ def evaluate(
             found=f"{len(truth):,} rows with {len(np.unique(truth))} distinct labels",
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
+    coverage = bias = None
+    if task == "regression":
+        is_in_time = cluster_kind == "block"
+        bias = measure_bias(truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
+        if half_width is not None:
+            coverage = measure_coverage(
+                truth, scores, half_width, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed
+            )
     return Evaluation(
         package=package,
         split=split,
@@ -108,6 +120,8 @@ def evaluate(
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
         cluster_kind=cluster_kind,
+        coverage=UNSET if coverage is None else coverage,
+        bias=UNSET if bias is None else bias,
     )
 
 
@@ -165,16 +179,6 @@ def _measure(
     )
     is_known = count_units(np.flatnonzero(weight > 0), clusters) > 1
     return [
-        _metric(rule, spread, len(truth), is_known=is_known)
+        to_metric(rule.name, spread, len(truth), is_known=is_known, is_bounded=rule.is_bounded)
         for rule, spread in zip(measured, found, strict=True)
     ]
-
-
-def _metric(rule: MetricRule, spread: Spread, n: int, *, is_known: bool) -> Metric | None:
-    if not np.isfinite(spread.value):
-        return None
-    low, high = spread.interval()
-    if not is_known or np.isnan(low):
-        low, high = (0.0, 1.0) if rule.is_bounded else (None, None)
-    ends = (None if end is None else figure(end) for end in (low, high))
-    return Metric(name=rule.name, value=figure(spread.value), low=next(ends), high=next(ends), n=n)

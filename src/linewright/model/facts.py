@@ -224,6 +224,12 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     cluster_kind: ClusterKind = "group"
     explanation: str | UnsetType = UNSET
     """Digest of the `Explanation` of the package on these rows; not written before explanations were made."""
+    coverage: Metric | UnsetType = UNSET
+    """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; not written where
+    answers have no interval, and before this was measured."""
+    bias: Metric | UnsetType = UNSET
+    """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
+    classes, and before this was measured."""
 
     @property
     def only_answer(self) -> int | None:

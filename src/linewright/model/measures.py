@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linewright.model.facts import Metric
+from linewright.model.figures import figure
 from linewright.model.intervals import UNBOUNDED, Scale, Spread, bootstrap
 from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
 
 Said = npt.NDArray[Any]
 Clusters = npt.NDArray[Any] | None
+_ROUNDING = 1e-12
+"""Share of what was added and taken away that rounding may leave of nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +158,20 @@ def error_of_means(
         total = weights.sum(axis=1)
         means = np.divide(firsts.T, total, out=np.full((k, len(total)), np.nan), where=total > 0).T
         steps = slopes(means + centre)
-        variance = np.zeros(len(total))
+        variance, summed = np.zeros(len(total)), np.zeros(len(total))
         for place, (i, j) in enumerate(pairs):
-            about = squares[:, place] - means[:, i] * crossed[:, j] - means[:, j] * crossed[:, i]
-            about += means[:, i] * means[:, j] * sums[:, -1]
-            variance += (1 if i == j else 2) * steps[:, i] * steps[:, j] * about
+            terms = (
+                squares[:, place],
+                -means[:, i] * crossed[:, j],
+                -means[:, j] * crossed[:, i],
+                means[:, i] * means[:, j] * sums[:, -1],
+            )
+            factor = (1 if i == j else 2) * steps[:, i] * steps[:, j]
+            variance += factor * sum(terms)
+            summed += np.abs(factor) * sum(np.abs(term) for term in terms)
+        # A draw of rows that are all alike has no error; what rounding leaves of it would pass for one, and the draw's
+        # deviation in such errors be without bounds.
+        variance[variance <= _ROUNDING * summed] = 0.0
         return np.divide(
             np.sqrt(np.maximum(variance, 0.0)), total, out=np.full(len(total), np.nan), where=total > 0
         )
@@ -204,3 +217,43 @@ def spreads(
             )
         )
     return found
+
+
+def to_metric(
+    name: str,
+    spread: Spread,
+    n: int,
+    *,
+    is_known: bool,
+    is_bounded: bool,
+    rounded: Callable[[float], float] = figure,
+) -> Metric | None:
+    """Return a measured value with its 95 % interval as a record holds it; `None` where the rows leave it undefined.
+
+    Parameters
+    ----------
+    name, n
+        Its name, and how many rows there are.
+    spread
+        As measured.
+    is_known
+        Whether there are at least two units; else the interval is 0 to 1, or absent where values have no ends.
+    is_bounded
+        Whether all values lie in [0, 1].
+    rounded
+        Takes from a figure what depends on the order in which a sum was taken.
+
+    Examples
+    --------
+    >>> spread = Spread(value=0.5, drawn=np.linspace(0.4, 0.6, 1001), units=200)
+    >>> found = to_metric("accuracy", spread, 200, is_known=True, is_bounded=True)
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (0.5, 0.405, 0.595)
+    """
+    if not np.isfinite(spread.value):
+        return None
+    low, high = spread.interval()
+    if not is_known or np.isnan(low):
+        low, high = (0.0, 1.0) if is_bounded else (None, None)
+    ends = (None if end is None else rounded(end) for end in (low, high))
+    return Metric(name=name, value=rounded(spread.value), low=next(ends), high=next(ends), n=n)

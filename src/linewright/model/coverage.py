@@ -1,0 +1,226 @@
+"""Whether the intervals of answers hold as much of the truth as they are meant to, and whether answers lean to one side.
+
+An interval is made from residuals on training rows. It holds as much of new rows as these are like those, which a split by
+time does not promise; so it is counted on test rows. Rows that err alike because they are near in time are drawn together, in
+blocks as long as what is counted asks for: signs of errors may hang together for longer than their sizes.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linewright.model.blocks import block_length
+from linewright.model.facts import Metric
+from linewright.model.figures import in_words
+from linewright.model.intervals import DRAWS, UNBOUNDED, count_units
+from linewright.model.measures import Measure, error_of_means, spreads, to_metric
+from linewright.model.metrics import Floats, share
+from linewright.model.tasks.regression import INTERVAL_LEVEL
+
+Clusters = npt.NDArray[Any] | None
+
+
+def measure_coverage(
+    truth: Floats,
+    scores: Floats,
+    half_width: float,
+    *,
+    weight: Floats,
+    clusters: Clusters,
+    is_in_time: bool,
+    seed: int,
+) -> Metric | None:
+    """Measure the share of rows whose truth is at most `half_width` away from the answer.
+
+    Parameters
+    ----------
+    truth, scores : float64 arrays, shape (n,)
+        Numbers, and the answers to them.
+    half_width
+        Of the interval around each answer, in the unit of the label; at least 0.
+    weight : float64 array, shape (n,), at least 0
+        Sample weights.
+    clusters, seed
+        As for `linewright.model.evaluate.evaluate`.
+    is_in_time
+        Whether rows are in order of time; clusters are blocks of them then, and may be made longer.
+
+    Returns
+    -------
+    Metric or None
+        In [0, 1], with its 95 % interval; `None` where no row has weight.
+
+    Examples
+    --------
+    >>> truth = np.tile([1.0, -1.0, 1.0, -1.0, 5.0], 40)
+    >>> found = measure_coverage(
+    ...     truth, np.zeros(200), 2.0, weight=np.ones(200), clusters=None, is_in_time=False, seed=1)
+    >>> found.value, is_surely_less(found), round(found.low, 2), round(found.high, 2)
+    (0.8, True, 0.75, 0.85)
+    """
+    is_inside = (np.abs(truth - scores) <= half_width).astype(np.float64)
+    return _mean(
+        "coverage",
+        is_inside,
+        weight=weight,
+        clusters=_blocks(is_inside, clusters) if is_in_time else clusters,
+        seed=seed,
+    )
+
+
+def measure_bias(
+    truth: Floats, scores: Floats, *, weight: Floats, clusters: Clusters, is_in_time: bool, seed: int
+) -> Metric | None:
+    """Measure the mean of truth less answer: above 0 where answers are too low.
+
+    Parameters
+    ----------
+    truth, scores, weight, clusters, is_in_time, seed
+        As for `measure_coverage`.
+
+    Returns
+    -------
+    Metric or None
+        In the unit of the label, to a billionth of the largest error; `None` where no row has weight.
+
+    Examples
+    --------
+    >>> truth = np.random.default_rng(1).normal(size=200)
+    >>> found = measure_bias(
+    ...     truth + 3, truth, weight=np.ones(200), clusters=None, is_in_time=False, seed=1)
+    >>> found.value
+    3.0
+    """
+    return _mean(
+        "bias",
+        truth - scores,
+        weight=weight,
+        clusters=_blocks(truth - scores, clusters) if is_in_time else clusters,
+        seed=seed,
+    )
+
+
+def _blocks(values: Floats, clusters: Clusters) -> Clusters:
+    """Return blocks as long as these values ask for, and no shorter than those that there are."""
+    known = 1 if clusters is None else int(np.unique(clusters, return_counts=True)[1].max())
+    length = max(known, block_length(values))
+    return None if length == 1 else np.arange(len(values)) // length
+
+
+def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed: int) -> Metric | None:
+    is_share = name == "coverage"
+    units = count_units(np.flatnonzero(weight > 0), clusters)
+    [spread] = spreads(
+        [
+            Measure(
+                value=share(np.arange(len(values)), values),
+                error=error_of_means(values[:, np.newaxis], np.ones_like, weight=weight, clusters=clusters),
+                scale="logit" if is_share else "linear",
+                bounds=(0.0, 1.0) if is_share else UNBOUNDED,
+            )
+        ],
+        # With 2 units bounds are as far apart as the rows can say.
+        units=[max(units, 2)],
+        weight=weight,
+        clusters=clusters,
+        seed=seed,
+        draws=DRAWS,
+    )
+    # Errors up and down cancel, so that the digits of their mean count from those of an error.
+    largest = float(np.abs(values).max(initial=0.0))
+    digits = 9 - math.floor(math.log10(largest)) if largest > 0 else 0
+    return to_metric(
+        name,
+        spread,
+        len(values),
+        is_known=units > 1,
+        is_bounded=is_share,
+        rounded=lambda value: round(value, digits) + 0.0,
+    )
+
+
+# In words
+
+
+def is_surely_less(coverage: Metric) -> bool:
+    """Return whether the intervals surely hold less of the truth than they are meant to."""
+    return coverage.high is not None and coverage.high < INTERVAL_LEVEL
+
+
+def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
+    """Say what share of test rows lies inside the interval of the answer, and what to make of it.
+
+    Parameters
+    ----------
+    coverage
+        As measured by `measure_coverage`.
+    because
+        Why they may hold less, where they surely do.
+
+    Examples
+    --------
+    >>> print(coverage_in_words(Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)))
+    On the test rows 74.3 % lie inside (72.1 to 76.4 %): fewer than the 90 % that are meant, so take the interval as too narrow.
+    >>> print(coverage_in_words(Metric(name="coverage", value=0.88, low=0.81, high=0.93, n=90)))
+    On the test rows 88 % lie inside (81 to 93 %): as meant, as far as these rows can tell.
+    """
+    meant = f"the {_percent(INTERVAL_LEVEL)} % that are meant"
+    if is_surely_less(coverage):
+        told = f"fewer than {meant}, so take the interval as too narrow{f'; {because}' if because else ''}"
+    elif coverage.low is not None and coverage.low > INTERVAL_LEVEL:
+        told = f"more than {meant}, so the interval is wider than it need be"
+    else:
+        told = "as meant, as far as these rows can tell"
+    return f"On the test rows {_percent(coverage.value)} % lie inside ({range_in_words(coverage)}): {told}."
+
+
+def range_in_words(coverage: Metric) -> str:
+    """Return the 95 % interval of a share.
+
+    Examples
+    --------
+    >>> range_in_words(Metric(name="coverage", value=0.743, low=0.721, high=0.8996, n=3092))
+    '72.1 to 89.96 %'
+    """
+    low, high = (
+        end if end is not None else other for end, other in ((coverage.low, 0.0), (coverage.high, 1.0))
+    )
+    return f"{_percent(low)} to {_percent(high)} %"
+
+
+def percent_in_words(coverage: Metric) -> str:
+    """Return a share in percent, on its side of what is meant.
+
+    Examples
+    --------
+    >>> percent_in_words(Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092))
+    '74.3 %'
+    """
+    return f"{_percent(coverage.value)} %"
+
+
+def bias_in_words(bias: Metric) -> str:
+    """Say on which side answers are wrong on average; empty where it may be neither.
+
+    Examples
+    --------
+    >>> bias_in_words(Metric(name="bias", value=15.24, low=12.1, high=18.2, n=3092))
+    'Answers to the test rows are surely too low: the truth is higher by 15.2 on average (12.1 to 18.2).'
+    >>> bias_in_words(Metric(name="bias", value=-0.2, low=-1.0, high=0.6, n=90))
+    ''
+    """
+    if bias.low is None or bias.high is None or bias.low <= 0 <= bias.high:
+        return ""
+    side, truth = ("low", "higher") if bias.value > 0 else ("high", "lower")
+    near, far = sorted((abs(bias.low), abs(bias.high)))
+    return (
+        f"Answers to the test rows are surely too {side}: the truth is {truth} by {in_words(abs(bias.value))} on average "
+        f"({in_words(near)} to {in_words(far)})."
+    )
+
+
+def _percent(part: float) -> str:
+    # 10 digits: 100 times a float is another one.
+    return in_words(float(f"{100 * part:.10g}"), beside=100 * INTERVAL_LEVEL)

@@ -1,0 +1,91 @@
+"""A line of numbers counts on its test rows what its interval holds, and says it where it is surely too little."""
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.judging import scores_of
+from linewright.line.new import new_line
+from linewright.line.plan import begin, make_plan, survey
+from linewright.line.work import label_text
+from linewright.operations.evidence import card
+
+PATIENTS = 442
+
+
+def declare(root: Path, *, later: float | None) -> Factory:
+    """Make a factory with a line on the patients, whose disease grows by `later` in the last fifth of the days, if there are any."""
+    root.mkdir()
+    bunch: Any = load_diabetes()
+    with (root / "patients.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["patient", *(["day"] if later is not None else []), *bunch.feature_names, "progression"]
+        )
+        for number in range(PATIENTS):
+            day = date(2020, 1, 1) + timedelta(days=number)
+            moved = (later or 0.0) * (number >= 0.8 * PATIENTS)
+            values = [f"{value:.6g}" for value in bunch.data[number]]
+            writer.writerow(
+                [
+                    f"P{number}",
+                    *([day.isoformat()] if later is not None else []),
+                    *values,
+                    bunch.target[number] + moved,
+                ]
+            )
+    new_line(root, "patients", data=root / "patients.csv", label="progression", key="patient")
+    path = root / "lines" / "patients.yaml"
+    text = path.read_text()
+
+    assert "budget: normal" in text
+    path.write_text(text.replace("budget: normal", "budget: quick"))
+    return Factory.create(root)
+
+
+@pytest.fixture
+def patients(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
+    """Give a function that makes a factory."""
+    with ExitStack() as opened:
+        yield lambda **given: opened.enter_context(declare(tmp_path / "factory", **given))
+
+
+def test_what_the_record_says_is_what_the_answers_show(patients):
+    """Counted by hand from the package and the test rows; nothing is left to do after it."""
+    factory = patients(later=None)
+    ran = execute_inline(factory, "patients")
+    work = survey(begin(factory, factory.line("patients")))[1]
+    truth = work.rules.target(label_text(work.rows.frame[work.rows.test], "progression"), ())
+    error = truth - scores_of(work, ran.digest, work.rows.test)
+
+    assert np.mean(np.abs(error) <= work.package.half_width) == pytest.approx(ran.coverage.value)
+    assert error.mean() == pytest.approx(ran.bias.value)
+    assert work.evaluation.coverage == ran.coverage
+    assert ran.coverage.low < 0.9 < ran.coverage.high
+    assert "as meant, as far as these rows can tell" in card(factory, "patients").to_text()
+    assert "90 % interval of their answer" not in ran.to_text()
+    assert () == make_plan(factory, factory.line("patients")).changes
+
+
+def test_a_world_that_moved_is_told_by_the_run_and_the_card(patients):
+    """Who only reads the half-width would plan with it."""
+    factory = patients(later=120.0)
+    ran = execute_inline(factory, "patients")
+    told = card(factory, "patients@1").to_text()
+
+    assert ran.coverage.high < 0.9
+    assert ran.bias.low > 0
+    assert "  warn     only " in ran.to_text()
+    assert "lie inside the 90 % interval of their answer: take it as too narrow" in ran.to_text()
+    assert "(mean squared error, the square of an rmse; less is better)" in ran.to_text()
+    assert "the world has probably moved" in told
+    assert "surely too low: the truth is higher by" in told
