@@ -218,6 +218,16 @@ WRONG = {
         "no such function.*found 'build', allowed: built.*did you mean 'built'",
     ),
     "no function": ("x = 1\nbuild = 5\n", "models.py:2", "build is no function"),
+    "imported": (
+        "import os\nfrom sklearn.tree import DecisionTreeClassifier\n\ndef make():\n    pass\n",
+        "models.py",
+        "no such function.*allowed: make\\. Next: write FILE",
+    ),
+    "rows": (
+        "def build(X, y):\n    pass\n",
+        "models.py:1",
+        "needs arguments that nobody gives: found .X, y., .*Next: return it unfitted",
+    ),
     "import": (
         "import os\nimport not_a_module\n\ndef build():\n    pass\n",
         "models.py:2",
