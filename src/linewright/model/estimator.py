@@ -109,7 +109,7 @@ def _form_of(task: Task) -> str:
     rows = "rows come as an array of numbers, not as a table: name columns by their places"
     if task == "regression":
         return rows
-    return f"{rows}; classes come as codes, 0, 1, ... in the order of `classes` (of two, the positive one is 1), not by their names"
+    return f"{rows}; classes come as codes, 0, 1, ... in the order of the classes (of two, the positive one is 1), not by their names"
 
 
 def _line(traceback: TracebackType | None, file: str) -> str:

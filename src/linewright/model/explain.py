@@ -123,7 +123,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             where="explain",
             found=where,
             allowed="a model that a line has trained",
-            hint="ask without `explain`; or let the line train a challenger (take `model` out of the line file): an estimator of "
+            hint="ask without `explain`; or let the line train a challenger (linewright retrain LINE): an estimator of "
             "LightGBM or XGBoost, and whatever the built-in engine trains, is explained",
         )
     width = len(encoder.encodings)

@@ -122,7 +122,8 @@ class Scorer:
         except RequestError as error:
             if not name or error.found != self.model.digest:
                 raise
-            raise RequestError(**(error.to_parts() | {"found": name})) from error
+            named: dict[str, Any] = {"found": name}
+            raise RequestError(**(error.to_parts() | named)) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.
