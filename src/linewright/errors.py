@@ -63,7 +63,9 @@ class LinewrightError(Exception):
     def __str__(self) -> str:
         parts: list[str] = []
         if self.found is not None:
-            parts.append(f"found {self.found!r}")
+            # Line files and requests spell it so, and nobody who reads this needs to know Python.
+            found = str(self.found).lower() if isinstance(self.found, bool) else repr(self.found)
+            parts.append(f"found {found}")
         if self.allowed:
             parts.append(f"allowed: {self.allowed}")
         text = f"{self.where}: {self.what}" if self.where else self.what

@@ -123,6 +123,11 @@ def test_a_function_of_the_user_becomes_an_answer_and_can_be_rebuilt(made, tmp_p
     own = make_pipeline(StandardScaler(), LogisticRegression()).fit(x.astype(float), rows["y"].to_list())
     expected = own.predict_proba(new.astype(float))[:20, 1]
 
+    with pytest.raises(RequestError, match="does not add up scores") as unexplained:
+        scorer.explain(new[:1], name="line@1")
+
+    assert "line@1" == unexplained.value.found
+    assert "return an estimator of LightGBM or XGBoost" in unexplained.value.hint
     assert () == checked.findings
     assert "promote" == result.verdict
     assert 0.9 < {one.name: one.value for one in result.metrics}["average_precision"]
@@ -218,6 +223,16 @@ WRONG = {
         "no such function.*found 'build', allowed: built.*did you mean 'built'",
     ),
     "no function": ("x = 1\nbuild = 5\n", "models.py:2", "build is no function"),
+    "imported": (
+        "import os\nfrom sklearn.tree import DecisionTreeClassifier\n\ndef make():\n    pass\n",
+        "models.py",
+        "no such function.*allowed: make\\. Next: write FILE",
+    ),
+    "rows": (
+        "def build(X, y):\n    pass\n",
+        "models.py:1",
+        "needs arguments that nobody gives: found .X, y., .*Next: return it unfitted",
+    ),
     "import": (
         "import os\nimport not_a_module\n\ndef build():\n    pass\n",
         "models.py:2",

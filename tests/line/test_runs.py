@@ -346,6 +346,42 @@ def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
         card(factory, "tumours@challenger")
 
 
+def test_a_candidate_is_no_challenger_once_a_later_run_ended_with_the_champion(tumours):
+    """Who goes back to the line file that serves is not told for ever of one that was tried in between."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    hold = "release: {approve: [risk]}\n"
+    change(factory, "gates:\n", hold + "gates: []\nowner: |\n")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    execute_inline(factory, "tumours")
+    tried = status(factory).lines[0]
+    change(factory, "budget: {trials: 1}", "budget: quick")
+    change(factory, hold + "gates: []\nowner: |\n", "gates:\n")
+    due = make_plan(factory, factory.line("tumours")).changes
+    back = execute_inline(factory, "tumours")
+    settled = status(factory).lines[0]
+
+    assert ("tumours@1", "tumours@2") == (tried.champion, tried.challenger)
+    assert ["release"] == [one.step for one in due]
+    assert "what the gates say of this model was found before" in due[0].because
+    assert "tumours@1" == back.candidate
+    assert ("tumours@1", None, ()) == (settled.champion, settled.challenger, settled.next)
+    assert ["", "champion"] == [one.role for one in models(factory, "tumours").models]
+    with pytest.raises(NotFound, match="no challenger"):
+        card(factory, "tumours@challenger")
+
+
+@pytest.mark.parametrize("name", ["0192f3a4-5b6c-7d8e-9f01-23456789abcd", "feed"])
+def test_why_of_a_prediction_names_what_tells_of_predictions(tumours, name):
+    """The id in an answer is the first that a clerk has at hand."""
+    with pytest.raises(NotFound, match="no evidence has that id") as caught:
+        why(tumours(), name)
+
+    is_prediction = "-" in name
+    for way in (f"linewright show {name}", f"linewright replay --prediction {name}", '"explain": true'):
+        assert is_prediction is (way in caught.value.hint)
+
+
 def test_a_rejected_candidate_is_no_challenger(tumours):
     """Nobody waits for it."""
     factory = tumours()

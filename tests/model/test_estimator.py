@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn import ensemble, tree
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -21,7 +21,7 @@ from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from linewright.errors import Corrupt, RequestError, UserCodeError
 from linewright.model.boosted import BoostedFitted
-from linewright.model.estimator import EstimatorTrainer, Maker, seeded, spelled, takes_weights
+from linewright.model.estimator import EstimatorTrainer, Maker, _is_fitted, seeded, spelled, takes_weights
 from linewright.model.export import to_onnx
 from linewright.model.fitted import Fitted
 from linewright.model.graph import open_graph
@@ -280,6 +280,31 @@ class Odd(ClassifierMixin, BaseEstimator):
         return self.answer(len(x))
 
 
+class OfTables(Odd):
+    """Reads a column by its name."""
+
+    def fit(self, x, y):
+        return super().fit(x["age"], y)
+
+
+class OfNames(Odd):
+    """Expects the words of the label."""
+
+    def fit(self, x, y):
+        return super().fit(x, [{"no": 0, "yes": 1}[each] for each in y])
+
+
+class Shift(TransformerMixin, BaseEstimator):
+    """A step that nobody knows how to say in ONNX."""
+
+    def fit(self, x, y):
+        assert len(x) == len(y)
+        return self
+
+    def transform(self, x):
+        return x + 1
+
+
 def halves(n: int) -> np.ndarray:
     return np.full((n, 2), 0.5)
 
@@ -301,6 +326,25 @@ def halves(n: int) -> np.ndarray:
         (lambda: exit(3), "build in models.py failed: SystemExit: 3"),  # noqa: PLR1722 -- as a user would
         (LogisticRegression, "Input X contains NaN.*SimpleImputer"),
         (lambda: LogisticRegression(C=-1), "fit of LogisticRegression failed"),
+        (
+            lambda: LogisticRegression().fit([[0.0], [1.0]], [0, 1]),
+            r"fitted already: found 'LogisticRegression', .*Next: return it unfitted",
+        ),
+        (
+            lambda: make_pipeline(LGBMClassifier(n_estimators=1, verbose=-1)).fit(
+                np.eye(40), np.arange(40) % 2
+            ),
+            "fitted already",
+        ),
+        (
+            lambda: make_pipeline(XGBClassifier(n_estimators=1)).fit(np.eye(40), np.arange(40) % 2),
+            "fitted already",
+        ),
+        (
+            lambda: OfTables(halves),
+            "fit of OfTables failed: IndexError: .*an array of numbers, not as a table",
+        ),
+        (lambda: OfNames(halves), r"fit of OfNames failed: KeyError: .*classes come as codes, 0, 1, \.\.\."),
     ],
 )
 def test_what_is_no_estimator_is_told_with_file_and_line(make, says):
@@ -316,7 +360,7 @@ def test_what_is_no_estimator_is_told_with_file_and_line(make, says):
     [
         (lambda: Odd(halves), "binary", "skl2onnx does not convert it"),
         (
-            lambda: make_pipeline(FunctionTransformer(lambda x: x), KINDS["forest"][0]),
+            lambda: make_pipeline(FunctionTransformer(lambda x: x), clone(KINDS["forest"][0])),
             "binary",
             "skl2onnx does not convert it",
         ),
@@ -359,9 +403,38 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(make, task, why):
     assert "train.python" == told.value.where
 
 
+def test_a_refusal_names_the_step_at_fault_and_the_last_one_once():
+    """Who has ten steps would try ten others."""
+    inner = make_pipeline(SimpleImputer(keep_empty_features=True), LogisticRegression())
+    with pytest.raises(RequestError, match="cannot be exported") as told:
+        fit(lambda: make_pipeline(Shift(), make_pipeline(StandardScaler(), inner)), "binary")
+
+    assert told.value.what.startswith(
+        "a pipeline that ends with LogisticRegression cannot be exported to ONNX: its step Shift, of "
+    )
+    assert "is no class of scikit-learn, and skl2onnx does not convert it" in told.value.what
+    assert str(told.value.found).startswith("Shift of ")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_unfitted_estimator_is_not_taken_for_a_fitted_one(name):
+    """Libraries set attributes of their own before they learn anything."""
+    for own in KINDS[name][:2]:
+        assert not _is_fitted(clone(own))
+    assert not _is_fitted(GridSearchCV(clone(own), {}))
+
+
+def test_a_setting_that_a_library_refuses_is_told_without_guesses():
+    """The library's own words say what is allowed."""
+    with pytest.raises(UserCodeError, match="The 'C' parameter") as told:
+        fit(lambda: make_pipeline(SimpleImputer(), LogisticRegression(C=-1)), "binary")
+
+    assert not told.value.hint
+
+
 def test_trees_that_do_not_hang_together_are_refused():
     """What is read back may be anybody's bytes: a walk must stay in its tree and end."""
-    _, fitted = fit(lambda: KINDS["tree"][0], "binary")
+    _, fitted = fit(lambda: clone(KINDS["tree"][0]), "binary")
     native = fitted.to_native()
     assert isinstance(fitted, GrownFitted)
     yes = np.frombuffer(fitted.native.yes, "<i4").copy()

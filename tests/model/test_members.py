@@ -113,6 +113,53 @@ def test_the_sentence_says_what_it_is_made_of_and_by_how_much_the_next_lost(two)
     assert f"{about.mean(chosen.loss):.4g} on 2,000 rows" in told
     assert "alone" in told
     assert "standard error" in told
+    assert "the sum is surely better than" in told
+    assert "alone does as well" not in told
+
+
+def drawn(rows):
+    """Two models of which one is better, both with errors of their own, so that their sum is a little better still."""
+    chance = np.random.default_rng(5)
+    truth = chance.normal(size=rows)
+    about = judged(truth)
+    settings = [
+        tried(name, truth + spread * chance.normal(size=rows), about)
+        for name, spread in (("good", 1.0), ("fair", 3.3))
+    ]
+    both = blends(settings, about)
+    summed = next(one for one in both if len(one.members) == 2)
+    return about, both, summed
+
+
+@pytest.mark.parametrize("rows", [120, 20_000])
+def test_a_sum_says_whether_the_best_of_it_alone_would_do(rows):
+    """The card's question is whether something simpler does as well; few rows cannot tell, many can."""
+    about, both, summed = drawn(rows)
+    told = why(summed, both, about, trials=2)
+    more = both[0].loss - summed.loss
+    low = more.mean() - 1.96 * more.std() / np.sqrt(rows)
+
+    assert (rows > 1_000) is bool(low > 0)
+    assert f"95 % interval {low:.2g} to " in told
+    assert ("the sum is surely better than good, the best alone" in told) is (rows > 1_000)
+    assert (
+        "as far as these rows can tell, good alone does as well, and `train: {prefer: small}` takes one setting"
+        in told
+    ) is (rows < 1_000)
+
+
+@pytest.mark.parametrize("rows", [120, 20_000])
+def test_what_one_model_costs_says_how_sure_that_is(rows):
+    """A cost without its error is taken for a fact."""
+    about, both, summed = drawn(rows)
+    told = what_small_costs(both[0], both, about)
+    more, lowest = both[0].loss - summed.loss, summed.loss.mean()
+    reach = 1.96 * more.std() / np.sqrt(rows)
+
+    assert (
+        f"(95 % interval {(more.mean() - reach) / lowest:.1%} to {(more.mean() + reach) / lowest:.1%}" in told
+    )
+    assert ("not surely more than nothing" in told) is (rows < 1_000)
 
 
 def test_what_one_model_costs_is_said(two):

@@ -23,6 +23,7 @@ from linewright.model.facts import (
 )
 from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.serve.keeping import is_id
 from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of
@@ -175,8 +176,17 @@ def explain(factory: Factory, name: str) -> Claim:
             found=name,
             allowed=", ".join(digest for digest, _ in found)
             or "LINE@VERSION or the first digits of a digest",
+            hint=_of_prediction(name) if not found and is_id(name) else "",
         )
     return _claim(factory, found[0][0], {})
+
+
+def _of_prediction(name: str) -> str:
+    """Say what answers why a model predicted what it did: evidence is about models."""
+    return (
+        f"this has the form of a prediction's id: `linewright show {name}` shows what was asked and answered, `linewright replay "
+        f'--prediction {name}` answers it again, and "explain": true in a request says what each column contributed'
+    )
 
 
 def _trials(factory: Factory, version: Version) -> tuple[Claim, ...]:

@@ -60,6 +60,11 @@ class _Place:
     def name(self) -> str:
         return repr(self.path) if self.path else ROOT
 
+    @property
+    def word(self) -> str:
+        """The last word of the path."""
+        return self.path.rpartition(".")[2]
+
     def under(self, word: str | int) -> "_Place":
         path = f"{self.path}[{word}]" if isinstance(word, int) else f"{self.path}.{word}".lstrip(".")
         return _Place(path=path, mistakes=self.mistakes)
@@ -207,7 +212,10 @@ def _of_spec(spec: type[Spec]) -> str:
 
 def _fit_items(kind: Any, node: Node, at: _Place) -> Any:
     if not isinstance(node, Items):
-        hint = f"write [{node.text}]" if isinstance(node, Scalar) and node.value is not None else ""
+        hint = ""
+        if isinstance(node, Scalar):
+            is_empty = node.is_plain and node.value is None
+            hint = f"write {at.word}: [] for none" if is_empty else f"write [{node.text}]"
         return at.wrong(node, f"{at.name} must be a list", found=node.shown, allowed="a list", hint=hint)
     values = [_fit(kind, item, at.under(index)) for index, item in enumerate(node.items)]
     return UNFIT if any(value is UNFIT for value in values) else tuple(values)

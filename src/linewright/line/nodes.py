@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -243,6 +243,9 @@ class _Builder:
         elif parent.key is None:
             parent.key = self._key(node)
         else:
+            if isinstance(node, Scalar) and not node.text and node.line > parent.key.line:
+                # What is not there stands, for the parser, where the next thing does: perhaps past the end of the file.
+                node = replace(node, line=parent.key.line, column=parent.key.column)
             parent.node.entries.setdefault(parent.key.text, (parent.key, node))
             parent.key = None
 

@@ -43,12 +43,45 @@ def find_model(factory: Factory, model: str) -> Version:
 
 
 def _aliased(factory: Factory, line: str, alias: str) -> str:
-    version = getattr(factory.metadata.pointer(line), alias)
+    version = (
+        challenger_of(factory, line) if alias == "challenger" else factory.metadata.pointer(line).champion
+    )
     if version is None:
         factory.path_of(line)
         yet = " yet" if alias == "champion" else ""
         raise NotFound(f"the line has no {alias}{yet}", where=line, hint=f"linewright run {line}")
     return f"{line}@{version}"
+
+
+def challenger_of(factory: Factory, line: str) -> int | None:
+    """Return the number of the candidate that still challenges the champion of a line; `None` where none does.
+
+    A run that ended since with the champion itself has settled it: what the line file asks for serves. A model older than the champion
+    challenges it only while it is what the latest run made.
+    """
+    metadata = factory.metadata
+    pointer = metadata.pointer(line)
+    if pointer.challenger is None or pointer.champion is None:
+        return pointer.challenger
+    digests = {one.version: one.digest for one in metadata.versions(line)}
+    mine, champion = digests.get(pointer.challenger), digests.get(pointer.champion)
+    events: list[Finished | Refused | Deployed] = [
+        *metadata.events(Refused, line=line),
+        *metadata.events(Deployed, line=line),
+        *metadata.events(Finished, line=line),
+    ]
+    for event in sorted(events, key=lambda event: event.at, reverse=True):
+        about = event.package if isinstance(event, Refused | Deployed) else _judged_package(metadata, event)
+        if about == mine:
+            return pointer.challenger
+        if about == champion or (about is not None and pointer.challenger < pointer.champion):
+            return None
+    return pointer.challenger
+
+
+def _judged_package(metadata: MetadataReader, ended: Finished) -> str | None:
+    """Return the package that a run ended with; `None` where it failed before."""
+    return metadata.get(ended.certificate, Certificate).package if ended.certificate else None
 
 
 def registration_of(metadata: MetadataReader, line: str, package: str) -> Registered:

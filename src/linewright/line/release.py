@@ -69,8 +69,14 @@ def release_due(work: Work) -> list[str]:
         and withheld(work, certificate) is None
     ):
         due.append("its certificate says promote")
-    if _told(work) != work.known["gate"]:
-        due.append("the certificate that stands now is not on the record yet")
+    told = _told(work)
+    if told is None:
+        due.append("no run has written down yet what the gates say of this model; nothing else is left to do")
+    elif told != work.known["gate"]:
+        due.append(
+            "what the gates say of this model was found before, and the last run ended with something else: that it holds now is "
+            "written down, and nothing is computed anew"
+        )
     return due
 
 

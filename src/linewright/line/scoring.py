@@ -216,7 +216,7 @@ def _answer(
     package, scorer = loaded.package, loaded.scorer
     x = scorer.encode(to_columns(frame, package.encoder.columns))
     rows, answers = json_rows(frame), scorer.answers(x)
-    explained = scorer.explain(x) if explain else ()
+    explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     records = _records(context, loaded, rows, answers)
     log.append(records)
     warnings = scorer.warnings(x, rows)

@@ -29,6 +29,8 @@ from linewright.model.margins import Floats, Matrix, Valid
 from linewright.model.whole import WholeFitted
 from linewright.model.witness import unit_of
 
+OWN_MODULE = "linewright_line_"
+"""How the module of a line's own file begins, in which classes that it defines are looked for."""
 ALLOWED = 1e-5
 """Largest difference between an estimator and what it was converted to, as `parity` allows."""
 
@@ -38,6 +40,10 @@ _SINGLE = ("lightgbm.", "xgboost.", "sklearn.tree.", "sklearn.ensemble._forest")
 """Modules of estimators that compare float32 numbers."""
 _SURE = 1e-3
 """How far the probabilities of a row may be from a sum of 1."""
+_LIBRARIES = frozenset({"sklearn", "lightgbm", "xgboost"})
+"""Packages whose classes may be exported."""
+_UNLIKE = (TypeError, ValueError, LookupError, AttributeError)
+"""What a `fit` raises that expects rows and classes in another form."""
 _SAID = 400
 """Most characters of somebody else's error that are repeated."""
 
@@ -59,8 +65,17 @@ class Maker:
 
 
 @contextmanager
-def others_code(what: str, maker: Maker) -> Generator[None]:
+def others_code(what: str, maker: Maker, *, hint: str = "") -> Generator[None]:
     """Run code that came with the line; whatever it raises is told with its file and line, and what it prints goes to stderr.
+
+    Parameters
+    ----------
+    what
+        What is run, as a sentence begins with it.
+    maker
+        Where it came from.
+    hint
+        What to do next where it raises something that tells of another form of rows or classes, and says nothing better.
 
     Raises
     ------
@@ -80,8 +95,21 @@ def others_code(what: str, maker: Maker) -> Generator[None]:
             if text
             else f"{what} failed: {type(error).__name__}",
             where=_line(error.__traceback__, maker.file) or maker.at,
-            hint=_hint(text),
+            hint=_hint(text) or (hint if _is_of_form(error) else ""),
         ) from error
+
+
+def _is_of_form(error: BaseException) -> bool:
+    # A setting that the library refuses is a ValueError too, and says itself what is allowed.
+    return isinstance(error, _UNLIKE) and type(error).__name__ != "InvalidParameterError"
+
+
+def _form_of(task: Task) -> str:
+    """Say in which form rows and classes come, which a notebook may have had otherwise."""
+    rows = "rows come as an array of numbers, not as a table: name columns by their places"
+    if task == "regression":
+        return rows
+    return f"{rows}; classes come as codes, 0, 1, ... in the order of the classes (of two, the positive one is 1), not by their names"
 
 
 def _line(traceback: TracebackType | None, file: str) -> str:
@@ -152,7 +180,7 @@ class EstimatorTrainer:
         y = target if task == "regression" else np.searchsorted(codes, target)
         seeded(estimator, seed)
         rows = _as_read(estimator, x)
-        with others_code(f"fit of {named(estimator)}", maker):
+        with others_code(f"fit of {named(estimator)}", maker, hint=_form_of(task)):
             estimator.fit(rows, y, **_weights(estimator, weight))
         live = Live(
             estimator=estimator,
@@ -298,6 +326,14 @@ def made(maker: Maker, task: Task) -> Any:
             allowed=f"an unfitted estimator with fit and {verb}",
             hint=f"return {estimator.__name__}()",
         )
+    if _is_fitted(estimator):
+        raise UserCodeError(
+            f"{maker.name} returns an estimator that is fitted already",
+            where=maker.at,
+            found=named(estimator),
+            allowed=f"an unfitted estimator with fit and {verb}, a new one at each call",
+            hint="return it unfitted: it is fitted here, once for each fold and once for all rows",
+        )
     lacking = [name for name in ("fit", verb) if not callable(getattr(estimator, name, None))]
     if lacking:
         raise UserCodeError(
@@ -314,9 +350,31 @@ def made(maker: Maker, task: Task) -> Any:
 
 def named(estimator: Any) -> str:
     """Return what an estimator is called in a sentence."""
-    if isinstance(estimator, Pipeline):
-        return f"a pipeline that ends with {named(estimator.steps[-1][1])}"
-    return type(estimator).__name__
+    last = _last(estimator)
+    name = type(last).__name__
+    return name if last is estimator else f"a pipeline that ends with {name}"
+
+
+def _last(estimator: Any) -> Any:
+    """Return the last step of a pipeline, of that within its last step too; else the estimator itself."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def _is_fitted(estimator: Any) -> bool:
+    """Return whether an estimator of a known library is fitted; of another's class nobody can tell."""
+    last = _last(estimator)
+    if _library(last) not in _LIBRARIES:
+        return False
+    if callable(own := getattr(last, "__sklearn_is_fitted__", None)):
+        return bool(own())
+    # By the rule of scikit-learn's developers, what was learned ends with an underscore.
+    return any(name.endswith("_") and not name.startswith("_") for name in vars(last))
+
+
+def _library(part: Any) -> str:
+    return type(part).__module__.partition(".")[0]
 
 
 def spelled(estimator: Any) -> str:
@@ -329,12 +387,18 @@ def spelled(estimator: Any) -> str:
 
 def no_export(estimator: Any, why: str, maker: Maker) -> RequestError:
     """Return the error for an estimator that cannot be exported."""
-    kind = type(estimator)
+    strange = next((one for one in _pieces(estimator) if _library(one) not in _LIBRARIES), None)
+    blamed = estimator if strange is None else strange
+    kind = type(blamed)
+    # Where the file of the line is run it has a name that nobody gave it.
+    whence = maker.file if kind.__module__.startswith(OWN_MODULE) else kind.__module__
+    if strange is not None and strange is not estimator:
+        why = f"its step {kind.__name__}, of {whence}, is no class of scikit-learn, and {why}"
     return RequestError(
         f"{named(estimator)} cannot be exported to ONNX: {why}. It would have to be served out of process, by a Python server of its "
         "own, which Linewright does not do: an endpoint runs no code but its own",
         where=maker.section,
-        found=f"{kind.__module__}.{kind.__qualname__}",
+        found=f"{kind.__qualname__} of {whence}",
         allowed="estimators and pipelines of scikit-learn that skl2onnx converts, and those of LightGBM and XGBoost by themselves",
         hint=f"give another estimator, or take {maker.section.replace('.', ': ')} out of the line file, and the built-in engine trains",
     )
@@ -359,6 +423,14 @@ def _parts(estimator: Any) -> list[Any]:
     inner = (one for one in estimator.get_params(deep=True).values() if hasattr(one, "set_params"))
     found = [estimator, *(one for one in inner if not isinstance(one, type))]
     return list({id(one): one for one in found}.values())
+
+
+def _pieces(estimator: Any) -> list[Any]:
+    """Return all that is fitted within an estimator, and the estimator itself."""
+    if not callable(getattr(estimator, "get_params", None)) or isinstance(estimator, type):
+        return [estimator]
+    inner = [one for one in estimator.get_params(deep=True).values() if callable(getattr(one, "fit", None))]
+    return [*(one for one in inner if not isinstance(one, type)), estimator]
 
 
 def takes_weights(estimator: Any) -> bool:

@@ -113,6 +113,8 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             where="explain",
             found=where,
             allowed="boosted trees, or a model of the built-in engine",
+            hint="ask without `explain`; or let `train.python` return an estimator of LightGBM or XGBoost, or take it out, and the "
+            "built-in engine trains what is explained",
         )
     if parts.name != NAME or encoder.is_raw:
         raise RequestError(
@@ -121,6 +123,8 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             where="explain",
             found=where,
             allowed="a model that a line has trained",
+            hint="ask without `explain`; or let the line train a challenger (linewright retrain LINE): an estimator of "
+            "LightGBM or XGBoost, and whatever the built-in engine trains, is explained",
         )
     width = len(encoder.encodings)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]

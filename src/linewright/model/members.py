@@ -33,6 +33,8 @@ _ROWS = 50_000
 """Most rows that greedy selection looks at; what it makes is judged on all."""
 _SURELY, _DRAWS = 0.99, 400
 """How sure a metric must be that the loss has chosen wrongly."""
+_NORMAL = 1.959964
+"""Standard errors to each side of a mean that its 95 % interval reaches."""
 _AS_THE_LOSS = frozenset({"log_loss", "rmse", "mse", "r2"})
 _WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
 
@@ -105,6 +107,11 @@ class Judged:
     def error(self, loss: Floats) -> float:
         """Return the standard error of the weighted mean."""
         return float(np.sqrt(np.sum((self.mass * (loss - self.mean(loss))) ** 2)) / self.mass.sum())
+
+    def interval(self, loss: Floats) -> tuple[float, float]:
+        """Return the 95 % interval of the weighted mean; rows are taken to be independent."""
+        mean, reach = self.mean(loss), _NORMAL * self.error(loss)
+        return mean - reach, mean + reach
 
     def at(self, rows: npt.NDArray[np.int64]) -> "Judged":
         """Return some of the rows."""
@@ -215,21 +222,31 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
         return told
     next_best = min(singles, key=lambda one: judged.mean(one.loss))
     more = next_best.loss - chosen.loss
-    return (
+    against = (
         f"{told}, against {judged.mean(next_best.loss):.4g} of {next_best.name}{'' if is_single else ' alone'} "
-        f"({judged.mean(more):.2g} more, standard error {judged.error(more):.2g})"
+        f"({judged.mean(more):.2g} more, standard error {judged.error(more):.2g}"
+    )
+    if is_single:
+        return f"{against})"
+    low, high = judged.interval(more)
+    return f"{against}, 95 % interval {low:.2g} to {high:.2g}): " + (
+        f"the sum is surely better than {next_best.name}, the best alone"
+        if low > 0
+        else f"as far as these rows can tell, {next_best.name} alone does as well, and `train: {{prefer: small}}` takes one setting"
     )
 
 
 def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
     """Return by how much the best sum of several models would have been better, to go on after `why`."""
     best = min(candidates, key=lambda one: judged.mean(one.loss))
-    more = judged.mean(chosen.loss) - judged.mean(best.loss)
-    if more <= 0 or len(best.members) == 1:
+    lowest, more = judged.mean(best.loss), chosen.loss - best.loss
+    if judged.mean(more) <= 0 or len(best.members) == 1:
         return "; one model was asked for, and no sum of several is better"
+    low, high = judged.interval(more)
+    sure = "" if low > 0 else ", not surely more than nothing"
     return (
-        f"; one model was asked for, which costs {more / judged.mean(best.loss):.1%}: {best.name}, summed, would have "
-        f"{judged.mean(best.loss):.4g}"
+        f"; one model was asked for, which costs {judged.mean(more) / lowest:.1%} (95 % interval {low / lowest:.1%} to "
+        f"{high / lowest:.1%}{sure}): {best.name}, summed, would have {lowest:.4g}"
     )
 
 

@@ -36,8 +36,8 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     Returns
     -------
     Rival or None
-        `None` where nothing simpler than the chosen one is as good, and where several were summed: what each of them loses
-        alone was compared on the same rows when they were chosen, and is told with that.
+        `None` where nothing simpler than the chosen one is as good, and where several were summed: whether the best of them alone
+        does as well was asked row by row when they were chosen, and `members.why` says it.
 
     Notes
     -----

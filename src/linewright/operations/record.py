@@ -8,7 +8,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import Judged, judged, rebuilt_of
+from linewright.line.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declare import operation
 from linewright.release.facts import Promoted
@@ -111,7 +111,7 @@ def models(factory: Factory, line: str, /) -> Models:
     if not versions:
         factory.path_of(line)  # an unknown line is an error; a line without models is an empty list
     pointer, found = factory.metadata.pointer(line), judged(factory, line)
-    roles = {pointer.challenger: "challenger", pointer.champion: "champion"}
+    roles = {challenger_of(factory, line): "challenger", pointer.champion: "champion"}
     return Models(
         line=line,
         models=tuple(

@@ -12,7 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
 from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
-from linewright.line.registry import Judged, judged
+from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
@@ -94,7 +94,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     because: str | None
     challenger: str | None
-    """The newest candidate that was neither promoted nor rejected."""
+    """The newest candidate that was neither promoted nor rejected, until a later run ends with the champion itself."""
     trouble: str | None
     """What is wrong with its file: while it is, the line is neither watched nor trained; `None` where nothing is."""
     halted: bool
@@ -323,7 +323,8 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     digest, found = digests.get(pointer.champion), judged(factory, name)
     newest = found.get(digest) if digest else None
     champion = None if newest is None or newest.is_outdated else newest
-    challenger, alerts = digests.get(pointer.challenger), open_alerts(factory, name)
+    challenging = challenger_of(factory, name)
+    challenger, alerts = digests.get(challenging), open_alerts(factory, name)
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
@@ -335,7 +336,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
         since=last.at if last else None,
         because=last.because if last else None,
-        challenger=_named(name, pointer.challenger),
+        challenger=_named(name, challenging),
         trouble=factory.trouble_with(name),
         halted=pointer.halt,
         halted_by=halted.by if halted else None,
@@ -360,7 +361,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         realised=_realised(factory, performance, newest, alerts) if performance else None,
         canary=_canary(factory, name),
         taken_back=_taken_back(factory, name),
-        next=_next(factory, name, champion, waits=_named(name, pointer.challenger) if waits else None),
+        next=_next(factory, name, champion, waits=_named(name, challenging) if waits else None),
     )
 
 

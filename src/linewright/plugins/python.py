@@ -15,6 +15,7 @@ from linewright.errors import UserCodeError
 from linewright.model.budget import Setting
 from linewright.model.code import find_function
 from linewright.model.estimator import (
+    OWN_MODULE,
     EstimatorTrainer,
     Maker,
     libraries_of,
@@ -77,7 +78,7 @@ def _function(data: bytes, maker: Maker, *, file: str, function: str, root: Path
     """Run the file, and return its function."""
     before = set(sys.modules)
     # Kept under a name of its own, where classes that it defines are looked for.
-    module = ModuleType(f"linewright_line_{digest_of_bytes(data).partition(':')[2][:16]}")
+    module = ModuleType(f"{OWN_MODULE}{digest_of_bytes(data).partition(':')[2][:16]}")
     module.__file__ = str(root / file)
     sys.modules[module.__name__] = module
     with others_code(f"running {file}", maker):
@@ -100,7 +101,7 @@ def _refuse_neighbours(names: set[str], root: Path, file: str) -> None:
     """Refuse modules from the factory's folder: the digest of the file says nothing of them, so that a rebuild would not either."""
     for name in sorted(names):
         where = getattr(sys.modules.get(name), "__file__", None)
-        if not where or name.startswith("linewright_line_"):
+        if not where or name.startswith(OWN_MODULE):
             continue
         path = Path(where).resolve()
         if path.is_relative_to(root) and not {"site-packages", "dist-packages"} & set(path.parts):
@@ -111,6 +112,11 @@ def _refuse_neighbours(names: set[str], root: Path, file: str) -> None:
                 allowed="what is in the file itself, and installed packages",
                 hint="move what it needs into the file, or install it as a package",
             )
+
+
+def _are_rows(names: list[str]) -> bool:
+    """Return whether parameters are called as rows and truth are: who wrote them means to fit."""
+    return {"x", "y"} <= {name.lower().partition("_")[0] for name in names}
 
 
 def _told(found: Callable[..., Any], asked: Asked, maker: Maker) -> Mapping[str, Any]:
@@ -139,7 +145,9 @@ def _told(found: Callable[..., Any], asked: Asked, maker: Maker) -> Mapping[str,
             where=maker.at,
             found=", ".join(needed),
             allowed=f"no argument, or some of {', '.join(offered)}",
-            hint="give the others a default",
+            hint="return it unfitted, from a function that takes no rows: it is fitted here, once for each fold and once for all rows"
+            if _are_rows(needed)
+            else "give the others a default",
         )
     return {
         one.name: offered[one.name]

@@ -151,7 +151,7 @@ def answer(
     parts = _parts(loaded, rows, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
-    explained = _explained(parts, len(rows)) if explain else ()
+    explained = _explained(loaded.line, parts, len(rows)) if explain else ()
     logged = rows if to_log is None else to_log
     thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
     records = [
@@ -255,10 +255,11 @@ def _together(parts: Sequence[_Part], n: int) -> _Said:
     return _Said(parts[0].said.x, answers, warnings)
 
 
-def _explained(parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
+def _explained(line: str, parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
     explained = [dict[str, Any]()] * n
     for part in parts:
-        for row, one in zip(part.rows, part.scorer.explain(part.said.x), strict=True):
+        told = part.scorer.explain(part.said.x, name=f"{line}@{part.arm.model}")
+        for row, one in zip(part.rows, told, strict=True):
             explained[row] = one
     return explained
 

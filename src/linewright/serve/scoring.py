@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import Corrupt
+from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Category, Encoding, Number, Raw
 from linewright.model.facts import Limit, Package, RequestColumn
@@ -109,9 +109,21 @@ class Scorer:
         """Return one answer a row of the matrix."""
         return self.model.answers(self.model.scores(x))
 
-    def explain(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """Return what each column contributed to each row of the matrix; see `Model.explain`."""
-        return self.model.explain(x)
+    def explain(self, x: NDArray[np.float32], *, name: str = "") -> list[dict[str, Any]]:
+        """Return what each column contributed to each row of the matrix; see `Model.explain`.
+
+        Parameters
+        ----------
+        name
+            What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
+        """
+        try:
+            return self.model.explain(x)
+        except RequestError as error:
+            if not name or error.found != self.model.digest:
+                raise
+            named: dict[str, Any] = {"found": name}
+            raise RequestError(**(error.to_parts() | named)) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.
