@@ -58,9 +58,9 @@ INLINE_ROWS = 64
 INLINE_BYTES = 32_768
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
-GC_THRESHOLD = (20_000, 10, 10)
+GC_THRESHOLD = (5_000, 10, 10)
 """Objects after which cycles are looked for. The rows of one large request are thousands, and are gone with its answer: at Python's
-own 700 they would be looked through a dozen times."""
+own 700 they would be looked through again and again."""
 CATCH_UP_S, LOOK_S = 10.0, 0.5
 """Time between two times that the log is indexed, and between two looks whether memory of what was written fills before."""
 MOST_TOLD = 20
