@@ -7,9 +7,9 @@ which is caught up from the log inside the transaction that needs it, so that me
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -390,7 +390,7 @@ class Feedback:
         ends = self._sealed.ends()
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            while self._index(database, ends) == CHUNK:
+            while self._index(database, ends) >= CHUNK:
                 database.execute("COMMIT")
                 database.execute("BEGIN IMMEDIATE")
             yield database
@@ -416,7 +416,7 @@ class Feedback:
             ) from error
 
     def _index(self, database: sqlite3.Connection, ends: Mapping[str, int]) -> int:
-        """Take at most `CHUNK` records into the index and return how many it took.
+        """Take about `CHUNK` records into the index and return how many it took; fewer where there are no more.
 
         What is sealed has been taken already, unless the file with the index was lost.
         """
@@ -429,11 +429,12 @@ class Feedback:
         found: list[Damage] = []
         is_lost = any(position.get(name, 0) < end for name, end in ends.items())
         sealed = self._sealed if is_lost else NOTHING_SEALED
-        rows = islice(self._rows(position, numbers, found.append, sealed), CHUNK)
         part, many = _open_part(database), 0
-        while block := list(islice(rows, _AT_ONCE)):
+        for block in self._blocks(position, numbers, found.append, sealed):
             _insert(database, block, part)
             many += len(block)
+            if many >= CHUNK:
+                break
         _keep_damage(database, set(found))
         if not many:
             return 0
@@ -448,33 +449,36 @@ class Feedback:
             )
         return many
 
-    def _rows(
+    def _blocks(
         self,
         position: dict[str, int],
         numbers: dict[str, int],
         damaged: Callable[[Damage], None],
         sealed: SealedSegments,
-    ) -> Iterator[_Row]:
-        """Give what the index has not yet, and move `position` along: first what was written a moment ago."""
-        yield from _fresh_rows(self._fresh, position, numbers)
+    ) -> Iterator[list[_Row]]:
+        """Give what the index has not yet by blocks, and move `position` along: first what was written a moment ago."""
+        yield from _fresh_blocks(self._fresh, position, numbers)
         frames = read_frames(self._log, dict(position), damaged=damaged, sealed=sealed)
-        yield from _new_rows(frames, position, numbers, damaged)
+        rows = _new_rows(frames, position, numbers, damaged)
+        while block := list(islice(rows, _AT_ONCE)):
+            yield block
 
 
-def _fresh_rows(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[_Row]:
+def _fresh_blocks(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[list[_Row]]:
     """Give the rows of what was written a moment ago, and move `position` along to behind the last."""
     for segment in fresh.segments:
         while True:
             taken, end = fresh.take(segment, position.get(segment, 0), most=_AT_ONCE)
             if not taken.ids:
                 break
-            number, ends = numbers.setdefault(segment, len(numbers) + 1), [*taken.offsets[1:], end]
-            for identity, key, offset, behind in zip(
-                numbers_of(taken.ids), taken.keys, taken.offsets, ends, strict=True
-            ):
-                position[segment] = behind
-                if identity is not None:
-                    yield identity, key, number, offset
+            number, position[segment] = numbers.setdefault(segment, len(numbers) + 1), end
+            rows = zip(numbers_of(taken.ids), taken.keys, repeat(number), taken.offsets, strict=False)
+            if block := [row for row in rows if _has_id(row)]:
+                yield block
+
+
+def _has_id(row: tuple[bytes | None, str | None, int, int]) -> TypeGuard[_Row]:
+    return row[0] is not None
 
 
 def _open_part(database: sqlite3.Connection) -> int:
