@@ -566,6 +566,7 @@ def test_the_time_as_a_number_is_no_feature():
             "year": 2021 + days // 365,
             "arrival_num": (2021 + days / 365.25).round(4),
             "lead": rng.integers(0, 300, 2_000),
+            "days_ago": 900 - days,
             "arrival": arrival,
             "price": price.round(1),
         }
@@ -576,4 +577,5 @@ def test_the_time_as_a_number_is_no_feature():
     assert "arrival" == profile.roles.time
     assert told.exclude
     assert "it ranks the rows as 'arrival' does, which is the time" in told.evidence
+    assert any(one.exclude and "in reverse" in one.evidence for one in profile.column("days_ago").verdicts)
     assert not any(one.exclude for name in ("year", "lead") for one in profile.column(name).verdicts)

@@ -20,7 +20,7 @@ from linewright.features.facts import Boolean, Category, DatePart, Encoder, Numb
 from linewright.model.facts import Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
-from linewright.serve import feedback
+from linewright.serve import index
 from linewright.serve.listener import endpoint
 from linewright.serve.rows import RowReader
 from linewright.store.local import LocalArtifacts
@@ -326,8 +326,8 @@ def start():
 @pytest.fixture
 def small_parts(monkeypatch):
     """Give what is indexed at one time a part of its own, however little it is."""
-    monkeypatch.setattr(feedback, "PART", 1)
-    monkeypatch.setattr(feedback, "PARTS", 10**6)
+    monkeypatch.setattr(index, "PART", 1)
+    monkeypatch.setattr(index, "PARTS", 10**6)
 
 
 @pytest.fixture

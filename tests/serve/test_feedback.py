@@ -18,6 +18,7 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package
 from linewright.serve import feedback as feedback_module
+from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
 from linewright.serve.labels import MAX_LABELS
@@ -327,7 +328,7 @@ def test_a_label_that_was_there_arrives_with_the_later_answer(line):
 
 def test_a_long_log_is_taken_in_by_pieces(line, monkeypatch):
     """Memory does not grow with the log, and no piece is lost or taken twice."""
-    monkeypatch.setattr(feedback_module, "CHUNK", 7)
+    monkeypatch.setattr(index_module, "CHUNK", 7)
     ids = line.predict(*[str(number) for number in range(30)])
 
     assert counts(accepted=1) == line.accept({"id": ids[-1], "label": "Yes"})
@@ -382,7 +383,7 @@ def test_labels_by_key_find_what_was_indexed_before_there_were_parts(line, to_fo
 
 def test_parts_of_the_index_grow_with_it(line, monkeypatch):
     """Looking up a key asks each part, so there may not be ever more of them."""
-    monkeypatch.setattr(feedback_module, "PARTS", 4)
+    monkeypatch.setattr(index_module, "PARTS", 4)
     for _ in range(200):
         line.predict("a")
         line.labels.catch_up()

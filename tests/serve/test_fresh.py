@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.serve import feedback as feedback_module
 from linewright.serve import fresh as fresh_module
+from linewright.serve import index as index_module
 from linewright.serve import log as log_module
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback import Feedback
@@ -61,8 +61,8 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("fresh")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fresh_module, "MOST", 8)
-        patch.setattr(feedback_module, "CHUNK", 5)
-        patch.setattr(feedback_module, "PART", 7)
+        patch.setattr(index_module, "CHUNK", 5)
+        patch.setattr(index_module, "PART", 7)
         own = PredictionLog(folder / "log", segment_bytes=1_500, fresh=Fresh())
         other = PredictionLog(folder / "log", segment_bytes=1_500)
         quick = Feedback(folder / "labels.sqlite", folder / "log", fresh=own.fresh)
@@ -88,7 +88,7 @@ def test_what_was_just_written_is_not_read_again(tmp_path, monkeypatch):
     feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
     for _ in range(3):
         log.append([prediction(), prediction()])
-    monkeypatch.setattr(feedback_module, "_INDEXED", None)  # what parses a record that was read
+    monkeypatch.setattr(index_module, "_INDEXED", None)  # what parses a record that was read
     feedback.catch_up()
     assert feedback.counts(caught_up=False).predictions == 6
     log.close()

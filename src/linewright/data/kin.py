@@ -29,7 +29,7 @@ _MADE = 0.99
 _TERMS = 3
 _ROWS_A_NUMBER = 10
 _NUMBERED = re.compile(r"(.*?)(\d{1,4})")
-_LEVELS = 3
+_LEVELS, _MOST_LEVELS = 3, 100
 _TOLD = 0.9
 
 
@@ -277,10 +277,12 @@ def _votes(
     step = max(1, len(label) // _CHECKED_ROWS)
     y = _floats(label, step)
     for numbered in levels.values():
+        if not _LEVELS <= len(numbered) <= _MOST_LEVELS:
+            continue
         at = np.array(list(numbered.values()), dtype=np.float64)
         counts = np.column_stack([_floats(values[name], step) for name in numbered])
         rows = (counts >= 0).all(axis=1) & (counts.sum(axis=1) > 0) & ~np.isnan(y)
-        if len(at) < _LEVELS or rows.sum() < max(_LEAST_ROWS, len(y) / 2):
+        if rows.sum() < max(_LEAST_ROWS, len(y) / 2):
             continue
         mean = counts[rows] @ at / counts[rows].sum(axis=1)
         told = float(np.corrcoef(mean, y[rows])[0, 1]) if np.ptp(mean) and np.ptp(y[rows]) else 0.0

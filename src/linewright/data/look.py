@@ -25,7 +25,7 @@ from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence
 from linewright.data.suspicion import Suspect, find_as_bare, find_suspects
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
-from linewright.data.twins import Twin, find_sentinels, find_twins, rises_with
+from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
 from linewright.errors import RequestError
 
 SAMPLE_ROWS = 50_000
@@ -314,7 +314,7 @@ def _verdicts(
     if column.type == UNUSABLE:
         yield Verdict(verdict="unusable", evidence=column.because, exclude=False)
     elif column.name != label.column and column.distinct + (column.missing > 0) > 1:
-        says = "" if time is None or column.name in roles.parts else rises_with(column, time)
+        says = "" if time is None or column.name in roles.parts else moves_with(column, time)
         if says:
             yield Verdict(verdict="twin", evidence=says, exclude=True)
             twin, suspect = None, suspect if suspect and suspect.kind == "leak" else None

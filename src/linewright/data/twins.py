@@ -64,8 +64,8 @@ def find_twins(seen: Mapping[str, Seen]) -> dict[str, Twin]:
     return twins
 
 
-def rises_with(column: Seen, time: Seen) -> str:
-    """Say that a number ranks the rows as the time does; empty where it does not.
+def moves_with(column: Seen, time: Seen) -> str:
+    """Say that a number ranks the rows as the time does, or the other way round; empty where it does not.
 
     Then rows to come have values that no training row has had, and what was learned of it holds for none of them.
     """
@@ -76,10 +76,10 @@ def rises_with(column: Seen, time: Seen) -> str:
     known = instant.is_not_null()
     ranks = pl.DataFrame({"number": number, "instant": instant}).filter(known)
     alike = ranks.select(pl.corr("number", "instant", method="spearman")).item() if len(ranks) > 1 else 0.0
-    if alike is None or not alike >= _SAME_ORDER:
+    if alike is None or not abs(alike) >= _SAME_ORDER:
         return ""
     return (
-        f"it ranks the rows as {time.name!r} does, which is the time: rows to come have values that no training row has had, "
+        f"it {'ranks' if alike > 0 else 'ranks in reverse'} the rows as {time.name!r} does, which is the time: rows to come have values that no training row has had, "
         "so what a model learns of it holds for none of them"
     )
 

@@ -49,13 +49,11 @@ _SAID = 400
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker:
-    """Where estimators come from."""
+class Origin:
+    """Where estimators come from, for errors."""
 
     name: str
     """What it is called in a sentence, e.g. ``build in models.py``."""
-    make: Callable[[], Any]
-    """Returns an unfitted estimator, a new one each time."""
     section: str
     """The word of the line file that asks for it, e.g. ``train.python``."""
     at: str
@@ -64,8 +62,16 @@ class Maker:
     """Name of the file whose lines errors name, as tracebacks have it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Maker(Origin):
+    """What gives estimators."""
+
+    make: Callable[[], Any]
+    """Returns an unfitted estimator, a new one each time."""
+
+
 @contextmanager
-def others_code(what: str, maker: Maker, *, hint: str = "") -> Generator[None]:
+def others_code(what: str, origin: Origin, *, hint: str = "") -> Generator[None]:
     """Run code that came with the line; whatever it raises is told with its file and line, and what it prints goes to stderr.
 
     Parameters
@@ -94,7 +100,7 @@ def others_code(what: str, maker: Maker, *, hint: str = "") -> Generator[None]:
             f"{what} failed: {type(error).__name__}: {text[:_SAID]}"
             if text
             else f"{what} failed: {type(error).__name__}",
-            where=_line(error.__traceback__, maker.file) or maker.at,
+            where=_line(error.__traceback__, origin.file) or origin.at,
             hint=_hint(text) or (hint if _is_of_form(error) else ""),
         ) from error
 

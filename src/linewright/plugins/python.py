@@ -18,6 +18,7 @@ from linewright.model.estimator import (
     OWN_MODULE,
     EstimatorTrainer,
     Maker,
+    Origin,
     libraries_of,
     made,
     others_code,
@@ -50,10 +51,10 @@ def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) ->
         If the file cannot be run, has no such function, or returns no estimator.
     """
     at = find_function(data, file=file, function=function)
-    maker = Maker(name=f"{function} in {file}", make=_not_yet, section=SECTION, at=at, file=file)
-    found = _function(data, maker, file=file, function=function, root=root)
-    told = _told(found, asked, maker)
-    maker = Maker(name=maker.name, make=partial(found, **told), section=SECTION, at=at, file=file)
+    origin = Origin(name=f"{function} in {file}", section=SECTION, at=at, file=file)
+    found = _function(data, origin, file=file, function=function, root=root)
+    told = _told(found, asked, origin)
+    maker = Maker(name=origin.name, make=partial(found, **told), section=SECTION, at=at, file=file)
     estimator = made(maker, asked.rows.task)
     because = f"the line file names {function} in {file}, which returns {spelled(estimator)}"
     if asked.rows.weight[asked.rows.learned].std() > 0 and not takes_weights(estimator):
@@ -70,18 +71,14 @@ def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) ->
     )
 
 
-def _not_yet() -> None:
-    raise NotImplementedError
-
-
-def _function(data: bytes, maker: Maker, *, file: str, function: str, root: Path) -> Callable[..., Any]:
+def _function(data: bytes, origin: Origin, *, file: str, function: str, root: Path) -> Callable[..., Any]:
     """Run the file, and return its function."""
     before = set(sys.modules)
     # Kept under a name of its own, where classes that it defines are looked for.
     module = ModuleType(f"{OWN_MODULE}{digest_of_bytes(data).partition(':')[2][:16]}")
     module.__file__ = str(root / file)
     sys.modules[module.__name__] = module
-    with others_code(f"running {file}", maker):
+    with others_code(f"running {file}", origin):
         code: CodeType = compile(data, file, "exec")
         exec(code, module.__dict__)  # noqa: S102 -- it is the user's own code, in the process that trains
     _refuse_neighbours(set(sys.modules) - before, root, file)
@@ -89,7 +86,7 @@ def _function(data: bytes, maker: Maker, *, file: str, function: str, root: Path
     if not callable(found):
         raise UserCodeError(
             f"{function} is no function",
-            where=maker.at,
+            where=origin.at,
             found=type(found).__name__,
             allowed="a function that returns an unfitted estimator",
             hint=f"write def {function}(): return ...",
@@ -119,7 +116,7 @@ def _are_rows(names: list[str]) -> bool:
     return {"x", "y"} <= {name.lower().partition("_")[0] for name in names}
 
 
-def _told(found: Callable[..., Any], asked: Asked, maker: Maker) -> Mapping[str, Any]:
+def _told(found: Callable[..., Any], asked: Asked, origin: Origin) -> Mapping[str, Any]:
     """Return what a function asks for by the names of its parameters."""
     rows = asked.rows
     offered = {
@@ -141,8 +138,8 @@ def _told(found: Callable[..., Any], asked: Asked, maker: Maker) -> Mapping[str,
     ]
     if needed:
         raise UserCodeError(
-            f"{maker.name} needs arguments that nobody gives",
-            where=maker.at,
+            f"{origin.name} needs arguments that nobody gives",
+            where=origin.at,
             found=", ".join(needed),
             allowed=f"no argument, or some of {', '.join(offered)}",
             hint="return it unfitted, from a function that takes no rows: it is fitted here, once for each fold and once for all rows"

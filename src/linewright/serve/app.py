@@ -125,7 +125,7 @@ class App:
         self._budget = Budget(budget)
         # One: beside each other, large requests would take turns at the interpreter and at its caches, and be no sooner done.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
-        self._waiting = ThreadPoolExecutor(2, thread_name_prefix="wait")
+        self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
 
     def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
@@ -155,7 +155,7 @@ class App:
         self._lines.close()
         self._probe.close()
         self._computing.shutdown()
-        self._waiting.shutdown()
+        self._aside.shutdown()
         self._mirrors.close()
         self._labelling.shutdown()
         for log in self._logs.values():
@@ -322,7 +322,7 @@ class App:
         """Return the form of requests to a line that has a model; to tell of it, it need not be loaded."""
         try:
             read = partial(self._lines.form, live)
-            form = await self._compute(read, small=live.scorer is not None, waits=True)
+            form = await self._compute(read, small=live.scorer is not None, aside=True)
         except LinewrightError as error:
             raise _no_model(live.line, f"{type(error).__name__}: {error}") from error
         if form is None:
@@ -437,7 +437,7 @@ class App:
             live = self._serving(request, name)
             form = await self._form(live)
             work = partial(openapi.to_body, {name: live}, lambda _: form)
-        return Response(body=await self._compute(work, small=False, waits=True))
+        return Response(body=await self._compute(work, small=False, aside=True))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
@@ -459,7 +459,7 @@ class App:
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
-        return self._compute(work, small=not ask.rows, waits=ask.durable or ask.explain)
+        return self._compute(work, small=not ask.rows, aside=ask.durable or ask.explain)
 
     async def _predict_many(self, body: bytes, loaded: Loaded) -> tuple[int, Response]:
         """Read and answer a large request in one thread, which also lets go of the rows: the loop would wait for that."""
@@ -489,15 +489,15 @@ class App:
         work = partial(oip.read_infer, body, loaded.scorer.form.columns, json_length)
         asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
-        waits = asked.durable or asked.explain
-        is_small = len(asked.rows) <= INLINE_ROWS and not waits
-        response = await self._compute(work, small=is_small, waits=waits)
+        aside = asked.durable or asked.explain
+        is_small = len(asked.rows) <= INLINE_ROWS and not aside
+        response = await self._compute(work, small=is_small, aside=aside)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 
-    async def _compute(self, work: Callable[[], T], *, small: bool, waits: bool = False) -> T:
-        """Do what takes long in a thread: where others have to wait for it, or where it waits itself and they need not."""
-        return work() if small else await _in_thread(self._waiting if waits else self._computing, work)
+    async def _compute(self, work: Callable[[], T], *, small: bool, aside: bool = False) -> T:
+        """Do what is small at once, and the rest in a thread: after other large requests, or aside, so that those do not wait for it."""
+        return work() if small else await _in_thread(self._aside if aside else self._computing, work)
 
     async def feedback(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep labels."""

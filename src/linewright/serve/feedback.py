@@ -1,15 +1,15 @@
 """Labels: what turned out to be true, by prediction id or by key.
 
-One SQLite file a line. It holds the labels and an index of the prediction log (id and key to the place of the record),
-which is caught up from the log inside the transaction that needs it, so that memory does not grow with the log.
+One SQLite file a line. It holds the labels and an index of the prediction log (see `index`), which is caught up inside the
+transaction that needs it, so that memory does not grow with the log.
 """
 
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from itertools import chain, islice, repeat
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,20 +17,18 @@ from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.fresh import Fresh
-from linewright.serve.keeping import answer_before, keep, number_of, numbers_of, remember, unknown
+from linewright.serve.index import damage_in, take_in
+from linewright.serve.keeping import answer_before, keep, number_of, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
     NOTHING_SEALED,
     TORN,
     Damage,
-    Frame,
     SealedSegments,
     is_being_written,
     lengths,
-    read_frames,
     read_log,
     read_record,
-    sync_file,
     sync_folder,
 )
 from linewright.serve.truths import EARLIER, Known, came_since, labels_in, to_truth, wrong_labels
@@ -40,16 +38,10 @@ from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes labels of the same line."""
-CHUNK = 20_000
-"""Log records that one transaction takes in."""
 MOST_NAMED = 5
 """Labels without a prediction that an answer names."""
 _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
-_AT_ONCE = 500
-"""Rows of the index that one statement inserts; four parameters each."""
-PART, PARTS = 65_536, 64
-"""Predictions of a part of the index, and about how many parts there are at most: then parts grow with the index."""
 MAX_IDEMPOTENCY_KEY = 255
 
 _SCHEMA = """
@@ -80,7 +72,6 @@ CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
 CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
 PRAGMA user_version = 5;
 """
-"""Keys come in any order. In one index of all, each would touch a page of its own; in a part, those of many share one."""
 _STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART)
 """What brings a file from each version of its form to the next."""
 
@@ -107,16 +98,6 @@ class Audit(NamedTuple):
 
     labels: int
     wrong: list[str]
-
-
-class _Indexed(msgspec.Struct):
-    id: str
-    key: str | None
-
-
-_INDEXED = msgspec.json.Decoder(_Indexed)
-_Row = tuple[bytes, str | None, int, int]
-"""Of the index: number of the id, key, number of the segment, offset."""
 
 
 class Feedback:
@@ -337,7 +318,7 @@ class Feedback:
             The places of the log that hold no record, whenever they were found; not the end of a segment that is being written.
         """
         with self._caught_up() as database:
-            damage = _damage(database)
+            damage = damage_in(database)
         return [each for each in damage if self._is_damage(each)]
 
     def _is_damage(self, each: Damage) -> bool:
@@ -390,7 +371,7 @@ class Feedback:
         ends = self._sealed.ends()
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            while self._index(database, ends) >= CHUNK:
+            while take_in(database, self._log, self._fresh, self._sealed, ends):
                 database.execute("COMMIT")
                 database.execute("BEGIN IMMEDIATE")
             yield database
@@ -414,109 +395,6 @@ class Feedback:
             raise explain_sqlite(error, self._file.name, "the file of labels") or Corrupt(
                 f"the labels cannot be read: {error}", where=self._file.name
             ) from error
-
-    def _index(self, database: sqlite3.Connection, ends: Mapping[str, int]) -> int:
-        """Take about `CHUNK` records into the index and return how many it took; fewer where there are no more.
-
-        What is sealed has been taken already, unless the file with the index was lost.
-        """
-        segments = {
-            name: (number, position)
-            for name, number, position in database.execute("SELECT name, number, position FROM segments")
-        }
-        position = {name: at for name, (_, at) in segments.items()}
-        numbers = {name: number for name, (number, _) in segments.items()}
-        found: list[Damage] = []
-        is_lost = any(position.get(name, 0) < end for name, end in ends.items())
-        sealed = self._sealed if is_lost else NOTHING_SEALED
-        part, many = _open_part(database), 0
-        for block in self._blocks(position, numbers, found.append, sealed):
-            _insert(database, block, part)
-            many += len(block)
-            if many >= CHUNK:
-                break
-        _keep_damage(database, set(found))
-        if not many:
-            return 0
-        database.execute("UPDATE parts SET size = size + ? WHERE number = ?", (many, part))
-        for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
-            # A label survives power loss; so must the prediction that it is about. What is sealed does.
-            with suppress(FileNotFoundError):
-                sync_file(self._log / name)
-            database.execute(
-                "INSERT INTO segments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET position = ?3",
-                (name, numbers[name], position[name]),
-            )
-        return many
-
-    def _blocks(
-        self,
-        position: dict[str, int],
-        numbers: dict[str, int],
-        damaged: Callable[[Damage], None],
-        sealed: SealedSegments,
-    ) -> Iterator[list[_Row]]:
-        """Give what the index has not yet by blocks, and move `position` along: first what was written a moment ago."""
-        yield from _fresh_blocks(self._fresh, position, numbers)
-        frames = read_frames(self._log, dict(position), damaged=damaged, sealed=sealed)
-        rows = _new_rows(frames, position, numbers, damaged)
-        while block := list(islice(rows, _AT_ONCE)):
-            yield block
-
-
-def _fresh_blocks(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[list[_Row]]:
-    """Give the rows of what was written a moment ago, and move `position` along to behind the last."""
-    for segment in fresh.segments:
-        while True:
-            taken, end = fresh.take(segment, position.get(segment, 0), most=_AT_ONCE)
-            if not taken.ids:
-                break
-            number, position[segment] = numbers.setdefault(segment, len(numbers) + 1), end
-            rows = zip(numbers_of(taken.ids), taken.keys, repeat(number), taken.offsets, strict=False)
-            if block := [row for row in rows if _has_id(row)]:
-                yield block
-
-
-def _has_id(row: tuple[bytes | None, str | None, int, int]) -> TypeGuard[_Row]:
-    return row[0] is not None
-
-
-def _open_part(database: sqlite3.Connection) -> int:
-    """Return the part of the index that new rows go to."""
-    number, size, total = database.execute(
-        "SELECT number, size, (SELECT sum(size) FROM parts) FROM parts ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    if size < max(PART, total // PARTS):
-        return number
-    database.execute("INSERT INTO parts VALUES (?, 0)", (number + 1,))
-    return number + 1
-
-
-def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:
-    """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
-    values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
-    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
-    database.execute(statement, list(chain.from_iterable(rows)))
-
-
-def _new_rows(
-    frames: Iterator[Frame],
-    position: dict[str, int],
-    numbers: dict[str, int],
-    damaged: Callable[[Damage], None],
-) -> Iterator[_Row]:
-    """Give rows of the index, and move `position` along to behind the last."""
-    for frame in frames:
-        number = numbers.setdefault(frame.segment, len(numbers) + 1)
-        position[frame.segment] = frame.end
-        try:
-            record = _INDEXED.decode(frame.payload)
-        except msgspec.MsgspecError as error:
-            damaged(Damage(frame.segment, frame.offset, str(error)))
-            continue
-        identity = number_of(record.id)
-        if identity is not None:
-            yield identity, record.key, number, frame.offset
 
 
 _JOINED = (
@@ -550,19 +428,6 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 def _version(database: sqlite3.Connection) -> int:
     return database.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _damage(database: sqlite3.Connection) -> list[Damage]:
-    rows = database.execute("SELECT segment, offset, why FROM damage ORDER BY segment, offset")
-    return [Damage(*row) for row in rows]
-
-
-def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
-    """Keep the damage that was found, since it is not read again; a torn end may have been written to its end."""
-    known = set(_damage(database))
-    gone = {each for each in known if each.why == TORN} - found
-    database.executemany("DELETE FROM damage WHERE segment = ? AND offset = ?", [each[:2] for each in gone])
-    database.executemany("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", found - known)
 
 
 def _truth(row: Sequence[Any]) -> Truth | None:

@@ -1,0 +1,174 @@
+"""The index by which labels find their predictions: from an id or a key to the place of the record in the log.
+
+Its tables are in the file of labels. It is caught up in the transaction of whoever needs it, from what the process still has in
+memory of its log, and from the log itself.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import TypeGuard
+
+import msgspec
+
+from linewright.serve.fresh import Fresh
+from linewright.serve.keeping import number_of, numbers_of
+from linewright.serve.log import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames, sync_file
+
+CHUNK = 20_000
+"""Log records that one transaction takes in."""
+PART, PARTS = 65_536, 64
+"""Predictions of a part of the index, and about how many parts there are at most: then parts grow with the index."""
+_AT_ONCE = 500
+"""Rows of the index that one statement inserts; four parameters each."""
+
+
+class _Indexed(msgspec.Struct):
+    id: str
+    key: str | None
+
+
+_INDEXED = msgspec.json.Decoder(_Indexed)
+_Row = tuple[bytes, str | None, int, int]
+"""Of the index: number of the id, key, number of the segment, offset."""
+
+
+def take_in(
+    database: sqlite3.Connection, log: Path, fresh: Fresh, sealed: SealedSegments, ends: Mapping[str, int]
+) -> bool:
+    """Take about `CHUNK` records into the index, and return whether there may be more.
+
+    What is sealed has been taken already, unless the file with the index was lost.
+
+    Parameters
+    ----------
+    database
+        Within a write transaction.
+    log
+        Folder of the log.
+    fresh
+        What this process wrote to it a moment ago, which is not read.
+    sealed, ends
+        Segments that are no files any more, and their lengths as they were before the transaction.
+    """
+    segments = {
+        name: (number, position)
+        for name, number, position in database.execute("SELECT name, number, position FROM segments")
+    }
+    position = {name: at for name, (_, at) in segments.items()}
+    numbers = {name: number for name, (number, _) in segments.items()}
+    found: list[Damage] = []
+    is_lost = any(position.get(name, 0) < end for name, end in ends.items())
+    part, many = _open_part(database), 0
+    kept = sealed if is_lost else NOTHING_SEALED
+    # The second begins where the first has ended: it looks at `position` when its first block is asked for.
+    blocks = chain(
+        _fresh_blocks(fresh, position, numbers), _log_blocks(log, position, numbers, found.append, kept)
+    )
+    for block in blocks:
+        _insert(database, block, part)
+        many += len(block)
+        if many >= CHUNK:
+            break
+    _keep_damage(database, set(found))
+    if not many:
+        return False
+    database.execute("UPDATE parts SET size = size + ? WHERE number = ?", (many, part))
+    for name in {name for name in numbers if segments.get(name, (0, 0))[1] != position[name]}:
+        # A label survives power loss; so must the prediction that it is about. What is sealed does.
+        with suppress(FileNotFoundError):
+            sync_file(log / name)
+        database.execute(
+            "INSERT INTO segments VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET position = ?3",
+            (name, numbers[name], position[name]),
+        )
+    return many >= CHUNK
+
+
+def _fresh_blocks(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[list[_Row]]:
+    """Give the rows of what was written a moment ago, and move `position` along to behind the last."""
+    for segment in fresh.segments:
+        while True:
+            taken, end = fresh.take(segment, position.get(segment, 0), most=_AT_ONCE)
+            if not taken.ids:
+                break
+            number = numbers.setdefault(segment, len(numbers) + 1)
+            position[segment] = end
+            rows = zip(numbers_of(taken.ids), taken.keys, repeat(number), taken.offsets, strict=False)
+            if block := [row for row in rows if _has_id(row)]:
+                yield block
+
+
+def _has_id(row: tuple[bytes | None, str | None, int, int]) -> TypeGuard[_Row]:
+    return row[0] is not None
+
+
+def _open_part(database: sqlite3.Connection) -> int:
+    """Return the part of the index that new rows go to.
+
+    Keys come in any order. In one index of all, each would touch a page of its own; in a part, those of many share one.
+    """
+    number, size, total = database.execute(
+        "SELECT number, size, (SELECT sum(size) FROM parts) FROM parts ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    if size < max(PART, total // PARTS):
+        return number
+    database.execute("INSERT INTO parts VALUES (?, 0)", (number + 1,))
+    return number + 1
+
+
+def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:
+    """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
+    values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
+    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
+    database.execute(statement, list(chain.from_iterable(rows)))
+
+
+def _log_blocks(
+    log: Path,
+    position: dict[str, int],
+    numbers: dict[str, int],
+    damaged: Callable[[Damage], None],
+    sealed: SealedSegments,
+) -> Iterator[list[_Row]]:
+    """Give the rows of what is to be read, and move `position` along to behind the last."""
+    frames = read_frames(log, dict(position), damaged=damaged, sealed=sealed)
+    rows = _rows_of(frames, position, numbers, damaged)
+    while block := list(islice(rows, _AT_ONCE)):
+        yield block
+
+
+def _rows_of(
+    frames: Iterator[Frame],
+    position: dict[str, int],
+    numbers: dict[str, int],
+    damaged: Callable[[Damage], None],
+) -> Iterator[_Row]:
+    """Give rows of the index, and move `position` along to behind the last."""
+    for frame in frames:
+        number = numbers.setdefault(frame.segment, len(numbers) + 1)
+        position[frame.segment] = frame.end
+        try:
+            record = _INDEXED.decode(frame.payload)
+        except msgspec.MsgspecError as error:
+            damaged(Damage(frame.segment, frame.offset, str(error)))
+            continue
+        identity = number_of(record.id)
+        if identity is not None:
+            yield identity, record.key, number, frame.offset
+
+
+def damage_in(database: sqlite3.Connection) -> list[Damage]:
+    """Return the places of the log that hold no record, whenever they were found."""
+    rows = database.execute("SELECT segment, offset, why FROM damage ORDER BY segment, offset")
+    return [Damage(*row) for row in rows]
+
+
+def _keep_damage(database: sqlite3.Connection, found: set[Damage]) -> None:
+    """Keep the damage that was found, since it is not read again; a torn end may have been written to its end."""
+    known = set(damage_in(database))
+    gone = {each for each in known if each.why == TORN} - found
+    database.executemany("DELETE FROM damage WHERE segment = ? AND offset = ?", [each[:2] for each in gone])
+    database.executemany("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", found - known)
