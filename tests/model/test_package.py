@@ -601,6 +601,15 @@ def test_sigmoid_is_the_formula_and_stays_finite(p, a, b):
     np.testing.assert_allclose(1, scores.sum(axis=1))
 
 
+@given(PROBABILITIES, st.floats(-5, 5), st.floats(-50, 50))
+def test_a_sigmoid_of_many_rows_is_that_of_each(p, a, b):
+    """To the bit: a batch answers as the endpoint does."""
+    calibration, raw = Calibration(method="sigmoid", parameters=(a, b)), np.repeat(two(p), 9, axis=0)
+
+    alone = [calibrate(calibration, raw[i : i + 1])[0] for i in range(len(raw))]
+    assert np.array(alone).tobytes() == calibrate(calibration, raw).tobytes()
+
+
 @given(PROBABILITIES, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=9))
 def test_isotonic_interpolates_and_keeps_the_order(p, points):
     """Flat outside of its points, and a higher raw score never becomes a lower probability."""

@@ -1,7 +1,11 @@
 """Rows go straight to the matrix: what the columns would have given, to the bit, and the same refusals."""
 
+import json
+
+import msgspec
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linewright.errors import RequestError
@@ -20,6 +24,7 @@ from linewright.features.topics import learn_text
 from linewright.model.facts import RequestColumn
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import RowReader
+from linewright.serve.typed import MOST_COLUMNS, TypedBodies, Unusual, column_of
 
 NOTES = ("Ford", "rome to oslo", "none of it", "12 NA", "old", "谢谢", "31.12.2026", "yes")
 ENCODER = Encoder(
@@ -101,15 +106,18 @@ with_gaps = st.builds(
 )
 
 
+def columns_of(complete):
+    columns = [
+        RequestColumn(name=name, type=kind, nullable=name not in complete) for name, kind in TYPES.items()
+    ]
+    return [*columns, RequestColumn(name="key", type="category", role="carried")]
+
+
 @given(st.one_of(rows, fitting, with_gaps), st.sampled_from([1, 16]), st.sets(st.sampled_from(list(TYPES))))
 def test_it_reads_what_the_columns_give_or_refuses_it_alike(some, times, complete):
     """One by one, and where they are many by column."""
     asked = some * times
-    columns = [
-        RequestColumn(name=name, type=kind, nullable=name not in complete) for name, kind in TYPES.items()
-    ]
-    columns.append(RequestColumn(name="key", type="category", role="carried"))
-    encoder = ENCODER
+    columns, encoder = columns_of(complete), ENCODER
     reader = RowReader(columns, missing=MISSING)
 
     def outcome(read):
@@ -126,3 +134,88 @@ def test_it_reads_what_the_columns_give_or_refuses_it_alike(some, times, complet
         assert found.tobytes() == expected.tobytes()
         assert (found.dtype, found.shape) == (np.float32, expected.shape)
         assert found.flags.c_contiguous
+
+
+usual = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "number": st.one_of(st.none(), st.floats(-9, 9), st.integers(-(2**60), 2**60)),
+            "whole": st.one_of(st.none(), st.integers(-(2**60), 2**60), st.sampled_from([7.0, 7.5, 1e300])),
+            "truth": st.one_of(st.none(), st.booleans()),
+            "make": st.sampled_from([None, "Ford", " Fiat ", "Opel", "NA"]),
+            "city": st.sampled_from(["Rome", "Oslo", " "]),
+            "note": st.sampled_from(NOTES),
+            "day": st.sampled_from([None, "2026-03-01", "1969-12-31"]),
+            "at": times,
+            "key": st.one_of(st.none(), st.booleans(), st.integers(), st.floats(-9, 9), st.text(max_size=3)),
+        },
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(
+    st.one_of(rows, usual, usual, with_gaps), st.sampled_from([1, 16]), st.sets(st.sampled_from(list(TYPES)))
+)
+@example([{"number": 1.5, "whole": 7.0, "truth": True, "make": "Ford"}], 16, set())
+def test_typed_rows_give_what_dicts_give_or_are_left_to_them(some, times, complete):
+    body = json.dumps({"rows": some * times}).encode()
+    columns = columns_of(complete)
+    bodies, reader = TypedBodies.of(columns), RowReader(columns, missing=MISSING)
+    matrices = MatrixReader(reader, columns, ENCODER)
+    typed = bodies.read(body)
+    if typed is None:
+        return
+    try:
+        found = matrices.read(typed.rows)
+    except Unusual:
+        return
+
+    asked = msgspec.json.decode(body)["rows"]
+    assert found.tobytes() == matrices.read(asked).tobytes()
+    assert column_of(asked, "key") == column_of(typed.rows, "key")
+    assert all(
+        row.get(name) == one.get(name) for row, one in zip(asked, typed.rows, strict=True) for name in row
+    )
+
+
+def test_plain_rows_are_read_typed():
+    columns = columns_of(set())
+    body = json.dumps(
+        {"rows": [{"number": 1.5, "whole": 7.0, "truth": True, "make": "Ford", "key": 3}, {"number": 2}]}
+    )
+
+    read = TypedBodies.of(columns).read(body.encode())
+
+    assert [1.5, 2] == column_of(read.rows, "number")
+    assert (False, False) == (read.explain, read.durable)
+    assert MatrixReader(RowReader(columns, missing=MISSING), columns, ENCODER).read(read.rows)[0, 0] == 1.5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"rows": []}',
+        '{"rows": [{"number": "1"}]}',
+        '{"rows": [{"number": 1e999}]}',
+        '{"rows": [{"truth": 1}]}',
+        '{"rows": [{"key": [1]}]}',
+        '{"rows": [{"unknown": 1}]}',
+        '{"rows": [{}], "unknown": 1}',
+        '{"rows": [{}]',
+        '{"rows": [null]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_not_usual_is_left_to_others(body):
+    assert TypedBodies.of(columns_of(set())).read(body.encode()) is None
+
+
+def test_some_tables_have_no_type():
+    wide = [RequestColumn(name=f"c{i}", type="number") for i in range(MOST_COLUMNS + 1)]
+
+    assert TypedBodies.of(wide[:-1]) is not None
+    assert TypedBodies.of(wide) is None
+    assert TypedBodies.of([RequestColumn(name='the "name"', type="number")]) is None

@@ -27,6 +27,8 @@ from linewright.store.values import canonical_json, decode, digest_of, digest_of
 SMALLEST = 1e-30
 """`log_odds` takes no probability to be smaller; float32 goes a little below."""
 
+_FEW = 8
+"""Rows up to which they are calibrated one by one."""
 _NEWEST = 1
 _EXPLAINED = 1e-5
 """How far what an explanation adds up to may be from the answer, as `golden_differences` measures: graphs answer in float32."""
@@ -371,6 +373,8 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
             return scores
         case "sigmoid":
             a, b = calibration.parameters
+            if len(scores) > _FEW:
+                return _sigmoids(a, b, scores)
             return np.array([_sigmoid(a, b, row) for row in scores.tolist()]).reshape(-1, 2)
         case "isotonic":
             return _two_columns(np.interp(scores[:, 1], calibration.x, calibration.y))
@@ -408,6 +412,14 @@ def _sigmoid(a: float, b: float, row: Sequence[float]) -> tuple[float, float]:
     small = math.exp(-abs(z))
     positive = (1.0 if z >= 0 else small) / (1.0 + small)
     return 1.0 - positive, positive
+
+
+def _sigmoids(a: float, b: float, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Calibrate many rows as `_sigmoid` does each, to the bit: logarithms of arrays may round otherwise than those of numbers."""
+    logs = np.array(list(map(math.log, np.maximum(scores, SMALLEST).ravel().tolist()))).reshape(-1, 2)
+    z = a * (logs[:, 1] - logs[:, 0]) + b
+    small = np.array(list(map(math.exp, (-np.abs(z)).tolist())))
+    return _two_columns(np.where(z >= 0, 1.0, small) / (1.0 + small))
 
 
 def _softmax_of_log(p: NDArray[np.float64], t: float) -> NDArray[np.float64]:

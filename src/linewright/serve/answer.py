@@ -1,6 +1,6 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import thread_time
 from typing import Any, Literal, NamedTuple
@@ -21,6 +21,7 @@ from linewright.serve.mirror import Mirrors
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
+from linewright.serve.typed import Row, Unusual, column_of
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuids7
 
@@ -35,7 +36,7 @@ LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 class Ask(NamedTuple):
     """A request for predictions."""
 
-    rows: list[dict[str, Any]]
+    rows: Sequence[Row]
     explain: bool = False
     """Whether each answer says what each column contributed to it."""
     durable: bool = False
@@ -107,7 +108,7 @@ class Answered(NamedTuple):
     """Rows that were answered."""
 
     ids: list[str]
-    keys: list[str | None]
+    keys: Sequence[str | None]
     answers: list[dict[str, Any]]
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
@@ -121,7 +122,7 @@ class Answered(NamedTuple):
 def answer(
     loaded: Loaded,
     log: PredictionLog,
-    rows: list[dict[str, Any]],
+    rows: Sequence[Row],
     place: Place,
     *,
     durable: bool = False,
@@ -146,13 +147,13 @@ def answer(
     """
     received, package = loaded.now(), loaded.package
     ids = uuids7(len(rows))
-    keys = [spell(row.get(package.key)) if package.key else None for row in rows]
+    keys = list(map(spell, column_of(rows, package.key))) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, rows, keys, ids)
     parts = _parts(loaded, rows, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, len(rows)) if explain else ()
-    logged = rows if to_log is None else to_log
+    logged: Sequence[Any] = rows if to_log is None else to_log
     thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
     records = [
         Prediction(
@@ -209,7 +210,7 @@ class _Part(NamedTuple):
 
 
 def _parted(
-    loaded: Loaded, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | None], ids: Sequence[str]
+    loaded: Loaded, rows: Sequence[Row], keys: Sequence[str | None], ids: Sequence[str]
 ) -> tuple[Sequence[str | None], list[int]]:
     """Return the unit of each row while a candidate is tried, and which rows a canary answers."""
     tried, canary = loaded.tried, loaded.canary
@@ -223,7 +224,7 @@ def _parted(
     return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
 
 
-def _parts(loaded: Loaded, rows: list[dict[str, Any]], mine: list[int], place: Place) -> list[_Part]:
+def _parts(loaded: Loaded, rows: Sequence[Row], mine: list[int], place: Place) -> list[_Part]:
     """Return who answers what; where a canary fails, the champion answers its rows too."""
     canary = loaded.canary
     tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
@@ -264,7 +265,7 @@ def _explained(line: str, parts: Sequence[_Part], n: int) -> list[dict[str, Any]
     return explained
 
 
-def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Said:
+def _champions(loaded: Loaded, rows: Sequence[Row], place: Place) -> _Said:
     begun = thread_time()
     said = _scored(loaded.scorer, rows, place)
     if loaded.tried is not None:
@@ -272,7 +273,7 @@ def _champions(loaded: Loaded, rows: list[dict[str, Any]], place: Place) -> _Sai
     return said
 
 
-def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said | None:
+def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
     """Return what a canary says; `None` where it cannot."""
     begun = thread_time()
     try:
@@ -290,7 +291,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: list[dict[str, Any]]) -> _Said 
     return said
 
 
-def _scored(scorer: Scorer, rows: list[dict[str, Any]], place: Place) -> _Said:
+def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
     x = scorer.matrix(rows, place=place)
     return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
@@ -307,6 +308,28 @@ def read_ask(body: bytes) -> Ask:
     if read.explain:
         _check_explained(len(read.rows), "explain")
     return Ask(read.rows, read.explain, read.durable, _TEXTS.decode(body).rows)
+
+
+def predict_many(loaded: Loaded, log: PredictionLog, body: bytes) -> tuple[int, Response] | Ask:
+    """Answer a request of many rows in its usual form, as `predict` does; return how many, or the request where it takes longer.
+
+    A request that waits for the disk or is explained is only read.
+
+    Raises
+    ------
+    RequestError
+        If it has another form, or a row does not fit.
+    """
+    # Rows of which some go elsewhere too are taken apart, and those that a canary refuses are looked at: they are dicts.
+    typed = loaded.scorer.typed if loaded.tried is None else None
+    usual = None if typed is None else typed.read(body)
+    if usual is not None and not (usual.explain or usual.durable):
+        with suppress(Unusual):
+            return len(usual.rows), predict(loaded, log, Ask(usual.rows, texts=_TEXTS.decode(body).rows))
+    ask = read_ask(body)
+    if ask.explain or ask.durable:
+        return ask
+    return len(ask.rows), predict(loaded, log, ask)
 
 
 def _check_explained(rows: int, where: str) -> None:

@@ -465,12 +465,7 @@ class App:
         """Read and answer a large request in one thread, which also lets go of the rows: the loop would wait for that."""
         log = self._log(loaded.line)
 
-        def work() -> answer.Ask | tuple[int, Response]:
-            ask = answer.read_ask(body)
-            if ask.durable or ask.explain:
-                return ask
-            return len(ask.rows), answer.predict(loaded, log, ask)
-
+        work = partial(answer.predict_many, loaded, log, body)
         done = await self._compute(work, small=False)
         if isinstance(done, answer.Ask):
             return len(done.rows), await self._predict(done, loaded)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any
 
@@ -14,7 +14,8 @@ from linewright.features.encode import LARGEST, fill
 from linewright.features.facts import Elapsed, Encoder, Encoding
 from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows import Place, RowReader, converter, in_rows
+from linewright.serve.rows import MAX_ROWS, Place, RowReader, converter, in_rows
+from linewright.serve.typed import Row, TypedRow, Unusual, column_of
 
 _EXACT = 2**53
 """Integers below it are doubles exactly."""
@@ -69,10 +70,23 @@ class MatrixReader:
         ------
         RequestError
             As `RowReader.read` does.
+        Unusual
+            If the rows are typed, and one of them has a value that only readers of any row can read or refuse.
         """
+        if isinstance(rows, list) and rows and isinstance(rows[0], TypedRow):
+            return self._read_typed(rows)
         return self._reader.read_as(self._matrix, rows, place)
 
-    def _matrix(self, rows: list[dict[str, Any]]) -> NDArray[np.float32]:
+    def _read_typed(self, rows: list[TypedRow]) -> NDArray[np.float32]:
+        if len(rows) > MAX_ROWS:
+            raise Unusual
+        try:
+            self._reader.check_carried(rows)
+            return self._matrix(rows)
+        except (ValueError, TypeError, OverflowError):
+            raise Unusual from None
+
+    def _matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         plan, is_few = self._plan, len(rows) < _MANY
         if is_few and not self._by_column:
             return to_matrix([[read(row.get(name)) for name, read in plan] for row in rows])
@@ -83,7 +97,7 @@ class MatrixReader:
             for block in self._blocks:
                 block.fill(matrix, rows)
             for one in self._texts:
-                matrix[:, one.place] = one.of([row.get(one.name) for row in rows])
+                matrix[:, one.place] = one.of(column_of(rows, one.name))
         columns = self._reader.columns(rows, self._names)
         fill(matrix, self._encoder, self._by_column, columns, self._readers)
         return matrix
@@ -102,21 +116,28 @@ class _Block:
         self._places = [one.place for one in cells]
         self._names = [one.name for one in cells]
         self._required = [j for j, one in enumerate(cells) if not one.is_nullable]
+        self._is_whole = cells[0].type == "integer"
         self._all_of: Callable[[dict[str, Any]], tuple[Any, ...]] | None = (
             itemgetter(*self._names) if len(cells) > 1 else None
         )
 
-    def fill(self, matrix: NDArray[np.float32], rows: list[dict[str, Any]]) -> None:
+    def fill(self, matrix: NDArray[np.float32], rows: Sequence[Row]) -> None:
         """Set the cells of these columns; raise `ValueError` for a value that a column cannot take."""
-        values = self._values(rows)
-        numbers = self._usual_numbers(values)
+        is_typed = isinstance(rows[0], TypedRow)
+        values = self._typed_values(rows) if is_typed else self._values(rows)
+        numbers = self._usual_numbers(values, is_typed=is_typed)
         if numbers is not None:
             matrix[:, self._places] = numbers
             return
         for j, one in enumerate(self._cells):
             matrix[:, one.place] = [one.read(row[j]) for row in values]
 
-    def _values(self, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    def _typed_values(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if len(self._names) == 1:
+            return [(value,) for value in column_of(rows, self._names[0])]
+        return list(map(attrgetter(*[rows[0].fields[name] for name in self._names]), rows))
+
+    def _values(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self._all_of is not None:
             try:
                 return list(map(self._all_of, rows))
@@ -124,17 +145,25 @@ class _Block:
                 pass  # a column that a row leaves out is missing in it
         return [tuple(row.get(name) for name in self._names) for row in rows]
 
-    def _usual_numbers(self, values: list[tuple[Any, ...]]) -> NDArray[np.float64] | None:
-        kinds = set(map(type, chain.from_iterable(values)))
-        if not kinds <= self._usual:
+    def _usual_numbers(self, values: list[tuple[Any, ...]], *, is_typed: bool) -> NDArray[np.float64] | None:
+        """Return the numbers that values are as they are, NaN where they are missing; `None` where one has to be looked at."""
+        # The values of typed rows are numbers or missing; others may be anything.
+        if not is_typed and not set(map(type, chain.from_iterable(values))) <= self._usual:
             return None
-        numbers = np.array(values, dtype=np.float64)  # what is missing becomes NaN, as in the matrix
-        largest = _EXACT if int in kinds else LARGEST
-        if NoneType not in kinds:
-            return numbers if (np.abs(numbers) < largest).all() else None
-        is_missing = np.isnan(numbers)
-        is_usual = bool(((np.abs(numbers) < largest) | is_missing).all())
-        return numbers if is_usual and not is_missing[:, self._required].any() else None
+        try:
+            numbers = np.fromiter(chain.from_iterable(values), np.float64, len(values) * len(self._names))
+            numbers, is_missing = numbers.reshape(len(values), -1), np.False_
+        except TypeError:  # one is missing
+            numbers = np.array(values, dtype=np.float64)
+            is_missing = np.isnan(numbers)
+            if is_missing[:, self._required].any() or is_missing.sum() > sum(
+                row.count(None) for row in values
+            ):
+                return None
+        is_usual = is_missing | (np.abs(numbers) < _EXACT)
+        if self._is_whole:
+            is_usual &= is_missing | (numbers == np.trunc(numbers))
+        return numbers if is_usual.all() else None
 
 
 class _Cells:

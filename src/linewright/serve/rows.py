@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
+from linewright.serve.typed import Row, column_of
 from linewright.serve.values import KINDS, Excess, as_number, check_carried, kind_of, shown
 
 MAX_ROWS = 10_000
@@ -92,22 +93,25 @@ class RowReader:
     def _check(self, rows: list[dict[str, Any]]) -> None:
         if not self._known.keys() >= set[str]().union(*rows):
             raise ValueError
+        self.check_carried(rows)
+
+    def check_carried(self, rows: Sequence[Row]) -> None:
+        """Refuse, with `ValueError`, rows whose carried columns hold what cannot be kept."""
         for name in self._carried:
-            for row in rows:
-                if name in row:
-                    check_carried(row[name])
+            for value in column_of(rows, name):
+                check_carried(value)
 
     def _columns(self, rows: list[dict[str, Any]]) -> Columns:
         return self.columns(rows, self._known)
 
-    def columns(self, rows: list[dict[str, Any]], names: Container[str]) -> Columns:
+    def columns(self, rows: Sequence[Row], names: Container[str]) -> Columns:
         """Return some of the feature columns of rows; raise `ValueError` for a value that a column cannot take."""
         columns: dict[str, Values] = {}
         for column, convert in self._features:
             name = column.name
             if name not in names:
                 continue
-            values = [convert(row.get(name)) for row in rows]
+            values = list(map(convert, column_of(rows, name)))
             if not column.nullable and None in values:
                 raise ValueError
             columns[name] = KINDS[column.type].to_column(values)

@@ -1,6 +1,7 @@
 """Rows in, answers out: the one path that the endpoint, batch scoring and replays take."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
+from linewright.serve.typed import Row, TypedBodies
 from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
@@ -92,10 +94,17 @@ class Scorer:
         ------
         RequestError
             If a row does not fit; it names the row and the column.
+        Unusual
+            If the rows are typed, and have to be read as any others are.
         """
         if self._matrix is None:
             return self.encode(self.read(rows, place=place))
         return self._matrix.read(rows, place=place)
+
+    @cached_property
+    def typed(self) -> TypedBodies | None:
+        """What reads requests in their usual form; `None` where there is no such thing. Made when it is first asked for."""
+        return None if self._matrix is None else TypedBodies.of(self.form.columns)
 
     def columns(self, columns: Columns) -> list[dict[str, Any]]:
         """Return one answer a row for features that are columns already; its form is the task's."""
@@ -125,7 +134,7 @@ class Scorer:
             named: dict[str, Any] = {"found": name}
             raise RequestError(**(error.to_parts() | named)) from error
 
-    def warnings(self, x: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
+    def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.
 
         Parameters
@@ -155,14 +164,14 @@ class Scorer:
         limit = self._limits.get(encoding.column)
         return limit is not None and limit.is_complete
 
-    def _doubts_of_unread(self, row: Mapping[str, Any]) -> Iterator[str]:
+    def _doubts_of_unread(self, row: Row) -> Iterator[str]:
         """Tell of categories that training never saw in columns which the model does not read."""
         for limit in self._unread:
             value = row.get(limit.column)
             if doubt := _category_doubt(limit.seen, spell(value), limit, self.model.package.missing):
                 yield f"{limit.column}: {shown(value)!r} {doubt}"
 
-    def _doubts_of_time(self, row: Mapping[str, Any]) -> Iterator[str]:
+    def _doubts_of_time(self, row: Row) -> Iterator[str]:
         time = self.form.time
         if time is None or self._read_time is None:
             return
@@ -174,7 +183,7 @@ class Scorer:
         if what:
             yield f"{time.name}: {what}, so the time of the answer counts"
 
-    def _warnings_of(self, row: Mapping[str, Any]) -> list[str]:
+    def _warnings_of(self, row: Row) -> list[str]:
         texts: list[str] = []
         for encoding in self.model.package.encoder.encodings:
             value, limit = row.get(encoding.column), self._limits.get(encoding.column)
