@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import closing
@@ -14,7 +15,8 @@ from contextlib import closing
 import duckdb
 import msgspec
 import polars as pl
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,8 +35,9 @@ from linewright.line.sealing import SEAL_BYTES, seal_next
 from linewright.line.tending import Tending, tend_inline
 from linewright.model.package import load
 from linewright.operations.datasets import datasets
-from linewright.serve.facts import Prediction, Sealed
+from linewright.serve.facts import Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback import Feedback
+from linewright.serve.ids import first_of_many
 from linewright.serve.log import (
     HEADER_BYTES,
     TORN,
@@ -44,8 +47,9 @@ from linewright.serve.log import (
     lengths,
     read_frames,
     read_log,
-    read_record,
+    read_records,
 )
+from linewright.serve.records import count_of
 from linewright.store.clock import text_of, uuid7
 
 LINE = "tumours"
@@ -77,6 +81,26 @@ def write(factory, keys, **named):
     return made
 
 
+def ask_together(factory, keys, *, between=", ", **named):
+    """Log answers to the first row again as those of one request of many rows, whose body stands as clients may write it."""
+    (first, *_) = read_log(factory.log_of(LINE), sealed=factory.sealed_of(LINE))
+    one, text = first.record, msgspec.json.encode(first.record.row).decode()
+    body = f'{{ "durable": false,\n "rows" : [ {between.join([text] * len(keys))} ]}}'
+    shared = {
+        name: getattr(one, name) for name in ("line", "generation", "model", "digest", "at", "threshold")
+    }
+    made = Predictions(
+        many=len(keys),
+        first=first_of_many(uuid7()),
+        keys=keys if any(keys) else None,
+        request=msgspec.Raw(body.encode()),
+        answers=[one.answer] * len(keys),
+        **shared,
+    )
+    with closing(PredictionLog(factory.log_of(LINE))) as log:
+        log.append_request(msgspec.structs.replace(made, **named))
+
+
 def seal_all(factory):
     sealed = []
     while one := seal_next(factory, LINE):
@@ -96,8 +120,8 @@ def seen(factory):
         "records": list(read_log(log, sealed=sealed)),
         "after": list(read_frames(log, middle, sealed=sealed)),
         "until": list(read_frames(log, until=middle, sealed=sealed)),
-        "places": [read_record(log, one.segment, one.offset, sealed=sealed) for one in frames],
-        "between": [read_record(log, one.segment, one.offset + 1, sealed=sealed) for one in frames[-1:]],
+        "places": [read_records(log, one.segment, one.offset, sealed=sealed) for one in frames],
+        "between": [read_records(log, one.segment, one.offset + 1, sealed=sealed) for one in frames[-1:]],
         "lengths": lengths(log, sealed),
         "labelled": list(feedback.labelled(known_by="9")),
         "arrived": list(feedback.arrived("2", "9")),
@@ -126,6 +150,56 @@ def test_every_reader_sees_after_sealing_what_it_saw_before(factory):
     assert 1 == len(files(factory))
     assert before == after
     assert later == [one.record for one in read_log(factory.log_of(LINE))]
+
+
+def test_requests_of_many_rows_are_rows_of_the_table_and_given_back_to_the_byte(factory):
+    """Whoever asks the table of an answer does not care how many rows its request had."""
+    ask_together(factory, ["a", None, "b"])
+    ask_together(factory, [None] * 3, between=",\n")
+    ask_together(factory, ["a"], between="", at="2026-01-31T12:00:00.000000Z")
+    ask_together(factory, [f"k{number}" for number in range(BATCH_RECORDS)])
+    ask_together(factory, ["c", "d"], between=", ", request=msgspec.Raw(b'{"rows": [{},  {}]}'))
+    ask_together(factory, ["c", "d", "e"], request=msgspec.Raw(b'{"rows": [{}, {} ,{}]}'))
+    make_old(factory)
+    before = seen(factory)
+    sealed = seal_all(factory)
+    after = seen(factory)
+    table = pa.concat_tables(
+        pq.read_table(factory.artifacts.path(factory.metadata.get(one.segment, Segment).blob))
+        for one in sealed
+    )
+
+    assert [] == files(factory)
+    assert before == after
+    assert () == verify_factory(factory).problems
+    assert (
+        len(before["records"])
+        == len(table)
+        == 20 + 3 + 3 + 1 + BATCH_RECORDS + 2 + 3
+        == before["counts"].predictions
+    )
+    assert [one.record.id for one in before["records"]] == table["id"].to_pylist()
+    assert [one.record.key for one in before["records"]] == table["key"].to_pylist()
+    assert [one.record.row for one in before["records"]] == [
+        json.loads(row) for row in table["row"].to_pylist()
+    ]
+    assert 5 == sum(one is not None for one in table["request"].to_pylist())
+    assert 1 == sum(one is not None for one in table["payload"].to_pylist())
+
+
+@pytest.mark.parametrize("wrong", [{"many": 4}, {"at": "noon"}, {"answers": []}])
+def test_a_request_of_another_form_is_given_back_too(factory, wrong):
+    log, before = factory.log_of(LINE), seen(factory)
+    ask_together(factory, ["a", "b", "c"], **wrong)
+    (*_, frame) = read_frames(log)
+    with tempfile.TemporaryFile() as file:
+        written = write_segment([frame], file)
+        with pq.ParquetFile(file) as parquet:
+            given_back = [each for group in read_groups(parquet, frame.segment) for each in group]
+
+    assert before["frames"] == list(read_frames(log))[:-1]
+    assert [frame] == given_back
+    assert count_of(frame.payload) == written.records
 
 
 def test_a_sealed_answer_is_shown_and_computed_again(factory):
@@ -458,7 +532,7 @@ def frames_of(payloads):
 def given_back(frames, folder):
     with (folder / "segment.parquet").open("w+b") as file:
         written = write_segment(frames, file)
-        with pyarrow.parquet.ParquetFile(file, page_checksum_verification=True) as parquet:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             groups = list(read_groups(parquet, "a.log"))
             payloads = parquet.read(["payload"])["payload"].to_pylist()
     return written, groups, payloads

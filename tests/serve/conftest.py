@@ -334,6 +334,9 @@ def small_parts(monkeypatch):
 def to_form_4():
     """Return what makes of a file of labels what it was before its index of keys had parts."""
     return """
+        DROP VIEW keyed_in_requests;
+        DROP TABLE request_keys;
+        DROP TABLE requests;
         DROP VIEW keyed;
         DROP TABLE parts;
         DROP INDEX predictions_key;

@@ -17,10 +17,11 @@ import linewright
 from linewright.errors import Conflict, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
+from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.labels import check_labels
-from linewright.serve.log import PredictionLog, read_record
+from linewright.serve.log import PredictionLog, RecordsAt
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -50,10 +51,16 @@ def instant(minute: int) -> str:
 
 
 class Line:
-    """A line with a log and labels, and a clock that a test sets."""
+    """A line with a log and labels, and a clock that a test sets.
 
-    def __init__(self, state):
-        self.state, self.minute = state, 0
+    Parameters
+    ----------
+    together
+        Whether what is predicted at once is logged as one request of many rows.
+    """
+
+    def __init__(self, state, *, together=False):
+        self.state, self.minute, self.together = state, 0, together
         self.log = PredictionLog(state / "log" / "claims")
         self.labels = self.opened()
 
@@ -76,8 +83,23 @@ class Line:
             )
             for key in keys
         ]
-        self.log.append(made)
-        return [each.id for each in made]
+        if not self.together:
+            self.log.append(made)
+            return [each.id for each in made]
+        shared = {
+            name: getattr(made[0], name)
+            for name in ("line", "generation", "model", "digest", "at", "threshold")
+        }
+        request = Predictions(
+            many=len(made),
+            first=first_of_many(made[0].id),
+            keys=keys,
+            request=msgspec.Raw(msgspec.json.encode({"rows": [one.row for one in made]})),
+            answers=[one.answer for one in made],
+            **shared,
+        )
+        self.log.append_request(request)
+        return ids_from(request.first, len(made))
 
     def accept(self, *labels, package=PACKAGE, **options):
         """Hand in labels a minute later."""
@@ -93,9 +115,9 @@ class Line:
         }
 
 
-@pytest.fixture
-def line(tmp_path):
-    made = Line(tmp_path / ".linewright")
+@pytest.fixture(params=[False, True], ids=["one by one", "together"])
+def line(tmp_path, request):
+    made = Line(tmp_path / ".linewright", together=request.param)
     yield made
     made.log.close()
 
@@ -260,7 +282,7 @@ def test_what_was_known_at_an_instant_stays_so(line, by):
         ]
         positive = [
             [
-                read_record(line.state / "log" / "claims", one.segment, one.offset).id
+                RecordsAt(line.state / "log" / "claims").read(one.segment, one.offset, one.id).id
                 for one in line.labels.turned_out("Yes", since=LONG_AGO, known_by=minute)
             ]
             for minute in minutes
@@ -325,10 +347,12 @@ ACTIONS = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(keys=st.lists(st.sampled_from("ab"), min_size=4, max_size=4), actions=ACTIONS)
-def test_no_sequence_of_labels_and_corrections_changes_what_was_known(tmp_path_factory, keys, actions):
+@given(keys=st.lists(st.sampled_from("ab"), min_size=4, max_size=4), actions=ACTIONS, together=st.booleans())
+def test_no_sequence_of_labels_and_corrections_changes_what_was_known(
+    tmp_path_factory, keys, actions, together
+):
     """Law: each instant keeps its truths, no key has two, and a correction changes what it names and nothing else."""
-    line = Line(tmp_path_factory.mktemp("state") / ".linewright")
+    line = Line(tmp_path_factory.mktemp("state") / ".linewright", together=together)
     ids = line.predict(*keys)
     seen: list[dict[str, str]] = [{}]
     for by, number, label, old in actions:
@@ -445,6 +469,7 @@ def test_a_history_that_does_not_hang_together_is_found(line):
     assert "key 'b'" in wrong[1]
 
 
+@pytest.mark.parametrize("line", [False], indirect=True, ids=["one by one"])
 def test_labels_of_before_there_were_corrections_can_be_corrected(line, to_form_4):
     """A file of labels is brought up when it is opened."""
     (first,) = line.predict("a")

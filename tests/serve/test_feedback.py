@@ -19,10 +19,11 @@ from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package
 from linewright.serve import feedback as feedback_module
 from linewright.serve import index as index_module
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
+from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.labels import MAX_LABELS
-from linewright.serve.log import PredictionLog, read_record
+from linewright.serve.log import PredictionLog, RecordsAt
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -68,32 +69,62 @@ def predictions(*keys: str | None) -> list[Prediction]:
     ]
 
 
+def request_of(made):
+    """Return records as those of one request."""
+    (first, *_) = made
+    shared = {
+        name: getattr(first, name) for name in ("line", "generation", "model", "digest", "at", "threshold")
+    }
+    return Predictions(
+        many=len(made),
+        first=first_of_many(first.id),
+        keys=[one.key for one in made],
+        request=msgspec.Raw(msgspec.json.encode({"rows": [one.row for one in made]})),
+        answers=[one.answer for one in made],
+        **shared,
+    )
+
+
 def counts(accepted=0, repeated=0, unknown=0):
     return {"accepted": accepted, "repeated": repeated, "unknown": unknown}
 
 
 class Line:
-    """A line with a log and labels."""
+    """A line with a log and labels.
 
-    def __init__(self, state):
-        self.state = state
+    Parameters
+    ----------
+    together
+        Whether what is predicted at once is logged as one request of many rows.
+    """
+
+    def __init__(self, state, *, together=False):
+        self.state, self.together = state, together
         self.labels = Feedback.of(state, "claims")
         self.log = PredictionLog(state / "log" / "claims")
 
     def predict(self, *keys):
         made = predictions(*keys)
-        self.log.append(made)
-        return [each.id for each in made]
+        if not self.together:
+            self.log.append(made)
+            return [each.id for each in made]
+        request = request_of(made)
+        self.log.append_request(request)
+        return ids_from(request.first, len(keys))
 
     def accept(self, *labels, **options):
         return self.labels.accept(list(labels), **{"package": PACKAGE, **options})
 
 
-@pytest.fixture
-def line(tmp_path):
-    made = Line(tmp_path / ".linewright")
+@pytest.fixture(params=[False, True], ids=["one by one", "together"])
+def line(tmp_path, request):
+    made = Line(tmp_path / ".linewright", together=request.param)
     yield made
     made.log.close()
+
+
+ONE_BY_ONE = pytest.mark.parametrize("line", [False], indirect=True, ids=["one by one"])
+"""Of a test about single frames, or of a version that had no others."""
 
 
 def test_a_label_is_found_beside_its_prediction(line):
@@ -335,6 +366,7 @@ def test_a_long_log_is_taken_in_by_pieces(line, monkeypatch):
     assert 30 == line.labels.counts().predictions
 
 
+@ONE_BY_ONE
 def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_not(line):
     """What was passed over once is not read again; a writer that was seen in the middle of a record is no damage."""
     line.predict("a", "b")
@@ -353,6 +385,7 @@ def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_no
     assert [] == line.labels.catch_up()
 
 
+@ONE_BY_ONE
 def test_an_index_of_the_first_form_is_brought_up(line, to_form_4):
     """Labels that were kept before the damage of the log was remembered."""
     (first,) = line.predict("a")
@@ -366,6 +399,7 @@ def test_an_index_of_the_first_form_is_brought_up(line, to_form_4):
     assert (1, 1) == line.labels.counts()
 
 
+@ONE_BY_ONE
 def test_labels_by_key_find_what_was_indexed_before_there_were_parts(line, to_form_4):
     before = [*line.predict("a", "b"), *line.predict("a")]
     line.labels.catch_up()
@@ -403,10 +437,10 @@ def test_predictions_that_turned_out_a_way_are_found_by_when_their_label_came(li
 
     found = list(line.labels.turned_out("Yes", since="0", known_by="9999"))
 
-    assert 3 == len(found) == len({one.offset for one in found})
-    assert record.id in {
-        at.id for one in found if (at := read_record(line.state / "log" / "claims", one.segment, one.offset))
-    }
+    assert 3 == len(found) == len({one.id for one in found})
+    log = RecordsAt(line.state / "log" / "claims")
+    assert record.id in {one.id for one in found}
+    assert [one.id for one in found] == [log.read(one.segment, one.offset, one.id).id for one in found]
     assert [] == list(later)
     assert [] == list(line.labels.turned_out("No", since="0", known_by="9999"))
 
@@ -496,10 +530,10 @@ ACTIONS = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(keys=st.lists(st.sampled_from("ab"), min_size=4, max_size=4), actions=ACTIONS)
-def test_no_sequence_of_labels_gives_a_prediction_two_truths(tmp_path_factory, keys, actions):
+@given(keys=st.lists(st.sampled_from("ab"), min_size=4, max_size=4), actions=ACTIONS, together=st.booleans())
+def test_no_sequence_of_labels_gives_a_prediction_two_truths(tmp_path_factory, keys, actions, together):
     """Law: a plain model of the rules, kept in a dictionary, accepts and refuses the same."""
-    line = Line(tmp_path_factory.mktemp("state") / ".linewright")
+    line = Line(tmp_path_factory.mktemp("state") / ".linewright", together=together)
     ids = line.predict(*keys)
     by_id: dict[int, str] = {}
     by_key: dict[str, str] = {}

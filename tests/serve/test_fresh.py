@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from linewright.serve import fresh as fresh_module
 from linewright.serve import index as index_module
 from linewright.serve import log as log_module
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
-from linewright.serve.fresh import Fresh
+from linewright.serve.fresh import Fresh, Several
+from linewright.serve.ids import first_of_many
 from linewright.serve.log import PredictionLog
 from linewright.store.clock import uuid7
 
@@ -32,6 +34,22 @@ def prediction(key: str | None = "k") -> Prediction:
     )
 
 
+def request(keys: list[str | None], *, keyed: bool = True) -> Predictions:
+    return Predictions(
+        many=len(keys),
+        first=first_of_many(uuid7()),
+        line="claims",
+        generation=1,
+        model=1,
+        digest="sha256:00",
+        at="2026-01-31T12:00:00.000000Z",
+        keys=keys if keyed else None,
+        request=msgspec.Raw(msgspec.json.encode({"rows": [{"k": key} for key in keys]})),
+        answers=[{"prediction": "No"}] * len(keys),
+        threshold=0.5,
+    )
+
+
 def index_of(file) -> list[tuple[object, ...]]:
     """All that an index knows: the place of each prediction, by the names of segments."""
     with closing(sqlite3.connect(file)) as database:
@@ -40,6 +58,12 @@ def index_of(file) -> list[tuple[object, ...]]:
         )
         return [
             *database.execute(f"{places} ORDER BY 1"),
+            *database.execute(
+                "SELECT r.first, r.size, r.keys, s.name, r.offset FROM requests r JOIN segments s ON s.number = r.segment ORDER BY 1"
+            ),
+            *database.execute(
+                "SELECT r.first, k.place, k.key FROM request_keys k JOIN requests r ON r.number = k.request ORDER BY 1, 2"
+            ),
             *database.execute("SELECT name, position FROM segments ORDER BY 1"),
         ]
 
@@ -48,6 +72,8 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 4)),
         st.tuples(st.just("another writes"), st.integers(1, 4)),
+        st.tuples(st.just("a request"), st.integers(1, 9)),
+        st.tuples(st.just("a request without keys"), st.integers(1, 9)),
         st.tuples(st.just("catch up"), st.just(0)),
         st.tuples(st.just("another catches up"), st.just(0)),
     ),
@@ -73,6 +99,10 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
                     own.append([prediction() for _ in range(many)])
                 case "another writes":
                     other.append([prediction(None) for _ in range(many)])
+                case "a request":
+                    own.append_request(request([*"kl\\\0é", None, "k", 'k"', "m"][:many]))
+                case "a request without keys":
+                    own.append_request(request([None] * many, keyed=False))
                 case "catch up":
                     quick.catch_up()
                 case _:
@@ -98,7 +128,11 @@ def test_what_is_held_has_a_bound(monkeypatch):
     monkeypatch.setattr(fresh_module, "MOST", 10)
     fresh = Fresh()
     for at in range(100):
-        fresh.add("one.log", 10 * at, [prediction()], [10])
+        fresh.add("one.log", 10 * at, ["a"], ["k"], [10])
+    assert fresh.segments == ["one.log"]
+    fresh.add("two.log", 0, ["a"], [Several(11, None)], [10])
+    assert fresh.segments == ["two.log"]
+    fresh.add("one.log", 990, ["a"], ["k"], [10])
     assert fresh.segments == ["one.log"]
     entries, end = fresh.take("one.log", 990, most=100)
     assert (entries.offsets, end) == ([990], 1000)
@@ -106,7 +140,7 @@ def test_what_is_held_has_a_bound(monkeypatch):
 
 def test_a_position_within_a_record_takes_nothing_from_memory():
     fresh = Fresh()
-    fresh.add("one.log", 0, [prediction(), prediction()], [10, 10])
+    fresh.add("one.log", 0, ["a", "b"], ["k", Several(3, None)], [10, 10])
     assert fresh.take("one.log", 5, most=10) == (([], [], []), 5)
 
 

@@ -1,6 +1,7 @@
 """The prediction log: nothing that was acknowledged is lost, and nothing damaged is believed."""
 
 import errno
+import json
 import os
 import struct
 import subprocess
@@ -9,16 +10,20 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import Transient
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
-from linewright.serve.log import Damage, PredictionLog, read_log, read_record
+from linewright.serve.ids import first_of_many, ids_from
+from linewright.serve.log import Damage, PredictionLog, RecordsAt, read_frames, read_log, read_records
+from linewright.serve.records import count_of
 from linewright.store.clock import uuid7
 
 ANSWER = {"prediction": "No", "probabilities": {"No": 0.75, "Yes": 0.25}, "threshold": 0.4}
@@ -108,9 +113,76 @@ def test_a_record_is_found_at_its_place(folder):
     write(folder, records)
     places = [(logged.segment, logged.offset) for logged in read_log(folder)]
 
-    assert records == [read_record(folder, *place) for place in places]
-    assert None is read_record(folder, places[0][0], 10**6)
-    assert None is read_record(folder, "gone.log", 0)
+    assert records == [one for place in places for one in read_records(folder, *place)]
+    assert () == read_records(folder, places[0][0], 10**6)
+    assert () == read_records(folder, "gone.log", 0)
+
+
+def request(n: int = 3, *, keys: bool = True, body: bytes | None = None) -> Predictions:
+    """Return the records of a request of `n` rows."""
+    rows = [{"Age": number, "text": 'é"\\'} for number in range(n)]
+    return Predictions(
+        many=n,
+        first=first_of_many(uuid7()),
+        line="claims",
+        generation=1,
+        model=1,
+        digest="sha256:00",
+        at="2026-01-31T12:00:00.000000Z",
+        keys=[f"k{number}" if number else None for number in range(n)] if keys else None,
+        request=msgspec.Raw(body or json.dumps({"explain": False, "rows": rows}, indent=1).encode()),
+        answers=[{**ANSWER, "threshold": number / 8} for number in range(n)],
+        threshold=0.4,
+    )
+
+
+def test_the_records_of_a_request_share_a_frame(folder):
+    """What is the same in all of them is written once, and the request as it came."""
+    asked = [request(), request(20, keys=False)]
+    with closing(PredictionLog(folder)) as log:
+        log.append([record("a")])
+        for one in asked:
+            log.append_request(one)
+        log.append([record("b")])
+    found = list(read_log(folder))
+    rows = [one.record for one in found[1:-1]]
+
+    assert [1, 3, 20, 1] == [count_of(frame.payload) for frame in read_frames(folder)]
+    assert [ids_from(one.first, one.many) for one in asked] == [
+        [row.id for row in rows[:3]],
+        [row.id for row in rows[3:]],
+    ]
+    assert [None, "k1", "k2", *[None] * 20] == [row.key for row in rows]
+    assert [0, 1, 2, *range(20)] == [row.row["Age"] for row in rows]
+    assert ['é"\\'] == list({row.row["text"] for row in rows})
+    assert [answer for one in asked for answer in one.answers] == [row.answer for row in rows]
+    assert {("claims", 1, "champion", 0.4, "buffered", "endpoint")} == {
+        (row.line, row.model, row.arm, row.threshold, row.durability, row.via) for row in rows
+    }
+    at = RecordsAt(folder)
+    assert rows == [at.read(one.segment, one.offset, one.record.id) for one in found[1:-1]]
+    assert None is at.read(found[1].segment, found[1].offset, found[0].record.id)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"many": 4},
+        {"answers": [ANSWER]},
+        {"keys": ["a"]},
+        {"request": msgspec.Raw(b'{"rows":[{}]}')},
+        {"request": msgspec.Raw(b'{"rows":3}')},
+    ],
+)
+def test_a_frame_whose_parts_do_not_fit_is_damage(folder, wrong):
+    """A row must never get the answer of another."""
+    with closing(PredictionLog(folder)) as log:
+        log.append_request(msgspec.structs.replace(request(), **wrong))
+        log.append([record("a")])
+    damages: list[Damage] = []
+
+    assert ["a"] == [one.record.key for one in read_log(folder, damaged=damages.append)]
+    assert [0] == [damage.offset for damage in damages]
 
 
 @settings(max_examples=30, deadline=None)

@@ -23,7 +23,7 @@ from linewright.model.facts import (
 )
 from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
-from linewright.serve.keeping import is_id
+from linewright.serve.ids import is_id
 from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of

@@ -15,7 +15,7 @@ from linewright.line.mistakes import either
 from linewright.line.registry import find_model
 from linewright.model.facts import Package
 from linewright.serve.feedback import MOST_NAMED
-from linewright.serve.keeping import is_id
+from linewright.serve.ids import is_id
 from linewright.serve.labels import Place, check_labels, no_key
 
 BATCH = 10_000

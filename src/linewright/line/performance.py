@@ -19,7 +19,7 @@ from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
-from linewright.serve.log import read_record
+from linewright.serve.log import RecordsAt
 from linewright.store.values import digest_of
 from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 
@@ -105,11 +105,11 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
     before = {i: counted.get(past[i].start) or _expected(closing, i, positive) for i in young}
     confirmed = Counter[int]()
     factory, line = closing.factory, closing.spec.line
-    log, sealed, feedback = factory.log_of(line), factory.sealed_of(line), factory.labels_of(line)
+    log, feedback = RecordsAt(factory.log_of(line), sealed=factory.sealed_of(line)), factory.labels_of(line)
     for one in feedback.turned_out(positive, since=past[young[0]].start, known_by=known):
         found = next((i for i in young if _is_in(past, i, one)), None)
         if found is not None and one.received >= past[found].start:
-            record = read_record(log, one.segment, one.offset, sealed=sealed)
+            record = log.read(one.segment, one.offset, one.id)
             confirmed[found] += record is not None and record.digest == champion
     windows = (
         msgspec.structs.replace(before[i], positives=(before[i].early or 0) + confirmed[i]) for i in young

@@ -21,6 +21,7 @@ from linewright.line.sealed import read_groups, write_segment
 from linewright.model.figures import count
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.log import ENDING, Damage, Frame, frame_of, read_segment, sync_folder
+from linewright.serve.records import count_of
 from linewright.store.clock import now_utc
 from linewright.store.disk import explained
 
@@ -122,7 +123,10 @@ def _kept(factory: Factory, line: str, path: Path, size: int) -> Segment:
         read = _Hashed(_frames(path, size))
         written = write_segment(read, draft)
         given_back = _Hashed(_given_back(draft, path.name))
-        if sum(1 for _ in given_back) != written.records or given_back.digest != read.digest:
+        if (
+            sum(count_of(frame.payload) for frame in given_back) != written.records
+            or given_back.digest != read.digest
+        ):
             raise Corrupt(
                 "what was sealed is not what was logged; the segment stays as it is",
                 where=str(path),

@@ -1,7 +1,8 @@
 """What a line answers to a request: rows or tensors in, logged answers out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import thread_time
 from typing import Any, Literal, NamedTuple
 
@@ -13,18 +14,22 @@ from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve import oip
 from linewright.serve.arms import Guard, is_canary
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
+from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.live import Canary, Shadow
 from linewright.serve.log import PredictionLog
 from linewright.serve.mirror import Mirrors
+from linewright.serve.records import row_texts
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
 from linewright.serve.typed import Row, Unusual, column_of
 from linewright.serve.values import spell
-from linewright.store.clock import now_utc, uuids7
+from linewright.store.clock import now_utc, uuid7, uuids7
 
+MANY = 16
+"""Rows of one request from which on they are logged together."""
 MOST_EXPLAINED = 100
 """Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
 Durability = Literal["none", "buffered", "durable"]
@@ -41,26 +46,19 @@ class Ask(NamedTuple):
     """Whether each answer says what each column contributed to it."""
     durable: bool = False
     """Whether the answer has to wait until its record survives power loss."""
-    texts: Sequence[msgspec.Raw] = ()
-    """The rows as they came, where they came as JSON: to log them, nobody has to write them anew."""
+    body: bytes = b""
+    """What it was read from, where that was JSON: to log rows, nobody has to write them anew."""
 
     @property
     def to_log(self) -> Sequence[Any]:
-        """The rows as they are logged."""
-        return self.texts or self.rows
+        """The rows as they are logged one by one."""
+        return row_texts(self.body) if self.body else self.rows
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
     explain: bool = False
     durable: bool = False
-
-
-class _Texts(msgspec.Struct):
-    rows: list[msgspec.Raw]
-
-
-_TEXTS = msgspec.json.Decoder(_Texts)
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,7 +125,7 @@ def answer(
     *,
     durable: bool = False,
     explain: bool = False,
-    to_log: Sequence[Any] | None = None,
+    to_log: Sequence[Any] | bytes | None = None,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
@@ -136,7 +134,8 @@ def answer(
     Parameters
     ----------
     to_log
-        The rows as the log is to have them: the same, or what they were read from (default: `rows`).
+        The rows as the log is to have them: the same, or the texts that they were read from; or the body of the one request
+        that they all are, which is then logged whole (default: `rows`).
 
     Raises
     ------
@@ -146,50 +145,99 @@ def answer(
         If the log cannot be written, and the line does not answer without it or the answers are wanted `durable`.
     """
     received, package = loaded.now(), loaded.package
-    ids = uuids7(len(rows))
+    request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
+    ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
     keys = list(map(spell, column_of(rows, package.key))) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, rows, keys, ids)
     parts = _parts(loaded, rows, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, len(rows)) if explain else ()
-    logged: Sequence[Any] = rows if to_log is None else to_log
-    thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
-    records = [
-        Prediction(
-            id=ids[row],
+    answered = Answered(ids, keys, said.answers, said.warnings, arms, explained)
+    form = _Form(loaded, received, "durable" if durable else "buffered")
+    if request is None:
+        texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
+        thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
+        write = partial(_append, loaded, log, form.one_by_one(answered, texts, units, thresholds))
+    else:
+        write = partial(log.append_request, form.together(answered, request))
+    return answered._replace(durability=_kept(loaded, len(rows), write, form.durability))
+
+
+class _Form(NamedTuple):
+    """What all records of a request share."""
+
+    loaded: Loaded
+    received: str
+    durability: Literal["buffered", "durable"]
+
+    def one_by_one(
+        self,
+        answered: "Answered",
+        rows: Sequence[Any],
+        units: Sequence[str | None],
+        thresholds: Mapping[int, float | None],
+    ) -> list[Prediction]:
+        loaded = self.loaded
+        return [
+            Prediction(
+                id=identity,
+                line=loaded.line,
+                generation=loaded.generation,
+                model=arm.model,
+                digest=arm.package,
+                arm="champion" if arm is loaded.arm else "canary",
+                at=self.received,
+                key=key,
+                unit=unit,
+                row=row,
+                answer=told,
+                threshold=thresholds[arm.model],
+                durability=self.durability,
+            )
+            for identity, arm, key, unit, row, told in zip(
+                answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True
+            )
+        ]
+
+    def together(self, answered: "Answered", request: bytes) -> Predictions:
+        """Return the records of one request that the champion has answered alone."""
+        loaded, package = self.loaded, self.loaded.scorer.model.package
+        return Predictions(
+            many=len(answered.ids),
+            first=answered.ids[0],
             line=loaded.line,
             generation=loaded.generation,
-            model=arms[row].model,
-            digest=arms[row].package,
-            arm="champion" if arms[row] is loaded.arm else "canary",
-            at=received,
-            key=keys[row],
-            unit=units[row],
-            row=logged[row],
-            answer=said.answers[row],
-            threshold=thresholds[arms[row].model],
-            durability="durable" if durable else "buffered",
+            model=loaded.arm.model,
+            digest=loaded.arm.package,
+            at=self.received,
+            keys=answered.keys if package.key else None,
+            request=msgspec.Raw(request),
+            answers=answered.answers,
+            threshold=package.threshold,
+            durability=self.durability,
         )
-        for row in range(len(rows))
-    ]
-    durability = _keep(loaded, log, records, durable=durable)
-    return Answered(ids, keys, said.answers, said.warnings, arms, explained, durability)
 
 
-def _keep(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, durable: bool) -> Durability:
-    """Log answers, have their rows answered by a shadow too, and return what they survive."""
-    try:
-        size = log.append(records, durable=durable)
-    except Transient:
-        if durable or loaded.unlogged is None:
-            raise
-        loaded.unlogged(len(records))
-        return "none"
+def _append(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, durable: bool) -> None:
+    size = log.append(records, durable=durable)
     # What no log has is not mirrored: a copy is without its row, which the log has.
     if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
         loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, records, size)
-    return "durable" if durable else "buffered"
+
+
+def _kept(
+    loaded: Loaded, rows: int, write: Callable[..., object], wanted: Literal["buffered", "durable"]
+) -> Durability:
+    """Log answers, and return what they survive."""
+    try:
+        write(durable=wanted == "durable")
+    except Transient:
+        if wanted == "durable" or loaded.unlogged is None:
+            raise
+        loaded.unlogged(rows)
+        return "none"
+    return wanted
 
 
 class _Said(NamedTuple):
@@ -307,7 +355,7 @@ def read_ask(body: bytes) -> Ask:
     read = read_json(body, _Body, form=ASK_FORM)
     if read.explain:
         _check_explained(len(read.rows), "explain")
-    return Ask(read.rows, read.explain, read.durable, _TEXTS.decode(body).rows)
+    return Ask(read.rows, read.explain, read.durable, body)
 
 
 def predict_many(loaded: Loaded, log: PredictionLog, body: bytes) -> tuple[int, Response] | Ask:
@@ -325,7 +373,7 @@ def predict_many(loaded: Loaded, log: PredictionLog, body: bytes) -> tuple[int, 
     usual = None if typed is None else typed.read(body)
     if usual is not None and not (usual.explain or usual.durable):
         with suppress(Unusual):
-            return len(usual.rows), predict(loaded, log, Ask(usual.rows, texts=_TEXTS.decode(body).rows))
+            return len(usual.rows), predict(loaded, log, Ask(usual.rows, body=body))
     ask = read_ask(body)
     if ask.explain or ask.durable:
         return ask
@@ -345,9 +393,8 @@ def _check_explained(rows: int, where: str) -> None:
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    answered = answer(
-        loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain, to_log=ask.to_log
-    )
+    to_log = ask.body or ask.to_log
+    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain, to_log=to_log)
     return to_predictions(loaded, answered, 0, len(ask.rows))
 
 

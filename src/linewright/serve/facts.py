@@ -1,5 +1,6 @@
 """What the serve room says."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -41,6 +42,31 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["buffered", "durable"] = "buffered"
     """``buffered``: survives the kill of any process; ``durable``: survives power loss."""
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
+class Predictions(msgspec.Struct, frozen=True, kw_only=True):
+    """The logged answers to one request of many rows: the fields of `Prediction`, those that are the same in all of them once."""
+
+    many: int
+    """How many there are. The first field, since a payload is known by it."""
+    first: str
+    """Id of the first; each following one is the next number."""
+    version: int = 1
+    line: str
+    site: str | None = None
+    generation: int
+    model: int
+    digest: str
+    arm: Literal["champion"] = "champion"
+    at: str
+    keys: Sequence[str | None] | None
+    """One a row; `None` where the line has no key."""
+    request: msgspec.Raw
+    """The body of the request as received, whose ``rows`` they are."""
+    answers: Sequence[dict[str, Any]]
+    threshold: float | None
+    durability: Literal["buffered", "durable"] = "buffered"
+    via: Literal["endpoint"] = "endpoint"
 
 
 class Outage(Result, frozen=True, kw_only=True, tag="outage"):

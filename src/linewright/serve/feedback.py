@@ -17,18 +17,19 @@ from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.fresh import Fresh
-from linewright.serve.index import damage_in, take_in
-from linewright.serve.keeping import answer_before, keep, number_of, remember, unknown
+from linewright.serve.ids import number_after, number_of, text_of
+from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, set_apart, take_in
+from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
     NOTHING_SEALED,
     TORN,
     Damage,
+    RecordsAt,
     SealedSegments,
     is_being_written,
     lengths,
     read_log,
-    read_record,
     sync_folder,
 )
 from linewright.serve.truths import EARLIER, Known, came_since, labels_in, to_truth, wrong_labels
@@ -72,7 +73,7 @@ CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
 CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
 PRAGMA user_version = 5;
 """
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART)
+_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART, REQUESTS)
 """What brings a file from each version of its form to the next."""
 
 
@@ -89,6 +90,7 @@ class TurnedOut(NamedTuple):
 
     segment: str
     offset: int
+    id: str
     received: str
     """When its label came."""
 
@@ -218,8 +220,11 @@ class Feedback:
         if number is None:
             return None
         with self._caught_up() as database:
+            set_apart(database, number)
             row = database.execute(_JOINED + " WHERE p.id = ?", (number,)).fetchone()
-        record = read_record(self._log, row[0], row[1], sealed=self._sealed) if row else None
+        record = (
+            RecordsAt(self._log, sealed=self._sealed).read(row[0], row[1], text_of(number)) if row else None
+        )
         return (record, _truth(row[2:])) if record else None
 
     def labelled(
@@ -270,11 +275,12 @@ class Feedback:
         known = Known(end, is_included=False)
         with self._caught_up():
             pass
+        log = RecordsAt(self._log, sealed=self._sealed)
         with self._connected() as database:
-            for segment, offset, truth in came_since(database, start, known):
-                record = read_record(self._log, segment, offset, sealed=self._sealed)
+            for one in came_since(database, start, known):
+                record = log.read(one.segment, one.offset, one.id)
                 if record is not None and record.at < end:
-                    yield record, truth
+                    yield record, one.truth
         for record, truth in self._labelled(known, after):
             if truth is not None and truth.received < start <= record.at < end:
                 yield record, truth
@@ -287,8 +293,8 @@ class Feedback:
         with self._caught_up():
             pass
         with self._connected() as database:
-            for segment, offset, truth in came_since(database, since, Known(known_by), label=label):
-                yield TurnedOut(segment, offset, truth.received)
+            for one in came_since(database, since, Known(known_by), label=label):
+                yield TurnedOut(one.segment, one.offset, one.id, one.truth.received)
 
     def counts(self, *, caught_up: bool = True) -> Counts:
         """Count the logged predictions, and those whose truth is known.
@@ -301,13 +307,15 @@ class Feedback:
         if not caught_up and not self._file.exists():
             return Counts(0, 0)
         with self._caught_up() if caught_up else self._connected() as database:
-            (predictions,) = database.execute("SELECT count(*) FROM predictions").fetchone()
-            (by_id,) = database.execute("SELECT count(*) FROM by_id").fetchone()
-            (by_key,) = database.execute(
-                "SELECT count(*) FROM by_key k JOIN keyed p ON p.key = k.key "
-                "WHERE p.id NOT IN (SELECT id FROM by_id)"
-            ).fetchone()
-        return Counts(predictions, by_id + by_key)
+            predictions = counted(database)
+            (labelled,) = database.execute("SELECT count(*) FROM by_id").fetchone()
+            for view in KEYED:
+                (by_key,) = database.execute(
+                    f"SELECT count(*) FROM by_key k JOIN {view} p ON p.key = k.key "  # noqa: S608
+                    "WHERE p.id NOT IN (SELECT id FROM by_id)"
+                ).fetchone()
+                labelled += by_key
+        return Counts(predictions, labelled)
 
     def catch_up(self) -> list[Damage]:
         """Take new records of the log into the index, so that the next label does not wait for it.
@@ -416,6 +424,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = DELETE")
+    database.create_function("number_after", 2, number_after, deterministic=True)
     # EXTRA also forces the folder to the disk after a commit: with FULL, power loss can bring the journal back.
     database.execute("PRAGMA synchronous = EXTRA")
     if _version(database) < len(_STEPS):

@@ -1,7 +1,8 @@
 """The index by which labels find their predictions: from an id or a key to the place of the record in the log.
 
 Its tables are in the file of labels. It is caught up in the transaction of whoever needs it, from what the process still has in
-memory of its log, and from the log itself.
+memory of its log, and from the log itself. A frame of one record is a row of `predictions`; one of a request of many rows is a
+row of `requests`, whose ids follow each other, and what of it gets a label of its own becomes a row of `predictions` then.
 """
 
 import sqlite3
@@ -13,9 +14,10 @@ from typing import TypeGuard
 
 import msgspec
 
-from linewright.serve.fresh import Fresh
-from linewright.serve.keeping import number_of, numbers_of
+from linewright.serve.fresh import Fresh, Several, count
+from linewright.serve.ids import number_of, numbers_of, place_after
 from linewright.serve.log import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames, sync_file
+from linewright.serve.records import is_many
 
 CHUNK = 20_000
 """Log records that one transaction takes in."""
@@ -23,6 +25,20 @@ PART, PARTS = 65_536, 64
 """Predictions of a part of the index, and about how many parts there are at most: then parts grow with the index."""
 _AT_ONCE = 500
 """Rows of the index that one statement inserts; four parameters each."""
+KEYED = ("keyed", "keyed_in_requests")
+"""Views of the predictions that have a key: those in frames of their own, and those of requests of many rows."""
+_APART = -1
+"""Part of those predictions of `requests` that became rows of `predictions`. They stay in `keyed_in_requests`."""
+REQUESTS = """
+CREATE TABLE requests (number INTEGER PRIMARY KEY, first BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
+  apart INTEGER NOT NULL DEFAULT 0, segment INTEGER NOT NULL, offset INTEGER NOT NULL, keys TEXT);
+CREATE TABLE request_keys (part INTEGER NOT NULL, key TEXT NOT NULL, request INTEGER NOT NULL, place INTEGER NOT NULL,
+  PRIMARY KEY (part, key, request, place)) WITHOUT ROWID;
+CREATE VIEW keyed_in_requests AS SELECT number_after(r.first, k.place) AS id, k.key, r.segment, r.offset
+  FROM parts CROSS JOIN request_keys k ON k.part = parts.number JOIN requests r ON r.number = k.request;
+PRAGMA user_version = 6;
+"""
+"""Tables of frames that hold several predictions; the others are older, see `feedback`."""
 
 
 class _Indexed(msgspec.Struct):
@@ -30,8 +46,15 @@ class _Indexed(msgspec.Struct):
     key: str | None
 
 
-_INDEXED = msgspec.json.Decoder(_Indexed)
-_Row = tuple[bytes, str | None, int, int]
+class _IndexedRequest(msgspec.Struct):
+    many: int
+    first: str
+    keys: msgspec.Raw
+
+
+_INDEXED, _INDEXED_REQUEST = msgspec.json.Decoder(_Indexed), msgspec.json.Decoder(_IndexedRequest)
+_KEYS = msgspec.json.Decoder(list[str | None])
+_Row = tuple[bytes, str | Several | None, int, int]
 """Of the index: number of the id, key, number of the segment, offset."""
 
 
@@ -68,8 +91,11 @@ def take_in(
         _fresh_blocks(fresh, position, numbers), _log_blocks(log, position, numbers, found.append, kept)
     )
     for block in blocks:
-        _insert(database, block, part)
-        many += len(block)
+        _insert(database, [row for row in block if not isinstance(row[1], Several)], part)
+        for identity, key, number, offset in block:
+            if isinstance(key, Several):
+                _insert_request(database, identity, key, (number, offset), part)
+        many += count([row[1] for row in block])
         if many >= CHUNK:
             break
     _keep_damage(database, set(found))
@@ -101,7 +127,7 @@ def _fresh_blocks(fresh: Fresh, position: dict[str, int], numbers: dict[str, int
                 yield block
 
 
-def _has_id(row: tuple[bytes | None, str | None, int, int]) -> TypeGuard[_Row]:
+def _has_id(row: tuple[bytes | None, str | Several | None, int, int]) -> TypeGuard[_Row]:
     return row[0] is not None
 
 
@@ -121,9 +147,62 @@ def _open_part(database: sqlite3.Connection) -> int:
 
 def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:
     """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
-    values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
-    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
-    database.execute(statement, list(chain.from_iterable(rows)))
+    if rows:
+        values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
+        statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
+        database.execute(statement, list(chain.from_iterable(rows)))
+
+
+def _insert_request(
+    database: sqlite3.Connection, first: bytes, several: Several, place: tuple[int, int], part: int
+) -> None:
+    """Insert the predictions of a request of many rows."""
+    keys = None if several.keys is None else several.keys.decode()
+    inserted = database.execute(
+        "INSERT OR IGNORE INTO requests (first, size, segment, offset, keys) VALUES (?, ?, ?, ?, ?)",
+        (first, several.n, *place, keys),
+    )
+    if not inserted.rowcount or keys is None:
+        return
+    if "\\" not in keys:
+        # By far the cheapest way to hand over a thousand of them. What SQLite makes of escapes is another matter.
+        database.execute(
+            "INSERT INTO request_keys SELECT ?1, value, ?2, key FROM json_each(?3) WHERE value IS NOT NULL",
+            (part, inserted.lastrowid, keys),
+        )
+        return
+    found = enumerate(_KEYS.decode(keys))
+    rows = [(part, key, inserted.lastrowid, at) for at, key in found if key is not None]
+    database.executemany("INSERT INTO request_keys VALUES (?, ?, ?, ?)", rows)
+
+
+def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
+    """Make a prediction of a request of many rows a row of `predictions`, so that labels by its id find it.
+
+    Within a write transaction. Of any other id nothing is done.
+    """
+    found = database.execute(
+        "SELECT number, first, size, segment, offset, keys FROM requests WHERE first <= ? ORDER BY first DESC LIMIT 1",
+        (identity,),
+    ).fetchone()
+    if found is None:
+        return
+    number, first, size, *place, keys = found
+    at = place_after(first, identity)
+    if at >= size:
+        return
+    key = None if keys is None else _KEYS.decode(keys)[at]
+    inserted = database.execute(
+        "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", (identity, key, *place, _APART)
+    )
+    database.execute("UPDATE requests SET apart = apart + ? WHERE number = ?", (inserted.rowcount, number))
+
+
+def counted(database: sqlite3.Connection) -> int:
+    """Return how many predictions the index has."""
+    (alone,) = database.execute("SELECT count(*) FROM predictions").fetchone()
+    (of_requests,) = database.execute("SELECT coalesce(sum(size - apart), 0) FROM requests").fetchone()
+    return alone + of_requests
 
 
 def _log_blocks(
@@ -151,13 +230,22 @@ def _rows_of(
         number = numbers.setdefault(frame.segment, len(numbers) + 1)
         position[frame.segment] = frame.end
         try:
-            record = _INDEXED.decode(frame.payload)
+            identity, key = _indexed(frame.payload)
         except msgspec.MsgspecError as error:
             damaged(Damage(frame.segment, frame.offset, str(error)))
             continue
-        identity = number_of(record.id)
         if identity is not None:
-            yield identity, record.key, number, frame.offset
+            yield identity, key, number, frame.offset
+
+
+def _indexed(payload: bytes) -> tuple[bytes | None, str | Several | None]:
+    """Return the id and key of a record, or the first id of several."""
+    if not is_many(payload):
+        record = _INDEXED.decode(payload)
+        return number_of(record.id), record.key
+    request = _INDEXED_REQUEST.decode(payload)
+    keys = bytes(request.keys)
+    return number_of(request.first), Several(request.many, None if keys == b"null" else keys)
 
 
 def damage_in(database: sqlite3.Connection) -> list[Damage]:

@@ -3,47 +3,20 @@
 Each function works in the write transaction of whoever calls it.
 """
 
-import re
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from linewright.errors import Conflict
+from linewright.serve.ids import is_id, number_of
+from linewright.serve.index import KEYED, set_apart
 from linewright.serve.labels import Label, Place
 
 KEEP_ANSWERS = timedelta(days=7)
-_PLAIN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""How an id is written by us; it may be asked for in other spellings."""
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text has the form of a prediction's id."""
-    return number_of(text) is not None
-
-
-def number_of(text: str) -> bytes | None:
-    """Return an id as its 16 bytes, or `None` where it has not the form of one."""
-    if _PLAIN_ID.fullmatch(text):
-        return bytes.fromhex(text.replace("-", ""))
-    try:
-        return uuid.UUID(text).bytes
-    except ValueError:
-        return None
-
-
-def numbers_of(texts: Sequence[str]) -> list[bytes | None]:
-    """Return ids as `number_of` does each, at once where all are written as ours are."""
-    try:
-        joined = bytes.fromhex("".join(texts).replace("-", ""))
-    except ValueError:
-        joined = b""
-    if len(joined) != 16 * len(texts) or set(map(len, texts)) != {36}:
-        return [number_of(text) for text in texts]
-    return [joined[start : start + 16] for start in range(0, len(joined), 16)]
 
 
 def text_of(label: str | float) -> str:
@@ -92,7 +65,7 @@ def unknown(label: Label, place: Place) -> dict[str, str]:
 
 def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
     identity = number_of(label.id or "")
-    row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
+    row = _key_of(database, identity)
     if row is None:
         return "unknown"
     kept = database.execute(
@@ -103,6 +76,13 @@ def _keep_by_id(database: sqlite3.Connection, label: Label, text: str, received:
         return _repeated(label, text, kept[0], about=f"prediction {label.id}")
     database.execute("INSERT INTO by_id VALUES (?, ?, ?, ?)", (identity, text, label.at, received))
     return "accepted"
+
+
+def _key_of(database: sqlite3.Connection, identity: bytes | None) -> tuple[str | None] | None:
+    """Return the key of the prediction that has an id; `None` where no prediction has."""
+    if identity is not None:
+        set_apart(database, identity)
+    return database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
 
 
 def _keep_by_key(database: sqlite3.Connection, label: Label, text: str, received: str) -> str:
@@ -128,9 +108,14 @@ def _newest(database: sqlite3.Connection, by: str, value: bytes | str | None) ->
 
 def _labels_of_key(database: sqlite3.Connection, key: str | None) -> list[tuple[bytes, str | None]]:
     """Return the predictions about a key, each with its label by id."""
-    return database.execute(
-        "SELECT p.id, i.label FROM keyed p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?", (key,)
-    ).fetchall()
+    return [
+        row
+        for view in KEYED
+        for row in database.execute(
+            f"SELECT p.id, i.label FROM {view} p LEFT JOIN by_id i ON i.id = p.id WHERE p.key = ?",  # noqa: S608
+            (key,),
+        )
+    ]
 
 
 def _repeated(label: Label, text: str, kept: str, *, about: str) -> str:
@@ -161,7 +146,7 @@ def _conflict(label: Label, what: str, *, found: str | float | None, kept: str |
 
 def _correct_by_id(database: sqlite3.Connection, label: Label, text: str, old: str, received: str) -> str:
     identity, about = number_of(label.id or ""), f"prediction {label.id}"
-    row = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
+    row = _key_of(database, identity)
     if row is None:
         return "unknown"
     own, of_key = _newest(database, "id", identity), _newest(database, "key", row[0])
@@ -237,11 +222,12 @@ def _replaced(database: sqlite3.Connection, by: str, value: bytes | str | None, 
     ).fetchall()
     if by == "key":
         # The first label by key may itself be the correction of labels by id.
-        rows += database.execute(
-            "SELECT e.label FROM keyed p JOIN earlier_by_id e ON e.id = p.id "
-            "WHERE p.key = :value AND e.replaced = :received",
-            asked,
-        ).fetchall()
+        for view in KEYED:
+            rows += database.execute(
+                f"SELECT e.label FROM {view} p JOIN earlier_by_id e ON e.id = p.id "  # noqa: S608
+                "WHERE p.key = :value AND e.replaced = :received",
+                asked,
+            ).fetchall()
     return {label for (label,) in rows}
 
 

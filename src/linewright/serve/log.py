@@ -1,8 +1,8 @@
 """The prediction log: what was asked and answered, appended before the answer goes out.
 
 A folder of segments, one writer each, which holds `flock` on the one that it writes to. A segment is a run of frames: length
-and CRC-32 of the payload (unsigned 32 bits, little-endian), then the payload, one `Prediction` as JSON. Frames are handed to the kernel by one `write` a request, so
-they survive the kill of any process; about every 200 ms a thread forces them to the disk, and at once where a request
+and CRC-32 of the payload (unsigned 32 bits, little-endian), then the payload, one `Prediction` or those of one request of many
+rows as JSON (see `records`). Frames are handed to the kernel by one `write` a request, so they survive the kill of any process; about every 200 ms a thread forces them to the disk, and at once where a request
 waits for that. One fsync serves all who wait (group commit).
 
 A segment that nobody writes to any more may be sealed: its file goes, and its records are kept elsewhere under the same name
@@ -23,9 +23,10 @@ from typing import IO, BinaryIO, NamedTuple, Protocol
 import msgspec
 
 from linewright.errors import Transient
-from linewright.serve.facts import Fault, Prediction
+from linewright.serve.facts import Fault, Prediction, Predictions
 from linewright.serve.files import is_held
-from linewright.serve.fresh import Fresh
+from linewright.serve.fresh import Fresh, Several
+from linewright.serve.records import payload_of, records_of
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain
 
@@ -35,18 +36,16 @@ MAX_PAYLOAD = 64 * 2**20
 ENDING = ".log"
 TORN = "torn"
 _WRONG_LENGTH = "the length is wrong"
-_SEARCHED = 2**20
+_SEARCHED = 16 * 2**20
 """Bytes after a header whose length is wrong in which its record is looked for."""
 _TRIED, _PAGE = ".tried", 4096
 """A file by which a log sees whether the disk takes something, and its bytes."""
 _HEADER = struct.Struct("<II")
 HEADER_BYTES = _HEADER.size
-_ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Prediction)
 
 
 class Frame(NamedTuple):
-    """One record as stored."""
+    """One record, or those of one request, as stored."""
 
     segment: str
     """File name of the segment."""
@@ -57,7 +56,7 @@ class Frame(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """One record of a log, and the position after it."""
+    """One record of a log, and the place of its frame, which other records may share."""
 
     segment: str
     offset: int
@@ -200,7 +199,19 @@ class PredictionLog:
         Transient
             If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
         """
-        parts = [frame_of(_ENCODER.encode(record)) for record in records]
+        parts = [frame_of(payload_of(record)) for record in records]
+        ids, keys = [record.id for record in records], [record.key for record in records]
+        return self._append(parts, ids, keys, durable=durable)
+
+    def append_request(self, records: Predictions, *, durable: bool = False) -> int:
+        """Write the records of one request of many rows as `append` does."""
+        frame = frame_of(payload_of(records))
+        keys = None if records.keys is None else msgspec.json.encode(records.keys)
+        return self._append([frame], [records.first], [Several(records.many, keys)], durable=durable)
+
+    def _append(
+        self, parts: list[bytes], ids: list[str], keys: Sequence[str | Several | None], *, durable: bool
+    ) -> int:
         frames = b"".join(parts)
         with self._lock:
             try:
@@ -216,7 +227,7 @@ class PredictionLog:
                     "because none could be recorded",
                 ) from error
             if self.fresh is not None:
-                self.fresh.add(self._name, self._size, records, list(map(len, parts)))
+                self.fresh.add(self._name, self._size, ids, keys, list(map(len, parts)))
             self._size += len(frames)
             self._written += len(frames)
             written = self._written
@@ -443,13 +454,16 @@ def read_log(
 
     Notes
     -----
-    One record of a file is in memory at a time, and one batch of a sealed segment.
+    One frame of a file is in memory at a time, and one batch of a sealed segment.
     """
     for frame in read_frames(folder, after, until=until, damaged=damaged, sealed=sealed):
         try:
-            yield Logged(frame.segment, frame.offset, frame.end, _DECODER.decode(frame.payload))
+            records = records_of(frame.payload)
         except msgspec.MsgspecError as error:
             damaged(Damage(frame.segment, frame.offset, str(error)))
+            continue
+        for record in records:
+            yield Logged(frame.segment, frame.offset, frame.end, record)
 
 
 def read_frames(
@@ -561,15 +575,36 @@ def _is_empty(file: IO[bytes], start: int, size: int) -> bool:
     return True
 
 
-def read_record(
+def read_records(
     folder: Path, segment: str, offset: int, *, sealed: SealedSegments = NOTHING_SEALED
-) -> Prediction | None:
-    """Return the record at a place of a log, or `None` where there is none (any more)."""
+) -> Sequence[Prediction]:
+    """Return the records of the frame at a place of a log; none where there is no frame (any more)."""
     for frame in read_segment(folder, segment, offset, sealed=sealed):
         if frame.offset != offset:
-            return None
-        try:
-            return _DECODER.decode(frame.payload)
-        except msgspec.MsgspecError:
-            return None
-    return None
+            break
+        with suppress(msgspec.MsgspecError):
+            return records_of(frame.payload)
+        break
+    return ()
+
+
+class RecordsAt:
+    """Reads records by their places, of which those of one frame are asked for one after the other.
+
+    Parameters
+    ----------
+    folder, sealed
+        As for `read_log`.
+    """
+
+    def __init__(self, folder: Path, *, sealed: SealedSegments = NOTHING_SEALED) -> None:
+        self._folder, self._sealed = folder, sealed
+        self._place = ("", -1)
+        self._records: Mapping[str, Prediction] = {}
+
+    def read(self, segment: str, offset: int, identity: str) -> Prediction | None:
+        """Return the record that has an id and a place, or `None` where there is none (any more)."""
+        if self._place != (segment, offset):
+            found = read_records(self._folder, segment, offset, sealed=self._sealed)
+            self._place, self._records = (segment, offset), {record.id: record for record in found}
+        return self._records.get(identity)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linewright.serve.facts import Truth
+from linewright.serve.ids import text_of as id_text_of
+from linewright.serve.index import KEYED
 from linewright.serve.keeping import text_of
 
 EARLIER = """
@@ -42,6 +44,15 @@ class Known(NamedTuple):
         return f"replaced {'>' if self.is_included else '>='} ?1"
 
 
+class Came(NamedTuple):
+    """A label, and the place of a prediction that it is about."""
+
+    segment: str
+    offset: int
+    id: str
+    truth: Truth
+
+
 def to_truth(label: str, at: str | None, received: str, by: Any) -> Truth:
     """Return a label as it was kept."""
     return Truth(label=msgspec.json.decode(label), at=at, received=received, by=by)
@@ -66,7 +77,7 @@ def labels_in(
 
 def came_since(
     database: sqlite3.Connection, since: str, known: Known, *, label: str | float | None = None
-) -> Iterator[tuple[str, int, Truth]]:
+) -> Iterator[Came]:
     """Iterate over the predictions whose label, as it was known, was received at an instant or later.
 
     A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
@@ -78,24 +89,24 @@ def came_since(
 
     Returns
     -------
-    iterator of (segment, offset, label)
-        The place of the prediction in the log.
+    iterator of Came
+        In the order of the log.
     """
     is_it = "" if label is None else " AND t.label = ?3"
     # Where both are there, the label by id came first, so its being there now says that it was there then.
     unless = {"id": "", "key": " AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"}
     selects = [
-        f"SELECT s.name, p.offset, t.label, t.at, t.received, '{by}' FROM {table} t "  # noqa: S608 -- names of this module
+        f"SELECT s.name, p.offset, p.id, t.label, t.at, t.received, '{by}' FROM {table} t "  # noqa: S608 -- names of this module
         f"JOIN {predictions} p ON p.{by} = t.{by} JOIN segments s ON s.number = p.segment "
         f"WHERE t.received >= ?2 AND t.{known.came}{stood}{is_it}{unless[by]}"
-        for by, predictions in (("id", "predictions"), ("key", "keyed"))
+        for by, predictions in (("id", "predictions"), *(("key", view) for view in KEYED))
         for table, stood in ((f"by_{by}", ""), (f"earlier_by_{by}", f" AND t.{known.stood}"))
     ]
     # A copy, since an open read of the labels themselves would keep writers out.
     asked = (known.instant, since) if label is None else (known.instant, since, text_of(label))
     database.execute("CREATE TEMP TABLE came AS " + " UNION ALL ".join(selects), asked)
-    for segment, offset, *parts in database.execute("SELECT * FROM came ORDER BY 1, 2"):
-        yield segment, offset, to_truth(*parts)
+    for segment, offset, identity, *parts in database.execute("SELECT * FROM came ORDER BY 1, 2, 3"):
+        yield Came(segment, offset, id_text_of(identity), to_truth(*parts))
 
 
 # Auditing
@@ -114,7 +125,10 @@ _AUDIT = (
         "a label is about prediction {}, which is not there",
     ),
     (
-        "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM keyed p WHERE p.key = k.key)",
+        (
+            "SELECT k.key FROM by_key k WHERE NOT EXISTS (SELECT 1 FROM keyed p WHERE p.key = k.key) "
+            "AND NOT EXISTS (SELECT 1 FROM keyed_in_requests p WHERE p.key = k.key)"
+        ),
         "a label is about key {!r}, of which there is no prediction",
     ),
     (

@@ -29,6 +29,7 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import ENDING, Damage, SealedSegments, frame_of, read_file, sync_folder
+from linewright.serve.records import count_of
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 
@@ -361,7 +362,8 @@ def _add_segment(
     size = os.fstat(file.fileno()).st_size
     os.fsync(file.fileno())
     damage: list[Damage] = []
-    frames = sum(1 for _ in read_file(file, path.name, stop=size, damaged=damage.append))
+    frames = read_file(file, path.name, stop=size, damaged=damage.append)
+    records = sum(count_of(frame.payload) for frame in frames)
     counted = factory.labels_of(path.parent.name).counted()
     torn = [one.offset for one in damage if one.is_end_of_killed(counted)]
     archive.add_opened(str(path.relative_to(factory.root)), file, size=min([size, *torn]))
@@ -374,7 +376,7 @@ def _add_segment(
         for one in damage
         if not one.is_end_of_killed(counted)
     ]
-    return frames
+    return records
 
 
 def _add_blobs(factory: Factory, archive: _Archive, problems: list[Problem]) -> None:

@@ -18,6 +18,7 @@ from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.log import Damage, lengths, read_frames, read_segment
+from linewright.serve.records import count_of
 from linewright.store.chain import Chain, Link, follow
 from linewright.store.seams import Version
 
@@ -325,12 +326,13 @@ def _check_log(
     def check_segment(name: str) -> None:
         nonlocal frames
         for frame in read_segment(log, name, damaged=damage.append, sealed=sealed):
-            frames += 1
+            before, frames = frames, frames + count_of(frame.payload)
             try:
                 strange.update({_ANSWERED.decode(frame.payload).digest} - known)
             except msgspec.MsgspecError as error:
                 damage.append(Damage(frame.segment, frame.offset, str(error)))
-            _tell(factory, "prediction log", frames)
+            if before // _TOLD < frames // _TOLD:
+                _tell(factory, "prediction log", frames // _TOLD * _TOLD)
 
     for name in sorted(lengths(log, sealed)):
         try:

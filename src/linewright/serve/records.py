@@ -1,0 +1,96 @@
+"""What a frame of the prediction log holds: one `Prediction`, or a `Predictions`, those of a request of many rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from linewright.serve.facts import Prediction, Predictions
+from linewright.serve.ids import ids_from
+
+_MANY = b'{"many":'
+"""How a payload of many begins: with the first of its fields."""
+_ENCODER = msgspec.json.Encoder()
+_ONE = msgspec.json.Decoder(Prediction)
+_SEVERAL = msgspec.json.Decoder(Predictions)
+
+
+class _Rows(msgspec.Struct):
+    rows: list[dict[str, Any]]
+
+
+class _Texts(msgspec.Struct):
+    rows: list[msgspec.Raw]
+
+
+_ROWS, _TEXTS = msgspec.json.Decoder(_Rows), msgspec.json.Decoder(_Texts)
+
+
+def row_texts(request: bytes) -> list[msgspec.Raw]:
+    """Return the rows of a request's body, each as the JSON that it came as."""
+    return _TEXTS.decode(request).rows
+
+
+def payload_of(record: Prediction | Predictions) -> bytes:
+    """Return what a frame holds of one record, or of those of a request."""
+    return _ENCODER.encode(record)
+
+
+def is_many(payload: bytes) -> bool:
+    """Whether a payload is that of a `Predictions`."""
+    return payload.startswith(_MANY)
+
+
+def count_of(payload: bytes) -> int:
+    """Return how many records a payload holds; 1 where that cannot be read.
+
+    Examples
+    --------
+    >>> count_of(b'{"many":12,"first":"..."}'), count_of(b'{"id":"..."}')
+    (12, 1)
+    """
+    if not is_many(payload):
+        return 1
+    digits = payload[len(_MANY) : len(_MANY) + 9].partition(b",")[0]
+    return int(digits) if digits.isdigit() else 1
+
+
+def records_of(payload: bytes) -> Sequence[Prediction]:
+    """Return the records of a payload.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If it has another form.
+    """
+    if not is_many(payload):
+        return [_ONE.decode(payload)]
+    told = _SEVERAL.decode(payload)
+    rows = _ROWS.decode(told.request).rows
+    if not len(rows) == len(told.answers) == told.many or len(told.keys or rows) != told.many:
+        raise msgspec.ValidationError(
+            f"{told.many} records of {len(rows)} rows and {len(told.answers)} answers"
+        )
+    keys = told.keys or [None] * told.many
+    return [
+        Prediction(
+            id=identity,
+            version=told.version,
+            line=told.line,
+            site=told.site,
+            generation=told.generation,
+            model=told.model,
+            digest=told.digest,
+            arm=told.arm,
+            at=told.at,
+            key=key,
+            row=row,
+            answer=answer,
+            threshold=told.threshold,
+            durability=told.durability,
+            via=told.via,
+        )
+        for identity, key, row, answer in zip(
+            ids_from(told.first, told.many), keys, rows, told.answers, strict=True
+        )
+    ]
