@@ -1,6 +1,7 @@
 """From JSON values straight to the matrix that a model reads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
 from types import NoneType
@@ -123,19 +124,26 @@ class _Block:
 
     def fill(self, matrix: NDArray[np.float32], rows: Sequence[Row]) -> None:
         """Set the cells of these columns; raise `ValueError` for a value that a column cannot take."""
-        is_typed = isinstance(rows[0], TypedRow)
-        values = self._typed_values(rows) if is_typed else self._values(rows)
-        numbers = self._usual_numbers(values, is_typed=is_typed)
+        numbers = self._typed(rows) if isinstance(rows[0], TypedRow) else self._untyped(rows)
         if numbers is not None:
             matrix[:, self._places] = numbers
             return
-        for j, one in enumerate(self._cells):
-            matrix[:, one.place] = [one.read(row[j]) for row in values]
+        for one in self._cells:
+            matrix[:, one.place] = [one.read(row.get(one.name)) for row in rows]
 
-    def _typed_values(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if len(self._names) == 1:
-            return [(value,) for value in column_of(rows, self._names[0])]
-        return list(map(attrgetter(*[rows[0].fields[name] for name in self._names]), rows))
+    def _typed(self, rows: Sequence[Any]) -> NDArray[np.float64] | None:
+        fields = [rows[0].fields[name] for name in self._names]
+        # Of a single field there would be no tuple.
+        values = partial(map, attrgetter(*fields, *fields[:1]), rows)
+        numbers = self._numbers(values, len(rows), len(fields) + 1)
+        return None if numbers is None else numbers[:, :-1]
+
+    def _untyped(self, rows: Sequence[Any]) -> NDArray[np.float64] | None:
+        values = self._values(rows)
+        # The values of typed rows are numbers or missing; others may be anything.
+        if not set(map(type, chain.from_iterable(values))) <= self._usual:
+            return None
+        return self._numbers(partial(iter, values), len(rows), len(self._names))
 
     def _values(self, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self._all_of is not None:
@@ -145,15 +153,16 @@ class _Block:
                 pass  # a column that a row leaves out is missing in it
         return [tuple(row.get(name) for name in self._names) for row in rows]
 
-    def _usual_numbers(self, values: list[tuple[Any, ...]], *, is_typed: bool) -> NDArray[np.float64] | None:
+    def _numbers(
+        self, rows: Callable[[], Iterator[tuple[Any, ...]]], n: int, width: int
+    ) -> NDArray[np.float64] | None:
         """Return the numbers that values are as they are, NaN where they are missing; `None` where one has to be looked at."""
-        # The values of typed rows are numbers or missing; others may be anything.
-        if not is_typed and not set(map(type, chain.from_iterable(values))) <= self._usual:
-            return None
         try:
-            numbers = np.fromiter(chain.from_iterable(values), np.float64, len(values) * len(self._names))
-            numbers, is_missing = numbers.reshape(len(values), -1), np.False_
+            # Row after row: the values of one are in the cache when they are read.
+            numbers = np.fromiter(chain.from_iterable(rows()), np.float64, n * width).reshape(n, width)
+            is_missing = np.False_
         except TypeError:  # one is missing
+            values = list(rows())
             numbers = np.array(values, dtype=np.float64)
             is_missing = np.isnan(numbers)
             if is_missing[:, self._required].any() or is_missing.sum() > sum(
@@ -193,10 +202,10 @@ class _Cells:
             raise ValueError
         return self._cell(converted)
 
-    def of(self, values: list[Any]) -> list[float]:
-        """Return the cells of many values."""
-        known = self._known
+    def of(self, values: list[Any]) -> NDArray[np.float64]:
+        """Return the cells of many values, shape (n,)."""
         try:
-            return [known[value] for value in values]
+            cells = map(self._known.__getitem__, values)
+            return np.fromiter(cells, np.float64, len(values))
         except (KeyError, TypeError):  # one is no text that is known; a list can be looked up nowhere
-            return [self.read(value) for value in values]
+            return np.fromiter(map(self.read, values), np.float64, len(values))

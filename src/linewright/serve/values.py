@@ -31,10 +31,10 @@ class Excess(ValueError):  # noqa: N818 -- reads as what is wrong
 
 def check_carried(value: object) -> None:
     """Refuse, with `ValueError`, a value that cannot be kept beside a prediction: it must be a finite scalar."""
-    if value is None or isinstance(value, bool):
-        return
     if isinstance(value, str):
         _bounded(value)
+    elif value is None or isinstance(value, bool):
+        return
     elif isinstance(value, int):
         _int64(value)
     elif not isinstance(value, float) or not math.isfinite(value):

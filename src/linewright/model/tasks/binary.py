@@ -144,13 +144,14 @@ class Binary:
         [{'prediction': 'Yes', 'probabilities': {'No': 0.7, 'Yes': 0.3}, 'threshold': 0.25}]
         """
         bar = DEFAULT_THRESHOLD if threshold is None else threshold
+        other, positive = classes
         return [
             {
-                "prediction": classes[row[1] >= bar],
-                "probabilities": dict(zip(classes, row, strict=True)),
+                "prediction": positive if q >= bar else other,
+                "probabilities": {other: p, positive: q},
                 "threshold": bar,
             }
-            for row in scores.tolist()
+            for p, q in scores.tolist()
         ]
 
 
