@@ -169,7 +169,7 @@ def test_typed_rows_give_what_dicts_give_or_are_left_to_them(some, times, comple
     if typed is None:
         return
     try:
-        found = matrices.read(typed.rows)
+        found = matrices.read_typed(typed.rows)
     except Unusual:
         return
 
@@ -191,7 +191,9 @@ def test_plain_rows_are_read_typed():
 
     assert [1.5, 2] == column_of(read.rows, "number")
     assert (False, False) == (read.explain, read.durable)
-    assert MatrixReader(RowReader(columns, missing=MISSING), columns, ENCODER).read(read.rows)[0, 0] == 1.5
+    assert (
+        MatrixReader(RowReader(columns, missing=MISSING), columns, ENCODER).read_typed(read.rows)[0, 0] == 1.5
+    )
 
 
 @pytest.mark.parametrize(

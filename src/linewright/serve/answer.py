@@ -24,7 +24,7 @@ from linewright.serve.records import row_texts
 from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
-from linewright.serve.typed import Row, Unusual, column_of
+from linewright.serve.typed import Row, TypedRow, Unusual, column_of
 from linewright.serve.values import spell
 from linewright.store.clock import now_utc, uuid7, uuids7
 
@@ -90,6 +90,11 @@ class Loaded(NamedTuple):
         return self.canary or self.shadow
 
     @property
+    def alone(self) -> Scorer | None:
+        """The champion's, where no candidate is tried."""
+        return self.scorer if self.tried is None else None
+
+    @property
     def front(self) -> Arm:
         """The model that a request meets: the champion, but for a candidate that answers all rows."""
         canary = self.canary
@@ -141,9 +146,14 @@ def answer(
     ------
     RequestError
         If a row does not fit, or what contributed cannot be told.
+    Unusual
+        If the rows are typed, and have to be read as dicts.
     Transient
         If the log cannot be written, and the line does not answer without it or the answers are wanted `durable`.
     """
+    if rows and isinstance(rows[0], TypedRow) and loaded.tried is not None:
+        # A candidate has other columns, and a row that it refuses is looked at.
+        raise Unusual
     received, package = loaded.now(), loaded.package
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
@@ -344,14 +354,25 @@ def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
     return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
 
-def read_ask(body: bytes) -> Ask:
+def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:
     """Return a request for predictions.
+
+    Parameters
+    ----------
+    scorer
+        Of the champion that will answer alone, unless something changes meanwhile: its rows are then typed where they have the
+        usual form (default: they are dicts).
 
     Raises
     ------
     RequestError
         If it has another form, or asks for more explanations than one request may.
     """
+    typed = None if scorer is None else scorer.typed
+    usual = None if typed is None else typed.read(body)
+    # What is explained or waits for the disk takes so long that reading it does not matter.
+    if usual is not None and not (usual.explain or usual.durable):
+        return Ask(usual.rows, body=body)
     read = read_json(body, _Body, form=ASK_FORM)
     if read.explain:
         _check_explained(len(read.rows), "explain")
@@ -359,22 +380,14 @@ def read_ask(body: bytes) -> Ask:
 
 
 def predict_many(loaded: Loaded, log: PredictionLog, body: bytes) -> tuple[int, Response] | Ask:
-    """Answer a request of many rows in its usual form, as `predict` does; return how many, or the request where it takes longer.
-
-    A request that waits for the disk or is explained is only read.
+    """Read a request of many rows and answer it; return how many, or the request where it waits for the disk or is explained.
 
     Raises
     ------
     RequestError
         If it has another form, or a row does not fit.
     """
-    # Rows of which some go elsewhere too are taken apart, and those that a canary refuses are looked at: they are dicts.
-    typed = loaded.scorer.typed if loaded.tried is None else None
-    usual = None if typed is None else typed.read(body)
-    if usual is not None and not (usual.explain or usual.durable):
-        with suppress(Unusual):
-            return len(usual.rows), predict(loaded, log, Ask(usual.rows, body=body))
-    ask = read_ask(body)
+    ask = read_ask(body, loaded.alone)
     if ask.explain or ask.durable:
         return ask
     return len(ask.rows), predict(loaded, log, ask)
@@ -393,8 +406,11 @@ def _check_explained(rows: int, where: str) -> None:
 
 def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     """Answer rows."""
-    to_log = ask.body or ask.to_log
-    answered = answer(loaded, log, ask.rows, in_rows, durable=ask.durable, explain=ask.explain, to_log=to_log)
+    told = partial(answer, loaded, log, place=in_rows, durable=ask.durable, explain=ask.explain)
+    try:
+        answered = told(ask.rows, to_log=ask.body or ask.to_log)
+    except Unusual:
+        answered = told(read_ask(ask.body).rows, to_log=ask.body)
     return to_predictions(loaded, answered, 0, len(ask.rows))
 
 

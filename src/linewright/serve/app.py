@@ -260,12 +260,14 @@ class App:
 
     async def _send(self, response: Response, send: Send, at_once: SendAtOnce | None) -> Response:
         """Send an answer that the budget has room for, else a refusal; return what was sent."""
+        if at_once is not None and response.send_at_once(at_once):
+            return response
         with self._budget.take() as take:
             try:
                 take(len(response.body))
             except Transient as error:
                 response = to_refusal(error)
-            await response.send(send, at_once)
+            await response.send(send)
         return response
 
     def _respond(self, request: Request) -> Awaitable[Response]:
@@ -446,7 +448,8 @@ class App:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
             if len(body) <= INLINE_BYTES:
-                ask = answer.read_ask(body)
+                is_alone = live.canary is None and live.shadow is None
+                ask = answer.read_ask(body, live.scorer if is_alone else None)
                 rows, work = len(ask.rows), partial(self._predict, ask)
                 response = await self._loaded(request, arguments, live, work)
             else:

@@ -52,6 +52,8 @@ class MatrixReader:
             if (cell := cell_of(one))
         ]
         self._plan = [(one.name, one.read) for one in cells]
+        self._get: Callable[[TypedRow], tuple[Any, ...]] | None = None
+        """Gives the values of a typed row in the order of the plan."""
         self._places = [one.place for one in cells]
         self._blocks = [
             _Block([one for one in cells if one.type == kind], usual)
@@ -71,14 +73,17 @@ class MatrixReader:
         ------
         RequestError
             As `RowReader.read` does.
-        Unusual
-            If the rows are typed, and one of them has a value that only readers of any row can read or refuse.
         """
-        if isinstance(rows, list) and rows and isinstance(rows[0], TypedRow):
-            return self._read_typed(rows)
         return self._reader.read_as(self._matrix, rows, place)
 
-    def _read_typed(self, rows: list[TypedRow]) -> NDArray[np.float32]:
+    def read_typed(self, rows: list[TypedRow]) -> NDArray[np.float32]:
+        """Return the matrix of typed rows, shape (n, width).
+
+        Raises
+        ------
+        Unusual
+            If there are too many, or one has a value that only readers of any row can read or refuse.
+        """
         if len(rows) > MAX_ROWS:
             raise Unusual
         try:
@@ -88,12 +93,12 @@ class MatrixReader:
             raise Unusual from None
 
     def _matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        plan, is_few = self._plan, len(rows) < _MANY
+        is_few = len(rows) < _MANY
         if is_few and not self._by_column:
-            return to_matrix([[read(row.get(name)) for name, read in plan] for row in rows])
+            return to_matrix(self._few(rows))
         matrix = np.empty((len(rows), self._width), dtype=np.float32)
         if is_few:
-            matrix[:, self._places] = [[read(row.get(name)) for name, read in plan] for row in rows]
+            matrix[:, self._places] = self._few(rows)
         else:
             for block in self._blocks:
                 block.fill(matrix, rows)
@@ -102,6 +107,16 @@ class MatrixReader:
         columns = self._reader.columns(rows, self._names)
         fill(matrix, self._encoder, self._by_column, columns, self._readers)
         return matrix
+
+    def _few(self, rows: Sequence[Any]) -> list[list[float]]:
+        """Return the cells of a few rows, one by one."""
+        if not isinstance(rows[0], TypedRow):
+            return [[read(row.get(name)) for name, read in self._plan] for row in rows]
+        if self._get is None:
+            fields = [rows[0].fields[name] for name, _ in self._plan]
+            self._get = attrgetter(*fields, "fields")  # of one field alone there would be no tuple
+        get = self._get
+        return [[read(value) for (_, read), value in zip(self._plan, get(row), strict=False)] for row in rows]
 
 
 def _columns_of(encoding: Encoding) -> list[str]:

@@ -68,28 +68,24 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """Class of the error that it tells of, where it does; for metrics."""
 
-    async def send(self, send: Send, at_once: SendAtOnce | None = None) -> None:
-        """Send it; when this returns, at most `AT_ONCE` bytes of it are still in memory.
+    def send_at_once(self, at_once: SendAtOnce) -> bool:
+        """Write a small answer in one piece, and say whether that could be done; it is then out of our memory."""
+        return len(self.body) <= AT_ONCE and at_once(self.status, self._head(), self.body)
 
-        Parameters
-        ----------
-        send
-            Of the ASGI application.
-        at_once
-            What writes small answers in one piece, where the server has it.
-        """
-        headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
-        headers += [(name.encode(), text.encode()) for name, text in self.headers.items()]
-        is_small = len(self.body) <= AT_ONCE
-        if is_small and at_once is not None and at_once(self.status, headers, self.body):
-            return
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if is_small:
+    async def send(self, send: Send) -> None:
+        """Send it by the ASGI application's function; when this returns, at most `AT_ONCE` bytes of it are still in memory."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self._head()})
+        if len(self.body) <= AT_ONCE:
             await send({"type": "http.response.body", "body": self.body})
             return
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         # This one waits until the client has read what came before: then the answer is out of memory.
         await send({"type": "http.response.body", "body": b""})
+
+    def _head(self) -> list[Header]:
+        length = (b"content-length", b"%d" % len(self.body))
+        head = [(b"content-type", self.media_type.encode()), length]
+        return head + [(name.encode(), text.encode()) for name, text in self.headers.items()]
 
 
 HUNG_UP = Response(body=b"", status=499, error="Gone")
@@ -208,8 +204,21 @@ class Request(msgspec.Struct, kw_only=True):
         """
         self._check_media_type(("application/json", *also))
         if BODY_IS_HERE in self.scope:
-            return self._receive_body(take)
+            return self._receive_what_is_here(take)
         return self._receive_in_time(take, deadline_s)
+
+    async def _receive_what_is_here(self, take: Callable[[int], None]) -> bytes:
+        message = await self.receive()
+        body: bytes = message.get("body", b"")
+        # Nearly always: the whole of a small body at once.
+        if (
+            message["type"] == "http.request"
+            and len(body) <= MAX_BODY
+            and not message.get("more_body", False)
+        ):
+            take(len(body))
+            return body
+        return await self._receive_body(take, message)
 
     async def _receive_in_time(self, take: Callable[[int], None], deadline_s: float) -> bytes:
         try:
@@ -234,7 +243,7 @@ class Request(msgspec.Struct, kw_only=True):
         if encoding != "identity":
             raise _unsupported("content-encoding", encoding, "identity")
 
-    async def _receive_body(self, take: Callable[[int], None]) -> bytes:
+    async def _receive_body(self, take: Callable[[int], None], message: Message | None = None) -> bytes:
         length = self.header(b"content-length")
         # Nothing was read yet, so a client that waits for "100 Continue" is spared the sending.
         if length is not None and len(length) > 18:
@@ -246,7 +255,7 @@ class Request(msgspec.Struct, kw_only=True):
         size = 0
         refused = _too_large() if excessive else None
         while True:
-            message = await self.receive()
+            message = message or await self.receive()
             if message["type"] == "http.disconnect":
                 raise Gone
             part: bytes = message.get("body", b"")
@@ -261,6 +270,7 @@ class Request(msgspec.Struct, kw_only=True):
                 parts.clear()
             if not message.get("more_body", False):
                 break
+            message = None
         if refused is not None:
             raise refused
         return parts[0] if len(parts) == 1 else b"".join(parts)

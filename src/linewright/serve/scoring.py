@@ -14,7 +14,7 @@ from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
-from linewright.serve.typed import Row, TypedBodies
+from linewright.serve.typed import Row, TypedBodies, TypedRow, Unusual
 from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
@@ -97,6 +97,10 @@ class Scorer:
         Unusual
             If the rows are typed, and have to be read as any others are.
         """
+        if isinstance(rows, list) and rows and isinstance(rows[0], TypedRow):
+            if self._matrix is None or self.typed is None or type(rows[0]) is not self.typed.row_type:
+                raise Unusual
+            return self._matrix.read_typed(rows)
         if self._matrix is None:
             return self.encode(self.read(rows, place=place))
         return self._matrix.read(rows, place=place)

@@ -69,6 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_body_left = self._is_between = False
         """Whether the last head is complete and its body is not; whether the last message is, and no other has begun."""
         self._is_leaving = False
+        self._default_headers: Sequence[Header] = ()
+        self._default_lines = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -175,7 +177,10 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
         elif not cycle.keep_alive:
             headers = [*headers, (b"connection", b"close")]
-        lines = b"".join(b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers))
+        if cycle.default_headers is not self._default_headers:  # uvicorn makes them anew each second
+            self._default_headers = cycle.default_headers
+            self._default_lines = _lines(self._default_headers)
+        lines = self._default_lines + _lines(headers)
         content = b"" if cycle.scope["method"] == "HEAD" else body
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], lines, content))
         cycle.message_event.set()
@@ -253,6 +258,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _end_within(self, seconds: float) -> None:
         self._last_timer = self.loop.call_later(seconds, self.transport.abort)
+
+
+def _lines(headers: Sequence[Header]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class _Server(uvicorn.Server):

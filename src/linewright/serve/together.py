@@ -21,6 +21,10 @@ ENOUGH_ROWS = 64
 """Rows that are answered without waiting for others: the first of a crowd does not wait for all of it."""
 
 
+_Key = tuple[str, int, Scorer, type]
+"""Line, generation, model, and the type of the rows."""
+
+
 class _Waiting(NamedTuple):
     ask: Ask
     answered: "asyncio.Future[Response]"
@@ -37,31 +41,34 @@ class Together:
 
     def __init__(self, log: Callable[[str], PredictionLog]) -> None:
         self._log = log
-        self._waiting: dict[tuple[str, int, Scorer], tuple[Loaded, list[_Waiting]]] = {}
+        self._waiting: dict[_Key, tuple[Loaded, list[_Waiting]]] = {}
+        self._loop: asyncio.AbstractEventLoop
 
     def predict(self, loaded: Loaded, ask: Ask) -> "asyncio.Future[Response]":
         """Answer a small request that has neither to be durable nor explained, with those that came beside it.
 
         What is returned raises what `answer.predict` does for this request alone.
         """
-        key = (loaded.line, loaded.generation, loaded.scorer)
-        loop = asyncio.get_running_loop()
-        if key not in self._waiting:
-            self._waiting[key] = (loaded, [])
-            loop.call_soon(self._turn, key, 0)
-        one = _Waiting(ask, loop.create_future())
-        self._waiting[key][1].append(one)
+        key = (loaded.line, loaded.generation, loaded.scorer, type(ask.rows[0]))
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = (loaded, [])
+            # Each time that one asks for it costs a system call.
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._turn, key, 0)
+        one = _Waiting(ask, self._loop.create_future())
+        waiting[1].append(one)
         return one.answered
 
-    def _turn(self, key: tuple[str, int, Scorer], before: int) -> None:
+    def _turn(self, key: _Key, before: int) -> None:
         """Answer, unless this turn of the loop has brought more rows than there were before it, and not yet enough."""
         rows = sum(len(one.ask.rows) for one in self._waiting[key][1])
         if before < rows < ENOUGH_ROWS:
-            asyncio.get_running_loop().call_soon(self._turn, key, rows)
+            self._loop.call_soon(self._turn, key, rows)
         else:
             self._answer(key)
 
-    def _answer(self, key: tuple[str, int, Scorer]) -> None:
+    def _answer(self, key: _Key) -> None:
         loaded, waiting = self._waiting.pop(key)
         start = rows = 0
         for end, one in enumerate(waiting):
