@@ -7,6 +7,7 @@ from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -148,10 +149,15 @@ class _Block:
 
     def _typed(self, rows: Sequence[Any]) -> NDArray[np.float64] | None:
         fields = [rows[0].fields[name] for name in self._names]
-        # Of a single field there would be no tuple.
-        values = partial(map, attrgetter(*fields, *fields[:1]), rows)
-        numbers = self._numbers(values, len(rows), len(fields) + 1)
-        return None if numbers is None else numbers[:, :-1]
+        all_fields = rows[0].__struct_fields__
+        start, width = all_fields.index(fields[0]), len(fields)
+        if tuple(fields) == all_fields[start : start + width]:
+            # Side by side, as columns of a table mostly are: a slice of all is cheaper than one after the other.
+            def values() -> Iterator[tuple[Any, ...]]:
+                return map(itemgetter(slice(start, start + width)), map(msgspec.structs.astuple, rows))
+        else:
+            values = partial(map, attrgetter(*fields), rows)  # there are two at least
+        return self._numbers(values, len(rows), width)
 
     def _untyped(self, rows: Sequence[Any]) -> NDArray[np.float64] | None:
         values = self._values(rows)
