@@ -175,13 +175,18 @@ def _package_inputs(work: Work) -> dict[str, str]:
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:
-    # Numbers alone are measured so since; what was settled of classes stays settled.
-    numbers = {"measures of numbers": "with coverage and bias"} if work.rules.name == "regression" else {}
+    # What was settled before these were measured is measured anew.
+    is_class = work.rules.name != "regression"
+    more = (
+        {"measures of classes": "with calibration error"}
+        if is_class
+        else {"measures of numbers": "with coverage and bias"}
+    )
     return {
         "package": work.parity.package,
         "split": work.known["split"],
         "metric": headline(work),
-        **numbers,
+        **more,
     }
 
 

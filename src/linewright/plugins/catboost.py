@@ -351,10 +351,7 @@ class _Inner:
     asks: _Question
     yes: "_Leaf | _Inner"
     no: "_Leaf | _Inner"
-
-    @property
-    def mass(self) -> float:
-        return self.yes.mass + self.no.mass
+    mass: float
 
 
 _Known = Mapping[int, tuple[float, float] | frozenset[int]]
@@ -370,10 +367,9 @@ def _trees(
     for tree in document.oblivious_trees:
         asked = [questions.of(split) for split in tree.splits or ()]
         values = np.asarray(tree.leaf_values, dtype=np.float32).astype(np.float64).reshape(-1, len(seen))
-        nothing = _flat(_Leaf(0.0, sum(tree.leaf_weights)))
         for output in range(outputs):
             if output not in seen:
-                yield nothing
+                yield _flat(_Leaf(0.0, sum(tree.leaf_weights)))
                 continue
             said = values[:, seen.index(output)].tolist()
             yield _flat(_grown(asked, said, tree.leaf_weights, told), columns.levels)
@@ -402,7 +398,7 @@ def _grown(
     yes, no = side(if_yes, is_yes=True), side(if_no, is_yes=False)
     if isinstance(yes, _Leaf) and isinstance(no, _Leaf) and yes.value == no.value:
         return _Leaf(yes.value, yes.mass + no.mass)
-    return _Inner(asks, yes, no)
+    return _Inner(asks, yes, no, yes.mass + no.mass)
 
 
 def _after(asks: _Question, known: _Known) -> tuple[_Known | None, _Known | None]:
