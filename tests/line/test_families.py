@@ -115,9 +115,37 @@ def test_catboost_is_judged_packaged_explained_and_rebuilt_as_any_other(tmp_path
         factory, find_model(factory, "line@1"), workers=1, scratch=tmp_path / "scratch", report=quiet
     )
 
+    contributions = [
+        one["contributions"]["high"] if task == "multiclass" else one["contributions"] for one in told
+    ]
+    ends = [[one[word] for word in ("base", "score")] for one in told]
+    ends = [[end["high"] for end in pair] for pair in ends] if task == "multiclass" else ends
+
     assert "cb" == work.trained.chosen
     assert "catboost" in work.trained.libraries
     assert work.parity.largest <= work.parity.allowed
-    assert 30 == len(told)
+    np.testing.assert_allclose(
+        [score for _, score in ends],
+        [base + sum(own.values()) for own, (base, _) in zip(contributions, ends, strict=True)],
+        rtol=1e-9,
+        atol=1e-9,
+    )
+    assert {"age", "income", "plan", "town"} == {name for own in contributions for name in own}
     assert ("R0", ()) == (again.level, again.differences)
     factory.close()
+
+
+@with_catboost
+def test_it_is_tried_beside_the_others_and_a_rebuild_without_it_says_what_to_install(tmp_path, monkeypatch):
+    """The record names the extra; nobody has to guess why a model cannot be made again."""
+    factory = declare(tmp_path / "factory")
+    execute_inline(factory, "line")
+    work = survey(begin(factory, factory.line("line")))[1]
+    monkeypatch.setattr(engines, "_is_there", lambda _: False)
+    with pytest.raises(RequestError, match=r"catboost is not installed.*pip install 'linewright\[catboost\]'"):
+        rebuild(
+            factory, find_model(factory, "line@1"), workers=1, scratch=tmp_path / "scratch", report=quiet
+        )
+    factory.close()
+
+    assert {"lin", "cb", "cb_s", "lgb_s"} == {one.name for one in work.trained.trials}

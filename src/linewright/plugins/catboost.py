@@ -394,7 +394,7 @@ def _grown(
         return _grown(asked, values, masses, told, level=level + 1, leaf=leaf | is_yes << level)
 
     if if_no is None or if_yes is None:
-        return side(if_yes or if_no or known, is_yes=if_no is None)
+        return side(known, is_yes=if_no is None)
     yes, no = side(if_yes, is_yes=True), side(if_no, is_yes=False)
     if isinstance(yes, _Leaf) and isinstance(no, _Leaf) and yes.value == no.value:
         return _Leaf(yes.value, yes.mass + no.mass)
