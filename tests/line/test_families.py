@@ -142,10 +142,10 @@ def test_it_is_tried_beside_the_others_and_a_rebuild_without_it_says_what_to_ins
     execute_inline(factory, "line")
     work = survey(begin(factory, factory.line("line")))[1]
     monkeypatch.setattr(engines, "_is_there", lambda _: False)
-    with pytest.raises(RequestError, match=r"catboost is not installed.*pip install 'linewright\[catboost\]'"):
-        rebuild(
-            factory, find_model(factory, "line@1"), workers=1, scratch=tmp_path / "scratch", report=quiet
-        )
+    with pytest.raises(
+        RequestError, match=r"catboost is not installed.*pip install 'linewright\[catboost\]'"
+    ):
+        rebuild(factory, find_model(factory, "line@1"), workers=1, scratch=tmp_path / "scratch", report=quiet)
     factory.close()
 
     assert {"lin", "cb", "cb_s", "lgb_s"} == {one.name for one in work.trained.trials}
