@@ -19,8 +19,10 @@ from linewright.line.new import new_line
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.rebuilding import rebuild
 from linewright.line.registry import find_model
-from linewright.model.budget import Setting
+from linewright.model.budget import ALSO, SETTINGS, Setting, Size, plain, planned, refinements
 from linewright.model.package import load
+from linewright.model.refine import refined
+from linewright.model.spec import TrialsBudget
 from linewright.serve.scoring import Scorer
 
 ROWS = 600
@@ -95,6 +97,32 @@ def test_asking_for_a_family_is_a_reason_to_train_and_asking_for_none_is_not(tmp
 
     assert () == same
     assert "train" == other[0].step
+
+
+@pytest.mark.parametrize("budget", ["quick", "normal", "thorough"])
+def test_every_budget_buys_the_settings_of_a_family_that_is_asked_for(budget):
+    """Behind the first; of trials they are some, and without the word there are none."""
+    size = Size(rows=1_000, width=10, outputs=1)
+    own, more = ([one.name for one in planned(budget, size, also)] for also in ((), ("catboost",)))
+    some = planned(TrialsBudget(trials=2), size, ("catboost",))
+
+    assert [own[0], "cb", "cb_s", *own[1:]] == more
+    assert ["lgb", "cb"] == [one.name for one in some]
+    assert all({"learning_rate", "rounds", "patience"} <= one.settings.keys() for one in some)
+
+
+def test_trials_beyond_the_table_of_settings_seek_near_the_best_also_where_that_is_one_of_the_family():
+    """The numbers that are proposed are CatBoost's."""
+    size, best = Size(rows=1_000, width=10, outputs=1), ALSO[0]
+    asked = []
+    count = refinements(TrialsBudget(trials=14), size, best, rounds=200, folds=5, also=("catboost",))
+    refined(plain(best), 0.5, count=count, seed=1, judge=lambda one: asked.append(one) or 0.6)
+
+    assert 14 == len(SETTINGS) + len(ALSO) + count
+    assert [f"cb.{number}" for number in range(1, count + 1)] == [one.name for one in asked]
+    assert {"catboost"} == {one.family for one in asked}
+    assert all(3 <= one.settings["max_depth"] <= 8 for one in asked)
+    assert 0.06 == asked[0].settings["learning_rate"]
 
 
 @with_catboost

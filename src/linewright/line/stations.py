@@ -176,12 +176,9 @@ def _package_inputs(work: Work) -> dict[str, str]:
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:
     # What was settled before these were measured is measured anew.
-    is_class = work.rules.name != "regression"
-    more = (
-        {"measures of classes": "with calibration error"}
-        if is_class
-        else {"measures of numbers": "with coverage and bias"}
-    )
+    is_number = work.rules.name == "regression"
+    numbers = {"measures of numbers": "with coverage and bias"}
+    more = numbers if is_number else {"measures of classes": "with calibration error"}
     return {
         "package": work.parity.package,
         "split": work.known["split"],

@@ -82,7 +82,7 @@ def reliability_plot(bins: Sequence[ReliabilityBin], of: str) -> Plot:
     ]
     return Plot(
         title="How often it came true",
-        note=f"by the probability {of} that was answered",
+        note=f"by the probability {of}; dashed: as often as was said",
         says=f"share that came true by the probability that was answered: from {ends[0]} to {ends[1]}",
         height=_BOTTOM + 22,
         marks=(
