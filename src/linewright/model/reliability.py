@@ -6,7 +6,7 @@ true, and 0.1 where those of 70 % come true in 60 % of all cases, and so on. For
 one; for several that of the class that is answered [3]_.
 
 Shares of few rows are never exactly as likely as they were said to be, so that of true probabilities the error is not 0 either [4]_.
-What they would show on the same rows is drawn and told beside it, and where they might show as much the interval of the error begins at
+What they would show on the same rows, each on its own, is drawn and told beside it, and where they might show as much the interval of the error begins at
 0. The same holds of the draws of the bootstrap, so that as much is taken from its bounds as draws lie above the rows (`intervals`).
 
 References

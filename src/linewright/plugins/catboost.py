@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -89,7 +88,7 @@ class CatBoost:
             text = str(error)
             if not any(words in text for words in _NOTHING_TO_LEARN):
                 raise Terminal(f"CatBoost failed: {text[:400]}", where="train.also", hint=_HINT) from error
-            nothing = (_flat(_Leaf(0.0, float(weight.sum()))),) * len(truth.start)
+            nothing = (_nothing(float(weight.sum())),) * len(truth.start)
             return XGBoostFitted(truth.native(nothing, width=x.shape[1], bias=0.0))
         document = _document(model, pool)
         factor, bias = document.scale_and_bias
@@ -342,7 +341,8 @@ def _unread(what: str) -> Terminal:
 
 @dataclass(frozen=True)
 class _Leaf:
-    value: float
+    values: tuple[float, ...]
+    """One an output that CatBoost knows."""
     mass: float
 
 
@@ -367,17 +367,15 @@ def _trees(
     for tree in document.oblivious_trees:
         asked = [questions.of(split) for split in tree.splits or ()]
         values = np.asarray(tree.leaf_values, dtype=np.float32).astype(np.float64).reshape(-1, len(seen))
+        root = _grown(asked, [tuple(each) for each in values.tolist()], tree.leaf_weights, told)
+        known = dict(zip(seen, _flat(root, columns.levels), strict=True))
         for output in range(outputs):
-            if output not in seen:
-                yield _flat(_Leaf(0.0, sum(tree.leaf_weights)))
-                continue
-            said = values[:, seen.index(output)].tolist()
-            yield _flat(_grown(asked, said, tree.leaf_weights, told), columns.levels)
+            yield known[output] if output in known else _nothing(root.mass)
 
 
 def _grown(
     asked: Sequence[_Question],
-    values: Sequence[float],
+    values: Sequence[tuple[float, ...]],
     masses: Sequence[float],
     known: _Known,
     *,
@@ -396,8 +394,8 @@ def _grown(
     if if_no is None or if_yes is None:
         return side(known, is_yes=if_no is None)
     yes, no = side(if_yes, is_yes=True), side(if_no, is_yes=False)
-    if isinstance(yes, _Leaf) and isinstance(no, _Leaf) and yes.value == no.value:
-        return _Leaf(yes.value, yes.mass + no.mass)
+    if isinstance(yes, _Leaf) and isinstance(no, _Leaf) and yes.values == no.values:
+        return _Leaf(yes.values, yes.mass + no.mass)
     return _Inner(asks, yes, no, yes.mass + no.mass)
 
 
@@ -415,8 +413,11 @@ def _after(asks: _Question, known: _Known) -> tuple[_Known | None, _Known | None
     )
 
 
-def _flat(root: _Leaf | _Inner, levels: Mapping[int, tuple[int, ...]] = MappingProxyType({})) -> XGBoostTree:
-    """Return a tree in XGBoost's order, level by level. Codes that are listed go right, and so do numbers that are not below."""
+def _flat(root: _Leaf | _Inner, levels: Mapping[int, tuple[int, ...]]) -> Iterator[XGBoostTree]:
+    """Give a tree for each output, in XGBoost's order, level by level.
+
+    Codes that are listed go right, and so do numbers that are not below a bound.
+    """
     nodes, left, codes = [root], list[int](), dict[int, tuple[int, ...]]()
     for node in nodes:  # which grows
         if isinstance(node, _Leaf):
@@ -431,22 +432,31 @@ def _flat(root: _Leaf | _Inner, levels: Mapping[int, tuple[int, ...]] = MappingP
                 sides.reverse()
         left.append(len(nodes))
         nodes += sides
-    return XGBoostTree(
+    leaves = [(place, node.values) for place, node in enumerate(nodes) if isinstance(node, _Leaf)]
+    bounds = [0.0 if isinstance(node, _Leaf) else _bound(node.asks) for node in nodes]
+    tree = XGBoostTree(
         left=tuple(left),
         column=tuple(0 if isinstance(node, _Leaf) else node.asks.column for node in nodes),
-        bound=tuple(_bound(node) for node in nodes),
+        bound=tuple(bounds),
         is_missing_left=tuple(isinstance(node, _Inner) and isinstance(node.asks, _Above) for node in nodes),
         mass=tuple(node.mass for node in nodes),
         codes=codes,
     )
+    for output in range(len(leaves[0][1])):
+        for place, values in leaves:
+            bounds[place] = values[output]
+        yield msgspec.structs.replace(tree, bound=tuple(bounds))
 
 
-def _bound(node: _Leaf | _Inner) -> float:
-    """Return what a leaf says; or the smallest number above a border, where all numbers go that are above it."""
-    if isinstance(node, _Leaf):
-        return node.value
-    if isinstance(node.asks, _Is):
+def _bound(asks: _Question) -> float:
+    """Return the smallest number above a border, where all numbers go that are above it."""
+    if isinstance(asks, _Is):
         return 0.0
-    border = np.float32(node.asks.bound)
+    border = np.float32(asks.bound)
     # No number is below the lowest, so that only missing ones go left.
     return _LOWEST if border <= _LOWEST else float(np.nextafter(border, np.float32(np.inf)))
+
+
+def _nothing(mass: float) -> XGBoostTree:
+    """Return a tree that adds nothing."""
+    return next(_flat(_Leaf((0.0,), mass), {}))
