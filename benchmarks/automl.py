@@ -15,7 +15,7 @@ deployed program would: a JSON row through the endpoint's code for ours, a row o
 Each finished cell is a line of the results file, with the loss of each test row beside it; ran again, the benchmark goes on where it
 stopped. A cell of ours is keyed by the code that trains: another engine is run anew. `benchmarks/peers-automl.txt` lists what to
 install for --peers. With `--contestants ours,ours-small` it needs no peers, and the tables of what packages of ours cost are of these
-alone; `ours-small` is ours with `prefer: small`.
+alone; `ours-small` is ours with `prefer: small`, and `ours-catboost` ours with `also: [catboost]`, whose extra this Python then needs.
 """
 
 import argparse
@@ -48,11 +48,12 @@ import linewright
 
 FORM = 1
 """Raised when rows are parted or measured in another way: older cells are not compared with newer ones."""
-OURS, OURS_SMALL, LIGHTGBM, CATBOOST = "ours", "ours-small", "lightgbm", "catboost"
-HERE = (OURS, OURS_SMALL, LIGHTGBM)
+OURS, OURS_SMALL, OURS_CATBOOST = "ours", "ours-small", "ours-catboost"
+LIGHTGBM, CATBOOST = "lightgbm", "catboost"
+OF_OURS = (OURS, OURS_SMALL, OURS_CATBOOST)
+HERE = (*OF_OURS, LIGHTGBM)
 """Contestants that run in this Python."""
-OF_OURS = (OURS, OURS_SMALL)
-USUAL = tuple(name for name in CONTESTANTS if name != OURS_SMALL)
+USUAL = tuple(name for name in CONTESTANTS if name not in OF_OURS[1:])
 """Who competes unless it is said otherwise: ours once, else its variants would push the others down the ranks."""
 PACKAGES = {
     "lightgbm": "lightgbm",
@@ -63,7 +64,7 @@ PACKAGES = {
 }
 BUDGETS = ((10.0, "quick"), (60.0, "normal"), (math.inf, "thorough"))
 """Up to so many CPU seconds, which word of the line file."""
-TRAINS = ("model", "features", "line/training.py", "data/split.py")
+TRAINS = ("model", "features", "line/training.py", "data/split.py", "plugins/catboost.py")
 """What of our code decides which model comes out, and what it costs."""
 OVER, GRACE_S, WALL = 4, 60, 60
 """A process is ended after OVER times the budget and GRACE_S CPU seconds; or, hung, after WALL times as long."""
@@ -723,7 +724,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", help="comma-separated (default: 1,2,3)")
     parser.add_argument("--tables", help="comma-separated (default: the seventeen)")
     parser.add_argument(
-        "--contestants", help=f"comma-separated, of {', '.join(CONTESTANTS)} (default: all but {OURS_SMALL})"
+        "--contestants",
+        help=f"comma-separated, of {', '.join(CONTESTANTS)} (default: all but {' and '.join(OF_OURS[1:])})",
     )
     parser.add_argument("--results", type=Path, default=cache / "linewright" / "automl.jsonl")
     parser.add_argument("--report", action="store_true", help="run nothing, print what there is")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 CONTESTANTS = {
     "ours": "contestants.ours:Ours",
     "ours-small": "contestants.ours:OursSmall",
+    "ours-catboost": "contestants.ours:OursCatBoost",
     "lightgbm": "contestants.with_lightgbm:LightGBM",
     "catboost": "contestants.with_catboost:CatBoost",
     "flaml": "contestants.with_flaml:Flaml",

@@ -38,6 +38,7 @@ class Ours:
     """Linewright: asked as an endpoint asks, with JSON rows; and with columns, as batch scoring does."""
 
     prefer = "accuracy"
+    also: tuple[str, ...] = ()
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -59,7 +60,7 @@ class Ours:
             "sources": {"table": {"file": str(job.table)}},
             "table": {role: job.unread[0]} if role else {},
             "label": {"column": job.label, **({"positive": job.positive} if job.positive else {})},
-            "train": {"task": job.task, "budget": job.budget, "prefer": self.prefer},
+            "train": {"task": job.task, "budget": job.budget, "prefer": self.prefer, "also": self.also},
         }
 
     def _read(self) -> Work:
@@ -135,3 +136,9 @@ class OursSmall(Ours):
     """Linewright by a line file that asks for one model, as small as may be."""
 
     prefer = "small"
+
+
+class OursCatBoost(Ours):
+    """Linewright with CatBoost among the families that it tries."""
+
+    also = ("catboost",)

@@ -660,7 +660,11 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
 
 def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):
     """Models of before have cards as before."""
+    card = msgspec.structs.replace(
+        card, evaluation=msgspec.structs.replace(card.evaluation, reliability=msgspec.UNSET)
+    )
     for page in both(card):
+        assert "nobody counted when it was judged" in page.text
         assert "nobody looked when it was judged" in page.text
         assert "Which columns it needs" not in page.text
     assert "figure" not in Page(card_html(card)).tags

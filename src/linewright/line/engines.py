@@ -1,4 +1,4 @@
-"""What chooses and fits a line's model where it is not the built-in engine: a user's function, or an engine that is an extra."""
+"""What chooses and fits a line's model beside the built-in engine: a user's function, an engine or a family that is an extra."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +36,10 @@ PLUGINS = {
     ),
 }
 """By what `train.engine` says."""
+FAMILIES = {
+    "catboost": Plugin(offer="linewright.plugins.catboost:CatBoost", extra="catboost", needs=("catboost",))
+}
+"""By what `train.also` names: what gives a `model.trainers.Trainer`."""
 
 
 def is_plugged(train: TrainSpec) -> bool:
@@ -53,13 +57,15 @@ def check_engine(root: Path, train: TrainSpec) -> None:
     UserCodeError
         If it is not readable as Python, or has no such function.
     RequestError
-        If the extra of an engine is not installed.
+        If the extra of an engine or a family is not installed.
     """
     if train.python is not None:
         file, function = parted(train.python)
         find_function(read_code_file(root, train.python), file=file, function=function)
     elif train.engine != "built-in":
         _require(train.engine)
+    for family in train.also:
+        _require_family(family)
 
 
 def engine_of(work: Work) -> Callable[..., Any] | None:
@@ -78,6 +84,17 @@ def engine_of(work: Work) -> Callable[..., Any] | None:
         given = {"file": file, "function": function, "data": code_of(work), "root": Path(work.factory.root)}
         return partial(_loaded(PYTHON), **given)
     return None if train.engine == "built-in" else _loaded(_require(train.engine))
+
+
+def trainers_of(train: TrainSpec) -> dict[str, Any]:
+    """Return the families that a line asks for beside those of the built-in engine, each a `model.trainers.Trainer`, by name.
+
+    Raises
+    ------
+    RequestError
+        If the extra of one is not installed.
+    """
+    return {family: _loaded(_require_family(family))() for family in train.also}
 
 
 def parted(python: str) -> tuple[str, str]:
@@ -129,6 +146,19 @@ def _require(engine: str) -> Plugin:
             found=f"no module {absent[0]!r}",
             allowed="built-in, or an engine whose extra is installed",
             hint=f"pip install 'linewright[{plugin.extra}]'",
+        )
+    return plugin
+
+
+def _require_family(family: str) -> Plugin:
+    plugin = FAMILIES[family]
+    if not all(_is_there(name) for name in plugin.needs):
+        raise RequestError(
+            f"the family {family} is not installed",
+            where="train.also",
+            found=f"no module {plugin.needs[0]!r}",
+            allowed="families whose extra is installed",
+            hint=f"pip install 'linewright[{plugin.extra}]', or take {family} out of train.also",
         )
     return plugin
 

@@ -166,7 +166,7 @@ def schema(section: str | None = None) -> dict[str, Any]:
     Examples
     --------
     >>> schema("train")["title"], sorted(schema("train")["properties"])[:2]
-    ('train', ['budget', 'engine'])
+    ('train', ['also', 'budget'])
     """
     if section is None:
         return {"$schema": DIALECT, **LineSpec.model_json_schema()}

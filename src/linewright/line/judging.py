@@ -70,6 +70,7 @@ def evaluate_station(work: Work) -> Evaluation:
         cluster_kind=_kind(work),
         threshold=trained.threshold,
         half_width=model.package.half_width,
+        raw_scores=None if model.package.calibration.method == "none" else model.raw_scores(x),
         seed=_seed(work),
     )
     told = explain_to_people(

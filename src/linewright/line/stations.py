@@ -123,9 +123,13 @@ def _train_inputs(work: Work) -> dict[str, str]:
     # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
-    said = train.model_dump(mode="json", exclude={"split", "metric", "task", "model", "python", "engine"})
+    said = train.model_dump(
+        mode="json", exclude={"split", "metric", "task", "model", "python", "engine", "also"}
+    )
     # Words that came later are left out where they say nothing, so that what was settled without them stays settled.
-    plugged = {} if train.engine == "built-in" else {"engine": train.engine}
+    plugged: dict[str, Any] = {} if train.engine == "built-in" else {"engine": train.engine}
+    if train.also:
+        plugged["also"] = sorted(set(train.also))
     code: dict[str, str] = {}
     if train.python is not None:
         plugged = {"function": train.python.rpartition(":")[2]}
@@ -171,13 +175,15 @@ def _package_inputs(work: Work) -> dict[str, str]:
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:
-    # Numbers alone are measured so since; what was settled of classes stays settled.
-    numbers = {"measures of numbers": "with coverage and bias"} if work.rules.name == "regression" else {}
+    # What was settled before these were measured is measured anew.
+    is_number = work.rules.name == "regression"
+    numbers = {"measures of numbers": "with coverage and bias"}
+    more = numbers if is_number else {"measures of classes": "with calibration error"}
     return {
         "package": work.parity.package,
         "split": work.known["split"],
         "metric": headline(work),
-        **numbers,
+        **more,
     }
 
 

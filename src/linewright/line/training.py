@@ -17,7 +17,7 @@ from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.features.table import encode_table
 from linewright.line.adopting import adopt, adopted_graph, given_model
-from linewright.line.engines import engine_of, is_plugged, parted
+from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
 from linewright.line.work import (
@@ -38,7 +38,7 @@ from linewright.model.package import Model, build, keep_package, load, open_mode
 from linewright.model.parity import parity, refused_by
 from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train import Training, train
-from linewright.model.trainers import read_native
+from linewright.model.trainers import TRAINERS, read_native
 from linewright.serve.scoring import Scorer
 
 GOLDEN_ROWS = 16
@@ -70,6 +70,7 @@ def train_station(work: Work) -> Trained:
         report=context.report,
         at=None if happened is None else happened[taught.rows],
         metric=metric(headline(work), rules.name),
+        trainers={**TRAINERS, **trainers_of(spec.train)},
         workers=context.workers,
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
         engine=engine_of(work),

@@ -3,7 +3,7 @@
 Work is counted, never timed, so that equal tables get equal plans on any machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil, log2
 from types import MappingProxyType
@@ -20,7 +20,7 @@ class Setting:
 
     name: str
     family: str
-    """A key of `trainers.TRAINERS`."""
+    """A key of `trainers.TRAINERS`, or a family that a line asks for."""
     settings: Mapping[str, Any]
 
 
@@ -113,6 +113,24 @@ SETTINGS = (
 """In the order in which they are worth trying. Each was good on some of 16 real tables; the first on most. ``lgb_a`` shows
 every tree all columns: where few columns only say something together, a tree that lacks one of them says nothing."""
 
+ALSO = (
+    Setting(
+        name="cb",
+        family="catboost",
+        settings=MappingProxyType(
+            {"learning_rate": 0.06, "max_depth": 6, "reg_lambda": 3.0, "colsample_bylevel": 1.0}
+        ),
+    ),
+    Setting(
+        name="cb_s",
+        family="catboost",
+        settings=MappingProxyType(
+            {"learning_rate": 0.08, "max_depth": 4, "reg_lambda": 3.0, "colsample_bylevel": 1.0}
+        ),
+    ),
+)
+"""Of families that only a line that asks for them has; each in every budget, behind the first setting."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bought:
@@ -173,7 +191,7 @@ class Size:
         return self.outputs * self.width * (self.rows + _ROWS_PER_LEAF * leaves)
 
 
-def planned(budget: Budget, size: Size) -> tuple[Setting, ...]:
+def planned(budget: Budget, size: Size, also: Collection[str] = ()) -> tuple[Setting, ...]:
     """Return the settings that a budget buys for a table, with rounds and learning rates fitted to its size.
 
     Parameters
@@ -182,6 +200,8 @@ def planned(budget: Budget, size: Size) -> tuple[Setting, ...]:
         As in the line file. ``{trials: N}`` takes the first N settings of the whole table, each as in ``normal``.
     size
         Of the table.
+    also
+        Families beside those of the built-in engine.
 
     Examples
     --------
@@ -193,9 +213,12 @@ def planned(budget: Budget, size: Size) -> tuple[Setting, ...]:
     [0.035, 0.1575]
     """
     if isinstance(budget, TrialsBudget):
-        settings = SETTINGS[: budget.trials]
+        settings = SETTINGS
     else:
         settings = tuple(next(one for one in SETTINGS if one.name == name) for name in _bought(budget).names)
+    settings = (settings[0], *(one for one in ALSO if one.family in also), *settings[1:])
+    if isinstance(budget, TrialsBudget):
+        settings = settings[: budget.trials]
     return tuple(sized(setting, budget, size) for setting in settings)
 
 
@@ -222,7 +245,7 @@ def sized(setting: Setting, budget: Budget, size: Size) -> Setting:
 
 def plain(setting: Setting) -> Setting:
     """Return a setting of the table as it was before it was fitted to the size of a table."""
-    return next(one for one in SETTINGS if one.name == setting.name)
+    return next(one for one in (*SETTINGS, *ALSO) if one.name == setting.name)
 
 
 def _leaves(setting: Setting) -> float:
@@ -252,7 +275,9 @@ def folds_judged(budget: Budget, size: Size, folds: int) -> int:
     return folds if above <= 1 else min(folds, 3 if above <= _FEW_FOLDS else 1)
 
 
-def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds: int) -> int:
+def refinements(
+    budget: Budget, size: Size, best: Setting, *, rounds: int, folds: int, also: Collection[str] = ()
+) -> int:
     """Return how many settings are sought around the best one.
 
     Parameters
@@ -265,6 +290,8 @@ def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds
         Its rounds.
     folds
         Folds that each is judged on.
+    also
+        As for `planned`.
 
     Examples
     --------
@@ -275,7 +302,8 @@ def refinements(budget: Budget, size: Size, best: Setting, *, rounds: int, folds
     11
     """
     if isinstance(budget, TrialsBudget):
-        return max(0, budget.trials - len(SETTINGS))
+        more = sum(one.family in also for one in ALSO)
+        return max(0, budget.trials - len(SETTINGS) - more)
     bought = _bought(budget)
     one = folds * max(rounds, 1) * size.a_round(_leaves(best))
     return min(bought.refined, int(bought.refining / one))

@@ -1,9 +1,9 @@
 """Dependence plots as plain geometry, for a template to draw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from linewright.model.card_parts import PLOT_WIDTH, Mark, Plot, Word
-from linewright.model.facts import Dependence, Point
+from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.model.figures import count, in_words, say_time
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150
@@ -18,6 +18,8 @@ _VALUE = 96
 _DOT = 14
 """Room beside a dot."""
 _LONGEST = 17
+_WHOLE = 0.7
+"""A probability from which on the scale goes to 1."""
 _ZOOM = 4
 """How many times smaller than that of the widest plot the scale of a plot may be."""
 
@@ -49,6 +51,49 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
         marks=marks,
         words=words,
         series=found.curves,
+    )
+
+
+def reliability_plot(bins: Sequence[ReliabilityBin], of: str) -> Plot:
+    """Draw the share that came true against the probability that was answered, and where the two are equal.
+
+    Parameters
+    ----------
+    bins
+        At least one.
+    of
+        Whose probability it is.
+    """
+    high = 1.05 * max(max(one.answered, one.true) for one in bins)
+    high = 1.0 if high > _WHOLE or not high else high
+    right = PLOT_WIDTH - _RIGHT
+
+    def x(answered: float) -> float:
+        return round(_LEFT + (right - _LEFT) * answered / high, 1)
+
+    def y(true: float) -> float:
+        return round(_TOP + (_BOTTOM - _TOP) * (high - true) / high, 1)
+
+    placed = [(x(one.answered), y(one.true)) for one in bins]
+    said = [share * high for share in (0.08, 0.5, 0.92)]
+    ends = [
+        f"{said_answer(one.answered, is_share=True)} answered, {said_answer(one.true, is_share=True)} true"
+        for one in (bins[0], bins[-1])
+    ]
+    return Plot(
+        title="How often it came true",
+        note=f"by the probability {of}; dashed: as often as was said",
+        says=f"share that came true by the probability that was answered: from {ends[0]} to {ends[1]}",
+        height=_BOTTOM + 22,
+        marks=(
+            Mark(kind="rule", at=(_LEFT, _BOTTOM, x(high), y(high))),
+            Mark(kind="curve", at=tuple(v for pair in placed for v in pair)),
+            *(Mark(kind="dot", at=pair) for pair in placed),
+        ),
+        words=(
+            *_answers(0.0, high, y, is_share=True),
+            *(Word(text=said_answer(one, is_share=True), at=(x(one), _BOTTOM + 18)) for one in said),
+        ),
     )
 
 

@@ -188,6 +188,11 @@ def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
             "Whether the interval of an answer holds what it is meant to: nobody counted when it was judged.",
             cite(facts.evaluation_digest),
         )
+    if facts.evaluation and facts.package.classes and not facts.evaluation.reliability:
+        yield (
+            "Whether its probabilities can be taken at their word: nobody counted when it was judged.",
+            cite(facts.evaluation_digest),
+        )
     if not any(_kind(event) == "rebuilt" for event in _own_events(facts)):
         yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
 

@@ -17,11 +17,13 @@ from linewright.model.card_parts import (
     placed,
     short,
 )
+from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.coverage import bias_in_words, coverage_in_words
-from linewright.model.facts import Metric, Trial
+from linewright.model.facts import Metric, Reliability, Trial
 from linewright.model.figures import in_words, listed, with_roots
 from linewright.model.metrics import METRICS
+from linewright.model.reliability import reliability_in_words
 from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
 
@@ -421,6 +423,15 @@ def _decisions(facts: CardFacts) -> Section:
             "word, nor can alarms of the monitor calibration, which rest on them."
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.evaluation_digest)))
+    reliability = (facts.evaluation.reliability or None) if facts.evaluation else None
+    of = _whose(facts.package.classes)
+    if reliability is not None:
+        told = reliability_in_words(reliability, of=of)
+        method = (
+            f"Rows were sorted by it and parted into {len(reliability.bins)} bins of about equally many; the error is the mean distance "
+            "of the probability from the share that came true."
+        )
+        sentences += [Sentence(text=text, evidence=cite(facts.evaluation_digest)) for text in (told, method)]
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None:
         positive = _last(facts.package.classes)
@@ -435,7 +446,32 @@ def _decisions(facts: CardFacts) -> Section:
         sentences.extend(
             Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
         )
-    return Section(name="decisions", title="How it decides", sentences=tuple(sentences))
+    return Section(
+        name="decisions",
+        title="How it decides",
+        sentences=tuple(sentences),
+        plots=(reliability_plot(reliability.bins, of),) if reliability else (),
+        plain=_came_true(reliability) if reliability else None,
+    )
+
+
+def _whose(classes: Sequence[str]) -> str:
+    """Say of which class probabilities are taken at their word."""
+    return f"of {_last(classes)!r}" if len(classes) == 2 else "of the class that is answered"
+
+
+def _came_true(reliability: Reliability) -> Table:
+    return Table(
+        head=("Mean probability", "Came true", "Test rows"),
+        rows=tuple(
+            (
+                said_answer(one.answered, is_share=True),
+                said_answer(one.true, is_share=True),
+                f"{one.rows:,}",
+            )
+            for one in reliability.bins
+        ),
+    )
 
 
 def _on_test_rows(facts: CardFacts) -> Iterator[str]:

@@ -15,6 +15,7 @@ from linewright.model.facts import ClusterKind, Evaluation, Metric, Task
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
+from linewright.model.reliability import measure_reliability
 from linewright.model.tasks import task as rules_of
 
 Answers = npt.NDArray[Any]
@@ -36,6 +37,7 @@ def evaluate(
     seed: int,
     cluster_kind: ClusterKind = "group",
     half_width: float | None = None,
+    raw_scores: Floats | None = None,
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
@@ -63,6 +65,8 @@ def evaluate(
         What the clusters are, for people. Blocks are of rows in order of time.
     half_width
         For regression: of the interval that answers have; then the share of the truth inside is measured too.
+    raw_scores : float64 array, shape (n, classes), or None
+        For classes: probabilities before calibration, where they were calibrated.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def evaluate(
             found=f"{len(truth):,} rows with {len(np.unique(truth))} distinct labels",
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
-    coverage = bias = None
+    coverage = bias = reliability = None
     if task == "regression":
         is_in_time = cluster_kind == "block"
         bias = measure_bias(truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
@@ -111,6 +115,10 @@ def evaluate(
             coverage = measure_coverage(
                 truth, scores, half_width, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed
             )
+    else:
+        reliability = measure_reliability(
+            truth, scores, raw_scores, weight=weight, clusters=clusters, seed=seed
+        )
     return Evaluation(
         package=package,
         split=split,
@@ -122,6 +130,7 @@ def evaluate(
         cluster_kind=cluster_kind,
         coverage=UNSET if coverage is None else coverage,
         bias=UNSET if bias is None else bias,
+        reliability=UNSET if reliability is None else reliability,
     )
 
 

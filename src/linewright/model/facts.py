@@ -207,6 +207,31 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
+class ReliabilityBin(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows whose probabilities are near to each other."""
+
+    answered: float
+    """Their mean probability."""
+    true: float
+    """Share of them of which it came true."""
+    rows: int
+
+
+class Reliability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether probabilities can be taken at their word: see `model.reliability`."""
+
+    error: Metric
+    """Expected calibration error."""
+    by_chance: float
+    """The error that true probabilities would show on the same rows, on average."""
+    by_chance_most: float
+    """What it would exceed in one case of 20."""
+    before: float | None
+    """The error before calibration; `None` where nothing is calibrated."""
+    bins: tuple[ReliabilityBin, ...]
+    """By probability, the smallest first."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -230,6 +255,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     bias: Metric | UnsetType = UNSET
     """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
     classes, and before this was measured."""
+    reliability: Reliability | UnsetType = UNSET
+    """How far probabilities are from the shares that came true; not written where answers are numbers, and before this was
+    measured."""
 
     @property
     def only_answer(self) -> int | None:

@@ -5,7 +5,7 @@ seed and libraries give equal bytes, whether they were found or computed.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from io import BytesIO
 from typing import Any, Protocol
@@ -61,6 +61,8 @@ class Kept:
         Where they lie.
     x, target, categorical, task, classes, seed
         What all fits of the training have in common, as `model.trainers.Trainer.fit` takes it.
+    also
+        Libraries that fit models beside `LIBRARIES`.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Kept:
         task: Task,
         classes: int,
         seed: int,
+        also: Iterable[str] = (),
     ) -> None:
         self._fits = fits
         # Where nothing is kept nothing is looked up, and large tables are not read once more for a key.
@@ -81,7 +84,7 @@ class Kept:
             if isinstance(fits, NoFits)
             else {
                 "code": CODE,
-                "libraries": {name: version(name) for name in LIBRARIES},
+                "libraries": {name: version(name) for name in (*LIBRARIES, *also)},
                 "x": _digest(x),
                 "target": _digest(target),
                 "categorical": list(categorical),

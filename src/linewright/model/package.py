@@ -70,8 +70,7 @@ class Model:
         Terminal
             If the graph fails, or answers in another shape than its package says.
         """
-        raw = self._graph.run(self._feed.of(x), len(x))
-        scores = calibrate(self.package.calibration, raw.astype(np.float64))
+        scores = calibrate(self.package.calibration, self.raw_scores(x))
         # A sum is finite where all are, and seldom where one is not: then each is looked at.
         if not math.isfinite(scores.sum()) and not (finite := np.isfinite(scores).all(axis=1)).all():
             row = int(finite.argmin())
@@ -79,6 +78,10 @@ class Model:
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
             )
         return scores if self.package.classes else scores[:, 0]
+
+    def raw_scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the scores of encoded rows before calibration, shape (n, classes) or (n, 1); see `scores`."""
+        return self._graph.run(self._feed.of(x), len(x)).astype(np.float64)
 
     def answers(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
         """Return what the endpoint says for each row of scores, by the rules of the task."""

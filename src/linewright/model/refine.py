@@ -33,6 +33,11 @@ _SPACES: Mapping[str, Mapping[str, BaseDistribution]] = MappingProxyType(
             "subsample": FloatDistribution(0.5, 1.0),
             "reg_lambda": FloatDistribution(0.01, 20.0, log=True),
         },
+        "catboost": {
+            "max_depth": IntDistribution(3, 8),
+            "reg_lambda": FloatDistribution(0.1, 30.0, log=True),
+            "colsample_bylevel": FloatDistribution(0.3, 1.0),
+        },
     }
 )
 _UNLESS_SAID: Mapping[str, float] = MappingProxyType({"reg_lambda": 1.0})

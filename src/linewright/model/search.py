@@ -224,7 +224,8 @@ class Search:
         if self.offered is not None:
             settings, seek = [self.offered.setting], False
         else:
-            settings = [one for one in planned(budget, size) if not only or one.name in only]
+            all_settings = planned(budget, size, self.spec.also)
+            settings = [one for one in all_settings if not only or one.name in only]
             usable = usable[-folds_judged(budget, size, len(usable)) :]
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
@@ -288,7 +289,9 @@ class Search:
         if not trees:
             return
         best, size = min(trees, key=lambda one: about.mean(one.loss)), _size(rows)
-        trials = refinements(self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds))
+        trials = refinements(
+            self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds), also=self.spec.also
+        )
         if not trials:
             return
         self.pace.more(trials * len(folds))

@@ -10,6 +10,7 @@ from linewright.model.figures import in_words
 
 _FAMILIES = {
     "linear": "a linear model",
+    "catboost": "fewer or smaller trees",
     "lightgbm": "fewer or smaller trees",
     "xgboost": "fewer or smaller trees",
 }

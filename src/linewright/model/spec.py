@@ -46,6 +46,8 @@ class TrainSpec(Spec):
     """How much is tried; the same rows, parted alike, and the same budget give the same model."""
     prefer: Literal["accuracy", "small"] = "accuracy"
     """`small` takes one model where up to three, summed, would be better, and says what that costs."""
+    also: tuple[Literal["catboost"], ...] = ()
+    """Families of models, each an extra, that the built-in engine tries beside its own; `catboost` needs ``linewright[catboost]``."""
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
@@ -69,6 +71,8 @@ class TrainSpec(Spec):
         said = [name for name, is_said in ways.items() if is_said]
         if len(said) > 1:
             raise ValueError(f"{' and '.join(said)} exclude each other: a line makes its model in one way")
+        if said and self.also:
+            raise ValueError(f"also adds to what the built-in engine tries, and {said[0]} takes its place")
         return self
 
 

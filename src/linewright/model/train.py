@@ -156,6 +156,7 @@ def train(
         task=task,
         classes=rows.classes,
         seed=seed,
+        also=spec.also,
     )
     offered = None
     if engine is not None:
@@ -214,7 +215,8 @@ def train(
                 for weight, one in blend.members
             ),
         ),
-        libraries={name: version(name) for name in LIBRARIES}
+        # A family that a line asks for is called like its library.
+        libraries={name: version(name) for name in (*LIBRARIES, *spec.also)}
         if offered is None
         else {name: version(name) for name in _ALWAYS} | dict(offered.libraries),
     )

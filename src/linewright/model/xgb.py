@@ -124,7 +124,8 @@ class XGBoostFitted:
         for split in codes:
             yes[split], no[split] = no[split], yes[split]
             missing_is_yes[split] = ~missing_is_yes[split]
-        below = np.nextafter(self._values.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+        with np.errstate(over="ignore"):  # no number is below the lowest
+            below = np.nextafter(self._values.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
         return Forest(
             tree=tree,
             yes=yes,
@@ -169,7 +170,7 @@ class XGBoost:
     ) -> XGBoostFitted:
         """Fit trees; see `Trainer.fit`."""
         centre, scale = centre_and_scale(target, weight) if task == "regression" else (0.0, 1.0)
-        start = np.zeros(1) if task == "regression" else _start(target, weight, classes)
+        start = np.zeros(1) if task == "regression" else start_of(target, weight, classes)
         kinds = ["c" if column in categorical else "q" for column in range(x.shape[1])]
         shared = {"feature_types": kinds, "enable_categorical": True, "nthread": 1}
         watched = valid if rounds is None else None
@@ -216,7 +217,7 @@ def _parameters(task: Task, classes: int, seed: int, settings: Mapping[str, Any]
     }
 
 
-def _start(target: npt.NDArray[Any], weight: Floats, classes: int) -> Floats:
+def start_of(target: npt.NDArray[Any], weight: Floats, classes: int) -> Floats:
     """Return margins that answer with the shares of the classes, as float32 numbers: those are where training starts."""
     mass = np.bincount(target, weights=weight, minlength=classes) + _ABSENT
     margins = np.log(mass[1:] / mass[:1]) if classes == 2 else np.log(mass / mass.sum())

@@ -15,7 +15,7 @@ from linewright.line.rebuilding import Rebuilding
 from linewright.line.registry import find_model
 from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
-from linewright.model.facts import Explanation
+from linewright.model.facts import Explanation, Reliability
 from linewright.model.simplest import Rival, simplest
 from linewright.operations.declare import operation
 from linewright.operations.words import short
@@ -32,6 +32,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     explanation: Explanation | None = None
     """What the model makes of its columns and where it is weak, in figures; `None` for a model that was judged before that
     was looked at."""
+    reliability: Reliability | None = None
+    """Whether its probabilities can be taken at their word, in figures; `None` where answers are numbers, and for a model that was
+    judged before that was counted."""
     simpler: Rival | None = None
     """The simplest setting that was tried and whose loss is within the chosen one's interval, where one is simpler."""
 
@@ -58,6 +61,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         markdown=card_markdown(facts),
         html=card_html(facts) if html else None,
         explanation=facts.explanation,
+        reliability=(facts.evaluation.reliability or None) if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
     )
 

@@ -1,0 +1,56 @@
+"""A line of classes counts on its test rows how often its probabilities come true, before calibration and after."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from linewright.features.encode import encode
+from linewright.features.learn import to_columns
+from linewright.line.execute import execute_inline
+from linewright.line.plan import begin, survey
+from linewright.line.work import label_text
+from linewright.model.facts import Calibration
+from linewright.model.package import load
+from linewright.model.reliability import calibration_error
+from linewright.operations.evidence import card
+
+
+@pytest.fixture(scope="module")
+def ran(tumours_once):
+    """Give a line whose calibration is known: it halves log-odds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "linewright.model.train.fit_calibration",
+            lambda *_, **__: Calibration(method="sigmoid", parameters=(0.5, 0.0)),
+        )
+        execute_inline(tumours_once, "tumours")
+    return tumours_once
+
+
+def test_the_record_holds_the_error_of_the_rows_that_the_model_has_not_seen(ran):
+    """Counted here once more from the package: of what it answers, and of the log-odds that calibration has halved."""
+    work = survey(begin(ran, ran.line("tumours")))[1]
+    found, model = work.evaluation.reliability, load(work.parity.package, ran.artifacts.get)
+    frame = work.rows.frame[work.rows.test]
+    truth = work.rules.target(label_text(frame, "diagnosis"), model.package.classes)
+    x = encode(model.package.encoder, to_columns(frame, model.package.encoder.columns))
+    even = np.ones(len(truth))
+    scores = model.scores(x)
+    raw = expit(2 * logit(scores))
+
+    assert len(truth) == found.error.n == sum(one.rows for one in found.bins)
+    assert calibration_error(scores, truth, even) == pytest.approx(found.error.value)
+    assert calibration_error(raw, truth, even) == pytest.approx(found.before, abs=1e-6)
+    assert found.before != pytest.approx(found.error.value, abs=1e-4)
+
+
+def test_the_card_tells_it_in_each_form(ran):
+    """As a sentence and a table, as a plot, and in figures."""
+    told = card(ran, "tumours@1", html=True)
+
+    for page in (told.markdown, told.html):
+        assert "expected calibration error (ECE)" in page
+        assert "before calibration" in page
+    assert "| Mean probability | Came true | Test rows |" in told.markdown
+    assert "How often it came true" in told.html
+    assert told.reliability.error.n == sum(one.rows for one in told.reliability.bins)
