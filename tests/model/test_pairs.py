@@ -231,3 +231,25 @@ def test_a_setting_with_pairs_is_named_and_marked():
     assert "lgb.pairs" == wide.name
     assert MOST_PAIRS == wide.settings["pairs"]
     assert {*plain.settings, "pairs"} == set(wide.settings)
+
+
+class Held(dict):
+    """Finished fits in memory; a `Fits`."""
+
+    def put(self, key, data):
+        self[key] = data
+
+
+def test_finished_fits_are_found_with_their_pairs(product):
+    """Chosen anew for what is missing alone, pairs are the same as for what was kept."""
+    x, target, training = product
+    held = Held()
+    kept = run(x, target, fits=held)
+    before = dict(held)
+    for key in list(held)[-4:]:
+        del held[key]
+    again = run(x, target, fits=held)
+
+    assert before == dict(held)
+    assert training.native == kept.native == again.native
+    assert training.encoder == kept.encoder == again.encoder
