@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from linewright.errors import RequestError
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, encode
-from linewright.features.facts import Boolean, Category, DatePart, Elapsed, Encoder, Frequency, Number, Raw
+from linewright.features.facts import (
+    Arithmetic,
+    Boolean,
+    Category,
+    DatePart,
+    Elapsed,
+    Encoder,
+    Frequency,
+    Number,
+    Raw,
+)
 
 EPOCH = datetime(1970, 1, 1)
 PARTS = ("month", "day", "weekday", "hour", "minute")
@@ -23,6 +33,8 @@ ENCODER = Encoder(
         *(DatePart(column="opened", part=part) for part in PARTS),
         Elapsed(column="opened", origin=86_400_000_000),
         Elapsed(column="closed", since="opened"),
+        Arithmetic(column="x", operation="over", other="flag"),
+        Arithmetic(column="x", operation="times", other="x"),
     )
 )
 MOMENTS = st.none() | st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31))
@@ -76,7 +88,7 @@ def test_features_are_float32_in_rows_and_never_infinite(rows):
     """Trees round their thresholds for float32, and infinity is not JSON."""
     matrix = encode(ENCODER, columns(rows))
 
-    assert (len(rows), 11) == matrix.shape
+    assert (len(rows), 13) == matrix.shape
     assert np.float32 == matrix.dtype
     assert matrix.flags.c_contiguous
     assert not np.isinf(matrix).any()
@@ -151,7 +163,7 @@ def test_missing_values_are_nan_in_every_numeric_feature():
     row = dict.fromkeys(FORMS)
     encoded = encode(ENCODER, columns([row]))[0]
 
-    assert [True, True, False, False, *[True] * 7] == np.isnan(encoded).tolist()
+    assert [True, True, False, False, *[True] * 9] == np.isnan(encoded).tolist()
 
 
 def test_levels_that_do_not_occur_change_nothing():
@@ -164,7 +176,7 @@ def test_levels_that_do_not_occur_change_nothing():
 
 def test_no_rows_give_a_matrix_without_rows():
     """An empty batch is a batch."""
-    assert (0, 11) == encode(ENCODER, columns([])).shape
+    assert (0, 13) == encode(ENCODER, columns([])).shape
 
 
 def test_an_absent_column_is_named():

@@ -84,7 +84,10 @@ def test_trials_are_those_of_the_budget_best_first(mixed):
 
     bought = {"lgb", "lgb_s", "lgb_xt", "lgb_a", "xgb", "xgb_s", "lin_s", "lin"}
 
-    assert bought == {trial.name for trial in training.trials}
+    again = [name for name in (trial.name for trial in training.trials) if name.endswith(".pairs")]
+
+    assert bought == {trial.name for trial in training.trials} - set(again)
+    assert 3 == len(again)
     assert sorted(losses) == losses
     assert all(trial.low < trial.loss < trial.high for trial in training.trials)
     assert {one.trial for one in training.executed.members} <= {trial.name for trial in training.trials}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.facts import (
+    Arithmetic,
     Boolean,
     Category,
     DatePart,
@@ -39,6 +40,10 @@ ENCODER = Encoder(
         Number(column="price"),
         Number(column="count"),
         Elapsed(column="at", since="day"),
+        Arithmetic(column="number", operation="over", other="whole"),
+        Arithmetic(column="price", operation="times", other="count"),
+        Arithmetic(column="count", operation="over", other="number"),
+        Arithmetic(column="price", operation="minus", other="absent"),
         *(TextPart(column="note", part=part) for part in (0, 6, 1, 3)),
     ),
     texts=(learn_text("note", sorted(f"{a} {b}" for a in NOTES for b in NOTES), rows=64),),
@@ -50,6 +55,7 @@ TYPES = {
     "truth": "boolean",
     "price": "number",
     "count": "integer",
+    "absent": "number",
     "make": "category",
     "city": "category",
     "note": "text",

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
+from linewright.features.arithmetic import together
 from linewright.features.facts import (
+    Arithmetic,
     Boolean,
     Category,
     DatePart,
@@ -269,6 +271,12 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
             return _part(encoding.part, _values(columns, encoding.column, Instants).micros)
         case Elapsed():
             return _elapsed(encoding, columns)
+        case Arithmetic():
+            left, right = (
+                _saturate(_values(columns, name, Numbers).values)
+                for name in (encoding.column, encoding.other)
+            )
+            return together(encoding.operation, left, right)
         case Raw() | TextPart():
             raise RequestError(
                 "a raw column has no place in a matrix, and texts are read at once",

@@ -5,6 +5,8 @@ applied by the same code in training, batch scoring and serving (`features.encod
 made elsewhere and makes its own features hands its columns over as they are (`Raw`).
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -60,6 +62,20 @@ class Elapsed(msgspec.Struct, frozen=True, kw_only=True, tag="elapsed", tag_fiel
     """Other date or time column; `None` means `origin`."""
 
 
+Operation = Literal["plus", "minus", "times", "over"]
+SIGNS: Mapping[Operation, str] = MappingProxyType({"plus": "+", "minus": "-", "times": "*", "over": "/"})
+"""What can be done with two numbers, and how it is written."""
+
+
+class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, tag="arithmetic", tag_field="encoding"):
+    """What two numbers are together, of their float32 cells (`features.arithmetic`). Missing NaN, and so is what 0 would divide."""
+
+    column: str
+    operation: Operation
+    other: str
+    """The second column of numbers."""
+
+
 SHAPES = ("characters", "words", "digits", "capitals", "marks")
 """What a text looks like: its numbers of characters and words, and which shares of its characters are digits, capital letters,
 and neither letters, digits nor blanks."""
@@ -106,7 +122,7 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encod
     """What a text is where there is none; whole numbers and booleans cannot be missing."""
 
 
-Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | TextPart | Raw
+Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | Arithmetic | TextPart | Raw
 
 
 class Encoder(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,9 +155,26 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
         seen: dict[str, None] = {}
         for encoding in self.encodings:
             seen[encoding.column] = None
-            if isinstance(encoding, Elapsed) and encoding.since:
-                seen[encoding.since] = None
+            if (other := partner(encoding)) is not None:
+                seen[other] = None
         return tuple(seen)
+
+
+def partner(encoding: Encoding) -> str | None:
+    """Return the second column that an encoding reads, if it reads two.
+
+    Examples
+    --------
+    >>> partner(Elapsed(column="closed", since="opened")), partner(Number(column="age"))
+    ('opened', None)
+    """
+    match encoding:
+        case Elapsed():
+            return encoding.since or None
+        case Arithmetic():
+            return encoding.other
+        case _:
+            return None
 
 
 def _name(encoding: Encoding) -> str:
@@ -157,3 +190,5 @@ def _name(encoding: Encoding) -> str:
             return f"{encoding.column}:{shape[0] if shape else encoding.part - len(SHAPES) + 1}"
         case Elapsed():
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"
+        case Arithmetic():
+            return f"{encoding.column}{SIGNS[encoding.operation]}{encoding.other}"

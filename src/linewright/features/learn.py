@@ -10,6 +10,8 @@ What becomes of each type of column:
 - text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
 - list, file: nothing; they are kept in the table and not used by the model
 
+What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.pairs`).
+
 A column is dropped where it says the same in every training row.
 """
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
-from linewright.features.facts import Boolean, Elapsed, Encoder, Raw
+from linewright.features.facts import Boolean, Encoder, Raw, partner
 from linewright.line.work import Work
 from linewright.model.explain import sources_of
 from linewright.model.explanation import HeldOut, explanation
@@ -37,7 +37,7 @@ def explain_to_people(
 
 
 def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:
-    """Return the columns that an encoder reads, each with the places that it fills; days between two are one of their own.
+    """Return the columns that an encoder reads, each with the places that it fills; what two are together is one of its own.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:
 
 def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Columns) -> Input:
     first = encoder.encodings[places[0]]
-    if isinstance(first, Elapsed) and first.since:
+    if partner(first) is not None:
         return Input(
             name=name, places=places, kind="number", values=encode_one(first, columns).astype(np.float64)
         )

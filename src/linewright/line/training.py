@@ -80,7 +80,7 @@ def train_station(work: Work) -> Trained:
         split=work.known["split"],
         task=rules.name,
         classes=taught.classes,
-        encoder=encoder,
+        encoder=training.encoder,
         trials=training.trials,
         chosen=training.chosen,
         chosen_because=training.because,

@@ -191,6 +191,15 @@ def exact_text(text: str) -> str:
     return header + "".join(_exact_tree(tree) for tree in trees) + "end of trees\n"
 
 
+def wider_text(text: str, width: int) -> str:
+    """Return a model's text as one of a wider matrix, of which it does not read the columns behind its own."""
+    names = _words(text, "feature_names")
+    more = range(len(names), width)
+    text = _replace(text, "max_feature_idx", [str(width - 1)])
+    text = _replace(text, "feature_names", [*names, *(f"f{i}" for i in more)])
+    return _replace(text, "feature_infos", [*_words(text, "feature_infos"), *("none" for _ in more)])
+
+
 def trees_of(text: str) -> list[str]:
     """Return the text of each tree."""
     return _TREE.split(text)[1:]

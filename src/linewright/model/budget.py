@@ -4,7 +4,7 @@ Work is counted, never timed, so that equal tables get equal plans on any machin
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2
 from types import MappingProxyType
 from typing import Any, Literal
@@ -144,19 +144,43 @@ class Bought:
     """Settings that are sought around the best one afterwards, at most."""
     refining: float = 0.0
     """Most that seeking them may cost."""
+    paired: int = 0
+    """Best settings of trees that are tried again with what two numbers are together (`linewright.model.pairs`)."""
 
 
 _BUDGETS: Mapping[str, Bought] = MappingProxyType(
     {
         "quick": Bought(names=("lin", "lgb_s"), work=1.2e8),
         "normal": Bought(
-            names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "xgb_s", "lin_s", "lin"), work=2.5e8
+            names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "xgb_s", "lin_s", "lin"),
+            work=2.5e8,
+            paired=3,
         ),
         "thorough": Bought(
-            names=tuple(setting.name for setting in SETTINGS), work=1e9, refined=24, refining=8e9
+            names=tuple(setting.name for setting in SETTINGS),
+            work=1e9,
+            refined=24,
+            refining=8e9,
+            paired=4,
         ),
     }
 )
+
+PAIRS = "pairs"
+"""The setting that says how many pairs of numbers are read beside the columns, at most; in names it stands after a dot."""
+MOST_PAIRS = 8
+PAIRED_COLUMNS = 8
+"""Columns of numbers of which pairs are made, at most."""
+ROWS_FOR_PAIRS = 10_000
+"""Most rows by which pairs are chosen."""
+PAIR_LEAVES = 15
+"""Of the trees by which they are chosen."""
+_MOST_CANDIDATES = 4 * PAIRED_COLUMNS * (PAIRED_COLUMNS - 1) // 2
+_PAIRED_ROWS = 500
+"""Fewest rows of which pairs are chosen."""
+_PAIRING_ROUNDS, _FEWEST_PAIRING_ROUNDS = 60, 20
+_PAIRING = 0.5
+"""Share of the work of one fit that choosing may cost."""
 
 _ROWS_PER_LEAF = 60
 """A leaf costs as much as scanning so many rows once more."""
@@ -244,8 +268,42 @@ def sized(setting: Setting, budget: Budget, size: Size) -> Setting:
 
 
 def plain(setting: Setting) -> Setting:
-    """Return a setting of the table as it was before it was fitted to the size of a table."""
-    return next(one for one in (*SETTINGS, *ALSO) if one.name == setting.name)
+    """Return a setting of the table as it was before it was fitted to the size of a table, with its pairs if it has some."""
+    table = next(one for one in (*SETTINGS, *ALSO) if one.name == setting.name.partition(".")[0])
+    return with_pairs(table) if PAIRS in setting.settings else table
+
+
+def with_pairs(setting: Setting) -> Setting:
+    """Return a setting that reads what pairs of numbers are together, too."""
+    return Setting(
+        name=f"{setting.name}.{PAIRS}",
+        family=setting.family,
+        settings=MappingProxyType({**setting.settings, PAIRS: MOST_PAIRS}),
+    )
+
+
+def paired(budget: Budget, size: Size) -> tuple[int, int]:
+    """Return how many of the best settings of trees are tried again with pairs of numbers, and by how many rounds pairs are chosen.
+
+    Parameters
+    ----------
+    budget, size
+        As for `planned`. Where rows are few, what fits by chance is not told from what is so; where columns are very many, choosing
+        costs more than it gives.
+
+    Examples
+    --------
+    >>> [paired("normal", Size(rows=rows, width=10, outputs=1)) for rows in (200, 5_000)]
+    [(0, 0), (3, 60)]
+    >>> paired("quick", Size(rows=5_000, width=10, outputs=1))
+    (0, 0)
+    """
+    if isinstance(budget, TrialsBudget) or size.rows < _PAIRED_ROWS:
+        return 0, 0
+    bought = _bought(budget)
+    seen = replace(size, rows=min(size.rows, ROWS_FOR_PAIRS), width=size.width + _MOST_CANDIDATES)
+    rounds = min(_PAIRING_ROUNDS, int(_PAIRING * bought.work / seen.a_round(PAIR_LEAVES)))
+    return (bought.paired, rounds) if bought.paired and rounds >= _FEWEST_PAIRING_ROUNDS else (0, 0)
 
 
 def _leaves(setting: Setting) -> float:

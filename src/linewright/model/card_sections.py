@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from linewright.features.facts import Category, DatePart, Elapsed, Encoding, Frequency, TextPart
+from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_parts import (
     Bar,
@@ -319,6 +319,8 @@ def _words(encoding: Encoding) -> str:
             return encoding.part
         case Elapsed():
             return f"days since {encoding.since}" if encoding.since else "days"
+        case Arithmetic():
+            return f"itself {encoding.operation} {encoding.other}"
         case _:
             return type(encoding).__name__.lower()
 

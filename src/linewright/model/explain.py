@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
-from linewright.features.facts import Elapsed, Encoder
+from linewright.features.facts import Encoder, partner
 from linewright.model.facts import Task
 from linewright.model.graph import ERRORS, Graph, open_session
 from linewright.model.margins import weighted
@@ -246,11 +246,11 @@ def _added(parts: Floats, place: NDArray[np.int64], width: int) -> Floats:
 
 
 def sources_of(encoder: Encoder) -> tuple[str, ...]:
-    """Return the column that each matrix column is made of; days between two columns are named after both.
+    """Return the column that each matrix column is made of; what two columns are together is named after both.
 
     Examples
     --------
-    >>> from linewright.features.facts import DatePart
+    >>> from linewright.features.facts import DatePart, Elapsed
     >>> sources_of(
     ...     Encoder(
     ...         encodings=(DatePart(column="opened", part="month"), Elapsed(column="closed", since="opened"))
@@ -259,7 +259,7 @@ def sources_of(encoder: Encoder) -> tuple[str, ...]:
     ('opened', 'closed-opened')
     """
     return tuple(
-        name if isinstance(encoding, Elapsed) and encoding.since else encoding.column
+        encoding.column if partner(encoding) is None else name
         for encoding, name in zip(encoder.encodings, encoder.names, strict=True)
     )
 

@@ -100,7 +100,9 @@ class Kept:
         weight: Floats,
         taken: npt.NDArray[Any],
         held: npt.NDArray[Any] | None = None,
+        *,
         rounds: int | None = None,
+        width: int | None = None,
     ) -> str:
         """Return the digest of what a fit is made from; empty where nothing is kept.
 
@@ -112,6 +114,8 @@ class Kept:
             Positions of the rows to learn from, and of those that say when more rounds help no more and are judged.
         rounds
             Where they are given rather than found.
+        width
+            Columns that the model has to read, where those are not what its setting makes of `x`.
         """
         if self._common is None:
             return ""
@@ -123,6 +127,7 @@ class Kept:
                 "settings": dict(setting.settings),
                 "rows": [[_digest(each), _digest(weight[each])] for each in places],
                 "rounds": rounds,
+                "width": width,
             }
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.budget import Setting
+from linewright.model.budget import PAIRS, Setting
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
 from linewright.model.intervals import bootstrap
@@ -71,6 +71,11 @@ class Blend:
     def names(self) -> frozenset[str]:
         """The settings of the table that its members are, or were sought near to."""
         return frozenset(one.setting.name.partition(".")[0] for _, one in self.members)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether a member reads what pairs of numbers are together."""
+        return any(PAIRS in one.setting.settings for _, one in self.members)
 
     @property
     def milliseconds(self) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -14,15 +14,19 @@ from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.budget import (
+    MOST_PAIRS,
+    PAIRS,
     Budget,
     Setting,
     Size,
     folds_judged,
     milliseconds,
+    paired,
     plain,
     planned,
     refinements,
     sized,
+    with_pairs,
 )
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
@@ -41,6 +45,7 @@ from linewright.model.members import (
     why,
 )
 from linewright.model.metrics import MetricRule
+from linewright.model.pairs import Pair, chosen_pairs, numbers_of, widened
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -51,6 +56,8 @@ Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
+_SURELY = 2.0
+"""Standard errors by which pairs of numbers have to make a model better."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 
@@ -63,6 +70,8 @@ class Rows:
     target: npt.NDArray[Any]
     weight: Floats
     categorical: tuple[int, ...]
+    numbers: tuple[int, ...]
+    """Columns of which pairs may be made (`linewright.model.pairs`)."""
     task: Task
     classes: int
     seed: int
@@ -83,11 +92,16 @@ class Rows:
         held: npt.NDArray[Any] | None,
         rounds: int | None,
         setting: Setting,
+        *,
+        pairs: Sequence[Pair] = (),
     ) -> Fitted:
-        """Fit a setting to the rows at `taken`; without `rounds`, those at `held` say when more rounds help no more."""
-        valid = None if held is None else (self.x[held], self.target[held], self.weight[held])
+        """Fit a setting to the rows at `taken`; without `rounds`, those at `held` say when more rounds help no more.
+
+        It reads what `pairs` of its columns are together, too.
+        """
+        valid = None if held is None else (widened(self.x[held], pairs), self.target[held], self.weight[held])
         return trainer.fit(
-            self.x[taken],
+            widened(self.x[taken], pairs),
             self.target[taken],
             self.weight[taken],
             categorical=self.categorical,
@@ -96,7 +110,21 @@ class Rows:
             rounds=rounds,
             valid=valid,
             seed=self.seed,
-            settings=setting.settings,
+            settings={name: value for name, value in setting.settings.items() if name != PAIRS},
+        )
+
+    def pairs(self, taken: npt.NDArray[Any], budget: Budget) -> tuple[Pair, ...]:
+        """Return the pairs of numbers that are chosen by the rows at `taken`."""
+        return chosen_pairs(
+            self.x[taken],
+            self.target[taken],
+            self.weight[taken],
+            numbers=self.numbers,
+            categorical=self.categorical,
+            task=self.task,
+            classes=self.classes,
+            rounds=paired(budget, _size(self))[1],
+            seed=self.seed,
         )
 
 
@@ -232,29 +260,57 @@ class Search:
         about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
         tried: list[Tried] = []
         with _side_by_side(self.workers) as pool:
-            begun = [self._begin(pool, rows, one, usable) for one in settings]
+            race = _Race(pool=pool, rows=rows, folds=usable, about=about, budget=budget)
+            begun = [self._begin(race, one) for one in settings]
             for one, fits in zip(settings, begun, strict=True):
-                tried.append(_tried(one, self._in_turn(fits, one, tried, about), about, size.outputs))
+                tried.append(self._ended(race, one, fits, tried))
+            wide = self._paired(race, tried) if seek else []
+            gained = self._gained(race, tried, wide)
+            allowed = [*tried, *wide] if gained else tried
             if seek:
-                self._refine(pool, rows, tried, usable, about)
-        tried.sort(key=lambda one: (about.mean(one.loss), one.milliseconds))
-        chosen, because = self._settle(tried, about, rows.seed)
-        return Found(chosen=chosen, because=because, tried=tried, judged=judged, rows=about, folds=usable)
+                self._refine(race, allowed)
 
-    def _begin(self, pool: Executor, rows: Rows, setting: Setting, folds: Sequence[Fold]) -> list[Begun]:
-        return [self._found_or_begun(pool, rows, setting, fold) for fold in folds]
+        def best_first(some: Sequence[Tried]) -> list[Tried]:
+            return sorted(some, key=lambda one: (about.mean(one.loss), one.milliseconds))
 
-    def _found_or_begun(self, pool: Executor, rows: Rows, setting: Setting, fold: Fold) -> Begun:
-        key = self.kept.key(setting, rows.weight, *fold)
-        found = self.kept.scores(key)
-        return found or pool.submit(self._fit_fold, rows, setting, fold, key)
+        chosen, because = self._settle(best_first(allowed), about, rows.seed)
+        return Found(
+            chosen=chosen,
+            because=because + (gained if chosen.is_paired else ""),
+            tried=best_first(allowed if gained else [*allowed, *wide]),
+            judged=judged,
+            rows=about,
+            folds=usable,
+        )
 
-    def _fit_fold(self, rows: Rows, setting: Setting, fold: Fold, key: str) -> Judgement:
+    def _begin(self, race: "_Race", setting: Setting) -> list[Begun]:
+        return [self._found_or_begun(race, setting, number) for number in range(len(race.folds))]
+
+    def _found_or_begun(self, race: "_Race", setting: Setting, number: int) -> Begun:
+        fold = race.folds[number]
+        key = self.kept.key(setting, race.rows.weight, *fold)
+        if (found := self.kept.scores(key)) is not None:
+            return found
+        choice = race.pairs(number) if PAIRS in setting.settings else None
+        return race.pool.submit(self._fit_fold, race.rows, setting, fold, key, choice)
+
+    def _fit_fold(
+        self, rows: Rows, setting: Setting, fold: Fold, key: str, choice: Future[tuple[Pair, ...]] | None
+    ) -> Judgement:
         taken, held = fold
-        fitted = rows.fit(self.trainer(setting), taken, held, None, setting)
-        scores = np.ascontiguousarray(fitted.scores(rows.x[held]))
+        pairs = () if choice is None else choice.result()
+        fitted = rows.fit(self.trainer(setting), taken, held, None, setting, pairs=pairs)
+        scores = np.ascontiguousarray(fitted.scores(widened(rows.x[held], pairs)))
         self.kept.keep_scores(key, scores, fitted.rounds)
         return scores, fitted.rounds
+
+    def _ended(self, race: "_Race", setting: Setting, fits: Sequence[Begun], tried: Sequence[Tried]) -> Tried:
+        done = self._in_turn(fits, setting, tried, race.about)
+        return _tried(setting, done, race.about, _size(race.rows).outputs)
+
+    @property
+    def _most_members(self) -> int:
+        return 1 if self.spec.prefer == "small" or self.spec.budget == "quick" else MOST_MEMBERS
 
     def trainer(self, setting: Setting) -> Trainer:
         """Return what fits a setting."""
@@ -281,14 +337,49 @@ class Search:
             done.append(fit.result())
         return done
 
-    def _refine(
-        self, pool: Executor, rows: Rows, tried: list[Tried], folds: Sequence[Fold], about: Judged
-    ) -> None:
+    def _paired(self, race: "_Race", tried: Sequence[Tried]) -> list[Tried]:
+        """Try the best settings of trees again with what pairs of numbers are together, as far as the budget goes."""
+        size, budget = _size(race.rows), self.spec.budget
+        most, _ = paired(budget, size)
+        if not most or len(race.rows.numbers) < 2:
+            return []
+        trees = sorted((one for one in tried if one.rounds), key=lambda one: race.about.mean(one.loss))
+        wide = replace(size, width=size.width + MOST_PAIRS)
+        settings = [sized(with_pairs(plain(one.setting)), budget, wide) for one in trees[:most]]
+        self.pace.more(len(settings) * len(race.folds))
+        begun = [self._begin(race, one) for one in settings]
+        ended: list[Tried] = []
+        for one, fits in zip(settings, begun, strict=True):
+            ended.append(self._ended(race, one, fits, [*tried, *ended]))
+        return ended
+
+    def _gained(self, race: "_Race", tried: Sequence[Tried], wide: Sequence[Tried]) -> str:
+        """Say by how much what is chosen with pairs of numbers is surely better than what is chosen without; empty where it is not.
+
+        A model with pairs is harder to explain, and a gain that the rows are not sure of is as often a loss.
+        """
+        if not wide:
+            return ""
+        about, most = race.about, self._most_members
+        without, with_them = (
+            choose(blends(one, about, most=most), about) for one in (tried, [*tried, *wide])
+        )
+        less = without.loss - with_them.loss
+        gain, error = about.mean(less), max(about.error(less), _error_of_folds(less, race))
+        if not gain > _SURELY * error:
+            return ""
+        return (
+            f"; what two numbers are together, as further columns, makes the {about.word} surely lower ({gain:.2g} less, standard "
+            f"error {error:.2g})"
+        )
+
+    def _refine(self, race: "_Race", tried: list[Tried]) -> None:
         """Try settings near the best one of trees, as far as the budget goes."""
         trees = [one for one in tried if one.rounds]
         if not trees:
             return
-        best, size = min(trees, key=lambda one: about.mean(one.loss)), _size(rows)
+        about, folds, size = race.about, race.folds, _size(race.rows)
+        best = min(trees, key=lambda one: about.mean(one.loss))
         trials = refinements(
             self.spec.budget, size, best.setting, rounds=best.rounds, folds=len(folds), also=self.spec.also
         )
@@ -298,18 +389,16 @@ class Search:
 
         def judge(proposal: Setting) -> float:
             setting = sized(proposal, self.spec.budget, size)
-            fits = self._begin(pool, rows, setting, folds)
-            tried.append(_tried(setting, self._in_turn(fits, setting, tried, about), about, size.outputs))
+            tried.append(self._ended(race, setting, self._begin(race, setting), tried))
             return about.mean(tried[-1].loss)
 
         # By name: Optuna takes a second to import, and most budgets ask for none of it.
         refined = import_module("linewright.model.refine").refined
-        refined(plain(best.setting), about.mean(best.loss), count=trials, seed=rows.seed, judge=judge)
+        refined(plain(best.setting), about.mean(best.loss), count=trials, seed=race.rows.seed, judge=judge)
 
     def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str]:
         """Choose what becomes the model, and say why."""
-        is_single = self.spec.prefer == "small" or self.spec.budget == "quick"
-        candidates = blends(tried, about, most=1 if is_single else MOST_MEMBERS)
+        candidates = blends(tried, about, most=self._most_members)
         chosen = choose(candidates, about)
         if self.offered is not None:
             told = f"out-of-fold {about.word} {about.mean(chosen.loss):.4g} on {len(about.mass):,} rows"
@@ -388,10 +477,31 @@ def rows_of(
         target=target,
         weight=_scaled(weight),
         categorical=encoder.categorical,
+        numbers=numbers_of(encoder),
         task=task,
         classes=classes,
         seed=seed,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Race:
+    """What all settings that are tried on some rows have in common."""
+
+    pool: Executor
+    rows: Rows
+    folds: Sequence[Fold]
+    about: Judged
+    budget: Budget
+    begun: dict[int, Future[tuple[Pair, ...]]] = field(default_factory=dict[int, "Future[tuple[Pair, ...]]"])
+    """By fold, its pairs of numbers."""
+
+    def pairs(self, number: int) -> Future[tuple[Pair, ...]]:
+        """Return the pairs of a fold, chosen once; handed in before whoever waits for them, they never wait behind them."""
+        if number not in self.begun:
+            taken, _ = self.folds[number]
+            self.begun[number] = self.pool.submit(self.rows.pairs, taken, self.budget)
+        return self.begun[number]
 
 
 def _scaled(weight: Floats) -> Floats:
@@ -468,6 +578,16 @@ def _tried(setting: Setting, fits: list[Judgement], judged: Judged, outputs: int
         rounds=rounds,
         milliseconds=milliseconds(setting, rounds=rounds, outputs=outputs),
     )
+
+
+def _error_of_folds(loss: Floats, race: _Race) -> float:
+    """Return the standard error of the mean of a loss from how far the folds are apart: rows of one time or group err together."""
+    about, sizes = race.about, [len(held) for _, held in race.folds]
+    if len(sizes) < 2:
+        return 0.0
+    apart = about.mass * (loss - about.mean(loss)) / about.mass.sum()
+    each = np.add.reduceat(apart, np.cumsum([0, *sizes[:-1]]))
+    return float(np.sqrt(each @ each * len(each) / (len(each) - 1)))
 
 
 def trial_of(one: Tried, judged: Judged) -> Trial:

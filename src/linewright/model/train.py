@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from linewright.engine.context import Progress
 from linewright.features.facts import Encoder
+from linewright.model.budget import PAIRS
 from linewright.model.calibrate import fit_calibration, goes_forward
 from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
@@ -19,6 +20,7 @@ from linewright.model.margins import Floats, Matrix
 from linewright.model.members import Blend
 from linewright.model.metrics import MetricRule
 from linewright.model.package import calibrate
+from linewright.model.pairs import Pair, extended
 from linewright.model.search import (
     Asked,
     Engine,
@@ -34,7 +36,7 @@ from linewright.model.search import (
 from linewright.model.spec import TrainSpec, ValueSpec
 from linewright.model.tasks import task as rules_of
 from linewright.model.threshold import choose_threshold
-from linewright.model.trainers import TRAINERS, Trainer, read_native
+from linewright.model.trainers import TRAINERS, Trainer, of_width, read_native
 
 _ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 """What is passed on the way from any estimator to its package."""
@@ -66,6 +68,8 @@ class Training:
     """Where older rows were left out: why."""
     executed: Executed
     """What was done, so that it can be done again."""
+    encoder: Encoder
+    """What makes the matrix that the model reads: the given one, or that and what pairs of its numbers are together."""
     libraries: dict[str, str]
     """Versions of what fitted it."""
 
@@ -184,7 +188,7 @@ def train(
         rows, found, recent = narrowed
     blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
-    native = _refit(rows, blend, search, pace, kept)
+    native, pairs = _refit(rows, blend, search, pace, kept)
     calibration = fit_calibration(
         blend.scores,
         truth,
@@ -208,6 +212,7 @@ def train(
         out_of_fold=by_row(scores, judged, len(x)),
         learned=rows.learned,
         recent=recent,
+        encoder=extended(encoder, pairs),
         executed=Executed(
             folds=len(found.folds),
             members=tuple(
@@ -222,24 +227,32 @@ def train(
     )
 
 
-def _refit(rows: Rows, blend: Blend, search: Search, pace: Pace, kept: Kept) -> bytes:
-    """Fit each member once to all rows that may be learned from."""
+def _refit(
+    rows: Rows, blend: Blend, search: Search, pace: Pace, kept: Kept
+) -> tuple[bytes, tuple[Pair, ...]]:
+    """Fit each member once to all rows that may be learned from; return them, and the pairs of numbers that they read."""
     taken = np.flatnonzero(rows.learned)
     pace.more(len(blend.members) - 1)
+    pairs = rows.pairs(taken, search.spec.budget) if blend.is_paired else ()
+    width = rows.x.shape[1] + len(pairs)
     fitted: list[Member] = []
     for weight, one in blend.members:
-        key = kept.key(one.setting, rows.weight, taken, rounds=one.rounds)
+        key = kept.key(one.setting, rows.weight, taken, rounds=one.rounds, width=width)
         if (native := kept.get(key)) is not None:
             pace.found()
             fitted.append(Member(weight, read_native(native)))
             continue
         pace.next(f"{one.setting.name}: all training rows")
-        member = rows.fit(search.trainer(one.setting), taken, None, one.rounds, one.setting)
+        read = pairs if PAIRS in one.setting.settings else ()
+        narrow = rows.fit(search.trainer(one.setting), taken, None, one.rounds, one.setting, pairs=read)
+        # The members of a sum read one matrix, those without pairs the front of it.
+        member = narrow if len(read) == len(pairs) else of_width(narrow, width)
         if key:
             kept.put(key, member.to_native())
         fitted.append(Member(weight, member))
     pace.tell_found()
-    return fitted[0].fitted.to_native() if len(fitted) == 1 else EnsembleFitted(fitted).to_native()
+    native = fitted[0].fitted.to_native() if len(fitted) == 1 else EnsembleFitted(fitted).to_native()
+    return native, pairs
 
 
 def half_width(residuals: Floats, weight: Floats) -> float:

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from linewright.errors import Corrupt
-from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
+from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative, wider_text
 from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
@@ -22,7 +23,17 @@ from linewright.model.margins import Floats, Matrix, Valid
 from linewright.model.whole import WholeFitted, WholeNative
 from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
 
-__all__ = ["TRAINERS", "Boosted", "Fitted", "Linear", "Trainer", "Valid", "XGBoost", "read_native"]
+__all__ = [
+    "TRAINERS",
+    "Boosted",
+    "Fitted",
+    "Linear",
+    "Trainer",
+    "Valid",
+    "XGBoost",
+    "of_width",
+    "read_native",
+]
 
 
 class Trainer(Protocol):
@@ -86,6 +97,26 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType(
 """Families by name."""
 
 
+def of_width(fitted: Fitted, width: int) -> Fitted:
+    """Return a model of one of the families as one of a wider matrix: it reads the columns at the front, as before.
+
+    Raises
+    ------
+    Corrupt
+        If it is of no family, or reads more columns.
+    """
+    native = fitted.native
+    if not isinstance(native, Single) or native.width > width:
+        raise Corrupt(
+            "a model cannot be widened",
+            where="native model",
+            found=f"{native.width} columns",
+            allowed=f"at most {width}",
+        )
+    text = {"text": wider_text(native.text, width)} if isinstance(native, BoostedNative) else {}
+    return _fitted(replace(native, width=width, **text), rounds=fitted.rounds)
+
+
 Single = BoostedNative | LinearNative | XGBoostNative
 """Models that may be members of an ensemble."""
 Converted = GrownNative | WholeNative
@@ -122,11 +153,11 @@ def _decoded(data: bytes, kinds: Any) -> Any:
         ) from error
 
 
-def _fitted(native: Single) -> BoostedFitted | LinearFitted | XGBoostFitted:
+def _fitted(native: Single, *, rounds: int = 0) -> BoostedFitted | LinearFitted | XGBoostFitted:
     match native:
         case BoostedNative():
-            return BoostedFitted(native)
+            return BoostedFitted(native, rounds=rounds)
         case XGBoostNative():
-            return XGBoostFitted(native)
+            return XGBoostFitted(native, rounds=rounds)
         case LinearNative():
             return LinearFitted(native)

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.features.arithmetic import together
 from linewright.features.cells import Cell, cell_of, known_cells, to_matrix
 from linewright.features.encode import LARGEST, fill
-from linewright.features.facts import Elapsed, Encoder, Encoding
+from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
 from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import MAX_ROWS, Place, RowReader, converter, in_rows
@@ -62,7 +63,10 @@ class MatrixReader:
             if any(one.type == kind for one in cells)
         ]
         self._texts = [one for one in cells if one.type not in _USUAL]
-        self._encoder, placed = encoder, set(self._places)
+        self._together = _grouped(encoder)
+        added = {j for places, _, _ in self._together.values() for j in places}
+        self._encoder, placed = encoder, {*self._places, *added}
+        self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
         self._readers = {text.column: TextReader(text) for text in encoder.texts or ()}
@@ -95,7 +99,7 @@ class MatrixReader:
 
     def _matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         is_few = len(rows) < _MANY
-        if is_few and not self._by_column:
+        if is_few and self._is_plain and not self._by_column:
             return to_matrix(self._few(rows))
         matrix = np.empty((len(rows), self._width), dtype=np.float32)
         if is_few:
@@ -105,8 +109,11 @@ class MatrixReader:
                 block.fill(matrix, rows)
             for one in self._texts:
                 matrix[:, one.place] = one.of(column_of(rows, one.name))
-        columns = self._reader.columns(rows, self._names)
-        fill(matrix, self._encoder, self._by_column, columns, self._readers)
+        if self._by_column:
+            columns = self._reader.columns(rows, self._names)
+            fill(matrix, self._encoder, self._by_column, columns, self._readers)
+        for operation, (places, left, right) in self._together.items():
+            matrix[:, places] = together(operation, matrix[:, left], matrix[:, right])
         return matrix
 
     def _few(self, rows: Sequence[Any]) -> list[list[float]]:
@@ -121,8 +128,20 @@ class MatrixReader:
 
 
 def _columns_of(encoding: Encoding) -> list[str]:
-    since = encoding.since if isinstance(encoding, Elapsed) else None
-    return [encoding.column] if since is None else [encoding.column, since]
+    other = partner(encoding)
+    return [encoding.column] if other is None else [encoding.column, other]
+
+
+def _grouped(encoder: Encoder) -> dict[Operation, tuple[list[int], list[int], list[int]]]:
+    """Return, by operation, the places of what two numbers are together, and those of the two that are in the matrix themselves."""
+    number = {one.column: j for j, one in enumerate(encoder.encodings) if isinstance(one, Number)}
+    found: dict[Operation, tuple[list[int], list[int], list[int]]] = {}
+    for j, one in enumerate(encoder.encodings):
+        if isinstance(one, Arithmetic) and {one.column, one.other} <= number.keys():
+            places = found.setdefault(one.operation, ([], [], []))
+            for list_, place in zip(places, (j, number[one.column], number[one.other]), strict=True):
+                list_.append(place)
+    return found
 
 
 class _Block:

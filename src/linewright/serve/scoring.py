@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
-from linewright.features.facts import Category, Encoding, Number, Raw
+from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
@@ -165,7 +165,8 @@ class Scorer:
         return {row: said[row] for row in sorted(said) if said[row]}
 
     def _is_complete(self, encoding: Encoding) -> bool:
-        limit = self._limits.get(encoding.column)
+        # A ratio has no value where 0 would divide; what is missing itself shows in the column of its own.
+        limit = None if isinstance(encoding, Arithmetic) else self._limits.get(encoding.column)
         return limit is not None and limit.is_complete
 
     def _doubts_of_unread(self, row: Row) -> Iterator[str]:

@@ -1,0 +1,151 @@
+"""What two numbers of a row are together, as further columns: torque times speed, the area of two floors, a debt over a limit.
+
+A tree asks for one column at a time, so that a product or a ratio costs it many splits, for which a table of thousands of
+rows is too small. Of the columns of numbers that trees gain most by, all pairs are added, subtracted, multiplied and divided, and
+those of them that trees gain most by are kept. The choice looks at labels: it is made within each fold, of the rows that the fold
+learns from, so that what is judged is the choice as well.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from linewright.features.arithmetic import together
+from linewright.features.facts import SIGNS, Arithmetic, Encoder, Number, Operation
+from linewright.model.boosted import Boosted
+from linewright.model.budget import MOST_PAIRS, PAIR_LEAVES, PAIRED_COLUMNS, ROWS_FOR_PAIRS
+from linewright.model.facts import Task
+from linewright.model.margins import Floats, Matrix
+
+_ALIKE = 0.98
+"""Correlation of ranks from which on two pairs say the same."""
+_SETTINGS = {
+    "learning_rate": 0.1,
+    "num_leaves": PAIR_LEAVES,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "min_data_in_leaf": 10,
+    "lambda_l2": 1.0,
+}
+"""Half of the columns a tree, so that what says nearly the same gets its turn."""
+
+
+class Pair(NamedTuple):
+    """Two columns of a matrix, and what is done with them."""
+
+    left: int
+    operation: Operation
+    right: int
+
+    def of(self, x: Matrix) -> npt.NDArray[np.float32]:
+        """Return what they are together in each row."""
+        return together(self.operation, x[:, self.left], x[:, self.right])
+
+
+def numbers_of(encoder: Encoder) -> tuple[int, ...]:
+    """Return the places of columns that are numbers of the table as they are."""
+    return tuple(i for i, encoding in enumerate(encoder.encodings) if isinstance(encoding, Number))
+
+
+def widened(x: Matrix, pairs: Sequence[Pair]) -> Matrix:
+    """Return a matrix with what pairs of its columns are together behind them.
+
+    Examples
+    --------
+    >>> widened(np.array([[3, 4]], dtype=np.float32), [Pair(0, "times", 1)]).tolist()
+    [[3.0, 4.0, 12.0]]
+    """
+    return np.column_stack([x, *(pair.of(x) for pair in pairs)]) if pairs else x
+
+
+def extended(encoder: Encoder, pairs: Sequence[Pair]) -> Encoder:
+    """Return an encoder that makes what `widened` makes of the matrix of another."""
+    columns = [encoding.column for encoding in encoder.encodings]
+    added = (
+        Arithmetic(column=columns[one.left], operation=one.operation, other=columns[one.right])
+        for one in pairs
+    )
+    return replace(encoder, encodings=(*encoder.encodings, *added))
+
+
+def chosen_pairs(
+    x: Matrix,
+    target: npt.NDArray[Any],
+    weight: Floats,
+    *,
+    numbers: Sequence[int],
+    categorical: tuple[int, ...],
+    task: Task,
+    classes: int,
+    rounds: int,
+    seed: int,
+) -> tuple[Pair, ...]:
+    """Return the pairs of numbers that trees gain most by.
+
+    Parameters
+    ----------
+    x, target, weight, categorical, task, classes, seed
+        As `model.trainers.Trainer.fit` takes them. Of very many rows some are looked at, spread evenly.
+    numbers
+        Columns of `x` that may be of a pair.
+    rounds
+        Of the trees that are asked.
+
+    Returns
+    -------
+    tuple of Pair
+        At most `MOST_PAIRS`, the best first; none that orders rows as a better one does.
+    """
+    rows = np.unique(np.linspace(0, len(x) - 1, min(ROWS_FOR_PAIRS, len(x))).astype(np.int64))
+    x, target, weight = x[rows], target[rows], weight[rows]
+    varied = [column for column in numbers if _varies(x[:, column])]
+    if len(varied) < 2 or (task != "regression" and len(np.unique(target)) < 2):
+        return ()
+
+    def gains(matrix: Matrix) -> npt.NDArray[np.float64]:
+        fitted = Boosted().fit(
+            matrix,
+            target,
+            weight,
+            categorical=categorical,
+            task=task,
+            classes=classes,
+            rounds=rounds,
+            valid=None,
+            seed=seed,
+            settings=_SETTINGS,
+        )
+        return np.asarray(fitted.booster.feature_importance("gain"), dtype=np.float64)
+
+    own = gains(x)
+    best = sorted(sorted(varied, key=lambda column: (-own[column], column))[:PAIRED_COLUMNS])
+    pairs = [Pair(left, operation, right) for left, right in combinations(best, 2) for operation in SIGNS]
+    candidates = widened(x, pairs)
+    gained = gains(candidates)[x.shape[1] :]
+    kept: list[Pair] = []
+    ranks: list[Floats] = []
+    for place in np.argsort(-gained, kind="stable").tolist():
+        if len(kept) == MOST_PAIRS or not gained[place] > 0:
+            break
+        rank = _ranks(candidates[:, x.shape[1] + place])
+        if all(abs(float(rank @ other)) <= _ALIKE for other in ranks):
+            kept.append(pairs[place])
+            ranks.append(rank)
+    return tuple(kept)
+
+
+def _varies(values: npt.NDArray[np.float32]) -> bool:
+    """Return whether there are three numbers: of two, trees make all there is to make."""
+    return len(np.unique(values[~np.isnan(values)])) > 2
+
+
+def _ranks(values: npt.NDArray[np.float32]) -> Floats:
+    """Return ranks of mean 0 and length 1, so that a product of two is their correlation."""
+    rank = np.argsort(np.argsort(np.nan_to_num(values), kind="stable"), kind="stable").astype(np.float64)
+    rank -= rank.mean()
+    return rank / np.linalg.norm(rank)
