@@ -378,7 +378,7 @@ def test_why_of_a_prediction_names_what_tells_of_predictions(tumours, name):
         why(tumours(), name)
 
     is_prediction = "-" in name
-    for way in (f"linewright show {name}", f"linewright replay --prediction {name}", '"explain": true'):
+    for way in (f"linewright show {name}", f"linewright replay --prediction {name} --explain"):
         assert is_prediction is (way in caught.value.hint)
 
 

@@ -96,17 +96,20 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
 
 
 @operation(writes=False)
-def replay(factory: Factory, /, *, prediction: str) -> Replayed:
+def replay(factory: Factory, /, *, prediction: str, explain: bool = False) -> Replayed:
     """Compute a logged answer again with the model that gave it, and compare.
 
-    The model is loaded by the digest in the log, whatever serves now, and reads the row as it was received.
+    The model is loaded by the digest in the log, whatever serves now, and reads the row as it was received. It also tells
+    what turned out to be true, and what was held to be true before that was corrected.
 
     Parameters
     ----------
     prediction
         The id of the prediction: it is in each answer of an endpoint, and in a column of what `predict` writes.
+    explain
+        Say too what each column contributed to the answer, by the model that gave it.
     """
-    return replay_prediction(factory, prediction)
+    return replay_prediction(factory, prediction, explain=explain)
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True):
