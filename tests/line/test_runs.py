@@ -17,7 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
-from linewright.model.facts import Package
+from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.lines import plan
 from linewright.operations.record import models, runs
@@ -198,6 +198,30 @@ def test_a_rolled_back_model_is_not_promoted_again_by_its_old_certificate(tumour
     assert "tumours@1" == back.champion
     assert not again.promoted
     assert 1 == factory.metadata.pointer("tumours").champion
+
+
+def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(tumours):
+    """Whoever acts on the answers has to know that other rows are flagged from tomorrow, and from which probability."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    second = execute_inline(factory, "tumours")
+    served = promote(factory, "tumours@2", force=True, because="a drill")
+    certificate = factory.metadata.get(second.certificate, Certificate)
+    packages = [factory.metadata.get(one.digest, Package) for one in (first, second)]
+
+    assert "" == first.decides
+    assert "decides" not in first.to_text()
+    assert tuple(one.threshold for one in packages) == (
+        certificate.redecided.threshold_before,
+        certificate.redecided.threshold,
+    )
+    assert 0 < certificate.redecided.otherwise < certificate.redecided.rows == certificate.n
+    assert f"  decides  {second.decides}\n" in second.to_text()
+    said = f"{certificate.redecided.otherwise} of {certificate.n} test rows that neither has learned from"
+    assert said in card(factory, "tumours@2").markdown
+    assert second.decides.startswith(f"{served.decides}; ")
+    assert served.to_text().endswith(f"\n  decides  {served.decides}")
 
 
 def test_a_line_that_wants_approval_holds_until_somebody_promotes(tumours):

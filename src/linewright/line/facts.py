@@ -158,6 +158,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the test rows whose truth lies in the 90 % interval of the answer; `None` where answers are classes."""
     bias: Metric | None = None
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
+    decides: str = ""
+    """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
+    compared with; empty where answers are numbers, and where there was no champion."""
 
     @property
     def exit_code(self) -> int:
@@ -171,6 +174,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             [
                 f"{self.candidate}  {self._fate()}",
                 f"  why      {self.because}",
+                *(
+                    [f"  decides  {self.decides}"]
+                    if self.decides and (self.moved or not self.promoted)
+                    else []
+                ),
                 *([f"  model    {self.model}"] if self.model else []),
                 *([f"  rows     {self.sample}"] if self.sample else []),
                 *self._leaderboard(),

@@ -20,6 +20,7 @@ from linewright.model.evaluate import evaluate
 from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Trained
 from linewright.model.gates import certify
 from linewright.model.package import load
+from linewright.model.redecided import redecided
 from linewright.model.spec import BeatsGate, FairnessGate
 from linewright.store.values import digest_of
 
@@ -124,7 +125,21 @@ def gate_station(work: Work) -> Certificate:
         seed=_seed(work),
         incomparable=rival.incomparable or "",
     )
-    return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
+    certificate = msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
+    if rival_scores is None or not trained.classes:
+        return certificate
+    champion = work.metadata.get(rival.digest, Package)
+    is_new = ~fair.seen
+    return msgspec.structs.replace(
+        certificate,
+        redecided=redecided(
+            rules.decide(scores, trained.threshold)[is_new],
+            rules.decide(rival_scores, champion.threshold)[is_new],
+            classes=trained.classes,
+            threshold=trained.threshold,
+            threshold_before=champion.threshold,
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.figures import count, with_roots
+from linewright.model.redecided import redecided_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
@@ -265,6 +266,11 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         undecided=certificate.undecided,
         coverage=work.evaluation.coverage or None,
         bias=work.evaluation.bias or None,
+        decides=redecided_in_words(
+            certificate.redecided, work.package.classes, of="rows that neither has seen"
+        )
+        if certificate.redecided
+        else "",
     )
 
 

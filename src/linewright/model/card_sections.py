@@ -22,6 +22,7 @@ from linewright.model.coverage import bias_in_words, coverage_in_words
 from linewright.model.facts import Metric, Trial
 from linewright.model.figures import in_words, listed, with_roots
 from linewright.model.metrics import METRICS
+from linewright.model.redecided import redecided_in_words
 from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
 
@@ -426,6 +427,12 @@ def _decisions(facts: CardFacts) -> Section:
         positive = _last(facts.package.classes)
         text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {_whole(trained.threshold_because)}"
         sentences.append(Sentence(text=text, evidence=cited))
+    if facts.certificate and facts.certificate.redecided:
+        told = redecided_in_words(
+            facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"
+        )
+        text = f"Beside the champion that it was compared with: {told}."
+        sentences.append(Sentence(text=text, evidence=cite(facts.certificate_digest)))
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
         text = (

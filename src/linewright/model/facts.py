@@ -387,6 +387,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Of a fairness gate: how each group was answered, the largest group first."""
 
 
+class Redecided(msgspec.Struct, frozen=True, kw_only=True):
+    """What a candidate decides otherwise than the champion that it was compared with."""
+
+    threshold: float | None = None
+    """Probability at and above which the candidate answers the positive class; `None` where there are not two classes."""
+    threshold_before: float | None = None
+    """The champion's."""
+    rows: int
+    """Test rows that neither was fitted on."""
+    otherwise: int
+    """Those of them that get another class."""
+    positive: int | None = None
+    """Those of these that get the positive class now; `None` where there are not two classes."""
+
+
 Verdict = Literal["promote", "hold", "reject", "need-more-data"]
 
 
@@ -412,6 +427,9 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
     incomparable: str = ""
     """Why the champion could not be compared with; empty where it was, or where there was none."""
+    redecided: Redecided | UnsetType = UNSET
+    """What would be decided otherwise than by the champion; not written where answers are numbers, where there was no champion to
+    compare with, and before this was counted."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
