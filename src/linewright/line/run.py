@@ -19,6 +19,7 @@ from linewright.errors import BackendError, LinewrightError, NotFound, Terminal,
 from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
+from linewright.line.learned import learned_since
 from linewright.line.plan import begin, declared, survey
 from linewright.line.promised import kept_promises
 from linewright.line.release import release, trial_with, version_of, withheld
@@ -271,6 +272,9 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         )
         if certificate.redecided
         else "",
+        learned=learned_since(work, run, trained="train" in did)
+        if work.as_of is not None and "ingest" in did
+        else None,
     )
 
 
