@@ -20,8 +20,9 @@ from linewright.model.card_parts import (
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.coverage import bias_in_words, coverage_in_words
 from linewright.model.facts import Metric, Trial
-from linewright.model.figures import in_words, listed, with_roots
+from linewright.model.figures import count, in_words, listed, with_roots
 from linewright.model.metrics import METRICS
+from linewright.model.plain_words import plain_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
@@ -141,13 +142,22 @@ def _metrics(facts: CardFacts) -> Section:
     return Section(
         name="metrics",
         title="How good it is",
-        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)),),
+        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)), *_beside_plain(facts)),
         table=Table(
             head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
             rows=tuple(_metric_row(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
         ),
         bars=tuple(_metric_bar(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
     )
+
+
+def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
+    """Say what a plain linear model reaches on the test rows."""
+    if facts.evaluation and facts.evaluation.plain:
+        found = facts.evaluation.plain
+        learned = f" It learned from {count(found.rows, 'training row')}, with one setting and no search."
+        text = f"{_whole(plain_in_words(found))}{learned}"
+        yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
 
 
 def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:

@@ -207,6 +207,24 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
+    """A plain linear model of the same columns, on the test rows beside the model that was trained."""
+
+    metric: str
+    """The line's metric."""
+    value: float
+    """That of the linear model."""
+    better: float
+    """By how much the trained model is better, on the metric's own scale; below 0 where it is worse."""
+    low: float
+    high: float
+    """Ends of the 95 % bootstrap interval of that, both models on the same rows and draws."""
+    rows: int
+    """Training rows that the linear model learned from."""
+    n: int
+    """Test rows."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -230,6 +248,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     bias: Metric | UnsetType = UNSET
     """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
     classes, and before this was measured."""
+    plain: Plain | UnsetType = UNSET
+    """What a plain linear model reaches on these rows; not written of a linear model, of one that was made elsewhere, and before
+    this was measured."""
 
     @property
     def only_answer(self) -> int | None:

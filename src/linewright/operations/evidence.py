@@ -15,7 +15,7 @@ from linewright.line.rebuilding import Rebuilding
 from linewright.line.registry import find_model
 from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
-from linewright.model.facts import Explanation
+from linewright.model.facts import Explanation, Plain
 from linewright.model.simplest import Rival, simplest
 from linewright.operations.declare import operation
 from linewright.operations.words import short
@@ -34,6 +34,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     was looked at."""
     simpler: Rival | None = None
     """The simplest setting that was tried and whose loss is within the chosen one's interval, where one is simpler."""
+    plain: Plain | None = None
+    """What a plain linear model reaches on the test rows; `None` where the model is one, or was judged before that was measured."""
 
     def to_text(self) -> str:
         """Return the card."""
@@ -59,6 +61,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         html=card_html(facts) if html else None,
         explanation=facts.explanation,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
+        plain=(facts.evaluation.plain or None) if facts.evaluation else None,
     )
 
 
