@@ -673,3 +673,23 @@ def test_rows_that_were_lost_are_read_from_the_sources_again(tumours):
     assert ("ingest",) == again.did
     assert digests(first) == digests(again)
     assert [] == steps(factory)
+
+
+def test_a_run_warns_of_a_file_that_is_broken_off_and_of_columns_that_nobody_named(tumours):
+    """`check` says both, and whoever only runs would train for weeks without the rest."""
+    factory = tumours()
+    source = factory.root / "cancer.csv"
+    head, *lines = source.read_text().splitlines()
+    source.write_text("\n".join([head, *lines[:400], lines[400][:30]]))
+    cut = execute_inline(factory, "tumours")
+    source.write_text("\n".join([f"{head},one,two", *(f"{line},1,2" for line in lines), ""]))
+    unnamed = execute_inline(factory, "tumours")
+
+    assert "  warn     the file of 'tumours' ends within a row (line 402), of " in cut.to_text()
+    assert "  warn     columns 'one', 'two' are not named in the contract, so they are never features\n" in (
+        unnamed.to_text()
+    )
+    assert unnamed.to_text() == execute_inline(factory, "tumours").to_text().replace(
+        f"did      nothing: every result was there already, of run {unnamed.run}",
+        f"did      {', '.join(unnamed.did)}",
+    ).replace("serves already, and its gates pass", "promoted")
