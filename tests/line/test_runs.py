@@ -200,6 +200,30 @@ def test_a_rolled_back_model_is_not_promoted_again_by_its_old_certificate(tumour
     assert 1 == factory.metadata.pointer("tumours").champion
 
 
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_model_that_was_rolled_back_is_not_said_to_wait_for_approval(tumours, approve):
+    """It had it; whoever approves once more undoes what somebody decided at night."""
+    factory = tumours()
+    if approve:
+        change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
+    execute_inline(factory, "tumours")
+    if approve:
+        promote(factory, "tumours@1")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    change(factory, "beats: champion", "beats: champion, margin: -0.5")
+    execute_inline(factory, "tumours")
+    if approve:
+        promote(factory, "tumours@2")
+    rollback(factory, "tumours", because="too many alarms")
+    again = execute_inline(factory, "tumours")
+
+    assert ("tumours@2", "hold", False) == (again.candidate, again.verdict, again.promoted)
+    assert "approval" not in again.to_text()
+    assert "has promoted it once, and it was taken back on " in again.because
+    assert ": too many alarms; `linewright promote tumours@2` lets it serve again" in again.because
+    assert ("linewright card tumours@2",) == again.next
+
+
 def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(tumours):
     """Whoever acts on the answers has to know that other rows are flagged from tomorrow, and from which probability."""
     factory = tumours()

@@ -22,7 +22,7 @@ from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
 from linewright.line.learned import learned_since
 from linewright.line.plan import begin, declared, survey
 from linewright.line.promised import kept_promises
-from linewright.line.release import release, trial_with, version_of, withheld
+from linewright.line.release import release, trial_with, version_of, waits_for_approval, withheld
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
@@ -249,7 +249,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     may_wait = not promoted and tried is None and certificate.verdict == "promote"
     hold = withheld(work, certificate) if may_wait else None
     candidate = f"{work.spec.line}@{version}"
-    waits = hold is not None and bool(work.spec.release.approve)
+    waits = hold is not None and waits_for_approval(work, certificate)
     only = work.evaluation.only_answer
     return RunResult(
         line=work.spec.line,
