@@ -599,6 +599,23 @@ def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(tumours):
     assert [] == steps(factory)
 
 
+def test_a_column_that_may_lack_values_now_is_said_to_make_another_dataset(tumours):
+    """No row differs, and yet the model is another one; whoever reads the plan must not learn it from the run."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    path = factory.root / "lines" / "tumours.yaml"
+    first = next(one for one in path.read_text().splitlines() if "mean_radius: {" in one)
+    change(factory, first, first.replace("nullable: false, ", ""))
+    planned = make_plan(factory, factory.line("tumours")).changes
+
+    assert "ingest" == planned[0].step
+    assert (
+        "the table and contract changed; column 'mean_radius' may lack values now, which makes another dataset: the "
+        "model is trained anew"
+    ) == planned[0].because
+    assert "nullable: false" in first
+
+
 def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumours):
     """Whoever edited the line and not the file looks for the reason in the wrong place."""
     factory = tumours()
