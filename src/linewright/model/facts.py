@@ -333,6 +333,21 @@ class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):
     """What it should have been: share of positives, or mean label."""
 
 
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where rows of the positive class are answered negative more often than elsewhere."""
+
+    slices: tuple[WeakSlice, ...]
+    """The largest difference first; the loss is the share of positives that are missed, and only they are counted."""
+    looked_at: int
+    """Slices that were looked at, on one half of the positives; what is told of them is from the other half."""
+    confirmed_on: int
+    """Positives of that other half."""
+    positives: int
+    """Test rows of the positive class in both halves."""
+    share: float
+    """Of them, those that are missed."""
+
+
 class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """What a package makes of its columns, and where it is weak, on test rows: for people to read."""
 
@@ -367,6 +382,9 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """Slices that were looked at, on one half of the test rows; what is told of them is from the other half."""
     confirmed_on: int = 0
     """Test rows of that other half."""
+    missed: Missed | UnsetType = UNSET
+    """Where positives are missed; not written where there are not two classes, where no test row is positive, and before this was
+    looked at."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
