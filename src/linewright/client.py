@@ -1,9 +1,12 @@
 """Asking an endpoint from Python: rows in, typed answers out, refusals as the errors that they are."""
 
 import http.client
+import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -11,6 +14,39 @@ import msgspec
 from linewright.errors import RequestError, Terminal, Transient, from_json
 
 T = TypeVar("T")
+
+
+class DictsFrame(Protocol):
+    """A table that gives its rows as polars does."""
+
+    def to_dicts(self) -> Any:
+        """Return a dict a row."""
+        ...
+
+
+class ListFrame(Protocol):
+    """A table that gives its rows as pyarrow does."""
+
+    def to_pylist(self) -> Any:
+        """Return a dict a row."""
+        ...
+
+
+class RecordsFrame(Protocol):
+    """A table that gives its rows as pandas does; its index is not sent."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+        ...
+
+    def to_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a dict a row for ``orient="records"``."""
+        ...
+
+
+Table = Sequence[Mapping[str, Any]] | DictsFrame | ListFrame | RecordsFrame
+"""Rows by column name, or a DataFrame of polars or pandas, or a table of pyarrow, none of which is imported here."""
 
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +150,7 @@ class Client:
         """Hang up; the next request connects again."""
         self._connection.close()
 
-    def predict(
-        self, line: str, rows: Sequence[Mapping[str, Any]], *, durable: bool = False, explain: bool = False
-    ) -> Answer:
+    def predict(self, line: str, rows: Table, *, durable: bool = False, explain: bool = False) -> Answer:
         """Return the answers of a line's champion to rows.
 
         Parameters
@@ -124,7 +158,9 @@ class Client:
         line
             Name of the line.
         rows
-            At most 10,000, each by column name. Dates and times may be Python's; `None` and NaN mean "no value".
+            At most 10,000, each by column name; or a DataFrame of polars or pandas, or a table of pyarrow, with as many. Values may
+            be numpy's too, dates and times Python's, numpy's or pandas'. `None`, NaN, ``NaT`` and ``NA`` mean "no value";
+            infinity is refused.
         durable
             Whether to wait until the answers survive power loss.
         explain
@@ -133,17 +169,19 @@ class Client:
         Raises
         ------
         RequestError
-            If a row does not fit (its place is in `where`), no such line is served, or its model cannot be explained.
+            If a row does not fit (its place is in `where`), no such line is served, or its model cannot be explained; or if a
+            value is of a type that JSON has no form for.
         Transient
             If the endpoint cannot be reached or asks to try again later.
         """
         wanted = {"durable": durable, "explain": explain}
-        body = {"rows": rows, **{name: True for name, is_wanted in wanted.items() if is_wanted}}
+        body = {
+            "rows": _rows(rows, "rows"),
+            **{name: True for name, is_wanted in wanted.items() if is_wanted},
+        }
         return self._ask("POST", f"/v1/lines/{quote(line, safe='')}/predict", Answer, body)
 
-    def feedback(
-        self, line: str, labels: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
-    ) -> Kept:
+    def feedback(self, line: str, labels: Table, *, idempotency_key: str | None = None) -> Kept:
         """Hand in the truth; when this returns it survives power loss.
 
         Parameters
@@ -152,7 +190,8 @@ class Client:
             Name of the line.
         labels
             At most 10,000, each ``{"id" or "key": ..., "label": ..., "at": optional time}``; with ``"corrects": ...`` a
-            label replaces the one that it names.
+            label replaces the one that it names. As for `predict` they may be a table too, with these columns, and their values
+            numpy's.
         idempotency_key
             The same labels under the same key get the same answer for 7 days.
 
@@ -166,7 +205,7 @@ class Client:
         """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         path = f"/v1/lines/{quote(line, safe='')}/feedback"
-        return self._ask("POST", path, Kept, {"labels": labels}, headers)
+        return self._ask("POST", path, Kept, {"labels": _rows(labels, "labels")}, headers)
 
     def model(self, line: str) -> str:
         """Return which model of a line serves now, as LINE@VERSION."""
@@ -185,7 +224,7 @@ class Client:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        sent = None if body is None else msgspec.json.encode(body)
+        sent = None if body is None else _JSON.encode(body)
         wanted = {**({} if sent is None else {"Content-Type": "application/json"}), **(headers or {})}
         try:
             status, answer = self._exchange(method, self._base + path, sent, wanted)
@@ -226,3 +265,74 @@ class Client:
         self._connection.request(method, path, body=body, headers=dict(headers))
         answer = self._connection.getresponse()
         return answer.status, answer.read()
+
+
+def _rows(table: Table, where: str) -> Any:
+    """Return rows as JSON can have them, of whatever gives rows.
+
+    Raises
+    ------
+    RequestError
+        If a number is infinite: JSON has none, and written as null it would be taken for "no value".
+    """
+    frame = cast("Any", table)
+    if callable(getattr(frame, "to_dicts", None)):
+        rows = frame.to_dicts()
+    elif callable(getattr(frame, "to_pylist", None)):
+        rows = frame.to_pylist()
+    elif callable(getattr(frame, "to_dict", None)) and hasattr(frame, "columns"):
+        rows = frame.to_dict(orient="records")
+    else:
+        rows = frame
+    # What is no list of rows is refused by the endpoint, which says what it wants.
+    known = (
+        [(i, row) for i, row in enumerate(rows) if isinstance(row, dict)]
+        if isinstance(rows, list | tuple)
+        else []
+    )
+    for number, row in cast("list[tuple[int, dict[str, Any]]]", known):
+        for name, value in row.items():
+            if isinstance(value, float | Decimal) and math.isinf(value):
+                raise _infinite(value, where=f"{where}[{number}].{name}")
+    return rows
+
+
+def _infinite(value: float | Decimal, where: str = "") -> RequestError:
+    return RequestError(
+        "not a finite number",
+        where=where,
+        found=str(value),
+        allowed="a finite number, or None for no value",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return what msgspec does not know as a value that it does: of numpy, pandas and pyarrow, by what it can do."""
+    if isinstance(value, str):
+        return str(value)
+    kind = type(value).__name__
+    if isinstance(value, datetime) or kind in {"NAType", "NaTType"}:
+        return None if kind in {"NAType", "NaTType"} else _moment(value)
+    if kind == "datetime64":
+        moment = value.astype("datetime64[us]").tolist()  # of nanoseconds numpy gives a number
+        return None if moment is None else _moment(moment)
+    for name in ("as_py", "to_dict", "tolist", "to_list"):
+        if callable(to_plain := getattr(value, name, None)):
+            plain = to_plain()
+            if isinstance(plain, float) and math.isinf(plain):
+                raise _infinite(plain)
+            return plain
+    raise RequestError(
+        f"the client cannot send a {kind}",
+        found=repr(value)[:100],
+        allowed="texts, numbers, booleans, dates, times, None, and what numpy, pandas and pyarrow have for them",
+    )
+
+
+def _moment(value: datetime) -> str:
+    """Return a time as text: of a midnight without a zone the date, which is how these libraries have dates; both mean one instant."""
+    text = value.isoformat(timespec="microseconds")
+    return text.removesuffix("T00:00:00.000000")
+
+
+_JSON = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")

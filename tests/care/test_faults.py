@@ -102,6 +102,17 @@ def more_labels(root: Path, folder: Path) -> str:
 # A full disk
 
 
+def test_the_doctor_of_a_full_disk_speaks_of_space_and_not_of_owners(template, disk, asked):
+    """Whoever gives the files another owner then has two troubles."""
+    root = Path(shutil.copytree(template, disk / "factory"))
+    fill(disk, 0)
+    problems = asked(root, "doctor")[1]["problems"]
+    (disk / "filler").unlink()
+
+    assert ["linewright gc, or free space"] == list(dict.fromkeys(one["next"] for one in problems))
+    assert any("no space is left" in one["what"] for one in problems)
+
+
 @pytest.mark.slow
 def test_a_run_on_a_full_disk_ends_with_what_to_do_and_goes_on_when_there_is_space(fresh, disk, asked):
     """Wherever the space runs out: in the record, in the artifacts, or in the engine's own tables."""

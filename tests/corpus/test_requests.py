@@ -98,6 +98,24 @@ CASES: dict[str, Case] = {
         path=PREDICT, body=b'{"rows": [{"colour": ' + DEEP + b"}]}", status=400, says=("body",)
     ),
     "predict: a list": Case(path=PREDICT, body=[ROW], status=422, says=("body", 'send {\\"rows\\"')),
+    "predict: explain in quotes": Case(
+        path=PREDICT,
+        body={**rows(ROW), "explain": "yes"},
+        status=422,
+        says=("explain", "not true or false", "a text", 'send {\\"explain\\": true}, without quotes'),
+    ),
+    "predict: a misspelt field": Case(
+        path=PREDICT,
+        body={**rows(ROW), "explian": True},
+        status=422,
+        says=("explian", "rows, explain, durable", "did you mean 'explain'?"),
+    ),
+    "predict: rows that are no list": Case(
+        path=PREDICT, body={"rows": ROW}, status=422, says=("rows", "not a list", "an object")
+    ),
+    "predict: without rows": Case(
+        path=PREDICT, body={"explain": True}, status=422, says=("'rows' is missing",)
+    ),
     "predict: no rows": Case(path=PREDICT, body=rows(), status=422, says=("rows",)),
     "predict: a second row of another form": Case(
         path=PREDICT, body=rows(ROW, {**ROW, "width": "wide"}), status=422, says=("rows[1].width",)

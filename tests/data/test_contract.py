@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from linewright.data.batch import Batch
 from linewright.data.contract import Checked, breach, check
+from linewright.data.facts import BROKEN_OFF
 from linewright.data.ingest import check_sources
 from linewright.data.pattern import flaw
 from linewright.data.read import Raw, open_source, read_source
@@ -166,6 +167,28 @@ def test_ragged_rows_are_quarantined_with_their_lines(tmp_path):
         "1 of 4 rows would be quarantined, more than max_quarantined 0.24 allows"
     )
     assert fair.stop is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_cut"),
+    [
+        ("x,y\n1,0\n2,1\n3", True),
+        ("x,y\r\n1,0\r\n2,1\r\n3", True),
+        ("x,y\n1,0\n2,1\n3\n", False),  # a short row that ends
+        ("x,y\n1,0\n2,1\n3,", False),  # perhaps a row without a label
+        ("x,y\n1,0\n2\n3,1", False),
+        ("x,y\n1,0\n2,1\n3,1,4", False),
+    ],
+)
+def test_a_file_that_ends_within_a_row_is_said_to_be_broken_off(tmp_path, text, is_cut):
+    """Above half of its rows nothing else shows that the others are missing."""
+    findings = checked(tmp_path, text, contract={"max_quarantined": 0.5}).findings
+    told = [one for one in findings if one.rule == BROKEN_OFF]
+
+    assert is_cut is bool(told)
+    for one in told:
+        assert ("warn", 4, "3") == (one.action, one.line, one.first)
+        assert "'a' ends within a row (line 4), of 1 in place of 2 fields and without a line end" in one.says
 
 
 def test_too_few_and_too_many_rows_stop(tmp_path):

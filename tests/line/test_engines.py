@@ -254,6 +254,14 @@ WRONG = {
         "models.py:1",
         "needs arguments that nobody gives: found 'depth'",
     ),
+    "by chance": (
+        (
+            "import random\nfrom sklearn.linear_model import LogisticRegression\nfrom sklearn.pipeline import make_pipeline\n\n"
+            "def build():\n    return make_pipeline(LogisticRegression(C=random.random()))\n"
+        ),
+        "models.py:5",
+        "another estimator each time.*logisticregression__C: 0.*, then 0.*take a parameter `seed`",
+    ),
     "raises in fit": (
         (
             "class Mine:\n    def fit(self, x, y):\n        raise ValueError('too hard')\n"

@@ -1,11 +1,15 @@
 """An answer is computed again by the model that gave it, and what differs is said."""
 
+import csv
 import math
 
 import pytest
 
 from linewright.errors import Corrupt
+from linewright.line.execute import execute_inline
 from linewright.line.replaying import Replayed, difference
+from linewright.operations.evidence import replay, show
+from linewright.operations.use import feedback, predict
 
 EVEN = {"probabilities": {"no": 0.5, "yes": 0.5}}
 
@@ -59,3 +63,52 @@ def test_rounding_of_another_processor_is_no_other_answer():
 
     assert 0 == near.exit_code
     assert "within rounding" in near.to_text()
+
+
+@pytest.fixture(scope="module")
+def asked(tumours_once, tmp_path_factory):
+    """Give a factory that has answered rows, and its answers with what each column contributed."""
+    execute_inline(tumours_once, "tumours")
+    out = tmp_path_factory.mktemp("answers") / "out.csv"
+    predict(tumours_once, "tumours", tumours_once.root / "cancer.csv", out=out, explain=True)
+    with out.open(newline="") as file:
+        return tumours_once, list(csv.DictReader(file))
+
+
+def test_a_logged_answer_is_explained_by_its_id(asked):
+    """Somebody asks why weeks later, when nobody thought of asking with the row; the log has all that it takes."""
+    factory, answers = asked
+    plain, explained = (
+        replay(factory, prediction=answers[7]["id"], explain=is_asked) for is_asked in (False, True)
+    )
+
+    assert plain.explained is None
+    assert explained.explained is not None
+    told = {name: value for name, value in explained.explained.items() if name != "contributions"}
+    told |= {f"contributions_{name}": v for name, v in explained.explained["contributions"].items()}
+    logged = {name: answers[7][name] for name in told}
+    assert told.pop("score_unit") == logged.pop("score_unit") == "log-odds"
+    assert told == pytest.approx({name: float(value) for name, value in logged.items()}, abs=1e-9)
+    largest = max(explained.explained["contributions"].items(), key=lambda one: abs(one[1]))
+    assert f"    {largest[0]}" in explained.to_text().splitlines()[8]
+    assert plain.to_text() == "\n".join(explained.to_text().splitlines()[:7])
+
+
+def test_what_was_held_to_be_true_before_a_correction_is_shown(asked, tmp_path):
+    """Whoever decided by the wrong label asks when it was there, and the line keeps it for ever."""
+    factory, answers = asked
+    name = answers[3]["id"]
+    for row in ("label\n{},malignant\n", "label,corrects\n{},benign,malignant\n"):
+        (tmp_path / "labels.csv").write_text(f"id,{row.format(name)}")
+        feedback(factory, "tumours", tmp_path / "labels.csv")
+    body, played = show(factory, name).body, replay(factory, prediction=name)
+
+    (before,) = body["label_before"]
+    assert ("benign", "malignant") == (body["label"]["label"], before["label"])
+    assert before["received"] < before["replaced"] == body["label"]["received"]
+    assert before["received"] == played.label_before[0].received
+    assert (
+        f"benign (since {before['replaced']}); before that malignant, from {before['received']} to"
+        in played.to_text()
+    )
+    assert "label_before" not in show(factory, answers[4]["id"]).body

@@ -196,6 +196,24 @@ def test_a_good_canary_takes_its_steps_and_serves(living):
     assert [] == list(verify_factory(living.factory).problems)
 
 
+def test_a_canary_of_a_line_whose_file_is_wrong_is_said_not_to_be_judged(living):
+    """It goes on answering; whoever reads that it answered no row yet does not hurry."""
+    living.candidate(turned=True)
+    living.answer(400, turned=True)
+    judged = status(living.factory, LINE)
+    path = living.factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text().replace("bake: 1h", "bake: soon"))
+    wrong = status(living.factory, LINE)
+
+    assert [True, False] == [one.lines[0].canary.judged for one in (judged, wrong)]
+    assert "not judged" not in judged.to_text()
+    assert "canary visits@2 answers 20% of the rows, and is not judged while the line's file is wrong" in (
+        wrong.to_text()
+    )
+    assert "`linewright rollback visits --canary` does" in wrong.to_text()
+    assert "neither watched nor trained, and its candidate is not judged" in wrong.to_text()
+
+
 def test_a_canary_that_does_worse_is_taken_back_by_itself_and_does_not_come_again(living):
     """The world turns back after the gates: what they proved no longer holds."""
     living.candidate(turned=True)

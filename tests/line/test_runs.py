@@ -17,7 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
-from linewright.model.facts import Package
+from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.lines import plan
 from linewright.operations.record import models, runs
@@ -200,6 +200,54 @@ def test_a_rolled_back_model_is_not_promoted_again_by_its_old_certificate(tumour
     assert 1 == factory.metadata.pointer("tumours").champion
 
 
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_model_that_was_rolled_back_is_not_said_to_wait_for_approval(tumours, approve):
+    """It had it; whoever approves once more undoes what somebody decided at night."""
+    factory = tumours()
+    if approve:
+        change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
+    execute_inline(factory, "tumours")
+    if approve:
+        promote(factory, "tumours@1")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    change(factory, "beats: champion", "beats: champion, margin: -0.5")
+    execute_inline(factory, "tumours")
+    if approve:
+        promote(factory, "tumours@2")
+    rollback(factory, "tumours", because="too many alarms")
+    again = execute_inline(factory, "tumours")
+
+    assert ("tumours@2", "hold", False) == (again.candidate, again.verdict, again.promoted)
+    assert "approval" not in again.to_text()
+    assert "has promoted it once, and it was taken back on " in again.because
+    assert ": too many alarms; `linewright promote tumours@2` lets it serve again" in again.because
+    assert ("linewright card tumours@2",) == again.next
+
+
+def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(tumours):
+    """Whoever acts on the answers has to know that other rows are flagged from tomorrow, and from which probability."""
+    factory = tumours()
+    first = execute_inline(factory, "tumours")
+    change(factory, "budget: quick", "budget: {trials: 1}")
+    second = execute_inline(factory, "tumours")
+    served = promote(factory, "tumours@2", force=True, because="a drill")
+    certificate = factory.metadata.get(second.certificate, Certificate)
+    packages = [factory.metadata.get(one.digest, Package) for one in (first, second)]
+
+    assert "" == first.decides
+    assert "decides" not in first.to_text()
+    assert tuple(one.threshold for one in packages) == (
+        certificate.redecided.threshold_before,
+        certificate.redecided.threshold,
+    )
+    assert 0 < certificate.redecided.otherwise < certificate.redecided.rows == certificate.n
+    assert f"  decides  {second.decides}\n" in second.to_text()
+    said = f"{certificate.redecided.otherwise} of {certificate.n} test rows that neither has learned from"
+    assert said in card(factory, "tumours@2").markdown
+    assert second.decides.startswith(f"{served.decides}; ")
+    assert served.to_text().endswith(f"\n  decides  {served.decides}")
+
+
 def test_a_line_that_wants_approval_holds_until_somebody_promotes(tumours):
     """The risk officer decides, with the certificate in hand."""
     factory = tumours()
@@ -378,7 +426,7 @@ def test_why_of_a_prediction_names_what_tells_of_predictions(tumours, name):
         why(tumours(), name)
 
     is_prediction = "-" in name
-    for way in (f"linewright show {name}", f"linewright replay --prediction {name}", '"explain": true'):
+    for way in (f"linewright show {name}", f"linewright replay --prediction {name} --explain"):
         assert is_prediction is (way in caught.value.hint)
 
 
@@ -551,6 +599,23 @@ def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(tumours):
     assert [] == steps(factory)
 
 
+def test_a_column_that_may_lack_values_now_is_said_to_make_another_dataset(tumours):
+    """No row differs, and yet the model is another one; whoever reads the plan must not learn it from the run."""
+    factory = tumours()
+    execute_inline(factory, "tumours")
+    path = factory.root / "lines" / "tumours.yaml"
+    first = next(one for one in path.read_text().splitlines() if "mean_radius: {" in one)
+    change(factory, first, first.replace("nullable: false, ", ""))
+    planned = make_plan(factory, factory.line("tumours")).changes
+
+    assert "ingest" == planned[0].step
+    assert (
+        "the table and contract changed; column 'mean_radius' may lack values now, which makes another dataset: the "
+        "model is trained anew"
+    ) == planned[0].because
+    assert "nullable: false" in first
+
+
 def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumours):
     """Whoever edited the line and not the file looks for the reason in the wrong place."""
     factory = tumours()
@@ -649,3 +714,23 @@ def test_rows_that_were_lost_are_read_from_the_sources_again(tumours):
     assert ("ingest",) == again.did
     assert digests(first) == digests(again)
     assert [] == steps(factory)
+
+
+def test_a_run_warns_of_a_file_that_is_broken_off_and_of_columns_that_nobody_named(tumours):
+    """`check` says both, and whoever only runs would train for weeks without the rest."""
+    factory = tumours()
+    source = factory.root / "cancer.csv"
+    head, *lines = source.read_text().splitlines()
+    source.write_text("\n".join([head, *lines[:400], lines[400][:30]]))
+    cut = execute_inline(factory, "tumours")
+    source.write_text("\n".join([f"{head},one,two", *(f"{line},1,2" for line in lines), ""]))
+    unnamed = execute_inline(factory, "tumours")
+
+    assert "  warn     the file of 'tumours' ends within a row (line 402), of " in cut.to_text()
+    assert "  warn     columns 'one', 'two' are not named in the contract, so they are never features\n" in (
+        unnamed.to_text()
+    )
+    assert unnamed.to_text() == execute_inline(factory, "tumours").to_text().replace(
+        f"did      nothing: every result was there already, of run {unnamed.run}",
+        f"did      {', '.join(unnamed.did)}",
+    ).replace("serves already, and its gates pass", "promoted")

@@ -20,6 +20,7 @@ from linewright.model.facts import (
     Dependence,
     Explanation,
     Metric,
+    Missed,
     Package,
     Parity,
     Point,
@@ -656,6 +657,32 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
         ):
             assert told in page.text
         assert "explanation" in page.text
+
+
+@pytest.mark.parametrize(
+    ("slices", "looked_at", "says"),
+    [
+        (
+            ("Make = Fiat",),
+            40,
+            "Rows with Make = Fiat: of 33 that are {}, 80% are missed, against 30% elsewhere.",
+        ),
+        ((), 40, "are answered {}; of none of 40 slices surely more than of the others."),
+        ((), 0, "they are too few to tell where these are."),
+    ],
+)
+def test_where_positives_are_missed_is_told(card, slices, looked_at, says):
+    """Where the loss is high is another question."""
+    found = tuple(WeakSlice(where=(one,), loss=0.8, elsewhere=0.3, low=0.2, rows=33) for one in slices)
+    missed = Missed(slices=found, looked_at=looked_at, confirmed_on=60, positives=120, share=0.375)
+    facts = explained(card)
+    told = card_markdown(
+        msgspec.structs.replace(facts, explanation=msgspec.structs.replace(facts.explanation, missed=missed))
+    )
+    negative, positive = map(repr, card.package.classes)
+
+    assert f"Of 120 test rows that are {positive}, 38% are answered {negative}" in told
+    assert says.format(positive if slices else negative) in told
 
 
 def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):

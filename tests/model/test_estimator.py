@@ -14,14 +14,22 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from linewright.errors import Corrupt, RequestError, UserCodeError
 from linewright.model.boosted import BoostedFitted
-from linewright.model.estimator import EstimatorTrainer, Maker, _is_fitted, seeded, spelled, takes_weights
+from linewright.model.estimator import (
+    EstimatorTrainer,
+    Maker,
+    _is_fitted,
+    require_alike,
+    seeded,
+    spelled,
+    takes_weights,
+)
 from linewright.model.export import to_onnx
 from linewright.model.fitted import Fitted
 from linewright.model.graph import open_graph
@@ -253,6 +261,22 @@ def test_what_is_told_of_an_estimator_has_no_address():
 
     assert "0x" not in told
     assert "halves" in told
+
+
+def test_what_two_calls_return_is_alike_though_no_object_is_the_same():
+    """Whoever writes settings down plainly must not be told that they are drawn by chance."""
+
+    def build():
+        steps = [("f", FunctionTransformer(lambda rows: rows * 2)), ("g", Odd(np.random.default_rng(3)))]
+        return Pipeline([*steps, ("c", ensemble.RandomForestClassifier(max_depth=3))])
+
+    maker = Maker(name="build in models.py", make=build, section="train.python", at="models.py:1")
+    require_alike(build(), build(), maker)
+    require_alike(object(), object(), maker)
+
+    other = build().set_params(c__max_depth=4)
+    with pytest.raises(UserCodeError, match="c__max_depth: 3, then 4"):
+        require_alike(build(), other, maker)
 
 
 def test_each_seed_that_is_left_open_is_given():

@@ -426,6 +426,30 @@ def test_a_real_model_is_explained_and_gives_the_same_digest_again(family):
     )
 
 
+def test_where_positives_are_missed_is_found_among_them_alone():
+    """Rare positives in a corner hardly move the loss, and who looks for them finds none of those."""
+    chance = np.random.default_rng(8)
+    x = chance.normal(size=(6000, 3)).astype(np.float32)
+    is_hidden = x[:, 1] > 0.8  # there nothing tells the positives
+    clear = (x[:, 0] > 1.0) & ~is_hidden
+    target = (clear | (is_hidden & (chance.random(6000) < 0.2))).astype(np.int64)
+    model = fitted(x[:2000], target[:2000], width=3)
+    rows = held_out(model, x[2000:], target[2000:])
+    found = explanation(model, rows, split="sha256:01", seed=4).missed
+    numbers = fitted(x[:2000], x[:2000, 0].astype(float), width=3, task="regression", classes=())
+    nothing = explanation(
+        numbers, held_out(numbers, x[2000:], x[2000:, 0].astype(float)), split="sha256:01", seed=4
+    ).missed
+
+    assert target[2000:].sum() == found.positives
+    assert 0 < found.share < 1
+    assert found.slices[0].where[0].startswith("x0 <= ")  # the clear ones lie above
+    assert found.slices[0].loss > 0.9
+    assert found.slices[0].elsewhere < 0.5
+    assert found.slices[0].rows < found.confirmed_on < found.positives
+    assert not nothing
+
+
 def test_a_wide_table_costs_no_more_than_a_narrow_one():
     """What is counted is rows that are answered, so that it is the same on any machine."""
     chance = np.random.default_rng(12)

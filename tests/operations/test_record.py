@@ -192,6 +192,10 @@ def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_fil
             "truth.csv: line 3: .*number of fields.*found 3, allowed: 2",
         ),
         (
+            "sample,label\nS1,benign\nS2",
+            "truth.csv: line 3: the file ends within this row.*found '1 of 2 fields'.*Next: fetch the file again",
+        ),
+        (
             "who,label\nS1,benign\n",
             "lacks the column that says which prediction.*found 'who, label', allowed: 'id', 'key' or 'sample'",
         ),

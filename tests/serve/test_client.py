@@ -3,8 +3,11 @@
 import socket
 import threading
 from contextlib import closing
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 
+import numpy as np
+import polars as pl
 import pytest
 
 import linewright
@@ -47,6 +50,87 @@ def test_rows_are_answered_and_the_truth_is_kept(client):
     assert 1 == pytest.approx(sum(second.probabilities.values()))
     assert (1, 0, 1) == (kept.accepted, kept.repeated, kept.unknown)
     assert "labels[1]" == kept.unknown_first[0]["where"]
+
+
+class Stamp(datetime):
+    """A time as pandas has it: a kind of datetime."""
+
+
+class NAType:
+    """What pandas has for no value."""
+
+
+class Records:
+    """A table that gives its rows as pandas does."""
+
+    def __init__(self, *rows):
+        self.rows, self.columns = rows, list(rows[0])
+
+    def to_dict(self, orient="dict"):
+        return list(self.rows) if orient == "records" else {}
+
+
+NUMPY = {
+    "Age": np.int64(41),
+    "Amount": np.float32(12.5),
+    "Insured": np.bool_(True),
+    "Make": np.str_("Fiat"),
+    "opened": np.datetime64("2026-03-01", "D"),
+    "PolicyNumber": np.int32(7),
+}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [NUMPY],
+        [{**NUMPY, "opened": np.datetime64("2026-03-01T00:00:00", "ns")}],
+        [{**NUMPY, "opened": Stamp(2026, 3, 1), "Amount": Decimal("12.5")}],
+        Records({**NUMPY, "opened": Stamp(2026, 3, 1)}),
+        pl.DataFrame([ROW]),
+        pl.DataFrame([ROW]).to_arrow(),
+    ],
+)
+def test_rows_may_come_as_notebooks_have_them(client, rows):
+    """Whoever holds a DataFrame must not write a loop first, nor learn what a numpy scalar is."""
+    plain = client.predict("claims", [ROW]).predictions[0]
+    (asked,) = client.predict("claims", rows).predictions
+
+    assert (plain.prediction, plain.probabilities, plain.key) == (
+        asked.prediction,
+        asked.probabilities,
+        asked.key,
+    )
+    assert plain.warnings == asked.warnings
+
+
+def test_every_spelling_of_no_value_is_none(client):
+    """Each library has its own."""
+    missing = [None, float("nan"), np.float64("nan"), NAType()]
+    answers = client.predict("claims", [{"Age": 17, "Amount": one} for one in missing]).predictions
+
+    assert 1 == len({one.probabilities["Yes"] for one in answers})
+
+
+def test_labels_may_be_a_table(client):
+    asked = client.predict("claims", [{**ROW, "PolicyNumber": f"t-{number}"} for number in range(2)])
+    labels = pl.DataFrame({"id": [one.id for one in asked.predictions], "label": ["Yes", "No"]})
+
+    assert 2 == client.feedback("claims", labels).accepted
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (float("inf"), r"rows\[1\]\.Amount: not a finite number: found 'inf'"),
+        (np.float32("-inf"), "not a finite number"),
+        (object(), "the client cannot send a object"),
+    ],
+)
+def test_what_json_has_no_form_for_is_refused_before_it_is_sent(client, value, says):
+    """Infinity would be written as null, and answered as a missing value without a word."""
+    with pytest.raises(RequestError, match=says):
+        client.predict("claims", [ROW, {**ROW, "Amount": value}])
 
 
 def test_an_answer_may_be_wanted_durably(client):

@@ -270,6 +270,33 @@ def test_a_batch_without_corrections_has_the_digest_that_it_always_had():
 
 
 @pytest.mark.parametrize("by", BY)
+def test_the_labels_that_were_replaced_are_told_in_their_order(line, by):
+    """A label that is corrected twice was wrong twice, and each time somebody may have acted on it."""
+    first, second = line.predict("a", "b")
+    line.accept({**named(by, first), "label": "No"})
+    line.accept({**named(by, first), "label": "Yes", "corrects": "No"})
+    line.accept({**named(by, first), "label": "Maybe", "corrects": "Yes"})
+
+    replaced = line.labels.replaced(first)
+    assert [("No", instant(1), instant(2), by), ("Yes", instant(2), instant(3), by)] == [
+        (one.label, one.received, one.replaced, one.by) for one in replaced
+    ]
+    assert () == line.labels.replaced(second) == line.labels.replaced("no id")
+
+
+def test_a_label_that_came_by_id_and_by_key_was_replaced_once(line):
+    """Both said the same of this prediction until one correction; told twice, it reads as two."""
+    (first,) = line.predict("a")
+    line.accept({"id": first, "label": "No"})
+    line.accept({"key": "a", "label": "No"})
+    line.accept({"key": "a", "label": "Yes", "corrects": "No"})
+
+    assert [("No", instant(1), instant(3), "id")] == [
+        (one.label, one.received, one.replaced, one.by) for one in line.labels.replaced(first)
+    ]
+
+
+@pytest.mark.parametrize("by", BY)
 def test_what_was_known_at_an_instant_stays_so(line, by):
     """Windows that were closed and certificates that were given can be computed again."""
     ids = line.predict("a", "a") if by == "key" else line.predict("a", "b")

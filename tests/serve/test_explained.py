@@ -259,6 +259,7 @@ def test_what_cannot_be_explained_is_refused_and_not_logged(served):
     assert "made elsewhere" in refused["message"]
     assert "claims@1" == refused["found"]
     assert "LightGBM or XGBoost, and whatever the built-in engine trains, is explained" in refused["hint"]
+    assert "(linewright retrain claims)" in refused["hint"]
     assert "e-2" not in {each.record.key for each in read_log(log)} if log.is_dir() else True
     assert "prediction" in served.predict(ROW)["predictions"][0]
 

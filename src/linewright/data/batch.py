@@ -48,6 +48,8 @@ class Ragged:
     expected: int
     text: str
     """The row as it stands in the file."""
+    is_cut: bool = False
+    """Whether it has fewer fields, is the last of the file, and no line end follows: the file was probably broken off there."""
 
 
 @dataclass(frozen=True, kw_only=True)

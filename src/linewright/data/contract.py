@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.batch import Ragged
-from linewright.data.facts import Column, Finding
+from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding
 from linewright.data.near import listed
 from linewright.data.pattern import misspelt
 from linewright.data.questions import answers, on_whole
@@ -299,7 +299,7 @@ class _Sifting:
         for name, first in self.new.items():
             yield Finding(
                 column=name,
-                rule="named in the contract",
+                rule=UNNAMED,
                 failed=rows,
                 rows=rows,
                 first=first,
@@ -324,16 +324,19 @@ class _Sifting:
 
     def _ragged_findings(self) -> Iterator[Finding]:
         for source, ragged, places in self._ragged_places:
+            rows = source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged)
             yield Finding(
                 column="",
                 rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
                 failed=len(ragged),
-                rows=source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged),
+                rows=rows,
                 first=ragged[0].text[:200],
                 action="stop" if self.data.contract.on_breach == "stop" else "quarantine",
                 line=places[0].line,
                 file=places[0].file,
             )
+            cut = (one for one in zip(ragged, places, strict=True) if one[0].is_cut)
+            yield from (_broken_off(source.name, row, rows, place) for row, place in cut)
 
     def _ragged_records(self) -> Iterator[dict[str, Any]]:
         for source, ragged, places in self._ragged_places:
@@ -486,6 +489,28 @@ def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) 
             f"most for this: {worst.to_text()}"
         )
     return None
+
+
+def _broken_off(source: str, row: Ragged, rows: int, place: _Place) -> Finding:
+    """Say that a file ends within a row: what came after it is missing, and nothing else shows how much that is."""
+    at = (
+        f" (line {place.line}" + (f" of {place.file})" if place.file else ")")
+        if place.line is not None
+        else ""
+    )
+    return Finding(
+        column="",
+        rule=BROKEN_OFF,
+        failed=1,
+        rows=rows,
+        first=row.text[:200],
+        action="warn",
+        line=place.line,
+        file=place.file,
+        says=f"the file of {source!r} ends within a row{at}, of {row.fields} in place of {row.expected} fields and without a line end: it was "
+        "probably broken off, and the rows after that are missing",
+        hint="fetch the file again; or take the rest of that row out, if no row came after it",
+    )
 
 
 def _rows(count: int) -> str:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -97,7 +97,8 @@ class CsvFile:
         separators = self.spec.separator.encode() * (len(self.first) - 1)
         marks = block.encode().translate(None, delete=_NO_MARK.replace(self.spec.separator.encode(), b""))
         lines = marks.count(b"\n")
-        is_plain = marks in {(separators + end) * lines for end in (b"\n", b"\r\n")}
+        # A last line without an end and without a separator leaves no mark.
+        is_plain = block.endswith("\n") and marks in {(separators + end) * lines for end in (b"\n", b"\r\n")}
         return lines if separators and is_plain else 0
 
     def _parsed(self) -> Iterator[Batch]:
@@ -120,6 +121,8 @@ class CsvFile:
         if last is None:
             raise self._unreadable_header()
         rest = aside.due(None)
+        if rest and rest[-1].fields < rest[-1].expected and paced.last not in b"\r\n":
+            rest = (*rest[:-1], replace(rest[-1], is_cut=True))
         # A quote that is never closed swallows the rest of the file into the last row.
         if any(end in text for text in (*last, *(row.text for row in rest[-1:])) for end in "\r\n"):
             self._refuse_open_quote()
@@ -177,6 +180,8 @@ class _Paced:
         self._ahead = 0
         self._turn = threading.Condition()
         self.closed = False
+        self.last = b""
+        """The last byte that was read."""
 
     def read(self, size: int) -> bytes:
         """Return so many bytes of UTF-8, fewer at the end of the file."""
@@ -193,6 +198,7 @@ class _Paced:
         # Arrow drops a line feed that begins a block after a carriage return, even one inside quotes.
         end = size - 1 if whole[size - 1 : size] == b"\r" else size
         self._rest = whole[end:]
+        self.last = whole[-1:] or self.last
         return whole[:end]
 
     def _more(self, size: int) -> bytes:

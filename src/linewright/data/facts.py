@@ -10,6 +10,8 @@ from linewright.store.values import Result
 MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""
+BROKEN_OFF, UNNAMED = "ends with a whole row", "named in the contract"
+"""Rules about files as a whole, by which a `Finding` is known."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -184,8 +184,8 @@ def explain(factory: Factory, name: str) -> Claim:
 def _of_prediction(name: str) -> str:
     """Say what answers why a model predicted what it did: evidence is about models."""
     return (
-        f"this has the form of a prediction's id: `linewright show {name}` shows what was asked and answered, `linewright replay "
-        f'--prediction {name}` answers it again, and "explain": true in a request says what each column contributed'
+        f"this has the form of a prediction's id: `linewright replay --prediction {name} --explain` answers it again and says "
+        f"what each column contributed; `linewright show {name}` shows what was asked and answered"
     )
 
 

@@ -1,18 +1,33 @@
 """A request that a person can paste: a row that the model knows, for the line as it serves."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from typing import Any
 
 import msgspec
+import numpy as np
 
+from linewright.data.dataset import read_dataset
+from linewright.data.facts import TEST, Dataset, Split
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.registry import find_model
-from linewright.model.facts import Package
+from linewright.model.facts import Package, Trained
 from linewright.model.package import read_golden
 from linewright.serve.rows import TIMES
 
 _KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
+_FEWEST = 3
+_PARTS: Sequence[Callable[[datetime], int]] = (
+    lambda time: time.year,
+    lambda time: time.month,
+    lambda time: time.day,
+    lambda time: time.hour,
+    lambda time: time.weekday(),
+    lambda time: time.isoweekday(),
+)
 
 
 def curl(factory: Factory, line: str, url: str) -> str | None:
@@ -34,13 +49,17 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
         return None
     if not rows:
         return None
-    row = {**_key(package), **_time(factory, line, package), **rows[0]}
+    row = {**_key(package), **_time(factory, line, package, rows), **rows[0]}
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
 
 
-def _time(factory: Factory, line: str, package: Package) -> dict[str, str]:
-    """Return the present as the time of the row, where the line has one: without it the time of the answer would count."""
+def _time(factory: Factory, line: str, package: Package, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the present as the time of the row, where the line has one: without it the time of the answer would count.
+
+    Where another column says when the row was (its year, say, or a date beside the time), the row keeps the time that it had: the
+    two would contradict each other.
+    """
     try:
         name = factory.line(line).table.time
     except LinewrightError:
@@ -48,8 +67,61 @@ def _time(factory: Factory, line: str, package: Package) -> dict[str, str]:
     column = next((one for one in package.columns if one.name == name and one.role == "carried"), None)
     if column is None or column.type not in TIMES:
         return {}
-    now = factory.now()
-    return {column.name: now[:10] if column.type == "date" else f"{now[:19]}Z"}
+    had = _times_of(factory, package, column.name, len(rows))
+    instant = had[0].isoformat() if had and _tell_time(package, rows, had) else factory.now()
+    return {column.name: instant[:10] if column.type == "date" else f"{instant[:19]}Z"}
+
+
+def _times_of(factory: Factory, package: Package, column: str, rows: int) -> list[datetime]:
+    """Return the times of the first test rows, which are the rows that came with the package; none where they are not there."""
+    try:
+        trained = factory.metadata.get(package.trained, Trained)
+        dataset = factory.metadata.get(trained.dataset, Dataset)
+        split = factory.metadata.get(trained.split, Split)
+        parts = np.frombuffer(factory.artifacts.get(split.parts), dtype=np.uint8)
+        places = np.flatnonzero(parts == TEST)[:rows]
+        # Of a large table no more is read than has these rows.
+        read, start = list[object](), 0
+        for chunk in dataset.chunks:
+            here = places[(places >= start) & (places < start + chunk.rows)] - start
+            if len(here):
+                one = msgspec.structs.replace(dataset, chunks=(chunk,), rows=chunk.rows)
+                read += read_dataset(one, factory.artifacts, factory.metadata, [column])[column][
+                    here
+                ].to_list()
+            start += chunk.rows
+    except LinewrightError:
+        return []
+    times = [
+        one if isinstance(one, datetime) else datetime(one.year, one.month, one.day, tzinfo=UTC)
+        for one in read
+        if isinstance(one, date)
+    ]
+    return times if len(times) == rows else []
+
+
+def _tell_time(package: Package, rows: Sequence[Mapping[str, Any]], times: Sequence[datetime]) -> bool:
+    """Return whether a column of some rows is a time too, a part of their times, or a number that grows or falls with them."""
+    features = [one for one in package.columns if one.role == "feature"]
+    if any(one.type in TIMES for one in features):
+        return True
+    order = sorted(range(len(times)), key=lambda place: times[place])
+    found = ([row.get(one.name) for row in rows] for one in features)
+    return any(_goes_with(values, times, order) for values in found)
+
+
+def _goes_with(found: Sequence[object], times: Sequence[datetime], order: Sequence[int]) -> bool:
+    """Return whether the values of a column are a part of some times, or grow or fall with them."""
+    values = [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(values) != len(times):
+        return False
+    parts = [[part(time) for time in times] for part in _PARTS]
+    if values in parts:
+        return True
+    steps = [after - before for before, after in pairwise(values[place] for place in order)]
+    goes = all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
+    # Few values fall into the order of the times by chance; within one day a number of the day is always the same.
+    return goes and (len(set(values)) > _FEWEST or len({*values}) == len({*times}) == 1)
 
 
 def _key(package: Package) -> dict[str, str | int]:

@@ -9,6 +9,7 @@ from linewright.data.facts import Finding
 from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import MemberOf, Metric, Trial
 from linewright.model.figures import count
+from linewright.store.clock import said
 from linewright.store.values import Event, Result
 
 
@@ -108,6 +109,46 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """What came out otherwise, and in what the environments differ, one sentence each."""
 
 
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a retraining had to learn from that the run before it had not."""
+
+    since: str
+    """The run before it."""
+    at: str
+    """When that ended, UTC."""
+    new: int
+    """Rows, with their labels, that it did not have; of a row that has no key, that no row said what it says."""
+    relabelled: int
+    """Rows that it had with another label."""
+    trained: bool
+    """Whether a model was computed all the same; else the one of an earlier run was found again."""
+
+    def to_text(self) -> str:
+        """Say how much was new.
+
+        Examples
+        --------
+        >>> Learned(since="r1", at="2026-01-31T12:00:00.000000Z", new=12, relabelled=1, trained=True).to_text()
+        '12 rows are new since run r1 (2026-01-31 12:00:00Z), and 1 has another label'
+        """
+        since = f"since run {self.since} ({said(self.at)})"
+        if not self.new and not self.relabelled:
+            what = (
+                "the same rows were only parted anew into training and test rows"
+                if self.trained
+                else "this is the model and the verdict of an earlier run, found again"
+            )
+            return f"nothing new was learned: no row and no label is new {since}; {what}"
+        new = (
+            "no row is new"
+            if not self.new
+            else f"{count(self.new, 'row')} {'is' if self.new == 1 else 'are'} new"
+        )
+        if not self.relabelled:
+            return f"{new} {since}"
+        return f"{new} {since}, and {self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a run gave."""
 
@@ -158,6 +199,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the test rows whose truth lies in the 90 % interval of the answer; `None` where answers are classes."""
     bias: Metric | None = None
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
+    decides: str = ""
+    """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
+    compared with; empty where answers are numbers, and where there was no champion."""
+    learned: Learned | None = None
+    """Of a retraining: what it had to learn from that the run before it had not."""
 
     @property
     def exit_code(self) -> int:
@@ -170,7 +216,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(
             [
                 f"{self.candidate}  {self._fate()}",
+                *([f"  learned  {self.learned.to_text()}"] if self.learned else []),
                 f"  why      {self.because}",
+                *(
+                    [f"  decides  {self.decides}"]
+                    if self.decides and (self.moved or not self.promoted)
+                    else []
+                ),
                 *([f"  model    {self.model}"] if self.model else []),
                 *([f"  rows     {self.sample}"] if self.sample else []),
                 *self._leaderboard(),

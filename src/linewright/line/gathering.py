@@ -33,6 +33,7 @@ def ingest_station(work: Work) -> Ingested:
         served = [] if work.as_of is None else served_rows(factory, work.spec, work.as_of)
         return ingest(factory.context, work.spec, factory.root, served, factory.scratch)
     except (SpecError, ContractBreach) as error:
+        error.hint = error.hint.replace(" LINE ", f" {work.spec.line} ")  # the data room does not know it
         raise recalled(error, before_of(factory, work.spec.line)) from error
 
 

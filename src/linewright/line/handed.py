@@ -52,12 +52,19 @@ class Handed:
     def _ragged(self, first: Ragged) -> RequestError:
         failed = sum(len(batch.ragged) for batch in self.source.batches())
         at, *_ = self.source.ragged_lines()
-        return RequestError(
+        what, hint = (
             "a row has another number of fields than the header",
+            "put fields that hold a separator into quotes",
+        )
+        if first.is_cut:
+            what = "the file ends within this row, without a line end: it was probably broken off here"
+            hint = "fetch the file again; or take the rest of this row out, if no row came after it"
+        return RequestError(
+            what,
             where=str(self.file) if at is None else f"{self.file}: line {at}",
-            found=first.fields,
-            allowed=str(first.expected),
-            hint="put fields that hold a separator into quotes",
+            found=f"{first.fields} of {first.expected} fields" if first.is_cut else first.fields,
+            allowed=f"{first.expected} fields and a line end" if first.is_cut else str(first.expected),
+            hint=hint,
             details={"failed": failed},
         )
 

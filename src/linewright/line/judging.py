@@ -17,9 +17,12 @@ from linewright.line.rival import BASELINE, rival_of
 from linewright.line.work import Work, headline, label_text, read_rows, weights
 from linewright.model.blocks import blocks_in_time
 from linewright.model.evaluate import evaluate
-from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Trained
+from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
 from linewright.model.gates import certify
+from linewright.model.metrics import metric
 from linewright.model.package import load
+from linewright.model.plain import beside_linear, is_plain, rows_to_learn
+from linewright.model.redecided import redecided
 from linewright.model.spec import BeatsGate, FairnessGate
 from linewright.store.values import digest_of
 
@@ -84,7 +87,46 @@ def evaluate_station(work: Work) -> Evaluation:
         clusters=clusters,
         seed=_seed(work),
     )
-    return msgspec.structs.replace(measured, explanation=work.metadata.keep(told))
+    plain = _plain(work, x=x, truth=truth, scores=scores, weight=weight, clusters=clusters)
+    return msgspec.structs.replace(
+        measured,
+        explanation=work.metadata.keep(told),
+        plain=msgspec.UNSET if plain is None else plain,
+    )
+
+
+def _plain(
+    work: Work,
+    *,
+    x: np.ndarray,
+    truth: np.ndarray,
+    scores: np.ndarray,
+    weight: np.ndarray,
+    clusters: np.ndarray | None,
+) -> Plain | None:
+    """Compare with a plain linear model; `None` where the model is one, or was made elsewhere and reads columns in its own way."""
+    trained, rules, spec = work.trained, work.rules, work.spec
+    if trained.adopted or is_plain(trained):
+        return None
+    rows = work.rows.train[rows_to_learn(len(work.rows.train), x.shape[1], seed=_seed(work))]
+    frame = work.rows.frame[rows]
+    return beside_linear(
+        x=encode_table(trained.encoder, frame),
+        target=rules.target(label_text(frame, spec.label.column), trained.classes),
+        weight=weights(frame, spec),
+        categorical=trained.encoder.categorical,
+        rule=metric(headline(work), rules.name),
+        task=rules.name,
+        classes=len(trained.classes),
+        value=spec.value,
+        test_x=x,
+        truth=truth,
+        test_weight=weight,
+        clusters=clusters,
+        scores=scores,
+        threshold=trained.threshold,
+        seed=_seed(work),
+    )
 
 
 def gate_station(work: Work) -> Certificate:
@@ -125,7 +167,21 @@ def gate_station(work: Work) -> Certificate:
         seed=_seed(work),
         incomparable=rival.incomparable or "",
     )
-    return msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
+    certificate = msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
+    if rival_scores is None or not trained.classes:
+        return certificate
+    champion = work.metadata.get(rival.digest, Package)
+    is_new = ~fair.seen
+    return msgspec.structs.replace(
+        certificate,
+        redecided=redecided(
+            rules.decide(scores, trained.threshold)[is_new],
+            rules.decide(rival_scores, champion.threshold)[is_new],
+            classes=trained.classes,
+            threshold=trained.threshold,
+            threshold_before=champion.threshold,
+        ),
+    )
 
 
 @dataclass(frozen=True)

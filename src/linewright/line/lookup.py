@@ -52,6 +52,8 @@ def _prediction(factory: Factory, name: str) -> Found | None:
         return None
     record, label = found
     body = {**to_builtins(record), "label": to_builtins(label)}
+    if replaced := factory.labels_of(record.line).replaced(record.id):
+        body["label_before"] = to_builtins(replaced)
     if beside := _beside(factory, record):
         body["beside"] = beside
     return Found(name, "prediction", body)

@@ -18,8 +18,10 @@ from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
 from linewright.line.work import CODE_FILE, MODEL_FILE, Work, read_code_file, read_model_file
+from linewright.model.figures import listed
 from linewright.store.values import digest_of, digest_of_bytes
 
+_MOST_NAMED = 5
 _PLACES = frozenset({"file", "sqlite"})
 """Where a source lies does not matter for what it holds."""
 
@@ -145,6 +147,7 @@ def _change(standing: Standing, work: Work, *, after: str) -> Change:
             [
                 f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",
                 *_columns(moved, work),
+                *_nullable(moved, work),
             ]
         ),
         from_=before.get(moved[0]),
@@ -164,6 +167,22 @@ def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
         yield from (gone(column, before) for column in old if column not in now)
     if not spec.contract.columns:
         yield from (f"column {column!r} is new" for column in now if column not in old)
+
+
+def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
+    """Say which columns may lack values now, or may no more: that is part of a dataset, though no row of it differs."""
+    last = _last_declared(work) if "table and contract" in moved else None
+    before, now = last.contract.columns if last else {}, work.spec.contract.columns
+    turned = {
+        name: rule.nullable
+        for name, rule in now.items()
+        if name in before and rule.nullable != before[name].nullable
+    }
+    for may, says in ((True, "may lack values now"), (False, "may lack no values now")):
+        names = [repr(name) for name, nullable in turned.items() if nullable is may]
+        if names:
+            what = "columns" if len(names) > 1 else "column"
+            yield f"{what} {listed(names, _MOST_NAMED)} {says}, which makes another dataset: the model is trained anew"
 
 
 def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str, ...]:

@@ -146,7 +146,8 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"  differs     {text}" for text in self.environment or (nothing,)]
         if self.exit_code:
             lines.append(
-                "Next: rebuild it where the lines above say the same, or train anew: linewright run LINE"
+                "Next: rebuild it where the lines above say the same, or train anew: "
+                f"linewright run {self.model.partition('@')[0]}"
             )
         return "\n".join(lines)
 

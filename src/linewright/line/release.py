@@ -16,8 +16,9 @@ from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.line.stations import STATIONS
 from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Registered
-from linewright.release.facts import TRIED, Deployed, Promoted, Refused, Withdrawn
+from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.release.pointer import canary_of, project, promote, refuse, require_bytes
+from linewright.store.clock import said
 
 MOST_SEEN = 50
 """Categories of a column that the model does not read, beyond which none is remembered."""
@@ -32,6 +33,8 @@ def version_of(work: Work, package: str) -> int | None:
 
 def withheld(work: Work, certificate: Certificate) -> str | None:
     """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is."""
+    if taken_back := _served_before(work, certificate.package):
+        return taken_back
     if work.spec.release.approve:
         version = version_of(work, certificate.package)
         roles = ", ".join(work.spec.release.approve)
@@ -39,9 +42,28 @@ def withheld(work: Work, certificate: Certificate) -> str | None:
     incomparable = rival_of(work, certificate.package).incomparable
     if incomparable:
         return f"{incomparable}; promote it by hand if it should serve"
-    if _used(work) and not _is_champion(work, certificate.package):
-        return "this certificate has promoted it once, and it was taken back since"
     return _taken_back(work)
+
+
+def waits_for_approval(work: Work, certificate: Certificate) -> bool:
+    """Whether a person's approval is all that a candidate with a passing certificate lacks."""
+    return bool(work.spec.release.approve) and not _served_before(work, certificate.package)
+
+
+def _served_before(work: Work, package: str) -> str | None:
+    """Say that a model has served on its certificate and does no more: nobody's approval is missing; `None` where that is not so."""
+    if not _used(work) or _is_champion(work, package):
+        return None
+    line, version = work.spec.line, version_of(work, package)
+    moves = work.metadata.events(RolledBack, line=line, newest_first=True)
+    back = next((one for one in moves if one.before == version), None)
+    how = (
+        "another model has taken its place since"
+        if back is None
+        else f"was taken back on {said(back.at)}: {back.because.rstrip('.')}"
+    )
+    again = f"; `linewright promote {line}@{version}` lets it serve again"
+    return f"this certificate has promoted it once, and {'' if back is None else 'it '}{how}{again}"
 
 
 def _taken_back(work: Work) -> str | None:

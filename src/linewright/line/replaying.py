@@ -9,9 +9,13 @@ import msgspec
 from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.lookup import find_prediction
+from linewright.model.figures import count
 from linewright.model.package import answer_difference, load
-from linewright.serve.facts import Truth
+from linewright.serve.facts import Replaced, Truth
 from linewright.serve.scoring import TOLERANCE, Scorer
+
+_SHOWN = 12
+"""Contributions that are told in text, the largest first."""
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +33,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """As `difference` has it: of probabilities, or of predictions relative to them; infinite where anything else differs."""
     label: Truth | None
     """What turned out to be true, where that is known."""
+    label_before: tuple[Replaced, ...] = ()
+    """What was held to be true before it was corrected, the earliest first."""
+    explained: dict[str, Any] | None = None
+    """Where it was asked for: ``score``, ``score_unit``, ``base`` and ``contributions``, as `Model.explain` has them."""
 
     @property
     def exit_code(self) -> int:
@@ -44,6 +52,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
         else:
             verdict = "ANOTHER ANSWER"
         truth = "not known yet" if self.label is None else f"{self.label.label} (since {self.label.received})"
+        before = "".join(
+            f"; before that {one.label}, from {one.received} to {one.replaced}"
+            for one in reversed(self.label_before)
+        )
         lines = [
             f"prediction {self.id}: {verdict}",
             f"  model     {self.model} ({self.digest})",
@@ -51,20 +63,51 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
             f"  row       {_json(self.row)}",
             f"  logged    {_json(self.logged)}",
             f"  computed  {_json(self.computed)}",
-            f"  truth     {truth}",
+            f"  truth     {truth}{before}",
+            *_explained_text(self.explained, self.computed),
         ]
         if self.exit_code:
             lines.append("Next: linewright verify checks the bytes of the model and the record")
         return "\n".join(lines)
 
 
-def replay_prediction(factory: Factory, identity: str) -> Replayed:
+def _explained_text(explained: Mapping[str, Any] | None, computed: Mapping[str, Any]) -> list[str]:
+    """Say what the score is made of, the largest contributions first; of several classes, for the one that was answered."""
+    if explained is None:
+        return []
+    score, base, contributions = (explained[name] for name in ("score", "base", "contributions"))
+    about = ""
+    if isinstance(score, dict):
+        answered = computed["prediction"]
+        score, base, contributions = score[answered], base[answered], contributions[answered]
+        about = f" of {answered}"
+    largest = sorted(contributions.items(), key=lambda one: -abs(one[1]))
+    rest = largest[_SHOWN:]
+    width = max((len(name) for name, _ in largest[:_SHOWN]), default=0)
+    said_rest = (
+        f"    {sum(value for _, value in rest):+.4g} of {count(len(rest), 'further column')} (--json has all)"
+    )
+    return [
+        f"  score     {score:.4g} ({explained['score_unit']}{about}, before calibration): {base:.4g} where no column is known, and",
+        *(f"    {name:<{width}}  {value:+.4g}" for name, value in largest[:_SHOWN]),
+        *([said_rest] if rest else []),
+    ]
+
+
+def replay_prediction(factory: Factory, identity: str, *, explain: bool = False) -> Replayed:
     """Compute a logged answer again.
+
+    Parameters
+    ----------
+    explain
+        Whether to say what each column of the logged row contributed to it, as the model that gave the answer has it.
 
     Raises
     ------
     NotFound
         If no prediction of any line has that id.
+    RequestError
+        If it is to be explained, and the model cannot be.
     Corrupt
         If the model's bytes are not those that were stored.
     """
@@ -77,10 +120,12 @@ def replay_prediction(factory: Factory, identity: str) -> Replayed:
         )
     record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get))
-    computed = msgspec.json.decode(_json(scorer.score([record.row])[0]))  # as the log has it
+    x = scorer.matrix([record.row])
+    computed = msgspec.json.decode(_json(scorer.answers(x)[0]))  # as the log has it
+    name = f"{record.line}@{record.model}"
     return Replayed(
         id=record.id,
-        model=f"{record.line}@{record.model}",
+        model=name,
         digest=record.digest,
         at=record.at,
         via=record.via,
@@ -89,6 +134,8 @@ def replay_prediction(factory: Factory, identity: str) -> Replayed:
         computed=computed,
         difference=difference(record.answer, computed),
         label=truth,
+        label_before=factory.labels_of(record.line).replaced(record.id),
+        explained=scorer.explain(x, name=name)[0] if explain else None,
     )
 
 

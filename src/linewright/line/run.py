@@ -4,7 +4,7 @@ A step takes and returns digests only. Its station first looks for its result by
 (a kill between the result and the engine's note of it) computes nothing twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,26 +12,29 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.copies import findings_of
-from linewright.data.facts import Finding
+from linewright.data.facts import BROKEN_OFF, UNNAMED, Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
 from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
+from linewright.line.learned import learned_since
 from linewright.line.plan import begin, declared, survey
 from linewright.line.promised import kept_promises
-from linewright.line.release import release, trial_with, version_of, withheld
+from linewright.line.release import release, trial_with, version_of, waits_for_approval, withheld
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
-from linewright.model.figures import count, with_roots
+from linewright.model.figures import count, listed, with_roots
+from linewright.model.redecided import redecided_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
 
 WORKFLOW = "run"
+_MOST_NAMED = 5
 
 
 def prepare(
@@ -128,8 +131,22 @@ def _carry_out(station: Station, work: Work) -> Json:
 def _findings(station: Station, work: Work) -> Iterable[Finding]:
     if station.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
-        return kept_promises(work)
+        return (*kept_promises(work), *_of_whole_files(work.ingested.findings))
     return findings_of(work.split) if station.name == "split" else ()
+
+
+def _of_whole_files(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Give what reading found of a file as a whole; rows that were set aside are told by `datasets --quarantine`.
+
+    A table may have hundreds of columns that nobody named: they are told at once.
+    """
+    yield from (one for one in findings if one.rule == BROKEN_OFF)
+    new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]
+    if len(new) < 2:
+        yield from new
+        return
+    says = f"columns {listed([repr(one.column) for one in new], _MOST_NAMED)} are not named in the contract, so they are never features"
+    yield replace(new[0], column="", first="", says=says)
 
 
 def _check_sources(work: Work) -> None:
@@ -232,7 +249,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     may_wait = not promoted and tried is None and certificate.verdict == "promote"
     hold = withheld(work, certificate) if may_wait else None
     candidate = f"{work.spec.line}@{version}"
-    waits = hold is not None and bool(work.spec.release.approve)
+    waits = hold is not None and waits_for_approval(work, certificate)
     only = work.evaluation.only_answer
     return RunResult(
         line=work.spec.line,
@@ -265,6 +282,14 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         undecided=certificate.undecided,
         coverage=work.evaluation.coverage or None,
         bias=work.evaluation.bias or None,
+        decides=redecided_in_words(
+            certificate.redecided, work.package.classes, of="rows that neither has seen"
+        )
+        if certificate.redecided
+        else "",
+        learned=learned_since(work, run, trained="train" in did)
+        if work.as_of is not None and "ingest" in did
+        else None,
     )
 
 

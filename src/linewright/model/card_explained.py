@@ -27,7 +27,8 @@ def weak(facts: CardFacts) -> Section:
             if found.looked_at
             else "Not known: there are too few test rows to look at slices of them."
         )
-        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
+        sentences = (Sentence(text=text, evidence=cited), *_where_missed(facts, found))
+        return Section(name=name, title=title, sentences=sentences)
     how = (
         f"{count(found.looked_at, 'slice')} of one half of the test rows, by one column or two, were looked at; what is told here is measured on the "
         f"other half ({count(found.confirmed_on, 'row')}) and surely worse there too, with 95 % confidence for all of them together. Such rows may be "
@@ -39,8 +40,38 @@ def weak(facts: CardFacts) -> Section:
         sentences=(
             *(Sentence(text=_weak(one, found, facts), evidence=cited) for one in found.slices),
             Sentence(text=how),
+            *_where_missed(facts, found),
         ),
     )
+
+
+def _where_missed(facts: CardFacts, found: Explanation) -> Iterator[Sentence]:
+    """Say where more positives are answered negative than elsewhere: there the loss need not be large."""
+    missed = found.missed
+    if not missed:
+        return
+    cited = cite(facts.explanation_digest)
+    negative, positive = (repr(one) for one in facts.package.classes)
+    text = (
+        f"Of {missed.positives:,} test rows that are {positive}, {missed.share:.0%} are answered {negative}"
+    )
+    if not missed.looked_at:
+        yield Sentence(text=f"{text}; they are too few to tell where these are.", evidence=cited)
+        return
+    looked = count(missed.looked_at, "slice")
+    if not missed.slices:
+        yield Sentence(text=f"{text}; of none of {looked} surely more than of the others.", evidence=cited)
+        return
+    yield Sentence(
+        text=f"{text}; surely more than elsewhere on these, of {looked}, found and measured as above on {positive} alone:",
+        evidence=cited,
+    )
+    for one in missed.slices:
+        yield Sentence(
+            text=f"Rows with {' and '.join(one.where)}: of {one.rows:,} that are {positive}, {one.loss:.0%} are missed, against "
+            f"{one.elsewhere:.0%} elsewhere.",
+            evidence=cited,
+        )
 
 
 def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:

@@ -21,8 +21,10 @@ from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.coverage import bias_in_words, coverage_in_words
 from linewright.model.facts import Metric, Reliability, Trial
-from linewright.model.figures import in_words, listed, with_roots
+from linewright.model.figures import count, in_words, listed, with_roots
 from linewright.model.metrics import METRICS
+from linewright.model.plain_words import plain_in_words
+from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import reliability_in_words
 from linewright.model.simplest import simplest_in_words
 from linewright.store.clock import said
@@ -142,13 +144,22 @@ def _metrics(facts: CardFacts) -> Section:
     return Section(
         name="metrics",
         title="How good it is",
-        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)),),
+        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)), *_beside_plain(facts)),
         table=Table(
             head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
             rows=tuple(_metric_row(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
         ),
         bars=tuple(_metric_bar(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
     )
+
+
+def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
+    """Say what a plain linear model reaches on the test rows."""
+    if facts.evaluation and facts.evaluation.plain:
+        found = facts.evaluation.plain
+        learned = f" It learned from {count(found.rows, 'training row')}, with one setting and no search."
+        text = f"{_whole(plain_in_words(found))}{learned}"
+        yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
 
 
 def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
@@ -439,6 +450,12 @@ def _decisions(facts: CardFacts) -> Section:
         positive = _last(facts.package.classes)
         text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {_whole(trained.threshold_because)}"
         sentences.append(Sentence(text=text, evidence=cited))
+    if facts.certificate and facts.certificate.redecided:
+        told = redecided_in_words(
+            facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"
+        )
+        text = f"Beside the champion that it was compared with: {told}."
+        sentences.append(Sentence(text=text, evidence=cite(facts.certificate_digest)))
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
         text = (

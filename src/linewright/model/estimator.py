@@ -385,10 +385,53 @@ def _library(part: Any) -> str:
 
 def spelled(estimator: Any) -> str:
     """Return an estimator with its settings, in one line."""
+    return _spelled(estimator)[:_SAID]
+
+
+def _spelled(value: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Addresses differ from process to process, and what is told is part of the record.
-        return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(estimator).split()))[:_SAID]
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
+
+
+def require_alike(one: Any, other: Any, maker: Maker) -> None:
+    """Require that a function which was called twice alike returned the same setting twice.
+
+    Else each fold judges another estimator than the one that serves, and no rebuild can tell which it was.
+
+    Raises
+    ------
+    UserCodeError
+        If it did not; it names the setting.
+    """
+    first, second = _settings(one), _settings(other)
+    for name in [*first, *(name for name in second if name not in first)]:
+        found = [found.get(name, "nothing") for found in (first, second)]
+        if found[0] != found[1]:
+            raise UserCodeError(
+                f"{maker.name} returns another estimator each time that it is called",
+                where=maker.at,
+                found=f"{name or type(one).__name__}: {found[0][:100]}, then {found[1][:100]}",
+                allowed="the same estimator for the same arguments: it is made once for each fold and once for all rows",
+                hint="what it draws by chance it should draw from the line's seed: take a parameter `seed`, and draw from "
+                "numpy.random.default_rng(seed)",
+            )
+
+
+def _settings(estimator: Any) -> dict[str, str]:
+    """Return the settings of an estimator and of all in it, by name; of one that tells none, how it is spelled."""
+    kind = {"": type(estimator).__name__}
+    if not callable(getattr(estimator, "get_params", None)):
+        return {"": _spelled(estimator)}
+    own = estimator.get_params(deep=True)
+    # What has settings is told by these, and what is made of such things too.
+    return kind | {name: _spelled(value) for name, value in own.items() if not _has_parts(value)}
+
+
+def _has_parts(value: Any) -> bool:
+    values = value if isinstance(value, list | tuple) else [value]
+    return any(hasattr(one, "get_params") or isinstance(one, list | tuple) for one in values)
 
 
 def no_export(estimator: Any, why: str, maker: Maker) -> RequestError:

@@ -6,16 +6,17 @@ that move the answers most by a cheaper look.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError
 from linewright.model.dependence import dependence
-from linewright.model.facts import Contribution, Explanation
+from linewright.model.facts import Contribution, Explanation, Missed
 from linewright.model.figures import figure
 from linewright.model.importance import REPEATS, Judged, alike, correlation, importance, ranked
 from linewright.model.inputs import Floats, Input, swapped
@@ -104,6 +105,7 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
         [likely[place].at(sliced) for place in order],
         answers=None if answers is None else answers[sliced],
     )
+    missed = _missed(model, everything.at(sliced), [likely[place].at(sliced) for place in order])
     needed = (chosen[place] for place in order if made[place].rise > 0)
     plots = (dependence(judged, one, model.package.classes) for one in needed)
     return Explanation(
@@ -124,6 +126,26 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
         slices=weak.slices,
         looked_at=weak.looked_at,
         confirmed_on=weak.confirmed_on,
+        missed=UNSET if missed is None else missed,
+    )
+
+
+def _missed(model: Model, judged: Judged, columns: Sequence[Input]) -> Missed | None:
+    """Look among the positives alone for slices of which more than of the others are answered negative."""
+    if model.package.task != "binary":
+        return None
+    positives = np.flatnonzero(judged.truth == 1)
+    if not len(positives):
+        return None
+    decided = rules_of("binary").decide(judged.scores[positives], model.package.threshold)
+    among = replace(judged.at(positives), loss=(decided == 0).astype(np.float64))
+    found = weak_slices(among, [one.at(positives) for one in columns], answers=None)
+    return Missed(
+        slices=found.slices,
+        looked_at=found.looked_at,
+        confirmed_on=found.confirmed_on,
+        positives=len(positives),
+        share=figure(float(np.average(among.loss, weights=among.weight)), 6),
     )
 
 

@@ -232,6 +232,24 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """By probability, the smallest first."""
 
 
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
+    """A plain linear model of the same columns, on the test rows beside the model that was trained."""
+
+    metric: str
+    """The line's metric."""
+    value: float
+    """That of the linear model."""
+    better: float
+    """By how much the trained model is better, on the metric's own scale; below 0 where it is worse."""
+    low: float
+    high: float
+    """Ends of the 95 % bootstrap interval of that, both models on the same rows and draws."""
+    rows: int
+    """Training rows that the linear model learned from."""
+    n: int
+    """Test rows."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -258,6 +276,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     reliability: Reliability | UnsetType = UNSET
     """How far probabilities are from the shares that came true; not written where answers are numbers, and before this was
     measured."""
+    plain: Plain | UnsetType = UNSET
+    """What a plain linear model reaches on these rows; not written of a linear model, of one that was made elsewhere, and before
+    this was measured."""
 
     @property
     def only_answer(self) -> int | None:
@@ -340,6 +361,21 @@ class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):
     """What it should have been: share of positives, or mean label."""
 
 
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where rows of the positive class are answered negative more often than elsewhere."""
+
+    slices: tuple[WeakSlice, ...]
+    """The largest difference first; the loss is the share of positives that are missed, and only they are counted."""
+    looked_at: int
+    """Slices that were looked at, on one half of the positives; what is told of them is from the other half."""
+    confirmed_on: int
+    """Positives of that other half."""
+    positives: int
+    """Test rows of the positive class in both halves."""
+    share: float
+    """Of them, those that are missed."""
+
+
 class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """What a package makes of its columns, and where it is weak, on test rows: for people to read."""
 
@@ -374,6 +410,9 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """Slices that were looked at, on one half of the test rows; what is told of them is from the other half."""
     confirmed_on: int = 0
     """Test rows of that other half."""
+    missed: Missed | UnsetType = UNSET
+    """Where positives are missed; not written where there are not two classes, where no test row is positive, and before this was
+    looked at."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -415,6 +454,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Of a fairness gate: how each group was answered, the largest group first."""
 
 
+class Redecided(msgspec.Struct, frozen=True, kw_only=True):
+    """What a candidate decides otherwise than the champion that it was compared with."""
+
+    threshold: float | None = None
+    """Probability at and above which the candidate answers the positive class; `None` where there are not two classes."""
+    threshold_before: float | None = None
+    """The champion's."""
+    rows: int
+    """Test rows that neither was fitted on."""
+    otherwise: int
+    """Those of them that get another class."""
+    positive: int | None = None
+    """Those of these that get the positive class now; `None` where there are not two classes."""
+
+
 Verdict = Literal["promote", "hold", "reject", "need-more-data"]
 
 
@@ -440,6 +494,9 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
     incomparable: str = ""
     """Why the champion could not be compared with; empty where it was, or where there was none."""
+    redecided: Redecided | UnsetType = UNSET
+    """What would be decided otherwise than by the champion; not written where answers are numbers, where there was no champion to
+    compare with, and before this was counted."""
 
     @property
     def undecided(self) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ from linewright.model.tasks import task as rules_of
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
+_GATHER = "Nothing has to be changed: train again once there are more rows whose truth is known."
+_CHANGE = "Waiting for more rows is in vain: change columns or settings, or let in what is as good with a margin below 0."
+"""What to do: the two verdicts read alike and ask for the opposite."""
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -167,7 +170,10 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
         The reason is one sentence.
     """
     if not outcomes:
-        return "hold", "The line declares no gates, so nothing was shown about this candidate."
+        return (
+            "hold",
+            "The line declares no gates, so nothing was shown about this candidate: declare one, or promote it by force.",
+        )
     pairs = list(zip(gates, outcomes, strict=True))
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
     open_gates = [(gate, outcome) for gate, outcome in pairs if outcome.status == "undecided"]
@@ -178,13 +184,16 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
     if blocking:
         return (
             "need-more-data",
-            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks.",
+            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks. {_GATHER}",
         )
     if comparisons:
         return _wait_or_hold(comparisons)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
     if not passed:
-        return "need-more-data", f"More data is needed, because no gate could be decided: {outcomes[0].says}."
+        return (
+            "need-more-data",
+            f"More data is needed, because no gate could be decided: {outcomes[0].says}. {_GATHER}",
+        )
     if len(passed) == len(outcomes):
         return (
             "promote",
@@ -216,8 +225,9 @@ def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:
         and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
     ]
     if hopeless:
-        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}."
-    return "need-more-data", f"More data is needed, because {comparisons[0].says}{_and_others(comparisons)}."
+        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {_CHANGE}"
+    told = f"{comparisons[0].says}{_and_others(comparisons)}"
+    return "need-more-data", f"More data is needed, because {told}. {_GATHER}"
 
 
 def _and_others(outcomes: Sequence[Outcome]) -> str:

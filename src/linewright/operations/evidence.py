@@ -15,7 +15,7 @@ from linewright.line.rebuilding import Rebuilding
 from linewright.line.registry import find_model
 from linewright.line.replaying import Replayed, replay_prediction
 from linewright.model.card import card_html, card_markdown
-from linewright.model.facts import Explanation, Reliability
+from linewright.model.facts import Explanation, Plain, Reliability
 from linewright.model.simplest import Rival, simplest
 from linewright.operations.declare import operation
 from linewright.operations.words import short
@@ -37,6 +37,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     judged before that was counted."""
     simpler: Rival | None = None
     """The simplest setting that was tried and whose loss is within the chosen one's interval, where one is simpler."""
+    plain: Plain | None = None
+    """What a plain linear model reaches on the test rows; `None` where the model is one, or was judged before that was measured."""
 
     def to_text(self) -> str:
         """Return the card."""
@@ -63,6 +65,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         explanation=facts.explanation,
         reliability=(facts.evaluation.reliability or None) if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
+        plain=(facts.evaluation.plain or None) if facts.evaluation else None,
     )
 
 
@@ -100,17 +103,20 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
 
 
 @operation(writes=False)
-def replay(factory: Factory, /, *, prediction: str) -> Replayed:
+def replay(factory: Factory, /, *, prediction: str, explain: bool = False) -> Replayed:
     """Compute a logged answer again with the model that gave it, and compare.
 
-    The model is loaded by the digest in the log, whatever serves now, and reads the row as it was received.
+    The model is loaded by the digest in the log, whatever serves now, and reads the row as it was received. It also tells
+    what turned out to be true, and what was held to be true before that was corrected.
 
     Parameters
     ----------
     prediction
         The id of the prediction: it is in each answer of an endpoint, and in a column of what `predict` writes.
+    explain
+        Say too what each column contributed to the answer, by the model that gave it.
     """
-    return replay_prediction(factory, prediction)
+    return replay_prediction(factory, prediction, explain=explain)
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True):

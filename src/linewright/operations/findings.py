@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.data.facts import Finding
+from linewright.data.facts import UNNAMED, Finding
 from linewright.errors import LinewrightError
 from linewright.operations.words import clipped, grid
 
@@ -67,6 +67,6 @@ def _steps(line: str, findings: Sequence[Finding], error: LinewrightError | None
     for one in findings:
         if one.says and (error is None or one.says not in error.what):
             yield f"{one.says}: {one.hint}" if one.hint else one.says
-    new = [one.column for one in findings if one.rule == "named in the contract"]
+    new = [one.column for one in findings if one.rule == UNNAMED]
     if new:
         yield f"name {', '.join(new)} in contract.columns to use it, or say on_new_column: ignore"

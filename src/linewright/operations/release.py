@@ -8,6 +8,8 @@ from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.rollout import begin_trial, is_tried_first
+from linewright.model.facts import Package
+from linewright.model.redecided import between
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.release import pointer
@@ -35,6 +37,8 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     """How the candidate is tried, or was."""
     part: str | None = None
     """What part of the rows it answers, in words."""
+    decides: str = ""
+    """Where the threshold lies now and lay with the champion before; empty where answers have none."""
 
     def to_text(self) -> str:
         """Say what serves instead of what."""
@@ -44,7 +48,8 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
         if self.canary:
             what = "candidate" if self.rollout == "blue-green" else self.rollout
             instead = f" alone, without its {what} {self.canary}"
-        return f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
+        said = f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
+        return f"{said}\n  decides  {self.decides}" if self.decides else said
 
 
 def _named(line: str, version: int | None) -> str | None:
@@ -108,7 +113,16 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         before=_named(version.line, event.before),
         generation=event.generation,
         because=event.because,
+        decides=_decides(factory, version.line, version.version, event.before),
     )
+
+
+def _decides(factory: Factory, line: str, now: int, before: int | None) -> str:
+    digests = {one.version: one.digest for one in factory.metadata.versions(line)}
+    if before is None or before == now:
+        return ""
+    package, other = (factory.metadata.get(digests[one], Package) for one in (now, before))
+    return between(package, other)
 
 
 def _waits_for_approval(factory: Factory, version: Version) -> bool:
@@ -183,6 +197,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         before=_named(line, event.before),
         generation=event.generation,
         because=event.because,
+        decides=_decides(factory, line, event.model, event.before),
     )
 
 

@@ -81,6 +81,8 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout = "canary"
     champion_rows: int = 0
     """Rows that the champion answered since, or copies of them."""
+    judged: bool = True
+    """Whether it is judged: not while the line's file is wrong, and what is counted above is then not known."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +163,8 @@ def _status_text(line: LineStatus) -> str:
     if line.champion is not None:
         told += _counts_text(line)
     if line.trouble:
-        told.append(f"  its file is wrong, so it is neither watched nor trained: {line.trouble}")
+        tried = ", and its candidate is not judged" if line.canary else ""
+        told.append(f"  its file is wrong, so it is neither watched nor trained{tried}: {line.trouble}")
     if line.example:
         told.append(f"  try: {line.example}")
     return "\n".join(told)
@@ -202,6 +205,17 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
 
 
 def _canary_text(one: CanaryStatus) -> str:
+    part = {
+        "canary": f"canary {one.model} answers {one.share:.0%} of the rows",
+        "shadow": f"shadow {one.model} gets copies of the rows",
+        "blue-green": f"{one.model} answers all rows for a trial, and the champion gets copies",
+    }[one.rollout]
+    if not one.judged:
+        line = one.model.partition("@")[0]
+        return (
+            f"{part}, and is not judged while the line's file is wrong: it takes no step, and worse answers do not take it back; "
+            f"`linewright rollback {line} --canary` does"
+        )
     step = "" if one.rollout != "canary" else " in this step"
     answered = f"{count(one.rows, 'row')}{step}, {one.labelled:,} with a label that counts"
     loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
@@ -209,11 +223,6 @@ def _canary_text(one: CanaryStatus) -> str:
     first = "" if one.rows else " and its first row"
     ends = "its next step" if one.rollout == "canary" else "to serve alone"
     until = f", {ends} not before {said(one.until)}{first}" if one.until else ""
-    part = {
-        "canary": f"canary {one.model} answers {one.share:.0%} of the rows",
-        "shadow": f"shadow {one.model} gets copies of the rows",
-        "blue-green": f"{one.model} answers all rows for a trial, and the champion gets copies",
-    }[one.rollout]
     return f"{part}: {answered}{loss}{against}{until}"
 
 
@@ -382,6 +391,7 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
         champion_loss=trial.champion.loss if trial else None,
         rollout=canary.rollout,
         champion_rows=trial.champion.rows if trial else 0,
+        judged=spec is not None,
     )
 
 

@@ -22,6 +22,7 @@ from linewright.model.estimator import (
     libraries_of,
     made,
     others_code,
+    require_alike,
     spelled,
     takes_weights,
 )
@@ -56,6 +57,7 @@ def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) ->
     told = _told(found, asked, origin)
     maker = Maker(name=origin.name, make=partial(found, **told), section=SECTION, at=at, file=file)
     estimator = made(maker, asked.rows.task)
+    require_alike(estimator, made(maker, asked.rows.task), maker)
     because = f"the line file names {function} in {file}, which returns {spelled(estimator)}"
     if asked.rows.weight[asked.rows.learned].std() > 0 and not takes_weights(estimator):
         because += "; its fit takes no sample_weight, so that all rows weigh alike in it"

@@ -97,6 +97,13 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the label named this prediction or its row's key."""
 
 
+class Replaced(Truth, frozen=True, kw_only=True):
+    """A label that another one has replaced since."""
+
+    replaced: str
+    """When it was corrected, UTC: from then on another one counts."""
+
+
 class Segment(Result, frozen=True, kw_only=True, tag="segment"):
     """A closed segment of the prediction log as one Parquet blob: a row for each record, in their order."""
 

@@ -15,7 +15,7 @@ import msgspec
 
 from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
-from linewright.serve.facts import Prediction, Truth
+from linewright.serve.facts import Prediction, Replaced, Truth
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import number_after, number_of, text_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, set_apart, take_in
@@ -32,7 +32,15 @@ from linewright.serve.log import (
     read_log,
     sync_folder,
 )
-from linewright.serve.truths import EARLIER, Known, came_since, labels_in, to_truth, wrong_labels
+from linewright.serve.truths import (
+    EARLIER,
+    Known,
+    came_since,
+    labels_in,
+    replaced_of,
+    to_truth,
+    wrong_labels,
+)
 from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained
 from linewright.store.values import digest_of_bytes
@@ -226,6 +234,14 @@ class Feedback:
             RecordsAt(self._log, sealed=self._sealed).read(row[0], row[1], text_of(number)) if row else None
         )
         return (record, _truth(row[2:])) if record else None
+
+    def replaced(self, prediction_id: str) -> tuple[Replaced, ...]:
+        """Return the labels that a prediction had before its label was corrected, the earliest first. Nothing is written."""
+        number = number_of(prediction_id)
+        if number is None or not self._file.exists():
+            return ()
+        with self._connected() as database:
+            return replaced_of(database, number)
 
     def labelled(
         self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from linewright.data.near import nearest
 from linewright.errors import LinewrightError, RequestError, Transient
 
 MAX_BODY = 10 * 2**20
@@ -25,6 +26,9 @@ _DRAIN = 32 * 2**20
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _JSON = b"application/json"
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_OTHER_TYPE = re.compile(r"Expected `(.+)`, got `(.+)`")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -335,7 +339,7 @@ def read_json(body: bytes, kind: type[T], *, form: str) -> T:
         _refuse_broken(body, form)
         if "out of range" in str(error):
             return _read_wide(body, kind, form)
-        raise _other_form(error, form) from None
+        raise _other_form(error, form, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(body, error, form) from None
 
@@ -354,16 +358,51 @@ def _read_wide(body: bytes, kind: type[T], form: str) -> T:
     try:
         return msgspec.json.Decoder(kind, float_hook=float).decode(body)
     except msgspec.ValidationError as error:
-        raise _other_form(error, form) from None
+        raise _other_form(error, form, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(body, error, form) from None
 
 
-def _other_form(error: msgspec.ValidationError, form: str) -> RequestError:
+_IN_WORDS: Mapping[str, str] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+"""Types as the decoder calls them, as people do."""
+
+
+def _other_form(error: msgspec.ValidationError, form: str, kind: Any) -> RequestError:
+    """Say in words what the decoder found in a body of another form."""
     text = str(error)
     path = _PATH.search(text)
     where = (path and path[1]) or "body"
-    return RequestError(text[: path.start()] if path else text, where=where, hint=f"send {form}")
+    text = text[: path.start()] if path else text
+    if found := _UNKNOWN.fullmatch(text):
+        name, known = found[1], _fields_of(kind) if where == "body" else ()
+        near = nearest(name, known)
+        hint = f"did you mean {near!r}?" if near else f"leave it out; send {form}"
+        return RequestError(
+            "unknown field", where=where, found=name[:100], allowed=", ".join(known), hint=hint
+        )
+    if found := _OTHER_TYPE.fullmatch(text):
+        wanted, got = ([_IN_WORDS.get(one, one) for one in each.split(" | ")] for each in found.groups())
+        hint = f"send {form}"
+        if wanted == [_IN_WORDS["bool"]]:
+            hint = f'send {{"{where.rpartition(".")[2]}": true}}, without quotes, or leave it out'
+        allowed = " or ".join(wanted)
+        return RequestError(f"not {allowed}", where=where, found=" or ".join(got), allowed=allowed, hint=hint)
+    if found := _MISSING.fullmatch(text):
+        return RequestError(f"{found[1]!r} is missing", where=where, hint=f"send {form}")
+    return RequestError(text, where=where, hint=f"send {form}")
+
+
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields of a form; none where it has no names."""
+    return tuple(str(name) for name in getattr(kind, "__struct_encode_fields__", ()))
 
 
 def _not_json(body: bytes, error: Exception, form: str) -> Refusal:

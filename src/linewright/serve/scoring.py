@@ -135,7 +135,8 @@ class Scorer:
         except RequestError as error:
             if not name or error.found != self.model.digest:
                 raise
-            named: dict[str, Any] = {"found": name}
+            hint = error.hint.replace("LINE", name.partition("@")[0])
+            named: dict[str, Any] = {"found": name, "hint": hint}
             raise RequestError(**(error.to_parts() | named)) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:

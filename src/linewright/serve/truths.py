@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from linewright.serve.facts import Truth
+from linewright.serve.facts import Replaced, Truth
 from linewright.serve.ids import text_of as id_text_of
 from linewright.serve.index import KEYED
 from linewright.serve.keeping import text_of
@@ -73,6 +73,25 @@ def labels_in(
     if database.execute(f"SELECT 1 FROM earlier_by_{by} LIMIT 1").fetchone():  # noqa: S608
         rows += database.execute(f"{select} earlier_by_{by} {among} AND {known.stood}", asked)
     return {value: to_truth(label, at, received, by) for value, label, at, received in rows}
+
+
+def replaced_of(database: sqlite3.Connection, number: bytes) -> tuple[Replaced, ...]:
+    """Return the labels that a prediction had before the one that counts now, the earliest first.
+
+    Where a label by id and one by key said the same until both were corrected, it is told once, as it came by id.
+    """
+    rows = database.execute(
+        "SELECT label, at, received, replaced, 'id' FROM earlier_by_id WHERE id = ?1 "
+        "UNION ALL SELECT e.label, e.at, e.received, e.replaced, 'key' FROM predictions p JOIN earlier_by_key e ON e.key = p.key "
+        "WHERE p.id = ?1 AND NOT EXISTS "
+        "(SELECT 1 FROM earlier_by_id i WHERE i.id = ?1 AND i.label = e.label AND i.replaced = e.replaced) "
+        "ORDER BY 4, 3",
+        (number,),
+    )
+    return tuple(
+        Replaced(label=msgspec.json.decode(label), at=at, received=received, replaced=replaced, by=by)
+        for label, at, received, replaced, by in rows
+    )
 
 
 def came_since(

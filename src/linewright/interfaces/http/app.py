@@ -255,7 +255,12 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
     """Refuse an object that says something twice: readers of JSON do not agree on which of the two counts."""
     counts = Counter(name for name, _ in pairs)
     if len(counts) < len(pairs):
-        raise RequestError("a name comes twice", where="body", found=counts.most_common(1)[0][0][:80])
+        raise RequestError(
+            "a name comes twice",
+            where="body",
+            found=counts.most_common(1)[0][0][:80],
+            hint="send each name once: which of the two counts is not decided anywhere",
+        )
 
 
 async def _refused(_: Request, error: Exception) -> Response:

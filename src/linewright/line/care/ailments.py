@@ -148,10 +148,14 @@ def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
         try:
             probe.write_bytes(b"x")
         except OSError as error:
+            found = explain(error, folder, "the folder")
+            owns = f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable"
+            # Of a full disk owners are not the trouble, and one folder says it for all.
             yield problem_of(
-                explain(error, folder, "the folder"),
-                next=f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable",
+                found, next="linewright gc, or free space" if isinstance(found, Transient) else owns
             )
+            if isinstance(found, Transient):
+                return
         finally:
             with suppress(OSError):
                 probe.unlink()
