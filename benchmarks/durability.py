@@ -43,6 +43,7 @@ from linewright.line.tending import tend_inline
 from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.release.facts import WhenLogFails
+from linewright.serve.answer import MANY
 from linewright.serve.listener import endpoint
 from linewright.serve.log import Damage, read_log
 from linewright.store.clock import now_utc
@@ -54,6 +55,8 @@ LONGEST_S = 0.7
 """How long an endpoint answers at most before it is killed."""
 DURABLE, LABELLED, BY_KEY = 0.2, 0.2, 0.2
 """Shares of the requests that are durable and that are followed by a label, and of labels that are by key."""
+LARGE = 0.05
+"""Share of the requests that have so many rows that these are logged together."""
 STARTING = 0.1
 """Share of the kills that come while the endpoint starts."""
 LIGHT_S = 0.05
@@ -285,7 +288,8 @@ class Clients:
             pending.update({one: chance.choice(["yes", "no"]) for one in new})
 
     def _predict(self, connection: http.client.HTTPConnection, chance: random.Random, name: str) -> list[str]:
-        keys = [f"{name}-{i}" for i in range(chance.randint(1, 3))]
+        most, least = (200, MANY) if chance.random() < LARGE else (3, 1)
+        keys = [f"{name}-{i}" for i in range(chance.randint(least, most))]
         self._ledger.asked.update(keys)
         rows = [{**chance.choice(self._rows), "key": key} for key in keys]
         said = self._post(connection, "predict", {"rows": rows, "durable": chance.random() < DURABLE})
