@@ -25,7 +25,7 @@ from linewright.serve.request import Response, read_json, to_response
 from linewright.serve.rows import Place, in_rows
 from linewright.serve.scoring import Scorer
 from linewright.serve.typed import Row, TypedRow, Unusual, column_of
-from linewright.serve.values import spell
+from linewright.serve.values import spell, spell_all
 from linewright.store.clock import now_utc, uuid7, uuids7
 
 MANY = 16
@@ -157,7 +157,7 @@ def answer(
     received, package = loaded.now(), loaded.package
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
-    keys = list(map(spell, column_of(rows, package.key))) if package.key else [None] * len(rows)
+    keys = spell_all(column_of(rows, package.key)) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, rows, keys, ids)
     parts = _parts(loaded, rows, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))

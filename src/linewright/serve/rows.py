@@ -13,7 +13,7 @@ from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
 from linewright.serve.typed import Row, column_of
-from linewright.serve.values import KINDS, Excess, as_number, check_carried, kind_of, shown
+from linewright.serve.values import KINDS, Excess, as_number, check_all_carried, check_carried, kind_of, shown
 
 MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})
@@ -98,8 +98,7 @@ class RowReader:
     def check_carried(self, rows: Sequence[Row]) -> None:
         """Refuse, with `ValueError`, rows whose carried columns hold what cannot be kept."""
         for name in self._carried:
-            for value in column_of(rows, name):
-                check_carried(value)
+            check_all_carried(column_of(rows, name))
 
     def _columns(self, rows: list[dict[str, Any]]) -> Columns:
         return self.columns(rows, self._known)

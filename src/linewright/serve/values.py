@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from types import NoneType
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ MAX_TEXT = 65_536
 _INT64 = 2**63
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
 """A number as JSON spells it, of a length that a message may hold."""
+_TEXT_OR_NONE = frozenset({str, NoneType})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TRUTH: Mapping[str, float] = {
@@ -39,6 +41,16 @@ def check_carried(value: object) -> None:
         _int64(value)
     elif not isinstance(value, float) or not math.isfinite(value):
         raise ValueError("a text, a finite number, true, false or null")
+
+
+def check_all_carried(values: Sequence[object]) -> None:
+    """Refuse values as `check_carried` does each; texts, as keys mostly are, are looked at together."""
+    if set(map(type, values)) <= _TEXT_OR_NONE:
+        texts = cast("Sequence[str | None]", values)
+        if max(map(len, filter(None, texts)), default=0) <= MAX_TEXT:
+            return
+    for value in values:
+        check_carried(value)
 
 
 def _bounded(text: str) -> str:
@@ -183,6 +195,19 @@ def spell(value: object) -> str | None:
             return value.strip() or None
         case _:
             return str(value)
+
+
+def spell_all(values: Sequence[object]) -> list[str | None]:
+    """Return scalars as `spell` does each; texts, as keys mostly are, at once.
+
+    Examples
+    --------
+    >>> spell_all([12, " a "]), spell_all(["b", " "])
+    (['12', 'a'], ['b', None])
+    """
+    if set(map(type, values)) == {str}:
+        return [text.strip() or None for text in cast("Sequence[str]", values)]
+    return list(map(spell, values))
 
 
 def as_number(value: object) -> str:
