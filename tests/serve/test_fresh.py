@@ -130,7 +130,7 @@ def test_what_is_held_has_a_bound(monkeypatch):
     for at in range(100):
         fresh.add("one.log", 10 * at, ["a"], ["k"], [10])
     assert fresh.segments == ["one.log"]
-    fresh.add("two.log", 0, ["a"], [Several(11, None)], [10])
+    fresh.add("two.log", 0, ["a"], [Several(11, b"k" * 1_500)], [10])
     assert fresh.segments == ["two.log"]
     fresh.add("one.log", 990, ["a"], ["k"], [10])
     assert fresh.segments == ["one.log"]

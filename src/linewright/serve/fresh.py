@@ -12,7 +12,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 MOST = 100_000
-"""Records that are held, about 15 MB; what is beyond has to be read from the log."""
+"""Frames of one record each that are held, about 15 MB; what is beyond has to be read from the log."""
+_BYTES = 150
+"""What one of them takes, about."""
 
 
 class Several(NamedTuple):
@@ -65,7 +67,7 @@ class Fresh:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._held = 0
-        """Records of all runs."""
+        """What all runs take, as so many frames of one record."""
 
     @property
     def segments(self) -> list[str]:
@@ -98,13 +100,13 @@ class Fresh:
             Length of each frame, in bytes.
         """
         with self._lock:
-            more = count(keys)
+            more = _weight(keys)
             if self._held + more > MOST:
                 self._runs.clear()
                 self._held = 0
             run = self._runs.get(segment)
             if run is None or run.end != start:
-                self._held -= count(run.keys) if run else 0
+                self._held -= _weight(run.keys) if run else 0
                 run = self._runs[segment] = _Run(start)
             ends = list(accumulate(sizes, initial=start))
             run.end = ends.pop()
@@ -143,7 +145,7 @@ class Fresh:
             run = self._runs.get(segment)
             if run is not None:
                 many = bisect_left(run.offsets, position)
-                self._held -= count(run.keys[:many])
+                self._held -= _weight(run.keys[:many])
                 for column in (run.offsets, run.ids, run.keys):
                     del column[:many]
                 if not run.offsets:
@@ -153,3 +155,7 @@ class Fresh:
 def count(keys: Sequence[str | Several | None]) -> int:
     """Return of how many records these are the keys."""
     return sum(key.n if isinstance(key, Several) else 1 for key in keys)
+
+
+def _weight(keys: Sequence[str | Several | None]) -> int:
+    return sum(1 + len(key.keys or b"") // _BYTES if isinstance(key, Several) else 1 for key in keys)
