@@ -25,7 +25,7 @@ from linewright.features.topics import learn_text
 from linewright.model.facts import RequestColumn
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import RowReader
-from linewright.serve.typed import MOST_COLUMNS, TypedBodies, Unusual, column_of
+from linewright.serve.typed import MOST_COLUMNS, Unusual, column_of, typed_bodies
 
 NOTES = ("Ford", "rome to oslo", "none of it", "12 NA", "old", "谢谢", "31.12.2026", "yes")
 ENCODER = Encoder(
@@ -169,7 +169,7 @@ usual = st.lists(
 def test_typed_rows_give_what_dicts_give_or_are_left_to_them(some, times, complete):
     body = json.dumps({"rows": some * times}).encode()
     columns = columns_of(complete)
-    bodies, reader = TypedBodies.of(columns), RowReader(columns, missing=MISSING)
+    bodies, reader = typed_bodies(tuple(columns)), RowReader(columns, missing=MISSING)
     matrices = MatrixReader(reader, columns, ENCODER)
     typed = bodies.read(body)
     if typed is None:
@@ -193,7 +193,7 @@ def test_plain_rows_are_read_typed():
         {"rows": [{"number": 1.5, "whole": 7.0, "truth": True, "make": "Ford", "key": 3}, {"number": 2}]}
     )
 
-    read = TypedBodies.of(columns).read(body.encode())
+    read = typed_bodies(tuple(columns)).read(body.encode())
 
     assert [1.5, 2] == column_of(read.rows, "number")
     assert (False, False) == (read.explain, read.durable)
@@ -218,12 +218,12 @@ def test_plain_rows_are_read_typed():
     ],
 )
 def test_what_is_not_usual_is_left_to_others(body):
-    assert TypedBodies.of(columns_of(set())).read(body.encode()) is None
+    assert typed_bodies(tuple(columns_of(set()))).read(body.encode()) is None
 
 
 def test_some_tables_have_no_type():
     wide = [RequestColumn(name=f"c{i}", type="number") for i in range(MOST_COLUMNS + 1)]
 
-    assert TypedBodies.of(wide[:-1]) is not None
-    assert TypedBodies.of(wide) is None
-    assert TypedBodies.of([RequestColumn(name='the "name"', type="number")]) is None
+    assert typed_bodies(tuple(wide[:-1])) is not None
+    assert typed_bodies(tuple(wide)) is None
+    assert typed_bodies((RequestColumn(name='the "name"', type="number"),)) is None

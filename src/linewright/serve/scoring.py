@@ -14,7 +14,7 @@ from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
-from linewright.serve.typed import Row, TypedBodies, TypedRow, Unusual
+from linewright.serve.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
 from linewright.serve.values import shown, spell
 
 TOLERANCE = 1e-6
@@ -108,7 +108,7 @@ class Scorer:
     @cached_property
     def typed(self) -> TypedBodies | None:
         """What reads requests in their usual form; `None` where there is no such thing. Made when it is first asked for."""
-        return None if self._matrix is None else TypedBodies.of(self.form.columns)
+        return None if self._matrix is None else typed_bodies(self.form.columns)
 
     def columns(self, columns: Columns) -> list[dict[str, Any]]:
         """Return one answer a row for features that are columns already; its form is the task's."""

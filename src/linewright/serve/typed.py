@@ -5,6 +5,7 @@ usual (a number as a text, a column that nobody knows) is not refused here but l
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, cast
 
@@ -14,6 +15,8 @@ from linewright.model.facts import RequestColumn
 
 MOST_COLUMNS = 256
 """Of a table that is wider: a field that does not come in its order is looked for among all of them."""
+MOST_KEPT = 256
+"""Types of tables that are kept."""
 _USUAL: dict[str, Any] = {
     "number": int | float | None,
     "integer": int | float | None,
@@ -91,16 +94,6 @@ class TypedBodies:
         body = [("rows", rows), ("explain", bool, False), ("durable", bool, False)]
         self._decoder = msgspec.json.Decoder(msgspec.defstruct("Body", body, forbid_unknown_fields=True))
 
-    @classmethod
-    def of(cls, columns: Sequence[RequestColumn]) -> "TypedBodies | None":
-        """Return what reads such rows; `None` where no type can be made for them."""
-        if len(columns) > MOST_COLUMNS or any(column.type not in _USUAL for column in columns):
-            return None
-        try:
-            return cls(columns)
-        except ValueError:  # names of fields may hold no quotes
-            return None
-
     def read(self, body: bytes) -> TypedBody | None:
         """Return a body; `None` where its form is not the usual one, whether it is wrong or not."""
         try:
@@ -108,6 +101,20 @@ class TypedBodies:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         return read if read.rows else None
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def typed_bodies(columns: tuple[RequestColumn, ...]) -> TypedBodies | None:
+    """Return what reads such rows; `None` where no type can be made for them.
+
+    Types are kept: one is a few kilobytes in a circle, which would stay in memory each time that a model is let go and loaded again.
+    """
+    if len(columns) > MOST_COLUMNS or any(column.type not in _USUAL for column in columns):
+        return None
+    try:
+        return TypedBodies(columns)
+    except ValueError:  # names of fields may hold no quotes
+        return None
 
 
 def _type_of(column: RequestColumn) -> Any:
