@@ -8,6 +8,7 @@ row of `requests`, whose ids follow each other, and what of it gets a label of i
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TypeGuard
@@ -171,9 +172,15 @@ def _insert_request(
             (part, inserted.lastrowid, keys),
         )
         return
-    found = enumerate(_KEYS.decode(keys))
+    found = enumerate(_keys_in(keys))
     rows = [(part, key, inserted.lastrowid, at) for at, key in found if key is not None]
     database.executemany("INSERT INTO request_keys VALUES (?, ?, ?, ?)", rows)
+
+
+@lru_cache(maxsize=2)
+def _keys_in(told: str) -> list[str | None]:
+    """Return the keys of a request; kept, since labels come for one row after the other."""
+    return _KEYS.decode(told)
 
 
 def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
@@ -191,7 +198,7 @@ def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
     at = place_after(first, identity)
     if at >= size:
         return
-    key = None if keys is None else _KEYS.decode(keys)[at]
+    key = None if keys is None else _keys_in(keys)[at]
     inserted = database.execute(
         "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", (identity, key, *place, _APART)
     )
