@@ -8,7 +8,6 @@ row of `requests`, whose ids follow each other, and what of it gets a label of i
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TypeGuard
@@ -172,15 +171,9 @@ def _insert_request(
             (part, inserted.lastrowid, keys),
         )
         return
-    found = enumerate(_keys_in(keys))
+    found = enumerate(_KEYS.decode(keys))
     rows = [(part, key, inserted.lastrowid, at) for at, key in found if key is not None]
     database.executemany("INSERT INTO request_keys VALUES (?, ?, ?, ?)", rows)
-
-
-@lru_cache(maxsize=2)
-def _keys_in(told: str) -> list[str | None]:
-    """Return the keys of a request; kept, since labels come for one row after the other."""
-    return _KEYS.decode(told)
 
 
 def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
@@ -189,20 +182,35 @@ def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
     Within a write transaction. Of any other id nothing is done.
     """
     found = database.execute(
-        "SELECT number, first, size, segment, offset, keys FROM requests WHERE first <= ? ORDER BY first DESC LIMIT 1",
+        "SELECT number, first, size, segment, offset FROM requests WHERE first <= ? ORDER BY first DESC LIMIT 1",
         (identity,),
     ).fetchone()
     if found is None:
         return
-    number, first, size, *place, keys = found
+    number, first, size, *place = found
     at = place_after(first, identity)
     if at >= size:
         return
-    key = None if keys is None else _keys_in(keys)[at]
+    keys = _keys_of(database, first)
+    key = None if keys is None else keys[at]
     inserted = database.execute(
         "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", (identity, key, *place, _APART)
     )
     database.execute("UPDATE requests SET apart = apart + ? WHERE number = ?", (inserted.rowcount, number))
+
+
+_last_keys: tuple[bytes, list[str | None] | None] = (b"", None)
+"""Of the request that was asked about last, by its first id, which no other has: labels come for one row after the other."""
+
+
+def _keys_of(database: sqlite3.Connection, first: bytes) -> list[str | None] | None:
+    global _last_keys  # noqa: PLW0603 -- one assignment, so that threads see one or the other
+    known, keys = _last_keys
+    if known != first:
+        (told,) = database.execute("SELECT keys FROM requests WHERE first = ?", (first,)).fetchone()
+        keys = None if told is None else _KEYS.decode(told)
+        _last_keys = (first, keys)
+    return keys
 
 
 def counted(database: sqlite3.Connection) -> int:
