@@ -29,6 +29,7 @@ from linewright.line.lookup import look_up
 from linewright.line.rebuilding import Rebuilding, rebuild
 from linewright.line.registry import find_model
 from linewright.line.scoring import predict_file
+from linewright.line.sealing import seal_next
 from linewright.model.card import card_markdown
 from linewright.operations.record import models
 
@@ -295,7 +296,12 @@ def test_a_model_that_learned_from_answers_and_labels_is_rebuilt_too(tumours, tm
     hand_in(factory, "tumours", factory.root / "truth.csv")
     ran = execute_inline(factory, "tumours", as_of=factory.now())
     rebuilt = [here(factory, f"tumours@{version}", tmp_path) for version in (1, 2)]
+    for segment in factory.log_of("tumours").glob("*.log"):
+        os.utime(segment, (1, 1))
+    sealed = seal_next(factory, "tumours")
+    rebuilt.append(here(factory, "tumours@2", tmp_path))
 
     assert "tumours@2" == ran.candidate
-    assert ["R0", "R0"] == [one.level for one in rebuilt], [one.to_text() for one in rebuilt]
+    assert sealed is not None
+    assert ["R0"] * 3 == [one.level for one in rebuilt], [one.to_text() for one in rebuilt]
     assert all(part.is_same for one in rebuilt for part in one.parts)

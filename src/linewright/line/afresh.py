@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from linewright.engine.context import Context, Progress
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.sealed import SealedLog
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
@@ -61,6 +62,10 @@ class Afresh(Factory):
     def artifacts(self) -> LocalArtifacts:
         """The bytes without those that are hidden; what is put here is kept in memory."""
         return cast("LocalArtifacts", Unput(self._factory.artifacts, self._hidden))
+
+    def sealed_of(self, line: str) -> SealedLog:
+        """Return the sealed segments of the log, which no station computed."""
+        return self._factory.sealed_of(line)
 
     @property
     def scratch(self) -> Path:
