@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import linewright
 from linewright.errors import GateRefused, RequestError, Transient
 from linewright.line.care.verify import verify_factory
 from linewright.line.evidence import explain
+from linewright.line.example import curl
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
@@ -320,6 +322,31 @@ def test_a_row_may_have_what_any_of_the_newest_models_knows(living):
     assert 250 == len(logged)
     assert {1} == {one.model for one in logged[200:]}
     assert {1.5} == {one.row["c"] for one in logged}
+
+
+def test_the_command_to_paste_has_the_columns_that_only_the_candidate_needs(living):
+    """Sent without them it would be the candidate's trouble, and end its trial."""
+
+    def pasted() -> dict[str, float]:
+        return json.loads(shlex.split(curl(living.factory, LINE, "http://127.0.0.1:1"))[-1])["rows"][0]
+
+    before = pasted()
+    (living.factory.root / "lines" / f"{LINE}.yaml").write_text(
+        FILE.replace("    y:", "    c: {type: number, nullable: false}\n    y:")
+    )
+    rows(HISTORY, 3 * HISTORY, turned=True).with_columns(c=pl.col("a") * 2).write_csv(
+        living.factory.root / "history.csv"
+    )
+    execute_inline(living.factory, LINE)
+    during = pasted()
+    living.answer(20, turned=True, also={"c": during["c"]})
+    trouble = living.after(minutes=1)
+    rollback(living.factory, LINE)
+
+    assert {"visit", "a", "b"} == before.keys()
+    assert {**before, "c": during["c"]} == during
+    assert trouble is None
+    assert before == pasted()
 
 
 def test_a_newer_candidate_takes_the_place_of_a_canary(living):
