@@ -75,7 +75,10 @@ CASES: dict[str, Case] = {
         path=PREDICT, body=json.dumps(rows(ROW)).encode("utf-16"), status=400, says=("byte",)
     ),
     "predict: byte order mark": Case(
-        path=PREDICT, body=b"\xef\xbb\xbf" + json.dumps(rows(ROW)).encode(), status=400, says=("byte 0",)
+        path=PREDICT,
+        body=b"\xef\xbb\xbf" + json.dumps(rows(ROW)).encode(),
+        status=400,
+        says=("byte 0: the body begins with a byte order mark", "send UTF-8 without it"),
     ),
     "predict: not utf-8": Case(
         path=PREDICT, body=b'{"rows": [{"colour": "\xff"}]}', status=400, says=("byte 22",)
@@ -83,7 +86,30 @@ CASES: dict[str, Case] = {
     "predict: half of a character": Case(
         path=PREDICT, body=b'{"rows": [{"colour": "\\ud800"}]}', status=400, says=("byte",)
     ),
-    "predict: nan": Case(path=PREDICT, body=b'{"rows": [{"width": NaN}]}', status=400, says=("byte 20",)),
+    "predict: nan": Case(
+        path=PREDICT,
+        body=b'{"rows": [{"width": NaN}]}',
+        status=400,
+        says=("byte 20: NaN is not JSON", "send null where a value is missing"),
+    ),
+    "predict: infinity": Case(
+        path=PREDICT,
+        body=b'{"rows": [{"width": Infinity}]}',
+        status=400,
+        says=("byte 20: Infinity is not JSON", "send null where a value is missing"),
+    ),
+    "predict: less than any number": Case(
+        path=PREDICT,
+        body=b'{"rows": [{"width": -Infinity}]}',
+        status=400,
+        says=("byte 20: -Infinity is not JSON", "send null where a value is missing"),
+    ),
+    "predict: a word that begins like no number": Case(
+        path=PREDICT,
+        body=b'{"rows": [{"width": NaNometre}]}',
+        status=400,
+        says=("byte 20: the body is not JSON",),
+    ),
     "predict: 1e999": Case(
         path=PREDICT,
         body=b'{"rows": [{"width": 1e999, "colour": "red"}]}',

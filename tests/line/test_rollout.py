@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -22,12 +23,14 @@ import linewright
 from linewright.errors import GateRefused, RequestError, Transient
 from linewright.line.care.verify import verify_factory
 from linewright.line.evidence import explain
+from linewright.line.example import curl
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
 from linewright.line.lookup import look_up
 from linewright.line.registry import judged
 from linewright.line.rollout import tend_canary
+from linewright.operations.evidence import card
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.facts import Deployed, Promoted, Trial, Withdrawn
@@ -261,6 +264,7 @@ def test_what_an_endpoint_has_against_a_canary_ends_it(living):
 def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(living):
     """Who looks the next morning sees it, and does not promote it by mistake."""
     living.candidate(turned=True)
+    during = explain(living.factory, f"{LINE}@2").says
     canary = canary_of(living.factory.metadata, LINE)
     note_trouble(living.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
     living.after(seconds=1)
@@ -272,8 +276,15 @@ def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(li
         status(living.factory, LINE).to_text(),
         judged(living.factory, LINE)[canary.package].verdict,
     )
+    because, told = explain(living.factory, f"{LINE}@2").says, card(living.factory, f"{LINE}@2").markdown
     forced = promote(living.factory, f"{LINE}@2", force=True, because="it was the disk")
 
+    assert during.endswith("; it answers 20% of the rows as a canary since 2026-03-01 00:00:00Z")
+    assert because.endswith("; it was taken back as a canary on 2026-03-01 00:00:01Z: it fails")
+    assert "In spite of that it was taken back when it was tried; the reason is above." in told
+    assert "took it back when it was tried: it fails." in told[: told.index("In spite of that")]
+    assert because == explain(living.factory, f"{LINE}@2").says
+    assert "taken back" not in explain(living.factory, f"{LINE}@1").says
     assert "canary visits@2 was taken back on 2026-03-01 00:00:01Z: it fails" in shown
     assert "hold" == verdict
     assert "visits@2" == forced.champion
@@ -322,6 +333,31 @@ def test_a_row_may_have_what_any_of_the_newest_models_knows(living):
     assert {1.5} == {one.row["c"] for one in logged}
 
 
+def test_the_command_to_paste_has_the_columns_that_only_the_candidate_needs(living):
+    """Sent without them it would be the candidate's trouble, and end its trial."""
+
+    def pasted() -> dict[str, float]:
+        return json.loads(shlex.split(curl(living.factory, LINE, "http://127.0.0.1:1"))[-1])["rows"][0]
+
+    before = pasted()
+    (living.factory.root / "lines" / f"{LINE}.yaml").write_text(
+        FILE.replace("    y:", "    c: {type: number, nullable: false}\n    y:")
+    )
+    rows(HISTORY, 3 * HISTORY, turned=True).with_columns(c=pl.col("a") * 2).write_csv(
+        living.factory.root / "history.csv"
+    )
+    execute_inline(living.factory, LINE)
+    during = pasted()
+    living.answer(20, turned=True, also={"c": during["c"]})
+    trouble = living.after(minutes=1)
+    rollback(living.factory, LINE)
+
+    assert {"visit", "a", "b"} == before.keys()
+    assert {**before, "c": during["c"]} == during
+    assert trouble is None
+    assert before == pasted()
+
+
 def test_a_newer_candidate_takes_the_place_of_a_canary(living):
     living.candidate(turned=True)
     rows(HISTORY + 7, 3 * HISTORY, turned=True).write_csv(living.factory.root / "history.csv")
@@ -366,8 +402,10 @@ def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
     trial = living.factory.metadata.get(str(promoted.evidence), Trial)
     kept = living.copies()
     nothing, gone = living.after(minutes=1), living.copies()
-    why = [one.says for one in explain(living.factory, f"{LINE}@2").rests_on if one.kind == "trial"]
+    claim = explain(living.factory, f"{LINE}@2")
+    why = [one.says for one in claim.rests_on if one.kind == "trial"]
 
+    assert claim.says.endswith(f" it was promoted on 2026-03-01 01:01:00Z: {promoted.because}")
     assert f"visits@2  passes its gates, and {part}" in told
     assert 0 == living.ran.exit_code
     assert shown in seen.to_text()

@@ -9,7 +9,7 @@ from linewright.line.registry import declared_before, rebuilt_of
 from linewright.line.spec import LineSpec
 from linewright.model.card import CardFacts
 from linewright.model.facts import Certificate, Registered
-from linewright.release.facts import Halted, Promoted, Refused, RolledBack
+from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.store.seams import Version
 from linewright.store.values import Event, digest_of
 from linewright.watch.facts import RetrainProposal
@@ -62,7 +62,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
 
 
 def _events(factory: Factory, version: Version) -> tuple[Event, ...]:
-    kinds: tuple[type[Event], ...] = (Registered, Refused, Promoted, RolledBack, Halted)
+    kinds: tuple[type[Event], ...] = (Registered, Refused, Promoted, Withdrawn, RolledBack, Halted)
     found = [event for kind in kinds for event in factory.metadata.events(kind, line=version.line)]
     rebuilt = rebuilt_of(factory.metadata, version)
     return tuple(sorted([*found, *([rebuilt] if rebuilt else [])], key=lambda event: event.at))

@@ -1,6 +1,6 @@
 """From a model back to everything that was recorded about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from linewright.model.facts import (
     Trained,
 )
 from linewright.model.figures import count
-from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.ids import is_id
 from linewright.store.clock import said
 from linewright.store.seams import Version
@@ -163,8 +163,10 @@ def explain(factory: Factory, name: str) -> Claim:
         proposal = accepted_of(factory, version.line, evidence.registered.run).proposal
         if proposal:
             claim = replace(claim, rests_on=(*claim.rests_on, _claim(factory, proposal, {})))
-        claim = replace(claim, rests_on=(*claim.rests_on, *_trials(factory, version)))
-        return _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
+        tried = _tried(factory, version)
+        claim = replace(claim, rests_on=(*claim.rests_on, *_trials(factory, tried)))
+        claim = _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
+        return replace(claim, says=f"{claim.says}{_stands(tried)}")
     found = factory.metadata.find(name)
     alert = None if found else find_alert(factory, name)
     if alert:
@@ -189,16 +191,45 @@ def _of_prediction(name: str) -> str:
     )
 
 
-def _trials(factory: Factory, version: Version) -> tuple[Claim, ...]:
-    """Return what was seen of a model while it was tried beside the champion, oldest first."""
+def _tried(factory: Factory, version: Version) -> list[Deployed | Withdrawn | Promoted]:
+    """Return what happened to a model while it was tried beside the champion, and its promotions, oldest first."""
     events: list[Deployed | Withdrawn | Promoted] = [
         *factory.metadata.events(Deployed, line=version.line),
         *factory.metadata.events(Withdrawn, line=version.line),
         *factory.metadata.events(Promoted, line=version.line),
     ]
-    mine = [one for one in events if one.package == version.digest and one.evidence is not None]
-    found = dict.fromkeys(str(one.evidence) for one in sorted(mine, key=lambda one: one.generation))
+    mine = (one for one in events if one.package == version.digest)
+    return sorted(mine, key=lambda one: one.generation)
+
+
+def _trials(factory: Factory, tried: Sequence[Deployed | Withdrawn | Promoted]) -> tuple[Claim, ...]:
+    """Return what was seen of a model while it was tried, oldest first."""
+    found = dict.fromkeys(one.evidence for one in tried if one.evidence is not None)
     return tuple(_shallow(factory, digest) for digest in found)
+
+
+def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
+    """Say that a model is tried now, or how its latest trial ended; nothing of one that was never tried."""
+    before: Deployed | None = None
+    says = ""
+    for one in tried:
+        match one:
+            case Deployed():
+                says, before = f"; it {one.part} since {said(one.at)}", one
+            case Withdrawn():
+                says, before = (
+                    f"; it was taken back {TRIED[one.rollout]} on {said(one.at)}: {one.because}",
+                    None,
+                )
+            case Promoted() if before is not None:
+                how = "was promoted by force" if one.forced else "was promoted"
+                says, before = (
+                    f"; tried {TRIED[before.rollout]}, it {how} on {said(one.at)}: {one.because}",
+                    None,
+                )
+            case _:
+                pass  # it did not end a trial
+    return says
 
 
 def _shallow(factory: Factory, digest: str) -> Claim:

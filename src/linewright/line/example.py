@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
@@ -13,9 +14,10 @@ from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.registry import find_model
+from linewright.line.registry import challenger_of, find_model
 from linewright.model.facts import Package, Trained
 from linewright.model.package import read_golden
+from linewright.release.pointer import canary_of
 from linewright.serve.rows import TIMES
 
 _KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
@@ -33,6 +35,9 @@ _PARTS: Sequence[Callable[[datetime], int]] = (
 def curl(factory: Factory, line: str, url: str) -> str | None:
     """Return the command that asks an endpoint for one prediction, or `None` where nothing would answer it.
 
+    Its row has what the champion needs, and what a candidate needs besides that is tried or challenges it: a canary that lacks a
+    column is taken back.
+
     Parameters
     ----------
     line
@@ -49,9 +54,20 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
         return None
     if not rows:
         return None
-    row = {**_key(package), **_time(factory, line, package, rows), **rows[0]}
+    more = _of_candidates(factory, line)
+    row = {**_key(package), **_time(factory, line, package, rows), **more, **rows[0]}
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
+
+
+def _of_candidates(factory: Factory, line: str) -> dict[str, Any]:
+    """Return a row of the models that may answer beside the champion or after it."""
+    tried, row = canary_of(factory.metadata, line), dict[str, Any]()
+    for version in {challenger_of(factory, line), tried and tried.model} - {None}:
+        with suppress(LinewrightError):  # what cannot be read cannot serve either
+            package = factory.metadata.get(find_model(factory, f"{line}@{version}").digest, Package)
+            row |= next(iter(read_golden(package, factory.artifacts.get).rows), {})
+    return row
 
 
 def _time(factory: Factory, line: str, package: Package, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -112,9 +112,11 @@ def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
         text = "The gates were changed after it was trained."
         yield Sentence(text=text, evidence=cite(facts.declared))
     if facts.certificate and facts.verdict not in {"", facts.certificate.verdict}:
-        yield Sentence(
-            text=f"In spite of that the verdict of the run was {facts.verdict}; the reason is above."
+        tried = any(_kind(event) == "withdrawn" for event in _own_events(facts))
+        what = (
+            "it was taken back when it was tried" if tried else f"the verdict of the run was {facts.verdict}"
         )
+        yield Sentence(text=f"In spite of that {what}; the reason is above.")
 
 
 def _compared(found: Certificate, facts: CardFacts) -> str:
@@ -205,6 +207,7 @@ _DID = {
     "promoted": "promoted it",
     "rolled_back": "rolled back",
     "refused": "did not promote it",
+    "withdrawn": "took it back when it was tried",
     "rebuilt": "rebuilt it",
 }
 

@@ -24,6 +24,10 @@ AT_ONCE = 65_536
 _DRAIN = 32 * 2**20
 """Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_NO_NUMBER = re.compile(rb"(?:NaN|Infinity)(?![0-9A-Za-z_])")
+"""What many programs write for a number that is none, and no JSON has."""
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark, as UTF-8."""
 _JSON = b"application/json"
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -414,15 +418,16 @@ def _not_json(body: bytes, error: Exception, form: str) -> Refusal:
         case _:
             found = _BYTE.search(str(error))
             position = int(found[1]) if found else len(body)
-            what = _BYTE.sub("", str(error)).strip()
+            what, hint = f"the body is not JSON: {_BYTE.sub('', str(error)).strip()}", f"send {form}"
+            if position == 0 and body.startswith(_MARK):
+                what, hint = "the body begins with a byte order mark", "send UTF-8 without it"
+            elif token := _NO_NUMBER.match(body, position):
+                # The decoder has taken a sign for the beginning of a number.
+                position -= body[:position].endswith(b"-")
+                what = f"{body[position : token.end()].decode()} is not JSON"
+                hint = "send null where a value is missing"
             return Refusal(
-                400,
-                RequestError(
-                    f"the body is not JSON: {what}",
-                    where=f"byte {position}",
-                    hint=f"send {form}",
-                    details={"byte": position},
-                ),
+                400, RequestError(what, where=f"byte {position}", hint=hint, details={"byte": position})
             )
 
 
