@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
-from linewright.model.facts import Calibration, Package
+from linewright.model.facts import Calibration, Package, RequestColumn
 from linewright.serve import feedback as feedback_module
 from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction, Predictions
@@ -327,6 +327,26 @@ def test_a_label_of_a_regression_is_a_finite_number(line, label):
 
     assert counts(accepted=1) == line.accept({"id": first, "label": 2}, package=REGRESSION)
     assert counts(repeated=1) == line.accept({"id": first, "label": 2.0}, package=REGRESSION)
+
+
+@pytest.mark.parametrize("label", [2.5, 1e300, -1e19])
+def test_a_label_of_whole_numbers_is_one(line, label):
+    """It would be kept, and no training could learn it; where the type is not known, any number may be right."""
+    first, second = line.predict("a", "b")
+    whole, number = (
+        msgspec.structs.replace(REGRESSION, columns=(RequestColumn(name="y", type=kind, role="carried"),))
+        for kind in ("integer", "number")
+    )
+    with pytest.raises(RequestError) as refused:
+        line.accept({"id": first, "label": 2}, {"id": second, "label": label}, package=whole)
+
+    assert "labels[1].label" == refused.value.where
+    assert label == refused.value.found
+    assert "a whole number from -2^63 to 2^63 - 1" == refused.value.allowed
+    assert "contract.columns.y: {type: number}" in refused.value.hint
+    assert counts(accepted=1) == line.accept({"id": first, "label": 2.0}, package=whole)
+    assert counts(accepted=1) == line.accept({"id": second, "label": label}, package=number)
+    assert 1 == line.accept({"id": second, "label": 3, "corrects": label}, package=whole)["corrected"]
     assert 2.0 == line.labels.find(first)[1].label
 
 

@@ -122,6 +122,14 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that it had with another label."""
     trained: bool
     """Whether a model was computed all the same; else the one of an earlier run was found again."""
+    outweighed: int = 0
+    """Labels by feedback that the run before it did not know, and that were not learned: the sources have their rows, and the
+    sources' label counts. At most one a row."""
+    contradicting: int = 0
+    """Those of them that say otherwise than the sources, which may also have no label there."""
+    differs: Literal["rows", "parts", "training", "unknown"] = "unknown"
+    """What is different from the run before it: the rows that were kept; of the same rows, which train and which test; or
+    neither, so that only the training can be. Not known where the run before it came to no verdict."""
 
     def to_text(self) -> str:
         """Say how much was new.
@@ -133,20 +141,38 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
         """
         since = f"since run {self.since} ({said(self.at)})"
         if not self.new and not self.relabelled:
-            what = (
-                "the same rows were only parted anew into training and test rows"
-                if self.trained
-                else "this is the model and the verdict of an earlier run, found again"
+            nothing = (
+                f"nothing new was learned: no row{'' if self.outweighed else ' and no label'} is new {since}"
             )
-            return f"nothing new was learned: no row and no label is new {since}; {what}"
+            return f"{nothing}{self._unlearned()}; {self._all_the_same()}"
         new = (
             "no row is new"
             if not self.new
             else f"{count(self.new, 'row')} {'is' if self.new == 1 else 'are'} new"
         )
         if not self.relabelled:
-            return f"{new} {since}"
-        return f"{new} {since}, and {self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
+            return f"{new} {since}{self._unlearned()}"
+        other = f"{self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
+        return f"{new} {since}, and {other}{self._unlearned()}"
+
+    def _unlearned(self) -> str:
+        if not self.outweighed:
+            return ""
+        told = f"{count(self.outweighed, 'label')} that it did not know came by feedback about rows that the source has too"
+        return f"; {told}: the source's label counts, and {self.contradicting:,} of them say otherwise"
+
+    def _all_the_same(self) -> str:
+        if not self.trained:
+            return "this is the model and the verdict of an earlier run, found again"
+        match self.differs:
+            case "rows":
+                return "only what the rows say in other columns, or which of them are left, is different"
+            case "parts":
+                return "the same rows were only parted anew into training and test rows"
+            case "training":
+                return "the same rows train and test as before, so that only how it was trained differs, such as its folds or settings"
+            case "unknown":
+                return "it was trained all the same"
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):

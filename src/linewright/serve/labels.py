@@ -94,6 +94,7 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
     if entry.get("key") is not None and package.key is None:
         raise no_key(place("key"))
     label = _fitting(entry.get("label"), package, place("label"))
+    _refuse_fractions(label, entry.get("label"), package, place("label"))
     return Label(
         number=number,
         id=_id(entry.get("id"), place),
@@ -164,6 +165,27 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
             hint=later,
         )
     return spelled
+
+
+def _refuse_fractions(label: str | float, value: object, package: Package, where: str) -> None:
+    """Refuse a number that a label column of whole numbers cannot hold: it would be kept, and no training could learn it.
+
+    What a label corrects is not asked: it may have been kept before this was.
+    """
+    kind = next((one.type for one in package.columns if one.name == package.label), None)
+    if (
+        kind != "integer"
+        or isinstance(label, str)
+        or (float(label).is_integer() and -(2.0**63) <= label < 2.0**63)
+    ):
+        return
+    raise RequestError(
+        f"{package.label!r} is a column of whole numbers of at most 64 bits",
+        where=where,
+        found=shown(value),
+        allowed="a whole number from -2^63 to 2^63 - 1",
+        hint=f"send a whole number; or declare contract.columns.{package.label}: {{type: number}} and run the line again",
+    )
 
 
 def _spellings(value: object) -> Sequence[str]:
