@@ -400,9 +400,116 @@ def test_a_model_that_answers_as_the_champion_is_said_to_be_no_different():
     outcome = outcome_of(BeatsGate(beats="champion"), task="regression", **parts)
 
     assert (
-        "rmse is no different from the champion's, neither better nor worse with 95 % confidence"
+        "rmse is no different from the champion's (it answers each of the 600 test rows as the champion does), at most 0.0"
         in outcome.says
     )
+    assert -outcome.low == pytest.approx(outcome.high)
+    assert 0.5 * (1 - 0.05 ** (1 / 600)) <= outcome.high < 0.02
+
+
+def rare(n=2018):
+    """Rows of a rare class, what a champion says of them, and what says nearly that."""
+    chance, truth, signal = rows(n, share=0.08)
+    odds = signal + chance.normal(size=n)
+    return truth, probabilities(odds), probabilities(odds + 0.1 * chance.normal(size=n))
+
+
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc", "accuracy", "log_loss", "brier_score"])
+def test_what_answers_as_the_champion_is_known_as_well_as_what_does_not(name):
+    """That no row of n differs tells no less than that some differ a little: at most about 3 / n of all rows do (rule of three)."""
+    truth, champion, near = rare()
+    gate = BeatsGate(beats="champion", metric=name)
+    same, other = (
+        outcome_of(gate, truth=truth, scores=scores, rival_scores=champion) for scores in (champion, near)
+    )
+    share = 1 - 0.05 ** (1 / 2018)
+
+    assert (same.status, same.value, same.more_rows) == ("undecided", 0, None)
+    assert -same.low == same.high
+    assert 0.01 * share < same.high < 3 * share
+    assert same.high - same.low < other.high - other.low
+    assert "(it answers each of the 2,018 test rows as the champion does)" in same.says
+    assert "as the champion does" not in other.says
+
+
+def test_what_answers_as_the_champion_passes_where_a_little_worse_is_let_in():
+    """Without such a margin it is held: there is no reason to replace the champion."""
+    truth, champion, _ = rare()
+    passes, held, close = (
+        certified(
+            [BeatsGate(beats="champion", margin=margin)],
+            truth=truth,
+            scores=champion,
+            rival_scores=champion,
+        )
+        for margin in (-0.01, 0.0, -0.001)
+    )
+
+    assert ("promote", "hold", "need-more-data") == (passes.verdict, held.verdict, close.verdict)
+    for certificate in (passes, held, close):
+        assert "it answers each of the 2,018 test rows as the champion does" in certificate.because
+    # What n rows never showed is rarer in proportion to n.
+    low = close.outcomes[0].low
+    assert close.outcomes[0].more_rows == pytest.approx(2018 * (-low / 0.001 - 1), abs=2)
+
+
+def test_the_surer_one_must_be_the_more_rows_may_differ_unseen():
+    """By hand: of 1,000 rows that are answered alike, the share that is not is at most 1 - (1 - c) ** (1 / 1000)."""
+    truth = np.arange(1000) % 2
+    scores = probabilities(4.0 * truth - 2)
+    for confidence in (0.8, 0.95, 0.99):
+        gate = BeatsGate(beats="champion", metric="accuracy", confidence=confidence)
+        one, grouped = (
+            outcome_of(gate, truth=truth, scores=scores, rival_scores=scores, clusters=clusters)
+            for clusters in (None, np.arange(1000) // 10)
+        )
+        assert one.high == pytest.approx(1 - (1 - confidence) ** (1 / 1000), rel=1e-6)
+        assert grouped.high == pytest.approx(1 - (1 - confidence) ** (1 / 100), rel=1e-6)
+
+
+def test_rows_that_differ_unseen_may_all_be_of_the_rarer_class():
+    """By hand: recall rests on the positives alone, so three of all rows may be three of its few."""
+    truth, champion, _ = rare()
+    recall = outcome_of(
+        BeatsGate(beats="champion", metric="recall"), truth=truth, scores=champion, rival_scores=champion
+    )
+    found = float((champion[truth == 1, 1] >= 0.5).mean())
+
+    assert recall.high == pytest.approx(
+        (1 - 0.05 ** (1 / 2018)) / truth.mean() * max(found, 1 - found), rel=1e-6
+    )
+
+
+def test_rows_in_the_same_order_are_no_different_to_a_metric_of_order():
+    """Probabilities that were only calibrated anew; to other metrics they are answers of their own."""
+    truth, champion, _ = rare()
+    anew = np.column_stack([1 - champion[:, 1] / 2, champion[:, 1] / 2])
+    order, loss = (
+        outcome_of(
+            BeatsGate(beats="champion", metric=name, margin=-0.01),
+            truth=truth,
+            scores=anew,
+            rival_scores=champion,
+        )
+        for name in ("roc_auc", "log_loss")
+    )
+
+    assert order.status == "pass"
+    assert "it puts the 2,018 test rows in the same order as the champion does" in order.says
+    assert "as the champion does" not in loss.says
+
+
+def test_models_that_are_never_right_are_not_alike_for_it():
+    """No draw tells them apart, but they answer otherwise: the rows say nothing about how often."""
+    truth = np.arange(200) % 2
+    wrong, never = probabilities(2.0 - 4.0 * truth), probabilities(np.full(200, -2.0))
+    outcome = outcome_of(
+        BeatsGate(beats="champion", metric="f1"), truth=truth, scores=wrong, rival_scores=never
+    )
+
+    assert outcome.value == 0
+    assert "as the champion does" not in outcome.says
+    assert outcome.high > 2 * (1 - 0.05 ** (1 / 200))
 
 
 def two_groups(rates, n=2000, small=0):

@@ -242,7 +242,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=3,
+        code=4,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -22,6 +22,8 @@ class Claim:
     """Whether the value passes above the bar (else below)."""
     is_strict: bool = False
     """Whether a bound on the bar does not pass."""
+    is_alike: bool = False
+    """Whether two models are compared that answer all rows alike: bounds then close in as 1 / rows."""
 
     @property
     def passing(self) -> float:
@@ -57,4 +59,5 @@ class Claim:
         if not distance:
             return None
         # A bound that lies on the bar (most draws tie) does not say that one more row would decide.
-        return math.ceil(n * ((reach / distance) ** 2 - 1) - 1e-6) or None
+        times = reach / distance if self.is_alike else (reach / distance) ** 2
+        return math.ceil(n * (times - 1) - 1e-6) or None

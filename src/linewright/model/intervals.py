@@ -27,7 +27,9 @@ rarer class),
 
 Levels are widened for small samples [2]_: the normal quantile is replaced by that of Student's t with m - 1 degrees of freedom,
 times sqrt(m / (m - 1)). Where all draws agree (no row was wrong), they would claim certainty; what m rows never showed may still be
-as frequent as ``1 - alpha ** (1 / m)`` (the rule of three [3]_), and the bound moves by that share of the metric's range.
+as frequent as ``1 - alpha ** (1 / m)`` (the rule of three [3]_), and the bound moves by that share of the metric's range. Of two models
+that answer all rows alike the share is that of rows (of any class, or groups) which they answer otherwise; `measures.reach_of_unseen`
+says how far apart that may put them.
 
 `benchmarks/honesty.py` counts how often the bounds hold.
 
@@ -43,7 +45,7 @@ References
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
@@ -96,6 +98,8 @@ class Spread:
     """Standard error of the value, where the rows tell it."""
     errors: Floats | None = None
     """That of each draw, shape (draws,)."""
+    unseen: Callable[[float], float] | None = None
+    """Of two models that answer all rows alike: how far apart they may be, given a confidence."""
 
     def lower(self, confidence: float) -> float:
         """Return the one-sided lower bound: the true value is above it with this confidence.
@@ -156,6 +160,8 @@ class Spread:
         return off_scale(float(value[0] - far * self.error * slope[0]), self.scale)
 
     def _bound_where_draws_agree(self, confidence: float, *, side: int) -> float:
+        if self.unseen is not None:
+            return self.value + side * self.unseen(confidence)
         smallest, largest = self.bounds
         if math.isinf(largest - smallest):
             return self.value

@@ -24,7 +24,7 @@ from linewright.model.gate_words import (
     range_in_words,
 )
 from linewright.model.intervals import class_units, units_of
-from linewright.model.measures import difference_of, measure_of, spreads
+from linewright.model.measures import are_alike, difference_of, measure_of, spreads
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
@@ -151,8 +151,9 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     margin = f" by more than {as_declared(bar)}" if bar > 0 else ""
     asked = f"at most {as_declared(-bar)} worse" if bar < 0 else f"better{margin}"
     verdict = "" if status == "pass" and not bar else f": that it is {asked} is {SHOWN[status]}"
+    alike = f" ({_as_the_rival(rule, rows, rival, name)})" if claim.is_alike else ""
     says = (
-        f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}, "
+        f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}{alike}, "
         f"{better_range(claim, status, gate.confidence)}{verdict}"
     )
     if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
@@ -165,6 +166,13 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(says, rule, claim, rows),
     )
+
+
+def _as_the_rival(rule: MetricRule, rows: Rows, rival: Said, name: str) -> str:
+    counts = rows.weight > 0
+    if np.array_equal(rows.candidate.used_by(rule)[counts], rival.used_by(rule)[counts]):
+        return f"it answers each of the {counts.sum():,} test rows as the {name} does"
+    return f"it puts the {counts.sum():,} test rows in the same order as the {name} does"
 
 
 def _worse_than_baseline(gate: BeatsGate, rule: MetricRule, rows: Rows) -> str:
@@ -259,6 +267,7 @@ def _claim(
     if not rows.weight.sum() > 0:
         return claim(value=math.nan, low=math.nan, high=math.nan)
     own = rows.candidate.used_by(rule)
+    alike = rival is not None and are_alike(rule, own, rival.used_by(rule), weight=rows.weight)
     measure = (
         measure_of(rule, rows.truth, own, weight=rows.weight, clusters=rows.clusters)
         if rival is None
@@ -274,7 +283,9 @@ def _claim(
         seed=rows.seed,
         draws=DRAWS,
     )
-    return claim(value=spread.value, low=spread.lower(confidence), high=spread.upper(confidence))
+    return claim(
+        value=spread.value, low=spread.lower(confidence), high=spread.upper(confidence), is_alike=alike
+    )
 
 
 def _status(claim: Claim, rows: Rows, *, units: int) -> Status:

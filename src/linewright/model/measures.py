@@ -5,8 +5,9 @@ error of its own in every draw; bounds then rest on the studentized bootstrap, w
 Other metrics have draws only. `intervals.Spread` says what is made of either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from linewright.model.facts import Metric
 from linewright.model.figures import figure
-from linewright.model.intervals import UNBOUNDED, Scale, Spread, bootstrap
+from linewright.model.intervals import UNBOUNDED, Scale, Spread, bootstrap, count_units, unseen_share
 from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
 
 Said = npt.NDArray[Any]
@@ -34,6 +35,8 @@ class Measure:
     """On which its errors are about as likely up as down."""
     bounds: tuple[float, float] = UNBOUNDED
     """Smallest and largest possible value."""
+    unseen: Callable[[float], float] | None = None
+    """As in `intervals.Spread`."""
 
 
 def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, clusters: Clusters) -> Measure:
@@ -91,7 +94,79 @@ def difference_of(
         error=error,
         scale="linear",
         bounds=(-1.0, 1.0) if rule.is_bounded else UNBOUNDED,
+        unseen=partial(reach_of_unseen, rule, truth, said, weight=weight, clusters=clusters)
+        if are_alike(rule, said, other, weight=weight)
+        else None,
     )
+
+
+def are_alike(rule: MetricRule, said: Said, other: Said, *, weight: Floats) -> bool:
+    """Tell whether two models say the same of every row that counts, as far as the metric looks at it.
+
+    Examples
+    --------
+    >>> from linewright.model.metrics import metric
+    >>> said = np.array([1.0, 2.0])
+    >>> are_alike(metric("mae", "regression"), said, said + [0.0, 0.1], weight=np.ones(2))
+    False
+    """
+    counts = weight > 0
+    one, two = said[counts], other[counts]
+    if not rule.is_ranking:
+        return np.array_equal(one, two)
+    ranks = (np.unique(each[:, 1], return_inverse=True)[1] for each in (one, two))
+    return np.array_equal(next(ranks), next(ranks))
+
+
+def reach_of_unseen(
+    rule: MetricRule, truth: Truth, said: Said, confidence: float, *, weight: Floats, clusters: Clusters
+) -> float:
+    """Return how far apart two models may be that say the same of all these rows.
+
+    What n rows never showed may be as frequent as `unseen_share` of them. Decisions: the other model
+    answers such a share of all rows, all of one class, always rightly or always wrongly, whichever moves the metric most. Scores: it scores
+    such a share of the rows, of no class more than of another, as other rows are scored, taken at random; the worst that scores
+    could do there would leave nothing known. The reach is at least that share of 1, or, of losses and what has no ends, of the metric.
+
+    Parameters
+    ----------
+    rule, truth, said, weight, clusters
+        As for `difference_of`.
+    confidence
+        In (0.5, 1).
+
+    Examples
+    --------
+    >>> from linewright.model.metrics import metric
+    >>> truth = np.arange(1000) % 2
+    >>> accuracy = metric("accuracy", "binary")
+    >>> round(reach_of_unseen(accuracy, truth, truth, 0.95, weight=np.ones(1000), clusters=None), 4)
+    0.003
+    """
+    share = unseen_share(count_units(np.flatnonzero(weight > 0), clusters), confidence)
+    before = float(rule.prepare(truth, said)(weight[np.newaxis])[0])
+    moved = [
+        float(rule.prepare(np.append(truth, truth), np.append(said, other, axis=0))(weights)[0])
+        for other, weights in _answered_otherwise(rule, truth, said, weight, share)
+    ]
+    is_of_shares = rule.is_bounded and rule.losses is None
+    return max(share if is_of_shares else share * abs(before), *(abs(after - before) for after in moved))
+
+
+def _answered_otherwise(
+    rule: MetricRule, truth: Truth, said: Said, weight: Floats, share: float
+) -> Iterator[tuple[Said, Floats]]:
+    """Yield what else may be said, and the weights, shape (1, 2 n), of rows as they are and as it says it of a share of them."""
+    if rule.uses == "scores":
+        shuffled = np.random.default_rng(0).permutation(len(truth))
+        yield said[shuffled], np.append((1 - share) * weight, share * weight)[np.newaxis]
+        return
+    codes = np.unique(truth[weight > 0])
+    for code in codes:
+        own = np.where(truth == code, weight, 0.0)
+        moved = own * min(1.0, share * weight.sum() / own.sum())
+        for answer in (code, *codes[codes != code][:1]):
+            yield np.full_like(said, answer), np.append(weight - moved, moved)[np.newaxis]
 
 
 def _slopes(rule: MetricRule, columns: int) -> Callable[[Floats], Floats]:
@@ -214,6 +289,7 @@ def spreads(
                 scale=one.scale,
                 error=None if row is None else float(made.values[row]),
                 errors=None if row is None else made.drawn[row],
+                unseen=one.unseen,
             )
         )
     return found

@@ -52,6 +52,8 @@ class MetricRule:
     """From truth and scores to a number for each row, where the metric is the mean of such numbers (or its root)."""
     is_root: bool = False
     """Whether the metric is the square root of the mean of `losses`."""
+    is_ranking: bool = False
+    """Whether only the order counts in which the scores of the positive class put the rows."""
 
     @property
     def sign(self) -> int:
@@ -297,8 +299,8 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
     {
         rule.name: rule
         for rule in (
-            _binary(name="average_precision", uses="scores", prepare=_average_precision),
-            _binary(name="roc_auc", uses="scores", prepare=_roc_auc),
+            _binary(name="average_precision", uses="scores", prepare=_average_precision, is_ranking=True),
+            _binary(name="roc_auc", uses="scores", prepare=_roc_auc, is_ranking=True),
             MetricRule(
                 name="log_loss",
                 tasks=_ALL,

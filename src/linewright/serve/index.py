@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import msgspec
 
@@ -176,27 +176,53 @@ def _insert_request(
     database.executemany("INSERT INTO request_keys VALUES (?, ?, ?, ?)", rows)
 
 
-def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
-    """Make a prediction of a request of many rows a row of `predictions`, so that labels by its id find it.
+class _InRequest(NamedTuple):
+    number: int
+    """Of the request."""
+    key: str | None
+    segment: int
+    offset: int
 
-    Within a write transaction. Of any other id nothing is done.
-    """
+
+def _in_request(database: sqlite3.Connection, identity: bytes) -> _InRequest | None:
+    """Return where a prediction of a request of many rows is; `None` for any other id."""
     found = database.execute(
         "SELECT number, first, size, segment, offset FROM requests WHERE first <= ? ORDER BY first DESC LIMIT 1",
         (identity,),
     ).fetchone()
     if found is None:
-        return
-    number, first, size, *place = found
+        return None
+    number, first, size, segment, offset = found
     at = place_after(first, identity)
     if at >= size:
-        return
+        return None
     keys = _keys_of(database, first)
-    key = None if keys is None else keys[at]
-    inserted = database.execute(
-        "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", (identity, key, *place, _APART)
-    )
-    database.execute("UPDATE requests SET apart = apart + ? WHERE number = ?", (inserted.rowcount, number))
+    return _InRequest(number, None if keys is None else keys[at], segment, offset)
+
+
+def key_of(database: sqlite3.Connection, identity: bytes) -> str | None:
+    """Return the key of a prediction; `None` where it has none, and where there is no such prediction. Nothing is written."""
+    alone = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
+    if alone is not None:
+        return alone[0]
+    found = _in_request(database, identity)
+    return None if found is None else found.key
+
+
+def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
+    """Make a prediction of a request of many rows a row of `predictions`, so that labels by its id find it.
+
+    Within a write transaction. Of any other id nothing is done.
+    """
+    found = _in_request(database, identity)
+    if found is not None:
+        inserted = database.execute(
+            "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)",
+            (identity, found.key, found.segment, found.offset, _APART),
+        )
+        database.execute(
+            "UPDATE requests SET apart = apart + ? WHERE number = ?", (inserted.rowcount, found.number)
+        )
 
 
 _last_keys: tuple[bytes, list[str | None] | None] = (b"", None)

@@ -12,7 +12,7 @@ import msgspec
 
 from linewright.serve.facts import Replaced, Truth
 from linewright.serve.ids import text_of as id_text_of
-from linewright.serve.index import KEYED
+from linewright.serve.index import KEYED, key_of
 from linewright.serve.keeping import text_of
 
 EARLIER = """
@@ -82,11 +82,10 @@ def replaced_of(database: sqlite3.Connection, number: bytes) -> tuple[Replaced, 
     """
     rows = database.execute(
         "SELECT label, at, received, replaced, 'id' FROM earlier_by_id WHERE id = ?1 "
-        "UNION ALL SELECT e.label, e.at, e.received, e.replaced, 'key' FROM predictions p JOIN earlier_by_key e ON e.key = p.key "
-        "WHERE p.id = ?1 AND NOT EXISTS "
+        "UNION ALL SELECT e.label, e.at, e.received, e.replaced, 'key' FROM earlier_by_key e WHERE e.key = ?2 AND NOT EXISTS "
         "(SELECT 1 FROM earlier_by_id i WHERE i.id = ?1 AND i.label = e.label AND i.replaced = e.replaced) "
         "ORDER BY 4, 3",
-        (number,),
+        (number, key_of(database, number)),
     )
     return tuple(
         Replaced(label=msgspec.json.decode(label), at=at, received=received, replaced=replaced, by=by)
