@@ -167,9 +167,9 @@ def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_fil
         line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
         factory.run("plain")
         factory.promote("plain@1", force=True, because="a test")
-        truth.write_text("k,y\n1,NA\n2,-\n3,unknown\n901,4.5\n")
+        truth.write_text("k,y\n1,NA\n2,-\n3,unknown\n901,4\n")
         told = factory.feedback("plain", truth)
-        truth.write_text("k,y\n901,4.5\n902,late\n")
+        truth.write_text("k,y\n901,4\n902,late\n")
         with pytest.raises(
             RequestError, match=r"line 3, label: not a number; nothing of this file is kept.*leave it empty"
         ):

@@ -328,10 +328,11 @@ def test_a_wrong_request_is_refused_with_its_place(served, method, path, body, s
         (PREDICT, rows({"Age": "old"}), ""),
         (PREDICT, rows({"Age": 1, "Insured": "perhaps"}), "send true or false, without quotes"),
         (PREDICT, rows({"Age": 1, "opened": "31.12.2026"}), 'send it as ISO 8601, e.g. "2026-01-31"'),
-        (PREDICT, ROW, 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
+        (PREDICT, ROW, 'leave it out; send {"rows": [{"COLUMN": VALUE, ...}]}'),
         (PREDICT, [ROW], 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
         (PREDICT, b"{'rows': []}", 'send {"rows": [{"COLUMN": VALUE, ...}]}'),
-        (FEEDBACK, {"label": "Yes"}, 'send {"labels": [{"id": "ID of the answer", "label": VALUE}]}'),
+        (FEEDBACK, {"label": "Yes"}, "did you mean 'labels'?"),
+        (FEEDBACK, {"labels": 3}, 'send {"labels": [{"id": "ID of the answer", "label": VALUE}]}'),
         (
             INFER,
             rows(ROW),
