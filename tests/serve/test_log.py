@@ -185,6 +185,17 @@ def test_a_frame_whose_parts_do_not_fit_is_damage(folder, wrong):
     assert [0] == [damage.offset for damage in damages]
 
 
+def test_a_request_whose_keys_do_not_fit_is_told_and_not_indexed(tmp_path):
+    """A label by key must never find the row of another."""
+    labels = Feedback(tmp_path / "labels.sqlite", tmp_path / "log")
+    with closing(PredictionLog(tmp_path / "log")) as log:
+        log.append_request(msgspec.structs.replace(request(), keys=["a"]))
+        log.append_request(request())
+
+    assert ["3 records of 1 keys"] == [each.why for each in labels.catch_up()]
+    assert 3 == labels.counts().predictions
+
+
 @settings(max_examples=30, deadline=None)
 @given(cut=st.integers(1, 400))
 def test_a_torn_end_is_reported_and_all_before_it_is_read(tmp_path_factory, cut):

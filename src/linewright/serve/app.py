@@ -448,8 +448,7 @@ class App:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
             if len(body) <= INLINE_BYTES:
-                is_alone = live.canary is None and live.shadow is None
-                ask = answer.read_ask(body, live.scorer if is_alone else None)
+                ask = answer.read_ask(body, live.alone)
                 rows, work = len(ask.rows), partial(self._predict, ask)
                 response = await self._loaded(request, arguments, live, work)
             else:

@@ -5,7 +5,7 @@ transaction that needs it, so that memory does not grow with the log.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,8 @@ from linewright.errors import Corrupt, RequestError
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction, Replaced, Truth
 from linewright.serve.fresh import Fresh
-from linewright.serve.ids import number_after, number_of, text_of
-from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, set_apart, take_in
+from linewright.serve.ids import id_of, number_after, number_of
+from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.log import (
@@ -37,8 +37,8 @@ from linewright.serve.truths import (
     Known,
     came_since,
     labels_in,
+    newest_of,
     replaced_of,
-    to_truth,
     wrong_labels,
 )
 from linewright.store.clock import now_utc
@@ -228,12 +228,10 @@ class Feedback:
         if number is None:
             return None
         with self._caught_up() as database:
-            set_apart(database, number)
-            row = database.execute(_JOINED + " WHERE p.id = ?", (number,)).fetchone()
-        record = (
-            RecordsAt(self._log, sealed=self._sealed).read(row[0], row[1], text_of(number)) if row else None
-        )
-        return (record, _truth(row[2:])) if record else None
+            place = place_of(database, number)
+            truth = newest_of(database, number, place.key) if place else None
+        record = self._records().read(place.segment, place.offset, id_of(number)) if place else None
+        return (record, truth) if record else None
 
     def replaced(self, prediction_id: str) -> tuple[Replaced, ...]:
         """Return the labels that a prediction had before its label was corrected, the earliest first. Nothing is written."""
@@ -291,7 +289,7 @@ class Feedback:
         known = Known(end, is_included=False)
         with self._caught_up():
             pass
-        log = RecordsAt(self._log, sealed=self._sealed)
+        log = self._records()
         with self._connected() as database:
             for one in came_since(database, start, known):
                 record = log.read(one.segment, one.offset, one.id)
@@ -311,6 +309,9 @@ class Feedback:
         with self._connected() as database:
             for one in came_since(database, since, Known(known_by), label=label):
                 yield TurnedOut(one.segment, one.offset, one.id, one.truth.received)
+
+    def _records(self) -> RecordsAt:
+        return RecordsAt(self._log, sealed=self._sealed)
 
     def counts(self, *, caught_up: bool = True) -> Counts:
         """Count the logged predictions, and those whose truth is known.
@@ -421,13 +422,6 @@ class Feedback:
             ) from error
 
 
-_JOINED = (
-    "SELECT s.name, p.offset, i.label, i.at, i.received, k.label, k.at, k.received "
-    "FROM predictions p JOIN segments s ON s.number = p.segment "
-    "LEFT JOIN by_id i ON i.id = p.id LEFT JOIN by_key k ON k.key = p.key"
-)
-
-
 def _open(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
     try:
@@ -453,10 +447,3 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 def _version(database: sqlite3.Connection) -> int:
     return database.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _truth(row: Sequence[Any]) -> Truth | None:
-    label, at, received, key_label, key_at, key_received = row
-    if label is not None:
-        return to_truth(label, at, received, "id")
-    return None if key_label is None else to_truth(key_label, key_at, key_received, "key")

@@ -37,12 +37,12 @@ def numbers_of(texts: Sequence[str]) -> list[bytes | None]:
     return [joined[start : start + 16] for start in range(0, len(joined), 16)]
 
 
-def text_of(number: bytes) -> str:
+def id_of(number: bytes) -> str:
     """Return an id as it is written.
 
     Examples
     --------
-    >>> text_of(number_of("018F0000-0000-7000-8000-0000000000FF"))
+    >>> id_of(number_of("018F0000-0000-7000-8000-0000000000FF"))
     '018f0000-0000-7000-8000-0000000000ff'
     """
     return str(uuid.UUID(bytes=number))

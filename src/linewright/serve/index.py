@@ -49,7 +49,7 @@ class _Indexed(msgspec.Struct):
 class _IndexedRequest(msgspec.Struct):
     many: int
     first: str
-    keys: msgspec.Raw
+    keys: list[str | None] | None
 
 
 _INDEXED, _INDEXED_REQUEST = msgspec.json.Decoder(_Indexed), msgspec.json.Decoder(_IndexedRequest)
@@ -176,6 +176,14 @@ def _insert_request(
     database.executemany("INSERT INTO request_keys VALUES (?, ?, ?, ?)", rows)
 
 
+class Place(NamedTuple):
+    """Where the record of a prediction is in the log, and its key."""
+
+    key: str | None
+    segment: str
+    offset: int
+
+
 class _InRequest(NamedTuple):
     number: int
     """Of the request."""
@@ -200,13 +208,17 @@ def _in_request(database: sqlite3.Connection, identity: bytes) -> _InRequest | N
     return _InRequest(number, None if keys is None else keys[at], segment, offset)
 
 
-def key_of(database: sqlite3.Connection, identity: bytes) -> str | None:
-    """Return the key of a prediction; `None` where it has none, and where there is no such prediction. Nothing is written."""
-    alone = database.execute("SELECT key FROM predictions WHERE id = ?", (identity,)).fetchone()
-    if alone is not None:
-        return alone[0]
-    found = _in_request(database, identity)
-    return None if found is None else found.key
+def place_of(database: sqlite3.Connection, identity: bytes) -> Place | None:
+    """Return the place of a prediction; `None` where no prediction has that id. Nothing is written."""
+    alone = database.execute(
+        "SELECT key, segment, offset FROM predictions WHERE id = ?", (identity,)
+    ).fetchone()
+    found = alone or _in_request(database, identity)
+    if found is None:
+        return None
+    *_, key, number, offset = found
+    (segment,) = database.execute("SELECT name FROM segments WHERE number = ?", (number,)).fetchone()
+    return Place(key, segment, offset)
 
 
 def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
@@ -285,8 +297,11 @@ def _indexed(payload: bytes) -> tuple[bytes | None, str | Several | None]:
         record = _INDEXED.decode(payload)
         return number_of(record.id), record.key
     request = _INDEXED_REQUEST.decode(payload)
-    keys = bytes(request.keys)
-    return number_of(request.first), Several(request.many, None if keys == b"null" else keys)
+    if request.keys is None:
+        return number_of(request.first), Several(request.many, None)
+    if len(request.keys) != request.many:
+        raise msgspec.ValidationError(f"{request.many} records of {len(request.keys)} keys")
+    return number_of(request.first), Several(request.many, msgspec.json.encode(request.keys))
 
 
 def damage_in(database: sqlite3.Connection) -> list[Damage]:

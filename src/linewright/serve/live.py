@@ -101,6 +101,11 @@ class Live:
         return self._canary_arm or (self.shadow.arm if self.shadow is not None else None)
 
     @property
+    def alone(self) -> Scorer | None:
+        """The model of the champion, where it is in memory and no candidate is tried."""
+        return self.scorer if self.canary is None and self.shadow is None else None
+
+    @property
     def _canary_arm(self) -> Arm | None:
         """The arm of the canary, loaded or not."""
         if self.canary is not None:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linewright.serve.facts import Replaced, Truth
-from linewright.serve.ids import text_of as id_text_of
-from linewright.serve.index import KEYED, key_of
+from linewright.serve.ids import id_of
+from linewright.serve.index import KEYED, place_of
 from linewright.serve.keeping import text_of
 
 EARLIER = """
@@ -75,17 +75,28 @@ def labels_in(
     return {value: to_truth(label, at, received, by) for value, label, at, received in rows}
 
 
+def newest_of(database: sqlite3.Connection, number: bytes, key: str | None) -> Truth | None:
+    """Return the label of a prediction that counts now: its own, else that of its key."""
+    for by, value in (("id", number), ("key", key)):
+        select = f"SELECT label, at, received FROM by_{by} WHERE {by} = ?"  # noqa: S608 -- names of this module
+        if kept := database.execute(select, (value,)).fetchone():
+            label, at, received = kept
+            return to_truth(label, at, received, by)
+    return None
+
+
 def replaced_of(database: sqlite3.Connection, number: bytes) -> tuple[Replaced, ...]:
     """Return the labels that a prediction had before the one that counts now, the earliest first.
 
     Where a label by id and one by key said the same until both were corrected, it is told once, as it came by id.
     """
+    place = place_of(database, number)
     rows = database.execute(
         "SELECT label, at, received, replaced, 'id' FROM earlier_by_id WHERE id = ?1 "
         "UNION ALL SELECT e.label, e.at, e.received, e.replaced, 'key' FROM earlier_by_key e WHERE e.key = ?2 AND NOT EXISTS "
         "(SELECT 1 FROM earlier_by_id i WHERE i.id = ?1 AND i.label = e.label AND i.replaced = e.replaced) "
         "ORDER BY 4, 3",
-        (number, key_of(database, number)),
+        (number, place and place.key),
     )
     return tuple(
         Replaced(label=msgspec.json.decode(label), at=at, received=received, replaced=replaced, by=by)
@@ -124,7 +135,7 @@ def came_since(
     asked = (known.instant, since) if label is None else (known.instant, since, text_of(label))
     database.execute("CREATE TEMP TABLE came AS " + " UNION ALL ".join(selects), asked)
     for segment, offset, identity, *parts in database.execute("SELECT * FROM came ORDER BY 1, 2, 3"):
-        yield Came(segment, offset, id_text_of(identity), to_truth(*parts))
+        yield Came(segment, offset, id_of(identity), to_truth(*parts))
 
 
 # Auditing
