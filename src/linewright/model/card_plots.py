@@ -17,7 +17,7 @@ _VALUE = 96
 """Width of what is said at its end."""
 _DOT = 14
 """Room beside a dot."""
-_LONGEST = 17
+_LONGEST = 16
 _WHOLE = 0.7
 """A probability from which on the scale goes to 1."""
 _ZOOM = 4

@@ -376,7 +376,7 @@ def _leaderboard(facts: CardFacts) -> Section:
             f"held beside the rmse on the test rows{_test_rmse(facts)}."
         )
     if len(shown) < len(trained.trials):
-        told += f" {len(trained.trials) - len(shown):,} more trials did worse."
+        told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
     return Section(
         name="leaderboard",
         title="What else was tried",
