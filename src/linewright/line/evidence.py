@@ -166,7 +166,9 @@ def explain(factory: Factory, name: str) -> Claim:
         tried = _tried(factory, version)
         claim = replace(claim, rests_on=(*claim.rests_on, *_trials(factory, tried)))
         claim = _beside(factory, claim, evidence.promoted_on) if evidence.promoted_on else claim
-        return replace(claim, says=f"{claim.says}{_stands(tried)}")
+        if stands := _stands(tried):
+            claim = replace(claim, says=f"{claim.says.rstrip('.')}; {stands}")
+        return claim
     found = factory.metadata.find(name)
     alert = None if found else find_alert(factory, name)
     if alert:
@@ -215,18 +217,16 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
     for one in tried:
         match one:
             case Deployed():
-                says, before = f"; it {one.part} since {said(one.at)}", one
+                says, before = f"it {one.part} since {said(one.at)}", one
             case Withdrawn():
                 says, before = (
-                    f"; it was taken back {TRIED[one.rollout]} on {said(one.at)}: {one.because}",
+                    f"it was taken back {TRIED[one.rollout]} on {said(one.at)}: {one.because}",
                     None,
                 )
             case Promoted() if before is not None:
                 how = "was promoted by force" if one.forced else "was promoted"
-                says, before = (
-                    f"; tried {TRIED[before.rollout]}, it {how} on {said(one.at)}: {one.because}",
-                    None,
-                )
+                tried_as = TRIED[before.rollout]
+                says, before = f"tried {tried_as}, it {how} on {said(one.at)}: {one.because}", None
             case _:
                 pass  # it did not end a trial
     return says
