@@ -18,6 +18,12 @@ settings.load_profile("repository")
 _ROOT = 0
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def _postgres_programs() -> Path | None:
     """Return the folder that holds `initdb` and `pg_ctl`, the newest first; `None` where there is none."""
     installed = sorted(
