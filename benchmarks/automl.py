@@ -41,7 +41,7 @@ import numpy as np
 from automl_cell import CONTESTANTS
 from automl_tables import FURTHER, OWN, SMALL, TABLES, Parted, Table, parted
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import binom, rankdata
 from sklearn.metrics import accuracy_score, average_precision_score, r2_score, roc_auc_score
 
 import linewright
@@ -467,6 +467,23 @@ def p_of_better(differences: Sequence[float]) -> float:
     return float(chance[: twice[tied > 0].sum() + 1].sum())
 
 
+def median_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of a median by the sign test: two of the values themselves; without ends for fewer than 6.
+
+    Examples
+    --------
+    >>> median_interval([-0.35, 0.0, 0.005, 0.019, 0.019, 0.069]), median_interval([0.1] * 5)
+    ((-0.35, 0.069), (-inf, inf))
+    >>> median_interval([*range(1, 18)])
+    (5, 13)
+    """
+    n, ordered = len(differences), sorted(differences)
+    left_out = int(binom.ppf(0.025, n, 0.5))
+    if not left_out:
+        return -math.inf, math.inf
+    return ordered[left_out - 1], ordered[n - left_out]
+
+
 def paired(board: Board, rival: str, table: str, task: str) -> tuple[float, float, float]:
     """Return by how much our loss is above a rival's on a table, with the 95 % interval over test rows.
 
@@ -568,8 +585,8 @@ def _shown(board: Board, name: str, table: str, loss: float) -> str:
 def _against(board: Board) -> Iterator[str]:
     """Compare ours with each, on all tables that the two have run."""
     yield ""
-    yield "| ours against | tables | better | ties | worse | median relative difference of loss | one-sided p |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield "| ours against | tables | better | ties | worse | median relative difference of loss | 95 % interval | one-sided p |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for rival in board.contestants:
         both = (OURS, rival)
         tables = [one for one in board.tables if board.seeds(one, both)]
@@ -579,9 +596,10 @@ def _against(board: Board) -> Iterator[str]:
             relative(*(board.loss(name, one, board.seeds(one, both)) for name in both)) for one in tables
         ]
         better, worse = sum(one <= -TIE for one in apart), sum(one >= TIE for one in apart)
+        low, high = median_interval(apart)
         yield (
             f"| {rival} | {len(tables)} | {better} | {len(tables) - better - worse} | {worse} "
-            f"| {np.median(apart):+.1%} | {p_of_better(apart):.4f} |"
+            f"| {np.median(apart):+.1%} | {low:+.1%} to {high:+.1%} | {p_of_better(apart):.4f} |"
         )
     if CATBOOST in board.contestants:
         yield ""

@@ -30,6 +30,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from linewright.features.facts import Encoder, Number
+from linewright.model.conformal import ends
 from linewright.model.facts import Task
 from linewright.model.gates import certify
 from linewright.model.intervals import DRAWS, units_of
@@ -233,8 +234,9 @@ def _held(world: World, rows: int, seed: int) -> float:
     chance = np.random.default_rng([seed, rows])
     training, says = fitted(*world.rows(chance, rows), "regression", seed=seed)
     x, truth = world.rows(chance, 20_000)
-    assert training.half_width is not None
-    return float((np.abs(truth - says(x)) <= training.half_width).mean())
+    assert training.band is not None
+    low, high = ends(training.band, says(x))
+    return float(((low <= truth) & (truth <= high)).mean())
 
 
 # Shuffled labels

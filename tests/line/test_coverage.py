@@ -17,6 +17,7 @@ from linewright.line.judging import scores_of
 from linewright.line.new import new_line
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.work import label_text
+from linewright.model.conformal import ends
 from linewright.operations.evidence import card
 
 PATIENTS = 442
@@ -65,9 +66,11 @@ def test_what_the_record_says_is_what_the_answers_show(patients):
     ran = execute_inline(factory, "patients")
     work = survey(begin(factory, factory.line("patients")))[1]
     truth = work.rules.target(label_text(work.rows.frame[work.rows.test], "progression"), ())
-    error = truth - scores_of(work, ran.digest, work.rows.test)
+    scores = scores_of(work, ran.digest, work.rows.test)
+    low, high = ends(work.package.band, scores)
+    error = truth - scores
 
-    assert np.mean(np.abs(error) <= work.package.half_width) == pytest.approx(ran.coverage.value)
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(ran.coverage.value)
     assert error.mean() == pytest.approx(ran.bias.value)
     assert work.evaluation.coverage == ran.coverage
     assert ran.coverage.low < 0.9 < ran.coverage.high

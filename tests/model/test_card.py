@@ -15,8 +15,10 @@ from linewright.model.card import CardFacts, card_html, card_markdown
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
+    Band,
     Calibration,
     Contribution,
+    CoverageAt,
     Dependence,
     Explanation,
     Metric,
@@ -737,3 +739,22 @@ def test_a_simpler_setting_that_is_as_good_is_named(card):
         assert "something simpler does as well: linear (a linear model) has a log-loss of 0.209" in page.text
         assert "whose 95 % interval is 0.197 to 0.21" in page.text
         assert "a linear model" not in worse.text
+
+
+def test_how_often_intervals_hold_is_told_by_the_answer(card):
+    """A share of all rows hides that large answers are held less often."""
+    band = Band(at=(62.0, 150.0, 245.0), half_widths=(21.4, 30.0, 48.9), least=0.0)
+    held = (
+        CoverageAt(low=10.0, high=80.5, held=Metric(name="coverage", value=0.92, low=0.88, high=0.95, n=300)),
+        CoverageAt(
+            low=81.0, high=310.0, held=Metric(name="coverage", value=0.77, low=0.72, high=0.82, n=301)
+        ),
+    )
+    facts = numbers(card, coverage_at=held)
+    facts = msgspec.structs.replace(facts, package=msgspec.structs.replace(facts.package, band=band))
+
+    for page in both(facts):
+        text = page.text.replace(" | ", " ")
+        assert "plus or minus 21.4 for answers of about 62 to 48.9 for answers of about 245" in text
+        assert "10 to 80.5 92 % 88 to 95 % 300" in text
+        assert "81 to 310 77 % 72 to 82 % 301" in text

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import SpecError
+from linewright.model.facts import Band
 from linewright.model.tasks import TASKS, task
 from linewright.model.tasks.binary import BINARY, positive_class
 from linewright.model.tasks.multiclass import MULTICLASS
@@ -192,11 +193,16 @@ def test_the_likeliest_class_is_answered_and_ties_go_to_the_first():
 def test_answers_are_plain_json_in_the_form_of_the_task():
     """Clients rely on these names; numpy values would break the encoder."""
     scores = np.array([[0.75, 0.25], [0.25, 0.75]])
-    binary = BINARY.answers(scores, classes=("No", "Yes"), threshold=0.3, half_width=None)
-    default = BINARY.answers(scores[:1], classes=("No", "Yes"), threshold=None, half_width=None)
-    multiclass = MULTICLASS.answers(scores[:1], classes=("3", "10"), threshold=None, half_width=None)
-    interval = REGRESSION.answers(np.array([1.0, -2.0]), classes=(), threshold=None, half_width=0.5)
-    bare = REGRESSION.answers(np.array([1.0]), classes=(), threshold=None, half_width=None)
+    binary = BINARY.answers(scores, classes=("No", "Yes"), threshold=0.3, band=None)
+    default = BINARY.answers(scores[:1], classes=("No", "Yes"), threshold=None, band=None)
+    multiclass = MULTICLASS.answers(scores[:1], classes=("3", "10"), threshold=None, band=None)
+    interval = REGRESSION.answers(
+        np.array([1.0, -2.0]),
+        classes=(),
+        threshold=None,
+        band=Band(at=(0.0,), half_widths=(0.5,), least=None),
+    )
+    bare = REGRESSION.answers(np.array([1.0]), classes=(), threshold=None, band=None)
 
     assert [
         {"prediction": "No", "probabilities": {"No": 0.75, "Yes": 0.25}, "threshold": 0.3},
@@ -217,7 +223,7 @@ def test_no_rows_give_no_answers(name):
     """An empty request is a request."""
     empty = np.empty((0, 2)) if name != "regression" else np.empty(0)
 
-    assert [] == task(name).answers(empty, classes=("a", "b"), threshold=None, half_width=1.0)
+    assert [] == task(name).answers(empty, classes=("a", "b"), threshold=None, band=None)
 
 
 def test_the_headline_metric_comes_first():

@@ -1,6 +1,7 @@
 """Adopting a model that was made elsewhere, where another line would train one."""
 
 import numpy as np
+from msgspec import UNSET
 
 from linewright.errors import RequestError, Transient
 from linewright.features.encode import encode
@@ -8,6 +9,7 @@ from linewright.features.learn import to_columns
 from linewright.line.matching import encoder_of, match
 from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, weights
 from linewright.model.adopt import to_package_graph
+from linewright.model.conformal import fit_band, half_width
 from linewright.model.facts import Adopted, Calibration, Trained
 from linewright.model.given import (
     GivenModel,
@@ -17,7 +19,6 @@ from linewright.model.given import (
 )
 from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.model.threshold import Threshold, choose_threshold
-from linewright.model.train import half_width
 from linewright.store.values import digest_of_bytes
 
 WHERE = "train.model"
@@ -67,6 +68,7 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         threshold=threshold.at if threshold else None,
         threshold_because=threshold.because if threshold else "",
         half_width=half_width(np.abs(target - scores), weight) if rules.name == "regression" else None,
+        band=fit_band(scores, target.astype(np.float64), weight) if rules.name == "regression" else UNSET,
         baseline=rules.baseline(target, weight, classes),
         rows=0,
         seed=0,

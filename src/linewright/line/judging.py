@@ -72,7 +72,7 @@ def evaluate_station(work: Work) -> Evaluation:
         clusters=clusters,
         cluster_kind=_kind(work),
         threshold=trained.threshold,
-        half_width=model.package.half_width,
+        band=model.band,
         raw_scores=None if model.package.calibration.method == "none" else model.raw_scores(x),
         seed=_seed(work),
     )

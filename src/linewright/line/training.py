@@ -97,6 +97,7 @@ def train_station(work: Work) -> Trained:
         recent=UNSET if training.recent is None else training.recent,
         sample=taught.sample,
         estimated=_estimated(work, training),
+        band=training.band or UNSET,
     )
 
 

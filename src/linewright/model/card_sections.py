@@ -19,8 +19,8 @@ from linewright.model.card_parts import (
 )
 from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
-from linewright.model.coverage import bias_in_words, coverage_in_words
-from linewright.model.facts import Metric, Reliability, Trial
+from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
+from linewright.model.facts import Band, Evaluation, Metric, Reliability, Trial
 from linewright.model.figures import count, in_words, listed, with_roots
 from linewright.model.metrics import METRICS
 from linewright.model.plain_words import plain_in_words
@@ -458,9 +458,8 @@ def _decisions(facts: CardFacts) -> Section:
         sentences.append(Sentence(text=text, evidence=cite(facts.certificate_digest)))
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
-        text = (
-            f"A prediction is given with plus or minus {in_words(half_width)}: a 90 % interval from {rows}."
-        )
+        wide = _how_wide(facts.package.band or None, half_width)
+        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}."
         sentences.append(Sentence(text=text, evidence=cited))
         sentences.extend(
             Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
@@ -470,7 +469,35 @@ def _decisions(facts: CardFacts) -> Section:
         title="How it decides",
         sentences=tuple(sentences),
         plots=(reliability_plot(reliability.bins, of),) if reliability else (),
+        table=_held(facts.evaluation),
         plain=_came_true(reliability) if reliability else None,
+    )
+
+
+def _how_wide(band: Band | None, half_width: float) -> str:
+    if band is None or len(band.at) == 1:
+        return in_words(half_width)
+    smallest, largest = (
+        f"{in_words(band.half_widths[end])} for answers of about {in_words(band.at[end])}" for end in (0, -1)
+    )
+    return f"{smallest} to {largest}"
+
+
+def _held(evaluation: Evaluation | None) -> Table | None:
+    """Return how often intervals hold the truth of test rows, by the answer."""
+    if evaluation is None or not evaluation.coverage_at:
+        return None
+    return Table(
+        head=("Answers", "Inside the interval", "95 % interval of that", "Test rows"),
+        rows=tuple(
+            (
+                f"{in_words(one.low)} to {in_words(one.high)}",
+                percent_in_words(one.held),
+                range_in_words(one.held),
+                f"{one.held.n:,}",
+            )
+            for one in evaluation.coverage_at
+        ),
     )
 
 

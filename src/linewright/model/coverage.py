@@ -12,34 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.blocks import block_length
-from linewright.model.facts import Metric
+from linewright.model.conformal import LEVEL
+from linewright.model.facts import CoverageAt, Metric
 from linewright.model.figures import in_words
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units
 from linewright.model.measures import Measure, error_of_means, spreads, to_metric
 from linewright.model.metrics import Floats, share
-from linewright.model.tasks.regression import INTERVAL_LEVEL
 
 Clusters = npt.NDArray[Any] | None
+PARTS = 5
+PART_ROWS = 50
+"""Test rows of a part, at least: the share of fewer says little."""
 
 
 def measure_coverage(
-    truth: Floats,
-    scores: Floats,
-    half_width: float,
-    *,
-    weight: Floats,
-    clusters: Clusters,
-    is_in_time: bool,
-    seed: int,
+    is_inside: npt.NDArray[np.bool_], *, weight: Floats, clusters: Clusters, is_in_time: bool, seed: int
 ) -> Metric | None:
-    """Measure the share of rows whose truth is at most `half_width` away from the answer.
+    """Measure the share of rows whose truth is inside the interval of the answer.
 
     Parameters
     ----------
-    truth, scores : float64 arrays, shape (n,)
-        Numbers, and the answers to them.
-    half_width
-        Of the interval around each answer, in the unit of the label; at least 0.
+    is_inside : bool array, shape (n,)
+        Whether it is, row by row.
     weight : float64 array, shape (n,), at least 0
         Sample weights.
     clusters, seed
@@ -54,20 +48,68 @@ def measure_coverage(
 
     Examples
     --------
-    >>> truth = np.tile([1.0, -1.0, 1.0, -1.0, 5.0], 40)
-    >>> found = measure_coverage(
-    ...     truth, np.zeros(200), 2.0, weight=np.ones(200), clusters=None, is_in_time=False, seed=1)
+    >>> is_inside = np.tile([True, True, True, True, False], 40)
+    >>> found = measure_coverage(is_inside, weight=np.ones(200), clusters=None, is_in_time=False, seed=1)
     >>> found.value, is_surely_less(found), round(found.low, 2), round(found.high, 2)
     (0.8, True, 0.75, 0.85)
     """
-    is_inside = (np.abs(truth - scores) <= half_width).astype(np.float64)
+    inside = is_inside.astype(np.float64)
     return _mean(
         "coverage",
-        is_inside,
+        inside,
         weight=weight,
-        clusters=_blocks(is_inside, clusters) if is_in_time else clusters,
+        clusters=_blocks(inside, clusters) if is_in_time else clusters,
         seed=seed,
     )
+
+
+def measure_parts(
+    is_inside: npt.NDArray[np.bool_],
+    scores: Floats,
+    *,
+    weight: Floats,
+    clusters: Clusters,
+    is_in_time: bool,
+    seed: int,
+) -> tuple[CoverageAt, ...]:
+    """Measure it for small answers and for large ones: for fifths of the rows.
+
+    Parameters
+    ----------
+    is_inside, weight, clusters, is_in_time, seed
+        As for `measure_coverage`.
+    scores : float64 array, shape (n,)
+        The answers.
+
+    Returns
+    -------
+    tuple of CoverageAt
+        The smallest answers first, equal ones together; none where a fifth would be of fewer than 50 rows.
+
+    Examples
+    --------
+    >>> scores = np.linspace(1.0, 100.0, 500)
+    >>> found = measure_parts(
+    ...     scores < 80, scores, weight=np.ones(500), clusters=None, is_in_time=False, seed=1)
+    >>> [round(one.held.value, 2) for one in found]
+    [1.0, 1.0, 1.0, 0.99, 0.0]
+    """
+    if len(scores) < PARTS * PART_ROWS:
+        return ()
+    part_of = np.searchsorted(np.quantile(scores, np.arange(1, PARTS) / PARTS), scores, side="right")
+    found: list[CoverageAt] = []
+    for part in range(PARTS):
+        rows = np.flatnonzero(part_of == part)
+        own = None if clusters is None else clusters[rows]
+        if len(rows) < PART_ROWS:
+            continue
+        held = measure_coverage(
+            is_inside[rows], weight=weight[rows], clusters=own, is_in_time=is_in_time, seed=seed
+        )
+        if held is not None:
+            low, high = float(scores[rows].min()), float(scores[rows].max())
+            found.append(CoverageAt(low=low, high=high, held=held))
+    return tuple(found)
 
 
 def measure_bias(
@@ -146,7 +188,7 @@ def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed
 
 def is_surely_less(coverage: Metric) -> bool:
     """Return whether the intervals surely hold less of the truth than they are meant to."""
-    return coverage.high is not None and coverage.high < INTERVAL_LEVEL
+    return coverage.high is not None and coverage.high < LEVEL
 
 
 def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
@@ -166,10 +208,10 @@ def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
     >>> print(coverage_in_words(Metric(name="coverage", value=0.88, low=0.81, high=0.93, n=90)))
     On the test rows 88 % lie inside (81 to 93 %): as meant, as far as these rows can tell.
     """
-    meant = f"the {_percent(INTERVAL_LEVEL)} % that are meant"
+    meant = f"the {_percent(LEVEL)} % that are meant"
     if is_surely_less(coverage):
         told = f"fewer than {meant}, so take the interval as too narrow{f'; {because}' if because else ''}"
-    elif coverage.low is not None and coverage.low > INTERVAL_LEVEL:
+    elif coverage.low is not None and coverage.low > LEVEL:
         told = f"more than {meant}, so the interval is wider than it need be"
     else:
         told = "as meant, as far as these rows can tell"
@@ -223,4 +265,4 @@ def bias_in_words(bias: Metric) -> str:
 
 def _percent(part: float) -> str:
     # 10 digits: 100 times a float is another one.
-    return in_words(float(f"{100 * part:.10g}"), beside=100 * INTERVAL_LEVEL)
+    return in_words(float(f"{100 * part:.10g}"), beside=100 * LEVEL)

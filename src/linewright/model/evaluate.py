@@ -10,8 +10,9 @@ import numpy.typing as npt
 from msgspec import UNSET
 
 from linewright.errors import ContractBreach
-from linewright.model.coverage import measure_bias, measure_coverage
-from linewright.model.facts import ClusterKind, Evaluation, Metric, Task
+from linewright.model.conformal import ends
+from linewright.model.coverage import measure_bias, measure_coverage, measure_parts
+from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Metric, Task
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
@@ -36,7 +37,7 @@ def evaluate(
     threshold: float | None,
     seed: int,
     cluster_kind: ClusterKind = "group",
-    half_width: float | None = None,
+    band: Band | None = None,
     raw_scores: Floats | None = None,
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
@@ -63,8 +64,9 @@ def evaluate(
         Of the bootstrap.
     cluster_kind
         What the clusters are, for people. Blocks are of rows in order of time.
-    half_width
-        For regression: of the interval that answers have; then the share of the truth inside is measured too.
+    band
+        For regression: of the intervals that answers have; then the share of the truth inside is measured too, as a whole and by the
+        answer.
     raw_scores : float64 array, shape (n, classes), or None
         For classes: probabilities before calibration, where they were calibrated.
 
@@ -108,13 +110,16 @@ def evaluate(
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
     coverage = bias = reliability = None
+    parts: tuple[CoverageAt, ...] = ()
     if task == "regression":
         is_in_time = cluster_kind == "block"
         bias = measure_bias(truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
-        if half_width is not None:
-            coverage = measure_coverage(
-                truth, scores, half_width, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed
-            )
+        if band is not None:
+            low, high = ends(band, scores)
+            is_inside = (low <= truth) & (truth <= high)
+            known: Any = {"clusters": clusters, "weight": weight, "is_in_time": is_in_time, "seed": seed}
+            coverage = measure_coverage(is_inside, **known)
+            parts = measure_parts(is_inside, scores, **known)
     else:
         reliability = measure_reliability(
             truth, scores, raw_scores, weight=weight, clusters=clusters, seed=seed
@@ -129,6 +134,7 @@ def evaluate(
         clusters=0 if clusters is None else len(np.unique(clusters)),
         cluster_kind=cluster_kind,
         coverage=UNSET if coverage is None else coverage,
+        coverage_at=parts or UNSET,
         bias=UNSET if bias is None else bias,
         reliability=UNSET if reliability is None else reliability,
     )

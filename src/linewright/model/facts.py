@@ -104,6 +104,17 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the artifact that holds the user's file as it was run."""
 
 
+class Band(msgspec.Struct, frozen=True, kw_only=True):
+    """How wide the 90 % prediction interval of a number is, by the answer: see `model.conformal`."""
+
+    at: tuple[float, ...]
+    """Answers, ascending, of which the half-width is known. Between them it is interpolated, beyond them it is that of the nearest."""
+    half_widths: tuple[float, ...]
+    """One each, in the unit of the label."""
+    least: float | None
+    """Where no interval reaches below, unless the answer itself is there: 0 if no label that it was made from is below 0."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -124,7 +135,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Probability at and above which the positive class is answered; `None` outside binary tasks."""
     threshold_because: str
     half_width: float | None
-    """For regression: half-width of the 90 % prediction interval, from out-of-fold residuals (split conformal)."""
+    """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
+    (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
     baseline: tuple[float, ...]
     """Prediction that uses no features: class shares of the training rows, or their mean (weighted)."""
     rows: int
@@ -141,6 +153,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """What training did; not written where a model was made elsewhere, or trained before this was kept."""
     estimated: Estimated | UnsetType = UNSET
     """Where the built-in engine did not choose what is fitted: what did. Not written where it did."""
+    band: Band | UnsetType = UNSET
+    """For regression: how wide the intervals of its answers are. Not written by what trained before there was this."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
@@ -179,6 +193,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     calibration: Calibration
     threshold: float | None
     half_width: float | None
+    band: Band | UnsetType = UNSET
+    """For regression: how wide intervals are; where it is not written, all are of `half_width`."""
     golden: str
     """Digest of a JSON artifact {"rows": [row…], "predictions": [answer…]} to try after loading."""
     trained: str
@@ -215,6 +231,15 @@ class ReliabilityBin(msgspec.Struct, frozen=True, kw_only=True):
     true: float
     """Share of them of which it came true."""
     rows: int
+
+
+class CoverageAt(msgspec.Struct, frozen=True, kw_only=True):
+    """How often intervals hold the truth of test rows whose answers are near to each other."""
+
+    low: float
+    high: float
+    """The smallest and largest of these answers."""
+    held: Metric
 
 
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,6 +292,8 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     cluster_kind: ClusterKind = "group"
     explanation: str | UnsetType = UNSET
     """Digest of the `Explanation` of the package on these rows; not written before explanations were made."""
+    coverage_at: tuple[CoverageAt, ...] | UnsetType = UNSET
+    """`coverage` of fifths of the rows, the smallest answers first; not written of few rows."""
     coverage: Metric | UnsetType = UNSET
     """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; not written where
     answers have no interval, and before this was measured."""

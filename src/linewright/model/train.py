@@ -13,8 +13,9 @@ from linewright.engine.context import Progress
 from linewright.features.facts import Encoder
 from linewright.model.budget import PAIRS
 from linewright.model.calibrate import fit_calibration, goes_forward
+from linewright.model.conformal import fit_band, half_width
 from linewright.model.ensemble import EnsembleFitted, Member
-from linewright.model.facts import Calibration, Executed, MemberOf, Recent, Task, Trial
+from linewright.model.facts import Band, Calibration, Executed, MemberOf, Recent, Task, Trial
 from linewright.model.kept import LIBRARIES, NO_FITS, Fits, Kept
 from linewright.model.margins import Floats, Matrix
 from linewright.model.members import Blend
@@ -40,8 +41,6 @@ from linewright.model.trainers import TRAINERS, Trainer, of_width, read_native
 
 _ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 """What is passed on the way from any estimator to its package."""
-LEVEL = 0.9
-"""Share of new rows whose truth a prediction interval should hold."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +58,7 @@ class Training:
     threshold: float | None
     threshold_because: str
     half_width: float | None
+    band: Band | None
     out_of_fold: Floats
     """Calibrated scores of the training rows by models that did not see them, shape (n, classes) or (n,); NaN for
     rows that no fold judged."""
@@ -209,6 +209,7 @@ def train(
         threshold=threshold.at if threshold else None,
         threshold_because=threshold.because if threshold else "",
         half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
+        band=fit_band(scores, truth, mass) if task == "regression" else None,
         out_of_fold=by_row(scores, judged, len(x)),
         learned=rows.learned,
         recent=recent,
@@ -253,35 +254,3 @@ def _refit(
     pace.tell_found()
     native = fitted[0].fitted.to_native() if len(fitted) == 1 else EnsembleFitted(fitted).to_native()
     return native, pairs
-
-
-def half_width(residuals: Floats, weight: Floats) -> float:
-    """Return the half-width of an interval that holds `LEVEL` of new rows, from rows like them [1]_.
-
-    Parameters
-    ----------
-    residuals : float64 array, shape (n,)
-        Absolute out-of-fold residuals.
-    weight : float64 array, shape (n,)
-        A new row counts with their mean.
-
-    Returns
-    -------
-    float
-        For equal weights the ceil(0.9 * (n + 1))-th smallest residual; the largest where there are fewer than 9 rows,
-        which then hold less than they should.
-
-    References
-    ----------
-    .. [1] J. Lei et al., Distribution-free predictive inference for regression, JASA 113 (2018), 1094-1111.
-
-    Examples
-    --------
-    >>> half_width(np.arange(1.0, 20.0), np.ones(19))
-    18.0
-    """
-    order = np.argsort(residuals, kind="stable")
-    reached = np.cumsum(weight[order])
-    needed = LEVEL * (reached[-1] + weight.mean())
-    place = int(np.searchsorted(reached, needed * (1 - 1e-12)))
-    return float(residuals[order[min(place, len(order) - 1)]])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.facts import Band, Task
 from linewright.model.tasks import rules
 
 DEFAULT_THRESHOLD = 0.5
@@ -134,13 +134,13 @@ class Binary:
         *,
         classes: tuple[str, ...],
         threshold: float | None,
-        half_width: float | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
+        band: Band | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
     ) -> list[dict[str, Any]]:
         """Return the class, both probabilities and the threshold that decided.
 
         Examples
         --------
-        >>> BINARY.answers(np.array([[0.7, 0.3]]), classes=("No", "Yes"), threshold=0.25, half_width=None)
+        >>> BINARY.answers(np.array([[0.7, 0.3]]), classes=("No", "Yes"), threshold=0.25, band=None)
         [{'prediction': 'Yes', 'probabilities': {'No': 0.7, 'Yes': 0.3}, 'threshold': 0.25}]
         """
         bar = DEFAULT_THRESHOLD if threshold is None else threshold

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.facts import Band, Task
 from linewright.model.tasks import rules
 
 MOST_CLASSES = 200
@@ -74,13 +74,13 @@ class Multiclass:
         *,
         classes: tuple[str, ...],
         threshold: float | None,
-        half_width: float | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
+        band: Band | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
     ) -> list[dict[str, Any]]:
         """Return the likeliest class and the probability of each.
 
         Examples
         --------
-        >>> MULTICLASS.answers(np.array([[0.25, 0.75]]), classes=("cat", "dog"), threshold=None, half_width=None)
+        >>> MULTICLASS.answers(np.array([[0.25, 0.75]]), classes=("cat", "dog"), threshold=None, band=None)
         [{'prediction': 'dog', 'probabilities': {'cat': 0.25, 'dog': 0.75}}]
         """
         decided = self.decide(scores, threshold).tolist()

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.conformal import LEVEL, ends
+from linewright.model.facts import Band, Task
 from linewright.model.tasks import rules
-
-INTERVAL_LEVEL = 0.9
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,22 @@ class Regression:
         *,
         classes: tuple[str, ...],  # noqa: ARG002 -- the protocol's; numbers have none
         threshold: float | None,  # noqa: ARG002
-        half_width: float | None,
+        band: Band | None,
     ) -> list[dict[str, Any]]:
-        """Return the number, with its 90 % interval where a half-width is known.
+        """Return the number, with its 90 % interval where it is known how wide that is.
 
         Examples
         --------
-        >>> REGRESSION.answers(np.array([10.0]), classes=(), threshold=None, half_width=2.5)
+        >>> band = Band(at=(0.0,), half_widths=(2.5,), least=None)
+        >>> REGRESSION.answers(np.array([10.0]), classes=(), threshold=None, band=band)
         [{'prediction': 10.0, 'interval': [7.5, 12.5, 0.9]}]
         """
-        if half_width is None:
+        if band is None:
             return [{"prediction": x} for x in scores.tolist()]
+        low, high = ends(band, scores)
         return [
-            {"prediction": x, "interval": [x - half_width, x + half_width, INTERVAL_LEVEL]}
-            for x in scores.tolist()
+            {"prediction": x, "interval": [start, end, LEVEL]}
+            for x, start, end in zip(scores.tolist(), low.tolist(), high.tolist(), strict=True)
         ]
 
 

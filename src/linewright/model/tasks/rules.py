@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.facts import Band, Task
 
 SMALLEST = 1e-15
 """Probabilities below it count as it in a log-loss, so that one mistake is dear but not infinite."""
@@ -88,7 +88,7 @@ class TaskRules(Protocol):
         *,
         classes: tuple[str, ...],
         threshold: float | None,
-        half_width: float | None,
+        band: Band | None,
     ) -> list[dict[str, Any]]:
         """Return what the endpoint answers for each row, as JSON values; ``prediction`` is always there."""
         ...
