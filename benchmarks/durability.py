@@ -45,7 +45,7 @@ from linewright.operations.watch import alerts
 from linewright.release.facts import WhenLogFails
 from linewright.serve.answer import MANY
 from linewright.serve.listener import endpoint
-from linewright.serve.log import Damage, read_log
+from linewright.serve.segments import Damage, read_log
 from linewright.store.clock import now_utc
 from linewright.watch.facts import Watched
 

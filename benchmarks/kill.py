@@ -44,7 +44,7 @@ from linewright.line.plan import make_plan
 from linewright.line.run import WORKFLOW, prepare
 from linewright.model.facts import Package
 from linewright.release.facts import Promoted, Refused
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 
 LINE, SERVED = "tumours", "lumps"
 """The line whose run is killed, and one beside it that answers already."""

@@ -38,18 +38,18 @@ from linewright.operations.datasets import datasets
 from linewright.serve.facts import Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback import Feedback
 from linewright.serve.ids import first_of_many
-from linewright.serve.log import (
+from linewright.serve.log import PredictionLog
+from linewright.serve.records import count_of
+from linewright.serve.segments import (
     HEADER_BYTES,
     TORN,
     Frame,
-    PredictionLog,
     frame_of,
     lengths,
     read_frames,
     read_log,
     read_records,
 )
-from linewright.serve.records import count_of
 from linewright.store.clock import text_of, uuid7
 
 LINE = "tumours"
@@ -229,7 +229,8 @@ def test_what_is_fresh_and_small_stays_a_file_and_what_is_large_does_not_wait(fa
 WRITER = """
 import sys
 from pathlib import Path
-from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.log import PredictionLog
+from linewright.serve.segments import read_log
 folder = Path(sys.argv[1])
 log = PredictionLog(folder)
 log.append([one.record for one in read_log(folder)][:1])
@@ -608,7 +609,7 @@ MEMORY = """
 import sys
 from linewright.line.factory import Factory
 from linewright.line.sealing import seal_next
-from linewright.serve.log import read_frames
+from linewright.serve.segments import read_frames
 
 def most():
     # Of this program: what `getrusage` says begins with that of the process which started it.

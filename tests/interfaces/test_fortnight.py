@@ -27,7 +27,7 @@ import pytest
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.new import new_line
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Proposed, RetrainProposal, Watched
 

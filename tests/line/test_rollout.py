@@ -39,10 +39,11 @@ from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
 from linewright.serve.facts import Prediction
-from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.log import PredictionLog
 from linewright.serve.mirror import Mirrors
 from linewright.serve.pointer import Lines
 from linewright.serve.rows import in_rows
+from linewright.serve.segments import read_log
 from linewright.serve.trouble import Trouble, note_trouble
 from linewright.worlds.living import Clock
 

@@ -26,7 +26,7 @@ from linewright.model.package import keep_package
 from linewright.operations.status import _not_sure
 from linewright.release.facts import Refused
 from linewright.serve.listener import endpoint
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.watch.facts import Performance
 
 

@@ -25,7 +25,7 @@ from linewright.line.handed import Handed
 from linewright.line.registry import find_model
 from linewright.line.scoring import predict_file
 from linewright.model.facts import Package
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 
 pytestmark = pytest.mark.xdist_group("batch")
 

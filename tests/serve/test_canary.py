@@ -11,7 +11,7 @@ import linewright
 from linewright.release.facts import Arm
 from linewright.serve.arms import SAMPLE, Guard, is_canary
 from linewright.serve.live import Canary
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.serve.trouble import trouble_with
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

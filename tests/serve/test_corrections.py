@@ -21,7 +21,8 @@ from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
 from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.labels import check_labels
-from linewright.serve.log import PredictionLog, RecordsAt
+from linewright.serve.log import PredictionLog
+from linewright.serve.segments import RecordsAt
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")

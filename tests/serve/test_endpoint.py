@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from linewright.model.facts import Limit
 from linewright.model.package import load
-from linewright.serve.log import read_log
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 
 PREDICT = "/v1/lines/claims/predict"
 INFER = "/v2/models/claims/infer"

@@ -16,7 +16,7 @@ from linewright.model.facts import Calibration
 from linewright.model.package import Golden
 from linewright.model.trainers import TRAINERS
 from linewright.serve import oip
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.store.values import canonical_json
 
 PREDICT = "/v1/lines/{}/predict"

@@ -9,9 +9,9 @@ import pytest
 
 from linewright.errors import Corrupt
 from linewright.model.package import load
-from linewright.serve.log import read_log
 from linewright.serve.pointer import Lines
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 TAKEN_OVER_S = 10.0

@@ -22,8 +22,9 @@ from linewright.errors import Transient
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
 from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.log import Damage, PredictionLog, RecordsAt, read_frames, read_log, read_records
+from linewright.serve.log import PredictionLog
 from linewright.serve.records import count_of
+from linewright.serve.segments import Damage, RecordsAt, read_frames, read_log, read_records
 from linewright.store.clock import uuid7
 
 ANSWER = {"prediction": "No", "probabilities": {"No": 0.75, "Yes": 0.25}, "threshold": 0.4}

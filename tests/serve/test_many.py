@@ -7,8 +7,8 @@ import pytest
 import linewright
 from linewright.serve.answer import MANY
 from linewright.serve.feedback import Feedback
-from linewright.serve.log import read_frames, read_log
 from linewright.serve.records import count_of
+from linewright.serve.segments import read_frames, read_log
 
 PREDICT = "/v1/lines/claims/predict"
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

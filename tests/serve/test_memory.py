@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from linewright.errors import RequestError, Transient
 from linewright.model.package import load
 from linewright.serve import pointer
-from linewright.serve.log import read_log
 from linewright.serve.memory import Memory, cost_of, to_bytes, usual_budget
 from linewright.serve.pointer import Lines
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 LINES = 10

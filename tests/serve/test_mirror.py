@@ -17,8 +17,8 @@ from linewright.release.facts import Arm
 from linewright.serve.arms import SAMPLE, Guard
 from linewright.serve.facts import Prediction
 from linewright.serve.live import Canary, Shadow
-from linewright.serve.log import read_log
 from linewright.serve.mirror import Mirrors
+from linewright.serve.segments import read_log
 from linewright.serve.trouble import trouble_with
 from linewright.testing.graphs import endless, greedy
 

@@ -17,7 +17,7 @@ import pytest
 from linewright.errors import Denied, RequestError
 from linewright.serve.feedback import Feedback
 from linewright.serve.listener import endpoint as address_of
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.serve.server import serve
 
 ROW = {"Age": 41, "PolicyNumber": 7}

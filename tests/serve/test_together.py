@@ -9,8 +9,9 @@ from linewright.errors import RequestError
 from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.serve.answer import Ask, Loaded
-from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.log import PredictionLog
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 from linewright.serve.together import ENOUGH_ROWS, MOST_ROWS, Together
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

@@ -13,9 +13,10 @@ import pytest
 from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.serve.answer import Ask, Loaded
-from linewright.serve.log import PredictionLog, read_log
+from linewright.serve.log import PredictionLog
 from linewright.serve.outages import MOST_FILES, Outages, outages_of
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 from linewright.serve.together import Together
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

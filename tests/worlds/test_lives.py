@@ -19,7 +19,7 @@ from linewright.model.facts import Certificate
 from linewright.model.package import load
 from linewright.operations.demo import Demo, demo
 from linewright.release.facts import Promoted
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.living import KEY, LINE

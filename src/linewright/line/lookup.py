@@ -12,7 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import find_model, rebuilt_of
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.log import read_log
+from linewright.serve.segments import read_log
 from linewright.store.values import to_builtins
 
 

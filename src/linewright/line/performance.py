@@ -19,7 +19,7 @@ from linewright.model.metrics import MetricRule, metric
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
-from linewright.serve.log import RecordsAt
+from linewright.serve.segments import RecordsAt
 from linewright.store.values import digest_of
 from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 

@@ -19,8 +19,8 @@ import pyarrow.parquet
 from linewright.errors import Corrupt, NotFound
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.ids import ids_from
-from linewright.serve.log import HEADER_BYTES, Frame
 from linewright.serve.records import count_of, is_many, row_texts
+from linewright.serve.segments import HEADER_BYTES, Frame
 from linewright.store.clock import text_of
 from linewright.store.local import LocalArtifacts
 from linewright.store.seams import MetadataReader

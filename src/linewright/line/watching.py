@@ -20,8 +20,8 @@ from linewright.line.spec import LineSpec
 from linewright.model.package import load
 from linewright.release.facts import Promoted
 from linewright.serve.facts import Prediction
-from linewright.serve.log import read_log
 from linewright.serve.scoring import Scorer
+from linewright.serve.segments import read_log
 from linewright.store.clock import said, text_of
 from linewright.store.seams import Version
 from linewright.watch.alerts import news

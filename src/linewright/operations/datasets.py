@@ -16,7 +16,7 @@ from linewright.model.facts import Registered
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.words import clipped, grid, short
-from linewright.serve.log import lengths
+from linewright.serve.segments import lengths
 from linewright.store.clock import said as said_at
 
 

@@ -23,7 +23,7 @@ from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rol
 from linewright.release.pointer import canary_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
-from linewright.serve.log import Damage
+from linewright.serve.segments import Damage
 from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Performance
 from linewright.watch.monitors import FEWEST_LABELS

@@ -25,7 +25,7 @@ from linewright.serve.feedback import Feedback
 from linewright.serve.fresh import Fresh
 from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health, to_memory_gauges
 from linewright.serve.live import Live
-from linewright.serve.log import Damage, PredictionLog
+from linewright.serve.log import PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
 from linewright.serve.mirror import Mirrors
 from linewright.serve.outages import Outages
@@ -50,6 +50,7 @@ from linewright.serve.request import (
     to_response,
 )
 from linewright.serve.scoring import RequestForm
+from linewright.serve.segments import Damage
 from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc

@@ -21,7 +21,8 @@ from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
-from linewright.serve.log import (
+from linewright.serve.log import sync_folder
+from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
     Damage,
@@ -30,7 +31,6 @@ from linewright.serve.log import (
     is_being_written,
     lengths,
     read_log,
-    sync_folder,
 )
 from linewright.serve.truths import (
     EARLIER,

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from linewright.serve.live import Live
-from linewright.serve.log import Damage, PredictionLog
+from linewright.serve.log import PredictionLog
 from linewright.serve.metrics import Sample
 from linewright.serve.outages import Outages
 from linewright.serve.pointer import UseOfMemory
+from linewright.serve.segments import Damage
 
 
 def is_answering(live: Live, outages: Outages | None) -> bool:

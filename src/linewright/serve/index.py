@@ -16,8 +16,9 @@ import msgspec
 
 from linewright.serve.fresh import Fresh, Several, count
 from linewright.serve.ids import number_of, numbers_of, place_after
-from linewright.serve.log import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames, sync_file
+from linewright.serve.log import sync_file
 from linewright.serve.records import is_many
+from linewright.serve.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
 
 CHUNK = 20_000
 """Log records that one transaction takes in."""

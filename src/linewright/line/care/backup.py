@@ -28,8 +28,9 @@ from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
-from linewright.serve.log import ENDING, Damage, SealedSegments, frame_of, read_file, sync_folder
+from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
+from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, read_file
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 

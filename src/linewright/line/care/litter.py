@@ -13,7 +13,7 @@ from linewright.line.care.problem import in_bytes
 from linewright.line.care.refers import DIGEST, digests_in
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.log import read_frames
+from linewright.serve.segments import read_frames
 from linewright.store.disk import explained
 from linewright.store.fits import LocalFits
 

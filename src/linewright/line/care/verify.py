@@ -17,8 +17,8 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.log import Damage, lengths, read_frames, read_segment
 from linewright.serve.records import count_of
+from linewright.serve.segments import Damage, lengths, read_frames, read_segment
 from linewright.store.chain import Chain, Link, follow
 from linewright.store.seams import Version
 
