@@ -305,7 +305,7 @@ def test_where_no_answers_can_be_written_the_command_says_so(root, tmp_path, end
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
-        "from linewright.line import scoring; scoring.PredictionLog.append = lambda *_: None; "
+        "from linewright.line import scoring; scoring.PredictionLog.append_request = lambda *_: None; "
         "from linewright.interfaces.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "predict", "prices", "ask.csv", "-o", str(out)]

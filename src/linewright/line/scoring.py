@@ -2,9 +2,10 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,18 @@ from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.release.pointer import limits_of
 from linewright.serve.answer import Loaded
-from linewright.serve.facts import Prediction
+from linewright.serve.facts import Predictions
+from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.log import PredictionLog
 from linewright.serve.scoring import Scorer
-from linewright.serve.values import spell
+from linewright.serve.values import spell_all
 from linewright.store.seams import Version
 
 SHOWN = 3
 CHUNK = 10_000
-"""Rows that are answered, logged and written at one time."""
+"""Rows that are answered and written at one time."""
+_LOGGED_TOGETHER, _LOGGED_BYTES = 1_000, 8 * 2**20
+"""Rows of one frame of the log, at most, and their bytes: who looks for one of them reads all."""
 
 
 def predict_file(
@@ -217,14 +221,16 @@ def _answer(
     x = scorer.encode(to_columns(frame, package.encoder.columns))
     rows, answers = json_rows(frame), scorer.answers(x)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
-    records = _records(context, loaded, rows, answers)
-    log.append(records)
+    ids: list[str] = []
+    for records in _records(context, loaded, rows, answers):
+        log.append_request(records)
+        ids += ids_from(records.first, records.many)
     warnings = scorer.warnings(x, rows)
     table = to_table(
         frame,
         key=package.key,
         start=start,
-        ids=[record.id for record in records],
+        ids=ids,
         answers=[one | why for one, why in zip(answers, explained, strict=True)] if explained else answers,
         warnings=warnings,
     )
@@ -233,24 +239,43 @@ def _answer(
 
 def _records(
     context: Context, loaded: Loaded, rows: list[dict[str, Any]], answers: list[dict[str, Any]]
-) -> list[Prediction]:
+) -> Iterator[Predictions]:
+    """Return what the log is to have of rows, some together: each part as a request of these rows would be logged."""
     package, at = loaded.package, context.now()
-    return [
-        Prediction(
-            id=context.new_id(),
+    texts = [msgspec.json.encode(row) for row in rows]
+    for start, end in pairwise(_edges(list(map(len, texts)))):
+        part = rows[start:end]
+        yield Predictions(
+            many=len(part),
+            first=first_of_many(context.new_id()),
             line=loaded.line,
             generation=loaded.generation,
             model=loaded.arm.model,
             digest=loaded.arm.package,
             at=at,
-            key=spell(row.get(package.key)) if package.key else None,
-            row=row,
-            answer=answer,
+            keys=spell_all([row.get(package.key) for row in part]) if package.key else None,
+            request=msgspec.Raw(b'{"rows":[' + b",".join(texts[start:end]) + b"]}"),
+            answers=answers[start:end],
             threshold=package.threshold,
             via="batch",
         )
-        for row, answer in zip(rows, answers, strict=True)
-    ]
+
+
+def _edges(sizes: Sequence[int]) -> list[int]:
+    """Return where parts of rows of these sizes begin and end: of 1,000 rows, fewer where they are long.
+
+    Examples
+    --------
+    >>> _edges([2**20] * 20), _edges([100] * 2_500)
+    ([0, 8, 16, 20], [0, 1000, 2000, 2500])
+    """
+    edges, held = [0], 0
+    for row, size in enumerate(sizes):
+        if row - edges[-1] == _LOGGED_TOGETHER or (held + size > _LOGGED_BYTES and row > edges[-1]):
+            edges.append(row)
+            held = 0
+        held += size
+    return [*edges, len(sizes)]
 
 
 def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:

@@ -73,7 +73,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[msgspec.Raw, ...]
     threshold: float | None
     durability: Literal["buffered", "durable"] = "buffered"
-    via: Literal["endpoint"] = "endpoint"
+    via: Literal["endpoint", "batch"] = "endpoint"
 
 
 class _Around(NamedTuple):

@@ -45,7 +45,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Predictions(msgspec.Struct, frozen=True, kw_only=True):
-    """The logged answers to one request of many rows: the fields of `Prediction`, those that are the same in all of them once."""
+    """The logged answers to one request of many rows, or to rows of a file: the fields of `Prediction`, those that are the same in all of them once."""
 
     many: int
     """How many there are. The first field, since a payload is known by it."""
@@ -62,11 +62,11 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     keys: Sequence[str | None] | None
     """One a row; `None` where the line has no key."""
     request: msgspec.Raw
-    """The body of the request as received, whose ``rows`` they are."""
+    """The body of the request as received, whose ``rows`` they are; of a file, what the body would have been."""
     answers: Sequence[dict[str, Any]]
     threshold: float | None
     durability: Literal["buffered", "durable"] = "buffered"
-    via: Literal["endpoint"] = "endpoint"
+    via: Literal["endpoint", "batch"] = "endpoint"
 
 
 class Outage(Result, frozen=True, kw_only=True, tag="outage"):
