@@ -7,7 +7,8 @@ What becomes of each type of column:
 - category: `Category`, and `Frequency` beside it where more than 30 levels occur at least twice
 - date, datetime: month, day and weekday (of times also hour, its waves and minute) as `DatePart` where they vary, `Elapsed`
   days since the first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
-- text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
+- text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`), and up to
+  32 directions of its words' vectors where a file of them is given (`features.vectors`)
 - list, file: nothing; they are kept in the table and not used by the model
 
 What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.pairs`).
@@ -41,6 +42,7 @@ from linewright.features.facts import (
     TextPart,
 )
 from linewright.features.text import TextReader
+from linewright.features.vectors import Vectors
 
 MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
@@ -113,7 +115,7 @@ def _to_micros(series: pl.Series) -> NDArray[np.int64]:
     return micros.to_physical().fill_null(MISSING).to_numpy()
 
 
-def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
+def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | None = None) -> Encoder:
     """Learn how to encode `columns` from training rows.
 
     Parameters
@@ -122,6 +124,8 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
         Training rows only: what is learned here (levels, shares, origins) must not know the test part.
     columns
         The feature columns, with the types of the contract, in the order of the table.
+    vectors
+        Vectors of words that were trained elsewhere, for texts.
 
     Returns
     -------
@@ -149,7 +153,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
-            texts.append(_learn_text(column.name, of.levels, rows=frame.height))
+            texts.append(_learn_text(column.name, of.levels, rows=frame.height, vectors=vectors))
             encodings += _parts(texts[-1], of)
         else:
             encodings += [e for e in _candidates(column, values) if _varies(e, values)]
@@ -163,9 +167,9 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     )
 
 
-def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
+def _learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors | None) -> Text:
     # By name: it needs scipy, which commands that only look do not wait for.
-    return import_module("linewright.features.topics").learn_text(column, texts, rows=rows)
+    return import_module("linewright.features.topics").learn_text(column, texts, rows=rows, vectors=vectors)
 
 
 def _parts(text: Text, column: Levels) -> list[Encoding]:

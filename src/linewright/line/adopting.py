@@ -1,13 +1,23 @@
 """Adopting a model that was made elsewhere, where another line would train one."""
 
+from functools import partial
+
 import numpy as np
 from msgspec import UNSET
 
-from linewright.errors import RequestError, Transient
+from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.matching import encoder_of, match
-from linewright.line.work import MODEL_FILE, Work, feature_columns, label_text, read_model_file, weights
+from linewright.line.work import (
+    MODEL_FILE,
+    Work,
+    feature_columns,
+    label_text,
+    planned_bytes,
+    read_model_file,
+    weights,
+)
 from linewright.model.adopt import to_package_graph
 from linewright.model.conformal import fit_band, half_width
 from linewright.model.facts import Adopted, Calibration, Trained
@@ -19,7 +29,6 @@ from linewright.model.given import (
 )
 from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.model.threshold import Threshold, choose_threshold
-from linewright.store.values import digest_of_bytes
 
 WHERE = "train.model"
 
@@ -27,7 +36,7 @@ WHERE = "train.model"
 def adopt(work: Work, asked: ModelSpec) -> Trained:
     """Take the model that the line file names: read it safely, and find its columns, classes and threshold."""
     spec, rules, context = work.spec, work.rules, work.factory.context
-    data = _read(work, asked)
+    data = planned_bytes(work, MODEL_FILE, asked.file, partial(read_model_file, work.factory, asked))
     given = look_at(data, where=f"{WHERE}.file")
     types = {column.name: column.type for column in work.dataset.columns}
     features = [column.name for column in feature_columns(spec, work.dataset)]
@@ -85,20 +94,6 @@ def _threshold(
             at=0.5, because="the likelier class is answered, as nothing says what decisions are worth"
         )
     return choose_threshold(scores[:, 1], target, weight, value, of="training")
-
-
-def _read(work: Work, asked: ModelSpec) -> bytes:
-    planned, artifacts = work.sources[MODEL_FILE], work.factory.artifacts
-    if artifacts.has(planned):  # adopted before: its file may be gone by now
-        return artifacts.get(planned)
-    data = read_model_file(work.factory, asked)
-    if digest_of_bytes(data) != planned:
-        raise Transient(
-            "the model's file changed after the run was planned",
-            where=f"{WHERE}.file",
-            hint=f"run again: linewright run {work.spec.line}",
-        )
-    return data
 
 
 def given_model(trained: Trained, data: bytes) -> GivenModel:

@@ -15,6 +15,7 @@ from linewright.data.seen import as_declared
 from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
+from linewright.features.vectors import parse
 from linewright.line.checks import Problem, check_task
 from linewright.line.doubts import doubts
 from linewright.line.engines import check_engine
@@ -27,10 +28,12 @@ from linewright.line.traps import column_traps, row_traps
 from linewright.line.work import (
     LEARNABLE,
     MODEL_FILE,
+    VECTORS_FILE,
     Work,
     feature_columns,
     label_text,
     read_model_file,
+    read_vectors_file,
     resolve_task,
 )
 from linewright.model.given import look_at
@@ -78,6 +81,8 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     check_engine(factory.root, spec.train)
+    if spec.train.word_vectors is not None:
+        parse(read_vectors_file(factory.root, spec.train.word_vectors), where=VECTORS_FILE)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
         checked = check_sources(sources, spec, scratch=factory.scratch)
@@ -122,7 +127,7 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
     if labelled.is_empty():
         return [SpecError("no row has a label", where="label.column", found=spec.label.column)]
     task = resolve_task(spec, dataset, labels_of(frame[spec.label.column]))
-    found = _contradictions_of(spec, frame.columns, task)
+    found = _contradictions_of(spec, dataset, task)
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
@@ -135,11 +140,12 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
 def contradictions_of(work: Work) -> list[SpecError]:
     """Return what a line asks for and its dataset or its task does not have."""
     task = resolve_task(work.spec, work.dataset, work.ingested.labels)
-    return _contradictions_of(work.spec, [column.name for column in work.dataset.columns], task)
+    return _contradictions_of(work.spec, work.dataset, task)
 
 
-def _contradictions_of(spec: LineSpec, columns: Sequence[str], task: str) -> list[SpecError]:
-    problems = [*_unknown_groups(spec, columns), *check_task(spec, task)]
+def _contradictions_of(spec: LineSpec, dataset: Dataset, task: str) -> list[SpecError]:
+    columns = [column.name for column in dataset.columns]
+    problems = [*_unknown_groups(spec, columns), *_idle_vectors(spec, dataset), *check_task(spec, task)]
     return [
         SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed, hint=one.hint)
         for one in problems
@@ -157,6 +163,18 @@ def _unknown_groups(spec: LineSpec, columns: Sequence[str]) -> Iterator[Problem]
                 allowed=", ".join(columns),
                 hint=near or "name it in contract.columns, or in table.exclude if the model shall not see it",
             )
+
+
+def _idle_vectors(spec: LineSpec, dataset: Dataset) -> Iterator[Problem]:
+    types = {column.name: column.type for column in feature_columns(spec, dataset)}
+    if spec.train.word_vectors is not None and "text" not in types.values():
+        yield Problem(
+            path=("train", "word_vectors"),
+            what="no column that the model reads is a text, so word vectors would do nothing",
+            found=", ".join(f"{name}: {kind}" for name, kind in types.items()),
+            allowed="with a column of texts",
+            hint="write type: text for the column in contract.columns, or take word_vectors out",
+        )
 
 
 def refuse(errors: list[SpecError]) -> None:

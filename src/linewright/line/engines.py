@@ -8,12 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from linewright.errors import RequestError, SpecError, Transient
-from linewright.line.factory import Factory
-from linewright.line.work import CODE_FILE, Work, read_code_file
+from linewright.errors import RequestError
+from linewright.line.work import CODE_FILE, Work, planned_bytes, read_code_file
 from linewright.model.code import find_function
 from linewright.model.spec import TrainSpec
-from linewright.store.values import digest_of_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,29 +109,10 @@ def parted(python: str) -> tuple[str, str]:
 
 def code_of(work: Work) -> bytes:
     """Return the bytes of the user's file as they were planned; kept from then on, so that the model can be rebuilt."""
-    planned, artifacts = work.sources[CODE_FILE], work.factory.artifacts
-    if artifacts.has(planned):  # run before: its file may be gone by now
-        return artifacts.get(planned)
-    data = read_code_file(work.factory.root, str(work.spec.train.python))
-    if digest_of_bytes(data) != planned:
-        raise Transient(
-            "the file changed after the run was planned",
-            where=CODE_FILE,
-            found=parted(str(work.spec.train.python))[0],
-            hint=f"run again: linewright run {work.spec.line}",
-        )
-    artifacts.put(data)
-    return data
-
-
-def code_today(factory: Factory, train: TrainSpec, recorded: str) -> str:
-    """Say how a user's file is another today than the one that a model was made with; empty where it is the same."""
-    file, _ = parted(str(train.python))
-    try:
-        now = digest_of_bytes(read_code_file(factory.root, str(train.python)))
-    except SpecError:
-        return f"{file} is not there any more; its recorded copy was run"
-    return "" if now == recorded else f"{file} is another file today; its recorded copy was run"
+    python = str(work.spec.train.python)
+    return planned_bytes(
+        work, CODE_FILE, parted(python)[0], partial(read_code_file, work.factory.root, python)
+    )
 
 
 def _require(engine: str) -> Plugin:

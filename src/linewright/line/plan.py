@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from linewright.data.promises import gone
 from linewright.data.read import fingerprint, open_source
 from linewright.data.references import table_sources
@@ -17,7 +19,15 @@ from linewright.line.promised import before_of
 from linewright.line.release import release_due
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
-from linewright.line.work import CODE_FILE, MODEL_FILE, Work, read_code_file, read_model_file
+from linewright.line.work import (
+    CODE_FILE,
+    MODEL_FILE,
+    VECTORS_FILE,
+    Work,
+    read_code_file,
+    read_model_file,
+    read_vectors_file,
+)
 from linewright.model.figures import listed
 from linewright.store.values import digest_of, digest_of_bytes
 
@@ -63,13 +73,16 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         known={},
         as_of=as_of or last_retraining(factory, spec.line),
     )
+    beside: dict[str, bytes] = {}
     if spec.train.python is not None:
-        code = digest_of_bytes(read_code_file(factory.root, spec.train.python))
-        return replace(work, sources={**sources, CODE_FILE: code})
-    if work.adopts is None:
-        return work
-    model = digest_of_bytes(read_model_file(factory, work.adopts))
-    return replace(work, sources={**sources, MODEL_FILE: model})
+        beside[CODE_FILE] = read_code_file(factory.root, spec.train.python)
+    if spec.train.word_vectors is not None:
+        beside[VECTORS_FILE] = read_vectors_file(factory.root, spec.train.word_vectors)
+    if work.adopts is not None:
+        beside[MODEL_FILE] = read_model_file(factory, work.adopts)
+    return replace(
+        work, sources={**sources, **{name: digest_of_bytes(data) for name, data in beside.items()}}
+    )
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:
@@ -108,7 +121,13 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
     changes: list[Change] = []
     for standing in standings:
         if standing.settled is None:
-            changes.append(_change(standing, work, after=changes[-1].step if changes else ""))
+            change = _change(standing, work, after=changes[-1].step if changes else "")
+            if change.step == "train" and spec.train.word_vectors is not None:
+                because = (
+                    f"{change.because}; texts are read with the word vectors of {spec.train.word_vectors}"
+                )
+                change = msgspec.structs.replace(change, because=because)
+            changes.append(change)
     if changes:
         changes.append(
             Change(step="release", because="what the gates say decides about promotion", from_=None, to=None)

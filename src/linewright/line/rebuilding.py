@@ -16,25 +16,26 @@ import numpy as np
 
 from linewright.data.dataset import content_digest, is_whole
 from linewright.engine.context import Progress
-from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, of_exit_code
+from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
 from linewright.features.table import encode_table
 from linewright.line.afresh import Afresh
 from linewright.line.care.verify import verify_model
-from linewright.line.engines import code_today
+from linewright.line.engines import parted
 from linewright.line.environment import computed_in, differences, environment
 from linewright.line.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Environment, Level, Plan
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station
-from linewright.line.work import Rows, Work
-from linewright.model.facts import Evaluation, Metric
+from linewright.line.work import Rows, Work, read_code_file, read_vectors_file
+from linewright.model.facts import Evaluation, Metric, Trained
 from linewright.model.figures import count
 from linewright.model.package import Model, answer_difference, load, read_golden
+from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
 from linewright.serve.scoring import TOLERANCE, Scorer
 from linewright.store.seams import Version
-from linewright.store.values import Result, to_builtins
+from linewright.store.values import Result, digest_of_bytes, to_builtins
 
 REPLAYED = ("split", "train", "package", "evaluate")
 """Stations whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""
@@ -385,7 +386,7 @@ def _compared(
     now = _same_metric(made.evaluation, metric)
     level = _level(rebuilt == evidence.version.digest, answers, metric, now)
     noted, told = _environments(factory, evidence)
-    told = (*_code_today(factory, made, evidence), *told)
+    told = (*_files_today(factory.root, made.spec.train, evidence.trained), *told)
     return Rebuilding(
         model=f"{evidence.version.line}@{evidence.version.version}",
         level=level,
@@ -476,13 +477,25 @@ def _says(level: Level, answers: Answers, evidence: Evidence) -> str:
             return f"{adopted}, it is another model: not even its metric lies within the recorded interval"
 
 
-def _code_today(factory: Factory, made: Work, evidence: Evidence) -> tuple[str, ...]:
-    """Say what became of the file of a user's code, of which the model was rebuilt from the copy on the record."""
-    estimated = evidence.trained.estimated
-    if not estimated or not estimated.code:
-        return ()
-    said = code_today(factory, made.spec.train, estimated.code)
-    return (said,) if said else ()
+def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[str]:
+    """Say what became of the files beside the sources, of which the model was rebuilt from the copies on the record."""
+    if trained.estimated and trained.estimated.code:
+        python = str(train.python)
+        said = _today(root / parted(python)[0], trained.estimated.code, partial(read_code_file, root, python))
+        yield from (f"{parted(python)[0]} {one}; its recorded copy was run" for one in said)
+    if trained.word_vectors:
+        file = str(train.word_vectors)
+        said = _today(root / file, trained.word_vectors, partial(read_vectors_file, root, file))
+        yield from (f"{file} {one}; the recorded copy of its first lines was read" for one in said)
+
+
+def _today(path: Path, recorded: str, read: Callable[[], bytes]) -> Iterator[str]:
+    """Say how a file is another today than the one that a model was made with; nothing where it is the same."""
+    try:
+        if digest_of_bytes(read()) != recorded:
+            yield "is another file today"
+    except SpecError:
+        yield "cannot be read any more" if path.exists() else "is not there any more"
 
 
 def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[str, ...]]:

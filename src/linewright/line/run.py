@@ -29,6 +29,7 @@ from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.figures import count, listed, with_roots
 from linewright.model.redecided import redecided_in_words
+from linewright.model.vector_words import vectors_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import digest_of, to_builtins
 from linewright.watch.facts import RetrainProposal
@@ -270,6 +271,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         if work.trained.adopted
         else f"{work.trained.chosen}: {with_roots(work.trained.chosen_because)}",
         sample=work.trained.sample.because if work.trained.sample else "",
+        vectors=vectors_in_words(work.package.encoder),
         trials=work.trained.trials,
         members=() if work.trained.executed is UNSET else work.trained.executed.members,
         adopted=work.trained.adopted is not None,

@@ -13,7 +13,15 @@ from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.rival import rival_of
-from linewright.line.work import CODE_FILE, MODEL_FILE, Work, headline, missing_texts, resolve_task
+from linewright.line.work import (
+    CODE_FILE,
+    MODEL_FILE,
+    VECTORS_FILE,
+    Work,
+    headline,
+    missing_texts,
+    resolve_task,
+)
 from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.store.values import Result, digest_of
 
@@ -124,7 +132,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
     train = spec.train.model_copy(update={"max_seconds": None})
     value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     said = train.model_dump(
-        mode="json", exclude={"split", "metric", "task", "model", "python", "engine", "also"}
+        mode="json", exclude={"split", "metric", "task", "model", "python", "engine", "also", "word_vectors"}
     )
     # Words that came later are left out where they say nothing, so that what was settled without them stays settled.
     plugged: dict[str, Any] = {} if train.engine == "built-in" else {"engine": train.engine}
@@ -134,6 +142,8 @@ def _train_inputs(work: Work) -> dict[str, str]:
     if train.python is not None:
         plugged = {"function": train.python.rpartition(":")[2]}
         code = {"code file": work.sources[CODE_FILE]}
+    if train.word_vectors is not None:
+        code |= {"word vectors": work.sources[VECTORS_FILE]}
     asked = {
         "train": said | plugged,
         "metric": headline(work),

@@ -16,17 +16,21 @@ from linewright.features.encode import encode
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.features.table import encode_table
+from linewright.features.vectors import Vectors, parse
 from linewright.line.adopting import adopt, adopted_graph, given_model
 from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
 from linewright.line.work import (
     CODE_FILE,
+    VECTORS_FILE,
     Work,
     feature_columns,
     headline,
     label_text,
     missing_texts,
+    planned_bytes,
+    read_vectors_file,
     weights,
 )
 from linewright.model.adopt import adopted_parity
@@ -98,6 +102,7 @@ def train_station(work: Work) -> Trained:
         sample=taught.sample,
         estimated=_estimated(work, training),
         band=training.band or UNSET,
+        word_vectors=work.sources[VECTORS_FILE] if spec.train.word_vectors is not None else UNSET,
     )
 
 
@@ -155,8 +160,17 @@ def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
     features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
-    encoder = learn(features, columns)
+    encoder = learn(features, columns, vectors=_vectors(work))
     return encoder, encode_table(encoder, features)
+
+
+def _vectors(work: Work) -> Vectors | None:
+    """Return the word vectors that the line file names, as they were planned."""
+    file = work.spec.train.word_vectors
+    if file is None:
+        return None
+    read = partial(read_vectors_file, work.factory.root, file)
+    return parse(planned_bytes(work, VECTORS_FILE, file, read), where=VECTORS_FILE)
 
 
 def _groups_of(work: Work) -> np.ndarray | None:

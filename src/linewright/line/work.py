@@ -1,6 +1,8 @@
 """What a run works on: a line as declared, the results so far, and the rows they speak about."""
 
-from collections.abc import Mapping
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,8 @@ from linewright.data.near import near_file
 from linewright.data.references import table_sources
 from linewright.data.spec import FileSource
 from linewright.data.target import task_of_many
-from linewright.errors import SpecError
+from linewright.errors import SpecError, Transient
+from linewright.features.vectors import head
 from linewright.line.alerts import shift_open_at
 from linewright.line.factory import Factory
 from linewright.line.refusals import undecided
@@ -23,6 +26,7 @@ from linewright.model.facts import Certificate, Evaluation, Package, Parity, Tra
 from linewright.model.spec import ModelSpec
 from linewright.model.tasks import TaskRules, task
 from linewright.store.seams import Metadata
+from linewright.store.values import digest_of_bytes
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
@@ -30,8 +34,13 @@ MODEL_FILE = "train.model"
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
+VECTORS_FILE = "train.word_vectors"
+"""Name under which `Work.sources` has the fingerprint of what is read of a file of word vectors."""
+
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
+
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Work:
     factory: Factory
     spec: LineSpec
     sources: Mapping[str, str]
-    """Fingerprint of each source, by name; of the model's file too, where one is adopted, and of a user's code."""
+    """Fingerprint of each source, by name; of the model's file too, where one is adopted, of a user's code, and of word vectors."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
     as_of: str | None = None
@@ -268,6 +277,68 @@ def read_code_file(root: Path, python: str) -> bytes:
             hint=near_file(path) or f"paths start from {root}",
         )
     return path.read_bytes()
+
+
+def read_vectors_file(root: Path, file: str) -> bytes:
+    """Return the first lines of a file of word vectors, as many as are read.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file, or it is packed and damaged.
+    """
+    path = root / file
+    if not path.is_file():
+        raise SpecError(
+            "there is no such file",
+            where=VECTORS_FILE,
+            found=file,
+            allowed="a file of word vectors",
+            hint=near_file(path) or f"paths start from {root}",
+        )
+    try:
+        with path.open("rb") as plain, gzip.open(path, "rb") as packed:
+            return head(packed if plain.peek(2)[:2] == _GZIP else plain)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SpecError(
+            "the file is packed and damaged",
+            where=VECTORS_FILE,
+            found=f"{file}: {error}",
+            allowed="a whole file of gzip",
+            hint="get it again from where it came",
+        ) from error
+
+
+def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -> bytes:
+    """Return the bytes of a file beside the sources as they were planned; kept from then on, so that the model can be rebuilt.
+
+    Parameters
+    ----------
+    name
+        Under which `Work.sources` has its fingerprint.
+    file
+        Its path, for messages.
+    read
+        Gives its bytes of now.
+
+    Raises
+    ------
+    Transient
+        If it changed after the run was planned.
+    """
+    planned, artifacts = work.sources[name], work.factory.artifacts
+    if artifacts.has(planned):  # run before: its file may be gone by now
+        return artifacts.get(planned)
+    data = read()
+    if digest_of_bytes(data) != planned:
+        raise Transient(
+            "the file changed after the run was planned",
+            where=name,
+            found=file,
+            hint=f"run again: linewright run {work.spec.line}",
+        )
+    artifacts.put(data)
+    return data
 
 
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from linewright.model.plain_words import plain_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import reliability_in_words
 from linewright.model.simplest import simplest_in_words
+from linewright.model.vector_words import vectors_in_words
 from linewright.store.clock import said
 
 MOST_CLASSES = 12
@@ -302,6 +303,11 @@ def _features(facts: CardFacts) -> Section:
         sentences.append(
             Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
         )
+    if known := vectors_in_words(facts.package.encoder):
+        text = (
+            f"{'; '.join(known)}. The vectors were trained elsewhere, and are those of {facts.word_vectors}."
+        )
+        sentences.append(Sentence(text=text, evidence=(facts.package.trained,)))
     types = {column.name: column.type for column in facts.package.columns}
     rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
     return Section(
@@ -316,7 +322,13 @@ def _encoded(facts: CardFacts, column: str) -> str:
     found = [one for one in facts.package.encoder.encodings if one.column == column]
     entered = [_words(one) for one in found if not isinstance(one, TextPart)]
     if numbers := len(found) - len(entered):
-        entered.append(f"{numbers} numbers: what the text looks like, its words and directions of them")
+        has_vectors = any(
+            text.column == column and text.vectors for text in facts.package.encoder.texts or ()
+        )
+        meaning = ", and what they mean by vectors" if has_vectors else ""
+        entered.append(
+            f"{numbers} numbers: what the text looks like, its words and directions of them{meaning}"
+        )
     return ", ".join(entered) or "part of a difference of times"
 
 

@@ -151,6 +151,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Where it learned from a part of very many rows: from which. Not written where it learned from all."""
     executed: Executed | UnsetType = UNSET
     """What training did; not written where a model was made elsewhere, or trained before this was kept."""
+    word_vectors: str | UnsetType = UNSET
+    """Where the line names word vectors: digest of the artifact that holds what was read of their file."""
     estimated: Estimated | UnsetType = UNSET
     """Where the built-in engine did not choose what is fitted: what did. Not written where it did."""
     band: Band | UnsetType = UNSET

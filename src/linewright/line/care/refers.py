@@ -59,10 +59,10 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
     return needs
 
 
-def _code(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the digest of the user's file that a model was made with."""
-    code = body.get("estimated", {}).get("code", "")
-    return (code,) if code else ()
+def _given(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the digests of a user's file of code and of word vectors that a model was made with."""
+    found = (body.get("estimated", {}).get("code", ""), body.get("word_vectors", ""))
+    return tuple(one for one in found if one)
 
 
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
@@ -71,7 +71,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "ingested": _results("dataset", "quarantine"),
     "split": lambda _, body: Needs(results=(body["dataset"],), blobs=(body["parts"],)),
     "trained": lambda _, body: Needs(
-        results=(body["dataset"], body["split"]), blobs=(body["native"], *_code(body))
+        results=(body["dataset"], body["split"]), blobs=(body["native"], *_given(body))
     ),
     "package": lambda digest, body: Needs(
         results=(body["trained"],), blobs=(digest, body["graph"], body["golden"])
