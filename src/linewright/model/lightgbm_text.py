@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from linewright.errors import Terminal
+from linewright.errors import Corrupt, Terminal
 from linewright.model.forest import LARGEST, Forest, Ints
 from linewright.model.margins import Floats
 
@@ -16,6 +16,7 @@ _BELOW_ZERO = float(np.nextafter(-_ZERO, np.float32(-np.inf)))
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_ZERO, _MISSING_NAN = 1 << 2, 2 << 2
 _MISSING_MASK = 3 << 2
+_LISTS = ("no", "column", "at_most", "missing_is_yes", "rows", "value")
 _TREE = re.compile(r"^(?=Tree=\d+$)", re.MULTILINE)
 
 
@@ -67,11 +68,11 @@ def exact_text(text: str) -> str:
 
 def wider_text(text: str, width: int) -> str:
     """Return a model's text as one of a wider matrix, of which it does not read the columns behind its own."""
-    names = _words(text, "feature_names")
+    names = words_of(text, "feature_names")
     more = range(len(names), width)
     text = _replace(text, "max_feature_idx", [str(width - 1)])
     text = _replace(text, "feature_names", [*names, *(f"f{i}" for i in more)])
-    return _replace(text, "feature_infos", [*_words(text, "feature_infos"), *("none" for _ in more)])
+    return _replace(text, "feature_infos", [*words_of(text, "feature_infos"), *("none" for _ in more)])
 
 
 def trees_of(text: str) -> list[str]:
@@ -95,6 +96,8 @@ def forest_of(text: str, *, outputs: int) -> Forest:
     [2.5]
     """
     parts = [_Tree.read(tree) for tree in trees_of(text)]
+    if any(len({len(part.yes), *(len(getattr(part, name)) for name in _LISTS)}) > 1 for part in parts):
+        raise Corrupt("the parts of a tree do not fit together", where="LightGBM model")
     sizes = [len(part.yes) for part in parts]
     starts = np.cumsum([0, *sizes])[:-1]
     tree = np.repeat(np.arange(len(parts)), sizes)
@@ -140,14 +143,14 @@ class _Tree(NamedTuple):
     @classmethod
     def read(cls, tree: str) -> "_Tree":
         columns, kinds, thresholds = _splits(tree)
-        values = [float(word) for word in _words(tree, "leaf_value")]
+        values = [float(word) for word in words_of(tree, "leaf_value")]
         splits, blank = len(columns), [0] * len(values)
-        sides = [[int(word) for word in _words(tree, f"{side}_child")] for side in ("left", "right")]
+        sides = [[int(word) for word in words_of(tree, f"{side}_child")] for side in ("left", "right")]
         # Split i is meant by i, leaf i by -1 - i.
         yes, no = ([to if to >= 0 else splits - 1 - to for to in side] + [-1] * len(values) for side in sides)
-        rows = [float(word) for name in ("internal", "leaf") for word in _words(tree, f"{name}_count")]
+        rows = [float(word) for name in ("internal", "leaf") for word in words_of(tree, f"{name}_count")]
         bounds, sets = (
-            [int(word) for word in _words(tree, f"cat_{name}")] for name in ("boundaries", "threshold")
+            [int(word) for word in words_of(tree, f"cat_{name}")] for name in ("boundaries", "threshold")
         )
         codes = {
             at: _members(sets[bounds[int(thresholds[at])] : bounds[int(thresholds[at]) + 1]])
@@ -174,9 +177,9 @@ def _members(words: list[int]) -> Ints:
 
 
 def _splits(tree: str) -> tuple[list[int], list[int], list[float]]:
-    columns = [int(word) for word in _words(tree, "split_feature")]
-    kinds = [int(word) for word in _words(tree, "decision_type")]
-    return columns, kinds, [float(word) for word in _words(tree, "threshold")]
+    columns = [int(word) for word in words_of(tree, "split_feature")]
+    kinds = [int(word) for word in words_of(tree, "decision_type")]
+    return columns, kinds, [float(word) for word in words_of(tree, "threshold")]
 
 
 def _exact_tree(tree: str) -> str:
@@ -208,7 +211,8 @@ def _spell(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _words(tree: str, name: str) -> list[str]:
+def words_of(tree: str, name: str) -> list[str]:
+    """Return the words behind a name in the text of a tree, or of what stands before the first; none where it is not there."""
     found = re.search(rf"^{name}=(.*)$", tree, re.MULTILINE)
     return found.group(1).split() if found else []
 

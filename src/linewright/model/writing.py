@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from linewright.errors import Terminal
 from linewright.model.explain import NAME, OFFSET
@@ -21,16 +21,23 @@ _IR_VERSION = 8
 
 
 class Graph:
-    """A graph in the making; names count up, so that equal graphs have equal bytes."""
+    """A graph in the making; names count up, so that equal graphs have equal bytes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    prefix
+        Stands before each name that is given here, where inputs have names of others.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
         self.metadata: dict[str, str] = {}
 
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add an operator, and return the name of its output."""
-        output = output or f"v{len(self._nodes)}"
+        output = self._prefix + (output or f"v{len(self._nodes)}")
         node = helper.make_node(operator, inputs, [output], name=f"n{len(self._nodes)}", domain=domain)
         node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in sorted(attributes))
         self._nodes.append(node)
@@ -38,7 +45,7 @@ class Graph:
 
     def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64, *, name: str = "") -> str:
         """Add numbers, and return their name."""
-        name = name or f"c{len(self._constants)}"
+        name = self._prefix + (name or f"c{len(self._constants)}")
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
         return name
 
@@ -104,10 +111,23 @@ class Graph:
         """Return the graph from ``x``, float32 [n, width], to ``y``, float32 [n, outputs], as bytes."""
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])
-        graph = helper.make_graph(self._nodes, name, [x], [y], initializer=self._constants)
+        return self.between([x], [y], name=name, producer=(NAME, ""))
+
+    def between(
+        self,
+        inputs: Sequence[ValueInfoProto],
+        outputs: Sequence[ValueInfoProto],
+        *,
+        name: str,
+        producer: tuple[str, str],
+    ) -> bytes:
+        """Return the graph between inputs and outputs as bytes, with the name and the version of who made it."""
+        graph = helper.make_graph(self._nodes, name, inputs, outputs, initializer=self._constants)
         opsets = [helper.make_opsetid(domain, number) for domain, number in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        model.producer_name = NAME
+        model.producer_name = producer[0]
+        if producer[1]:
+            model.producer_version = producer[1]
         helper.set_model_props(model, self.metadata)
         return model.SerializeToString(deterministic=True)
 

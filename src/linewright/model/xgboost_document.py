@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from linewright.model.forest import Forest
 from linewright.model.margins import Floats
 
 _LARGEST_CODE = (1 << 24) - 1
+_Form = TypeVar("_Form")
 
 
 class XGBoostTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,14 +141,38 @@ def learner_of(data: bytes) -> Learner:
 
 def document_of(data: bytes) -> _Model:
     """Read a document and the version of what wrote it; see `learner_of`."""
+    return _decoded(data, _Model)
+
+
+def booster_of(data: bytes) -> str:
+    """Return the booster of a document that may have another form otherwise; empty where it does not say."""
     try:
-        return msgspec.json.decode(data, type=_Model)
+        return _decoded(data, _Named).learner.gradient_booster.name
+    except msgspec.ValidationError:
+        return ""
+
+
+class _NamedTrained(msgspec.Struct):
+    name: str
+
+
+class _NamedLearner(msgspec.Struct):
+    gradient_booster: _NamedTrained
+
+
+class _Named(msgspec.Struct):
+    learner: _NamedLearner
+
+
+def _decoded(data: bytes, kind: type[_Form]) -> _Form:
+    try:
+        return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
         # A bound that no number reaches is Infinity, which is no JSON.
         told = json.loads(data) if data[1:2] in b'"\n\r\t ' else read_ubjson(data)
-    return msgspec.convert(told, type=_Model)
+    return msgspec.convert(told, type=kind)
 
 
 def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[GrownTree] | str:
@@ -184,10 +209,11 @@ def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[Gro
 def intercept_of(learner: Learner, *, outputs: int) -> tuple[float, ...]:
     """Return the margins that rows start from, one an output; documents have them in the form of the answers."""
     start = np.array([float(word) for word in learner.learner_model_param.base_score.strip("[]").split(",")])
-    if learner.objective.name in SUMS["binary"]:
-        start = np.log(start) - np.log1p(-start)
-    if learner.objective.name in LOGARITHMS:
-        start = np.log(start)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of what is no answer there is no margin
+        if learner.objective.name in SUMS["binary"]:
+            start = np.log(start) - np.log1p(-start)
+        if learner.objective.name in LOGARITHMS:
+            start = np.log(start)
     return tuple(np.broadcast_to(start, (outputs,)).tolist())
 
 
