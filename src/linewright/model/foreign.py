@@ -61,6 +61,9 @@ _XGBOOST: Mapping[str, Task] = {
 }
 
 
+_EXPORT = "export the model to ONNX, or train its estimator in a line: train.python"
+
+
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a library, as ONNX."""
 
@@ -111,7 +114,7 @@ class Sums:
 class _UnfitError(Exception):
     """Why a file cannot be taken."""
 
-    def __init__(self, what: str, *, found: object = None, allowed: str = "", hint: str = "") -> None:
+    def __init__(self, what: str, *, found: object = None, allowed: str = "", hint: str = _EXPORT) -> None:
         super().__init__(what)
         self._what, self._found, self._allowed, self._hint = what, found, allowed, hint
 
@@ -156,7 +159,8 @@ def read_foreign(data: bytes, *, where: str) -> Sums | None:
     """Return what a file of LightGBM or XGBoost says, looked through; see `convert`."""
     try:
         read = _reader(data)
-        return _whole(read(data)) if read else None
+        with np.errstate(all="ignore"):  # what comes of numbers that are none is looked at
+            return _whole(read(data)) if read else None
     except _UnfitError as error:
         raise error.at(where) from error
 
@@ -415,6 +419,14 @@ def _xgboost_levels(learner: Learner) -> dict[int, tuple[str | float, ...]]:
     for column, each in enumerate(grown.cats.enc if grown else []):
         if each.offsets:
             text = bytes(int(value) & 0xFF for value in each.values)
+            if not text.isascii():
+                # XGBoost 3.2 counts letters where it keeps bytes, so that names are cut off and moved.
+                raise _UnfitError(
+                    "the names of the categories are not whole in the file of XGBoost",
+                    found="letters outside of ASCII",
+                    allowed="letters of ASCII",
+                    hint="spell the categories without them before training; or export it to ONNX",
+                )
             ends = zip(each.offsets, each.offsets[1:], strict=False)
             found[column] = tuple(text[start:end].decode() for start, end in ends)
         elif each.values:
