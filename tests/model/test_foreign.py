@@ -14,8 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linewright.errors import RequestError
-from linewright.model.foreign import Converted, convert, read_foreign
+from linewright.features.facts import Encoder, Number
+from linewright.model.foreign import Converted, Sums, convert, read_foreign
 from linewright.model.given import look_at
+from linewright.model.library import LibraryModel
 from linewright.model.xgboost_document import document_of, read_ubjson
 
 ROWS = 400
@@ -91,6 +93,12 @@ def answers(data: bytes, *columns: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(converted(data).graph)
     (found,) = session.run(None, dict(zip([one.name for one in session.get_inputs()], columns, strict=True)))
     return found[:, -1] if found.shape[1] < 3 else found
+
+
+def asked(sums: Sums, x: np.ndarray) -> np.ndarray:
+    """Return what the library answers to what was read of a file of two classes."""
+    encoder = Encoder(encodings=tuple(Number(column=name) for name in "abk"))
+    return LibraryModel(sums, encoder=encoder, order=(0, 1)).scores(x)[:, 1]
 
 
 def hard(data: bytes) -> np.ndarray:
@@ -191,7 +199,11 @@ def test_a_bound_that_no_number_reaches_is_read():
         xgboost.DMatrix(x, feature_names=["a", "b", "k"])
     )
 
+    sums = read_foreign(data, where="here")
+
     assert b"Infinity" in data
+    assert sums is not None
+    np.testing.assert_allclose(asked(sums, x), own, rtol=1e-5)
     np.testing.assert_allclose(answers(data, x), own, rtol=1e-5)
 
 
@@ -439,8 +451,18 @@ def test_a_file_that_ends_too_early_is_refused(kind, share):
     """Wherever it was cut off: what is left could be a smaller model that answers."""
     whole = FILES[kind].rstrip()
     end = whole.index(b"\nend of parameters") if kind == "text" else len(whole) - 1
+    left = whole[: int(share * end)]
     with pytest.raises(RequestError, match=r"can be read: found|not an ONNX file"):
-        look_at(whole[: int(share * end)], where="here")
+        look_at(left, where="here")
+
+
+def test_a_text_of_lightgbm_without_the_end_of_its_last_line_is_refused():
+    """What its codes mean stands there."""
+    data = text_of(of_lightgbm(codes=True)).rstrip()
+    assert data.endswith(b"\npandas_categorical:null")
+    for cut in (1, 5):
+        with pytest.raises(RequestError, match="can be read: found"):
+            look_at(data[:-cut], where="here")
 
 
 @given(

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Task
-from linewright.model.forest import Forest, hangs_together
+from linewright.model.forest import LARGEST, Forest, hangs_together
 from linewright.model.lightgbm_text import exact_text, forest_of, trees_of, words_of
 from linewright.model.writing import Graph, answer, write_forest, write_scores
 from linewright.model.xgboost_document import (
@@ -269,6 +269,10 @@ def _read_lightgbm(text: str) -> Sums:
     if len({len(names), len(infos), int(words_of(head, "max_feature_idx")[0]) + 1}) > 1:
         raise _broken("LightGBM", f"{len(names)} names of columns, and ranges of {len(infos)}")
     levels, codes = _lightgbm_levels(text[ends[0].end() :], infos)
+    tail = text[ends[1].end() :].strip() if ends[1] else None
+    if forest.codes and (tail is None or (tail and not tail.startswith("pandas_categorical:"))):
+        # Behind the trees stands what the codes mean.
+        raise _broken("LightGBM", "it ends too early")
     if {forest.column[split] for split in forest.codes} - {*levels, *codes}:
         raise _broken("LightGBM", "it asks a column of numbers for categories")
     bend = next((float(word[8:]) for word in more if word.startswith("sigmoid:")), 1.0)
@@ -394,7 +398,7 @@ def _read_xgboost(data: bytes) -> Sums:
             hint="train it with columns of pandas' type category, or with numbers; or export it to ONNX",
         )
     width = int(said.num_feature)
-    trees = [read_tree(tree, seen) for tree in grown]
+    trees = [_reachable(read_tree(tree, seen)) for tree in grown]
     if not all(is_tree(tree, width) for tree in trees):
         raise _broken("XGBoost", "its trees do not hang together")
     forest = forest_of_xgboost(trees, intercept=intercept_of(learner, outputs=outputs), scale=1.0)
@@ -411,6 +415,15 @@ def _read_xgboost(data: bytes) -> Sums:
         levels=levels,
         trees=tuple(trees),
     )
+
+
+def _reachable(tree: XGBoostTree) -> XGBoostTree:
+    """Return a tree where a bound that no number reaches is the largest float32 number, as in trees that are trained here."""
+    if all(abs(bound) <= LARGEST for bound in tree.bound):
+        return tree
+    nodes = zip(tree.left, tree.bound, strict=True)
+    bounds = tuple(min(max(bound, -LARGEST), LARGEST) if left >= 0 else bound for left, bound in nodes)
+    return msgspec.structs.replace(tree, bound=bounds)
 
 
 def _xgboost_levels(learner: Learner) -> dict[int, tuple[str | float, ...]]:

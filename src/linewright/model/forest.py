@@ -121,7 +121,7 @@ def trees_in(forest: Forest) -> int:
 def hangs_together(forest: Forest, width: int) -> bool:
     """Return whether arrays are trees that read columns of a matrix which is so wide.
 
-    Each node but a root is below just one other, of its own tree; roots stand first; what leaves say are numbers; and codes are
+    Each node but a root is below just one other, of its own tree; roots stand first; what leaves say and rows count are numbers; and codes are
     at least one. What a file of somebody else was read as has to be looked at before anything follows its nodes.
     """
     size, splits = len(forest.tree), forest.yes >= 0
@@ -143,6 +143,7 @@ def hangs_together(forest: Forest, width: int) -> bool:
         and (forest.column >= 0).all()
         and (forest.column < width).all()
         and np.isfinite(forest.value).all()
+        and np.isfinite(forest.rows).all()
         and not np.isnan(forest.at_most).any()
         and np.isfinite(forest.offset).all()
         and all(len(codes) for codes in forest.codes.values())

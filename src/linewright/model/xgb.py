@@ -71,7 +71,11 @@ class XGBoostFitted:
         self.native = native
         self.rounds = rounds
         _check(native)
-        self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        try:
+            self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        except xgboost.core.XGBoostError as error:
+            first = next(iter(str(error).splitlines()), "")
+            raise Corrupt(f"not an XGBoost model: {first}", where="native model") from error
         sizes = [len(tree.left) for tree in native.trees]
         self._values = np.concatenate([to_float32(tree.bound) for tree in native.trees])
         self._starts = np.array([0, *accumulate(sizes)][:-1], dtype=np.int64)

@@ -148,7 +148,7 @@ def booster_of(data: bytes) -> str:
     """Return the booster of a document that may have another form otherwise; empty where it does not say."""
     try:
         return _decoded(data, _Named).learner.gradient_booster.name
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
 
 
