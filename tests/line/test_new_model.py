@@ -93,10 +93,13 @@ def bytes_of(**changes: Any) -> bytes:
 
 
 BAD: dict[str, tuple[bytes, str]] = {
-    "not ONNX": (b"PK\x03\x04 a zip file", "not an ONNX file"),
+    "not ONNX": (b"PK\x03\x04 a zip file", r"could run code: found 'an archive.*booster_.save_model"),
     "empty": (b"", "not an ONNX file"),
     "cut off": (bytes_of()[:-40], "not an ONNX file"),
-    "a pickle": (b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x08builtins", "not an ONNX file"),
+    "a pickle": (
+        b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x08builtins",
+        r"could run code: found 'a pickle'.*train.python",
+    ),
     "three inputs, two columns": (bytes_of(shape=(None, 3)), "another number of columns"),
     "data outside": (outside_data(), "data outside of the file"),
     "operators of its own": (bytes_of(domain="com.example"), "operators outside of the ONNX standard"),
@@ -385,11 +388,11 @@ def test_an_mlflow_model_is_adopted_by_its_onnx_flavour(tmp_path):
     [
         (
             "flavors:\n  python_function: {loader_module: mlflow.sklearn}\n  sklearn: {pickled_model: model.pkl}\n",
-            "has no ONNX file: found 'python_function, sklearn'.*served out of process.*train.python",
+            "no file that can be taken: found 'python_function, sklearn'.*served out of process.*train.python",
         ),
         (DESCRIBED.replace("data: model.onnx", "data: ../../secret.onnx"), "is not in its folder"),
         ("flavors: [onnx\n", "the file MLmodel cannot be read"),
-        ("just words\n", "has no ONNX file: found 'no flavour'"),
+        ("just words\n", "no file that can be taken: found 'no flavour'"),
         ("a: !!python/object/apply:os.getcwd []\n", "the file MLmodel cannot be read"),
     ],
 )

@@ -6,13 +6,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from linewright.model.export import Graph, margins_of
+from linewright.model.export import margins_of
 from linewright.model.forest import fused, trees_in
 from linewright.model.margins import to_scores
 from linewright.model.parts import read_parts
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trainers import TRAINERS
 from linewright.model.trees import read_trees
+from linewright.model.writing import Graph
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import Corrupt, Terminal
-from linewright.model.boosted import exact_text, floor_to_float32, trees_of
+from linewright.model.lightgbm_text import exact_text, floor_to_float32, trees_of
 from linewright.model.linear import LEVELS_PER_COLUMN, design
 from linewright.model.trainers import TRAINERS, read_native
 from linewright.testing.trainers import CODES, TrainerContract, mixed_rows

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from linewright.errors import RequestError
 from linewright.features.encode import encode
@@ -18,15 +19,20 @@ from linewright.line.work import (
     read_model_file,
     weights,
 )
-from linewright.model.adopt import to_package_graph
+from linewright.model.adopt import adopted_parity, to_package_graph
 from linewright.model.conformal import fit_band, half_width
-from linewright.model.facts import Adopted, Calibration, Trained
+from linewright.model.facts import Adopted, Calibration, Parity, Trained
+from linewright.model.foreign import read_foreign
 from linewright.model.given import (
     GivenModel,
     choose_output,
     look_at,
+    require_answers,
     spelled_classes,
 )
+from linewright.model.library import LibraryModel
+from linewright.model.package import Model
+from linewright.model.parity import parity
 from linewright.model.spec import ModelSpec, ValueSpec
 from linewright.model.threshold import Threshold, choose_threshold
 
@@ -46,6 +52,7 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     encoder = encoder_of(found, types, asked.missing)
     frame = work.rows.frame[work.rows.train]
     labels, weight = label_text(frame, spec.label.column), weights(frame, spec)
+    require_answers(given, rules.name, where=f"{WHERE}.file")
     output = choose_output(given, rules.name, wanted=asked.output, where=f"{WHERE}.output")
     spelled = (
         spelled_classes(given, labels, said=asked.classes, where=f"{WHERE}.classes")
@@ -100,6 +107,28 @@ def given_model(trained: Trained, data: bytes) -> GivenModel:
     """Return the file that an adopted model came from, ready to answer."""
     adopted = trained.adopted or Adopted(output="", classes=(), widths=())
     return GivenModel(data, adopted, encoder=trained.encoder, classes=trained.classes, where=f"{WHERE}.file")
+
+
+def parity_of_adopted(trained: Trained, data: bytes, model: Model, x: np.ndarray, *, seed: int) -> Parity:
+    """Compare the package of an adopted model with the file, or with the library whose file it is.
+
+    A library is also asked about rows that are hard: beside every bound of its trees, with missing values, one by one.
+
+    Raises
+    ------
+    Terminal
+        If they differ.
+    """
+    sums = read_foreign(data, where=f"{WHERE}.file")
+    if sums is None or trained.adopted is None:
+        return adopted_parity(given_model(trained, data), model, x)
+    order = [trained.adopted.classes.index(name) for name in trained.classes]
+    library = LibraryModel(sums, encoder=trained.encoder, order=order)
+    found = adopted_parity(library, model, x)
+    if trained.encoder.is_raw:
+        return found
+    hard = parity(library, model, x=x, seed=seed)
+    return replace(hard, rows=hard.rows + found.rows, largest=max(hard.largest, found.largest))
 
 
 def adopted_graph(trained: Trained, data: bytes, x: np.ndarray) -> bytes:

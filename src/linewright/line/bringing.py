@@ -11,7 +11,7 @@ from linewright.data.seen import UNUSABLE
 from linewright.errors import RequestError
 from linewright.line.matching import Match, match
 from linewright.line.mlflow import DESCRIPTION, Described, describe
-from linewright.model.given import MOST_BYTES, Given, choose_output, look_at, spelled_classes
+from linewright.model.given import MOST_BYTES, Given, choose_output, look_at, require_answers, spelled_classes
 
 OPTION = "--model"
 
@@ -35,6 +35,7 @@ class Brought:
     """Classes that the line file has to name; empty where the model spells them as the data do."""
     classes_because: str
     made_by: str
+    """Whose file it is, in a few words."""
 
 
 def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> tuple[Brought, Profile]:
@@ -45,7 +46,7 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     root
         Folder of the factory.
     file
-        ONNX file, or the folder of an MLflow model that has one; a relative path starts from the current folder.
+        File of ONNX, LightGBM or XGBoost, or the folder of an MLflow model that has one; a relative path starts from the current folder.
     profile
         What the look at the table found.
     exclude
@@ -65,11 +66,12 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     described = _described(file)
     found, data = _read(described.file if described else file)
     given = look_at(data, where=f"{OPTION} {file}")
-    profile = _as_read(profile, given)
-    signed = described.columns if described and _is_wide(given) else ()
+    signed = _signed(given, described.columns) if described else ()
+    profile = _as_read(profile, given, signed)
     reads = _match(given, profile, exclude, signed)
     _refuse_unreadable(reads, profile, exclude)
     label = profile.label
+    require_answers(given, label.task, where=OPTION)
     choose_output(given, label.task, wanted=None, where=OPTION)
     classes, because = _classes(given, [name for name, _ in label.classes]) if label.classes else ((), "")
     home = root.resolve()
@@ -83,8 +85,15 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
         columns_guessed=reads.is_guessed,
         classes=classes,
         classes_because=because,
-        made_by=" ".join(word for word in (given.producer, given.producer_version) if word),
+        made_by=_made_by(given),
     ), profile
+
+
+def _made_by(given: Given) -> str:
+    made_by = " ".join(word for word in (given.producer, given.producer_version) if word)
+    if given.library:
+        return f"a file of {made_by}"
+    return f"an ONNX file of {made_by}" if made_by else "an ONNX file"
 
 
 def _described(file: Path) -> Described | None:
@@ -92,9 +101,12 @@ def _described(file: Path) -> Described | None:
     return describe(folder, where=OPTION) if (folder / DESCRIPTION).is_file() else None
 
 
-def _is_wide(given: Given) -> bool:
-    """Return whether a model has one input for all columns, and does not say which they are."""
-    return len(given.inputs) == 1 and given.inputs[0].width != 1 and not given.columns
+def _signed(given: Given, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of a signature where the model does not say them, or not as they are spelled."""
+    said = given.columns or tuple(one.name for one in given.inputs if given.library)
+    is_respelled = said != columns and said == tuple(name.replace(" ", "_") for name in columns)
+    is_wide = len(given.inputs) == 1 and given.inputs[0].width != 1 and not given.columns
+    return columns if is_wide or (given.library and is_respelled) else ()
 
 
 def _read(file: Path) -> tuple[Path, bytes]:
@@ -105,7 +117,7 @@ def _read(file: Path) -> tuple[Path, bytes]:
             what,
             where=OPTION,
             found=str(file),
-            allowed="an ONNX file",
+            allowed="a file of ONNX, LightGBM or XGBoost, or the folder of an MLflow model that has one",
             hint="export the model to ONNX, for example with skl2onnx",
         )
     if found.stat().st_size > MOST_BYTES:
@@ -118,9 +130,11 @@ def _read(file: Path) -> tuple[Path, bytes]:
     return found, found.read_bytes()
 
 
-def _as_read(profile: Profile, given: Given) -> Profile:
+def _as_read(profile: Profile, given: Given, signed: Sequence[str]) -> Profile:
     """Make categories of the columns that the model reads as text, so that it gets them as they are spelled."""
-    texts = {one.name for one in given.inputs if one.dtype == "string" and one.width == 1}
+    names = signed if len(signed) == len(given.inputs) else [one.name for one in given.inputs]
+    inputs = zip(names, given.inputs, strict=True)
+    texts = {name for name, one in inputs if one.dtype == "string" and one.width == 1}
     columns = tuple(
         msgspec.structs.replace(column, type="category", format=None)
         if column.name in texts and column.type not in ("text", UNUSABLE)
@@ -181,6 +195,8 @@ def _refuse_unreadable(reads: Match, profile: Profile, exclude: Sequence[str]) -
 
 def _classes(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """Return the classes that the line file has to name, and why."""
+    if given.codes:
+        return _coded(given, labels)
     if not given.classes:
         return (
             tuple(sorted(labels)),
@@ -196,6 +212,30 @@ def _classes(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]
     )
     spelled_classes(given, labels, said=said, where=OPTION)
     return said, f"the model says {', '.join(given.classes)}; this is how the data spell them"
+
+
+def _coded(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return how the data spell the classes 0, 1, 2, … of a model."""
+    spelled = {value: label for label in labels if (value := _number(label)) is not None}
+    if len(spelled) == len(labels) and spelled.keys() <= set(range(given.codes)):
+        return (
+            tuple(spelled.get(code, str(code)) for code in range(given.codes)),
+            f"the model has the numbers 0 to {given.codes - 1}, as the data",
+        )
+    if len(labels) == given.codes:
+        return (
+            tuple(sorted(labels, key=lambda label: (_number(label) or 0, label)))
+            if len(spelled) == len(labels)
+            else tuple(sorted(labels)),
+            f"the model has the numbers 0 to {given.codes - 1}: these are in the order of scikit-learn's LabelEncoder; check it",
+        )
+    raise RequestError(
+        "the model has another number of classes than the data",
+        where=OPTION,
+        found=f"{len(labels)} labels: {', '.join(map(repr, labels[:10]))}",
+        allowed=f"{given.codes} classes",
+        hint="bring rows with a label of each class, or spell labels as the model has them: 0, 1, 2, …",
+    )
 
 
 def _number(text: str) -> float | None:

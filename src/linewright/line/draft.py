@@ -418,7 +418,7 @@ def _model(brought: Brought) -> Iterator[str]:
     if brought.classes:
         words.append(f"classes: [{', '.join(map(quoted_sentence, brought.classes))}]")
         yield _comment(f"Classes: {brought.classes_because}.", indent="  ")
-    made_by = f"an ONNX file of {brought.made_by}" if brought.made_by else "an ONNX file"
+    made_by = brought.made_by
     if brought.is_outside:
         made_by += "; outside the factory's folder, so a copy of the folder is not a copy of the model"
     yield f"  model: {{{', '.join(words)}}}  {_comment(made_by)}"

@@ -1,7 +1,7 @@
 """The folder of an MLflow model: which file in it can be adopted, and what its signature says of the columns.
 
-Only its description is read (``MLmodel``, YAML). Flavours other than ``onnx`` are pickles or need a library to be read, so that none
-of them is opened.
+Only its description is read (``MLmodel``, YAML). The files of the flavours ``onnx``, ``lightgbm`` and ``xgboost`` can be plain data; others are
+pickles or need a library to be read, so that none of them is opened.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ from ruamel.yaml.error import YAMLError
 from linewright.errors import RequestError
 
 DESCRIPTION = "MLmodel"
+_FLAVORS = ("onnx", "lightgbm", "xgboost")
+"""Flavours whose file can be taken, the preferred one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Described:
     """What the folder says."""
 
     file: Path
-    """The ONNX file."""
+    """The file of its flavour."""
     columns: tuple[str, ...]
     """Names of the columns that its signature lists; empty where it lists none."""
 
@@ -41,7 +43,7 @@ def describe(folder: Path, *, where: str) -> Described:
     Raises
     ------
     RequestError
-        If its description cannot be read, or it has no ONNX file that lies in the folder.
+        If its description cannot be read, or it has no file that can be taken and lies in the folder.
     """
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
@@ -50,18 +52,26 @@ def describe(folder: Path, *, where: str) -> Described:
         first = next(iter(str(error).splitlines()), "")
         raise RequestError(f"the file {DESCRIPTION} cannot be read: {first}", where=where) from error
     flavors = _mapping(_mapping(told).get("flavors"))
-    data = _mapping(flavors.get("onnx")).get("data")
-    file = (folder / str(data)).resolve()
-    if data is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    data = next(
+        (said for name in _FLAVORS if (said := _mapping(flavors.get(name)).get("data")) is not None), None
+    )
+    if data is None:
         raise RequestError(
-            "this MLflow model has no ONNX file"
-            if data is None
-            else "the ONNX file of this MLflow model is not in its folder",
+            "this MLflow model has no file that can be taken",
             where=where,
-            found=", ".join(sorted(flavors)) or "no flavour" if data is None else str(data),
-            allowed="the flavour onnx: others are pickles, or need their library and would have to be served out of process",
+            found=", ".join(sorted(map(str, flavors))) or "no flavour",
+            allowed=f"a flavour of {', '.join(_FLAVORS)}: others are pickles, or need their library and would have to be served out of process",
             hint="export the model to ONNX (skl2onnx, for one) and log it with mlflow.onnx.log_model, or name the ONNX file; or train the "
             "estimator in a line: train.python",
+        )
+    file = (folder / str(data)).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise RequestError(
+            "the file of this MLflow model is not in its folder",
+            where=where,
+            found=str(data),
+            allowed="a file in the folder",
+            hint="copy the whole folder of the model, or name the file of the model itself",
         )
     return Described(file=file, columns=_columns(_mapping(_mapping(told).get("signature")).get("inputs")))
 

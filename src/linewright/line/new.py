@@ -123,7 +123,7 @@ def new_line(
     label, positive, time, group, key, exclude, weight
         Columns and the positive value, as in `data.look.look`.
     model
-        ONNX file of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
     python, engine
         What chooses and fits the model, as in the section ``train`` of a line file.
 

@@ -17,7 +17,7 @@ from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.features.table import encode_table
 from linewright.features.vectors import Vectors, parse
-from linewright.line.adopting import adopt, adopted_graph, given_model
+from linewright.line.adopting import adopt, adopted_graph, parity_of_adopted
 from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
 from linewright.line.gathering import moments_of_rows
 from linewright.line.scoring import json_rows
@@ -33,7 +33,6 @@ from linewright.line.work import (
     read_vectors_file,
     weights,
 )
-from linewright.model.adopt import adopted_parity
 from linewright.model.export import to_onnx
 from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained
 from linewright.model.figures import count
@@ -232,7 +231,7 @@ def package_station(work: Work) -> Parity:
     model = load(digest, context.artifacts.get)
     Scorer(model).check_golden(context.artifacts.get)
     if fitted is None:
-        return adopted_parity(given_model(trained, native), model, x)
+        return parity_of_adopted(trained, native, model, x, seed=context.seed(digest))
     return parity(fitted, model, x=x, seed=context.seed(digest))
 
 

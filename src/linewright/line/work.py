@@ -236,15 +236,15 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
             "this is a folder",
             where=f"{MODEL_FILE}.file",
             found=model.file,
-            allowed="an ONNX file",
-            hint="of an MLflow model, name the ONNX file in it; linewright new NAME --model FOLDER finds it",
+            allowed="a file of ONNX, LightGBM or XGBoost",
+            hint="of an MLflow model, name the file in it; linewright new NAME --model FOLDER finds it",
         )
     if not path.is_file():
         raise SpecError(
             "there is no such file",
             where=f"{MODEL_FILE}.file",
             found=model.file,
-            allowed="an ONNX file",
+            allowed="a file of ONNX, LightGBM or XGBoost",
             hint=f"paths start from {factory.root}",
         )
     return path.read_bytes()

@@ -5,7 +5,7 @@ the answers into the form that every package has: one output ``y``, probabilitie
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from linewright.errors import Terminal
 from linewright.features.facts import Encoder
 from linewright.model.facts import Adopted, Parity
-from linewright.model.given import GivenModel, parse_given
+from linewright.model.given import parse_given
+from linewright.model.margins import Floats
 from linewright.model.package import Model, inputs_of
 
 ALLOWED = 1e-5
@@ -153,8 +154,16 @@ class _Ending:
         return name
 
 
-def adopted_parity(given: GivenModel, model: Model, x: npt.NDArray[Any]) -> Parity:
-    """Compare the answers of a package with those of the file that it was made of.
+class Asked(Protocol):
+    """Whose answers a package has to have."""
+
+    def scores(self, x: npt.NDArray[Any]) -> Floats:
+        """Return scores of encoded rows."""
+        ...
+
+
+def adopted_parity(given: Asked, model: Model, x: npt.NDArray[Any]) -> Parity:
+    """Compare the answers of a package with those of the file that it was made of, or of the library whose file it is.
 
     Rows are asked together, and some of them one by one: a model whose answer to a row depends on the rows beside it,
     or on chance, is refused too.

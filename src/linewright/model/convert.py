@@ -19,16 +19,18 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn import ensemble, tree
 
 from linewright.errors import LinewrightError
-from linewright.model.boosted import BoostedFitted, BoostedNative, exact_text, floor_to_float32
+from linewright.model.boosted import BoostedFitted, BoostedNative
 from linewright.model.explain import SHARES
-from linewright.model.export import OPSETS, Graph, answer, opinion
+from linewright.model.export import opinion
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
 from linewright.model.forest import Forest, fused
 from linewright.model.grown import GrownFitted, added_up, to_grown, with_opinion
+from linewright.model.lightgbm_text import exact_text, floor_to_float32
 from linewright.model.margins import Floats, Matrix
 from linewright.model.whole import WholeFitted, WholeNative
 from linewright.model.witness import Witness, witness_of
+from linewright.model.writing import OPSETS, Graph, answer
 from linewright.model.xgb import fitted_of
 
 ABSENT = -20.0

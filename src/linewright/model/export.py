@@ -9,12 +9,10 @@ to each node of a tree, or their weight in XGBoost's loss, as ``nodes_hitrates_a
 compute with; or the means of a linear model, as metadata.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from linewright.errors import Terminal
 from linewright.model.boosted import BoostedFitted
@@ -24,7 +22,6 @@ from linewright.model.explain import (
     DESIGN,
     INTERCEPT,
     NAME,
-    OFFSET,
     SHARES,
     Centre,
     Summed,
@@ -32,17 +29,13 @@ from linewright.model.explain import (
 )
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
-from linewright.model.forest import Forest, fused, trees_in
+from linewright.model.forest import fused
 from linewright.model.grown import OPINION, GrownFitted
 from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.trainers import read_native
 from linewright.model.whole import WholeFitted
+from linewright.model.writing import Graph, answer, write_forest, write_scores
 from linewright.model.xgb import XGBoostFitted
-
-OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
-"""Versions of the operators that graphs are made of."""
-_IR_VERSION = 8
-
 
 Exported = BoostedFitted | GrownFitted | LinearFitted | XGBoostFitted
 """A fitted model that a graph can say."""
@@ -87,7 +80,7 @@ def to_onnx(native: bytes, width: int) -> bytes:
     is_share = isinstance(fitted, GrownFitted) and fitted.native.link == "share"
     task = fitted.native.task
     outputs = 2 if task == "binary" else outputs
-    scores = _shares(graph, margins, task, outputs) if is_share else _scores(graph, margins, task)
+    scores = _shares(graph, margins, task, outputs) if is_share else write_scores(graph, margins, task)
     refuses = fitted.native.refuses if isinstance(fitted, GrownFitted) else ()
     answer(graph, scores, refuses)
     # What shares add up to is no score that an explanation could tell of.
@@ -98,98 +91,6 @@ def _exported(fitted: Fitted) -> Exported:
     if not isinstance(fitted, Exported):
         raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
     return fitted
-
-
-class Graph:
-    """A graph in the making; names count up, so that equal graphs have equal bytes."""
-
-    def __init__(self) -> None:
-        self._nodes: list[NodeProto] = []
-        self._constants: list[TensorProto] = []
-        self.metadata: dict[str, str] = {}
-
-    def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add an operator, and return the name of its output."""
-        output = output or f"v{len(self._nodes)}"
-        node = helper.make_node(operator, inputs, [output], name=f"n{len(self._nodes)}", domain=domain)
-        node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in sorted(attributes))
-        self._nodes.append(node)
-        return output
-
-    def constant(self, values: npt.ArrayLike, kind: npt.DTypeLike = np.float64, *, name: str = "") -> str:
-        """Add numbers, and return their name."""
-        name = name or f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
-        return name
-
-    def cast(self, values: str, kind: str) -> str:
-        """Take values as ``"double"`` or ``"float"`` numbers, and return their name."""
-        return self.add("Cast", values, to=TensorProto.DOUBLE if kind == "double" else TensorProto.FLOAT)
-
-    def include(self, model: ModelProto, inputs: Mapping[str, str], kind: str) -> list[str]:
-        """Add the operators of another graph, which reads `inputs`, and return the names of its outputs.
-
-        Names inside it get a prefix, so that none is one of ours. It has no graphs within its operators. ``Imputer``, which runtimes
-        have for float32 alone, is said otherwise where `kind` is ``"double"``.
-        """
-        for one in model.opset_import:
-            if one.version > OPSETS.get(one.domain, 0):
-                raise Terminal(
-                    "a graph has newer operators, or operators outside of the ONNX standard",
-                    where="ONNX export",
-                    found=f"{one.domain or 'ai.onnx'} {one.version}",
-                )
-        start = len(self._nodes)
-        names = {"": "", **inputs}
-
-        def named(name: str) -> str:
-            return names.setdefault(name, f"g{start}_{len(names)}")
-
-        for tensor in model.graph.initializer:
-            copy = TensorProto()
-            copy.CopyFrom(tensor)
-            copy.name = named(tensor.name)
-            self._constants.append(copy)
-        for node in model.graph.node:
-            copy = NodeProto()
-            copy.CopyFrom(node)
-            copy.name = f"n{len(self._nodes)}"
-            copy.input[:] = [named(name) for name in node.input]
-            copy.output[:] = [named(name) for name in node.output]
-            if node.op_type == "Imputer" and kind == "double":
-                self._impute(copy)
-            else:
-                self._nodes.append(copy)
-        return [named(value.name) for value in model.graph.output]
-
-    def _impute(self, node: NodeProto) -> None:
-        told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        if not np.isnan(told.get("replaced_value_float", np.nan)):
-            raise Terminal(
-                "a step fills in for something else than missing numbers",
-                where="ONNX export",
-                found=float(told["replaced_value_float"]),
-                allowed="NaN",
-            )
-        (values,) = node.input
-        absent = self.add("IsNaN", values)
-        filled = self.constant([told["imputed_value_floats"]])
-        self.add("Where", absent, filled, values, output=node.output[0])
-
-    def columns(self, matrix: str, places: list[int]) -> str:
-        """Take columns of a matrix, and return their name."""
-        return self.add("Gather", matrix, self.constant(places, np.int64), axis=1)
-
-    def serialize(self, *, width: int, outputs: int, name: str = NAME) -> bytes:
-        """Return the graph from ``x``, float32 [n, width], to ``y``, float32 [n, outputs], as bytes."""
-        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])
-        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])
-        graph = helper.make_graph(self._nodes, name, [x], [y], initializer=self._constants)
-        opsets = [helper.make_opsetid(domain, number) for domain, number in OPSETS.items()]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        model.producer_name = NAME
-        helper.set_model_props(model, self.metadata)
-        return model.SerializeToString(deterministic=True)
 
 
 def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple[str, int]:
@@ -212,7 +113,7 @@ def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple
     outputs = 0
     if forests:
         forest = fused(forests)
-        parts.append(_forest(graph, forest))
+        parts.append(write_forest(graph, forest))
         outputs = len(forest.offset)
     listed: list[Summed] = []
     for one, weight in members:
@@ -230,15 +131,6 @@ def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple
     return total, outputs
 
 
-def _scores(graph: Graph, margins: str, task: Task) -> str:
-    if task == "binary":
-        # Log-odds of two classes are the margins 0 and x.
-        margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
-    if task != "regression":
-        margins = graph.add("Softmax", margins, axis=1)
-    return margins
-
-
 def _shares(graph: Graph, found: str, task: Task, classes: int) -> str:
     """Say `grown.with_opinion` of probabilities; of two classes that of the positive one is found."""
     if task == "binary":
@@ -250,73 +142,6 @@ def opinion(graph: Graph, found: str, classes: int) -> str:
     """Say `grown.with_opinion` of probabilities of so many classes."""
     own = graph.add("Mul", found, graph.constant(1 - OPINION))
     return graph.add("Add", own, graph.constant(OPINION / classes))
-
-
-def answer(graph: Graph, scores: str, refuses: Sequence[int]) -> None:
-    """Say that scores are the answer, and that there is none where one of some columns has no number."""
-    if refuses:
-        numbers = graph.add("Cast", graph.columns("x", list(refuses)), to=TensorProto.DOUBLE)
-        nothing = graph.add("Mul", numbers, graph.constant(0.0))
-        total = graph.add("ReduceSum", nothing, graph.constant([1], np.int64), keepdims=1)
-        scores = graph.add("Add", scores, total)
-    graph.add("Cast", scores, output="y", to=TensorProto.FLOAT)
-
-
-def _forest(graph: Graph, forest: Forest) -> str:
-    """Add up trees in double: over a thousand of them, sums in float32 would be off by what `parity` allows."""
-    rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
-    ensemble = _ensemble(forest)
-    outputs = len(forest.offset)
-    sums = graph.add("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=outputs, **ensemble)
-    margins = graph.add("Cast", sums, to=TensorProto.DOUBLE)
-    if not forest.offset.any():
-        return margins
-    return graph.add("Add", margins, graph.constant(forest.offset, name=OFFSET))
-
-
-def _ensemble(forest: Forest) -> dict[str, Any]:
-    """Return the attributes of a ``TreeEnsembleRegressor``.
-
-    A forest asks at one split whether a code is in a set; ONNX gets a chain of comparisons with one code each, all of which
-    lead to the same node. Each link gets the rows of the split.
-    """
-    links = np.ones(len(forest.tree), dtype=np.int64)
-    splits = sorted(forest.codes)
-    links[splits] = [len(forest.codes[split]) for split in splits]
-    starts = np.cumsum(links) - links
-    roots = np.searchsorted(forest.tree, np.arange(trees_in(forest)))
-    number = starts - starts[roots][forest.tree]  # within the tree
-    node = np.repeat(np.arange(len(links)), links)
-    link = np.arange(len(node)) - starts[node]
-    is_leaf, is_last = forest.yes[node] < 0, link == links[node] - 1
-    has_codes = np.zeros(len(links), dtype=np.bool_)
-    has_codes[splits] = True
-    values = np.where(is_leaf, 0.0, forest.at_most[node])
-    values[has_codes[node]] = np.concatenate([np.empty(0), *(forest.codes[split] for split in splits)])
-    leaf = np.flatnonzero(is_leaf)
-    after = np.where(is_last, number[forest.no[node]], number[node] + link + 1)
-    integers = {
-        "nodes_treeids": forest.tree[node],
-        "nodes_nodeids": number[node] + link,
-        "nodes_featureids": np.where(is_leaf, 0, forest.column[node]),
-        "nodes_truenodeids": np.where(is_leaf, 0, number[forest.yes[node]]),
-        "nodes_falsenodeids": np.where(is_leaf, 0, after),
-        "nodes_missing_value_tracks_true": np.where(is_leaf, 0, forest.missing_is_yes[node]),
-        "target_treeids": forest.tree[node[leaf]],
-        "target_nodeids": number[node[leaf]],
-        "target_ids": forest.output[node[leaf]],
-    }
-    doubles = {
-        "nodes_values": values,
-        "nodes_hitrates": forest.rows[node],
-        "target_weights": forest.value[node[leaf]],
-    }
-    modes = np.select([is_leaf, has_codes[node]], ["LEAF", "BRANCH_EQ"], "BRANCH_LEQ")
-    return {
-        **{name: numbers.tolist() for name, numbers in integers.items()},
-        **{f"{name}_as_tensor": numpy_helper.from_array(each, name) for name, each in doubles.items()},
-        "nodes_modes": modes.tolist(),
-    }
 
 
 def _linear(graph: Graph, native: LinearNative, *, suffix: str) -> str:

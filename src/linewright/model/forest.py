@@ -116,3 +116,35 @@ def fused(members: Sequence[tuple[Forest, float]]) -> Forest:
 def trees_in(forest: Forest) -> int:
     """Return the number of trees."""
     return int(forest.tree[-1]) + 1 if len(forest.tree) else 0
+
+
+def hangs_together(forest: Forest, width: int) -> bool:
+    """Return whether arrays are trees that read columns of a matrix which is so wide.
+
+    Each node but a root is below just one other, of its own tree; roots stand first; what leaves say and rows count are numbers; and codes are
+    at least one. What a file of somebody else was read as has to be looked at before anything follows its nodes.
+    """
+    size, splits = len(forest.tree), forest.yes >= 0
+    below = np.concatenate([forest.yes[splits], forest.no[splits]])
+    if size == 0 or (below < 0).any() or (below >= size).any() or (forest.no[~splits] >= 0).any():
+        return False
+    above = np.concatenate([np.flatnonzero(splits)] * 2)
+    roots = np.searchsorted(forest.tree, np.arange(trees_in(forest)))
+    reached, here = np.bincount(below, minlength=size) + np.isin(np.arange(size), roots), roots
+    if (reached != 1).any() or (forest.tree[below] != forest.tree[above]).any():
+        return False
+    seen = 0
+    while len(here):  # nobody stands above a root, so that no way from it comes back
+        seen += len(here)
+        here = here[splits[here]]
+        here = np.concatenate([forest.yes[here], forest.no[here]])
+    return bool(
+        seen == size
+        and (forest.column >= 0).all()
+        and (forest.column < width).all()
+        and np.isfinite(forest.value).all()
+        and np.isfinite(forest.rows).all()
+        and not np.isnan(forest.at_most).any()
+        and np.isfinite(forest.offset).all()
+        and all(len(codes) for codes in forest.codes.values())
+    )

@@ -1,4 +1,6 @@
-"""A model that was made elsewhere: what its ONNX file says about itself, and what it answers.
+"""A model that was made elsewhere: what its file says about itself, and what it answers.
+
+A file is ONNX, or becomes it (`model.foreign`).
 
 The file is untrusted. It is looked through before anything parses or runs it, and what runs it is hardened as in serving.
 """
@@ -17,6 +19,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from linewright.errors import Corrupt, Denied, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Adopted, Task
+from linewright.model.foreign import ALLOWED, convert
 from linewright.model.graph import DOMAINS, ERRORS, check_graph, open_session
 from linewright.model.margins import Floats
 from linewright.model.package import Feed
@@ -57,7 +60,7 @@ class GivenOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What an ONNX file says about itself."""
+    """What a file says about itself."""
 
     inputs: tuple[GivenInput, ...]
     outputs: tuple[GivenOutput, ...]
@@ -67,26 +70,33 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """Names of columns from its metadata; often none."""
     producer: str
     producer_version: str
+    library: str = ""
+    """Whose file it is; empty for ONNX."""
+    objective: str = ""
+    """What it was trained for, as its library calls it; empty for ONNX."""
+    codes: int = 0
+    """So many classes it has, which it calls 0, 1, 2, …; 0 where it says their names, or none."""
 
 
 def look_at(data: bytes, *, where: str) -> Given:
-    """Look at an ONNX file.
+    """Look at a file.
 
     Parameters
     ----------
     data
-        The file's bytes; nothing about them is trusted.
+        Its bytes, of ONNX or what `model.foreign` reads; nothing about them is trusted.
     where
         What errors name.
 
     Raises
     ------
     RequestError
-        If it is not an ONNX file, is too large, cannot run, or reads something else than columns of a table.
+        If it is none of these, is too large, cannot run, or reads something else than columns of a table.
     Denied
         If it could reach outside of itself: data in other files, operators outside of the ONNX standard, functions.
     """
     model = parse_given(data, where=where)
+    converted = convert(data, where=where)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_input(value, where) for value in graph.input if value.name not in constants)
@@ -99,6 +109,9 @@ def look_at(data: bytes, *, where: str) -> Given:
         columns=_columns(model),
         producer=model.producer_name,
         producer_version=model.producer_version,
+        library=converted.library if converted else "",
+        objective=converted.objective if converted else "",
+        codes=converted.classes if converted else 0,
     )
 
 
@@ -107,6 +120,14 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
     if len(data) > MOST_BYTES:
         raise RequestError(
             "the model is too large", where=where, found=len(data), allowed=f"at most {MOST_BYTES:,} bytes"
+        )
+    data = _as_onnx(data, where)
+    if len(data) > MOST_BYTES:
+        raise RequestError(
+            "the model is too large",
+            where=where,
+            found=f"{len(data):,} bytes as ONNX",
+            allowed=f"at most {MOST_BYTES:,}",
         )
     try:
         check_graph(data)
@@ -121,10 +142,15 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
             "this is not an ONNX file that can run",
             where=where,
             found=error.what if isinstance(error, Corrupt) else str(error),
-            allowed=_ALLOWED,
+            allowed=f"{_ALLOWED}; or {ALLOWED.partition(', ')[2]}",
             hint="export the model again, for example with skl2onnx",
         ) from error
     return model
+
+
+def _as_onnx(data: bytes, where: str) -> bytes:
+    converted = convert(data, where=where)
+    return converted.graph if converted else data
 
 
 _ALLOWED = f"one ONNX file with operators of {', '.join(d.decode() for d in DOMAINS if d)}"
@@ -189,6 +215,28 @@ def _columns(model: ModelProto) -> tuple[str, ...]:
     except ValueError:
         names = text.split(",")
     return tuple(str(name).strip() for name in names if str(name).strip()) if isinstance(names, list) else ()
+
+
+def require_answers(given: Given, task: Task, *, where: str) -> None:
+    """Refuse a model whose library says that it answers something else than the task asks for.
+
+    Raises
+    ------
+    RequestError
+        If it has classes where numbers are asked for, or numbers where classes are.
+    """
+    if given.library and (given.codes == 0) != (task == "regression"):
+        has, asks = "a number", "the probability of each class"
+        if given.codes:
+            has, asks = asks, has
+        raise RequestError(
+            "the model answers something else than the label asks for",
+            where=where,
+            found=f"{has} ({given.objective})",
+            allowed=f"{asks}, as the task is {task}",
+            hint="bring a model that was trained for this label; where the label is to be read otherwise, write `task` into `train:` of a line "
+            "file that names this model",
+        )
 
 
 def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -> GivenOutput:
@@ -278,6 +326,7 @@ class GivenModel:
     def __init__(
         self, data: bytes, adopted: Adopted, *, encoder: Encoder, classes: Sequence[str], where: str
     ) -> None:
+        data = _as_onnx(data, where)
         check_graph(data)
         self._session = open_session(data, where)
         # The runtime gives a map with its classes sorted, which is not always the order of the probabilities.

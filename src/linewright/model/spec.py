@@ -21,7 +21,7 @@ class ModelSpec(Spec):
     """A model that was made elsewhere: it takes the place of training."""
 
     file: str
-    """ONNX file: path, relative to the factory folder or absolute."""
+    """File of ONNX, LightGBM (its text) or XGBoost (its JSON or UBJSON): path, relative to the factory folder or absolute."""
     columns: tuple[str, ...] = ()
     """Columns of the table in the order of the model's inputs (default: each input has the name of its column)."""
     output: str | None = None

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from linewright.errors import Corrupt
-from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative, wider_text
+from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
 from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
 from linewright.model.fitted import Fitted
 from linewright.model.grown import GrownFitted, GrownNative
+from linewright.model.lightgbm_text import wider_text
 from linewright.model.linear import Linear, LinearFitted, LinearNative
 from linewright.model.margins import Floats, Matrix, Valid
 from linewright.model.whole import WholeFitted, WholeNative

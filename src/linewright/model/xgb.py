@@ -19,6 +19,19 @@ from linewright.errors import Corrupt
 from linewright.model.facts import Task
 from linewright.model.forest import Forest
 from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.xgboost_document import (
+    SUMS,
+    GrownTree,
+    Learner,
+    XGBoostTree,
+    forest_of,
+    hangs_together,
+    intercept_of,
+    learner_of,
+    read_tree,
+    rounds_of,
+    to_float32,
+)
 
 # OpenMP reads this when XGBoost is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -33,25 +46,9 @@ _ABSENT = 0.1
 """Rows that each class is taken to have beside those that it has, so that an absent one gets a small probability."""
 _AT_ONCE = 1 << 20
 """Leaves that are found at once."""
-_LARGEST_CODE = (1 << 24) - 1
 _NO_PARENT = (1 << 31) - 1
 _VERSION = (3, 2, 0)
 """Of XGBoost's document that is written here; later versions read it."""
-
-
-class XGBoostTree(msgspec.Struct, frozen=True, kw_only=True):
-    """A tree, one entry a node, the root first. The right side of a split stands behind its left side."""
-
-    left: tuple[int, ...]
-    """-1 at a leaf."""
-    column: tuple[int, ...]
-    bound: tuple[float, ...]
-    """At a split, a float32 number: rows below it go left. At a leaf, what it says. Not read where there are codes."""
-    is_missing_left: tuple[bool, ...]
-    mass: tuple[float, ...]
-    """Second derivatives of the loss, added up over the training rows that came there."""
-    codes: dict[int, tuple[int, ...]]
-    """By split, at least one: rows with one of these codes go right, all others left."""
 
 
 class XGBoostNative(msgspec.Struct, frozen=True, kw_only=True, tag="xgboost", tag_field="family"):
@@ -74,9 +71,13 @@ class XGBoostFitted:
         self.native = native
         self.rounds = rounds
         _check(native)
-        self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        try:
+            self.booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(_document(native)))
+        except xgboost.core.XGBoostError as error:
+            first = next(iter(str(error).splitlines()), "")
+            raise Corrupt(f"not an XGBoost model: {first}", where="native model") from error
         sizes = [len(tree.left) for tree in native.trees]
-        self._values = np.concatenate([_float32(tree.bound) for tree in native.trees])
+        self._values = np.concatenate([to_float32(tree.bound) for tree in native.trees])
         self._starts = np.array([0, *accumulate(sizes)][:-1], dtype=np.int64)
 
     def scores(self, x: Matrix) -> Floats:
@@ -104,41 +105,7 @@ class XGBoostFitted:
         explanations: weights for regression; otherwise rows that the model is sure of count less.
         """
         native = self.native
-        sizes = [len(tree.left) for tree in native.trees]
-        tree = np.repeat(np.arange(len(sizes)), sizes)
-
-        def joined(name: str) -> npt.NDArray[Any]:
-            return np.concatenate([np.asarray(getattr(each, name)) for each in native.trees])
-
-        left = joined("left").astype(np.int64)
-        is_leaf = left < 0
-        left = np.where(is_leaf, -1, left + self._starts[tree])
-        codes = {
-            int(start) + split: np.array(codes, dtype=np.int64)
-            for start, each in zip(self._starts, native.trees, strict=True)
-            for split, codes in each.codes.items()
-        }
-        # Rows go left where they are below the bound: at most the float32 number before it. Codes go right.
-        yes, no = left, np.where(is_leaf, -1, left + 1)
-        missing_is_yes = joined("is_missing_left").astype(np.bool_) & ~is_leaf
-        for split in codes:
-            yes[split], no[split] = no[split], yes[split]
-            missing_is_yes[split] = ~missing_is_yes[split]
-        with np.errstate(over="ignore"):  # no number is below the lowest
-            below = np.nextafter(self._values.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
-        return Forest(
-            tree=tree,
-            yes=yes,
-            no=no,
-            column=joined("column").astype(np.int64),
-            at_most=np.where(is_leaf, 0.0, below),
-            codes=codes,
-            missing_is_yes=missing_is_yes,
-            rows=_float32(joined("mass")),
-            value=np.where(is_leaf, native.scale * self._values, 0.0),
-            output=tree % len(native.intercept),
-            offset=np.array(native.intercept),
-        )
+        return forest_of(native.trees, intercept=native.intercept, scale=native.scale)
 
     def to_native(self) -> bytes:
         """Return the model as bytes that `read_native` reads."""
@@ -199,7 +166,7 @@ class XGBoost:
             width=x.shape[1],
             intercept=tuple((centre + start).tolist()),
             scale=scale,
-            trees=tuple(_read(tree, seen) for tree in _trees_of(booster)[: used * len(start)]),
+            trees=tuple(read_tree(tree, seen) for tree in _trees_of(booster)[: used * len(start)]),
         )
         return XGBoostFitted(native, rounds=used)
 
@@ -224,74 +191,15 @@ def start_of(target: npt.NDArray[Any], weight: Floats, classes: int) -> Floats:
     return margins.astype(np.float32).astype(np.float64)
 
 
-class _Grown(msgspec.Struct):
-    """A tree as XGBoost writes it; what is not read is left out."""
-
-    left_children: list[int]
-    right_children: list[int]
-    split_indices: list[int]
-    split_conditions: list[float]
-    default_left: list[int]
-    sum_hessian: list[float]
-    categories: list[int]
-    categories_nodes: list[int]
-    categories_segments: list[int]
-    categories_sizes: list[int]
-
-
-class _Parameters(msgspec.Struct):
-    num_parallel_tree: str = "1"
-
-
-class _Trees(msgspec.Struct):
-    trees: list[_Grown]
-    tree_info: list[int]
-    gbtree_model_param: _Parameters
-
-
-class _Trained(msgspec.Struct):
-    model: _Trees
-    name: str
-
-
-class _Objective(msgspec.Struct):
-    name: str
-
-
-class _Start(msgspec.Struct):
-    base_score: str
-    num_target: str = "1"
-
-
-class _Learner(msgspec.Struct):
-    gradient_booster: _Trained
-    objective: _Objective
-    learner_model_param: _Start
-
-
-class _Model(msgspec.Struct):
-    learner: _Learner
-
-
-def _trees_of(booster: xgboost.Booster) -> list[_Grown]:
+def _trees_of(booster: xgboost.Booster) -> list[GrownTree]:
     """Return the trees."""
-    return _learner_of(booster).gradient_booster.model.trees
+    grown = _learner_of(booster).gradient_booster.model
+    return grown.trees if grown else []
 
 
-def _learner_of(booster: xgboost.Booster) -> _Learner:
+def _learner_of(booster: xgboost.Booster) -> Learner:
     """Return a model as XGBoost writes it; a bound that no number reaches is the largest float32 number."""
-    text = bytes(booster.save_raw("json")).replace(b"Infinity", b"3.4028235e38")
-    return msgspec.json.decode(text, type=_Model).learner
-
-
-_SUMS: Mapping[Task, frozenset[str]] = {
-    "binary": frozenset({"binary:logistic"}),
-    "multiclass": frozenset({"multi:softprob"}),
-    "regression": frozenset(
-        {"reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"}
-    ),
-}
-"""Objectives whose sums become answers as ours do."""
+    return learner_of(bytes(booster.save_raw("json")).replace(b"Infinity", b"3.4028235e38"))
 
 
 def fitted_of(
@@ -314,99 +222,32 @@ def fitted_of(
         learner = _learner_of(booster)
     except msgspec.ValidationError:
         return "it is made of something else than trees with one output each (booster gbtree)"
-    if learner.gradient_booster.name != "gbtree":
-        return f"its booster is {learner.gradient_booster.name!r}, and gbtree can be exported"
-    grown, outputs = learner.gradient_booster.model, classes if task == "multiclass" else 1
-    if learner.objective.name not in _SUMS[task]:
-        return f"its objective is {learner.objective.name!r}, and {' or '.join(sorted(_SUMS[task]))} can be exported"
-    if any(tree.categories_nodes for tree in grown.trees):
+    outputs = classes if task == "multiclass" else 1
+    if learner.objective.name not in SUMS[task]:
+        return f"its objective is {learner.objective.name!r}, and {' or '.join(sorted(SUMS[task]))} can be exported"
+    grown = rounds_of(learner, outputs=outputs, rounds=None if used is None else used + 1)
+    if isinstance(grown, str):
+        return grown
+    if any(tree.categories_nodes for tree in grown):
         return (
             "its trees have sets of categories of its own; here they are codes, which it can take for numbers"
         )
-    parallel = int(grown.gbtree_model_param.num_parallel_tree)
-    many = len(grown.trees) if used is None else (used + 1) * outputs * parallel
-    # Trees in the order of rounds and outputs, however many a round has of each.
-    by_output = [
-        [tree for tree, of in zip(grown.trees[:many], grown.tree_info[:many], strict=True) if of == k]
-        for k in range(outputs)
-    ]
-    if len({len(trees) for trees in by_output}) != 1:
-        return "its trees answer for other classes than it was fitted to"
-    start = np.array([float(word) for word in learner.learner_model_param.base_score.strip("[]").split(",")])
-    if task == "binary":
-        start = np.log(start) - np.log1p(-start)
     native = XGBoostNative(
         task=task,
         width=width,
-        intercept=tuple(np.broadcast_to(start, (outputs,)).tolist()),
+        intercept=intercept_of(learner, outputs=outputs),
         scale=1.0,
-        trees=tuple(_read(tree, {}) for round_ in zip(*by_output, strict=True) for tree in round_),
+        trees=tuple(read_tree(tree, {}) for tree in grown),
     )
     return XGBoostFitted(native)
-
-
-def _read(tree: _Grown, seen: Mapping[int, frozenset[int]]) -> XGBoostTree:
-    """Read a tree: nodes are numbered level by level, and a split has the codes of its shorter side.
-
-    XGBoost names those that go right, among them codes below the largest that no training row has; a new code goes left. Here
-    all that training did not have go with the longer list, so that they are told alike.
-    """
-    sets = {
-        split: tree.categories[start : start + size]
-        for split, start, size in zip(
-            tree.categories_nodes, tree.categories_segments, tree.categories_sizes, strict=True
-        )
-    }
-    order, left, codes, turned = [0], list[int](), dict[int, tuple[int, ...]](), set[int]()
-    for node in order:  # which grows
-        sides = tree.left_children[node], tree.right_children[node]
-        if sides[0] < 0:
-            left.append(-1)
-            continue
-        if node in sets:
-            known = seen[tree.split_indices[node]]
-            right = known.intersection(sets[node])
-            others = known - right
-            if len(others) < len(right):
-                turned.add(node)
-                sides = sides[::-1]
-            codes[len(left)] = tuple(sorted(min(right, others, key=len)))
-        left.append(len(order))
-        order += sides
-    is_split = [side >= 0 for side in left]
-    nodes = list(zip(order, is_split, strict=True))
-    return XGBoostTree(
-        left=tuple(left),
-        column=tuple(tree.split_indices[node] if inner else 0 for node, inner in nodes),
-        bound=tuple(0.0 if node in sets else tree.split_conditions[node] for node, _ in nodes),
-        is_missing_left=tuple(
-            inner and bool(tree.default_left[node]) is not (node in turned) for node, inner in nodes
-        ),
-        mass=tuple(tree.sum_hessian[node] for node in order),
-        codes=codes,
-    )
 
 
 def _check(native: XGBoostNative) -> None:
     """Refuse what does not hang together as trees: XGBoost itself would read beside its memory."""
     outputs = len(native.intercept)
     is_whole = outputs > 0 and len(native.trees) > 0 and len(native.trees) % outputs == 0
-    if not is_whole or not all(_hangs_together(tree, native.width) for tree in native.trees):
+    if not is_whole or not all(hangs_together(tree, native.width) for tree in native.trees):
         raise Corrupt("not an XGBoost model: its parts do not fit together", where="native model")
-
-
-def _hangs_together(tree: XGBoostTree, width: int) -> bool:
-    lists = (tree.left, tree.column, tree.bound, tree.is_missing_left, tree.mass)
-    splits = [node for node, left in enumerate(tree.left) if left >= 0]
-    return (
-        {len(tree.left)} == {len(each) for each in lists}
-        and len(tree.left) == 2 * len(splits) + 1
-        and all(tree.left[node] == 2 * at + 1 > node for at, node in enumerate(splits))
-        and all(0 <= column < width for column in tree.column)
-        and all(0 <= split < len(tree.left) and tree.left[split] >= 0 for split in tree.codes)
-        and all(tree.codes.values())
-        and all(0 <= code <= _LARGEST_CODE for codes in tree.codes.values() for code in codes)
-    )
 
 
 def _document(native: XGBoostNative) -> bytes:
@@ -467,8 +308,3 @@ def _as_xgboost(number: int, tree: XGBoostTree, width: int) -> dict[str, Any]:
             "size_leaf_vector": "1",
         },
     }
-
-
-def _float32(numbers: npt.ArrayLike) -> Floats:
-    """Return the float32 numbers that are meant, as doubles: they are written with as few digits as tell them apart."""
-    return np.asarray(numbers, dtype=np.float32).astype(np.float64)

@@ -77,7 +77,7 @@ def new(
     weight
         Column with a sample weight.
     model
-        ONNX file of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
     python
         Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
     engine

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from linewright.errors import Terminal
 from linewright.model.facts import Task
 from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
-from linewright.model.xgb import XGBoostFitted, XGBoostNative, XGBoostTree, start_of
+from linewright.model.xgb import XGBoostFitted, XGBoostNative, start_of
+from linewright.model.xgboost_document import XGBoostTree
 
 LEVELS = 40
 """Levels of a category that are told apart, the most frequent ones."""
