@@ -217,7 +217,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=4,
+        code=5,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",

@@ -40,6 +40,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """95 % interval of the loss."""
     rounds: int
     """Boosting rounds of the refit; 0 for linear models."""
+    more: float | UnsetType = UNSET
+    """By how much its loss is above that of what was chosen, both on the same rows; below 0 where it is less. Not written where
+    something else than the loss decided, and before this was measured."""
+    more_low: float | UnsetType = UNSET
+    more_high: float | UnsetType = UNSET
+    """95 % interval of that: where it holds 0, the trial does as well as far as the rows can tell."""
 
 
 class MemberOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,7 +326,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     at: float | str
     """A number, microseconds since 1970 for a time, or a category."""
     answers: tuple[float, ...]
-    """What the model would answer on average, one a curve."""
+    """The average answer and the effect on top of it, one a curve. An effect is added up over steps that different rows take, so
+    that the sum may lie beyond what an answer can be: a card tells its difference from the average."""
     rows: int
     """Rows that it is computed from."""
 
