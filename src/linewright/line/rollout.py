@@ -166,8 +166,17 @@ def _not_worse(trial: Trial, rollout: Rollout) -> str:
         return f"{share}, of which no label tells yet, and made no trouble"
     return (
         f"{share} and made no trouble; {trial.loss} {canary.loss:.4g} on {count(canary.labelled, 'label')}, "
-        f"the champion's {trial.champion.loss:.4g} on {count(trial.champion.labelled, 'label')}: not surely worse"
+        f"the champion's {trial.champion.loss:.4g} on {count(trial.champion.labelled, 'label')}: {_side(trial)}"
     )
+
+
+def _side(trial: Trial) -> str:
+    """Say on which side the losses are, of a candidate that is not surely worse."""
+    if not trial.is_better:
+        return "not surely worse"
+    if trial.pairs is not None:
+        return f"surely better, by at least {-trial.pairs.high:.2g}"
+    return f"surely better (at most {trial.canary.high:.4g}, the champion's at least {trial.champion.low:.4g})"
 
 
 # What the answers show

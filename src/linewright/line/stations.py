@@ -234,7 +234,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=3,
+        code=4,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

@@ -1,5 +1,6 @@
 """What the model room says."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -238,18 +239,24 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """By probability, the smallest first."""
 
 
-class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """A plain linear model of the same columns, on the test rows beside the model that was trained."""
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of another model, and how much better the trained one is."""
 
     metric: str
-    """The line's metric."""
     value: float
-    """That of the linear model."""
+    """That of the other model."""
     better: float
     """By how much the trained model is better, on the metric's own scale; below 0 where it is worse."""
     low: float
     high: float
     """Ends of the 95 % bootstrap interval of that, both models on the same rows and draws."""
+
+
+class Plain(Beside, frozen=True, kw_only=True):
+    """A plain linear model of the same columns, on the test rows beside the model that was trained: first the line's metric."""
+
+    others: tuple[Beside, ...] | UnsetType = UNSET
+    """The other metrics of the card; not written before they were compared too."""
     rows: int
     """Training rows that the linear model learned from."""
     n: int
@@ -291,6 +298,13 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
         """Code of the class that every test row got; `None` where there are more, or numbers."""
         answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
         return answered.pop() if len(answered) == 1 else None
+
+    @property
+    def unfound(self) -> Mapping[int, int]:
+        """By code, how many test rows there are of each class of which it finds none; empty of numbers."""
+        return {
+            code: sum(row) for code, row in enumerate(self.confusion) if any(row) and not row[code]
+        }
 
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
