@@ -106,7 +106,7 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
     context, line = factory.context, spec.line
     steps = spec.release.steps if canary.rollout == "canary" else ()
     share = next((one for one in steps if one > canary.share), 1.0)
-    because, evidence = _not_worse(trial, canary.rollout), context.metadata.keep(trial)
+    because, evidence = not_worse_in_words(trial, canary.rollout), context.metadata.keep(trial)
     if share < 1:
         return deploy(
             context,
@@ -159,7 +159,8 @@ def _worse(trial: Trial) -> str:
     )
 
 
-def _not_worse(trial: Trial, rollout: Rollout) -> str:
+def not_worse_in_words(trial: Trial, rollout: Rollout) -> str:
+    """Say what a candidate showed that is not surely worse, and whether it is surely better."""
     canary = trial.canary
     share = f"{TRIED[rollout]} it answered {count(canary.rows, 'row')}"
     if canary.loss is None or trial.champion.loss is None:
