@@ -484,7 +484,12 @@ def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_sh
 @pytest.mark.parametrize(
     ("canary", "champion", "pairs", "says"),
     [
-        ((0.18, 0.15, 0.22), (0.75, 0.7, 0.8), None, ": surely better (at most 0.22, the champion's at least 0.7)"),
+        (
+            (0.18, 0.15, 0.22),
+            (0.75, 0.7, 0.8),
+            None,
+            ": surely better (at most 0.22, the champion's at least 0.7)",
+        ),
         ((0.18, 0.1, 0.3), (0.25, 0.2, 0.4), None, ": not surely worse"),
         ((0.18, 0.15, 0.22), (0.25, 0.2, 0.4), (-0.07, -0.1, -0.04), ": surely better, by at least 0.04"),
         ((0.18, 0.15, 0.22), (0.75, 0.7, 0.8), (-0.07, -0.1, 0.01), ": not surely worse"),
@@ -493,9 +498,14 @@ def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_sh
 def test_a_candidate_that_is_surely_better_is_said_to_be(canary, champion, pairs, says):
     """That it is not surely worse undersells one whose error is a quarter."""
     mine, theirs = (
-        ArmQuality(rows=300, labelled=200, loss=loss, low=low, high=high) for loss, low, high in (canary, champion)
+        ArmQuality(rows=300, labelled=200, loss=loss, low=low, high=high)
+        for loss, low, high in (canary, champion)
     )
-    paired = Pairs(labelled=200, difference=pairs[0], low=pairs[1], high=pairs[2], confidence=0.9) if pairs else None
+    paired = (
+        Pairs(labelled=200, difference=pairs[0], low=pairs[1], high=pairs[2], confidence=0.9)
+        if pairs
+        else None
+    )
     trial = Trial(
         line=LINE,
         package="sha256:mine",

@@ -15,14 +15,18 @@ from linewright.model.card import CardFacts, card_html, card_markdown
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
+    Beside,
     Calibration,
     Contribution,
     Dependence,
+    Executed,
     Explanation,
+    MemberOf,
     Metric,
     Missed,
     Package,
     Parity,
+    Plain,
     Point,
     Registered,
     RequestColumn,
@@ -458,9 +462,87 @@ def test_numbers_and_many_classes_have_cards_too(card):
 
     for page in both(many):
         assert "class 7 class 8 10" in page.text.replace(" | ", " ")
+        assert "It finds none of 10 test rows that are 'class 7'." in page.text
+    for page in both(card):
+        assert "It finds none" not in page.text
     for page in both(number):
         assert "plus or minus 12.5" in page.text
         assert "Which mistakes it makes" not in page.text
+
+
+def test_which_trials_became_the_model_is_told_in_both_forms(card):
+    """Markdown has no colours."""
+    first, last = card.trained.trials[0], card.trained.trials[-1]
+    executed = Executed(
+        folds=5,
+        members=(
+            MemberOf(trial=first.name, weight=0.75, rounds=10),
+            MemberOf(trial=last.name, weight=0.25, rounds=0),
+        ),
+    )
+    several = msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, executed=executed))
+    tables = [
+        {
+            row.split("|")[1].strip(): row.split("|")[-2].strip()
+            for row in card_markdown(facts).split("What else was tried")[1].split("##")[0].splitlines()
+            if row.startswith("|")
+        }
+        for facts in (
+            several,
+            msgspec.structs.replace(
+                card, trained=msgspec.structs.replace(card.trained, executed=msgspec.UNSET)
+            ),
+        )
+    ]
+
+    assert ("75% of it", "25% of it") == (tables[0][first.name], tables[0][last.name])
+    assert "all of it" == tables[1][card.trained.chosen]
+    assert "Became the model" == tables[0]["Trial"]
+    assert "75% of it" in Page(card_html(several)).text
+    assert {"75% of it", "25% of it", "", "Became the model", "---"} >= set(tables[0].values())
+
+
+@pytest.mark.parametrize(("most", "is_off"), [(0.5, False), (0.0001, True)])
+def test_that_nothing_was_calibrated_does_not_deny_that_probabilities_are_off(card, most, is_off):
+    """No calibration was needed, and the probabilities cannot be believed: one of the two is wrong."""
+    reliability = msgspec.structs.replace(card.evaluation.reliability, by_chance_most=most)
+    told = msgspec.structs.replace(
+        card,
+        evaluation=msgspec.structs.replace(card.evaluation, reliability=reliability),
+        package=msgspec.structs.replace(card.package, calibration=Calibration()),
+    )
+    for page in both(told):
+        assert "since out of fold no calibration was surely better" in page.text
+        assert is_off is ("on the test rows they are off all the same" in page.text)
+        assert is_off is ("further from what came true than chance explains" in page.text)
+        assert "needed or possible" not in page.text
+
+
+def test_a_plain_linear_model_is_compared_by_each_metric(card):
+    """One that ranks as well may be far off in its probabilities, and the other way round."""
+    own, other = (metric.name for metric in card.evaluation.metrics[:2])
+    plain = Plain(
+        metric=own,
+        value=0.7,
+        better=0.05,
+        low=0.02,
+        high=0.08,
+        rows=900,
+        n=300,
+        others=(Beside(metric=other, value=0.41, better=-0.1, low=-0.4, high=0.2),),
+    )
+    told, before = (
+        card_markdown(
+            msgspec.structs.replace(card, evaluation=msgspec.structs.replace(card.evaluation, plain=one))
+        )
+        for one in (plain, msgspec.structs.replace(plain, others=msgspec.UNSET))
+    )
+
+    assert "| Plain linear model | This one against it, 95 % interval |" in told
+    assert "| 0.7 | 0.05 better (0.02 to 0.08 better) |" in told
+    assert "| 0.41 | 0.1 worse (0.4 worse to 0.2 better) |" in told
+    assert "| undefined |  |" in told
+    assert "This one against it" not in before
 
 
 HELD = Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)

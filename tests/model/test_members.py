@@ -227,7 +227,9 @@ def test_pairs_are_held_against_the_best_sum_without_them():
     )
     folds = [400] * 5
 
-    assert about.mean(of_least_loss(blends([slow, with_pairs], about), about).loss) < 0.9 * about.mean(slow.loss)
+    assert about.mean(of_least_loss(blends([slow, with_pairs], about), about).loss) < 0.9 * about.mean(
+        slow.loss
+    )
     assert not what_pairs_give([slow, other], [with_pairs], about, most=3, folds=folds)
     assert not what_pairs_give([slow, other], [], about, most=3, folds=folds)
 

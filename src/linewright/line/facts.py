@@ -320,7 +320,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 "in the line file `value:` sets the threshold by what decisions are worth, and `positive:` of the label says which class "
                 "is to be found, usually the rarer one"
             )
-        told = f"it finds {unfound_in_words(self.unfound)}; " if self.only_answer is not None and self.unfound else ""
+        told = (
+            f"it finds {unfound_in_words(self.unfound)}; "
+            if self.only_answer is not None and self.unfound
+            else ""
+        )
         return f"{told}each row gets its likeliest class, so look at the probabilities, or bring columns that tell these apart"
 
     def _did(self) -> str:

@@ -177,7 +177,9 @@ def _side(trial: Trial) -> str:
         return "not surely worse"
     if trial.pairs is not None:
         return f"surely better, by at least {-trial.pairs.high:.2g}"
-    return f"surely better (at most {trial.canary.high:.4g}, the champion's at least {trial.champion.low:.4g})"
+    return (
+        f"surely better (at most {trial.canary.high:.4g}, the champion's at least {trial.champion.low:.4g})"
+    )
 
 
 # What the answers show

@@ -186,7 +186,8 @@ def _curves(
     if found.missing:
         middle = right + _MISSING / 2 + 6
         marks += [
-            Mark(kind="dot", at=(middle, y(one)), series=k) for k, one in enumerate(apart(found.missing, found))
+            Mark(kind="dot", at=(middle, y(one)), series=k)
+            for k, one in enumerate(apart(found.missing, found))
         ]
         words.append(Word(text="no value", at=(middle, _BOTTOM + _CELLS + 22)))
     return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28

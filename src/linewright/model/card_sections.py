@@ -442,7 +442,8 @@ def _shares(trained: Trained) -> dict[str, str]:
     if not trained.executed:
         return {trained.chosen: "all of it"}
     return {
-        one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it" for one in trained.executed.members
+        one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
+        for one in trained.executed.members
     }
 
 

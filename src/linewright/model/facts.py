@@ -302,9 +302,7 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     @property
     def unfound(self) -> Mapping[int, int]:
         """By code, how many test rows there are of each class of which it finds none; empty of numbers."""
-        return {
-            code: sum(row) for code, row in enumerate(self.confusion) if any(row) and not row[code]
-        }
+        return {code: sum(row) for code, row in enumerate(self.confusion) if any(row) and not row[code]}
 
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):

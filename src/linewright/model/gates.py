@@ -39,7 +39,9 @@ _DOUBT = (
     "As far as these rows can tell it may know nothing about the label: ask whether the columns can tell it at all, "
     "and whether labels and rows belong together, before waiting for more rows."
 )
-_NO_BETTER = "It does no better than the champion on these rows, and more of them may as well show that it does worse."
+_NO_BETTER = (
+    "It does no better than the champion on these rows, and more of them may as well show that it does worse."
+)
 _CHANGE = "Waiting for more rows is in vain: change columns or settings, or let in what is as good with a margin below 0."
 """What to do: the verdicts read alike and ask for other things."""
 
