@@ -666,8 +666,8 @@ def test_the_verdict_follows_from_what_the_gates_said(gates, outcomes, verdict):
     assert because.endswith(".")
 
 
-def undecided(*, value, low, bar=0.0):
-    return msgspec.structs.replace(said("undecided", more=200), value=value, low=low, bar=bar)
+def undecided(*, value, low, bar=0.0, more=200):
+    return msgspec.structs.replace(said("undecided", more=more), value=value, low=low, bar=bar)
 
 
 BASELINE, NOT_WORSE = BeatsGate(beats="baseline"), BeatsGate(beats="champion", margin=-0.05)
@@ -696,6 +696,25 @@ def test_who_may_know_nothing_is_not_asked_to_wait(gate, outcome, has_champion, 
     assert 1 == sum(
         one in because for one in ("may know nothing", "may as well show", "Nothing has to be changed")
     )
+
+
+@pytest.mark.parametrize(
+    ("gate", "has_champion", "says"),
+    [
+        (BEATS, False, "It may know nothing about the label, and waiting for more rows is in vain"),
+        (BASELINE, True, "It may know nothing about the label, and waiting for more rows is in vain"),
+        (BEATS, True, "or let in what is as good with a margin below 0"),
+    ],
+)
+def test_a_margin_is_not_proposed_to_who_may_know_nothing(gate, has_champion, says):
+    """One below 0 lets nothing in beside the baseline."""
+    verdict, because = conclude(
+        [gate], [undecided(value=0.001, low=-0.1, more=5_000)], has_champion=has_champion
+    )
+
+    assert "hold" == verdict
+    assert because.count(says) == 1
+    assert ("margin" in because) is (gate is BEATS and has_champion)
 
 
 def test_shuffled_labels_are_doubted_on_the_certificate():

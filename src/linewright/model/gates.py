@@ -35,10 +35,9 @@ from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
 _GATHER = "Nothing has to be changed: train again once there are more rows whose truth is known."
-_DOUBT = (
-    "As far as these rows can tell it may know nothing about the label: ask whether the columns can tell it at all, "
-    "and whether labels and rows belong together, before waiting for more rows."
-)
+_ASK = "ask whether the columns can tell it at all, and whether labels and rows belong together"
+_DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more rows."
+_NOTHING = f"It may know nothing about the label, and waiting for more rows is in vain: {_ASK}."
 _NO_BETTER = (
     "It does no better than the champion on these rows, and more of them may as well show that it does worse."
 )
@@ -244,7 +243,9 @@ def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]]) -> tuple[Verdict, st
         and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
     ]
     if hopeless:
-        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {_CHANGE}"
+        may_know_nothing = any(not with_champion for one, with_champion in compared if one in hopeless)
+        advice = _NOTHING if may_know_nothing else _CHANGE
+        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
     told = f"{comparisons[0].says}{_and_others(comparisons)}"
     return "need-more-data", f"More data is needed, because {told}. {_what_to_do(compared)}"
 
