@@ -1,5 +1,6 @@
 """The command line as people and scripts meet it, with operations of its own."""
 
+import io
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ import pytest
 from linewright.engine.context import Progress
 from linewright.errors import GateRefused, SpecError, Transient
 from linewright.interfaces.cli.build import run
-from linewright.interfaces.cli.show import render
+from linewright.interfaces.cli.show import ProgressLine, render
 from linewright.interfaces.cli.text import table
 from linewright.operations import OPERATIONS
 from linewright.operations.declare import Entry, operation
@@ -575,3 +577,16 @@ def test_help_is_written_for_a_terminal(name, capsys):
     run([name, "--help"], OPERATIONS, lambda *_: None)
 
     assert "``" not in capsys.readouterr().out
+
+
+def test_the_time_left_is_not_promised_for_stages_that_may_follow():
+    """Four seconds became a minute three times over: what is not planned yet is not in the estimate."""
+    stream = io.StringIO()
+    told = ProgressLine(stream)
+    step = Progress(station="train", says="lgb: fold 5 of 5", done=51, of=56, seconds_left=4.0, stages_left=2)
+    told(step)
+    told(replace(step, station="train again", stages_left=0))
+
+    first, last = stream.getvalue().splitlines()
+    assert "train  51/56  about 4 s left of this stage, 2 may follow  lgb: fold 5 of 5" == first
+    assert "train again  51/56  about 4 s left  lgb: fold 5 of 5" == last

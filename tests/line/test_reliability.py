@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.special import expit, logit
 
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.execute import execute_inline
 from linewright.line.plan import begin, survey
+from linewright.line.run import result_of
 from linewright.line.work import label_text
 from linewright.model.facts import Calibration
 from linewright.model.package import load
@@ -54,3 +56,47 @@ def test_the_card_tells_it_in_each_form(ran):
     assert "| Mean probability | Came true | Test rows |" in told.markdown
     assert "How often it came true" in told.html
     assert told.reliability.error.n == sum(one.rows for one in told.reliability.bins)
+
+
+def test_a_run_warns_of_probabilities_that_are_off(ran):
+    """Who reads no card acts on them all the same; it is said once, where chance does not explain it."""
+    spec = ran.line("tumours")
+    result = result_of(ran, spec, run="r", did=())
+    found = result.reliability
+    off = replace(result, reliability=replace(found, by_chance_most=found.error.value / 2))
+    fine = replace(result, reliability=replace(found, by_chance_most=found.error.value))
+
+    assert found == survey(begin(ran, spec))[1].evaluation.reliability
+    assert 1 == off.to_text().count("its probabilities are further from what came true than chance explains")
+    assert "than chance explains" not in fine.to_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "never"),
+    [
+        ({"unfound": {}}, "", "it finds none"),
+        (
+            {"unfound": {"invalid": 75, "positive": 158}, "threshold": None},
+            "it finds none of 158 test rows that are 'positive' and none of 75 that are 'invalid'; each row gets its likeliest class",
+            "value:",
+        ),
+        (
+            {"unfound": {"invalid": 75, "positive": 158}, "threshold": None, "only_answer": "negative"},
+            "it answers 'negative' to every test row; it finds none of 158 test rows that are 'positive'",
+            "value:",
+        ),
+        (
+            {"unfound": {"M": 75}, "threshold": 0.5},
+            "it finds none of 75 test rows that are 'M'; in the line file `value:`",
+            "likeliest",
+        ),
+    ],
+)
+def test_a_run_warns_of_classes_that_are_never_found(ran, changes, says, never):
+    """An accuracy of 92 % does not show that two classes of three are missed altogether."""
+    result = result_of(ran, ran.line("tumours"), run="r", did=())
+    told = replace(result, reliability=None, **changes).to_text()
+
+    assert says in told
+    assert bool(says) is ("it finds none" in told)
+    assert never not in told

@@ -29,11 +29,11 @@ from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
 from linewright.line.lookup import look_up
 from linewright.line.registry import judged
-from linewright.line.rollout import tend_canary
+from linewright.line.rollout import not_worse_in_words, tend_canary
 from linewright.operations.evidence import card
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
-from linewright.release.facts import Deployed, Promoted, Trial, Withdrawn
+from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
@@ -480,6 +480,48 @@ def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_sh
     assert ["as shadow its candidate answered 50% of the rows"] == [
         one.what for one in verify_factory(living.factory).problems
     ]
+
+
+@pytest.mark.parametrize(
+    ("canary", "champion", "pairs", "says"),
+    [
+        (
+            (0.18, 0.15, 0.22),
+            (0.75, 0.7, 0.8),
+            None,
+            ": surely better (at most 0.22, the champion's at least 0.7)",
+        ),
+        ((0.18, 0.1, 0.3), (0.25, 0.2, 0.4), None, ": not surely worse"),
+        ((0.18, 0.15, 0.22), (0.25, 0.2, 0.4), (-0.07, -0.1, -0.04), ": surely better, by at least 0.04"),
+        ((0.18, 0.15, 0.22), (0.75, 0.7, 0.8), (-0.07, -0.1, 0.01), ": not surely worse"),
+    ],
+)
+def test_a_candidate_that_is_surely_better_is_said_to_be(canary, champion, pairs, says):
+    """That it is not surely worse undersells one whose error is a quarter."""
+    mine, theirs = (
+        ArmQuality(rows=300, labelled=200, loss=loss, low=low, high=high)
+        for loss, low, high in (canary, champion)
+    )
+    paired = (
+        Pairs(labelled=200, difference=pairs[0], low=pairs[1], high=pairs[2], confidence=0.9)
+        if pairs
+        else None
+    )
+    trial = Trial(
+        line=LINE,
+        package="sha256:mine",
+        rival="sha256:theirs",
+        since="",
+        until="",
+        loss="relative error",
+        confidence=0.95,
+        canary=mine,
+        champion=theirs,
+        pairs=paired,
+    )
+
+    assert not trial.is_worse
+    assert not_worse_in_words(trial, "canary").endswith(says)
 
 
 def test_of_equal_candidates_at_most_the_stated_share_is_condemned_by_pairs():

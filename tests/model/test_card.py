@@ -16,15 +16,19 @@ from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
     Band,
+    Beside,
     Calibration,
     Contribution,
     CoverageAt,
     Dependence,
+    Executed,
     Explanation,
+    MemberOf,
     Metric,
     Missed,
     Package,
     Parity,
+    Plain,
     Point,
     Registered,
     RequestColumn,
@@ -460,9 +464,87 @@ def test_numbers_and_many_classes_have_cards_too(card):
 
     for page in both(many):
         assert "class 7 class 8 10" in page.text.replace(" | ", " ")
+        assert "It finds none of 10 test rows that are 'class 7'." in page.text
+    for page in both(card):
+        assert "It finds none" not in page.text
     for page in both(number):
         assert "plus or minus 12.5" in page.text
         assert "Which mistakes it makes" not in page.text
+
+
+def test_which_trials_became_the_model_is_told_in_both_forms(card):
+    """Markdown has no colours."""
+    first, last = card.trained.trials[0], card.trained.trials[-1]
+    executed = Executed(
+        folds=5,
+        members=(
+            MemberOf(trial=first.name, weight=0.75, rounds=10),
+            MemberOf(trial=last.name, weight=0.25, rounds=0),
+        ),
+    )
+    several = msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, executed=executed))
+    tables = [
+        {
+            row.split("|")[1].strip(): row.split("|")[-2].strip()
+            for row in card_markdown(facts).split("What else was tried")[1].split("##")[0].splitlines()
+            if row.startswith("|")
+        }
+        for facts in (
+            several,
+            msgspec.structs.replace(
+                card, trained=msgspec.structs.replace(card.trained, executed=msgspec.UNSET)
+            ),
+        )
+    ]
+
+    assert ("75% of it", "25% of it") == (tables[0][first.name], tables[0][last.name])
+    assert "all of it" == tables[1][card.trained.chosen]
+    assert "Became the model" == tables[0]["Trial"]
+    assert "75% of it" in Page(card_html(several)).text
+    assert {"75% of it", "25% of it", "", "Became the model", "---"} >= set(tables[0].values())
+
+
+@pytest.mark.parametrize(("most", "is_off"), [(0.5, False), (0.0001, True)])
+def test_that_nothing_was_calibrated_does_not_deny_that_probabilities_are_off(card, most, is_off):
+    """No calibration was needed, and the probabilities cannot be believed: one of the two is wrong."""
+    reliability = msgspec.structs.replace(card.evaluation.reliability, by_chance_most=most)
+    told = msgspec.structs.replace(
+        card,
+        evaluation=msgspec.structs.replace(card.evaluation, reliability=reliability),
+        package=msgspec.structs.replace(card.package, calibration=Calibration()),
+    )
+    for page in both(told):
+        assert "since out of fold no calibration was surely better" in page.text
+        assert is_off is ("on the test rows they are off all the same" in page.text)
+        assert is_off is ("further from what came true than chance explains" in page.text)
+        assert "needed or possible" not in page.text
+
+
+def test_a_plain_linear_model_is_compared_by_each_metric(card):
+    """One that ranks as well may be far off in its probabilities, and the other way round."""
+    own, other = (metric.name for metric in card.evaluation.metrics[:2])
+    plain = Plain(
+        metric=own,
+        value=0.7,
+        better=0.05,
+        low=0.02,
+        high=0.08,
+        rows=900,
+        n=300,
+        others=(Beside(metric=other, value=0.41, better=-0.1, low=-0.4, high=0.2),),
+    )
+    told, before = (
+        card_markdown(
+            msgspec.structs.replace(card, evaluation=msgspec.structs.replace(card.evaluation, plain=one))
+        )
+        for one in (plain, msgspec.structs.replace(plain, others=msgspec.UNSET))
+    )
+
+    assert "| Plain linear model | This one against it, 95 % interval |" in told
+    assert "| 0.7 | 0.05 better (0.02 to 0.08 better) |" in told
+    assert "| 0.41 | 0.1 worse (0.4 worse to 0.2 better) |" in told
+    assert "| undefined |  |" in told
+    assert "This one against it" not in before
 
 
 HELD = Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)
@@ -655,7 +737,8 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
             "how far each moved 607 test rows",
             "'Ford' raises it most, 'Fiat' lowers it most",
             "larger values lower it",
-            "29%",
+            "is more or less than the average answer (26%) as one column changes",
+            "in percentage points",
         ):
             assert told in page.text
         assert "explanation" in page.text
@@ -700,6 +783,38 @@ def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):
     assert 2 == Page(card_html(explained(card))).tags.count("figure")
 
 
+def test_effects_are_differences_and_never_probabilities(card):
+    """Beside the average an effect may lie below 0 or above 1: nobody is told of a probability of -60 %."""
+    facts = explained(card)
+    along, kinds = facts.explanation.dependence
+    along = msgspec.structs.replace(
+        along,
+        points=(
+            Point(at=1.0, answers=(-0.34,), rows=0),
+            Point(at=30.0, answers=(0.26,), rows=600),
+            Point(at=72.0, answers=(0.272345,), rows=700),
+        ),
+        missing=Point(at="(no value)", answers=(1.36,), rows=33),
+    )
+    kinds = msgspec.structs.replace(
+        kinds, points=(Point(at="Ford", answers=(-0.14,), rows=700), *kinds.points[1:])
+    )
+    told = msgspec.structs.replace(facts.explanation, dependence=(along, kinds))
+    facts = msgspec.structs.replace(facts, explanation=told)
+    text, page = card_markdown(facts), card_html(facts)
+
+    assert "| Age | -60 points | 1 | +110 points | (no value) |" in text
+    assert "| Make | -40 points | Ford | -6 points | Fiat |" in text
+    assert 'aria-label="answer by Age, beside the average answer: -60 points at 1, +1.2 points at 72"' in page
+    assert ">-40, 700 rows<" in page
+    assert not re.search(r"-\d+(\.\d+)?%", text + page)
+    # The average is drawn at 0, and what is less than it to the left.
+    (average,) = re.findall(r'<line class="rule s0" x1="([\d.]+)" y1="8" x2="\1"', page)
+    stems = re.findall(r'<line class="stem s0" x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"', page)
+    assert [average, average] == [start for start, _ in stems]
+    assert float(stems[0][1]) < float(stems[1][1]) < float(average)
+
+
 def test_names_in_plots_stay_text(card):
     """A column is named by whoever made the table."""
     plain, nasty = explained(card), explained(card, column=NASTY, level=NASTY)
@@ -731,14 +846,25 @@ def test_a_plot_lies_where_its_figures_say(card):
 
 def test_a_simpler_setting_that_is_as_good_is_named(card):
     """The best may be no better than the simple, as far as the rows can tell."""
-    near = msgspec.structs.replace(card.trained.trials[-1], loss=0.209)
-    trials = (*card.trained.trials[:-1], near)
-    told = msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, trials=trials))
+    best, *_ = card.trained.trials
+    line = msgspec.structs.replace(card.trained.trials[-1], loss=0.209)
+    near = msgspec.structs.replace(line, more=0.0085, more_low=-0.0012, more_high=0.0182)
+    sure = msgspec.structs.replace(line, more=0.0085, more_low=0.0067, more_high=0.0103)
 
-    for page, worse in zip(both(told), both(card), strict=True):
+    def with_last(one):
+        trained = msgspec.structs.replace(card.trained, trials=(*card.trained.trials[:-1], one))
+        return both(msgspec.structs.replace(card, trained=trained))
+
+    for page, worse, unknown in zip(with_last(near), with_last(sure), with_last(line), strict=True):
         assert "something simpler does as well: linear (a linear model) has a log-loss of 0.209" in page.text
-        assert "whose 95 % interval is 0.197 to 0.21" in page.text
-        assert "a linear model" not in worse.text
+        assert (
+            "row by row its log-loss is 0.0085 more, with a 95 % interval of 0.0012 less to 0.0182 more"
+            in page.text
+        )
+        assert "does as well" not in worse.text
+        assert "does as well" not in unknown.text
+    # The interval of the loss alone would not tell the two apart.
+    assert sure.loss < best.high
 
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):

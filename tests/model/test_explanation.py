@@ -324,7 +324,7 @@ def test_too_few_rows_show_nothing():
 # The simplest rival
 
 
-def trial(name, loss, *, family="lightgbm", leaves=31, rounds=100):
+def trial(name, loss, *, more=0.0, error=0.001, family="lightgbm", leaves=31, rounds=100):
     settings = {"num_leaves": leaves} if family == "lightgbm" else {}
     return Trial(
         name=name,
@@ -334,22 +334,32 @@ def trial(name, loss, *, family="lightgbm", leaves=31, rounds=100):
         low=loss - 0.02,
         high=loss + 0.02,
         rounds=rounds,
+        more=more,
+        more_low=more - 1.96 * error,
+        more_high=more + 1.96 * error,
     )
 
 
-def test_the_simplest_setting_within_the_interval_is_named():
-    """A linear model before trees, small trees before large ones, and none that is surely worse."""
-    large, small = trial("lgb", 0.40), trial("lgb_s", 0.41, leaves=6)
-    line = trial("lin", 0.43, family="linear", rounds=0)
-    near = msgspec.structs.replace(line, loss=0.419)
+def test_the_simplest_setting_that_is_not_surely_worse_is_named():
+    """A linear model before trees, small trees before large ones, and none that is surely worse on the same rows."""
+    large, small = trial("lgb", 0.40), trial("lgb_s", 0.41, leaves=6, more=0.01, error=0.006)
+    line = trial("lin", 0.403, family="linear", rounds=0, more=0.003, error=0.001)
+    near = trial("lin", 0.419, family="linear", rounds=0, more=0.019, error=0.01)
 
     assert "lgb_s" == simplest([large, small, line], "lgb").trial.name
     assert "lin" == simplest([large, small, near], "lgb").trial.name
     assert simplest([small, large], "lgb_s") is None
+    # Within the interval of the loss, and yet surely worse row by row.
+    assert line.loss < large.high
     assert simplest([large, line], "lgb") is None
     assert simplest([], "lgb") is None
     # What each of several that were summed loses alone is told where they were chosen.
     assert simplest([large, near], "lgb + lin") is None
+    # Before differences were measured nobody can know.
+    unknown = msgspec.structs.replace(
+        near, more=msgspec.UNSET, more_low=msgspec.UNSET, more_high=msgspec.UNSET
+    )
+    assert simplest([large, unknown], "lgb") is None
 
 
 # All of it

@@ -666,6 +666,68 @@ def test_the_verdict_follows_from_what_the_gates_said(gates, outcomes, verdict):
     assert because.endswith(".")
 
 
+def undecided(*, value, low, bar=0.0, more=200):
+    return msgspec.structs.replace(said("undecided", more=more), value=value, low=low, bar=bar)
+
+
+BASELINE, NOT_WORSE = BeatsGate(beats="baseline"), BeatsGate(beats="champion", margin=-0.05)
+
+
+@pytest.mark.parametrize(
+    ("gate", "outcome", "has_champion", "says"),
+    [
+        (BEATS, undecided(value=-0.02, low=-0.1), False, "may know nothing about the label"),
+        (BEATS, undecided(value=0.02, low=-0.1), False, "may know nothing about the label"),
+        (BASELINE, undecided(value=-0.02, low=-0.1), True, "may know nothing about the label"),
+        (BEATS, undecided(value=-0.02, low=-0.1), True, "may as well show that it does worse"),
+        (BEATS, undecided(value=0.02, low=-0.1), True, "Nothing has to be changed"),
+        (NOT_WORSE, undecided(value=-0.02, low=-0.1, bar=-0.05), True, "Nothing has to be changed"),
+        (BEATS, undecided(value=0.3, low=0.1, bar=0.2), False, "Nothing has to be changed"),
+        (BEATS, undecided(value=0.3, low=None), False, "Nothing has to be changed"),
+        (BEATS, undecided(value=-0.3, low=None), False, "may know nothing about the label"),
+    ],
+)
+def test_who_may_know_nothing_is_not_asked_to_wait(gate, outcome, has_champion, says):
+    """A model of shuffled labels needs no more rows, but someone who looks at the labels."""
+    verdict, because = conclude([gate], [outcome], has_champion=has_champion)
+
+    assert "need-more-data" == verdict
+    assert says in because
+    assert 1 == sum(
+        one in because for one in ("may know nothing", "may as well show", "Nothing has to be changed")
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "has_champion", "says"),
+    [
+        (BEATS, False, "It may know nothing about the label, and waiting for more rows is in vain"),
+        (BASELINE, True, "It may know nothing about the label, and waiting for more rows is in vain"),
+        (BEATS, True, "or let in what is as good with a margin below 0"),
+    ],
+)
+def test_a_margin_is_not_proposed_to_who_may_know_nothing(gate, has_champion, says):
+    """One below 0 lets nothing in beside the baseline."""
+    verdict, because = conclude(
+        [gate], [undecided(value=0.001, low=-0.1, more=5_000)], has_champion=has_champion
+    )
+
+    assert "hold" == verdict
+    assert because.count(says) == 1
+    assert ("margin" in because) is (gate is BEATS and has_champion)
+
+
+def test_shuffled_labels_are_doubted_on_the_certificate():
+    """As it is made: scores that have nothing to do with the truth, beside the baseline."""
+    truth, good, _ = good_and_bad()
+    certificate = certified(
+        [BEATS], truth=np.random.default_rng(4).permutation(truth), scores=good, rival_scores=None
+    )
+
+    assert certificate.verdict in {"need-more-data", "hold", "reject"}
+    assert "Nothing has to be changed" not in certificate.because
+
+
 def test_no_rows_at_all_ask_for_data_and_do_not_crash():
     """There may be none, and a rival may have seen every one there is."""
     truth, good, bad = good_and_bad()

@@ -11,7 +11,9 @@ from linewright.model.members import (
     Tried,
     blends,
     choose,
+    of_least_loss,
     surely_better,
+    what_pairs_give,
     what_small_costs,
     why,
 )
@@ -191,6 +193,8 @@ def test_the_metric_decides_where_it_is_surely_of_another_opinion():
     assert other is not None
     assert "sharp" == other[0].name
     assert "average_precision" in other[1]
+    assert "modest, which the log-loss would choose (" in other[1]
+    assert "noise" not in other[1]
     assert surely_better(candidates, chosen, about, metric("log_loss", "binary"), 1) is None
     assert surely_better(candidates, chosen, about, metric("f1", "binary"), 1) is None
 
@@ -204,6 +208,58 @@ def test_the_loss_decides_where_the_metric_is_not_sure():
     chosen = choose(candidates, about)
 
     assert surely_better(candidates, chosen, about, metric("roc_auc", "binary"), 1) is None
+
+
+def errors(*, seed, spreads):
+    """Return what models say of rows by how far each of several sources of error reaches into it."""
+    chance = np.random.default_rng(seed)
+    truth = chance.normal(size=2_000)
+    sources = chance.normal(size=(len(spreads[0]), 2_000))
+    return judged(truth), [truth + np.array(spread) @ sources for spread in spreads]
+
+
+def test_pairs_are_held_against_the_best_sum_without_them():
+    """Where one model is taken for its speed, a sum with a member that has pairs is better by being a sum: that is no merit of pairs."""
+    about, said = errors(seed=1, spreads=[(1.0, 0.0), (0.0, 1.01), (0.3, 1.0)])
+    slow, other, with_pairs = (
+        tried(name, one, about, milliseconds=150.0)
+        for name, one in zip(("a", "b", "b.pairs"), said, strict=True)
+    )
+    folds = [400] * 5
+
+    assert about.mean(of_least_loss(blends([slow, with_pairs], about), about).loss) < 0.9 * about.mean(
+        slow.loss
+    )
+    assert not what_pairs_give([slow, other], [with_pairs], about, most=3, folds=folds)
+    assert not what_pairs_give([slow, other], [], about, most=3, folds=folds)
+
+
+def test_what_pairs_give_is_said_of_sums_by_name():
+    """Each setting alone may be worse with pairs than without, and the sum with it surely better."""
+    about, said = errors(seed=1, spreads=[(1.0, 0.0, 0.2), (0.9, 0.1, 0.0), (0.0, 1.1, 0.0)])
+    first, second, with_pairs = (
+        tried(name, one, about) for name, one in zip(("a", "b", "b.pairs"), said, strict=True)
+    )
+    told = what_pairs_give([first, second], [with_pairs], about, most=3, folds=[400] * 5)
+
+    assert about.mean(with_pairs.loss) > about.mean(second.loss)
+    assert "makes the squared error surely lower: b + b.pairs has 0.5" in told
+    assert f", and b, the best without, {about.mean(second.loss):.4g} (" in told
+
+
+def test_a_difference_that_is_no_noise_is_not_called_noise():
+    """The slow have to be worth their time; that they are no better would not be true."""
+    about, said = errors(seed=1, spreads=[(1.0,), (0.996,)])
+    fast, slow = tried("fast", said[0], about), tried("slow", said[1], about, milliseconds=150.0)
+    candidates = blends([fast, slow], about, most=1)
+    chosen = choose(candidates, about)
+    told = why(chosen, candidates, about, trials=2)
+
+    assert about.interval(fast.loss - slow.loss)[0] > 0
+    assert "fast" == chosen.name
+    assert "noise" not in told
+    assert "above slow" in told
+    assert "surely better and takes longer to answer: each member that takes over 100 ms" in told
 
 
 def test_what_was_sought_is_named_after_the_setting_of_the_table():

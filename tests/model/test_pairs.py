@@ -82,9 +82,10 @@ def test_a_product_is_found_and_new_rows_are_told_better(product):
     assert ENCODER.encodings == training.encoder.encodings[:4]
     assert any(one.trial.endswith(".pairs") for one in training.executed.members)
     assert (
-        "what two numbers are together, as further columns, makes the squared error surely lower"
+        "what two numbers are together, as further columns, makes the squared error surely lower: "
         in training.because
     )
+    assert ", the best without, " in training.because
     assert len(training.encoder.encodings) == native.native.width
     error = mean_squared_error(truth, native.scores(encode(training.encoder, columns)))
     assert error < 0.5 * mean_squared_error(truth, read_native(plain.native).scores(fresh))
@@ -109,6 +110,20 @@ def test_where_columns_say_it_alone_nothing_is_added():
     assert ENCODER == training.encoder
     assert not any(one.trial.endswith(".pairs") for one in training.executed.members)
     assert "two numbers" not in training.because
+
+
+@pytest.mark.parametrize("kind", ["flags", "nothing to tell"])
+def test_what_would_be_a_copy_is_not_listed(kind):
+    """Where no pair is found, a setting with pairs is the one without them."""
+    x, target = table(n=600)
+    if kind == "flags":
+        x = (x > 0).astype(np.float32)
+    else:
+        target = np.zeros(600)
+    names = [trial.name for trial in run(x, target).trials]
+
+    assert len(names) >= 8
+    assert not [name for name in names if name.endswith(".pairs")]
 
 
 def test_of_noise_the_folds_promise_nothing():

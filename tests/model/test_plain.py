@@ -15,14 +15,14 @@ def rows(seed):
     return x, (x[:, 0] > 0).astype(np.int64), (x[:, 1] * x[:, 2] > 0).astype(np.int64)
 
 
-def compared(by, said, *, name="roc_auc", task="binary", classes=2, **changes):
+def compared(by, said, *, name="roc_auc", others=(), task="binary", classes=2, **changes):
     learned, tested = rows(1), rows(2)
     given = {
         "x": learned[0],
         "target": learned[by],
         "weight": np.ones(N),
         "categorical": (),
-        "rule": metric(name, task),
+        "rules": [metric(one, task) for one in (name, *others)],
         "task": task,
         "classes": classes,
         "value": None,
@@ -70,6 +70,18 @@ def test_numbers_are_compared_by_their_metric():
 
     assert found.high < 0
     assert found.better == pytest.approx(found.value - 1.0, abs=0.1)
+
+
+def test_all_metrics_are_compared_each_as_if_it_were_the_first():
+    """A model that ranks no better may yet be sharper, and who reads the card wants to see both."""
+    names = ("roc_auc", "log_loss", "f1", "accuracy")
+    found = compared(2, lambda tested: sure(tested[2]), name=names[0], others=names[1:])
+    alone = {one: compared(2, lambda tested: sure(tested[2]), name=one) for one in names}
+
+    assert names[1:] == tuple(one.metric for one in found.others)
+    for one in (found, *found.others):
+        assert (one.value, one.better) == (alone[one.metric].value, alone[one.metric].better)
+        assert one.low < one.better < one.high
 
 
 def test_rows_of_one_class_or_of_no_weight_tell_nothing():

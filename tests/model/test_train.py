@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import lightgbm as lgb
 import numpy as np
@@ -509,6 +510,25 @@ def test_progress_says_which_is_best_so_far():
     run(x, target, "binary", report=seen.append, trainers=scripted())
 
     assert "lgb_s: fold 1 of 5; best so far lin, log-loss" in seen[5].says
+
+
+@pytest.mark.parametrize(
+    ("budget", "stages"),
+    [("quick", {0}), ("normal", {1, 0}), ("thorough", {2, 1, 0}), (TrialsBudget(trials=10), {1, 0})],
+)
+def test_who_waits_is_told_of_stages_that_may_follow(budget, stages):
+    """The time left is that of the fits that are planned; what is sought near the best is planned when the best is known."""
+    x, target = complementary(600)
+    seen = []
+    trainers = {**scripted(), "xgboost": ScriptedTrainer(slope=(0.5,), offset=(0.0,), rounds=10)}
+    run(x, target, "regression", budget=budget, report=seen.append, trainers=trainers)
+    left = [progress.stages_left for progress in seen]
+
+    assert stages == set(left)
+    assert left == sorted(left, reverse=True)
+    # Only where more may follow does the total grow.
+    for before, after in pairwise(seen):
+        assert before.of == after.of or before.stages_left > after.stages_left
 
 
 FRESH = """

@@ -176,6 +176,19 @@ def test_all_mistakes_are_told_up_to_twenty():
     assert MAX_MISTAKES == len(many.value.details["errors"])
 
 
+def test_how_many_rows_are_wrong_is_said():
+    """Twenty are listed; whether it is these or the whole file decides what to look for."""
+    with pytest.raises(RequestError) as many:
+        reader_of("integer").read([{"x": 1}] * 58 + [{"x": "a", "y": 1}] * 2 + [{"x": "a"}] * 40)
+    with pytest.raises(RequestError) as one:
+        reader_of("integer").read([{"x": 1}, {"x": "a", "y": 1}])
+
+    assert 42 == many.value.details["wrong_rows"]
+    assert "(42 of 100 rows are wrong)" in many.value.what
+    assert 1 == one.value.details["wrong_rows"]
+    assert "rows are wrong" not in one.value.what
+
+
 @pytest.mark.parametrize("rows", [None, {}, "rows", 1, [], [1], [[]], [None], [{}] * (MAX_ROWS + 1)])
 def test_what_is_not_a_list_of_rows_is_refused(rows):
     """Shapes are checked before values."""

@@ -1,6 +1,9 @@
 """The one statistic: laws, numerics at extremes, how often it is wrong, and what it finds."""
 
 import math
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +146,23 @@ def test_what_is_said_to_be_findable_is_found():
 
     assert index == pytest.approx(0.32, abs=0.005)
     assert 0.85 <= np.mean(found) <= 0.99
+
+
+def test_the_page_and_the_docstring_say_what_is_findable():
+    """Both are figures of the code, with what they are computed for beside them."""
+    page = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    table = page.split("| rows a window | smallest PSI that is found |")[1].split("\n\n")[0]
+    told = {
+        int(rows.replace(",", "")): float(psi)
+        for rows, psi in re.findall(r"\| ([\d,]+) \| ([\d.]+) \|", table)
+    }
+    docstring = str(sys.modules["linewright.watch.shift"].__doc__)
+
+    assert {100, 300, 1_000, 10_000} == set(told)
+    for rows, psi in told.items():
+        index = findable(rows=rows, reference=10_000, cells=10, bar=0.2, windows=3, alpha=ALPHA)
+        assert psi == pytest.approx(index, abs=0.005)
+        assert re.search(rf"^ *{rows:,}  {psi}$", docstring, re.MULTILINE)
 
 
 def test_with_very_few_rows_nothing_is_findable():

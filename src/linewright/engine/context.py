@@ -16,7 +16,10 @@ class Progress:
     of: int = 0
     """Total steps; 0 where it is not known."""
     seconds_left: float | None = None
-    """An estimate; `None` where there is none."""
+    """An estimate for the steps in `of`; `None` where there is none."""
+    stages_left: int = 0
+    """Stages that may follow these steps, of which neither steps nor seconds are counted yet: what they cost depends on what
+    these steps find."""
     stays: bool = False
     """Whether it is news to keep (an address, a restart) rather than a step that the next one replaces."""
 

@@ -7,8 +7,10 @@ import msgspec
 
 from linewright.data.facts import Finding
 from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
-from linewright.model.facts import MemberOf, Metric, Trial
+from linewright.model.facts import MemberOf, Metric, Reliability, Trial
 from linewright.model.figures import count
+from linewright.model.reliability import is_off, off_in_words
+from linewright.model.unfound_words import unfound_in_words
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
 
@@ -227,6 +229,12 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the test rows whose truth lies in the 90 % interval of the answer; `None` where answers are classes."""
     bias: Metric | None = None
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
+    reliability: Reliability | None = None
+    """How far probabilities are from the shares of the test rows that came true; `None` where answers are numbers."""
+    threshold: float | None = None
+    """Probability from which on the positive one of two classes is answered; `None` where there are more, or numbers."""
+    unfound: dict[str, int] = {}
+    """Classes of which the candidate finds no test row, with how many there are."""
     decides: str = ""
     """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
     compared with; empty where answers are numbers, and where there was no champion."""
@@ -295,18 +303,32 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         for finding in self.findings:
             yield f"  warn     {finding.to_text()}"
         if self.only_answer is not None:
-            yield (
-                f"  warn     it answers {self.only_answer!r} to every test row; "
-                "in the line file `value:` sets the threshold by what decisions are worth, and "
-                "`positive:` of the label says which class is to be found, usually the rarer one"
-            )
+            yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"
+        elif self.unfound:
+            yield f"  warn     it finds {unfound_in_words(self.unfound)}; {self._remedy()}"
         if self.coverage is not None and is_surely_less(self.coverage):
             yield (
                 f"  warn     only {percent_in_words(self.coverage)} of the test rows ({range_in_words(self.coverage)}) "
                 "lie inside the 90 % interval of their answer: take it as too narrow"
             )
+        if self.reliability is not None and is_off(self.reliability):
+            yield f"  warn     {off_in_words(self.reliability)}"
         for gate in self.undecided if self.promoted else ():
             yield f"  open     {gate}"
+
+    def _remedy(self) -> str:
+        """Say what helps where a class is never found."""
+        if self.threshold is not None:
+            return (
+                "in the line file `value:` sets the threshold by what decisions are worth, and `positive:` of the label says which class "
+                "is to be found, usually the rarer one"
+            )
+        told = (
+            f"it finds {unfound_in_words(self.unfound)}; "
+            if self.only_answer is not None and self.unfound
+            else ""
+        )
+        return f"{told}each row gets its likeliest class, so look at the probabilities, or bring columns that tell these apart"
 
     def _did(self) -> str:
         if not self.resumed:

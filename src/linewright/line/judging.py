@@ -115,7 +115,7 @@ def _plain(
         target=rules.target(label_text(frame, spec.label.column), trained.classes),
         weight=weights(frame, spec),
         categorical=trained.encoder.categorical,
-        rule=metric(headline(work), rules.name),
+        rules=[metric(name, rules.name) for name in dict.fromkeys((headline(work), *rules.metrics))],
         task=rules.name,
         classes=len(trained.classes),
         value=spec.value,

@@ -106,7 +106,7 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
     context, line = factory.context, spec.line
     steps = spec.release.steps if canary.rollout == "canary" else ()
     share = next((one for one in steps if one > canary.share), 1.0)
-    because, evidence = _not_worse(trial, canary.rollout), context.metadata.keep(trial)
+    because, evidence = not_worse_in_words(trial, canary.rollout), context.metadata.keep(trial)
     if share < 1:
         return deploy(
             context,
@@ -159,14 +159,26 @@ def _worse(trial: Trial) -> str:
     )
 
 
-def _not_worse(trial: Trial, rollout: Rollout) -> str:
+def not_worse_in_words(trial: Trial, rollout: Rollout) -> str:
+    """Say what a candidate showed that is not surely worse, and whether it is surely better."""
     canary = trial.canary
     share = f"{TRIED[rollout]} it answered {count(canary.rows, 'row')}"
     if canary.loss is None or trial.champion.loss is None:
         return f"{share}, of which no label tells yet, and made no trouble"
     return (
         f"{share} and made no trouble; {trial.loss} {canary.loss:.4g} on {count(canary.labelled, 'label')}, "
-        f"the champion's {trial.champion.loss:.4g} on {count(trial.champion.labelled, 'label')}: not surely worse"
+        f"the champion's {trial.champion.loss:.4g} on {count(trial.champion.labelled, 'label')}: {_side(trial)}"
+    )
+
+
+def _side(trial: Trial) -> str:
+    """Say on which side the losses are, of a candidate that is not surely worse."""
+    if not trial.is_better:
+        return "not surely worse"
+    if trial.pairs is not None:
+        return f"surely better, by at least {-trial.pairs.high:.2g}"
+    return (
+        f"surely better (at most {trial.canary.high:.4g}, the champion's at least {trial.champion.low:.4g})"
     )
 
 

@@ -227,7 +227,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=4,
+        code=5,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
@@ -244,7 +244,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=3,
+        code=4,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

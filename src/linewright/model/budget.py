@@ -359,12 +359,24 @@ def refinements(
     >>> refinements(TrialsBudget(trials=20), size, best, rounds=200, folds=5)
     11
     """
+    most = most_refinements(budget, also)
     if isinstance(budget, TrialsBudget):
-        more = sum(one.family in also for one in ALSO)
-        return max(0, budget.trials - len(SETTINGS) - more)
-    bought = _bought(budget)
+        return most
     one = folds * max(rounds, 1) * size.a_round(_leaves(best))
-    return min(bought.refined, int(bought.refining / one))
+    return min(most, int(_bought(budget).refining / one))
+
+
+def most_refinements(budget: Budget, also: Collection[str] = ()) -> int:
+    """Return how many settings are sought around the best one at most, whatever the table and the best one.
+
+    Examples
+    --------
+    >>> [most_refinements(budget) for budget in ("normal", "thorough", TrialsBudget(trials=12))]
+    [0, 24, 3]
+    """
+    if isinstance(budget, TrialsBudget):
+        return max(0, budget.trials - len(SETTINGS) - sum(one.family in also for one in ALSO))
+    return _bought(budget).refined
 
 
 def milliseconds(setting: Setting, *, rounds: int, outputs: int) -> float:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
-from linewright.model.card_plots import plot_of, said_answer, said_place
-from linewright.model.facts import Contribution, Dependence, Explanation, Shuffled, WeakSlice
+from linewright.model.card_plots import apart, plot_of, said_answer, said_apart, said_place
+from linewright.model.facts import Contribution, Dependence, Explanation, Point, Shuffled, WeakSlice
 from linewright.model.figures import count, in_words, listed
 
 MOST_SHOWN = 12
@@ -235,12 +235,13 @@ def _way(one: Contribution) -> str:
 
 
 def plotted(facts: CardFacts) -> Section:
-    """Draw how the answer goes with the columns that are needed most."""
+    """Draw how the answer goes with the columns that are needed most, as differences from the average answer."""
     found, cited = facts.explanation, cite(facts.explanation_digest)
     name, title = "plots", "How the answer goes with a column"
     if found is None or not found.dependence:
         return Section(name=name, title=title)
     classes = facts.package.classes
+    is_share = bool(classes)
     what = (
         facts.package.label
         if not classes
@@ -248,10 +249,14 @@ def plotted(facts: CardFacts) -> Section:
         if len(classes) == 2
         else "the probability of a class"
     )
+    average = (
+        "" if len(classes) > 2 else f" ({said_answer(found.dependence[0].average[0], is_share=is_share)})"
+    )
     text = (
-        f"What the model makes of {what} as one column changes and the rest of a row stays as it is (accumulated local effects, on "
-        f"{count(found.rows, 'test row')}). {'' if len(classes) > 2 else 'Dashed: the average answer. '}Below: how many rows there are; "
-        f"where there are few, mistrust the line."
+        f"By how much the answer, {what}, is more or less than the average answer{average} as one column changes and the rest of a row stays "
+        f"as it is{', in percentage points' if is_share else ''} (accumulated local effects, on {count(found.rows, 'test row')}). They are added "
+        "up over steps that different rows take, so the whole way may be longer than any one row goes. Dashed: 0, the average answer. "
+        "Below: how many rows there are; where there are few, mistrust the line."
     )
     warning = (
         "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "
@@ -264,30 +269,37 @@ def plotted(facts: CardFacts) -> Section:
         title=title,
         sentences=(Sentence(text=text, evidence=cited), Sentence(text=warning)),
         plots=tuple(
-            plot_of(one, span, widest=widest, is_share=bool(classes))
+            plot_of(one, span, widest=widest, is_share=is_share)
             for one, span in zip(found.dependence, spans, strict=True)
         ),
         plain=Table(
             head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
-            rows=tuple(row for one in found.dependence for row in _extremes(one, is_share=bool(classes))),
+            rows=tuple(row for one in found.dependence for row in _extremes(one, is_share=is_share)),
         ),
     )
 
 
+def _points(one: Dependence) -> list[Point]:
+    return [*one.points, *([one.missing] if one.missing else [])]
+
+
 def _span(one: Dependence) -> tuple[float, float]:
-    points = [*one.points, *([one.missing] if one.missing else [])]
-    every = [answer for point in points for answer in (*point.answers, *one.average)]
+    every = [0.0, *(difference for point in _points(one) for difference in apart(point, one))]
     return min(every), max(every)
 
 
 def _extremes(one: Dependence, *, is_share: bool) -> Iterator[tuple[str, ...]]:
-    points = [*one.points, *([one.missing] if one.missing else [])]
     for place in range(len(one.average)):
-        lowest = min(points, key=lambda point, at=place: point.answers[at])
-        highest = max(points, key=lambda point, at=place: point.answers[at])
+        differences = [(apart(point, one)[place], point) for point in _points(one)]
         ends = (
             word
-            for point in (lowest, highest)
-            for word in (said_answer(point.answers[place], is_share=is_share), said_place(point.at, one.kind))
+            for difference, point in (
+                min(differences, key=lambda pair: pair[0]),
+                max(differences, key=lambda pair: pair[0]),
+            )
+            for word in (
+                said_apart(difference, is_share=is_share, has_unit=True),
+                said_place(point.at, one.kind),
+            )
         )
         yield (one.column, *(one.curves[place : place + 1]), *ends)

@@ -1,10 +1,11 @@
 """Dependence plots as plain geometry, for a template to draw."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from linewright.model.card_parts import PLOT_WIDTH, Mark, Plot, Word
 from linewright.model.facts import Dependence, Point, ReliabilityBin
-from linewright.model.figures import count, in_words, say_time
+from linewright.model.figures import count, figure, in_words, say_time
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150
 _CELLS = 26
@@ -25,20 +26,20 @@ _ZOOM = 4
 
 
 def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool) -> Plot:
-    """Draw how the answer goes with a column.
+    """Draw by how much the answer differs from the average one as a column changes.
 
     Parameters
     ----------
     found
         What is drawn.
     span
-        Smallest and largest answer in it.
+        Smallest and largest difference in it, as `apart` gives them; 0 lies between them.
     widest
         Largest such span of all plots: a plot is not blown up beyond a quarter of it, so that nothing looks as if it mattered.
     is_share
         Whether answers are probabilities.
     """
-    low, high = _scale(span, widest, is_share=is_share)
+    low, high = _scale(span, widest)
     draw = _categories if found.kind == "category" else _curves
     marks, words, height = draw(found, low, high, is_share=is_share)
     return Plot(
@@ -104,6 +105,34 @@ def said_answer(value: float, *, is_share: bool) -> str:
     return f"{value:.0%}" if abs(value) >= 0.1 or value == 0 else f"{value:.1%}"
 
 
+def apart(point: Point, found: Dependence) -> tuple[float, ...]:
+    """Return by how much a place's answers differ from the average ones, one a curve.
+
+    Effects are added up over steps that different rows take, so that a difference is none that one row would see: beside the
+    average it may lie beyond what an answer can be, and is never told as an answer.
+    """
+    return tuple(_less(answer, average) for answer, average in zip(point.answers, found.average, strict=True))
+
+
+def _less(answer: float, average: float) -> float:
+    """Return a difference with no more digits than the six of what is recorded leave of it."""
+    largest = max(abs(answer), abs(average))
+    return round(answer - average, 5 - math.floor(math.log10(largest))) + 0.0 if largest else 0.0
+
+
+def said_apart(value: float, *, is_share: bool, has_unit: bool = False) -> str:
+    """Return a difference from the average answer with its sign: of probabilities in percentage points.
+
+    Examples
+    --------
+    >>> said_apart(-0.6, is_share=True, has_unit=True), said_apart(0.0123, is_share=True), said_apart(12.34, is_share=False)
+    ('-60 points', '+1.2', '+12.3')
+    """
+    told = figure(100 * value if is_share else value, 6)
+    digits = in_words(told) if not is_share else f"{told:.0f}" if abs(told) >= 10 else f"{told:.2g}"
+    return f"{'+' if told > 0 else ''}{digits}{' points' if has_unit and is_share else ''}"
+
+
 def said_place(at: float | str, kind: str) -> str:
     """Return a place of a plot: a category, a number or a time."""
     if isinstance(at, str):
@@ -114,24 +143,19 @@ def said_place(at: float | str, kind: str) -> str:
 def _says(found: Dependence, *, is_share: bool) -> str:
     first = found.points[0], found.points[-1]
     told = ", ".join(
-        f"{said_answer(point.answers[0], is_share=is_share)} at {said_place(point.at, found.kind)}"
+        f"{said_apart(apart(point, found)[0], is_share=is_share, has_unit=True)} at {said_place(point.at, found.kind)}"
         for point in first
     )
     of = f" of {found.curves[0]}" if found.curves else ""
-    return f"answer{of} by {found.column}: {told}"
+    return f"answer{of} by {found.column}, beside the average answer: {told}"
 
 
-def _scale(span: tuple[float, float], widest: float, *, is_share: bool) -> tuple[float, float]:
-    """Return the ends of the scale: the answers and a margin, not closer than a quarter of the widest plot's."""
+def _scale(span: tuple[float, float], widest: float) -> tuple[float, float]:
+    """Return the ends of the scale: the differences and a margin, not closer than a quarter of the widest plot's."""
     low, high = span
     width = max(high - low, widest / _ZOOM) or 1.0
     middle = (low + high) / 2
-    low, high = middle - 0.55 * width, middle + 0.55 * width
-    if is_share and low < 0:
-        low, high = 0.0, high - low
-    if is_share and high > 1:
-        low, high = max(0.0, low - (high - 1)), 1.0
-    return low, high
+    return middle - 0.55 * width, middle + 0.55 * width
 
 
 def _curves(
@@ -144,32 +168,29 @@ def _curves(
     def x(place: float) -> float:
         return round(_LEFT + (right - _LEFT) * (place - first) / (last - first), 1)
 
-    def y(answer: float) -> float:
-        return round(_TOP + (_BOTTOM - _TOP) * (high - answer) / (high - low), 1)
+    def y(difference: float) -> float:
+        return round(_TOP + (_BOTTOM - _TOP) * (high - difference) / (high - low), 1)
 
-    end = PLOT_WIDTH - _RIGHT
     marks = [
         *_cells(found, _LEFT, right),
-        *(Mark(kind="rule", at=(_LEFT, y(one), end, y(one))) for one in _one(found.average)),
+        Mark(kind="rule", at=(_LEFT, y(0.0), PLOT_WIDTH - _RIGHT, y(0.0))),
     ]
     for k in range(len(found.average)):
-        drawn = [(x(place), y(point.answers[k])) for place, point in zip(places, found.points, strict=True)]
+        drawn = [
+            (x(place), y(apart(point, found)[k])) for place, point in zip(places, found.points, strict=True)
+        ]
         marks.append(Mark(kind="curve", at=tuple(v for pair in drawn for v in pair), series=k))
         if len(drawn) <= 8:
             marks += [Mark(kind="dot", at=pair, series=k) for pair in drawn]
-    words = [*_answers(low, high, y, is_share=is_share), *_values(found, first, last, right)]
+    words = [*_differences(low, high, y, is_share=is_share), *_values(found, first, last, right)]
     if found.missing:
         middle = right + _MISSING / 2 + 6
         marks += [
-            Mark(kind="dot", at=(middle, y(one)), series=k) for k, one in enumerate(found.missing.answers)
+            Mark(kind="dot", at=(middle, y(one)), series=k)
+            for k, one in enumerate(apart(found.missing, found))
         ]
         words.append(Word(text="no value", at=(middle, _BOTTOM + _CELLS + 22)))
     return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28
-
-
-def _one(average: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the average answer where there is one curve; lines of several would only confuse."""
-    return average if len(average) == 1 else ()
 
 
 def _cells(found: Dependence, left: float, right: float) -> Iterator[Mark]:
@@ -194,6 +215,15 @@ def _answers(low: float, high: float, y: Callable[[float], float], *, is_share: 
         yield Word(text=said_answer(answer, is_share=is_share), at=(_LEFT - 8, y(answer) + 4), anchor="end")
 
 
+def _differences(low: float, high: float, y: Callable[[float], float], *, is_share: bool) -> Iterator[Word]:
+    for share in (0.08, 0.5, 0.92):
+        at = low + share * (high - low)
+        # A mark that would touch that of 0 leaves it the place.
+        if abs(at) > 0.1 * (high - low):
+            yield Word(text=said_apart(at, is_share=is_share), at=(_LEFT - 8, y(at) + 4), anchor="end")
+    yield Word(text="0", at=(_LEFT - 8, y(0.0) + 4), anchor="end")
+
+
 def _values(found: Dependence, first: float, last: float, right: float) -> Iterator[Word]:
     base = _BOTTOM + _CELLS + 22
     yield Word(text=said_place(first, found.kind), at=(_LEFT, base), anchor="start")
@@ -210,24 +240,25 @@ def _categories(
     right = PLOT_WIDTH - _VALUE - _DOT
     height = _TOP + _ROW * len(found.points)
 
-    def x(answer: float) -> float:
-        return round(_NAME + (right - _NAME) * (answer - low) / (high - low), 1)
+    def x(difference: float) -> float:
+        return round(_NAME + (right - _NAME) * (difference - low) / (high - low), 1)
 
-    marks = [Mark(kind="rule", at=(x(one), _TOP - 4, x(one), height)) for one in _one(found.average)]
+    marks = [Mark(kind="rule", at=(x(0.0), _TOP - 4, x(0.0), height))]
     words: list[Word] = []
     for place, point in enumerate(found.points):
         middle = _TOP + _ROW * place + _ROW / 2
-        for k, (answer, average) in enumerate(zip(point.answers, found.average, strict=True)):
+        for k, difference in enumerate(apart(point, found)):
             if len(found.average) == 1:
-                marks.append(Mark(kind="stem", at=(x(average), middle, x(answer), middle), series=k))
-            marks.append(Mark(kind="dot", at=(x(answer), middle), series=k))
-        words += _row_words(point, middle, is_share=is_share)
+                marks.append(Mark(kind="stem", at=(x(0.0), middle, x(difference), middle), series=k))
+            marks.append(Mark(kind="dot", at=(x(difference), middle), series=k))
+        words += _row_words(point, found, middle, is_share=is_share)
     return tuple(marks), tuple(words), height + 4
 
 
-def _row_words(point: Point, middle: float, *, is_share: bool) -> Iterator[Word]:
+def _row_words(point: Point, found: Dependence, middle: float, *, is_share: bool) -> Iterator[Word]:
     name = str(point.at)
     short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
     yield Word(text=short, at=(_NAME - 10, middle + 4), anchor="end", whole=name)
-    told = f"{said_answer(point.answers[0], is_share=is_share)}, " if len(point.answers) == 1 else ""
+    differences = apart(point, found)
+    told = f"{said_apart(differences[0], is_share=is_share)}, " if len(differences) == 1 else ""
     yield Word(text=f"{told}{point.rows:,} rows", at=(PLOT_WIDTH - 2, middle + 4), anchor="end")

@@ -20,13 +20,14 @@ from linewright.model.card_parts import (
 from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
-from linewright.model.facts import Band, Evaluation, Metric, Reliability, Trial
+from linewright.model.facts import Band, Evaluation, Metric, Reliability, Trained, Trial
 from linewright.model.figures import count, in_words, listed, with_roots
 from linewright.model.metrics import METRICS
-from linewright.model.plain_words import plain_in_words
+from linewright.model.plain_words import apart_in_words, difference_in_words, plain_in_words
 from linewright.model.redecided import redecided_in_words
-from linewright.model.reliability import reliability_in_words
+from linewright.model.reliability import is_off, reliability_in_words
 from linewright.model.simplest import simplest_in_words
+from linewright.model.unfound_words import unfound_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.store.clock import said
 
@@ -142,13 +143,27 @@ def _metrics(facts: CardFacts) -> Section:
     drawn = f"{evaluation.clusters:,} {kind} drawn whole" if evaluation.clusters else "rows"
     text = f"Measured on {evaluation.n:,} test rows; the 95 % intervals are from a bootstrap of {drawn}."
     baseline = {metric.name: metric for metric in evaluation.baseline}
+    plain = _plain_cells(evaluation)
     return Section(
         name="metrics",
         title="How good it is",
         sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)), *_beside_plain(facts)),
         table=Table(
-            head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
-            rows=tuple(_metric_row(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
+            head=(
+                "Metric",
+                "This model",
+                "95 % interval",
+                "Without features",
+                "95 % interval",
+                *(("Plain linear model", "This one against it, 95 % interval") if plain else ()),
+            ),
+            rows=tuple(
+                (
+                    *_metric_row(metric, baseline.get(metric.name)),
+                    *(plain.get(metric.name, ("undefined", "")) if plain else ()),
+                )
+                for metric in evaluation.metrics
+            ),
         ),
         bars=tuple(_metric_bar(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
     )
@@ -161,6 +176,20 @@ def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
         learned = f" It learned from {count(found.rows, 'training row')}, with one setting and no search."
         text = f"{_whole(plain_in_words(found))}{learned}"
         yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
+
+
+def _plain_cells(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
+    """Return by metric what a plain linear model reaches and how much better this one is; empty where only one was compared."""
+    found = evaluation.plain
+    if not found or not found.others:
+        return {}
+    return {
+        one.metric: (
+            in_words(one.value),
+            f"{apart_in_words(one.better)} ({difference_in_words(one.low, one.high)})",
+        )
+        for one in (found, *found.others)
+    }
 
 
 def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
@@ -201,6 +230,9 @@ def _confusion(facts: CardFacts) -> Section:
         return Section(name="confusion", title="Which mistakes it makes")
     only = facts.evaluation.only_answer if facts.evaluation else None
     told = _two_class_mistakes(counts, classes)
+    if len(classes) > 2 and facts.evaluation and facts.evaluation.unfound:
+        unfound = {classes[code]: rows for code, rows in facts.evaluation.unfound.items()}
+        told.append(f"It finds {unfound_in_words(unfound)}.")
     if only is not None:
         told.insert(
             0, f"It answers {classes[only]!r} to every test row, so no decision of it depends on the row."
@@ -366,7 +398,7 @@ def _leaderboard(facts: CardFacts) -> Section:
         Sentence(text=_whole(one.because), evidence=cited) for one in (trained.sample, trained.recent) if one
     ]
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
-    members = {one.trial for one in trained.executed.members} if trained.executed else {trained.chosen}
+    members = _shares(trained)
     shown = tuple(
         one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
     )
@@ -378,6 +410,7 @@ def _leaderboard(facts: CardFacts) -> Section:
             in_words(one.loss),
             f"{in_words(one.low)} to {in_words(one.high)}",
             *((in_words(math.sqrt(one.loss)),) if is_squared else ()),
+            members.get(one.name, ""),
         )
         for one in shown
     )
@@ -399,7 +432,14 @@ def _leaderboard(facts: CardFacts) -> Section:
             Sentence(text=told, evidence=cited),
         ),
         table=Table(
-            head=("Trial", "Family", "Loss", "95 % interval", *(("RMSE",) if is_squared else ())),
+            head=(
+                "Trial",
+                "Family",
+                "Loss",
+                "95 % interval",
+                *(("RMSE",) if is_squared else ()),
+                "Became the model",
+            ),
             rows=rows,
             marks=tuple("chosen" if one.name in members else "" for one in shown),
         )
@@ -407,6 +447,16 @@ def _leaderboard(facts: CardFacts) -> Section:
         else None,
         bars=_loss_bars(shown),
     )
+
+
+def _shares(trained: Trained) -> dict[str, str]:
+    """Return which trials became the model, and how much of it."""
+    if not trained.executed:
+        return {trained.chosen: "all of it"}
+    return {
+        one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
+        for one in trained.executed.members
+    }
 
 
 def _test_rmse(facts: CardFacts) -> str:
@@ -433,10 +483,12 @@ def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
 def _decisions(facts: CardFacts) -> Section:
     trained, cited = facts.trained, (facts.package.trained,)
     method = facts.package.calibration.method
+    reliability = (facts.evaluation.reliability or None) if facts.evaluation else None
+    off = "; on the test rows they are off all the same" if reliability and is_off(reliability) else ""
     told = {
-        "none": "Scores are used as the model gives them; no calibration was needed or possible."
-        if not trained.adopted
-        else "Scores are used as the model gives them.",
+        "none": "Scores are used as the model gives them."
+        if trained.adopted
+        else f"Scores are used as the model gives them, since out of fold no calibration was surely better{off}.",
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
         "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
@@ -448,7 +500,6 @@ def _decisions(facts: CardFacts) -> Section:
             "word, nor can alarms of the monitor calibration, which rest on them."
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.evaluation_digest)))
-    reliability = (facts.evaluation.reliability or None) if facts.evaluation else None
     of = _whose(facts.package.classes)
     if reliability is not None:
         told = reliability_in_words(reliability, of=of)

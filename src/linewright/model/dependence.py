@@ -10,8 +10,9 @@ where columns hang together and one of them is moved through its whole range.
 Categories have no order to go along. The rows of each category are answered with it and with the most frequent one
 instead; the mean difference is the category's. Rows without a value are likewise answered without it and with the median.
 
-What is drawn is an answer: the mean answer over the rows, and on top of it the effect, centred so that it is 0 on
-average. Values beyond the smallest and largest hundredth of the rows are not drawn.
+What is recorded is the mean answer over the rows, and on top of it the effect, centred so that it is 0 on average. What is
+drawn is the effect alone: it is added up over steps that different rows take, so that beside the mean answer it may lie beyond
+what an answer can be, such as a probability below 0. Values beyond the smallest and largest hundredth of the rows are not drawn.
 
 References
 ----------

@@ -1,5 +1,6 @@
 """What the model room says."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -40,6 +41,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """95 % interval of the loss."""
     rounds: int
     """Boosting rounds of the refit; 0 for linear models."""
+    more: float | UnsetType = UNSET
+    """By how much its loss is above that of what was chosen, both on the same rows; below 0 where it is less. Not written where
+    something else than the loss decided, and before this was measured."""
+    more_low: float | UnsetType = UNSET
+    more_high: float | UnsetType = UNSET
+    """95 % interval of that: where it holds 0, the trial does as well as far as the rows can tell."""
 
 
 class MemberOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,18 +266,24 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """By probability, the smallest first."""
 
 
-class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """A plain linear model of the same columns, on the test rows beside the model that was trained."""
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of another model, and how much better the trained one is."""
 
     metric: str
-    """The line's metric."""
     value: float
-    """That of the linear model."""
+    """That of the other model."""
     better: float
     """By how much the trained model is better, on the metric's own scale; below 0 where it is worse."""
     low: float
     high: float
     """Ends of the 95 % bootstrap interval of that, both models on the same rows and draws."""
+
+
+class Plain(Beside, frozen=True, kw_only=True):
+    """A plain linear model of the same columns, on the test rows beside the model that was trained: first the line's metric."""
+
+    others: tuple[Beside, ...] | UnsetType = UNSET
+    """The other metrics of the card; not written before they were compared too."""
     rows: int
     """Training rows that the linear model learned from."""
     n: int
@@ -315,6 +328,11 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
         answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
         return answered.pop() if len(answered) == 1 else None
 
+    @property
+    def unfound(self) -> Mapping[int, int]:
+        """By code, how many test rows there are of each class of which it finds none; empty of numbers."""
+        return {code: sum(row) for code, row in enumerate(self.confusion) if any(row) and not row[code]}
+
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     """How much larger the loss gets when columns are shuffled among the rows, all of them alike."""
@@ -349,7 +367,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     at: float | str
     """A number, microseconds since 1970 for a time, or a category."""
     answers: tuple[float, ...]
-    """What the model would answer on average, one a curve."""
+    """The average answer and the effect on top of it, one a curve. An effect is added up over steps that different rows take, so
+    that the sum may lie beyond what an answer can be: a card tells its difference from the average."""
     rows: int
     """Rows that it is computed from."""
 

@@ -35,8 +35,14 @@ from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
 _GATHER = "Nothing has to be changed: train again once there are more rows whose truth is known."
+_ASK = "ask whether the columns can tell it at all, and whether labels and rows belong together"
+_DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more rows."
+_NOTHING = f"It may know nothing about the label, and waiting for more rows is in vain: {_ASK}."
+_NO_BETTER = (
+    "It does no better than the champion on these rows, and more of them may as well show that it does worse."
+)
 _CHANGE = "Waiting for more rows is in vain: change columns or settings, or let in what is as good with a margin below 0."
-"""What to do: the two verdicts read alike and ask for the opposite."""
+"""What to do: the verdicts read alike and ask for other things."""
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -137,7 +143,7 @@ def certify(
         min_rows=min_rows,
     )
     outcomes = tuple(judge(gate, rows) for gate in gates)
-    verdict, because = conclude(gates, outcomes)
+    verdict, because = conclude(gates, outcomes, has_champion=rival_scores is not None)
     return Certificate(
         package=package,
         rival=rival,
@@ -153,7 +159,9 @@ def certify(
     )
 
 
-def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Verdict, str]:
+def conclude(
+    gates: Sequence[GateSpec], outcomes: Sequence[Outcome], *, has_champion: bool = False
+) -> tuple[Verdict, str]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
     1. There are no gates: *hold*; nothing was asked, so nothing was shown.
@@ -163,6 +171,10 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
        such gate (or there were too few rows to tell), else *hold*: no difference worth naming was shown.
     5. No gate passed: *need-more-data*.
     6. Otherwise *promote*: what could not be decided is neither for nor against.
+
+    Where more data is needed to beat something, it is said what that is worth waiting for: who cannot be told from the baseline may
+    know nothing, and who is no better than the champion may turn out worse. `has_champion` says what comparisons with the champion
+    were made with.
 
     Returns
     -------
@@ -178,7 +190,11 @@ def conclude(gates: Sequence[GateSpec], outcomes: Sequence[Outcome]) -> tuple[Ve
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
     open_gates = [(gate, outcome) for gate, outcome in pairs if outcome.status == "undecided"]
     blocking = [outcome for gate, outcome in open_gates if gate.when_small == "block"]
-    comparisons = [outcome for gate, outcome in open_gates if isinstance(gate, BeatsGate)]
+    comparisons = [
+        (outcome, has_champion and gate.beats == "champion")
+        for gate, outcome in open_gates
+        if isinstance(gate, BeatsGate)
+    ]
     if failed:
         return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
     if blocking:
@@ -217,7 +233,9 @@ def _all_passed(number: int) -> str:
             return f"All {number} gates were passed; first"
 
 
-def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:
+def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]]) -> tuple[Verdict, str]:
+    """Conclude from comparisons that are undecided, each with whether it is with a champion."""
+    comparisons = [outcome for outcome, _ in compared]
     hopeless = [
         outcome
         for outcome in comparisons
@@ -225,9 +243,26 @@ def _wait_or_hold(comparisons: Sequence[Outcome]) -> tuple[Verdict, str]:
         and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
     ]
     if hopeless:
-        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {_CHANGE}"
+        may_know_nothing = any(not with_champion for one, with_champion in compared if one in hopeless)
+        advice = _NOTHING if may_know_nothing else _CHANGE
+        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
     told = f"{comparisons[0].says}{_and_others(comparisons)}"
-    return "need-more-data", f"More data is needed, because {told}. {_GATHER}"
+    return "need-more-data", f"More data is needed, because {told}. {_what_to_do(compared)}"
+
+
+def _what_to_do(compared: Sequence[tuple[Outcome, bool]]) -> str:
+    if any(not is_with_champion and _may_be_none(one) for one, is_with_champion in compared):
+        return _DOUBT
+    # A margin below 0 is asked by who expects to be no better.
+    if any(one.value is not None and one.value <= min(0.0, one.bar) for one, _ in compared):
+        return _NO_BETTER
+    return _GATHER
+
+
+def _may_be_none(comparison: Outcome) -> bool:
+    """Return whether the advantage may be none at all; where rows are too few for an interval, by its value."""
+    least = comparison.value if comparison.low is None else comparison.low
+    return least is not None and least <= 0
 
 
 def _and_others(outcomes: Sequence[Outcome]) -> str:

@@ -31,6 +31,8 @@ _STEPS = 12
 """Settings that greedy selection draws, with replacement: weights are twelfths at the finest."""
 _ROWS = 50_000
 """Most rows that greedy selection looks at; what it makes is judged on all."""
+_PAIRS_SURELY = 2.0
+"""Standard errors by which pairs of numbers have to make a model better."""
 _SURELY, _DRAWS = 0.99, 400
 """How sure a metric must be that the loss has chosen wrongly."""
 _NORMAL = 1.959964
@@ -189,11 +191,11 @@ def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
     Of those that answer equally fast, the best: a linear member beside trees costs nothing that counts.
     """
     best = min(candidates, key=lambda one: (judged.mean(one.loss) * one.price, one.milliseconds))
-    lowest = judged.mean(best.loss)
+    least = judged.mean(best.loss)
 
     def is_as_good(one: Blend) -> bool:
         more = one.price * one.loss - best.price * best.loss
-        return one is best or judged.mean(more) <= min(judged.error(more), NOISE * lowest)
+        return one is best or judged.mean(more) <= min(judged.error(more), NOISE * least)
 
     fastest_first = sorted(
         candidates, key=lambda one: (one.milliseconds, judged.mean(one.loss), len(one.members))
@@ -201,31 +203,44 @@ def choose(candidates: Sequence[Blend], judged: Judged) -> Blend:
     return next(one for one in fastest_first if is_as_good(one))
 
 
+def of_least_loss(candidates: Sequence[Blend], judged: Judged) -> Blend:
+    """Return the one of the lowest loss, whatever it costs to answer."""
+    return min(candidates, key=lambda one: judged.mean(one.loss))
+
+
 def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int) -> str:
     """Return with numbers what was chosen and why, and by how much the best of the others lost."""
     word, n, own = judged.word, len(judged.mass), judged.mean(chosen.loss)
-    best = min(candidates, key=lambda one: judged.mean(one.loss))
+    best = of_least_loss(candidates, judged)
     is_single, is_best = len(chosen.members) == 1, judged.mean(best.loss) >= own
+    less = chosen.loss - best.loss
+    apart = f"{judged.mean(less):.2g} above {best.name} (standard error {judged.error(less):.2g})"
+    # Only what slow members cost outweighs a difference that is no noise.
+    is_noise = judged.interval(less)[0] <= 0
+    dear = (
+        f"which is surely better and takes longer to answer: each member that takes over {DEAR:g} ms for 10,000 rows has to be worth "
+        f"{PRICE:.0%} of the loss"
+    )
     if is_single and not is_best:
-        return (
-            f"smallest model within noise: out-of-fold {word} {own:.4g}, {own - judged.mean(best.loss):.2g} above "
-            f"{best.name} (standard error {judged.error(chosen.loss - best.loss):.2g}), on {n:,} rows"
-        )
+        if is_noise:
+            return f"smallest model within noise: out-of-fold {word} {own:.4g}, {apart}, on {n:,} rows"
+        return f"smallest model that is worth its time: out-of-fold {word} {own:.4g} on {n:,} rows, {apart}, {dear}"
     if is_single:
         told = f"lowest out-of-fold {word} of {trials} trials: {own:.4g} on {n:,} rows"
     else:
         shares = [f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members]
         told = f"{', '.join(shares[:-1])} and {shares[-1]} are summed: out-of-fold {word} {own:.4g} on {n:,} rows"
         if not is_best:
-            less = chosen.loss - best.loss
             told += (
                 f", within noise of {best.name}, which takes longer to answer ({judged.mean(less):.2g} less, standard "
                 f"error {judged.error(less):.2g})"
+                if is_noise
+                else f", {apart}, {dear}"
             )
     singles = [one for one in candidates if len(one.members) == 1 and one is not chosen]
     if not singles:
         return told
-    next_best = min(singles, key=lambda one: judged.mean(one.loss))
+    next_best = of_least_loss(singles, judged)
     more = next_best.loss - chosen.loss
     against = (
         f"{told}, against {judged.mean(next_best.loss):.4g} of {next_best.name}{'' if is_single else ' alone'} "
@@ -243,16 +258,60 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
 
 def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
     """Return by how much the best sum of several models would have been better, to go on after `why`."""
-    best = min(candidates, key=lambda one: judged.mean(one.loss))
-    lowest, more = judged.mean(best.loss), chosen.loss - best.loss
+    best = of_least_loss(candidates, judged)
+    least, more = judged.mean(best.loss), chosen.loss - best.loss
     if judged.mean(more) <= 0 or len(best.members) == 1:
         return "; one model was asked for, and no sum of several is better"
     low, high = judged.interval(more)
     sure = "" if low > 0 else ", not surely more than nothing"
     return (
-        f"; one model was asked for, which costs {judged.mean(more) / lowest:.1%} (95 % interval {low / lowest:.1%} to "
-        f"{high / lowest:.1%}{sure}): {best.name}, summed, would have {lowest:.4g}"
+        f"; one model was asked for, which costs {judged.mean(more) / least:.1%} (95 % interval {low / least:.1%} to "
+        f"{high / least:.1%}{sure}): {best.name}, summed, would have {least:.4g}"
     )
+
+
+def what_pairs_give(
+    tried: Sequence[Tried], paired: Sequence[Tried], judged: Judged, *, most: int, folds: Sequence[int]
+) -> str:
+    """Return by how much the best with pairs of numbers is surely better than the best without; empty where it is not.
+
+    A model with pairs is harder to explain, and a gain that the rows are not sure of is as often a loss. Both are the best by loss,
+    sums of several with sums of several: against a single model that answers faster, a sum would win that owes nothing to pairs.
+
+    Parameters
+    ----------
+    tried, paired
+        Settings without pairs, at least one, and with them.
+    judged
+        The rows that their margins are about, one fold after the other.
+    most
+        Members of a sum.
+    folds
+        Rows of each fold.
+    """
+    if not paired:
+        return ""
+    without, with_them = (
+        of_least_loss(blends(some, judged, most=most), judged) for some in (tried, [*tried, *paired])
+    )
+    less = without.loss - with_them.loss
+    gain, error = judged.mean(less), max(judged.error(less), _error_of_folds(less, judged, folds))
+    if not gain > _PAIRS_SURELY * error:
+        return ""
+    return (
+        f"; what two numbers are together, as further columns, makes the {judged.word} surely lower: {with_them.name} has "
+        f"{judged.mean(with_them.loss):.4g}, and {without.name}, the best without, {judged.mean(without.loss):.4g} ({gain:.2g} more, "
+        f"standard error {error:.2g})"
+    )
+
+
+def _error_of_folds(loss: Floats, judged: Judged, folds: Sequence[int]) -> float:
+    """Return the standard error of the mean of a loss from how far the folds are apart: rows of one time or group err together."""
+    if len(folds) < 2:
+        return 0.0
+    apart = judged.mass * (loss - judged.mean(loss)) / judged.mass.sum()
+    each = np.add.reduceat(apart, np.cumsum([0, *folds[:-1]]))
+    return float(np.sqrt(each @ each * len(each) / (len(each) - 1)))
 
 
 def surely_better(
@@ -279,9 +338,9 @@ def surely_better(
         return None
     other = candidates[best]
     return other, (
-        f"best out-of-fold {rule.name}, {abs(values[best]):.4g} on {len(rows):,} rows: {chosen.name} has the lower "
-        f"{judged.word} within noise ({judged.mean(chosen.loss):.4g}, against {judged.mean(other.loss):.4g}), and "
-        f"{abs(values[own]):.4g}, surely worse by at least {low:.2g}"
+        f"best out-of-fold {rule.name}, {abs(values[best]):.4g} on {len(rows):,} rows: {chosen.name}, which the {judged.word} would "
+        f"choose ({judged.mean(chosen.loss):.4g}, against {judged.mean(other.loss):.4g}), has {abs(values[own]):.4g}, surely worse by at "
+        f"least {low:.2g}"
     )
 
 

@@ -7,7 +7,7 @@ learns from, so that what is judged is the choice as well.
 """
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,9 +139,23 @@ def chosen_pairs(
     return tuple(kept)
 
 
+def can_pair(x: Matrix, numbers: Sequence[int]) -> bool:
+    """Return whether two of the columns have three numbers each, so that there may be a pair.
+
+    Examples
+    --------
+    >>> x = np.array([[0, 1, 5], [1, 2, 5], [2, 3, 6]], dtype=np.float32)
+    >>> can_pair(x, (0, 1)), can_pair(x, (0, 2))
+    (True, False)
+    """
+    found = (column for column in numbers if _varies(x[:, column]))
+    return len(list(islice(found, 2))) == 2
+
+
 def _varies(values: npt.NDArray[np.float32]) -> bool:
     """Return whether there are three numbers: of two, trees make all there is to make."""
-    return len(np.unique(values[~np.isnan(values)])) > 2
+    known = values[~np.isnan(values)]
+    return len(known) > 0 and bool(((known != known.min()) & (known != known.max())).any())
 
 
 def _ranks(values: npt.NDArray[np.float32]) -> Floats:

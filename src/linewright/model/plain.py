@@ -1,11 +1,13 @@
 """A plain linear model beside the one that was trained: what trees, sums and searching were worth on the test rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.facts import Plain, Task, Trained
+from linewright.model.facts import Beside, Plain, Task, Trained
 from linewright.model.figures import figure
 from linewright.model.intervals import units_of
 from linewright.model.linear import Linear
@@ -45,7 +47,7 @@ def beside_linear(
     target: npt.NDArray[Any],
     weight: Floats,
     categorical: tuple[int, ...],
-    rule: MetricRule,
+    rules: Sequence[MetricRule],
     task: Task,
     classes: int,
     value: ValueSpec | None,
@@ -68,8 +70,8 @@ def beside_linear(
     weight : float64 array, shape (n,), at least 0
     categorical
         Columns that hold codes.
-    rule
-        The metric of the comparison.
+    rules
+        The metrics of the comparison, the line's first.
     task, classes
         What is predicted; `classes` is 0 for numbers.
     value
@@ -84,7 +86,7 @@ def beside_linear(
     Returns
     -------
     Plain or None
-        `None` where fewer than two classes are among the rows to learn from, or the test rows leave the metric undefined.
+        `None` where fewer than two classes are among the rows to learn from, or the test rows leave the first metric undefined.
     """
     kept = weight > 0
     if not kept.any() or (classes and len(np.unique(target[kept])) < 2):
@@ -102,36 +104,64 @@ def beside_linear(
         seed=seed,
         settings=_SETTINGS,
     )
-    said, own = fitted.scores(test_x), scores
-    if rule.uses == "decision":
-        rules = rules_of(task)
-        at = (
-            choose_threshold(fitted.scores(x)[:, 1], target, weight, value, of="training").at
-            if task == "binary"
-            else None
-        )
-        said, own = rules.decide(said, at), rules.decide(scores, threshold)
-    (spread,) = spreads(
-        [difference_of(rule, truth, own, said, weight=test_weight, clusters=clusters)],
-        units=[max(units_of(task, truth, test_weight, clusters, by_class=rule.by_class), 2)],
+    said, at = fitted.scores(test_x), None
+    if task == "binary":
+        at = choose_threshold(fitted.scores(x)[:, 1], target, weight, value, of="training").at
+    decide = rules_of(task).decide
+    found = _compared(
+        rules,
+        scores=(said, scores),
+        decided=(decide(said, at), decide(scores, threshold)),
+        truth=truth,
         weight=test_weight,
+        clusters=clusters,
+        task=task,
+        seed=seed,
+    )
+    if found[0] is None:
+        return None
+    return Plain(
+        **msgspec.structs.asdict(found[0]),
+        others=tuple(one for one in found[1:] if one is not None),
+        rows=len(x),
+        n=len(truth),
+    )
+
+
+def _compared(
+    rules: Sequence[MetricRule],
+    *,
+    scores: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    decided: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    truth: npt.NDArray[Any],
+    weight: Floats,
+    clusters: npt.NDArray[Any] | None,
+    task: Task,
+    seed: int,
+) -> list[Beside | None]:
+    """Compare by each metric what the linear model says and what the trained one says; `None` where a metric is undefined."""
+    used = [decided if rule.uses == "decision" else scores for rule in rules]
+    found = spreads(
+        [
+            difference_of(rule, truth, own, said, weight=weight, clusters=clusters)
+            for rule, (said, own) in zip(rules, used, strict=True)
+        ],
+        units=[max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in rules],
+        weight=weight,
         clusters=clusters,
         seed=seed,
         draws=_DRAWS,
     )
-    ends = [spread.lower(_CONFIDENCE), spread.upper(_CONFIDENCE)]
-    value_of = rule.prepare(truth, said)(test_weight[np.newaxis, :])[0]
-    if not np.isfinite([spread.value, *ends, value_of]).all():
-        return None
-    return Plain(
-        metric=rule.name,
-        value=figure(float(value_of)),
-        better=figure(spread.value),
-        low=figure(ends[0]),
-        high=figure(ends[1]),
-        rows=len(x),
-        n=len(truth),
-    )
+    compared: list[Beside | None] = []
+    for rule, (said, _), spread in zip(rules, used, found, strict=True):
+        value = rule.prepare(truth, said)(weight[np.newaxis, :])[0]
+        told = (float(value), spread.value, spread.lower(_CONFIDENCE), spread.upper(_CONFIDENCE))
+        if np.isfinite(told).all():
+            value, better, low, high = map(figure, told)
+            compared.append(Beside(metric=rule.name, value=value, better=better, low=low, high=high))
+        else:
+            compared.append(None)
+    return compared
 
 
 def is_plain(trained: Trained) -> bool:

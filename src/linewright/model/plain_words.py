@@ -16,7 +16,7 @@ def plain_in_words(found: Plain) -> str:
     """
     said = (
         f"a plain linear model of the same columns reaches {found.metric} {in_words(found.value)} on these rows; this one is "
-        f"{_apart(found.better)}, with a 95 % interval of {_range(found.low, found.high)}"
+        f"{apart_in_words(found.better)}, with a 95 % interval of {difference_in_words(found.low, found.high)}"
     )
     if found.low > 0:
         return said
@@ -25,14 +25,28 @@ def plain_in_words(found: Plain) -> str:
     return f"{said}: as far as these rows can tell, the plain one does as well"
 
 
-def _apart(difference: float) -> str:
+def apart_in_words(difference: float) -> str:
+    """Return on which side a difference in favour of the model is.
+
+    Examples
+    --------
+    >>> apart_in_words(0.05), apart_in_words(-0.1), apart_in_words(0.0)
+    ('0.05 better', '0.1 worse', 'no different')
+    """
     if difference == 0:
         return "no different"
     return f"{in_words(abs(difference))} {'better' if difference > 0 else 'worse'}"
 
 
-def _range(low: float, high: float) -> str:
+def difference_in_words(low: float, high: float) -> str:
+    """Return the interval of such a difference.
+
+    Examples
+    --------
+    >>> difference_in_words(-0.08, -0.02), difference_in_words(-0.4, 0.2)
+    ('0.02 to 0.08 worse', '0.4 worse to 0.2 better')
+    """
     if (low > 0) == (high > 0):
         ends = sorted((abs(low), abs(high)))
         return f"{in_words(ends[0])} to {in_words(ends[1])} {'better' if low > 0 else 'worse'}"
-    return f"{_apart(low)} to {_apart(high)}"
+    return f"{apart_in_words(low)} to {apart_in_words(high)}"

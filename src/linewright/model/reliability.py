@@ -199,6 +199,23 @@ def is_off(found: Reliability) -> bool:
     return found.error.value > found.by_chance_most
 
 
+def off_in_words(found: Reliability) -> str:
+    """Say in short that probabilities are off, and by how much; where `is_off`.
+
+    Examples
+    --------
+    >>> from linewright.model.facts import Metric
+    >>> metric = Metric(name="ece", value=0.018, low=0.01, high=0.02, n=3000)
+    >>> print(off_in_words(Reliability(error=metric, by_chance=0.012, by_chance_most=0.0164, before=None, bins=())))
+    its probabilities are further from what came true than chance explains: the calibration error (ECE) is 0.018, and of true ones it would be above 0.0164 in one case of 20
+    """
+    return (
+        f"its probabilities are further from what came true than chance explains: the calibration error (ECE) is "
+        f"{in_words(found.error.value)}, and of true ones it would be above {in_words(found.by_chance_most)} in one case of "
+        f"{round(1 / (1 - SURE))}"
+    )
+
+
 def reliability_in_words(found: Reliability, *, of: str) -> str:
     """Say how far probabilities are from the shares that came true, and what to make of it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +22,7 @@ from linewright.model.budget import (
     Size,
     folds_judged,
     milliseconds,
+    most_refinements,
     paired,
     plain,
     planned,
@@ -41,11 +43,12 @@ from linewright.model.members import (
     blends,
     choose,
     surely_better,
+    what_pairs_give,
     what_small_costs,
     why,
 )
 from linewright.model.metrics import MetricRule
-from linewright.model.pairs import Pair, chosen_pairs, numbers_of, widened
+from linewright.model.pairs import Pair, can_pair, chosen_pairs, numbers_of, widened
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -56,8 +59,6 @@ Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 _SMALL = 5_000
 """Rows of a window on which all settings are tried: what is best for few rows is seldom what is best for many."""
-_SURELY = 2.0
-"""Standard errors by which pairs of numbers have to make a model better."""
 _REFIT = 1.1
 """More rows bear more rounds."""
 
@@ -137,6 +138,8 @@ class Pace:
         self._total, self._cap, self._report, self._clock = total, cap, report, clock
         self._start, self._done = clock(), 0
         self._found = self._untold = 0
+        self.stages_left = 0
+        """Stages that may follow the fits that are expected."""
 
     def more(self, fits: int) -> None:
         """Expect so many fits more."""
@@ -174,7 +177,16 @@ class Pace:
             )
         self.tell_found()
         left = spent / own * (self._total - self._done) if (own := self._done - self._found) else None
-        self._report(Progress(station="train", says=says, done=self._done, of=self._total, seconds_left=left))
+        self._report(
+            Progress(
+                station="train",
+                says=says,
+                done=self._done,
+                of=self._total,
+                seconds_left=left,
+                stages_left=self.stages_left,
+            )
+        )
         self._done += 1
 
 
@@ -220,6 +232,8 @@ class Found:
 
     chosen: Blend
     because: str
+    by_loss: bool
+    """Whether the loss decided, rather than the line's metric or an engine."""
     tried: Sequence[Tried]
     """Best first."""
     judged: npt.NDArray[Any]
@@ -245,8 +259,13 @@ class Search:
     offered: Offered | None = None
     """The only setting, where an engine other than the built-in one chooses it."""
 
-    def over(self, rows: Rows, only: frozenset[str] = frozenset(), *, seek: bool = True) -> Found:
-        """Try what the budget buys, or some settings of it; `seek` others near the best where it buys that; choose."""
+    def over(
+        self, rows: Rows, only: frozenset[str] = frozenset(), *, seek: bool = True, then: int = 0
+    ) -> Found:
+        """Try what the budget buys, or some settings of it; `seek` others near the best where it buys that; choose.
+
+        Stages that may come after it, such as windows of later rows, are told to those who wait (`then`).
+        """
         budget, size = self.spec.budget, _size(rows)
         usable = usable_folds(rows, self.folds)
         if self.offered is not None:
@@ -255,6 +274,9 @@ class Search:
             all_settings = planned(budget, size, self.spec.also)
             settings = [one for one in all_settings if not only or one.name in only]
             usable = usable[-folds_judged(budget, size, len(usable)) :]
+        pairing = int(seek and self._most_paired(rows) > 0)
+        refining = int(seek and most_refinements(budget, self.spec.also) > 0)
+        self.pace.stages_left = then + pairing + refining
         self.pace.more(len(settings) * len(usable))
         judged = _judged(usable)
         about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
@@ -264,19 +286,23 @@ class Search:
             begun = [self._begin(race, one) for one in settings]
             for one, fits in zip(settings, begun, strict=True):
                 tried.append(self._ended(race, one, fits, tried))
-            wide = self._paired(race, tried) if seek else []
-            gained = self._gained(race, tried, wide)
+            self.pace.stages_left = then + refining
+            wide = [one for one in self._paired(race, tried) if not _is_copy(one, tried)] if seek else []
+            sizes = [len(held) for _, held in usable]
+            gained = what_pairs_give(tried, wide, about, most=self._most_members, folds=sizes)
             allowed = [*tried, *wide] if gained else tried
+            self.pace.stages_left = then
             if seek:
                 self._refine(race, allowed)
 
         def best_first(some: Sequence[Tried]) -> list[Tried]:
             return sorted(some, key=lambda one: (about.mean(one.loss), one.milliseconds))
 
-        chosen, because = self._settle(best_first(allowed), about, rows.seed)
+        chosen, because, by_loss = self._settle(best_first(allowed), about, rows.seed)
         return Found(
             chosen=chosen,
             because=because + (gained if chosen.is_paired else ""),
+            by_loss=by_loss,
             tried=best_first(allowed if gained else [*allowed, *wide]),
             judged=judged,
             rows=about,
@@ -340,8 +366,8 @@ class Search:
     def _paired(self, race: "_Race", tried: Sequence[Tried]) -> list[Tried]:
         """Try the best settings of trees again with what pairs of numbers are together, as far as the budget goes."""
         size, budget = _size(race.rows), self.spec.budget
-        most, _ = paired(budget, size)
-        if not most or len(race.rows.numbers) < 2:
+        most = self._most_paired(race.rows)
+        if not most:
             return []
         trees = sorted((one for one in tried if one.rounds), key=lambda one: race.about.mean(one.loss))
         wide = replace(size, width=size.width + MOST_PAIRS)
@@ -353,25 +379,9 @@ class Search:
             ended.append(self._ended(race, one, fits, [*tried, *ended]))
         return ended
 
-    def _gained(self, race: "_Race", tried: Sequence[Tried], wide: Sequence[Tried]) -> str:
-        """Say by how much what is chosen with pairs of numbers is surely better than what is chosen without; empty where it is not.
-
-        A model with pairs is harder to explain, and a gain that the rows are not sure of is as often a loss.
-        """
-        if not wide:
-            return ""
-        about, most = race.about, self._most_members
-        without, with_them = (
-            choose(blends(one, about, most=most), about) for one in (tried, [*tried, *wide])
-        )
-        less = without.loss - with_them.loss
-        gain, error = about.mean(less), max(about.error(less), _error_of_folds(less, race))
-        if not gain > _SURELY * error:
-            return ""
-        return (
-            f"; what two numbers are together, as further columns, makes the {about.word} surely lower ({gain:.2g} less, standard "
-            f"error {error:.2g})"
-        )
+    def _most_paired(self, rows: Rows) -> int:
+        most, _ = paired(self.spec.budget, _size(rows))
+        return most if most and can_pair(rows.x, rows.numbers) else 0
 
     def _refine(self, race: "_Race", tried: list[Tried]) -> None:
         """Try settings near the best one of trees, as far as the budget goes."""
@@ -396,41 +406,49 @@ class Search:
         refined = import_module("linewright.model.refine").refined
         refined(plain(best.setting), about.mean(best.loss), count=trials, seed=race.rows.seed, judge=judge)
 
-    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str]:
-        """Choose what becomes the model, and say why."""
+    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str, bool]:
+        """Choose what becomes the model; say why, and whether the loss decided."""
         candidates = blends(tried, about, most=self._most_members)
         chosen = choose(candidates, about)
         if self.offered is not None:
             told = f"out-of-fold {about.word} {about.mean(chosen.loss):.4g} on {len(about.mass):,} rows"
-            return chosen, f"{self.offered.because}: {told}"
+            return chosen, f"{self.offered.because}: {told}", False
         because = why(chosen, candidates, about, trials=len(tried))
         if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
-            return other
+            return *other, False
         if self.spec.prefer == "small" and len(tried) > 1:
             because += what_small_costs(chosen, blends(tried, about), about)
-        return chosen, because
+        return chosen, because, True
 
-    def narrowed(self, rows: Rows, whole: Found, at: npt.NDArray[Any]) -> tuple[Rows, Found, Recent] | None:
+    def windows(self, rows: Rows, at: npt.NDArray[Any]) -> list[npt.NDArray[np.bool_]]:
+        """Return windows of the latest rows that can be judged, the shortest first."""
+        every = windows_of(at, rows.target, learned=rows.learned, is_class=rows.task != "regression")
+        return [one for one in every if _folds_with(rows.within(one), self.folds)]
+
+    def narrowed(
+        self, rows: Rows, whole: Found, windows: Sequence[npt.NDArray[np.bool_]]
+    ) -> tuple[Rows, Found, Recent] | None:
         """Leave out older rows where the latest are surely answered better without them; `None` where they are not.
 
         Windows of the latest rows are tried too, small ones with all settings, others with the one that all rows chose.
         The best of each is compared with each that learned from all rows, by out-of-fold loss on the rows of the
         shortest; of those that are as good as the best the one of the longest window is taken.
         """
-        every = windows_of(at, rows.target, learned=rows.learned, is_class=rows.task != "regression")
-        windows = [one for one in every if _folds_with(rows.within(one), self.folds)]
         if not windows:
             return None
         founds = [
             self.over(
-                rows.within(one), frozenset() if one.sum() <= _SMALL else whole.chosen.names, seek=False
+                rows.within(one),
+                frozenset() if one.sum() <= _SMALL else whole.chosen.names,
+                seek=False,
+                then=len(windows) - number,
             )
-            for one in windows
+            for number, one in enumerate(windows, start=1)
         ]
         losses = np.stack(
             [
-                *(by_row(one.chosen.loss, one.judged, len(at)) for one in founds),
-                *(by_row(one.loss, whole.judged, len(at)) for one in whole.tried),
+                *(by_row(one.chosen.loss, one.judged, len(rows.target)) for one in founds),
+                *(by_row(one.loss, whole.judged, len(rows.target)) for one in whole.tried),
             ]
         )
         judged = windows[0] & np.isfinite(losses).all(axis=0)
@@ -580,20 +598,15 @@ def _tried(setting: Setting, fits: list[Judgement], judged: Judged, outputs: int
     )
 
 
-def _error_of_folds(loss: Floats, race: _Race) -> float:
-    """Return the standard error of the mean of a loss from how far the folds are apart: rows of one time or group err together."""
-    about, sizes = race.about, [len(held) for _, held in race.folds]
-    if len(sizes) < 2:
-        return 0.0
-    apart = about.mass * (loss - about.mean(loss)) / about.mass.sum()
-    each = np.add.reduceat(apart, np.cumsum([0, *sizes[:-1]]))
-    return float(np.sqrt(each @ each * len(each) / (len(each) - 1)))
+def _is_copy(one: Tried, tried: Sequence[Tried]) -> bool:
+    """Return whether a setting says what one before it says of every row: with pairs where no fold has found one."""
+    return any(np.array_equal(one.margins, other.margins) for other in tried)
 
 
-def trial_of(one: Tried, judged: Judged) -> Trial:
-    """Return a setting with its mean loss and its interval."""
+def trial_of(one: Tried, judged: Judged, beside: Blend | None) -> Trial:
+    """Return a setting with its mean loss and its interval, and by how much that is more `beside` what the loss has chosen."""
     loss, error = judged.mean(one.loss), judged.error(one.loss)
-    return Trial(
+    trial = Trial(
         name=one.setting.name,
         family=one.setting.family,
         settings=dict(one.setting.settings),
@@ -602,6 +615,11 @@ def trial_of(one: Tried, judged: Judged) -> Trial:
         high=loss + 1.96 * error,
         rounds=one.rounds,
     )
+    if beside is None:
+        return trial
+    more = one.loss - beside.loss
+    low, high = judged.interval(more)
+    return msgspec.structs.replace(trial, more=judged.mean(more), more_low=low, more_high=high)
 
 
 def by_row(scores: Floats, judged: npt.NDArray[Any], n: int) -> Floats:

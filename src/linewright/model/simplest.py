@@ -1,9 +1,10 @@
-"""The simplest of the settings that were tried and are as good as the chosen one, as far as its interval tells."""
+"""The simplest of the settings that were tried and do as well as the chosen one, compared row by row."""
 
 import math
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from linewright.model.facts import Trained, Trial
 from linewright.model.figures import in_words
@@ -18,14 +19,14 @@ _LEAVES, _DEPTH = ("num_leaves", "max_leaves"), ("max_depth", "depth")
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
-    """A simpler setting whose loss is within the interval of the chosen one."""
+    """A simpler setting that does as well as the chosen one, as far as the rows that judged both can tell."""
 
     trial: Trial
     chosen: Trial
 
 
 def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
-    """Return the simplest setting whose loss is within the chosen one's 95 % interval.
+    """Return the simplest setting whose loss is not surely above the chosen one's.
 
     Parameters
     ----------
@@ -37,24 +38,28 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     Returns
     -------
     Rival or None
-        `None` where nothing simpler than the chosen one is as good, and where several were summed: whether the best of them alone
-        does as well was asked row by row when they were chosen, and `members.why` says it.
+        `None` where nothing simpler than the chosen one is as good; where something else than the loss chose, or differences were
+        not measured yet, so that it is not known; and where several were summed: whether the best of them alone does as well is
+        asked in the same way when they are chosen, and `members.why` says it.
 
     Notes
     -----
-    Linear models are simpler than trees, and of trees those with fewer leaves in all are simpler.
+    Linear models are simpler than trees, and of trees those with fewer leaves in all are simpler. Both settings were judged on the
+    same rows, so that the 95 % interval of their difference counts (`facts.Trial.more`): those of the two losses overlap also where
+    one is surely better, since rows that are hard for one are hard for the other.
 
     Examples
     --------
     >>> trees = Trial(name="lgb", family="lightgbm", settings={"num_leaves": 31}, loss=0.41, low=0.40, high=0.42, rounds=90)
-    >>> line = Trial(name="lin", family="linear", settings={}, loss=0.416, low=0.40, high=0.43, rounds=0)
+    >>> line = Trial(name="lin", family="linear", settings={}, loss=0.416, low=0.40, high=0.43, rounds=0, more=0.006,
+    ...     more_low=-0.002, more_high=0.014)
     >>> simplest([trees, line], "lgb").trial.name, simplest([trees, line], "lin")
     ('lin', None)
     """
     taken = next((one for one in trials if one.name == chosen), None)
     if taken is None:
         return None
-    near = [one for one in trials if one.loss <= taken.high and one is not taken]
+    near = [one for one in trials if one is not taken and one.more_low is not UNSET and one.more_low <= 0]
     best = min(near, key=lambda one: (_size(one), one.loss), default=None)
     return None if best is None or _size(best) >= _size(taken) else Rival(trial=best, chosen=taken)
 
@@ -74,14 +79,23 @@ def simplest_in_words(trained: Trained) -> str:
     if rival is None:
         return ""
     trial, chosen = rival.trial, rival.chosen
-    word, read = ("typical error (RMSE)", math.sqrt) if trained.task == "regression" else ("log-loss", float)
-    loss, against, low, high = (
-        in_words(read(one)) for one in (trial.loss, chosen.loss, chosen.low, chosen.high)
-    )
+    is_squared = trained.task == "regression"
+    word, read = ("typical error (RMSE)", math.sqrt) if is_squared else ("log-loss", float)
+    loss, against = (in_words(read(one)) for one in (trial.loss, chosen.loss))
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
     return (
         f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
-        f"{chosen.name} one of {against}, whose 95 % interval is {low} to {high}. "
+        f"{chosen.name} one of {against}; row by row its {'squared error' if is_squared else word} is {_told(trial)}. "
         "`train: {prefer: small}` in the line file takes the smallest that does as well; in the place of a champion it comes only "
         "where it is surely better, or surely not worse by more than the gate allows (`{beats: champion, margin: -0.01}`)."
     )
+
+
+def _told(trial: Trial) -> str:
+    if trial.more is UNSET or trial.more_low is UNSET or trial.more_high is UNSET:
+        return "not compared"
+    more, low, high = (
+        "no other" if one == 0 else f"{in_words(abs(one))} {'more' if one > 0 else 'less'}"
+        for one in (trial.more, trial.more_low, trial.more_high)
+    )
+    return f"{more}, with a 95 % interval of {low} to {high}"

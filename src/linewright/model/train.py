@@ -183,8 +183,9 @@ def train(
         kept=kept,
         offered=offered,
     )
-    found, recent = search.over(rows), None
-    if at is not None and (narrowed := search.narrowed(rows, found, at)) is not None:
+    windows = [] if at is None else search.windows(rows, at)
+    found, recent = search.over(rows, then=len(windows)), None
+    if (narrowed := search.narrowed(rows, found, windows)) is not None:
         rows, found, recent = narrowed
     blend, tried, judged = found.chosen, found.tried, found.judged
     truth, mass = target[judged], rows.weight[judged]
@@ -202,7 +203,7 @@ def train(
     threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
     return Training(
         native=native,
-        trials=tuple(trial_of(one, found.rows) for one in tried),
+        trials=tuple(trial_of(one, found.rows, blend if found.by_loss else None) for one in tried),
         chosen=blend.name,
         because=found.because,
         calibration=calibration,

@@ -36,7 +36,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its probabilities can be taken at their word, in figures; `None` where answers are numbers, and for a model that was
     judged before that was counted."""
     simpler: Rival | None = None
-    """The simplest setting that was tried and whose loss is within the chosen one's interval, where one is simpler."""
+    """The simplest setting that was tried and whose loss is not surely above the chosen one's, row by row, where one is simpler."""
     plain: Plain | None = None
     """What a plain linear model reaches on the test rows; `None` where the model is one, or was judged before that was measured."""
 

@@ -188,6 +188,13 @@ class Trial(Result, frozen=True, kw_only=True, tag="trial"):
             return self.pairs.low > 0
         return self.canary.low > self.champion.high
 
+    @property
+    def is_better(self) -> bool:
+        """Whether the candidate is surely better, by the same intervals."""
+        if self.pairs is not None:
+            return self.pairs.high < 0
+        return self.canary.high < self.champion.low
+
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One model that answers."""

@@ -425,7 +425,10 @@ _SCHEMAS: Mapping[str, Schema] = {
             "found": _SCALAR,
             "allowed": _TEXT,
             "hint": {**_TEXT, "description": "What to do next; may be empty."},
-            "details": {**_ANY, "description": "`errors` lists the first 20 mistakes of a request of rows."},
+            "details": {
+                **_ANY,
+                "description": "`errors` lists the first 20 mistakes of a request of rows, `wrong_rows` is how many rows have one.",
+            },
         },
         "kind",
     ),

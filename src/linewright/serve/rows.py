@@ -69,7 +69,8 @@ class RowReader:
         Raises
         ------
         RequestError
-            For the first mistake in row order; `details["errors"]` lists the first 20.
+            For the first mistake in row order; `details["errors"]` lists the first 20, `details["wrong_rows"]` says how many rows
+            have one.
         """
         return self.read_as(self._columns, rows, place)
 
@@ -88,7 +89,8 @@ class RowReader:
             self._check(checked)
             return convert(checked)
         except (ValueError, TypeError, OverflowError):
-            raise _refusal(self._mistakes(checked, place)) from None
+            wrong = sum(map(self._is_wrong, checked))
+            raise _refusal(self._mistakes(checked, place), wrong=wrong, of=len(checked)) from None
 
     def _check(self, rows: list[dict[str, Any]]) -> None:
         if not self._known.keys() >= set[str]().union(*rows):
@@ -124,6 +126,10 @@ class RowReader:
                 if len(found) == MAX_MISTAKES:
                     return found
         return found
+
+    def _is_wrong(self, row: dict[str, Any]) -> bool:
+        # Names first: which known one an unknown one is like takes long, and there may be 10,000 rows.
+        return not self._known.keys() >= row.keys() or next(self._mistakes_of(row), None) is not None
 
     def _mistakes_of(self, row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for name in [name for name in row if name not in self._known]:
@@ -217,15 +223,16 @@ def _unknown(name: str, known: Mapping[str, RequestColumn]) -> dict[str, Any]:
     }
 
 
-def _refusal(mistakes: list[dict[str, Any]]) -> RequestError:
+def _refusal(mistakes: list[dict[str, Any]], *, wrong: int = 1, of: int = 1) -> RequestError:
     first = mistakes[0]
+    others = f" ({wrong:,} of {of:,} rows are wrong)" if wrong > 1 else ""
     return RequestError(
-        first["message"],
+        f"{first['message']}{others}",
         where=first["where"],
         found=first["found"],
         allowed=first["allowed"],
         hint=first["hint"],
-        details={"errors": mistakes},
+        details={"errors": mistakes, "wrong_rows": wrong},
     )
 
 

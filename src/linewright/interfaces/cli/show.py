@@ -121,8 +121,7 @@ class ProgressLine:
         if self._quiet:
             return
         count = f"{progress.done}/{progress.of}" if progress.of else ""
-        left = "" if progress.seconds_left is None else f"about {_duration(progress.seconds_left)} left"
-        parts = (progress.station, count, left, progress.says)
+        parts = (progress.station, count, _left(progress), progress.says)
         text = printable("  ".join(part for part in parts if part))
         if progress.stays:
             self.clear()
@@ -149,6 +148,13 @@ class ProgressLine:
         except OSError:
             # Nobody reads any more (a pipe into `head`, a terminal that is gone); what is at work is not to fail by it.
             self._quiet = True
+
+
+def _left(progress: "Progress") -> str:
+    if progress.seconds_left is None:
+        return ""
+    told = f"about {_duration(progress.seconds_left)} left"
+    return f"{told} of this stage, {progress.stages_left} may follow" if progress.stages_left else told
 
 
 def _duration(seconds: float) -> str:
