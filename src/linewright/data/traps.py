@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import TEST, TRAIN
-from linewright.data.roles import COUNTED, ENOUGH_GROUPS, TIME_WORDS
+from linewright.data.roles import AGAIN, COUNTED, ENOUGH_GROUPS, TIME_WORDS, is_numbering
 from linewright.data.seen import NUMBERS, Seen, percent
 
 Ints = npt.NDArray[np.int64]
@@ -34,8 +34,9 @@ VerdictKind = Literal[
     "doubtful time",
     "bad cells",
     "outlier",
+    "name",
 ]
-TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group"]
+TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group", "order"]
 
 MOST_ROWS = 200_000
 """Rows that are compared with each other; of more, those whose content has a hash that is divisible."""
@@ -52,6 +53,10 @@ _MOST_STRAYS = 5
 _REGULAR = 0.95
 _MOST_OF_ONE = 20
 _BALANCED = 0.9
+_VERY_MANY = 0.2
+_ALIKE_IN = 2
+_SELDOM = 0.7
+_LEAST_PAIRS = 20
 _TELLING = 0.3
 
 
@@ -271,7 +276,8 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
     """Return a column that numbers what several rows belong to, with the evidence, though its name does not say so.
 
     Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same
-    within them, since any sorted column runs in blocks.
+    within them, since any sorted column runs in blocks. Or they are very many that repeat now and then, and number
+    things or have rows that are alike in several other columns.
 
     Parameters
     ----------
@@ -295,7 +301,7 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
 def _may_number(column: Seen) -> bool:
     if column.type not in {"integer", "number", "category"} or (COUNTED | TIME_WORDS) & set(column.words):
         return False
-    if not ENOUGH_GROUPS <= column.distinct <= column.present / 2:
+    if not ENOUGH_GROUPS <= column.distinct <= column.present * (1 - AGAIN):
         return False
     return column.type != "number" or bool((column.values.drop_nulls() % 1 == 0).all())
 
@@ -308,7 +314,9 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
     is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())
     in_blocks = runs == column.distinct
-    if not is_regular and not in_blocks:
+    if column.distinct > column.present / 2 or not (is_regular or in_blocks):
+        if says := _now_and_then(column, seen, taken):
+            yield True, says
         return
     how = f"each of its {column.distinct:,} values stands " + (
         f"in {often} rows" + ("" if regular == 1 else f" ({percent(regular)} of them)")
@@ -322,6 +330,47 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
         how += f", and {', '.join(same[:3])} {'is' if len(same) == 1 else 'are'} the same within each"
     if is_regular or same or not is_sorted:
         yield bool(same) or (is_regular and in_blocks), f"{how}: its rows seem to belong together"
+
+
+def _now_and_then(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> str:
+    """Say that very many values which repeat now and then name what rows belong to, or nothing where they do not seem to."""
+    most = int(column.counts["rows"].to_numpy().max())
+    if (
+        column.distinct < _VERY_MANY * column.present
+        or column.missing > column.present
+        or most > _MOST_OF_ONE
+    ):
+        return ""
+    alike = _alike_within(column, seen, taken)
+    if len(alike) < _ALIKE_IN and not is_numbering(column):
+        return ""
+    same = f", and rows of one are alike in {', '.join(alike[:3])}" if alike else ""
+    return (
+        f"{column.distinct:,} values in {column.present:,} rows, up to {most:,} rows each{same}: "
+        "they seem to name what rows belong to"
+    )
+
+
+def _alike_within(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> list[str]:
+    """Return the other columns in which nearly all neighbours within a group agree, though any two rows seldom do."""
+    rows = column.values.is_not_null().arg_true()
+    order = rows.gather(column.values.gather(rows).arg_sort())
+    values = column.values.gather(order)
+    is_pair = (values == values.shift(1)).fill_null(value=False)
+    if is_pair.sum() < _LEAST_PAIRS:
+        return []
+    found: list[str] = []
+    for one in seen.values():
+        is_open = one.name not in {column.name, *taken} and one.type in {"integer", "category", "boolean"}
+        if not is_open or one.distinct < 2 or one.distinct > column.distinct / 2 or one.missing > one.present:
+            continue
+        if _evenness(one.values) > _SELDOM:
+            continue
+        other = one.values.gather(order)
+        agree = other.eq_missing(other.shift(1)).filter(is_pair).to_numpy()
+        if agree.mean() >= _REGULAR:
+            found.append(one.name)
+    return found
 
 
 def _is_numbering(values: pl.Series, column: Seen) -> bool:

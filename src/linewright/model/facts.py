@@ -250,6 +250,10 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
     """Test rows."""
 
 
+FEW_TESTED = 5
+"""Test rows of a class, below which what they show of it is chance."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -285,6 +289,12 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
         """Code of the class that every test row got; `None` where there are more, or numbers."""
         answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
         return answered.pop() if len(answered) == 1 else None
+
+    @property
+    def few(self) -> tuple[tuple[int, int], ...]:
+        """Codes of the classes with fewer than `FEW_TESTED` test rows, and how many they have; the rarest first."""
+        rows = [(sum(row), code) for code, row in enumerate(self.confusion)]
+        return tuple((code, many) for many, code in sorted(rows) if many < FEW_TESTED)
 
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
