@@ -24,7 +24,13 @@ from linewright.data.roles import (
     weight_evidence,
 )
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
-from linewright.data.suspicion import Suspect, find_as_bare, find_stand_outs, find_suspects
+from linewright.data.suspicion import (
+    Suspect,
+    find_as_bare,
+    find_stand_outs,
+    find_suspects,
+    strengths_by_class,
+)
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
@@ -285,14 +291,17 @@ def _judge(
     cut = {name: cells(column) for name, column in values.items()}
     strengths = {name: strength(cell, truth) for name, cell in cut.items()}
     time = seen[roles.time].values.gather(sample) if roles.time else None
+    by_class = strengths_by_class(truth, cut)
     suspects = find_suspects(truth, values, cut, strengths, time=time)
-    suspects |= find_stand_outs(truth, cut, {n: value for n, value in strengths.items() if n not in suspects})
+    suspects |= find_stand_outs(
+        truth, {n: value for n, value in strengths.items() if n not in suspects}, by_class
+    )
     typed = seen[about.column].values.gather(sample)
     suspects |= find_kin(truth, values, suspects, typed, time=time)
     # What other columns have given away, or a person has left out, hides no leak among those that a model would see.
     told = {name: one for name, one in suspects.items() if one.kind != "strong" or name in unseen}
     left = {name: value for name, value in strengths.items() if name not in told and name not in unseen}
-    suspects = told | find_stand_outs(truth, cut, left)
+    suspects = told | find_stand_outs(truth, left, by_class)
     if len(sample) == SAMPLE_ROWS:
         suspects = {name: _of_a_sample(suspect, len(label)) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})

@@ -93,8 +93,16 @@ def find_suspects(
     return found
 
 
+def strengths_by_class(truth: Truth, cell: Mapping[str, Ints]) -> dict[str, dict[int, float]]:
+    """Return by column how well it tells each of several classes from all others; nothing of any other label."""
+    is_asked = truth.task == "multiclass"
+    return {
+        name: class_strengths(one, truth, least=_LEAST_ROWS) if is_asked else {} for name, one in cell.items()
+    }
+
+
 def find_stand_outs(
-    truth: Truth, cell: Mapping[str, Ints], strengths: Mapping[str, float]
+    truth: Truth, strengths: Mapping[str, float], by_class: Mapping[str, Mapping[int, float]]
 ) -> dict[str, Suspect]:
     """Return the columns that tell the label far better than all others, and without any the best one where it is notable.
 
@@ -106,18 +114,14 @@ def find_stand_outs(
     ----------
     truth
         The label of n rows.
-    cell, strengths
-        By column: the cells of its n values, and how well they tell the label.
+    strengths, by_class
+        By column: how well it tells the label, and each of several classes.
 
     Returns
     -------
     dict
         ``leak``: should not be seen by a model. ``strong``: whether it was known in time is to be asked; no figure says so.
     """
-    by_class = {
-        name: class_strengths(cell[name], truth, least=_LEAST_ROWS) if truth.task == "multiclass" else {}
-        for name in strengths
-    }
     found: dict[str, Suspect] = {}
     while True:
         rest = {name: value for name, value in strengths.items() if name not in found}

@@ -54,9 +54,11 @@ _REGULAR = 0.95
 _MOST_OF_ONE = 20
 _BALANCED = 0.9
 _VERY_MANY = 0.2
+_LARGEST = 0.05
 _ALIKE_IN = 2
 _SELDOM = 0.7
-_LEAST_PAIRS = 20
+_LEAST_PAIRS, _MOST_PAIRS = 20, 5_000
+_MOST_TRIED = 40
 _TELLING = 0.3
 
 
@@ -286,11 +288,18 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
     taken
         Columns that have a part already, the label among them.
     """
+    tried = [column for column in seen.values() if column.name not in taken and _may_number(column)]
     found = [
         (is_certain, column.distinct, column.name, says)
-        for column in seen.values()
-        if column.name not in taken and _may_number(column)
+        for column in tried
         for is_certain, says in _belongings(column, seen, taken)
+    ]
+    # To compare rows of one value costs a look at other columns; of thousands of numbers the first are ids, if any is.
+    found += [
+        (True, column.distinct, column.name, says)
+        for column in [one for one in tried if _is_very_many(one)][:_MOST_TRIED]
+        if column.name not in {name for _, _, name, _ in found}
+        if (says := _now_and_then(column, seen, taken))
     ]
     if not found:
         return None
@@ -315,8 +324,6 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())
     in_blocks = runs == column.distinct
     if column.distinct > column.present / 2 or not (is_regular or in_blocks):
-        if says := _now_and_then(column, seen, taken):
-            yield True, says
         return
     how = f"each of its {column.distinct:,} values stands " + (
         f"in {often} rows" + ("" if regular == 1 else f" ({percent(regular)} of them)")
@@ -332,14 +339,14 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
         yield bool(same) or (is_regular and in_blocks), f"{how}: its rows seem to belong together"
 
 
+def _is_very_many(column: Seen) -> bool:
+    return column.distinct >= _VERY_MANY * column.present and column.missing <= column.present
+
+
 def _now_and_then(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> str:
     """Say that very many values which repeat now and then name what rows belong to, or nothing where they do not seem to."""
     most = int(column.counts["rows"].to_numpy().max())
-    if (
-        column.distinct < _VERY_MANY * column.present
-        or column.missing > column.present
-        or most > _MOST_OF_ONE
-    ):
+    if most > max(_MOST_OF_ONE, _LARGEST * column.present):
         return ""
     alike = _alike_within(column, seen, taken)
     if len(alike) < _ALIKE_IN and not is_numbering(column):
@@ -356,19 +363,23 @@ def _alike_within(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) 
     rows = column.values.is_not_null().arg_true()
     order = rows.gather(column.values.gather(rows).arg_sort())
     values = column.values.gather(order)
-    is_pair = (values == values.shift(1)).fill_null(value=False)
-    if is_pair.sum() < _LEAST_PAIRS:
+    pairs = (values == values.shift(1)).fill_null(value=False).arg_true()
+    if len(pairs) < _LEAST_PAIRS:
         return []
+    pairs = pairs.gather_every(-(-len(pairs) // _MOST_PAIRS)).cast(pl.Int64)
+    rows, before = order.gather(pairs), order.gather(pairs - 1)
+    others = [
+        one
+        for one in seen.values()
+        if one.name not in {column.name, *taken}
+        and one.type in {"integer", "category", "boolean"}
+        and 2 <= one.distinct <= column.distinct / 2
+        and one.missing <= one.present
+    ]
     found: list[str] = []
-    for one in seen.values():
-        is_open = one.name not in {column.name, *taken} and one.type in {"integer", "category", "boolean"}
-        if not is_open or one.distinct < 2 or one.distinct > column.distinct / 2 or one.missing > one.present:
-            continue
-        if _evenness(one.values) > _SELDOM:
-            continue
-        other = one.values.gather(order)
-        agree = other.eq_missing(other.shift(1)).filter(is_pair).to_numpy()
-        if agree.mean() >= _REGULAR:
+    for one in others[:_MOST_TRIED]:
+        agree = one.values.gather(rows).eq_missing(one.values.gather(before)).to_numpy()
+        if agree.mean() >= _REGULAR and _evenness(one.values) <= _SELDOM:
             found.append(one.name)
     return found
 
