@@ -513,28 +513,33 @@ def test_who_says_how_rows_are_parted_is_not_asked_again(tmp_path: Path):
     assert "order" not in traps(new_line(tmp_path, "b", data=tmp_path / "a.csv", label="y", time="pan_day"))
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("claim_no", "it numbers the rows in the order of the file: if they were numbered as they came in"),
-        ("height", "the rows lie in its order: from 4 to 107 it never falls: if it grows with time"),
-    ],
-)
-def test_an_order_that_no_name_calls_a_time_is_told_beside_the_missing_time(
-    tmp_path: Path, name: str, says: str
-):
+def test_an_order_that_no_name_calls_a_time_is_told_by_new_alone(tmp_path: Path):
     """Most tables have a number of their rows, and some are sorted by height; a doubt about each would not be read."""
-    values: Make = (
-        (lambda _, y: np.arange(1, len(y) + 1)) if name == "claim_no" else (lambda *_: in_order()["pan_day"])
-    )
-    made = written(tmp_path, claims(**{name: values}))
+    made = written(tmp_path, claims(height=lambda *_: in_order()["pan_day"]))
+    text = (tmp_path / "lines" / "a.yaml").read_text()
 
     assert () == made.traps == checked(tmp_path).traps
-    text = (tmp_path / "lines" / "a.yaml").read_text()
-    assert (
-        f"# no time: no column holds dates; {name}: {says}, `new` with --time {name} tests on the latest"
-        in text
+    assert "# no time: no column holds dates; the rows lie in the order of height, see there" in text
+    (remark,) = [one for one in made.findings if one.verdict != "strong"]
+    assert ("height", "order", "") == (remark.column, remark.verdict, remark.line)
+    assert remark.evidence.startswith("the rows lie in its order: from 4 to 107 it never falls")
+    assert remark.evidence.endswith("if it grows with time, `new` with --time height tests on the latest")
+    assert remark.evidence in text
+
+
+def test_a_number_of_the_rows_is_told_beside_the_missing_time(tmp_path: Path):
+    """It may be the order in which they came in, and may be no more than the file's."""
+    made = written(tmp_path, claims(claim_no=lambda _, y: np.arange(1, len(y) + 1)))
+
+    assert ("claim_no", (), ["strong", "id"]) == (
+        made.key,
+        made.traps,
+        [one.verdict for one in made.findings],
     )
+    assert (
+        "# no time: no column holds dates; claim_no numbers the rows in the order of the file: if they were numbered as they came in, "
+        "`new` with --time claim_no tests on the latest"
+    ) in (tmp_path / "lines" / "a.yaml").read_text()
 
 
 def test_whoever_named_a_group_is_not_told_to_name_one(tmp_path: Path):

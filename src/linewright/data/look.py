@@ -19,6 +19,7 @@ from linewright.data.roles import (
     choose_roles,
     id_evidence,
     name_doubt,
+    numbers_rows,
     time_doubt,
     too_few_groups,
     weight_evidence,
@@ -165,7 +166,15 @@ def look(
             verdicts[name] = (*verdicts[name], *_set_aside(column, where))
             if name not in {label, *roles.parts} and (out := _slips(column)):
                 verdicts[name] = (*verdicts[name], _outlier(column, out, where))
-    roles, may_be_time = _in_order(seen, label, roles)
+    order = find_order(seen, label, (roles.group, roles.weight)) if roles.time is None else None
+    if order is not None and not order.is_time:
+        name, is_id = order.column, numbers_rows(seen[order.column])
+        roles = msgspec.structs.replace(
+            roles, time_because=f"{roles.time_because}; {_in_order(name, is_id=is_id)}"
+        )
+        if not is_id:
+            says = f"{order.evidence}: if it grows with time, `new` with --time {name} tests on the latest"
+            verdicts[name] = (*verdicts[name], Verdict(verdict="order", evidence=says, exclude=False))
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
@@ -175,7 +184,7 @@ def look(
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
-        may_be_time=may_be_time,
+        may_be_time=order.column if order is not None and order.is_time else None,
     )
 
 
@@ -224,17 +233,14 @@ def judge(
     }
 
 
-def _in_order(seen: Mapping[str, Seen], label: str, roles: Roles) -> tuple[Roles, str | None]:
-    """Return the number that may be a time, by its name and since the rows lie in its order; any other is only told."""
-    found = find_order(seen, label, (roles.group, roles.weight)) if roles.time is None else None
-    if found is None or found.is_time:
-        return roles, found.column if found else None
-    name = found.column
-    says = f"{found.evidence}: if it grows with time, `new` with --time {name} tests on the latest rows"
-    if id_evidence(seen[name]):
-        says = f"it numbers the rows in the order of the file: if they were numbered as they came in, `new` with --time {name} tests on the latest"
-    says = f"{roles.time_because}; {name}: {says}"
-    return msgspec.structs.replace(roles, time_because=says), None
+def _in_order(name: str, *, is_id: bool) -> str:
+    """Say of a number that nothing calls a time that the rows lie in its order."""
+    if is_id:
+        return (
+            f"{name} numbers the rows in the order of the file: if they were numbered as they came in, "
+            f"`new` with --time {name} tests on the latest"
+        )
+    return f"the rows lie in the order of {name}, see there"
 
 
 def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclude: Sequence[str]) -> None:

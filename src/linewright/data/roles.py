@@ -333,6 +333,11 @@ def _names_things(column: Seen) -> bool:
     return column.type in {"integer", "category"}
 
 
+def numbers_rows(column: Seen) -> bool:
+    """Return whether a column numbers things, by its values or by its name."""
+    return bool(_NUMBERING & set(column.words)) or id_evidence(column) is not None
+
+
 def is_thing(column: Seen) -> bool:
     """Return whether a column has the name of something that rows belong to: sorted by it, rows lie in no order of time."""
     words = set(column.words)

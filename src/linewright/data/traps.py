@@ -35,8 +35,9 @@ VerdictKind = Literal[
     "bad cells",
     "outlier",
     "name",
+    "order",
 ]
-TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group", "order"]
+TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group"]
 
 MOST_ROWS = 200_000
 """Rows that are compared with each other; of more, those whose content has a hash that is divisible."""
