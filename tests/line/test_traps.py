@@ -501,6 +501,20 @@ def test_rows_in_the_order_of_a_number_are_asked_about(tmp_path: Path, name: str
         assert name == factory.line("a").table.time
 
 
+@pytest.mark.parametrize(
+    "others", [{}, {"claim": lambda _, y: [f"K{n}" for n in range(len(y))]}], ids=["alone", "a key"]
+)
+def test_a_day_of_each_row_is_asked_about_and_no_key(tmp_path: Path, others: dict[str, Make]):
+    """It names its row only while each day has one, and a key cannot be the time."""
+    made = written(tmp_path, claims(day=lambda _, y: np.arange(1, len(y) + 1), **others))
+    trap = traps(made)["order"]
+
+    assert ("claim" if others else None, "time: day") == (made.key, trap.line)
+    add(tmp_path, trap)
+    assert () == checked(tmp_path).traps
+    assert "order" not in traps(new_line(tmp_path, "b", data=tmp_path / "a.csv", label="y", key="day"))
+
+
 def test_who_says_how_rows_are_parted_is_not_asked_again(tmp_path: Path):
     """Sorted by size, say: a person knows, and `by` says so."""
     written(tmp_path, in_order())

@@ -184,7 +184,7 @@ def look(
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
-        may_be_time=order.column if order is not None and order.is_time else None,
+        may_be_time=order.column if order is not None and order.is_time and order.column != key else None,
     )
 
 

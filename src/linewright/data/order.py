@@ -9,8 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import NO_TIME, Finding
-from linewright.data.roles import COUNTED, OTHER_TIMES, TIME_WORDS, id_evidence, is_thing
-from linewright.data.seen import NUMBERS, Seen, as_declared, percent, words_of
+from linewright.data.roles import id_evidence, is_thing, is_time_name
+from linewright.data.seen import NUMBERS, Seen, as_declared, percent
 from linewright.data.spec import DataSpec
 from linewright.data.traps import find_group, sorted_evidence
 
@@ -23,10 +23,6 @@ _FILLED = 0.9
 _MOST_OF_ONE = 0.3
 _LEAST_ROWS = 100
 _GLANCE = 1_000
-_UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
-_NO_TIMES = frozenset(
-    {"birthday", "birthdate", "holiday", "lifetime", "update", "candidate", "mandate", "overtime"}
-)
 _GLANCED = 0.2
 _KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean"}
 _LATEST = 0.2
@@ -84,11 +80,11 @@ def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
     if not found:
         return None
     # `max` keeps the first of equals.
-    best = max(found, key=lambda column: (is_named(column), id_evidence(column) is None))
+    best = max(found, key=lambda column: (is_time_name(column.name), id_evidence(column) is None))
     says = f"the rows lie in its order: {_course(best)}"
     if moved := _moved(seen[label]):
         says += f"; {moved}"
-    return Order(column=best.name, evidence=says, is_time=is_named(best))
+    return Order(column=best.name, evidence=says, is_time=is_time_name(best.name))
 
 
 def asked(order: Order, by: str) -> str:
@@ -116,14 +112,14 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         What the line says about its data.
     """
     if data.table.time is not None or not any(
-        _is_called(name) and _may_be_order(frame[name]) for name in frame.columns
+        is_time_name(name) and _may_be_order(frame[name]) for name in frame.columns
     ):
         return None
     seen = {
         name: as_declared(name, _KINDS.get(str(frame[name].dtype), "category"), frame[name])
         for name in frame.columns
     }
-    found = find_order(seen, data.label.column, (data.table.group, data.table.weight))
+    found = find_order(seen, data.label.column, (data.table.key, data.table.group, data.table.weight))
     if found is None or not found.is_time:
         return None
     return Finding(
@@ -149,27 +145,6 @@ def _may_be_order(values: pl.Series) -> bool:
 def _is_sorted_by(label: Seen) -> bool:
     is_class = label.type not in NUMBERS or label.distinct <= LEAST_VALUES
     return bool(sorted_evidence(label.values, is_class=is_class))
-
-
-def is_named(column: Seen) -> bool:
-    """Return whether a column has the name of a time.
-
-    Examples
-    --------
-    >>> from linewright.data.seen import see
-    >>> [is_named(see(pl.Series(name, ["1"]))) for name in ("pan_day", "julday", "t", "birthday", "end_date", "at_bat")]
-    [True, True, True, False, False, False]
-    """
-    return _is_called(column.name)
-
-
-def _is_called(name: str) -> bool:
-    words = words_of(name)
-    if words == ("t",) or words[-1:] == ("at",):  # created_at, but not at_bat
-        return True
-    if {*words} & (OTHER_TIMES | _NO_TIMES):
-        return False
-    return bool({*words} & ((TIME_WORDS | COUNTED) - {"at"})) or any(word.endswith(_UNITS) for word in words)
 
 
 def _is_order(column: Seen) -> bool:

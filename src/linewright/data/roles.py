@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import polars as pl
 
-from linewright.data.seen import NUMBERS, TIMES, Seen
+from linewright.data.seen import NUMBERS, TIMES, Seen, words_of
 from linewright.errors import RequestError
 
 Columns = Mapping[str, Seen]
@@ -62,7 +62,7 @@ TIME_WORDS = frozenset(
 COUNTED = frozenset(
     {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period", "quarter"}
 )
-OTHER_TIMES = frozenset(
+_OTHER_TIMES = frozenset(
     [
         "birth",
         "dob",
@@ -114,6 +114,17 @@ _AFTERWARDS = frozenset(
 )
 """Words for what is known once a case is over."""
 _BEFORE = frozenset({"previous", "prev", "prior", "last", "past", "former", "earlier"})
+_UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
+_NO_TIMES = _OTHER_TIMES | {
+    "birthday",
+    "birthdate",
+    "holiday",
+    "lifetime",
+    "update",
+    "candidate",
+    "mandate",
+    "overtime",
+}
 _WEIGHTS = frozenset({"fnlwgt", "wgt", "wt", "pweight", "finalwgt", "perwt", "hhwt"})
 _FEW = 20
 AGAIN = 0.02
@@ -234,7 +245,7 @@ def _refuse_weight(column: Seen) -> None:
 
 def _guess_time(free: Columns) -> tuple[str | None, str]:
     dated = [column for column in free.values() if column.type in TIMES and column.distinct > 2]
-    whole = [column for column in dated if not column.missing and not OTHER_TIMES & set(column.words)]
+    whole = [column for column in dated if not column.missing and not _OTHER_TIMES & set(column.words)]
     if whole:
         # `max` keeps the first of equals, so the order of the file decides.
         best = max(
@@ -290,10 +301,13 @@ def _is_unix(values: pl.Series) -> bool:
 
 
 def _guess_key(free: Columns) -> tuple[str | None, str]:
+    # The number of a day names its row only while each day has one.
     ids = [
         (column, evidence)
         for column in free.values()
-        if column.is_unique and (evidence := id_evidence(column))
+        if column.is_unique
+        and (evidence := id_evidence(column))
+        and not (column.type in NUMBERS and is_time_name(column.name))
     ]
     if not ids:
         return (
@@ -336,6 +350,22 @@ def _names_things(column: Seen) -> bool:
 def numbers_rows(column: Seen) -> bool:
     """Return whether a column numbers things, by its values or by its name."""
     return bool(_NUMBERING & set(column.words)) or id_evidence(column) is not None
+
+
+def is_time_name(name: str) -> bool:
+    """Return whether a column has the name of a time.
+
+    Examples
+    --------
+    >>> [is_time_name(name) for name in ("pan_day", "julday", "t", "birthday", "end_date", "at_bat")]
+    [True, True, True, False, False, False]
+    """
+    words = words_of(name)
+    if words == ("t",) or words[-1:] == ("at",):  # created_at, but not at_bat
+        return True
+    if _NO_TIMES & {*words}:
+        return False
+    return bool({*words} & ((TIME_WORDS | COUNTED) - {"at"})) or any(word.endswith(_UNITS) for word in words)
 
 
 def is_thing(column: Seen) -> bool:

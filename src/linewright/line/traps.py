@@ -275,7 +275,7 @@ def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
     table = spec.table
     if table.time is not None or spec.train.split.by != "auto":
         return
-    found = find_order(seen, spec.label.column, (table.group, table.weight))
+    found = find_order(seen, spec.label.column, (table.key, table.group, table.weight))
     if found is not None and found.is_time:
         yield Trap(
             trap="order",
