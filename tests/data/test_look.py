@@ -1,5 +1,6 @@
 """Looking at a table: types, parts, and what tells the label too well."""
 
+import re
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -579,3 +580,152 @@ def test_the_time_as_a_number_is_no_feature():
     assert "it ranks the rows as 'arrival' does, which is the time" in told.evidence
     assert any(one.exclude and "in reverse" in one.evidence for one in profile.column("days_ago").verdicts)
     assert not any(one.exclude for name in ("year", "lead") for one in profile.column(name).verdicts)
+
+
+def of_three(**columns: Any) -> pl.DataFrame:
+    """Eight honest measurements of three classes, one of them rare, and what else is asked for."""
+    rng = np.random.default_rng(11)
+    kind = rng.choice(["negative", "positive", "invalid"], ROWS, p=[0.8, 0.12, 0.08])
+    is_it = (kind == "positive").astype(float)
+    honest = {f"m{n}": (0.5 * is_it + rng.normal(size=ROWS)).round(3) for n in range(8)}
+    made = {name: make(rng, kind) for name, make in columns.items()}
+    return pl.DataFrame({**honest, **made, "kind": kind}, strict=False).with_columns(pl.all().cast(pl.String))
+
+
+def cycles(rng: np.random.Generator, kind: np.ndarray) -> np.ndarray:
+    """Give the result of which one of three classes was read; the two others it does not tell apart."""
+    return np.where(kind == "positive", rng.uniform(14, 36, ROWS), rng.uniform(35.95, 45, ROWS)).round(2)
+
+
+def verified(rng: np.random.Generator, kind: np.ndarray) -> np.ndarray:
+    """Give hours that another class takes longer, as everybody knows afterwards."""
+    return (rng.normal(size=ROWS) + np.where(kind == "invalid", 2.4, 0)).round(3)
+
+
+def test_a_column_that_says_one_of_several_classes_is_a_leak():
+    """Of two classes it was one; of three it takes little of the entropy, and was called honest."""
+    profile = look(of_three(ct_result=cycles), label="kind")
+
+    assert {"ct_result"} == leaks(profile)
+    assert "alone it tells 'positive' from all others almost without error (ROC AUC of " in (
+        profile.column("ct_result").verdicts[0].evidence
+    )
+
+
+def test_one_leak_does_not_hide_the_next():
+    """Beside a column that says the label, any other is only fairly good."""
+    both = look(of_three(ct_result=cycles, ver_tat=verified), label="kind")
+    assert {"ct_result"} == leaks(both)
+    asked = both.column("ver_tat").verdicts[0]
+    assert ("strong", False) == (asked.verdict, asked.exclude)
+    assert re.match(
+        r"alone it tells 'invalid' from all others \(ROC AUC of 0.9\d\d\), the next column 0.5",
+        asked.evidence,
+    )
+    assert asked.evidence.endswith("far above the others; was it known before the label was?")
+
+    def told(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return (y + rng.normal(size=ROWS) * 0.12).round(3)
+
+    def half(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return (y * 1.9 + rng.normal(size=ROWS)).round(3)
+
+    noise = {f"n{n}": lambda rng, _: rng.normal(size=ROWS).round(3) for n in range(8)}
+    two = table(**noise, told=told, half=half).with_columns(
+        signal=pl.Series(np.random.default_rng(2).normal(size=ROWS).round(3)).cast(pl.String)
+    )
+    assert {"told", "half"} == leaks(look(two, label="y"))
+    assert {"half"} == leaks(look(two.drop("told"), label="y"))
+
+
+def test_what_a_person_left_out_hides_no_leak():
+    """The model sees the others, so they are compared with each other."""
+
+    def strong(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return (y * 2.2 + rng.normal(size=ROWS)).round(3)
+
+    noise = {f"n{n}": lambda rng, _: rng.normal(size=ROWS).round(3) for n in range(9)}
+    frame = table(**noise, a=strong, b=strong, c=strong, d=strong).drop("signal")
+
+    assert set() == leaks(look(frame, label="y"))
+    assert {"d"} == leaks(look(frame, label="y", exclude=["a", "b", "c"]))
+
+
+def test_no_figure_calls_a_strong_column_honest():
+    """Only who knows where it comes from can, so that is asked."""
+    for bunch, says in ((load_breast_cancer(), "ROC AUC"), (load_iris(), "share of the label's entropy")):
+        profile = look(from_bunch(bunch), label="target")
+        told = [
+            one.evidence for column in profile.columns for one in column.verdicts if one.verdict == "strong"
+        ]
+
+        assert 1 == len(told)
+        assert f"the best single column ({says} of " in told[0]
+        assert told[0].endswith(": was it known before the label was?")
+
+
+def test_classes_that_several_columns_say_are_told_and_kept():
+    """Flowers, bearings: one class may be easy, and then several columns say it."""
+    easy = {f"e{n}": lambda rng, kind: rng.normal(size=ROWS) + 6 * (kind == "invalid") for n in range(4)}
+    profile = look(of_three(**easy), label="kind")
+
+    assert set() == leaks(profile)
+    assert "tells 'invalid' from all others almost without error" in profile.column("e2").verdicts[0].evidence
+
+
+def people(rows: int = ROWS, many: int = 1_500) -> dict[str, np.ndarray]:
+    """Give visits of people whose number, sex and street are their own."""
+    rng = np.random.default_rng(6)
+    who = np.concatenate([np.arange(many), rng.integers(0, many, rows - many)])
+    who = rng.permutation(who)
+    return {"who": who, "sex": rng.integers(0, 2, many)[who], "street": rng.integers(0, 40, many)[who]}
+
+
+def test_a_number_that_names_most_rows_is_no_feature():
+    """A number of the patient became the main column of a model."""
+    made = people()
+    frame = table(patient_id=lambda *_: made["who"] + 1)
+    named = look(frame, label="y")
+    bare = look(frame.rename({"patient_id": "mrn"}), label="y")
+
+    assert "patient_id" == named.roles.group
+    assert "by its name, rows of one belong together" in named.roles.group_because
+    assert (None, True) == (bare.roles.group, bare.column("mrn").exclude)
+    assert (
+        "whole numbers from 1 to 1500 with hardly a gap in 2,000 rows"
+        in bare.column("mrn").verdicts[0].evidence
+    )
+
+
+def test_amounts_of_many_values_stay_features():
+    """Areas and prices are whole numbers too, and most rows have one of their own."""
+
+    def area(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return rng.integers(1_000, 5_000, len(y))
+
+    profile = look(table(area=area, client=area), label="y")
+
+    assert [] == verdicts(profile, "area") == verdicts(profile, "client")
+    assert profile.roles.group is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("fake_first_name", "by its name it names people"),
+        ("surname", "by its name it names people"),
+        ("customer_name", "by its name it names people"),
+        ("col_rec_tat", "it may be known only afterwards"),
+        ("discharge_ward", "it may be known only afterwards"),
+        ("clinic_name", ""),
+        ("prior_outcome", ""),
+        ("last", ""),
+    ],
+)
+def test_a_name_gives_cause_to_ask_and_no_more(name: str, says: str):
+    """Names prove nothing, and yet a person should look."""
+    words = table(**{name: lambda rng, y: rng.choice(["ann", "bo", "cy"], len(y))})
+    column = look(words, label="y").column(name)
+
+    assert (bool(says), False) == ("name" in [one.verdict for one in column.verdicts], column.exclude)
+    assert says in "".join(one.evidence for one in column.verdicts)

@@ -407,6 +407,48 @@ def test_a_time_of_plain_numbers_gets_a_doubt_unless_its_name_says_time(
     assert is_doubtful == bool(re.search(rf"time: {name} +# you named it; is it a time\?", text))
 
 
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_a_running_day_has_no_largest_value(tmp_path: Path, is_shuffled: bool):
+    """The rows of the next two months would have been set aside, each of them."""
+    days = [4 + i // 2 for i in range(200)]
+    columns = small(pan_day=[days[i * 37 % 200] for i in range(200)] if is_shuffled else days)
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    rule = read_line(tmp_path / "lines" / "a.yaml").contract.columns["pan_day"]
+
+    assert (0, 160 if is_shuffled else None) == (rule.min, rule.max)
+
+
+def test_a_label_of_three_values_becomes_one_of_two_as_the_refusal_says(tmp_path: Path):
+    """What is to be pasted was not said, and it takes four places."""
+    columns = small(y=[["negative", "positive", "invalid", None][i % 4] for i in range(200)])
+    data = write(tmp_path / "a.csv", columns)
+    with pytest.raises(RequestError, match="a positive value is for a label of two values") as refused:
+        new_line(tmp_path, "late-test", data=data, label="y", positive="positive")
+    hint = refused.value.hint
+    new_line(tmp_path, "late-test", data=data, label="y")
+    path = tmp_path / "lines" / "late-test.yaml"
+
+    said = re.search(
+        r"under table: (sql: \".*\"); (label: .*?); under contract.columns: (.*?); under train: (task: binary), (.*)$",
+        hint,
+    )
+    assert said is not None
+    text = re.sub(r"\ntable:.*\n", lambda _: f"\ntable:\n  {said[1]}\n", path.read_text())
+    text = re.sub(r"\nlabel: .*\n", lambda _: f"\n{said[2]}\n", text)
+    text = re.sub(r"\n    \"?y\"?: \{.*\n", lambda _: f"\n    {said[3]}\n", text)
+    text = text.replace("task: multiclass", said[4]).replace("metric: log_loss", said[5])
+    path.write_text(text)
+    with Factory.create(tmp_path) as factory:
+        sound = check_line(factory, "late-test")
+    assert (200, 0) == (sound.rows, sound.quarantined)
+    with pytest.raises(RequestError) as refused:
+        new_line(tmp_path, "b", data=data, label="y", positive="positiv")
+    assert (
+        "did you mean 'positive'? Then too, leave --positive out: each value is a class of its own"
+        == refused.value.hint
+    )
+
+
 def test_a_sampling_weight_is_proposed_and_not_used(tmp_path: Path):
     """Only a person knows whether rows stand for many; as a feature it is wrong in any case."""
     columns = small(fnlwgt=[10_000 + 37 * i % 90_000 for i in range(200)])

@@ -436,6 +436,145 @@ def test_numbers_that_repeat_for_other_reasons_are_no_group(tmp_path: Path, fram
     assert "group" not in traps(written(tmp_path, frame))
 
 
+def visits(rows: int = 2_000) -> pl.DataFrame:
+    """Give visits of people, most of whom came once, with what is their own."""
+    rng = np.random.default_rng(6)
+    people = rows * 3 // 4
+    who = rng.permutation(np.concatenate([np.arange(people), rng.integers(0, people, rows - people)]))
+    number = rng.choice(10**7, people, replace=False)
+    return pl.DataFrame(
+        {
+            "ref": number[who],
+            "sex": rng.choice(["f", "m"], people)[who],
+            "street": rng.integers(0, 40, people)[who],
+            "wait": rng.normal(size=rows).round(4),
+            "y": rng.choice(["no", "yes"], rows),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_very_many_values_that_repeat_now_and_then_are_a_group(tmp_path: Path, kind: str):
+    """Most people came once, so half of the rows say nothing; those of the others are alike."""
+    frame = visits()
+    if kind == "text":
+        frame = frame.with_columns(pl.format("R{}", "ref").alias("ref"))
+    trap = traps(written(tmp_path, frame))["group"]
+
+    assert (("ref",), "group: ref") == (trap.columns, trap.line)
+    assert re.match(
+        r"1,500 values in 2,000 rows, up to \d rows each, and rows of one are alike in sex, street: ",
+        trap.evidence,
+    )
+    assert trap in checked(tmp_path).traps
+
+
+def test_amounts_that_repeat_now_and_then_are_no_group(tmp_path: Path):
+    """Rows of one price have nothing else in common."""
+    frame = visits().with_columns(ref=pl.Series(np.random.default_rng(3).integers(0, 3_000, 2_000)))
+
+    assert "group" not in traps(written(tmp_path, frame))
+
+
+def in_order(name: str = "pan_day") -> pl.DataFrame:
+    """Give claims that lie in the order of a running day."""
+    return claims(**{name: lambda rng, y: np.sort(rng.integers(4, 108, len(y)))})
+
+
+@pytest.mark.parametrize("name", ["pan_day", "week"])
+def test_rows_in_the_order_of_a_number_are_asked_about(tmp_path: Path, name: str):
+    """A model had an average precision of 0.61 on its certificate and of 0.18 in the weeks that followed."""
+    made = written(tmp_path, in_order(name))
+    trap = traps(made)["order"]
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert ("random", (name,), "table", f"time: {name}") == (made.split, trap.columns, trap.under, trap.line)
+    assert "the rows lie in its order: from 4 to 107 it never falls" in trap.evidence
+    assert f"(`new` with --time {name})" in trap.evidence
+    assert f"\n  # time: {name}  # order: the rows lie in its order" in text
+    assert "# no time" not in text
+    assert trap in checked(tmp_path).traps
+
+    add(tmp_path, trap)
+    assert () == checked(tmp_path).traps
+    with Factory.create(tmp_path) as factory:
+        assert name == factory.line("a").table.time
+
+
+@pytest.mark.parametrize(
+    "others", [{}, {"claim": lambda _, y: [f"K{n}" for n in range(len(y))]}], ids=["alone", "a key"]
+)
+def test_a_day_of_each_row_is_asked_about_and_no_key(tmp_path: Path, others: dict[str, Make]):
+    """It names its row only while each day has one, and a key cannot be the time."""
+    made = written(tmp_path, claims(day=lambda _, y: np.arange(1, len(y) + 1), **others))
+    trap = traps(made)["order"]
+
+    assert ("claim" if others else None, "time: day") == (made.key, trap.line)
+    add(tmp_path, trap)
+    assert () == checked(tmp_path).traps
+    assert "order" not in traps(new_line(tmp_path, "b", data=tmp_path / "a.csv", label="y", key="day"))
+
+
+def test_who_says_how_rows_are_parted_is_not_asked_again(tmp_path: Path):
+    """Sorted by size, say: a person knows, and `by` says so."""
+    written(tmp_path, in_order())
+    path = tmp_path / "lines" / "a.yaml"
+    text = path.read_text()
+    assert "split: {test: 0.2}" in text
+    path.write_text(text.replace("split: {test: 0.2}", "split: {by: random, test: 0.2}"))
+
+    assert () == checked(tmp_path).traps
+    assert "order" not in traps(new_line(tmp_path, "b", data=tmp_path / "a.csv", label="y", time="pan_day"))
+
+
+def test_an_order_that_no_name_calls_a_time_is_told_by_new_alone(tmp_path: Path):
+    """Most tables have a number of their rows, and some are sorted by height; a doubt about each would not be read."""
+    made = written(tmp_path, claims(height=lambda *_: in_order()["pan_day"]))
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert () == made.traps == checked(tmp_path).traps
+    assert "# no time: no column holds dates; the rows lie in the order of height, see there" in text
+    (remark,) = [one for one in made.findings if one.verdict != "strong"]
+    assert ("height", "order", "") == (remark.column, remark.verdict, remark.line)
+    assert remark.evidence.startswith("the rows lie in its order: from 4 to 107 it never falls")
+    assert remark.evidence.endswith("if it grows with time, `new` with --time height tests on the latest")
+    assert remark.evidence in text
+
+
+def test_a_number_of_the_rows_is_told_beside_the_missing_time(tmp_path: Path):
+    """It may be the order in which they came in, and may be no more than the file's."""
+    made = written(tmp_path, claims(claim_no=lambda _, y: np.arange(1, len(y) + 1)))
+
+    assert ("claim_no", (), ["strong", "id"]) == (
+        made.key,
+        made.traps,
+        [one.verdict for one in made.findings],
+    )
+    assert (
+        "# no time: no column holds dates; claim_no numbers the rows in the order of the file: if they were numbered as they came in, "
+        "`new` with --time claim_no tests on the latest"
+    ) in (tmp_path / "lines" / "a.yaml").read_text()
+
+
+def test_whoever_named_a_group_is_not_told_to_name_one(tmp_path: Path):
+    """The advice was to name what such rows belong to, and it stood in the line above."""
+    frame = copied(keyed=True).with_columns(
+        who=pl.int_range(pl.len()) % 400,
+        day=pl.int_range(pl.len()) % 97 + 1,
+        note=pl.int_range(pl.len()) % 89,
+    )
+    for by, says in (
+        ("time", "a split by time has rows of one who in both parts, as in real use"),
+        ("group", "rows of different who are alike"),
+    ):
+        folder = tmp_path / by
+        folder.mkdir()
+        text = f"label: {{column: y}}\ntable: {{key: number, group: who, time: day, exclude: [note]}}\ntrain: {{split: {{by: {by}}}}}\n"
+        trap = traps(hand_written(folder, frame, text))["repeats"]
+
+        assert ("", says) == (trap.line, trap.evidence.partition("; drop the repeats")[2].strip("; :"))
+
+
 def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
     """Who plans and runs without a check would learn it from a run without a verdict."""
     frame = claims(who=lambda _, y: [f"p{i % 4}" for i in range(len(y))])

@@ -45,6 +45,10 @@ class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
     chunks: tuple[Chunk, ...]
 
 
+NO_TIME = "rows in no order, or a time"
+"""Rule of the finding that rows lie in the order of a number, while the line has no time."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule of a contract that did not hold."""
 

@@ -9,6 +9,7 @@ import polars as pl
 from linewright.data.contract import Checked, breach, check
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
+from linewright.data.order import order_finding
 from linewright.data.read import Source, open_source, whole
 from linewright.data.references import table_sources
 from linewright.data.spec import DataSpec
@@ -68,11 +69,13 @@ def ingest(
     if checked.stop is not None:
         raise breach(checked, quarantine)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
+    # Rows that were answered come after those of the sources, whatever these are sorted by.
+    in_order = None if served else order_finding(checked.frame, data)
     dataset = write_dataset(checked.frame, checked.columns, order, context.artifacts, context.metadata)
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
-        findings=checked.findings,
+        findings=(*checked.findings, *([in_order] if in_order else [])),
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
     )

@@ -1,6 +1,6 @@
 """Look at a table before anything is declared: what each column is, and what a person should know about it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -11,18 +11,27 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import listed, nearest
+from linewright.data.order import find_order
 from linewright.data.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
     Roles,
     choose_roles,
     id_evidence,
+    name_doubt,
+    numbers_rows,
     time_doubt,
     too_few_groups,
     weight_evidence,
 )
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
-from linewright.data.suspicion import Suspect, find_as_bare, find_suspects
+from linewright.data.suspicion import (
+    Suspect,
+    find_as_bare,
+    find_stand_outs,
+    find_suspects,
+    strengths_by_class,
+)
 from linewright.data.target import LabelProfile, describe_label
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
@@ -82,6 +91,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that are equal to an earlier one in every column."""
     order: str
     """What the rows are sorted by, in a sentence; empty where that is nothing to speak of."""
+    may_be_time: str | None = None
+    """A number in whose order the rows lie, where no column has the part of the time."""
 
     def column(self, name: str) -> ColumnProfile:
         """Return the profile of a column."""
@@ -100,6 +111,7 @@ def look(
     exclude: Sequence[str] = (),
     seen: Mapping[str, Seen] | None = None,
     where: Where = nowhere,
+    source: str = "SOURCE",
 ) -> Profile:
     """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
 
@@ -119,6 +131,8 @@ def look(
         The columns, where somebody has looked at them already.
     where
         Says where in the source a value stands.
+    source
+        What SQL calls the table, for messages.
 
     Returns
     -------
@@ -144,14 +158,23 @@ def look(
     spelled = (
         frame[label].set(seen[label].values.is_null(), None) if len(seen[label].misfits) else frame[label]
     )
-    about = describe_label(spelled, seen[label], positive)
+    about = describe_label(spelled, seen[label], positive, source=source)
     roles = choose_roles(seen, label=label, time=time, group=group, key=key, weight=weight, exclude=exclude)
-    strengths, verdicts = judge(seen, spelled, about, roles)
+    strengths, verdicts = judge(seen, spelled, about, roles, unseen=exclude)
     for name, column in seen.items():
         if name not in exclude and not any(verdict.exclude for verdict in verdicts[name]):
             verdicts[name] = (*verdicts[name], *_set_aside(column, where))
             if name not in {label, *roles.parts} and (out := _slips(column)):
                 verdicts[name] = (*verdicts[name], _outlier(column, out, where))
+    order = find_order(seen, label, (roles.group, roles.weight)) if roles.time is None else None
+    if order is not None and not order.is_time:
+        name, is_id = order.column, numbers_rows(seen[order.column])
+        roles = msgspec.structs.replace(
+            roles, time_because=f"{roles.time_because}; {_in_order(name, is_id=is_id)}"
+        )
+        if not is_id:
+            says = f"{order.evidence}: if it grows with time, `new` with --time {name} tests on the latest"
+            verdicts[name] = (*verdicts[name], Verdict(verdict="order", evidence=says, exclude=False))
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
@@ -161,11 +184,17 @@ def look(
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
+        may_be_time=order.column if order is not None and order.is_time and order.column != key else None,
     )
 
 
 def judge(
-    seen: Mapping[str, Seen], label: pl.Series, about: LabelProfile, roles: Roles
+    seen: Mapping[str, Seen],
+    label: pl.Series,
+    about: LabelProfile,
+    roles: Roles,
+    *,
+    unseen: Collection[str] = (),
 ) -> tuple[dict[str, float], dict[str, tuple[Verdict, ...]]]:
     """Return how well each column alone tells the label, and what a person should know about it.
 
@@ -179,9 +208,12 @@ def judge(
         What it asks for.
     roles
         Columns with a part.
+    unseen
+        Columns that no model sees in any case: what is better than the others is not hidden by them.
     """
-    strengths, suspects = _judge(seen, label, about, roles, _sample(label))
     twins = find_twins(seen)
+    equal = [name for name, twin in twins.items() if twin.is_equal and twin.of != about.column]
+    strengths, suspects = _judge(seen, label, about, roles, sample=_sample(label), unseen={*unseen, *equal})
     sentinels = find_sentinels(seen, twins)
     known = label.is_not_null()
     return strengths, {
@@ -199,6 +231,16 @@ def judge(
         )
         for name, column in seen.items()
     }
+
+
+def _in_order(name: str, *, is_id: bool) -> str:
+    """Say of a number that nothing calls a time that the rows lie in its order."""
+    if is_id:
+        return (
+            f"{name} numbers the rows in the order of the file: if they were numbered as they came in, "
+            f"`new` with --time {name} tests on the latest"
+        )
+    return f"the rows lie in the order of {name}, see there"
 
 
 def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclude: Sequence[str]) -> None:
@@ -239,7 +281,9 @@ def _judge(
     label: pl.Series,
     about: LabelProfile,
     roles: Roles,
+    *,
     sample: npt.NDArray[np.int64],
+    unseen: Collection[str],
 ) -> tuple[dict[str, float], dict[str, Suspect]]:
     truth = _truth(about, seen[about.column].values.gather(sample), label.gather(sample))
     values = {
@@ -253,9 +297,17 @@ def _judge(
     cut = {name: cells(column) for name, column in values.items()}
     strengths = {name: strength(cell, truth) for name, cell in cut.items()}
     time = seen[roles.time].values.gather(sample) if roles.time else None
+    by_class = strengths_by_class(truth, cut)
     suspects = find_suspects(truth, values, cut, strengths, time=time)
+    suspects |= find_stand_outs(
+        truth, {n: value for n, value in strengths.items() if n not in suspects}, by_class
+    )
     typed = seen[about.column].values.gather(sample)
     suspects |= find_kin(truth, values, suspects, typed, time=time)
+    # What other columns have given away, or a person has left out, hides no leak among those that a model would see.
+    told = {name: one for name, one in suspects.items() if one.kind != "strong" or name in unseen}
+    left = {name: value for name, value in strengths.items() if name not in told and name not in unseen}
+    suspects = told | find_stand_outs(truth, left, by_class)
     if len(sample) == SAMPLE_ROWS:
         suspects = {name: _of_a_sample(suspect, len(label)) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})
@@ -319,6 +371,10 @@ def _verdicts(
             yield Verdict(verdict="twin", evidence=says, exclude=True)
             twin, suspect = None, suspect if suspect and suspect.kind == "leak" else None
         yield from _part_verdicts(column, suspect, twin, label, roles)
+    is_seen = column.name not in {label.column, *roles.parts} and column.distinct > 1
+    is_suspect = suspect is not None and suspect.kind in {"leak", "later"}
+    if is_seen and not is_suspect and (evidence := name_doubt(column)):
+        yield Verdict(verdict="name", evidence=evidence, exclude=False)
     if column.type == "text":
         says = f"free text: {column.because}; a model reads what it looks like and up to 32 directions of its words"
         yield Verdict(verdict="text", evidence=says, exclude=False)

@@ -1,5 +1,6 @@
 """What a label asks for: the task, its classes, the positive one, each with the reason."""
 
+import json
 from collections.abc import Collection
 from typing import Literal
 
@@ -46,7 +47,9 @@ class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Rows without a label; they neither train nor test."""
 
 
-def describe_label(spelled: pl.Series, seen: Seen, positive: str | None) -> LabelProfile:
+def describe_label(
+    spelled: pl.Series, seen: Seen, positive: str | None, *, source: str = "SOURCE"
+) -> LabelProfile:
     """Say what the label asks for.
 
     Parameters
@@ -55,6 +58,8 @@ def describe_label(spelled: pl.Series, seen: Seen, positive: str | None) -> Labe
         The column as it was read, and in its type.
     positive
         The value whose probability is wanted, where a person says so.
+    source
+        What SQL calls the table that the label is read from, for a message that makes another one.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def describe_label(spelled: pl.Series, seen: Seen, positive: str | None) -> Labe
             "a positive value is for a label of two values",
             where=f"--positive {positive}",
             found=f"{len(counts):,} values: {_names(counts)}",
-            hint="leave --positive out, or make a column of two values",
+            hint=_as_two(seen.name, counts, positive, source),
         )
     return _many(seen, counts, where)
 
@@ -123,6 +128,27 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
         positive=chosen,
         positive_because=f"{because}; {share} of the rows with a label",
         missing=seen.missing,
+    )
+
+
+def _as_two(name: str, counts: list[tuple[str, int]], positive: str, source: str) -> str:
+    """Say how a label of several values becomes one of two: what to write into the line file that `new` makes without --positive."""
+    alone = "leave --positive out: each value is a class of its own"
+    if positive not in dict(counts):
+        meant = nearest(positive, [one for one, _ in counts])
+        return f"did you mean {meant!r}? Then too, {alone}" if meant else alone
+    column = name if name.isidentifier() and name.isascii() else '"' + name.replace('"', '""') + '"'
+    value = "'" + positive.replace("'", "''") + "'"
+    rest = "other" if positive != "other" else "rest"
+    two = f"case when {column} is not null then if({column}::text = {value}, {value}, '{rest}') end"
+    label, told, query = (
+        json.dumps(text, ensure_ascii=False)
+        for text in (name, positive, " ".join(["select * replace", f"({two} as {column})", "from", source]))
+    )
+    return (
+        f"{alone}; or make two of them, in the line file that is written then: under table: sql: {query}; "
+        f"label: {{column: {label}, positive: {told}}}; under contract.columns: {label}: {{type: category, allowed: [{told}, {rest}]}}; "
+        "under train: task: binary, metric: average_precision"
     )
 
 

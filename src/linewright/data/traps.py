@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import TEST, TRAIN
-from linewright.data.roles import COUNTED, ENOUGH_GROUPS, TIME_WORDS
+from linewright.data.roles import AGAIN, COUNTED, ENOUGH_GROUPS, TIME_WORDS, is_numbering
 from linewright.data.seen import NUMBERS, Seen, percent
 
 Ints = npt.NDArray[np.int64]
@@ -34,6 +34,8 @@ VerdictKind = Literal[
     "doubtful time",
     "bad cells",
     "outlier",
+    "name",
+    "order",
 ]
 TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group"]
 
@@ -52,6 +54,12 @@ _MOST_STRAYS = 5
 _REGULAR = 0.95
 _MOST_OF_ONE = 20
 _BALANCED = 0.9
+_VERY_MANY = 0.2
+_LARGEST = 0.05
+_ALIKE_IN = 2
+_SELDOM = 0.7
+_LEAST_PAIRS, _MOST_PAIRS = 20, 5_000
+_MOST_TRIED = 40
 _TELLING = 0.3
 
 
@@ -271,7 +279,8 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
     """Return a column that numbers what several rows belong to, with the evidence, though its name does not say so.
 
     Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same
-    within them, since any sorted column runs in blocks.
+    within them, since any sorted column runs in blocks. Or they are very many that repeat now and then, and number
+    things or have rows that are alike in several other columns.
 
     Parameters
     ----------
@@ -280,11 +289,18 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
     taken
         Columns that have a part already, the label among them.
     """
+    tried = [column for column in seen.values() if column.name not in taken and _may_number(column)]
     found = [
         (is_certain, column.distinct, column.name, says)
-        for column in seen.values()
-        if column.name not in taken and _may_number(column)
+        for column in tried
         for is_certain, says in _belongings(column, seen, taken)
+    ]
+    # To compare rows of one value costs a look at other columns; of thousands of numbers the first are ids, if any is.
+    found += [
+        (True, column.distinct, column.name, says)
+        for column in [one for one in tried if _is_very_many(one)][:_MOST_TRIED]
+        if column.name not in {name for _, _, name, _ in found}
+        if (says := _now_and_then(column, seen, taken))
     ]
     if not found:
         return None
@@ -295,7 +311,7 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
 def _may_number(column: Seen) -> bool:
     if column.type not in {"integer", "number", "category"} or (COUNTED | TIME_WORDS) & set(column.words):
         return False
-    if not ENOUGH_GROUPS <= column.distinct <= column.present / 2:
+    if not ENOUGH_GROUPS <= column.distinct <= column.present * (1 - AGAIN):
         return False
     return column.type != "number" or bool((column.values.drop_nulls() % 1 == 0).all())
 
@@ -308,7 +324,7 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
     is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())
     in_blocks = runs == column.distinct
-    if not is_regular and not in_blocks:
+    if column.distinct > column.present / 2 or not (is_regular or in_blocks):
         return
     how = f"each of its {column.distinct:,} values stands " + (
         f"in {often} rows" + ("" if regular == 1 else f" ({percent(regular)} of them)")
@@ -322,6 +338,51 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
         how += f", and {', '.join(same[:3])} {'is' if len(same) == 1 else 'are'} the same within each"
     if is_regular or same or not is_sorted:
         yield bool(same) or (is_regular and in_blocks), f"{how}: its rows seem to belong together"
+
+
+def _is_very_many(column: Seen) -> bool:
+    return column.distinct >= _VERY_MANY * column.present and column.missing <= column.present
+
+
+def _now_and_then(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> str:
+    """Say that very many values which repeat now and then name what rows belong to, or nothing where they do not seem to."""
+    most = int(column.counts["rows"].to_numpy().max())
+    if most > max(_MOST_OF_ONE, _LARGEST * column.present):
+        return ""
+    alike = _alike_within(column, seen, taken)
+    if len(alike) < _ALIKE_IN and not is_numbering(column):
+        return ""
+    same = f", and rows of one are alike in {', '.join(alike[:3])}" if alike else ""
+    return (
+        f"{column.distinct:,} values in {column.present:,} rows, up to {most:,} rows each{same}: "
+        "they seem to name what rows belong to"
+    )
+
+
+def _alike_within(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> list[str]:
+    """Return the other columns in which nearly all neighbours within a group agree, though any two rows seldom do."""
+    rows = column.values.is_not_null().arg_true()
+    order = rows.gather(column.values.gather(rows).arg_sort())
+    values = column.values.gather(order)
+    pairs = (values == values.shift(1)).fill_null(value=False).arg_true()
+    if len(pairs) < _LEAST_PAIRS:
+        return []
+    pairs = pairs.gather_every(-(-len(pairs) // _MOST_PAIRS)).cast(pl.Int64)
+    rows, before = order.gather(pairs), order.gather(pairs - 1)
+    others = [
+        one
+        for one in seen.values()
+        if one.name not in {column.name, *taken}
+        and one.type in {"integer", "category", "boolean"}
+        and 2 <= one.distinct <= column.distinct / 2
+        and one.missing <= one.present
+    ]
+    found: list[str] = []
+    for one in others[:_MOST_TRIED]:
+        agree = one.values.gather(rows).eq_missing(one.values.gather(before)).to_numpy()
+        if agree.mean() >= _REGULAR and _evenness(one.values) <= _SELDOM:
+            found.append(one.name)
+    return found
 
 
 def _is_numbering(values: pl.Series, column: Seen) -> bool:

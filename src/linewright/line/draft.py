@@ -18,6 +18,8 @@ _MOST_NAMES = 5
 _ROWS_TO_LOSE = 100
 """Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
+_ASKED_BY = {"group": "group", "time": "order"}
+"""The trap that asks whether a column has the part, and then says why none has it."""
 _MONTH_WORDS = frozenset({"month", "mo", "mnth"})
 _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
 _METRICS = {
@@ -191,7 +193,7 @@ def _table(draft: Draft) -> Iterator[str]:
                 *(v.evidence for v in draft.profile.column(column).verdicts if v.evidence != because),
             ]
             parts.append((f"{part}: {quoted(column)}", "; ".join(notes)))
-        elif because and not (part == "group" and any(trap.trap == "group" for trap in draft.traps)):
+        elif because and not any(trap.trap == _ASKED_BY.get(part) for trap in draft.traps):
             parts.append((f"# no {part}: {because}", ""))
     yield "table:" if any(not line.startswith("#") for line, _ in parts) or draft.excluded else "table: {}"
     yield from _beside(parts, indent="  ")
@@ -318,18 +320,20 @@ def _rule(column: ColumnProfile, draft: Draft) -> str:
     if is_class:
         words.append(f"allowed: [{', '.join(quoted_sentence(name) for name, _ in sorted(label.classes))}]")
     elif column.name not in draft.profile.roles.parts and not is_label:
-        words += _limits(column)
+        words += _limits(column, draft.profile.may_be_time)
     return ", ".join(words)
 
 
-def _limits(column: ColumnProfile) -> list[str]:
+def _limits(column: ColumnProfile, grows: str | None) -> list[str]:
     if column.type in NUMBERS and column.low is not None and column.high is not None and column.distinct > 1:
         low, high = widened(
             column.low, column.high, whole=column.type == "integer", exact=column.distinct == 2
         )
         if not low or not high:
             return []
-        is_open = _is_year(column) and not any(verdict.verdict == "outlier" for verdict in column.verdicts)
+        # The next year, or the days to come, are no breach.
+        may_grow = column.name == grows or _is_year(column)
+        is_open = may_grow and not any(verdict.verdict == "outlier" for verdict in column.verdicts)
         return [f"min: {low}"] if is_open else [f"min: {low}", f"max: {high}"]
     levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
     if (
@@ -377,7 +381,7 @@ def _train(draft: Draft) -> Iterator[str]:
             "budget: normal",
             "quick and thorough are the others; the same rows, parted alike, and the same budget give the same model",
         ),
-        (f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because),
+        _split(draft),
     ]
     if draft.python is not None:
         lines[2] = (
@@ -395,6 +399,13 @@ def _train(draft: Draft) -> Iterator[str]:
             "The classes are numbers; if their order matters more than the exact class, task: regression with metric: rmse",
             indent="  ",
         )
+
+
+def _split(draft: Draft) -> tuple[str, str]:
+    if draft.profile.may_be_time is None:
+        return f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because
+    asked = f"no `by` yet: if {draft.profile.may_be_time} is a time, it shall be the time of the table; if not, by: {draft.by} says so"
+    return "split: {test: 0.2}", f"{draft.by_because}; {asked}"
 
 
 def _model(brought: Brought) -> Iterator[str]:

@@ -8,7 +8,7 @@ import msgspec
 from linewright.data.facts import Finding
 from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import MemberOf, Metric, Reliability, Trial
-from linewright.model.figures import count
+from linewright.model.figures import count, few_in_words
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
 from linewright.store.clock import said
@@ -209,6 +209,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
     only_answer: str | None = None
     """The class that the candidate answers for every test row; `None` where there are more, or numbers."""
+    few_tested: tuple[tuple[str, int], ...] = ()
+    """Classes with fewer than 5 test rows, each with how many it has; the rarest first."""
     undecided: tuple[str, ...] = ()
     """What the gates said about which the rows could not decide; they do not block a promotion."""
     share: float | None = None
@@ -306,6 +308,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"
         elif self.unfound:
             yield f"  warn     it finds {unfound_in_words(self.unfound)}; {self._remedy()}"
+        if self.few_tested:
+            yield f"  warn     {few_in_words(self.few_tested)}"
         if self.coverage is not None and is_surely_less(self.coverage):
             yield (
                 f"  warn     only {percent_in_words(self.coverage)} of the test rows ({range_in_words(self.coverage)}) "

@@ -168,6 +168,7 @@ def new_line(
         weight=weight,
         exclude=exclude,
         where=where,
+        source=source_name(name),
     )
     brought = None
     if model is not None:

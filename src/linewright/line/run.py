@@ -12,7 +12,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.copies import findings_of
-from linewright.data.facts import BROKEN_OFF, UNNAMED, Finding
+from linewright.data.facts import BROKEN_OFF, NO_TIME, UNNAMED, Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
@@ -132,16 +132,19 @@ def _carry_out(station: Station, work: Work) -> Json:
 def _findings(station: Station, work: Work) -> Iterable[Finding]:
     if station.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
-        return (*kept_promises(work), *_of_whole_files(work.ingested.findings))
+        return (*kept_promises(work), *_of_whole_table(work))
     return findings_of(work.split) if station.name == "split" else ()
 
 
-def _of_whole_files(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Give what reading found of a file as a whole; rows that were set aside are told by `datasets --quarantine`.
+def _of_whole_table(work: Work) -> Iterator[Finding]:
+    """Give what reading found of a table as a whole; rows that were set aside are told by `datasets --quarantine`.
 
     A table may have hundreds of columns that nobody named: they are told at once.
     """
+    findings = work.ingested.findings
     yield from (one for one in findings if one.rule == BROKEN_OFF)
+    if work.spec.train.split.by == "auto":
+        yield from (one for one in findings if one.rule == NO_TIME)
     new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]
     if len(new) < 2:
         yield from new
@@ -284,6 +287,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         threshold=work.package.threshold,
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability or None,
+        few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
         undecided=certificate.undecided,
         coverage=work.evaluation.coverage or None,
         bias=work.evaluation.bias or None,

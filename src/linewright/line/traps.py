@@ -7,6 +7,7 @@ import polars as pl
 from linewright.data.association import Kind
 from linewright.data.facts import Column, Dataset
 from linewright.data.look import Verdict, judge
+from linewright.data.order import asked, find_order
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.seen import TIMES, UNUSABLE, Seen
@@ -50,13 +51,9 @@ def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
         about = describe_label(label, seen[spec.label.column], None)  # any class may be the positive one here
     except RequestError:  # a label of another kind than `new` would choose, with which a run may go on
         return ()
-    _, verdicts = judge(seen, label, about, _roles_of(spec))
-    found = [
-        (name, one)
-        for name in _features(spec, seen)
-        for one in verdicts[name]
-        if one.exclude or one.verdict in TOLD
-    ]
+    features = _features(spec, seen)
+    _, verdicts = judge(seen, label, about, _roles_of(spec), unseen=seen.keys() - set(features))
+    found = [(name, one) for name in features for one in verdicts[name] if one.exclude or one.verdict in TOLD]
     names = list(dict.fromkeys(name for name, _ in found))
     return tuple(_column_trap(spec.table.exclude, names, name, verdict) for name, verdict in found)
 
@@ -95,7 +92,7 @@ def _features(spec: LineSpec, seen: Mapping[str, Seen]) -> list[str]:
 
 
 def row_traps(spec: LineSpec, seen: Mapping[str, Seen], where: Where = nowhere) -> tuple[Trap, ...]:
-    """Return what misleads between the rows: parts without a label, repeats in both parts, sorted rows, rare classes, a hidden group.
+    """Return what misleads between the rows: parts without a label, repeats in both parts, sorted rows, an order that may be one of time, rare classes, a hidden group.
 
     Parameters
     ----------
@@ -111,6 +108,7 @@ def row_traps(spec: LineSpec, seen: Mapping[str, Seen], where: Where = nowhere) 
             _unlabelled(spec, seen),
             _repeats(spec, seen, task),
             _sorted(spec, seen, task),
+            _order(spec, seen),
             _few_rows(spec, label, where) if task != "regression" else (),
         )
         for trap in traps
@@ -235,6 +233,15 @@ def _mended(spec: LineSpec, found: Repeats, features: Sequence[str]) -> tuple[st
         return "table", query, "they are equal in all but the key, so keep one of each"
     if found.is_copy:
         return "table", _query(spec, "select distinct *"), "keep one of each"
+    group = spec.table.group
+    if group is not None and _by(spec) == "time":
+        return (
+            "",
+            "",
+            f"drop the repeats; a split by time has rows of one {group} in both parts, as in real use",
+        )
+    if group is not None:
+        return "", "", f"drop the repeats: rows of different {group} are alike"
     if _by(spec) != "random" or len(features) > _MOST_IN_SQL:
         return "", "", "drop the repeats, or name in table.group what such rows belong to"
     names = ", ".join(f"coalesce({in_sql(name)}::text, '')" for name in features)
@@ -261,6 +268,22 @@ def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Tra
     yield Trap(
         trap="sorted", columns=(spec.label.column,), evidence=says, under="train", line="split: {by: random}"
     )
+
+
+def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
+    """Ask whether the number in whose order the rows lie is a time, unless a person has said how the rows are parted."""
+    table = spec.table
+    if table.time is not None or spec.train.split.by != "auto":
+        return
+    found = find_order(seen, spec.label.column, (table.key, table.group, table.weight))
+    if found is not None and found.is_time:
+        yield Trap(
+            trap="order",
+            columns=(found.column,),
+            evidence=asked(found, _by(spec)),
+            under="table",
+            line=f"time: {quoted(found.column)}",
+        )
 
 
 def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:

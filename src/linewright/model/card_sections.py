@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from linewright.data.facts import NO_TIME
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_parts import (
@@ -21,7 +22,7 @@ from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
 from linewright.model.facts import Band, Evaluation, Metric, Reliability, Trained, Trial
-from linewright.model.figures import count, in_words, listed, with_roots
+from linewright.model.figures import count, few_in_words, in_words, listed, with_roots
 from linewright.model.metrics import METRICS
 from linewright.model.plain_words import apart_in_words, difference_in_words, plain_in_words
 from linewright.model.redecided import redecided_in_words
@@ -237,6 +238,9 @@ def _confusion(facts: CardFacts) -> Section:
         told.insert(
             0, f"It answers {classes[only]!r} to every test row, so no decision of it depends on the row."
         )
+    few = facts.evaluation.few if facts.evaluation else ()
+    if few:
+        told.append(few_in_words([(classes[code], rows) for code, rows in few]))
     sentences = [Sentence(text=text, evidence=cited) for text in told]
     table = _matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes)
     return Section(name="confusion", title="Which mistakes it makes", sentences=tuple(sentences), table=table)
@@ -313,7 +317,12 @@ def _data(facts: CardFacts) -> Section:
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
         for one in ingested.findings
+        if one.rule != NO_TIME
     )
+    for one in ingested.findings if split.by != "time" else ():
+        if one.rule == NO_TIME:
+            text = f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."
+            sentences.append(Sentence(text=text, evidence=cite(facts.ingested_digest)))
     table = Table(head=("Column", "Rule that did not hold", "Rows", "First value", "Action"), rows=broken)
     return Section(name="data", title="Data", sentences=tuple(sentences), table=table if broken else None)
 

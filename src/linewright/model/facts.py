@@ -290,6 +290,10 @@ class Plain(Beside, frozen=True, kw_only=True):
     """Test rows."""
 
 
+FEW_TESTED = 5
+"""Test rows of a class, below which what they show of it is chance."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -332,6 +336,12 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     def unfound(self) -> Mapping[int, int]:
         """By code, how many test rows there are of each class of which it finds none; empty of numbers."""
         return {code: sum(row) for code, row in enumerate(self.confusion) if any(row) and not row[code]}
+
+    @property
+    def few(self) -> tuple[tuple[int, int], ...]:
+        """Codes of the classes with fewer than `FEW_TESTED` test rows, and how many they have; the rarest first."""
+        rows = [(sum(row), code) for code, row in enumerate(self.confusion)]
+        return tuple((code, many) for many, code in sorted(rows) if many < FEW_TESTED)
 
 
 class Shuffled(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,31 @@ def in_words(value: float, *, beside: float | None = None) -> str:
     return f"{value:.17g}"
 
 
+def few_in_words(few: Sequence[tuple[str, int]]) -> str:
+    """Say of which classes the test part has so few rows that they show nothing.
+
+    Parameters
+    ----------
+    few
+        Classes with their test rows, the rarest first; at least one.
+
+    Examples
+    --------
+    >>> few_in_words([("b", 1)])
+    "of class 'b' there is 1 test row: metrics that count each class alike rest on it, whatever the other rows show; merge it with another class, leave it out, or bring more rows"
+    """
+    shown = [
+        f"of class {name!r} there {'is' if rows == 1 else 'are'} {rows or 'no'} test row{'' if rows == 1 else 's'}"
+        for name, rows in few[:5]
+    ]
+    more = f" and of {len(few) - 5:,} more classes fewer than 5" if len(few) > 5 else ""
+    it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
+    return (
+        f"{', '.join(shown)}{more}: metrics that count each class alike rest on {it}, whatever the other rows show; "
+        f"merge {it} with {another}, leave {it} out, or bring more rows"
+    )
+
+
 def as_declared(value: float) -> str:
     """Return a number that a person wrote with all of its digits.
 

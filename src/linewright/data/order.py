@@ -1,0 +1,206 @@
+"""A table that lies in the order of a number: nothing calls it a time, and a split at random would judge a model on the past."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from linewright.data.facts import NO_TIME, Finding
+from linewright.data.roles import id_evidence, is_thing, is_time_name
+from linewright.data.seen import NUMBERS, Seen, as_declared, percent
+from linewright.data.spec import DataSpec
+from linewright.data.traps import find_group, sorted_evidence
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_VALUES = 20
+"""Different values that an order needs: a table that is sorted by fewer is sorted by an attribute."""
+_OUT_OF_PLACE = 0.01
+_FILLED = 0.9
+_MOST_OF_ONE = 0.3
+_LEAST_ROWS = 100
+_GLANCE = 1_000
+_GLANCED = 0.2
+_KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean"}
+_LATEST = 0.2
+_SURELY = 3.0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A number column in whose order the rows lie."""
+
+    column: str
+    evidence: str
+    """A sentence with figures."""
+    is_time: bool
+    """Whether its name says that it counts time. Most other numbers in whose order tables lie number what rows belong to, or the
+    rows, or are what somebody sorted them by."""
+
+
+def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]) -> Order | None:
+    """Return the number column in whose order the rows lie, where there is one.
+
+    Parameters
+    ----------
+    seen
+        All columns by name.
+    label
+        What is predicted; rows in its order are another finding.
+    taken
+        Columns that have a part already: they name rows or what rows belong to.
+
+    Returns
+    -------
+    Order or None
+        One that its name calls a time comes first, one that numbers the rows last, else the first of the table.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> day = see(pl.Series("day", [str(i // 4) for i in range(400)]))
+    >>> late = see(pl.Series("late", ["no"] * 100 + ["no", "yes"] * 150))
+    >>> found = find_order({"day": day, "late": late}, "late", [])
+    >>> found.column, found.evidence.partition(";")[0]
+    ('day', 'the rows lie in its order: from 0 to 99 it never falls')
+    """
+    outside = {label, *filter(None, taken)}
+    found = [
+        column
+        for column in seen.values()
+        if column.name not in outside and not is_thing(column) and _is_order(column)
+    ]
+    if not found or _is_sorted_by(seen[label]):
+        return None
+    # Rows that are sorted by what they belong to lie in no order of time.
+    group = find_group(seen, [*outside])
+    found = [column for column in found if group is None or column.name != group[0]]
+    if not found:
+        return None
+    # `max` keeps the first of equals.
+    best = max(found, key=lambda column: (is_time_name(column.name), id_evidence(column) is None))
+    says = f"the rows lie in its order: {_course(best)}"
+    if moved := _moved(seen[label]):
+        says += f"; {moved}"
+    return Order(column=best.name, evidence=says, is_time=is_time_name(best.name))
+
+
+def asked(order: Order, by: str) -> str:
+    """Say what an order that may be one of time would mean, and how to answer.
+
+    Parameters
+    ----------
+    by
+        How the rows are parted while nobody answers: `random` or `group`.
+    """
+    return (
+        f"{order.evidence}: a test part drawn at random then lies among the training rows, and does not show how a model does on rows "
+        f"to come; if {order.column} grows with time, say so (`new` with --time {order.column}); if not, split: {{by: {by}}} (under train) says so"
+    )
+
+
+def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
+    """Return what a run says of rows that lie in the order of a number, where the line has no time.
+
+    Parameters
+    ----------
+    frame
+        The rows that keep the contract, in the order of the source.
+    data
+        What the line says about its data.
+    """
+    if data.table.time is not None or not any(
+        is_time_name(name) and _may_be_order(frame[name]) for name in frame.columns
+    ):
+        return None
+    seen = {
+        name: as_declared(name, _KINDS.get(str(frame[name].dtype), "category"), frame[name])
+        for name in frame.columns
+    }
+    found = find_order(seen, data.label.column, (data.table.key, data.table.group, data.table.weight))
+    if found is None or not found.is_time:
+        return None
+    return Finding(
+        column=found.column,
+        rule=NO_TIME,
+        failed=frame.height,
+        rows=frame.height,
+        first="",
+        action="warn",
+        says=f"{found.column}: {asked(found, 'random' if data.table.group is None else 'group')}",
+        hint=f"write time: {found.column} (under table)",
+    )
+
+
+def _may_be_order(values: pl.Series) -> bool:
+    """Return whether the first rows may lie in the order of a column; nearly none passes, and no other is read on."""
+    if not values.dtype.is_numeric():
+        return False
+    glance = values.head(_GLANCE).drop_nulls().cast(pl.Float64).to_numpy()
+    return len(glance) < LEAST_VALUES or min(_out_of_place(glance), _out_of_place(-glance)) <= _GLANCED
+
+
+def _is_sorted_by(label: Seen) -> bool:
+    is_class = label.type not in NUMBERS or label.distinct <= LEAST_VALUES
+    return bool(sorted_evidence(label.values, is_class=is_class))
+
+
+def _is_order(column: Seen) -> bool:
+    rows = len(column.values)
+    if column.type not in NUMBERS or rows < _LEAST_ROWS or column.distinct < LEAST_VALUES:
+        return False
+    if column.present < _FILLED * rows:
+        return False
+    if not _may_be_order(column.values):
+        return False
+    if (
+        int(column.counts["rows"].to_numpy().max()) > _MOST_OF_ONE * rows
+    ):  # mostly 0, say, and any order is one of it
+        return False
+    values = column.values.drop_nulls().cast(pl.Float64).to_numpy()
+    return min(_out_of_place(values), _out_of_place(-values)) <= _OUT_OF_PLACE
+
+
+def _out_of_place(values: Floats) -> float:
+    """Return the share of the values that are below an earlier one, or above a later one, whichever are fewer."""
+    below = float((values < np.maximum.accumulate(values)).mean())
+    above = float((values > np.minimum.accumulate(values[::-1])[::-1]).mean())
+    return min(below, above)
+
+
+def _course(column: Seen) -> str:
+    values = column.values.drop_nulls().cast(pl.Float64).to_numpy()
+    down, up = _out_of_place(values), _out_of_place(-values)
+    ends = (column.values.min(), column.values.max())
+    (low, high), how, share = (ends, "falls", down) if down <= up else (ends[::-1], "rises", up)
+    if not share:
+        return f"from {low} to {high} it never {how}"
+    return f"from {low} to {high} it hardly ever {how} ({percent(share)} of the rows are out of place)"
+
+
+def _moved(label: Seen) -> str:
+    """Say how the label differs between the first rows and the last, or nothing where that may be chance."""
+    known = label.values.drop_nulls()
+    cut = int(len(known) * (1 - _LATEST))
+    first, last = known.head(cut), known.tail(len(known) - cut)
+    if min(len(first), len(last)) < _LEAST_ROWS / 5:
+        return ""
+    if label.type in NUMBERS and label.distinct > LEAST_VALUES:
+        one, two = (part.cast(pl.Float64).to_numpy() for part in (first, last))
+        error = math.sqrt(one.var() / len(one) + two.var() / len(two))
+        if abs(one.mean() - two.mean()) <= _SURELY * error:
+            return ""
+        return f"the mean of {label.name!r} is {one.mean():.4g} in the first four fifths of them and {two.mean():.4g} in the last"
+    most: tuple[float, str] = (_SURELY, "")
+    # The rarest first: of two classes, whose shares move alike, it is the one that people look at.
+    for name, rows in label.counts.sort("rows").iter_rows() if label.distinct <= LEAST_VALUES else ():
+        shares = [float((part == name).mean()) for part in (first, last)]  # pyright: ignore[reportArgumentType]
+        whole = rows / len(known)
+        error = math.sqrt(max(whole * (1 - whole), 1e-12) * (1 / len(first) + 1 / len(last)))
+        sure = abs(shares[0] - shares[1]) / error
+        if sure > most[0]:
+            places = f"{percent(shares[0])} of the first four fifths of them and in {percent(shares[1])} of the last"
+            most = (sure, f"{label.name!r} is {str(name)!r} in {places}")
+    return most[1]

@@ -1,0 +1,69 @@
+"""What a run says of its data beside its figures: an order that may be one of time, and classes with hardly a test row."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.new import new_line
+from linewright.operations.evidence import card
+
+
+def declared(folder: Path, *, rare: int = 0) -> Path:
+    """Write a line of three classes, one of them of so many rows, whose rows lie in the order of a running day."""
+    rng = np.random.default_rng(3)
+    rows = 600
+    size = rng.normal(size=rows).round(3)
+    kind = np.where(size + rng.normal(size=rows) > 0, "b", "a")
+    kind[rng.choice(rows, rare, replace=False)] = "c"
+    frame = pl.DataFrame({"pan_day": np.sort(rng.integers(4, 108, rows)), "size": size, "kind": kind})
+    frame.write_csv(folder / "a.csv")
+    new_line(folder, "a", data=folder / "a.csv", label="kind")
+    path = folder / "lines" / "a.yaml"
+    path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
+    return path
+
+
+def test_a_run_asks_whether_the_order_of_its_rows_is_one_of_time(tmp_path: Path):
+    """Who never looks at `check` has a certificate all the same, and it says how the model does among its own days."""
+    path = declared(tmp_path)
+    with Factory.create(tmp_path) as factory:
+        asked = execute_inline(factory, "a")
+        again = execute_inline(factory, "a")
+        told = card(factory, "a").markdown
+        path.write_text(path.read_text().replace("split: {test: 0.2}", "split: {by: random, test: 0.2}"))
+        answered = execute_inline(factory, "a")
+
+    says = "  warn     pan_day: the rows lie in its order: from 4 to 107 it never falls"
+    assert [True, True, False] == [says in one.to_text() for one in (asked, again, answered)]
+    assert "if not, split: {by: random} (under train) says so" in asked.to_text()
+    assert "The rows lie in the order of pan_day, and the test rows are not the latest of them." in told
+    assert "Rule that did not hold" not in told
+
+
+def test_a_line_that_has_the_order_for_its_time_is_not_asked(tmp_path: Path):
+    """The test rows are the latest then."""
+    path = declared(tmp_path)
+    path.write_text(path.read_text().replace("table: {}", "table: {time: pan_day}"))
+    with Factory.create(tmp_path) as factory:
+        ran = execute_inline(factory, "a")
+        told = card(factory, "a").markdown
+
+    assert () == ran.findings
+    assert "lie in the order of" not in told
+
+
+def test_a_class_with_a_test_row_or_none_is_named(tmp_path: Path):
+    """The balanced accuracy had an interval from 0 to 1, and nothing said why."""
+    declared(tmp_path, rare=12)
+    with Factory.create(tmp_path) as factory:
+        ran = execute_inline(factory, "a")
+        told = card(factory, "a").markdown
+
+    ((name, rows),) = ran.few_tested
+    assert ("c", True) == (name, 0 < rows < 5)
+    says = f"of class 'c' there {'is' if rows == 1 else 'are'} {rows} test row{'' if rows == 1 else 's'}: metrics that count"
+    assert f"  warn     {says}" in ran.to_text()
+    assert says in told
