@@ -1,5 +1,6 @@
 """The parts that a card is put together from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -219,3 +220,13 @@ def placed(values: tuple[float, float, float], low: float, high: float) -> tuple
 def cite(digest: str | None) -> tuple[str, ...]:
     """Return the digest as evidence, or no evidence."""
     return (digest,) if digest else ()
+
+
+def sentence_of(reason: str) -> str:
+    """Return a reason as a sentence of its own."""
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
+def last_of(classes: Sequence[str]) -> str:
+    """Return the positive class, which is the last of two."""
+    return classes[-1] if classes else ""

@@ -1,10 +1,10 @@
 """What a card says, section by section: sentences with their evidence, tables and bars, ready for any template."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from linewright.data.facts import NO_TIME
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
+from linewright.model.card_decisions import decisions
 from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_parts import (
     Bar,
@@ -15,19 +15,17 @@ from linewright.model.card_parts import (
     Table,
     Tile,
     cite,
+    last_of,
     placed,
+    sentence_of,
     short,
 )
-from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
-from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
-from linewright.model.facts import Band, Evaluation, Metric, Reliability, Trained, Trial
-from linewright.model.figures import count, few_in_words, in_words, listed, with_roots
+from linewright.model.card_trials import leaderboard
+from linewright.model.facts import Evaluation, Metric
+from linewright.model.figures import count, few_in_words, in_words, listed
 from linewright.model.metrics import METRICS
 from linewright.model.plain_words import apart_in_words, difference_in_words, plain_in_words
-from linewright.model.redecided import redecided_in_words
-from linewright.model.reliability import is_off, reliability_in_words
-from linewright.model.simplest import simplest_in_words
 from linewright.model.unfound_words import unfound_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.store.clock import said
@@ -52,8 +50,8 @@ def card_of(facts: CardFacts) -> Card:
         plotted(facts),
         _data(facts),
         _features(facts),
-        _leaderboard(facts),
-        _decisions(facts),
+        leaderboard(facts),
+        decisions(facts),
         limits(facts),
         _reproduction(facts),
     )
@@ -122,7 +120,7 @@ def _range(metric: Metric) -> str:
 def _purpose(facts: CardFacts) -> Section:
     package = facts.package
     answer = {
-        "binary": f"The probability that {package.label} is {_last(package.classes)!r}, and the class decided from it.",
+        "binary": f"The probability that {package.label} is {last_of(package.classes)!r}, and the class decided from it.",
         "multiclass": f"Which of {len(package.classes)} classes {package.label} is, with the probability of each.",
         "regression": f"{package.label}, a number, with a 90 % prediction interval.",
     }[package.task]
@@ -175,7 +173,7 @@ def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
     if facts.evaluation and facts.evaluation.plain:
         found = facts.evaluation.plain
         learned = f" It learned from {count(found.rows, 'training row')}, with one setting and no search."
-        text = f"{_whole(plain_in_words(found))}{learned}"
+        text = f"{sentence_of(plain_in_words(found))}{learned}"
         yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
 
 
@@ -286,12 +284,12 @@ def _data(facts: CardFacts) -> Section:
     sentences = [
         Sentence(text=f"{dataset.rows:,} rows of {len(dataset.columns)} columns.", evidence=held),
         Sentence(
-            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {_whole(split.why)}",
+            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {sentence_of(split.why)}",
             evidence=(facts.trained.split,),
         ),
     ]
     if facts.asked:
-        text = f"The training was asked for by monitoring or a schedule: {_whole(facts.asked)}"
+        text = f"The training was asked for by monitoring or a schedule: {sentence_of(facts.asked)}"
         sentences.append(Sentence(text=text, evidence=cite(facts.proposal)))
     if facts.as_of:
         text = f"Rows that were answered, and whose truth was known at {said(facts.as_of)}, are among them."
@@ -389,235 +387,6 @@ def _words(encoding: Encoding) -> str:
             return type(encoding).__name__.lower()
 
 
-_TRIALS_SHOWN = 12
-"""Best trials that are listed; members of the model always are."""
-
-
-def _leaderboard(facts: CardFacts) -> Section:
-    trained = facts.trained
-    cited = (facts.package.trained,)
-    if trained.adopted:
-        return Section(
-            name="leaderboard",
-            title="Where it comes from",
-            sentences=(Sentence(text=_whole(trained.chosen_because), evidence=cited),),
-        )
-    text = f"{trained.chosen} was chosen. {_whole(with_roots(trained.chosen_because))}"
-    older = [
-        Sentence(text=_whole(one.because), evidence=cited) for one in (trained.sample, trained.recent) if one
-    ]
-    simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
-    members = _shares(trained)
-    shown = tuple(
-        one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
-    )
-    is_squared = trained.task == "regression"
-    rows = tuple(
-        (
-            one.name,
-            one.family,
-            in_words(one.loss),
-            f"{in_words(one.low)} to {in_words(one.high)}",
-            *((in_words(math.sqrt(one.loss)),) if is_squared else ()),
-            members.get(one.name, ""),
-        )
-        for one in shown
-    )
-    told = "Losses are out of fold, on training rows only; less is better."
-    if is_squared:
-        told += (
-            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
-            f"held beside the rmse on the test rows{_test_rmse(facts)}."
-        )
-    if len(shown) < len(trained.trials):
-        told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
-    return Section(
-        name="leaderboard",
-        title="What else was tried",
-        sentences=(
-            Sentence(text=text, evidence=cited),
-            *older,
-            *simpler,
-            Sentence(text=told, evidence=cited),
-        ),
-        table=Table(
-            head=(
-                "Trial",
-                "Family",
-                "Loss",
-                "95 % interval",
-                *(("RMSE",) if is_squared else ()),
-                "Became the model",
-            ),
-            rows=rows,
-            marks=tuple("chosen" if one.name in members else "" for one in shown),
-        )
-        if rows
-        else None,
-        bars=_loss_bars(shown),
-    )
-
-
-def _shares(trained: Trained) -> dict[str, str]:
-    """Return which trials became the model, and how much of it."""
-    if not trained.executed:
-        return {trained.chosen: "all of it"}
-    return {
-        one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
-        for one in trained.executed.members
-    }
-
-
-def _test_rmse(facts: CardFacts) -> str:
-    measured = facts.evaluation.metrics if facts.evaluation else ()
-    return next((f" ({in_words(one.value)})" for one in measured if one.name == "rmse"), "")
-
-
-def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
-    if len(trials) < 2:
-        return ()
-    low, high = min(one.low for one in trials), max(one.high for one in trials)
-    return tuple(
-        Bar(
-            name=one.name,
-            note=one.family,
-            text=f"{in_words(one.loss)} ({in_words(one.low)} to {in_words(one.high)})",
-            at=placed((one.low, one.loss, one.high), low, high),
-            ends=(in_words(low), in_words(high)),
-        )
-        for one in trials
-    )
-
-
-def _decisions(facts: CardFacts) -> Section:
-    trained, cited = facts.trained, (facts.package.trained,)
-    method = facts.package.calibration.method
-    reliability = (facts.evaluation.reliability or None) if facts.evaluation else None
-    off = "; on the test rows they are off all the same" if reliability and is_off(reliability) else ""
-    told = {
-        "none": "Scores are used as the model gives them."
-        if trained.adopted
-        else f"Scores are used as the model gives them, since out of fold no calibration was surely better{off}.",
-        "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
-        "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
-        "temperature": "Scores become probabilities by a temperature.",
-    }[method]
-    sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes else []
-    if trained.adopted and _is_off(facts):
-        text = (
-            "Its log_loss is worse than that of the prediction without features: its probabilities cannot be taken at their "
-            "word, nor can alarms of the monitor calibration, which rest on them."
-        )
-        sentences.append(Sentence(text=text, evidence=cite(facts.evaluation_digest)))
-    of = _whose(facts.package.classes)
-    if reliability is not None:
-        told = reliability_in_words(reliability, of=of)
-        method = (
-            f"Rows were sorted by it and parted into {len(reliability.bins)} bins of about equally many; the error is the mean distance "
-            "of the probability from the share that came true."
-        )
-        sentences += [Sentence(text=text, evidence=cite(facts.evaluation_digest)) for text in (told, method)]
-    threshold, half_width = facts.package.threshold, facts.package.half_width
-    if threshold is not None:
-        positive = _last(facts.package.classes)
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {_whole(trained.threshold_because)}"
-        sentences.append(Sentence(text=text, evidence=cited))
-    if facts.certificate and facts.certificate.redecided:
-        told = redecided_in_words(
-            facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"
-        )
-        text = f"Beside the champion that it was compared with: {told}."
-        sentences.append(Sentence(text=text, evidence=cite(facts.certificate_digest)))
-    if half_width is not None:
-        rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
-        wide = _how_wide(facts.package.band or None, half_width)
-        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}."
-        sentences.append(Sentence(text=text, evidence=cited))
-        sentences.extend(
-            Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
-        )
-    return Section(
-        name="decisions",
-        title="How it decides",
-        sentences=tuple(sentences),
-        plots=(reliability_plot(reliability.bins, of),) if reliability else (),
-        table=_held(facts.evaluation),
-        plain=_came_true(reliability) if reliability else None,
-    )
-
-
-def _how_wide(band: Band | None, half_width: float) -> str:
-    if band is None or len(band.at) == 1:
-        return in_words(half_width)
-    smallest, largest = (
-        f"{in_words(band.half_widths[end])} for answers of about {in_words(band.at[end])}" for end in (0, -1)
-    )
-    return f"{smallest} to {largest}"
-
-
-def _held(evaluation: Evaluation | None) -> Table | None:
-    """Return how often intervals hold the truth of test rows, by the answer."""
-    if evaluation is None or not evaluation.coverage_at:
-        return None
-    return Table(
-        head=("Answers", "Inside the interval", "95 % interval of that", "Test rows"),
-        rows=tuple(
-            (
-                f"{in_words(one.low)} to {in_words(one.high)}",
-                percent_in_words(one.held),
-                range_in_words(one.held),
-                f"{one.held.n:,}",
-            )
-            for one in evaluation.coverage_at
-        ),
-    )
-
-
-def _whose(classes: Sequence[str]) -> str:
-    """Say of which class probabilities are taken at their word."""
-    return f"of {_last(classes)!r}" if len(classes) == 2 else "of the class that is answered"
-
-
-def _came_true(reliability: Reliability) -> Table:
-    return Table(
-        head=("Mean probability", "Came true", "Test rows"),
-        rows=tuple(
-            (
-                said_answer(one.answered, is_share=True),
-                said_answer(one.true, is_share=True),
-                f"{one.rows:,}",
-            )
-            for one in reliability.bins
-        ),
-    )
-
-
-def _on_test_rows(facts: CardFacts) -> Iterator[str]:
-    """Say whether the interval of answers holds what it is meant to, and whether answers lean to one side."""
-    if facts.evaluation is None:
-        return
-    if coverage := facts.evaluation.coverage:
-        because = ""
-        if facts.trained.adopted:
-            because = "the model may have learned from the rows that it was made from"
-        elif facts.split.by == "time":
-            because = "the world has probably moved since the rows that it was made from"
-        yield coverage_in_words(coverage, because=because)
-    if (bias := facts.evaluation.bias) and (leans := bias_in_words(bias)):
-        yield leans
-
-
-def _is_off(facts: CardFacts) -> bool:
-    """Return whether the probabilities are further from the truth than those of the prediction without features."""
-    if facts.evaluation is None:
-        return False
-    own, base = (
-        {one.name: one.value for one in metrics}.get("log_loss")
-        for metrics in (facts.evaluation.metrics, facts.evaluation.baseline)
-    )
-    return own is not None and base is not None and own > base
-
-
 def _reproduction(facts: CardFacts) -> Section:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
     adopted = facts.trained.adopted
@@ -658,14 +427,5 @@ def _known(facts: CardFacts) -> str:
     return f" (here {said(facts.as_of)})" if facts.as_of else ""
 
 
-def _whole(reason: str) -> str:
-    """Return a reason as a sentence of its own."""
-    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
-
-
 def _instant(text: str) -> str:
     return text.replace("T00:00:00.000000Z", "").replace(".000000Z", "Z")
-
-
-def _last(classes: Sequence[str]) -> str:
-    return classes[-1] if classes else ""

@@ -1,0 +1,111 @@
+"""What a card says of the models that were tried: the leaderboard, and why the chosen one was chosen."""
+
+import math
+from collections.abc import Sequence
+
+from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
+from linewright.model.facts import Trained, Trial
+from linewright.model.figures import count, in_words, with_roots
+from linewright.model.simplest import simplest_in_words
+
+_TRIALS_SHOWN = 12
+"""Best trials that are listed; members of the model always are."""
+
+
+def leaderboard(facts: CardFacts) -> Section:
+    """Return the section on what was tried; of a model that was made elsewhere, on where it comes from."""
+    trained = facts.trained
+    cited = (facts.package.trained,)
+    if trained.adopted:
+        return Section(
+            name="leaderboard",
+            title="Where it comes from",
+            sentences=(Sentence(text=sentence_of(trained.chosen_because), evidence=cited),),
+        )
+    text = f"{trained.chosen} was chosen. {sentence_of(with_roots(trained.chosen_because))}"
+    older = [
+        Sentence(text=sentence_of(one.because), evidence=cited)
+        for one in (trained.sample, trained.recent)
+        if one
+    ]
+    simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
+    members = _shares(trained)
+    shown = tuple(
+        one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
+    )
+    is_squared = trained.task == "regression"
+    rows = tuple(
+        (
+            one.name,
+            one.family,
+            in_words(one.loss),
+            f"{in_words(one.low)} to {in_words(one.high)}",
+            *((in_words(math.sqrt(one.loss)),) if is_squared else ()),
+            members.get(one.name, ""),
+        )
+        for one in shown
+    )
+    told = "Losses are out of fold, on training rows only; less is better."
+    if is_squared:
+        told += (
+            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
+            f"held beside the rmse on the test rows{_test_rmse(facts)}."
+        )
+    if len(shown) < len(trained.trials):
+        told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
+    return Section(
+        name="leaderboard",
+        title="What else was tried",
+        sentences=(
+            Sentence(text=text, evidence=cited),
+            *older,
+            *simpler,
+            Sentence(text=told, evidence=cited),
+        ),
+        table=Table(
+            head=(
+                "Trial",
+                "Family",
+                "Loss",
+                "95 % interval",
+                *(("RMSE",) if is_squared else ()),
+                "Became the model",
+            ),
+            rows=rows,
+            marks=tuple("chosen" if one.name in members else "" for one in shown),
+        )
+        if rows
+        else None,
+        bars=_loss_bars(shown),
+    )
+
+
+def _shares(trained: Trained) -> dict[str, str]:
+    """Return which trials became the model, and how much of it."""
+    if not trained.executed:
+        return {trained.chosen: "all of it"}
+    return {
+        one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
+        for one in trained.executed.members
+    }
+
+
+def _test_rmse(facts: CardFacts) -> str:
+    measured = facts.evaluation.metrics if facts.evaluation else ()
+    return next((f" ({in_words(one.value)})" for one in measured if one.name == "rmse"), "")
+
+
+def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
+    if len(trials) < 2:
+        return ()
+    low, high = min(one.low for one in trials), max(one.high for one in trials)
+    return tuple(
+        Bar(
+            name=one.name,
+            note=one.family,
+            text=f"{in_words(one.loss)} ({in_words(one.low)} to {in_words(one.high)})",
+            at=placed((one.low, one.loss, one.high), low, high),
+            ends=(in_words(low), in_words(high)),
+        )
+        for one in trials
+    )
