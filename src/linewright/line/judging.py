@@ -30,18 +30,26 @@ from linewright.store.values import digest_of
 def _clusters(
     work: Work, rows: np.ndarray, truth: np.ndarray, scores: Iterable[np.ndarray]
 ) -> np.ndarray | None:
-    """Return which rows are drawn together: those of a group, or blocks of a dataset that is in order of time."""
+    """Return which rows are drawn together: those of a group, blocks of a dataset that is in order of time, or equal rows.
+
+    Equal rows were parted as one, so that they are one witness: drawn singly, 4,278 rows of which 2,217 are different would count as 4,278.
+    """
     table = work.spec.table
-    if work.split.by == "time":
-        return blocks_in_time(truth, scores)
-    if work.split.by != "group" or table.group is None:
-        return None
-    groups = label_text(work.rows.frame[rows], table.group)
-    return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
+    match _kind(work):
+        case "block":
+            return blocks_in_time(truth, scores)
+        case "group":
+            groups = label_text(work.rows.frame[rows], str(table.group))
+            return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
+        case "equal":
+            distinct, which = np.unique(identities(work.rows.frame[rows], work.spec), return_inverse=True)
+            return None if len(distinct) == len(rows) else which
 
 
 def _kind(work: Work) -> ClusterKind:
-    return "block" if work.split.by == "time" else "group"
+    if work.split.by == "time":
+        return "block"
+    return "group" if work.split.by == "group" and work.spec.table.group is not None else "equal"
 
 
 def _seed(work: Work) -> int:

@@ -138,7 +138,9 @@ def _metrics(facts: CardFacts) -> Section:
     evaluation = facts.evaluation
     if evaluation is None:
         return Section(name="metrics", title="How good it is")
-    kind = {"group": "groups", "block": "blocks of neighbours in time"}[evaluation.cluster_kind]
+    kind = {"group": "groups", "block": "blocks of neighbours in time", "equal": "sets of equal rows"}[
+        evaluation.cluster_kind
+    ]
     drawn = f"{evaluation.clusters:,} {kind} drawn whole" if evaluation.clusters else "rows"
     text = f"Measured on {evaluation.n:,} test rows; the 95 % intervals are from a bootstrap of {drawn}."
     baseline = {metric.name: metric for metric in evaluation.baseline}

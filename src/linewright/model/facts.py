@@ -10,7 +10,7 @@ from linewright.features.facts import Encoder
 from linewright.store.values import Event, Result
 
 Task = Literal["binary", "multiclass", "regression"]
-ClusterKind = Literal["group", "block"]
+ClusterKind = Literal["group", "block", "equal"]
 """Which rows a bootstrap draws together: those of a group, or a block of neighbours in time."""
 
 

@@ -338,7 +338,7 @@ def _awaited(more: int, rows: Rows) -> str:
 
     Only a share of a table's rows tests, so the table needs more than that.
     """
-    if rows.clusters is None or rows.cluster_kind == "block":
+    if rows.clusters is None or rows.cluster_kind != "group":
         return f"about {roughly(more)} more test {'row' if more == 1 else 'rows'}"
     groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
     return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of rows"
@@ -354,7 +354,9 @@ def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> st
     known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
     if units >= rows.min_rows:
         return known
-    found = count(units, "row") if rows.clusters is None else f"{count(units, rows.cluster_kind)} of rows"
+    called = {"group": ("group", " of rows"), "block": ("block", " of rows"), "equal": ("different row", "")}
+    one, of = ("row", "") if rows.clusters is None else called[rows.cluster_kind]
+    found = f"{count(units, one)}{of}"
     return (
         f"{known}; {found}{_rarest(rows)} {'is' if units == 1 else 'are'} too few, {rows.min_rows} are needed"
     )

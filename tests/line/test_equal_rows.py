@@ -1,0 +1,48 @@
+"""Rows that say the same are parted as one and drawn as one: a table that has each row five times knows no more than one that has it once."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linewright.line.execute import execute_inline
+from linewright.line.factory import Factory
+from linewright.line.new import new_line
+from linewright.line.plan import begin, survey
+from linewright.operations.evidence import card
+
+ROWS = 400
+
+
+def judged(root: Path, *, times: int):
+    """Run a line on a table that has each row so many times, and return its evaluation and its card."""
+    root.mkdir()
+    chance = np.random.default_rng(7)
+    size, colour = chance.normal(size=ROWS), chance.choice(["red", "blue", "green"], ROWS)
+    price = 10 + 3 * size + (colour == "red") + chance.normal(size=ROWS)
+    with (root / "goods.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "colour", "price"])
+        for _ in range(times):
+            for row in zip(size, colour, price, strict=True):
+                writer.writerow([f"{row[0]:.6f}", row[1], f"{row[2]:.6f}"])
+    new_line(root, "goods", data=root / "goods.csv", label="price")
+    path = root / "lines" / "goods.yaml"
+    path.write_text(path.read_text().replace("budget: normal", "budget: {trials: 1}"))
+    with Factory.create(root) as factory:
+        execute_inline(factory, "goods")
+        work = survey(begin(factory, factory.line("goods")))[1]
+        return work.evaluation, card(factory, "goods").to_text()
+
+
+def test_five_equal_rows_are_one_witness(tmp_path: Path):
+    """Drawn singly they would make intervals less than half as wide as they are."""
+    once, told_once = judged(tmp_path / "once", times=1)
+    often, told = judged(tmp_path / "often", times=5)
+    widths = [one.metrics[0].high - one.metrics[0].low for one in (once, often)]
+
+    assert (0, often.n / 5, "equal") == (once.clusters, often.clusters, often.cluster_kind)
+    assert widths[1] == pytest.approx(widths[0], rel=0.35)
+    assert "from a bootstrap of rows" in told_once
+    assert f"from a bootstrap of {often.clusters} sets of equal rows drawn whole" in told
