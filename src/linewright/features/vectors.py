@@ -37,8 +37,12 @@ TEXTS_A_DIRECTION = 10
 """Different texts for each direction, at least."""
 _LONGEST = 64 * MOST_NUMBERS
 """Bytes of a line."""
+_DIGITS = 10
+"""Of the numbers in a first line of sizes, at most."""
 _LEAST_VARIANCE = 1e-7
 """Of a direction, as a share of that of the first: less is rounding."""
+_ROUNDING = 1e-12
+"""Variance of means of vectors of length 1 that is none."""
 
 
 class Vectors(NamedTuple):
@@ -51,8 +55,13 @@ class Vectors(NamedTuple):
 
 
 def head(file: BufferedIOBase) -> bytes:
-    """Return the lines of a file that are read."""
-    return b"".join(islice(iter(lambda: file.readline(_LONGEST), b""), MOST_VECTORS + 1))
+    """Return the lines of a file that are read; nothing behind one that is too long, which `parse` refuses."""
+    lines: list[bytes] = []
+    for line in islice(iter(lambda: file.readline(_LONGEST), b""), MOST_VECTORS + 1):
+        lines.append(line)
+        if len(line) == _LONGEST and not line.endswith(b"\n"):
+            break
+    return b"".join(lines)
 
 
 def parse(data: bytes, *, where: str) -> Vectors:
@@ -86,21 +95,23 @@ def parse(data: bytes, *, where: str) -> Vectors:
     for word, numbers in _read(data.rstrip().split(b"\n"), where):
         words.append(word)
         rows.append(numbers)
+    if not words:
+        raise _wrong("no word of the file has a vector", where, found="no line with one word and its numbers")
     places, keys = _one_word_each(words)
     # The first of equal keys, for its word is the more frequent.
     keys, first = np.unique(keys, return_index=True)
     numbers = np.stack(rows)[places[first]]
-    lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
+    lengths = np.linalg.norm(numbers.astype(np.float64), axis=1, keepdims=True)
     some = lengths[:, 0] > 0
     if not some.any():
         raise _wrong("no word of the file has a vector", where, found=f"{len(words):,} lines")
-    return Vectors(keys[some], numbers[some] / lengths[some])
+    return Vectors(keys[some], (numbers[some] / lengths[some]).astype(np.float32))
 
 
 def _read(lines: Sequence[bytes], where: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Iterate over words and their numbers; what has a blank in it is no word."""
     first = lines[0].split()
-    is_sized = len(first) == 2 and all(one.isdigit() for one in first)
+    is_sized = len(first) == 2 and all(one.isdigit() and len(one) < _DIGITS for one in first)
     width = int(first[1]) if is_sized else len(first) - 1
     if not 1 < width <= MOST_NUMBERS or len(lines) == is_sized:
         raise _wrong(
@@ -214,7 +225,7 @@ def _directions(covariance: NDArray[np.float64], texts: int) -> NDArray[np.float
     """Return principal components, the first ones first, shape (width, topics); the largest number of each is positive."""
     variances, components = np.linalg.eigh(covariance)
     variances, components = variances[::-1], components[:, ::-1]
-    varies = int((variances > max(_LEAST_VARIANCE * variances[0], 0)).sum())
+    varies = int((variances > max(_LEAST_VARIANCE * variances[0], _ROUNDING)).sum())
     taken = components[:, : min(MOST_DIRECTIONS, texts // TEXTS_A_DIRECTION, varies)]
     largest = np.abs(taken).argmax(axis=0)
     return taken * np.sign(taken[largest, np.arange(taken.shape[1])])

@@ -292,7 +292,7 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
     """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
 
     Of classes it is half the Brier score; of numbers the error in units of four half-widths of the champion's prediction
-    interval, at most 1.
+    interval, as it would be if it were alike for all answers, at most 1.
 
     Examples
     --------

@@ -20,7 +20,7 @@ def decisions(facts: CardFacts) -> Section:
     told = {
         "none": "Scores are used as the model gives them."
         if trained.adopted
-        else f"Scores are used as the model gives them, since out of fold no calibration was surely better{off}.",
+        else f"Scores are used as the model gives them, since out of fold no calibration was surely better, or there were too few rows to try one{off}.",
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
         "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
@@ -54,7 +54,7 @@ def decisions(facts: CardFacts) -> Section:
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
         wide = _how_wide(facts.package.band or None, half_width)
-        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}."
+        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}{_never_below(facts.package.band or None)}."
         sentences.append(Sentence(text=text, evidence=cited))
         sentences.extend(
             Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
@@ -69,13 +69,20 @@ def decisions(facts: CardFacts) -> Section:
     )
 
 
+def _never_below(band: Band | None) -> str:
+    if band is None or band.least is None:
+        return ""
+    return f", and none begins below {in_words(band.least)} whose answer does not, as no label of those rows does"
+
+
 def _how_wide(band: Band | None, half_width: float) -> str:
     if band is None or len(band.at) == 1:
         return in_words(half_width)
-    smallest, largest = (
-        f"{in_words(band.half_widths[end])} for answers of about {in_words(band.at[end])}" for end in (0, -1)
+    narrow, wide = (
+        f"{in_words(width)} for answers of about {in_words(at)}"
+        for width, at in (one(zip(band.half_widths, band.at, strict=True)) for one in (min, max))
     )
-    return f"{smallest} to {largest}"
+    return f"{narrow} to {wide}"
 
 
 def _held(evaluation: Evaluation | None) -> Table | None:

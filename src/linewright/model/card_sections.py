@@ -240,7 +240,7 @@ def _confusion(facts: CardFacts) -> Section:
         )
     few = facts.evaluation.few if facts.evaluation else ()
     if few:
-        told.append(few_in_words([(classes[code], rows) for code, rows in few]))
+        told.append(sentence_of(few_in_words([(classes[code], rows) for code, rows in few])))
     sentences = [Sentence(text=text, evidence=cited) for text in told]
     table = _matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes)
     return Section(name="confusion", title="Which mistakes it makes", sentences=tuple(sentences), table=table)

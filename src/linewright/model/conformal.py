@@ -26,7 +26,7 @@ MOST_BINS = 10
 BIN_ROWS = 50
 """Rows of a bin, at least: the quantile of fewer says little."""
 _NARROWEST = 1e-3
-"""Half-width of a bin whose rows were all answered rightly, in half-widths of all rows: none is without any width."""
+"""Half-width of a bin whose rows were all answered rightly, in half-widths of all rows: none is without any, unless all are."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -84,7 +84,8 @@ def measure_parts(
     Returns
     -------
     tuple of CoverageAt
-        The smallest answers first, equal ones together; none where a fifth would be of fewer than 50 rows.
+        Of rows that have weight, the smallest answers first, equal ones together; a part of fewer than 50 rows is left out, and all where
+        a fifth would be.
 
     Examples
     --------
@@ -94,9 +95,12 @@ def measure_parts(
     >>> [round(one.held.value, 2) for one in found]
     [1.0, 1.0, 1.0, 0.99, 0.0]
     """
+    counted = weight > 0
+    is_inside, scores, weight = is_inside[counted], scores[counted], weight[counted]
+    clusters = None if clusters is None else clusters[counted]
     if len(scores) < PARTS * PART_ROWS:
         return ()
-    part_of = np.searchsorted(np.quantile(scores, np.arange(1, PARTS) / PARTS), scores, side="right")
+    part_of = np.searchsorted(np.quantile(scores, np.arange(1, PARTS) / PARTS), scores, side="left")
     found: list[CoverageAt] = []
     for part in range(PARTS):
         rows = np.flatnonzero(part_of == part)
@@ -152,6 +156,8 @@ def _blocks(values: Floats, clusters: Clusters) -> Clusters:
 
 
 def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed: int) -> Metric | None:
+    if not (weight > 0).any():
+        return None
     is_share = name == "coverage"
     units = count_units(np.flatnonzero(weight > 0), clusters)
     [spread] = spreads(

@@ -233,7 +233,7 @@ def _lightgbm(data: bytes) -> Sums:
         raise _UnfitError(
             f"{error.what}, which float32 numbers cannot follow", hint="train it without zero_as_missing"
         ) from error
-    except (ValueError, IndexError, KeyError, OverflowError, TypeError, Corrupt) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, TypeError, RecursionError, Corrupt) as error:
         raise _broken("LightGBM", error.what if isinstance(error, Corrupt) else str(error)) from error
 
 

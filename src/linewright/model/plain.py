@@ -155,7 +155,9 @@ def _compared(
     compared: list[Beside | None] = []
     for rule, (said, _), spread in zip(rules, used, found, strict=True):
         value = rule.prepare(truth, said)(weight[np.newaxis, :])[0]
-        told = (float(value), spread.value, spread.lower(_CONFIDENCE), spread.upper(_CONFIDENCE))
+        # Of few rows bounds may go where no difference of two metrics can be.
+        ends = np.clip((spread.lower(_CONFIDENCE), spread.upper(_CONFIDENCE)), *spread.bounds)
+        told = (float(value), spread.value, *map(float, ends))
         if np.isfinite(told).all():
             value, better, low, high = map(figure, told)
             compared.append(Beside(metric=rule.name, value=value, better=better, low=low, high=high))

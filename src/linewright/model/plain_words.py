@@ -45,8 +45,10 @@ def difference_in_words(low: float, high: float) -> str:
     --------
     >>> difference_in_words(-0.08, -0.02), difference_in_words(-0.4, 0.2)
     ('0.02 to 0.08 worse', '0.4 worse to 0.2 better')
+    >>> difference_in_words(0.0, 0.0)
+    'no different to no different'
     """
-    if (low > 0) == (high > 0):
+    if low > 0 or high < 0:
         ends = sorted((abs(low), abs(high)))
         return f"{in_words(ends[0])} to {in_words(ends[1])} {'better' if low > 0 else 'worse'}"
     return f"{apart_in_words(low)} to {apart_in_words(high)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from linewright.model.budget import PAIRS
 from linewright.model.facts import Trained, Trial
 from linewright.model.figures import in_words
 
@@ -44,7 +45,7 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
 
     Notes
     -----
-    Linear models are simpler than trees, and of trees those with fewer leaves in all are simpler. Both settings were judged on the
+    Linear models are simpler than trees, of trees those with fewer leaves in all, and what reads pairs of numbers is never simpler than what does not. Both settings were judged on the
     same rows, so that the 95 % interval of their difference counts (`facts.Trial.more`): those of the two losses overlap also where
     one is surely better, since rows that are hard for one are hard for the other.
 
@@ -59,7 +60,14 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     taken = next((one for one in trials if one.name == chosen), None)
     if taken is None:
         return None
-    near = [one for one in trials if one is not taken and one.more_low is not UNSET and one.more_low <= 0]
+    near = [
+        one
+        for one in trials
+        if one is not taken
+        and one.more_low is not UNSET
+        and one.more_low <= 0
+        and (PAIRS not in one.settings or PAIRS in taken.settings)
+    ]
     best = min(near, key=lambda one: (_size(one), one.loss), default=None)
     return None if best is None or _size(best) >= _size(taken) else Rival(trial=best, chosen=taken)
 
@@ -86,8 +94,8 @@ def simplest_in_words(trained: Trained) -> str:
     return (
         f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
         f"{chosen.name} one of {against}; row by row its {'squared error' if is_squared else word} is {_told(trial)}. "
-        "`train: {prefer: small}` in the line file takes the smallest that does as well; in the place of a champion it comes only "
-        "where it is surely better, or surely not worse by more than the gate allows (`{beats: champion, margin: -0.01}`)."
+        "In the place of a champion it comes only where it is surely better, or surely not worse by more than the gate allows "
+        "(`{beats: champion, margin: -0.01}`)."
     )
 
 

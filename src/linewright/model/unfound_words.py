@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from linewright.model.figures import count
+
 _MOST = 5
 """Classes that are named."""
 
@@ -24,7 +26,7 @@ def unfound_in_words(rows: Mapping[str, int]) -> str:
     order = sorted(rows, key=lambda name: (-rows[name], name))
     shown, rest = order[:_MOST], order[_MOST:]
     told = [
-        f"of {rows[name]:,} {'test rows ' if place == 0 else ''}that are {name!r}"
+        f"of {count(rows[name], 'test row') if place == 0 else f'{rows[name]:,}'} that are {name!r}"
         for place, name in enumerate(shown)
     ]
     if rest:

@@ -190,6 +190,8 @@ def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[Gro
     name, grown = learner.gradient_booster.name, learner.gradient_booster.model
     if name != "gbtree" or grown is None:
         return f"its booster is {name!r}; trees with one output each (booster gbtree) can be exported"
+    if outputs > len(grown.trees):
+        return f"it has fewer trees, {len(grown.trees):,}, than answers, {outputs:,}"
     if any(tree.tree_param.size_leaf_vector not in ("0", "1") for tree in grown.trees):
         return "its leaves have several outputs; trees with one output each can be exported"
     many = (
@@ -317,6 +319,8 @@ def read_tree(tree: GrownTree, seen: Mapping[int, frozenset[int]]) -> XGBoostTre
     XGBoost names those that go right, among them codes below the largest that no training row has; a new code goes left. Here
     all that training did not have go with the longer list, so that they are told alike.
     """
+    if min(tree.categories_sizes, default=0) < 0 or sum(tree.categories_sizes) > len(tree.categories):
+        raise Corrupt("the categories of splits overlap")
     sets = {
         split: tree.categories[start : start + size]
         for split, start, size in zip(
