@@ -252,7 +252,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=4,
+        code=5,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",
