@@ -211,9 +211,9 @@ def _trials(factory: Factory, tried: Sequence[Deployed | Withdrawn | Promoted]) 
 
 
 def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
-    """Say that a model is tried now, or how its latest trial ended; nothing of one that was never tried."""
+    """Say that a model is tried now, how its latest trial ended, or that it was promoted by force; nothing of another."""
     before: Deployed | None = None
-    says = ""
+    says, is_forced = "", False
     for one in tried:
         match one:
             case Deployed():
@@ -227,8 +227,13 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
                 how = "was promoted by force" if one.forced else "was promoted"
                 tried_as = TRIED[before.rollout]
                 says, before = f"tried {tried_as}, it {how} on {said(one.at)}: {one.because}", None
-            case _:
-                pass  # it did not end a trial
+            case Promoted():
+                # By force is told until a promotion with a certificate follows.
+                if one.forced:
+                    says = f"it was promoted by force on {said(one.at)}: {one.because}"
+                elif is_forced:
+                    says = ""
+                is_forced = one.forced
     return says
 
 
