@@ -154,7 +154,7 @@ class _Found:
         if rows and self.column is None:
             self.column = next(column for column, cells in bad.items() if cells[rows[0]])
             self.value = whole[self.column.name][rows[0]]
-        for column, cells in bad.items():
+        for column, cells in bad.items() if rows else ():
             wrong = whole[column.name].filter(cells)
             self.faults |= dict.fromkeys(_fault(column, value) for value in _ends(wrong))
         self.failed += len(rows)
