@@ -211,13 +211,13 @@ def _trials(factory: Factory, tried: Sequence[Deployed | Withdrawn | Promoted]) 
 
 
 def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
-    """Say that a model is tried now, how its latest trial ended, or that it was promoted by force; nothing of another."""
+    """Say that a model is tried now, how its latest trial ended, and that it was promoted by force since; nothing of another."""
     before: Deployed | None = None
-    says, is_forced = "", False
+    says = forced = ""
     for one in tried:
         match one:
             case Deployed():
-                says, before = f"it {one.part} since {said(one.at)}", one
+                says, before, forced = f"it {one.part} since {said(one.at)}", one, ""
             case Withdrawn():
                 says, before = (
                     f"it was taken back {TRIED[one.rollout]} on {said(one.at)}: {one.because}",
@@ -229,12 +229,8 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
                 says, before = f"tried {tried_as}, it {how} on {said(one.at)}: {one.because}", None
             case Promoted():
                 # By force is told until a promotion with a certificate follows.
-                if one.forced:
-                    says = f"it was promoted by force on {said(one.at)}: {one.because}"
-                elif is_forced:
-                    says = ""
-                is_forced = one.forced
-    return says
+                forced = f"it was promoted by force on {said(one.at)}: {one.because}" if one.forced else ""
+    return "; ".join(filter(None, [says, forced]))
 
 
 def _shallow(factory: Factory, digest: str) -> Claim:
