@@ -58,6 +58,18 @@ def test_all_bad_rows_of_a_file_are_counted_and_the_first_five_named(line):
     assert not file.with_name("ask.tumours.csv").exists()
 
 
+def test_rows_with_other_faults_are_not_said_to_have_the_first_one(line):
+    """Whoever looks for the missing value in line 6 finds none."""
+    file = asked(line, mean_radius=at(1, text=""), mean_area=at(4))
+    with pytest.raises(RequestError) as caught:
+        predict(line, "tumours", file)
+
+    assert (
+        "a value is missing; 2 rows have wrong cells (a value is missing; not number): line 3, line 6"
+        == caught.value.what
+    )
+
+
 def test_one_bad_row_says_what_to_do(line):
     with pytest.raises(
         RequestError, match=r"line 3, column 'mean_radius': not number: found '\?'.*Next: mend the row"

@@ -1,6 +1,7 @@
 """Gates: a promotion by luck is as rare as it says, and too little data decides nothing."""
 
 import math
+import re
 
 import msgspec
 import numpy as np
@@ -136,6 +137,43 @@ def test_four_positives_decide_nothing_however_good_the_model_looks():
     assert (outcome.status, outcome.value) == ("undecided", 1.0)
     assert "4 rows of 'Yes' are too few, 10 are needed" in outcome.says
     assert 306 == outcome.more_rows
+
+
+@pytest.mark.parametrize("metric", ["average_precision", "roc_auc"])
+def test_too_few_rows_are_said_first_and_no_bounds_beside_them(metric):
+    """Surely worse, and neither shown nor ruled out: a sentence must not say both."""
+    truth = np.array([1] * 9 + [0] * 200)
+    good, bad = probabilities(10.0 * truth - 5), probabilities(5 - 10.0 * truth)
+    gate = BeatsGate(beats="champion", metric=metric)
+    found = certified([gate], truth=truth, scores=bad, rival_scores=good)
+    (outcome,) = found.outcomes
+
+    assert ("undecided", "need-more-data") == (outcome.status, found.verdict)
+    assert outcome.says.startswith(f"9 rows of 'Yes' are too few, 10 are needed; {metric} is ")
+    assert " worse than the champion's, which may be luck; about 24 more test rows" in outcome.says
+    assert not re.search("at most|at least|ruled out|confidence", found.because)
+
+
+def test_of_metrics_between_0_and_1_no_more_is_lost_than_there_is():
+    """Nothing is 1.6 worse in average precision."""
+    truth = np.array([1] * 2 + [0] * 12)
+    chance = np.random.default_rng(0)
+    ends = [
+        end
+        for _ in range(20)
+        for outcome in [
+            outcome_of(
+                BeatsGate(beats="champion", metric="average_precision", confidence=0.99),
+                truth=truth,
+                scores=probabilities(chance.normal(size=14)),
+                rival_scores=probabilities(10.0 * truth - 5 + chance.normal(size=14)),
+            )
+        ]
+        for end in (outcome.low, outcome.high)
+    ]
+
+    assert -1.0 == min(ends)
+    assert max(ends) <= 1.0
 
 
 def test_a_perfect_model_on_few_rows_is_not_certified_as_nearly_perfect():

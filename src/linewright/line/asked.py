@@ -132,6 +132,8 @@ class _Found:
     column: RequestColumn | None = None
     value: object = None
     """The first of those cells."""
+    faults: dict[str, None] = field(default_factory=dict[str, None])
+    """What is wrong with such cells, each once."""
     lossy: set[str] = field(default_factory=set[str])
 
     def add(self, whole: pl.DataFrame, typed: pl.DataFrame, columns: tuple[RequestColumn, ...]) -> None:
@@ -152,8 +154,23 @@ class _Found:
         if rows and self.column is None:
             self.column = next(column for column, cells in bad.items() if cells[rows[0]])
             self.value = whole[self.column.name][rows[0]]
+        for column, cells in bad.items() if rows else ():
+            wrong = whole[column.name].filter(cells)
+            self.faults |= dict.fromkeys(_fault(column, value) for value in _ends(wrong))
         self.failed += len(rows)
         self.first += [self.rows + row for row in rows[: MOST_NAMED - len(self.first)]]
+
+
+def _ends(wrong: pl.Series) -> Iterator[object]:
+    """Give one cell of each kind: one that is missing, and one that cannot be read."""
+    if wrong.null_count():
+        yield None
+    if wrong.null_count() < len(wrong):
+        yield wrong.drop_nulls()[0]
+
+
+def _fault(column: RequestColumn, value: object) -> str:
+    return "a value is missing" if value is None else f"not {column.type}"
 
 
 def _unreadable(handed: Handed, found: _Found) -> RequestError:
@@ -161,10 +178,10 @@ def _unreadable(handed: Handed, found: _Found) -> RequestError:
     column, places, many = found.column, handed.places(found.first), found.failed > 1
     assert column is not None  # noqa: S101 -- as soon as rows have failed
     more = f" and {found.failed - MOST_NAMED:,} more" if found.failed > MOST_NAMED else ""
-    of_all = f"; {found.failed:,} rows have such cells: {', '.join(places)}{more}"
+    such = "such cells" if len(found.faults) == 1 else f"wrong cells ({'; '.join(found.faults)})"
+    of_all = f"; {found.failed:,} rows have {such}: {', '.join(places)}{more}"
     return RequestError(
-        (f"not {column.type}" if found.value is not None else "a value is missing")
-        + (of_all if many else ""),
+        _fault(column, found.value) + (of_all if many else ""),
         where=f"{handed.file}: {places[0]}, column {column.name!r}",
         found=found.value,
         allowed=column.type + (" or nothing" if column.nullable else ""),

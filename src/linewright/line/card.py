@@ -2,6 +2,7 @@
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset
+from linewright.line.barred import in_spite, unequal
 from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
@@ -52,6 +53,10 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         rival_adopted=is_made_elsewhere(factory, evidence.certificate.rival)
         if evidence.certificate
         else False,
+        unequal=unequal(factory, version.line, evidence.certificate, LineSpec.model_validate(spec))
+        if evidence.certificate
+        else "",
+        in_spite=in_spite(f"{version.line}@{version.version}"),
         as_of=accepted.as_of,
         asked=asked.because if asked else None,
         proposal=accepted.proposal,

@@ -211,13 +211,13 @@ def _trials(factory: Factory, tried: Sequence[Deployed | Withdrawn | Promoted]) 
 
 
 def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
-    """Say that a model is tried now, or how its latest trial ended; nothing of one that was never tried."""
+    """Say that a model is tried now, how its latest trial ended, and that it was promoted by force since; nothing of another."""
     before: Deployed | None = None
-    says = ""
+    says = forced = ""
     for one in tried:
         match one:
             case Deployed():
-                says, before = f"it {one.part} since {said(one.at)}", one
+                says, before, forced = f"it {one.part} since {said(one.at)}", one, ""
             case Withdrawn():
                 says, before = (
                     f"it was taken back {TRIED[one.rollout]} on {said(one.at)}: {one.because}",
@@ -227,9 +227,10 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
                 how = "was promoted by force" if one.forced else "was promoted"
                 tried_as = TRIED[before.rollout]
                 says, before = f"tried {tried_as}, it {how} on {said(one.at)}: {one.because}", None
-            case _:
-                pass  # it did not end a trial
-    return says
+            case Promoted():
+                # By force is told until a promotion with a certificate follows.
+                forced = f"it was promoted by force on {said(one.at)}: {one.because}" if one.forced else ""
+    return "; ".join(filter(None, [says, forced]))
 
 
 def _shallow(factory: Factory, digest: str) -> Claim:

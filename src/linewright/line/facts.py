@@ -242,6 +242,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     compared with; empty where answers are numbers, and where there was no champion."""
     learned: Learned | None = None
     """Of a retraining: what it had to learn from that the run before it had not."""
+    unequal: str = ""
+    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
 
     @property
     def exit_code(self) -> int:
@@ -302,6 +304,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             yield f"    and {len(self.trials) - _SHOWN:,} that were worse"
 
     def _doubts(self) -> Iterator[str]:
+        if self.unequal:
+            yield f"  warn     {self.unequal}"
+            yield f"  warn     if it should serve in spite of its gates: {self.next[0]}"
         for finding in self.findings:
             yield f"  warn     {finding.to_text()}"
         if self.only_answer is not None:

@@ -41,7 +41,8 @@ def withheld(work: Work, certificate: Certificate) -> str | None:
         return WAITS.format(roles=roles, model=f"{work.spec.line}@{version}")
     incomparable = rival_of(work, certificate.package).incomparable
     if incomparable:
-        return f"{incomparable}; promote it by hand if it should serve"
+        model = f"{work.spec.line}@{version_of(work, certificate.package)}"
+        return f"{incomparable}; `linewright promote {model}` lets it serve all the same"
     return _taken_back(work)
 
 

@@ -16,6 +16,7 @@ from linewright.data.facts import BROKEN_OFF, NO_TIME, UNNAMED, Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
+from linewright.line.barred import in_spite, unequal
 from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
@@ -254,6 +255,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     hold = withheld(work, certificate) if may_wait else None
     candidate = f"{work.spec.line}@{version}"
     waits = hold is not None and waits_for_approval(work, certificate)
+    serves = promoted or tried is not None
+    unlike = "" if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
     only = work.evaluation.only_answer
     return RunResult(
         line=work.spec.line,
@@ -278,9 +281,11 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         trials=work.trained.trials,
         members=() if work.trained.executed is UNSET else work.trained.executed.members,
         adopted=work.trained.adopted is not None,
-        next=after_run(
-            work.factory, certificate, candidate, serves=promoted or tried is not None, waits=waits
+        next=(
+            *([in_spite(candidate)] if unlike else []),
+            *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
         ),
+        unequal=unlike,
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],

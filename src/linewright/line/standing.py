@@ -1,5 +1,6 @@
 """How a line stands, from its record: what the gates say of its champion now, what waits, and what a person may do next."""
 
+from linewright.line.barred import going_back
 from linewright.line.factory import Factory
 from linewright.line.registry import Judged
 from linewright.model.facts import Certificate
@@ -13,9 +14,12 @@ _WINDOWS = 500
 
 
 def ways_out(factory: Factory, line: str) -> tuple[str, ...]:
-    """Return the commands that keep the champion of a line from answering."""
+    """Return the commands that keep the champion of a line from answering.
+
+    Going back is none of them where that model reads columns which the line bars by now.
+    """
     ways: list[str] = []
-    if len(champions(factory.metadata, line)) > 1:
+    if len(champions(factory.metadata, line)) > 1 and not going_back(factory, line):
         ways.append(f"linewright rollback {line}")
     if not factory.metadata.pointer(line).halt:
         ways.append(f"linewright halt {line}")

@@ -52,6 +52,10 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the certificate is of other gates than that file's."""
     rival_adopted: bool = False
     """Whether the model that it was compared with was made elsewhere, so that what that one has seen is not known."""
+    unequal: str = ""
+    """Of a model that did not pass: which columns its rival reads that the line bars by now; empty where it reads none."""
+    in_spite: str = ""
+    """The command that lets it serve in spite of its gates; empty where its rival is an equal."""
     as_of: str | None = None
     """Of a retraining: the instant whose knowledge counts."""
     asked: str | None = None

@@ -55,6 +55,7 @@ def certificate(facts: CardFacts) -> Section:
                 text=_compared(found, facts),
                 evidence=(*cited, *rival_cited),
             ),
+            *_unequal(facts, (*rival_cited, *cite(facts.declared))),
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
@@ -64,6 +65,16 @@ def certificate(facts: CardFacts) -> Section:
         if found.outcomes
         else None,
     )
+
+
+def _unequal(facts: CardFacts, evidence: tuple[str, ...]) -> Iterator[Sentence]:
+    if facts.unequal:
+        way = (
+            ""
+            if facts.champion == facts.version
+            else f" If it should serve all the same: `{facts.in_spite}`."
+        )
+        yield Sentence(text=f"{facts.unequal[0].upper()}{facts.unequal[1:]}.{way}", evidence=evidence)
 
 
 def fairness(facts: CardFacts) -> Iterator[Section]:

@@ -129,12 +129,15 @@ class Spread:
         drawn = self.drawn[np.isfinite(self.drawn)]
         if not math.isfinite(self.value) or self.units < 2 or 2 * len(drawn) < len(self.drawn):
             return math.nan
+        smallest, largest = self.bounds
         if np.ptp(drawn) <= 1e-12 * max(1.0, abs(self.value)):
-            return self._bound_where_draws_agree(confidence, side=side)
+            return min(max(self._bound_where_draws_agree(confidence, side=side), smallest), largest)
         found = self._bound_by_error(confidence, side=side)
         if found is None:
             level = expanded_level(self.units, confidence)
             found = float(np.quantile(drawn, level if side > 0 else 1 - level))
+        # Standard deviations of few rows may reach beyond what is possible at all.
+        found = min(max(found, smallest), largest)
         # A statistic whose draws lie to one side of it is at least known to be possible itself.
         return max(found, self.value) if side > 0 else min(found, self.value)
 
@@ -165,8 +168,7 @@ class Spread:
         smallest, largest = self.bounds
         if math.isinf(largest - smallest):
             return self.value
-        moved = self.value + side * (largest - smallest) * unseen_share(self.units, confidence)
-        return min(max(moved, smallest), largest)
+        return self.value + side * (largest - smallest) * unseen_share(self.units, confidence)
 
 
 def on_scale(values: Floats, scale: Scale) -> tuple[Floats, Floats]:

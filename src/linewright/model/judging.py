@@ -132,8 +132,8 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
-            f"{rule.name} is {in_words(claim.value, beside=bar)}, {range_in_words(claim, status, gate.confidence)}: "
-            f"the bar of {as_declared(bar)} is {END[status]}",
+            f"{rule.name} is {in_words(claim.value, beside=bar)}",
+            f", {range_in_words(claim, status, gate.confidence)}: the bar of {as_declared(bar)} is {END[status]}",
             rule,
             claim,
             rows,
@@ -152,19 +152,17 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     asked = f"at most {as_declared(-bar)} worse" if bar < 0 else f"better{margin}"
     verdict = "" if status == "pass" and not bar else f": that it is {asked} is {SHOWN[status]}"
     alike = f" ({_as_the_rival(rule, rows, rival, name)})" if claim.is_alike else ""
-    says = (
-        f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}{alike}, "
-        f"{better_range(claim, status, gate.confidence)}{verdict}"
-    )
+    found = f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}{alike}"
+    known = f", {better_range(claim, status, gate.confidence)}{verdict}"
     if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
-        status, says = "fail", f"{says}, but {but}"
+        status, known = "fail", f"{known}, but {but}"
     return _outcome(
         f"beats the {gate.beats} on {rule.name}{margin or (f', or is {asked}' if bar < 0 else '')}",
         claim,
         rows,
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
-        says=_unless_unknown(says, rule, claim, rows),
+        says=_unless_unknown(found, known, rule, claim, rows),
     )
 
 
@@ -348,18 +346,20 @@ def _known(value: float) -> float | None:
     return figure(value) if np.isfinite(value) else None
 
 
-def _unless_unknown(says: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
-    """Say that the value is unknown, or that it rests on too few rows, where that is so."""
+def _unless_unknown(found: str, known: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
+    """Say what was found and what is known by it; or that the value is unknown, or rests on too few rows, where that is so.
+
+    Bounds by too few rows decide nothing, so that they are not said: beside the verdict they would read as if they did.
+    """
     units = rows.units(rule)
-    known = says if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
+    says = found if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
     if units >= rows.min_rows:
-        return known
+        return f"{says}{known}" if np.isfinite(claim.value) else says
     called = {"group": ("group", " of rows"), "block": ("block", " of rows"), "equal": ("different row", "")}
     one, of = ("row", "") if rows.clusters is None else called[rows.cluster_kind]
-    found = f"{count(units, one)}{of}"
-    return (
-        f"{known}; {found}{_rarest(rows)} {'is' if units == 1 else 'are'} too few, {rows.min_rows} are needed"
-    )
+    luck = ", which may be luck" if np.isfinite(claim.value) else ""
+    few = f"{count(units, one)}{of}{_rarest(rows)} {'is' if units == 1 else 'are'} too few"
+    return f"{few}, {rows.min_rows} are needed; {says}{luck}"
 
 
 def _rarest(rows: Rows) -> str:

@@ -4,6 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.errors import GateRefused, NotFound, RequestError
+from linewright.line.barred import reads_barred
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
@@ -39,6 +40,8 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     """What part of the rows it answers, in words."""
     decides: str = ""
     """Where the threshold lies now and lay with the champion before; empty where answers have none."""
+    barred: str = ""
+    """After a rollback: which columns the model reads that the line bars by now; empty where it reads none."""
 
     def to_text(self) -> str:
         """Say what serves instead of what."""
@@ -49,7 +52,13 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
             what = "candidate" if self.rollout == "blue-green" else self.rollout
             instead = f" alone, without its {what} {self.canary}"
         said = f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
-        return f"{said}\n  decides  {self.decides}" if self.decides else said
+        return "\n".join(
+            [
+                said,
+                *([f"  decides  {self.decides}"] if self.decides else []),
+                *([f"  warn     {self.barred}"] if self.barred else []),
+            ]
+        )
 
 
 def _named(line: str, version: int | None) -> str | None:
@@ -198,6 +207,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         generation=event.generation,
         because=event.because,
         decides=_decides(factory, line, event.model, event.before),
+        barred=reads_barred(factory, line, event.package),
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from linewright.errors import BackendError, NotFound
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.barred import going_back
 from linewright.line.closing import later
 from linewright.line.example import curl
 from linewright.line.factory import Factory
@@ -140,6 +141,9 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Which candidate was taken back last and why, until another model is tried or promoted."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now; empty where nothing is left to do."""
+    going_back: str | None = None
+    """Which columns that the line bars by now the model reads that a rollback would bring back; `None` where it reads none, or
+    the gates let the champion pass."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +189,8 @@ def _champion_text(line: LineStatus) -> Iterator[str]:
         why, ways = (line.verdict_because or "").rstrip("."), " or ".join(f"`{way}`" for way in line.next)
         told = f"  the gates {'say' if line.forced else 'now say'} {line.verdict}: {why}"
         yield f"{told}; {ways}" if ways else told
+    if line.going_back:
+        yield f"  `linewright rollback {line.line}` is no way out: {line.going_back}"
 
 
 def _waiting_text(line: LineStatus) -> Iterator[str]:
@@ -371,6 +377,9 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         canary=_canary(factory, name),
         taken_back=_taken_back(factory, name),
         next=_next(factory, name, champion, waits=_named(name, challenging) if waits else None),
+        going_back=(going_back(factory, name) or None)
+        if champion is not None and champion.verdict != "promote"
+        else None,
     )
 
 

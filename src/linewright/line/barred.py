@@ -1,0 +1,91 @@
+"""Columns that a registered model reads and that its line no longer gives to any model.
+
+A champion that read a column which leaks the answer is better than every honest candidate, and no gate can know why. So wherever
+such a champion wins, or would come back, its columns are named.
+"""
+
+from linewright.errors import LinewrightError
+from linewright.line.alerts import newest_of
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared
+from linewright.line.spec import LineSpec
+from linewright.line.work import roles
+from linewright.model.facts import Certificate, Package
+from linewright.model.figures import count, listed
+from linewright.release.pointer import champions
+
+MOST_NAMED = 5
+REASON = "the champion reads columns that the line no longer uses"
+
+
+def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
+    """Return the columns that a model reads and a line file bars: excluded, in another role, or not in its contract any more."""
+    barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
+    named = set(spec.contract.columns)
+    return tuple(name for name in package.encoder.columns if name in barred or (named and name not in named))
+
+
+def reads_barred(factory: Factory, line: str, digest: str, spec: LineSpec | None = None) -> str:
+    """Say which barred columns a registered model reads; empty where it reads none.
+
+    Parameters
+    ----------
+    digest
+        Of the package of a registered model of the line.
+    spec
+        The line file that bars them (default: as it is now; where it is broken or gone, as it was accepted last).
+    """
+    spec = spec or _newest(factory, line)
+    barred = barred_in(factory.metadata.get(digest, Package), spec) if spec else ()
+    if not barred or spec is None:
+        return ""
+    version = next(one.version for one in factory.metadata.versions(line) if one.digest == digest)
+    bars = (
+        "the line file now excludes"
+        if set(barred) <= set(spec.table.exclude)
+        else "the line file no longer gives to a model"
+    )
+    named = listed([repr(name) for name in barred], MOST_NAMED)
+    return f"{line}@{version} reads {count(len(barred), 'column')} that {bars}: {named}"
+
+
+def unequal(factory: Factory, line: str, certificate: Certificate, spec: LineSpec) -> str:
+    """Say that a candidate which did not pass was held against a model that reads what it may not read; empty where it was not."""
+    if certificate.verdict == "promote" or not certificate.rival.startswith("sha256:"):
+        return ""
+    reads = reads_barred(factory, line, certificate.rival, spec)
+    return (
+        f"it was not compared with an equal: the champion {reads}; what that one knows by them no candidate can know"
+        if reads
+        else ""
+    )
+
+
+def in_spite(candidate: str) -> str:
+    """Return the command that lets a candidate serve in spite of its gates, where its champion reads barred columns.
+
+    Examples
+    --------
+    >>> in_spite("births@2")
+    'linewright promote births@2 --force --because "the champion reads columns that the line no longer uses"'
+    """
+    return f'linewright promote {candidate} --force --because "{REASON}"'
+
+
+def going_back(factory: Factory, line: str) -> str:
+    """Say which barred columns the model reads that a rollback would bring back; empty where it reads none, or there is none."""
+    chain = champions(factory.metadata, line)
+    if len(chain) < 2:
+        return ""
+    digest = next(one.digest for one in factory.metadata.versions(line) if one.version == chain[-2])
+    return reads_barred(factory, line, digest)
+
+
+def _newest(factory: Factory, line: str) -> LineSpec | None:
+    try:
+        return factory.line(line)
+    except LinewrightError:
+        accepted = newest_of(factory, line, Accepted)
+        if accepted is None:
+            return None
+        return LineSpec.model_validate(factory.metadata.get(accepted.declared, Declared).spec)
