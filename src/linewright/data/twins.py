@@ -200,7 +200,8 @@ def _is_of_one_thing(column: Seen, value: float, seen: Mapping[str, Seen]) -> bo
     for other in seen.values():
         if other.name == column.name or other.type != "category" or other.distinct < _MANY_THINGS:
             continue
-        if other.values.filter(rows).n_unique() == 1:
+        there = other.values.filter(rows.fill_null(value=False))
+        if there.n_unique() == 1 and not there.null_count():
             frame = pl.DataFrame([other.values.alias("thing"), column.values.alias("number")])
             own = frame.drop_nulls().group_by("thing").agg(pl.col("number").n_unique())["number"]
             if (own == 1).all():
