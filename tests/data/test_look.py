@@ -278,10 +278,10 @@ def test_a_number_that_one_thing_has_is_its_own_and_stands_for_nothing(odd: int,
 
 def test_the_area_of_a_perfect_number_is_not_rounded_off():
     """Its cells said 0.999 of a column that is never wrong."""
-    rng = np.random.default_rng(2)
-    weeks = rng.integers(150, 300, 800)
-    frame = pl.DataFrame({"weeks": weeks, "early": np.where(weeks < 259, "yes", "no")})
-    (verdict,) = look(frame.with_columns(pl.all().cast(pl.String)), label="early").column("weeks").verdicts
+    days = np.random.default_rng(2).normal(270, 14, 800).round(2)
+    is_early = days < np.quantile(days, 0.09)
+    frame = pl.DataFrame({"days": days, "early": np.where(is_early, "yes", "no")})
+    (verdict,) = look(frame.with_columns(pl.all().cast(pl.String)), label="early").column("days").verdicts
 
     assert ("leak", True) == (verdict.verdict, "(ROC AUC of 1.000)" in verdict.evidence)
 
