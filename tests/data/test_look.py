@@ -255,6 +255,37 @@ def test_a_number_that_stands_for_missing_is_named():
     assert profile.column("temp").verdicts[0].evidence.startswith("-200 stands in ")
 
 
+@pytest.mark.parametrize(
+    ("odd", "is_own", "is_told"),
+    [(646, True, False), (646, False, True), (9999, True, True), (-200, True, True)],
+    ids=["its own", "of many", "nines", "below 0"],
+)
+def test_a_number_that_one_thing_has_is_its_own_and_stands_for_nothing(odd: int, is_own: bool, is_told: bool):
+    """One chain has 646 places; a reading that fails in several rows of it is another matter."""
+    shops = [n % 40 for n in range(1_200)]
+    places = [odd if shop == 7 else 1 + (shop if is_own else n % 37) for n, shop in enumerate(shops)]
+    frame = pl.DataFrame(
+        {
+            "shop_name": [f"Shop {shop}" for shop in shops],
+            "places": places,
+            "y": ["no", "yes", "no"] * 400,
+        }
+    ).with_columns(pl.all().cast(pl.String))
+    verdicts = look(frame, label="y").column("places").verdicts
+
+    assert is_told == ("sentinel" in {verdict.verdict for verdict in verdicts})
+
+
+def test_the_area_of_a_perfect_number_is_not_rounded_off():
+    """Its cells said 0.999 of a column that is never wrong."""
+    days = np.random.default_rng(2).normal(270, 14, 800).round(2)
+    is_early = days < np.quantile(days, 0.09)
+    frame = pl.DataFrame({"days": days, "early": np.where(is_early, "yes", "no")})
+    (verdict,) = look(frame.with_columns(pl.all().cast(pl.String)), label="early").column("days").verdicts
+
+    assert ("leak", True) == (verdict.verdict, "(ROC AUC of 1.000)" in verdict.evidence)
+
+
 def test_a_sentinel_is_named_as_the_file_spells_it():
     """What is declared missing is compared as text: 7300 would match nothing where the file says 7300.0."""
     days = table(

@@ -91,6 +91,22 @@ def test_what_rows_belong_to_is_no_order():
     assert order_of(patient=days) is None
 
 
+def test_numbers_that_begin_with_what_the_rows_are_of_are_no_order_of_time():
+    """The first digit of a patient's number was the clinic, so that the latest fifth was one clinic."""
+    clinic = np.repeat(["MN", "KY", "MS", "NY"], ROWS // 4)
+
+    def number(rng: np.random.Generator) -> np.ndarray:
+        return np.sort(rng.choice(90_000, ROWS, replace=False)) * 3
+
+    assert order_of(pid=number, clinic=clinic) is None
+    assert order_of(pid=number, clinic=np.repeat([1, 2, 3, 4], ROWS // 4)) is None
+    for other in (np.tile(["MN", "KY", "MS", "NY"], ROWS // 4), ["MN"] * (ROWS - 1) + ["NY"]):
+        found = order_of(pid=number, clinic=other)
+        assert (found.column if found else None) == "pid"
+    day = order_of(day=days, quarter=clinic, clinic=clinic)
+    assert (day.column if day else None) == "day"
+
+
 def test_rows_that_are_sorted_by_the_label_lie_in_no_other_order():
     """That is a finding of its own, and whatever goes with the label is sorted too."""
     size = np.sort(np.random.default_rng(1).normal(size=ROWS)).round(4)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -43,6 +44,18 @@ def hand_written(folder: Path, frame: pl.DataFrame, text: str = "label: {column:
 
 
 def checked(folder: Path) -> CheckedLine:
+    """Check a line, and leave off what it asks of the size, which honestly tells the label, and of the best column of public tables."""
+    found = whole_check(folder)
+    questions = [trap for trap in found.traps if trap.trap == "strong"]
+    said = {trap.to_text() for trap in questions}
+    return msgspec.structs.replace(
+        found,
+        traps=tuple(trap for trap in found.traps if trap not in questions),
+        doubts=tuple(doubt for doubt in found.doubts if doubt not in said),
+    )
+
+
+def whole_check(folder: Path) -> CheckedLine:
     with Factory.create(folder) as factory:
         return check(factory, "a").lines[0]
 
@@ -140,6 +153,42 @@ def test_what_new_keeps_from_the_model_check_says_no_more(tmp_path: Path):
         (tmp_path / "lines" / "a.yaml").read_text(),
         re.MULTILINE,
     )
+
+
+def test_check_asks_again_what_new_asked_of_columns_that_the_line_reads(tmp_path: Path):
+    """A model that had read the weight at birth was promoted, and the honest one that followed was rejected."""
+    columns: dict[str, Any] = {
+        "birth_outcome": lambda rng, y: rng.choice(["live", "lost"], len(y)),
+        "row": lambda _, y: np.arange(len(y)),
+        "unit": lambda _, y: ["mm" if i % 100 else "cm" for i in range(len(y))],
+    }
+    made = written(tmp_path, claims(**columns))
+    asked = {one.column: one for one in made.findings if one.verdict in {"strong", "name"}}
+    found = whole_check(tmp_path)
+
+    assert {"size": "strong", "birth_outcome": "name"} == {name: one.verdict for name, one in asked.items()}
+    assert ["strong", "name", "near constant"] == [trap.trap for trap in found.traps]
+    for trap in found.traps[:2]:
+        evidence = asked[trap.columns[0]].evidence
+        line = f"exclude: [{trap.columns[0]}]"
+        assert (evidence, "table", line) == (trap.evidence, trap.under, trap.line)
+        assert f"{trap.columns[0]}: {trap.trap}: {evidence}; if not, under table: {line}" in found.doubts
+
+
+def test_a_question_is_answered_by_leaving_the_column_out(tmp_path: Path):
+    """What a line leaves out already stays left out, and each question has its own line."""
+    text = "label: {column: y}\ntable:\n  exclude:\n  - age\n"
+    hand_written(tmp_path, claims(outcome=lambda rng, y: rng.choice(["a", "b"], len(y))), text)
+    traps_before = whole_check(tmp_path).traps
+    assert [("table.exclude", "- size"), ("table.exclude", "- outcome")] == [
+        (trap.under, trap.line) for trap in traps_before
+    ]
+
+    path = tmp_path / "lines" / "a.yaml"
+    path.write_text(path.read_text() + "".join(f"  {trap.line}\n" for trap in traps_before[1:]))
+    assert traps_before[:1] == whole_check(tmp_path).traps
+    path.write_text(path.read_text() + f"  {traps_before[0].line}\n")
+    assert () == checked(tmp_path).traps
 
 
 def dated(frame: pl.DataFrame, form: str = "%Y-%m-%d") -> pl.DataFrame:
@@ -436,6 +485,66 @@ def test_numbers_that_repeat_for_other_reasons_are_no_group(tmp_path: Path, fram
     assert "group" not in traps(written(tmp_path, frame))
 
 
+def inspections(name: str = "business_name", *, own: bool = True) -> pl.DataFrame:
+    """Give inspections of shops, many or few of each, with how many places a shop has."""
+    rng = np.random.default_rng(5)
+    shop = rng.integers(0, 60, ROWS) ** 2 // 40
+    places = rng.permutation(90) % 11
+    return claims(
+        **{
+            name: [f"Shop {one}" for one in shop],
+            "places": places[shop] if own else rng.integers(0, 11, ROWS),
+            "year": rng.integers(2000, 2020, ROWS),
+        }
+    )
+
+
+def test_shops_in_several_rows_are_a_group_by_their_name(tmp_path: Path):
+    """A name is no number, and says all the same what rows belong to."""
+    frame = inspections()
+    shops = frame["business_name"].n_unique()
+    trap = traps(written(tmp_path, frame))["group"]
+
+    assert (("business_name",), "group: business_name") == (trap.columns, trap.line)
+    assert trap.evidence.startswith(
+        f"{shops} values in 1,200 rows ({ROWS / shops:.1f} each on average), and places is the same within each: "
+    )
+    assert trap in checked(tmp_path).traps
+    add(tmp_path, trap)
+    assert () == checked(tmp_path).traps
+
+
+@pytest.mark.parametrize(
+    "frame", [inspections("street_name"), inspections(own=False)], ids=["no thing", "nothing of its own"]
+)
+def test_texts_that_repeat_are_no_group_by_themselves(tmp_path: Path, frame: pl.DataFrame):
+    """Streets and words repeat too, and a table of shops may be one of sales."""
+    assert "group" not in traps(written(tmp_path, frame))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_told"),
+    [
+        ("Year", (2000, 2020), True),
+        ("yr_sold", (2000, 2020), True),
+        ("YearBuilt", (2000, 2020), False),
+        ("model_year", (2000, 2020), False),
+        ("birth_year", (2000, 2020), False),
+        ("Year", (1, 20), False),
+        ("amount", (2000, 2020), False),
+    ],
+)
+def test_a_year_is_proposed_as_the_time_and_not_taken(
+    tmp_path: Path, name: str, values: tuple[int, int], is_told: bool
+):
+    """Rows in any order may have happened in years, and a year may be that of a house."""
+    made = written(tmp_path, claims(**{name: lambda rng, y: rng.integers(*values, len(y))}))
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert None is made.time
+    assert is_told == (f"\n  # time: {name}  # by its name, and its values from 2000 to 2019, " in text)
+
+
 def visits(rows: int = 2_000) -> pl.DataFrame:
     """Give visits of people, most of whom came once, with what is their own."""
     rng = np.random.default_rng(6)
@@ -539,6 +648,17 @@ def test_an_order_that_no_name_calls_a_time_is_told_by_new_alone(tmp_path: Path)
     assert remark.evidence.startswith("the rows lie in its order: from 4 to 107 it never falls")
     assert remark.evidence.endswith("if it grows with time, `new` with --time height tests on the latest")
     assert remark.evidence in text
+
+
+def test_a_key_that_a_person_named_is_not_proposed_as_the_time(tmp_path: Path):
+    """Who followed the advice was refused: one column has two parts."""
+    frame = claims(pid=lambda rng, y: np.sort(rng.choice(10**6, len(y), replace=False)))
+    told = [one.column for one in written(tmp_path, frame).findings if one.verdict == "order"]
+    named = new_line(tmp_path, "b", data=tmp_path / "a.csv", label="y", key="pid")
+
+    assert ["pid"] == told
+    assert "pid" not in {one.column for one in named.findings}
+    assert "--time pid" not in (tmp_path / "lines" / "b.yaml").read_text()
 
 
 def test_a_number_of_the_rows_is_told_beside_the_missing_time(tmp_path: Path):

@@ -745,6 +745,26 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
 
 
 @pytest.mark.parametrize(
+    ("next_high", "is_asked"), [(0.0022, True), (0.04, False)], ids=["far above", "among others"]
+)
+def test_a_card_asks_of_a_column_that_the_model_leans_on_whether_it_is_known_in_time(
+    card, next_high, is_asked
+):
+    """Nobody had said that the weight at birth is known once the birth is."""
+    facts = explained(card)
+    first, second = facts.explanation.shuffled
+    shuffled = (msgspec.structs.replace(second, high=next_high), first)
+    told = msgspec.structs.replace(facts.explanation, shuffled=shuffled)
+    for page in both(msgspec.structs.replace(facts, explanation=told)):
+        says = "It leans on Age surely more than twice as much as on any other column: if that is known only once the truth is"
+        assert is_asked == (says in page.text)
+
+    alone = msgspec.structs.replace(facts.explanation, shuffled=(first,))
+    for page in both(msgspec.structs.replace(facts, explanation=alone)):
+        assert "It leans on" not in page.text
+
+
+@pytest.mark.parametrize(
     ("slices", "looked_at", "says"),
     [
         (

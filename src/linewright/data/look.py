@@ -166,7 +166,7 @@ def look(
             verdicts[name] = (*verdicts[name], *_set_aside(column, where))
             if name not in {label, *roles.parts} and (out := _slips(column)):
                 verdicts[name] = (*verdicts[name], _outlier(column, out, where))
-    order = find_order(seen, label, (roles.group, roles.weight)) if roles.time is None else None
+    order = find_order(seen, label, (key, roles.group, roles.weight)) if roles.time is None else None
     if order is not None and not order.is_time:
         name, is_id = order.column, numbers_rows(seen[order.column])
         roles = msgspec.structs.replace(
@@ -184,7 +184,7 @@ def look(
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
-        may_be_time=order.column if order is not None and order.is_time and order.column != key else None,
+        may_be_time=order.column if order is not None and order.is_time else None,
     )
 
 

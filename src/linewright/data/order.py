@@ -21,6 +21,7 @@ LEAST_VALUES = 20
 _OUT_OF_PLACE = 0.01
 _FILLED = 0.9
 _MOST_OF_ONE = 0.3
+_USUAL = 0.95
 _LEAST_ROWS = 100
 _GLANCE = 1_000
 _GLANCED = 0.2
@@ -77,6 +78,9 @@ def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
     # Rows that are sorted by what they belong to lie in no order of time.
     group = find_group(seen, [*outside])
     found = [column for column in found if group is None or column.name != group[0]]
+    if found and _is_in_stretches(seen, outside):
+        # The clinic's number leads the patient's: the last rows are those of one clinic, and not the latest.
+        found = [column for column in found if is_time_name(column.name)]
     if not found:
         return None
     # `max` keeps the first of equals.
@@ -132,6 +136,27 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         says=f"{found.column}: {asked(found, 'random' if data.table.group is None else 'group')}",
         hint=f"write time: {found.column} (under table)",
     )
+
+
+def _is_in_stretches(seen: Mapping[str, Seen], outside: set[str]) -> bool:
+    """Return whether each value of a category is one stretch of the file."""
+    return any(
+        column.name not in outside and not is_time_name(column.name) and _is_stretches(column)
+        for column in seen.values()
+    )
+
+
+def _is_stretches(column: Seen) -> bool:
+    if (
+        column.type not in {"category", "integer"}
+        or not 2 <= column.distinct <= LEAST_VALUES
+        or column.missing
+    ):
+        return False
+    # One row of another kind at an end parts nothing.
+    if int(column.counts["rows"].to_numpy().max()) > _USUAL * column.present:
+        return False
+    return int((column.values != column.values.shift(1)).sum()) + 1 == column.distinct
 
 
 def _may_be_order(values: pl.Series) -> bool:

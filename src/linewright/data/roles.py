@@ -43,6 +43,31 @@ _ENTITIES = frozenset(
         "order",
     ]
 )
+_PLACES = frozenset(
+    [
+        "business",
+        "company",
+        "firm",
+        "shop",
+        "store",
+        "site",
+        "branch",
+        "restaurant",
+        "hotel",
+        "school",
+        "hospital",
+        "clinic",
+        "facility",
+        "station",
+        "plant",
+        "farm",
+        "supplier",
+        "vendor",
+        "merchant",
+        "seller",
+    ]
+)
+"""What a table may name in several rows without a number of its own."""
 TIME_WORDS = frozenset(
     [
         "time",
@@ -372,6 +397,20 @@ def is_thing(column: Seen) -> bool:
     """Return whether a column has the name of something that rows belong to: sorted by it, rows lie in no order of time."""
     words = set(column.words)
     return bool(words & _ENTITIES) and words <= _ENTITIES | _NUMBERING
+
+
+def is_named_thing(column: Seen) -> bool:
+    """Return whether texts have the name of something that rows may belong to.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> [is_named_thing(see(pl.Series(name, ["A", "B"]))) for name in ("business_name", "shop", "name", "shop_type")]
+    [True, True, False, False]
+    """
+    words = set(column.words)
+    things = _ENTITIES | _PLACES
+    return column.type == "category" and bool(words & things) and words <= things | _NUMBERING | {"name"}
 
 
 def id_evidence(column: Seen) -> str | None:

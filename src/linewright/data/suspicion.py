@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.association import Ints, Truth, cells, class_strengths, strength
+from linewright.data.association import Ints, Truth, cells, class_strengths, roc_auc, strength
 from linewright.data.seen import percent
 
 Mask = npt.NDArray[np.bool_]
@@ -79,7 +79,7 @@ def find_suspects(
     found: dict[str, Suspect] = {}
     for name, column in values.items():
         says = (
-            _perfect(truth, cell[name], strengths[name])
+            _perfect(truth, column, cell[name], strengths[name])
             or _by_presence(truth, column)
             or _by_flag(truth, column)
             or _by_default(truth, column)
@@ -248,13 +248,22 @@ def _chance(task: str) -> float:
     return 0.5 if task == "binary" else 0.0
 
 
-def _perfect(truth: Truth, cell: Ints, value: float) -> str | None:
+def _perfect(truth: Truth, column: pl.Series, cell: Ints, value: float) -> str | None:
     if value < _PERFECT[truth.task]:
         return None
+    value = max(value, _area(truth, column))
     if truth.task != "regression" and _is_function(cell, truth.codes):
         many = len(np.unique(cell))
         return f"each of its {many:,} values goes with one label only in {truth.rows:,} rows: it is the label in other words"
     return f"alone it predicts the label almost without error ({_says(truth, value)})"
+
+
+def _area(truth: Truth, column: pl.Series) -> float:
+    """Return the area under the ROC curve of a number itself, which its cells round off; 0 where it is none or has gaps."""
+    if truth.task != "binary" or not column.dtype.is_numeric() or column.null_count():
+        return 0.0
+    area = roc_auc(truth.codes, column.cast(pl.Float64).to_numpy())
+    return max(area, 1 - area)
 
 
 def _is_function(cell: Ints, codes: Ints) -> bool:

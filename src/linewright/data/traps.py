@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import TEST, TRAIN
-from linewright.data.roles import AGAIN, COUNTED, ENOUGH_GROUPS, TIME_WORDS, is_numbering
+from linewright.data.roles import AGAIN, COUNTED, ENOUGH_GROUPS, TIME_WORDS, is_named_thing, is_numbering
 from linewright.data.seen import NUMBERS, Seen, percent
 
 Ints = npt.NDArray[np.int64]
@@ -87,7 +87,8 @@ class Trap(msgspec.Struct, frozen=True, kw_only=True):
     def to_text(self) -> str:
         """Say it in one line."""
         who = f"{', '.join(self.columns)}: " if self.columns else ""
-        todo = f"; under {self.under}: {self.on_one_line}" if self.line else ""
+        answer = "if not, " if self.trap in {"strong", "name"} and "?" in self.evidence else ""
+        todo = f"; {answer}under {self.under}: {self.on_one_line}" if self.line else ""
         return f"{who}{self.trap}: {self.evidence}{todo}"
 
 
@@ -280,7 +281,8 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
 
     Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same
     within them, since any sorted column runs in blocks. Or they are very many that repeat now and then, and number
-    things or have rows that are alike in several other columns.
+    things or have rows that are alike in several other columns. Or they have the name of a shop, say, and something else stays
+    the same within each.
 
     Parameters
     ----------
@@ -301,6 +303,12 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
         for column in [one for one in tried if _is_very_many(one)][:_MOST_TRIED]
         if column.name not in {name for _, _, name, _ in found}
         if (says := _now_and_then(column, seen, taken))
+    ]
+    found += [
+        (True, column.distinct, column.name, says)
+        for column in tried
+        if is_named_thing(column) and column.name not in {name for _, _, name, _ in found}
+        if (says := _by_name(column, seen, taken))
     ]
     if not found:
         return None
@@ -338,6 +346,16 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
         how += f", and {', '.join(same[:3])} {'is' if len(same) == 1 else 'are'} the same within each"
     if is_regular or same or not is_sorted:
         yield bool(same) or (is_regular and in_blocks), f"{how}: its rows seem to belong together"
+
+
+def _by_name(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> str:
+    """Say that texts which by their name name things stand in several rows each, of one attribute, or nothing where they do not."""
+    if column.distinct > column.present / 2 or not (same := _same_within(column, seen, taken)):
+        return ""
+    return (
+        f"{column.distinct:,} values in {column.present:,} rows ({column.present / column.distinct:.1f} each on average), and "
+        f"{', '.join(same[:3])} {'is' if len(same) == 1 else 'are'} the same within each: by its name, rows of one belong together"
+    )
 
 
 def _is_very_many(column: Seen) -> bool:

@@ -22,6 +22,7 @@ _ROUNDING = 1e-9
 _FEW = 10
 _REPEATS = 5
 _SHARE = 0.002
+_MANY_THINGS = 20
 _MANY_TIMES = 20
 
 
@@ -175,12 +176,37 @@ def find_sentinels(seen: Mapping[str, Seen], twins: Mapping[str, Twin]) -> dict[
     >>> find_sentinels({"t": column}, {})["t"][:49]
     '-999.0 stands in 10 rows (10.0 %), far from all o'
     """
-    found = {name: one for name, column in seen.items() if (one := _sentinel(column)) is not None}
+    found = {
+        name: one
+        for name, column in seen.items()
+        if (one := _sentinel(column)) is not None and not _is_of_one_thing(column, one.value, seen)
+    }
     for name, twin in twins.items():
         for column, other in ((seen[name], seen[twin.of]), (seen[twin.of], seen[name])):
             if column.name in found and other.name not in found and other.type in NUMBERS:
                 _tell_both_or_none(found, column, other)
     return {name: found[name].evidence for name in seen if name in found}
+
+
+def _is_of_one_thing(column: Seen, value: float, seen: Mapping[str, Seen]) -> bool:
+    """Return whether a number is the attribute of one thing that another column names, and each thing has one such number.
+
+    Where readings fail together, a state may say so in all rows of -200, but its other values go with many numbers. What is
+    written as programs write "no value" may be so of one thing: the height of a place that nobody measured.
+    """
+    if value < 0 or {*f"{value:.0f}"} == {"9"}:
+        return False
+    rows = column.values == value
+    for other in seen.values():
+        if other.name == column.name or other.type != "category" or other.distinct < _MANY_THINGS:
+            continue
+        there = other.values.filter(rows.fill_null(value=False))
+        if there.n_unique() == 1 and not there.null_count():
+            frame = pl.DataFrame([other.values.alias("thing"), column.values.alias("number")])
+            own = frame.drop_nulls().group_by("thing").agg(pl.col("number").n_unique())["number"]
+            if (own == 1).all():
+                return True
+    return False
 
 
 def _tell_both_or_none(found: dict[str, _Sentinel], column: Seen, other: Seen) -> None:

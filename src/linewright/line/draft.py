@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from linewright.data.look import ColumnProfile, Profile
+from linewright.data.roles import is_time_name
 from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
 from linewright.data.sniff import Commas
 from linewright.data.spec import FileSource
@@ -20,6 +21,11 @@ _ROWS_TO_LOSE = 100
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
 _ASKED_BY = {"group": "group", "time": "order"}
 """The trap that asks whether a column has the part, and then says why none has it."""
+_OF_A_THING = frozenset(
+    {"model", "made", "manufactured", "registration", "founded", "established", "opened", "grad", "remod"}
+)
+"""Words for the year of a thing, which is not that of the row."""
+_BUILT = ("built", "blt", "renovated", "remodeled")
 _MONTH_WORDS = frozenset({"month", "mo", "mnth"})
 _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
 _METRICS = {
@@ -244,7 +250,37 @@ def _time_suggestion(draft: Draft) -> str:
             f"{year.name} and {month.name} make a time, if the latest rows shall test the model: "
             f"sql: {quoted_sentence(query)} and time: month_began"
         )
-    return ""
+    outside = {draft.profile.label.column, *draft.profile.roles.parts, *draft.excluded}
+    counting = [
+        column for column in draft.profile.columns if column.name not in outside and _counts_time(column)
+    ]
+    if not counting or draft.profile.may_be_time is not None:
+        return ""
+    # `min` keeps the first of equals; what is called year and no more is the row's own.
+    best = min(counting, key=lambda column: len(words_of(column.name)))
+    return (
+        f"time: {quoted(best.name)}  # by its name, and its values from {best.low} to {best.high}, it may say when a row happened: "
+        "if so, write it, and the latest rows test the model"
+    )
+
+
+def _counts_time(column: ColumnProfile) -> bool:
+    """Return whether a column has the name and the values of the year, or of the month of a year, in which a row happened."""
+    words = words_of(column.name)
+    if (
+        column.type != "integer"
+        or column.distinct <= 2
+        or column.low is None
+        or not is_time_name(column.name)
+    ):
+        return False
+    if _OF_A_THING & {*words} or any(word.endswith(_BUILT) for word in words):
+        return False
+    low, high = int(column.low), int(column.high or 0)
+    if 1900 <= low <= high <= 2100:
+        return True
+    # 201507 is a month.
+    return 190_001 <= low <= high <= 210_012 and all(1 <= end % 100 <= 12 for end in (low, high))
 
 
 def _go_together(year: ColumnProfile, month: ColumnProfile) -> bool:

@@ -32,6 +32,8 @@ from linewright.line.work import feature_columns, roles
 
 TOLD = frozenset({"near constant", "later"})
 """Verdicts on columns that `new` keeps, and that are worth a doubt."""
+ASKED = frozenset({"strong", "name"})
+"""Verdicts on columns that ask what only a person knows."""
 _MOST_IN_SQL = 12
 _MOST_NAMES = 12
 
@@ -53,9 +55,20 @@ def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
         return ()
     features = _features(spec, seen)
     _, verdicts = judge(seen, label, about, _roles_of(spec), unseen=seen.keys() - set(features))
-    found = [(name, one) for name in features for one in verdicts[name] if one.exclude or one.verdict in TOLD]
-    names = list(dict.fromkeys(name for name, _ in found))
-    return tuple(_column_trap(spec.table.exclude, names, name, verdict) for name, verdict in found)
+    every = [(name, one) for name in features for one in verdicts[name]]
+    sure = [(name, one) for name, one in every if one.exclude]
+    told = [(name, one) for name, one in every if not one.exclude and one.verdict in TOLD]
+    names = [name for name in features if name in {name for name, _ in (*sure, *told)}]
+    # A column that tells the label too well is of more weight than one that tells nothing.
+    return (
+        *(_column_trap(spec.table.exclude, names, name, verdict) for name, verdict in sure),
+        *(
+            _question(spec.table.exclude, name, verdict)
+            for name, verdict in every
+            if verdict.verdict in ASKED
+        ),
+        *(_column_trap(spec.table.exclude, names, name, verdict) for name, verdict in told),
+    )
 
 
 def _column_trap(excluded: Sequence[str], found: Sequence[str], name: str, verdict: Verdict) -> Trap:
@@ -63,6 +76,12 @@ def _column_trap(excluded: Sequence[str], found: Sequence[str], name: str, verdi
     under, line = (
         ("table", exclusion(whole)) if len(whole) <= _MOST_NAMES else ("table.exclude", f"- {quoted(name)}")
     )
+    return Trap(trap=verdict.verdict, columns=(name,), evidence=verdict.evidence, under=under, line=line)
+
+
+def _question(excluded: Sequence[str], name: str, verdict: Verdict) -> Trap:
+    # One may be answered with yes and another with no, so each has a line of its own.
+    under, line = ("table.exclude", f"- {quoted(name)}") if excluded else ("table", exclusion([name]))
     return Trap(trap=verdict.verdict, columns=(name,), evidence=verdict.evidence, under=under, line=line)
 
 

@@ -9,6 +9,7 @@ from linewright.model.facts import Contribution, Dependence, Explanation, Point,
 from linewright.model.figures import count, in_words, listed
 
 MOST_SHOWN = 12
+_TWICE = 2
 """Columns that have a bar."""
 _CLEAR = 0.6
 """Rank correlation from which on a direction is said."""
@@ -143,7 +144,18 @@ def _and(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
+def _leaned_on(found: Explanation) -> Iterator[str]:
+    """Ask of a column that is needed far more than any other whether it is known in time: no figure says so."""
+    first, *others = sorted(found.shuffled, key=lambda one: -one.rise)
+    if first.low > 0 and first.low > _TWICE * max((one.high for one in others), default=math.inf):
+        yield (
+            f"It leans on {first.columns[0]} surely more than twice as much as on any other column: if that is known only once the truth is, "
+            "this card does not show how the model does in use, and table.exclude keeps the column from it."
+        )
+
+
 def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuffled]) -> Iterator[str]:
+    yield from _leaned_on(found)
     if groups:
         yield (
             "Columns that say nearly the same stand in for each other: each alone looks less needed than it is, so they were shuffled "
