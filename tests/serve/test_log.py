@@ -466,7 +466,7 @@ def test_reading_a_log_needs_little_memory(folder):
     """A log is larger than memory: one record is held at a time."""
     write(folder, *[[record(str(number), text="x" * 20_000)] for number in range(1500)])
     code = (
-        "import resource, sys; from pathlib import Path; from linewright.serve.log import read_log\n"
+        "import resource, sys; from pathlib import Path; from linewright.serve.segments import read_log\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "count = sum(1 for _ in read_log(Path(sys.argv[1])))\n"
         "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

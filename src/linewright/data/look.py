@@ -1,5 +1,6 @@
 """Look at a table before anything is declared: what each column is, and what a person should know about it."""
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -173,7 +174,7 @@ def look(
             roles, time_because=f"{roles.time_because}; {_in_order(name, is_id=is_id)}"
         )
         if not is_id:
-            says = f"{order.evidence}: if it grows with time, `new` with --time {name} tests on the latest"
+            says = f"{order.evidence}: if it grows with time, `new` with --time {shlex.quote(name)} tests on the latest"
             verdicts[name] = (*verdicts[name], Verdict(verdict="order", evidence=says, exclude=False))
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
@@ -238,7 +239,7 @@ def _in_order(name: str, *, is_id: bool) -> str:
     if is_id:
         return (
             f"{name} numbers the rows in the order of the file: if they were numbered as they came in, "
-            f"`new` with --time {name} tests on the latest"
+            f"`new` with --time {shlex.quote(name)} tests on the latest"
         )
     return f"the rows lie in the order of {name}, see there"
 

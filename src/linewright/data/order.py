@@ -1,6 +1,8 @@
 """A table that lies in the order of a number: nothing calls it a time, and a split at random would judge a model on the past."""
 
+import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -101,7 +103,7 @@ def asked(order: Order, by: str) -> str:
     """
     return (
         f"{order.evidence}: a test part drawn at random then lies among the training rows, and does not show how a model does on rows "
-        f"to come; if {order.column} grows with time, say so (`new` with --time {order.column}); if not, split: {{by: {by}}} (under train) says so"
+        f"to come; if {order.column} grows with time, say so (`new` with --time {shlex.quote(order.column)}); if not, split: {{by: {by}}} (under train) says so"
     )
 
 
@@ -134,7 +136,7 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         first="",
         action="warn",
         says=f"{found.column}: {asked(found, 'random' if data.table.group is None else 'group')}",
-        hint=f"write time: {found.column} (under table)",
+        hint=f"write time: {json.dumps(found.column, ensure_ascii=False) if not found.column.isidentifier() else found.column} (under table)",
     )
 
 

@@ -137,13 +137,13 @@ def _as_two(name: str, counts: list[tuple[str, int]], positive: str, source: str
     if positive not in dict(counts):
         meant = nearest(positive, [one for one, _ in counts])
         return f"did you mean {meant!r}? Then too, {alone}" if meant else alone
-    column = name if name.isidentifier() and name.isascii() else '"' + name.replace('"', '""') + '"'
+    column, table = ('"' + each.replace('"', '""') + '"' for each in (name, source))
     value = "'" + positive.replace("'", "''") + "'"
     rest = "other" if positive != "other" else "rest"
     two = f"case when {column} is not null then if({column}::text = {value}, {value}, '{rest}') end"
     label, told, query = (
         json.dumps(text, ensure_ascii=False)
-        for text in (name, positive, " ".join(["select * replace", f"({two} as {column})", "from", source]))
+        for text in (name, positive, " ".join(["select * replace", f"({two} as {column})", "from", table]))
     )
     return (
         f"{alone}; or make two of them, in the line file that is written then: under table: sql: {query}; "

@@ -217,7 +217,8 @@ def _classes(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]
 def _coded(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """Return how the data spell the classes 0, 1, 2, … of a model."""
     spelled = {value: label for label in labels if (value := _number(label)) is not None}
-    if len(spelled) == len(labels) and spelled.keys() <= set(range(given.codes)):
+    is_of_two = len(labels) == 2 != given.codes
+    if not is_of_two and len(spelled) == len(labels) and spelled.keys() <= set(range(given.codes)):
         return (
             tuple(spelled.get(code, str(code)) for code in range(given.codes)),
             f"the model has the numbers 0 to {given.codes - 1}, as the data",

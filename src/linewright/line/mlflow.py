@@ -48,7 +48,7 @@ def describe(folder: Path, *, where: str) -> Described:
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         told = YAML(typ="safe", pure=True).load(text)
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
         first = next(iter(str(error).splitlines()), "")
         raise RequestError(f"the file {DESCRIPTION} cannot be read: {first}", where=where) from error
     flavors = _mapping(_mapping(told).get("flavors"))

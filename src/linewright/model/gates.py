@@ -200,7 +200,8 @@ def conclude(
     if blocking:
         return (
             "need-more-data",
-            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks. {_GATHER}",
+            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks. "
+            f"{_what_to_do([(one, champion) for one, champion in comparisons if one in blocking])}",
         )
     if comparisons:
         return _wait_or_hold(comparisons)
@@ -243,7 +244,9 @@ def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]]) -> tuple[Verdict, st
         and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
     ]
     if hopeless:
-        may_know_nothing = any(not with_champion for one, with_champion in compared if one in hopeless)
+        may_know_nothing = any(
+            not with_champion and _may_be_none(one) for one, with_champion in compared if one in hopeless
+        )
         advice = _NOTHING if may_know_nothing else _CHANGE
         return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
     told = f"{comparisons[0].says}{_and_others(comparisons)}"

@@ -199,13 +199,12 @@ def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[Gro
         if rounds is None
         else rounds * outputs * int(grown.gbtree_model_param.num_parallel_tree)
     )
-    by_output = [
-        [tree for tree, of in zip(grown.trees[:many], grown.tree_info[:many], strict=True) if of == k]
-        for k in range(outputs)
-    ]
-    if len({len(trees) for trees in by_output}) != 1 or sum(map(len, by_output)) != len(grown.trees[:many]):
+    by_output: dict[int, list[GrownTree]] = {output: [] for output in range(outputs)}
+    for tree, of in zip(grown.trees[:many], grown.tree_info[:many], strict=True):
+        by_output.setdefault(of, []).append(tree)
+    if len(by_output) != outputs or len({len(trees) for trees in by_output.values()}) != 1:
         return "its trees answer for other classes than it was fitted to"
-    return [tree for round_ in zip(*by_output, strict=True) for tree in round_]
+    return [tree for round_ in zip(*by_output.values(), strict=True) for tree in round_]
 
 
 def intercept_of(learner: Learner, *, outputs: int) -> tuple[float, ...]:
@@ -338,10 +337,10 @@ def read_tree(tree: GrownTree, seen: Mapping[int, frozenset[int]]) -> XGBoostTre
             known = seen[tree.split_indices[node]]
             right = known.intersection(sets[node])
             others = known - right
-            if len(others) < len(right):
+            if 0 < len(others) < len(right):
                 turned.add(node)
                 sides = sides[::-1]
-            codes[len(left)] = tuple(sorted(min(right, others, key=len)))
+            codes[len(left)] = tuple(sorted(others if node in turned else right))
         left.append(len(order))
         order += sides
         if len(order) > size:

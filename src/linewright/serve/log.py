@@ -19,8 +19,8 @@ import msgspec
 from linewright.errors import Transient
 from linewright.serve.facts import Fault, Prediction, Predictions
 from linewright.serve.fresh import Fresh, Several
-from linewright.serve.records import payload_of
-from linewright.serve.segments import ENDING, frame_of
+from linewright.serve.records import payload_of, records_of
+from linewright.serve.segments import ENDING, MAX_PAYLOAD, frame_of
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain
 
@@ -116,8 +116,11 @@ class PredictionLog:
         return self._append(parts, ids, keys, durable=durable)
 
     def append_request(self, records: Predictions, *, durable: bool = False) -> int:
-        """Write the records of one request of many rows as `append` does."""
-        frame = frame_of(payload_of(records))
+        """Write the records of a request of many rows, or of many rows of a file, as `append` does: one by one where no reader would take them as one."""
+        payload = payload_of(records)
+        if len(payload) > MAX_PAYLOAD:
+            return self.append(records_of(payload), durable=durable)
+        frame = frame_of(payload)
         keys = None if records.keys is None else msgspec.json.encode(records.keys)
         return self._append([frame], [records.first], [Several(records.many, keys)], durable=durable)
 
