@@ -11,6 +11,7 @@ from linewright.model.coverage import (
     is_surely_less,
     measure_bias,
     measure_coverage,
+    measure_parts,
 )
 from linewright.model.evaluate import evaluate
 from linewright.store.values import canonical_json
@@ -167,3 +168,16 @@ def test_classes_are_recorded_as_ever():
 
     assert b"coverage" not in canonical_json(found)
     assert b"bias" not in canonical_json(found)
+
+
+def test_rows_of_weight_0_are_in_no_fifth():
+    """A fifth of nothing but such rows has no share."""
+    scores = np.linspace(0.0, 100.0, 500)
+    known = {"clusters": None, "is_in_time": False, "seed": 1}
+    weight = np.where(scores < 25, 0.0, 1.0)
+    found = measure_parts(scores < 90, scores, weight=weight, **known)
+
+    assert 5 == len(found)
+    assert found[0].low > 25
+    assert () == measure_parts(scores < 90, scores, weight=np.zeros(500), **known)
+    assert measure_coverage(scores < 90, weight=np.zeros(500), **known) is None

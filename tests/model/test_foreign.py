@@ -504,3 +504,46 @@ def test_equal_files_give_equal_graphs():
     read_foreign.cache_clear()
 
     assert first == converted(bytes(bytearray(data))).graph
+
+
+@pytest.mark.parametrize(
+    "twice", ["left_child=100000000 100000000 100000000 100000000", "split_feature=9 9", "is_linear=2"]
+)
+def test_the_library_is_given_only_what_was_read(twice):
+    """Of a line that comes twice LightGBM takes the last, where this reader takes the first: it would read beside its memory."""
+    honest = text_of(of_lightgbm())
+    lying = honest.replace(b"\nshrinkage=", f"\n{twice}\nshrinkage=".encode())
+    sums, told = (read_foreign(data, where="model.txt") for data in (honest, lying))
+
+    assert lying != honest
+    assert sums is not None
+    assert told is not None
+    assert sums.text == told.text
+    assert twice not in told.text
+    assert np.array_equal(asked(sums, rows(3)), asked(told, rows(3)))
+
+
+def test_more_answers_than_are_summed_are_refused():
+    """A booster would make room for them."""
+    with pytest.raises(RequestError):
+        read_foreign(text_of(of_lightgbm(3)).replace(b"num_class=3", b"num_class=1000000"), where="model.txt")
+
+
+def test_one_set_of_codes_for_many_splits_is_refused():
+    """Each would be read with as many codes: a small file took all memory."""
+    text = text_of(of_lightgbm(codes=True)).decode()
+    tree = next(one for one in text.split("\nTree=") if re.search(r"^num_cat=[2-9]", one, re.MULTILINE))
+    kinds = re.search(r"^decision_type=(.*)$", tree, re.MULTILINE)
+    bounds = re.search(r"^threshold=(.*)$", tree, re.MULTILINE)
+    assert kinds
+    assert bounds
+    shared = [
+        "0" if int(kind) & 1 else bound
+        for kind, bound in zip(kinds[1].split(), bounds[1].split(), strict=True)
+    ]
+
+    with pytest.raises(RequestError):
+        read_foreign(
+            text.replace(tree, tree.replace(bounds[0], f"threshold={' '.join(shared)}")).encode(),
+            where="model.txt",
+        )

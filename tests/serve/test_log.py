@@ -478,3 +478,15 @@ def test_reading_a_log_needs_little_memory(folder):
 
     assert 1500 == count
     assert 2_000 > grown_kib
+
+
+def test_what_no_reader_takes_as_one_frame_is_written_row_by_row(folder, monkeypatch):
+    """A longer frame would be answered for and never read again."""
+    monkeypatch.setattr("linewright.serve.log.MAX_PAYLOAD", 1_000)
+    many = request(30)
+    with closing(PredictionLog(folder)) as log:
+        log.append_request(many)
+    read = list(read_log(folder))
+
+    assert ids_from(many.first, 30) == [one.record.id for one in read]
+    assert 30 == len({one.offset for one in read})
