@@ -198,11 +198,9 @@ def conclude(
     if failed:
         return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
     if blocking:
-        return (
-            "need-more-data",
-            f"More data is needed, because {blocking[0].says}{_and_others(blocking)}, and this gate blocks. "
-            f"{_what_to_do([(one, champion) for one, champion in comparisons if one in blocking])}",
-        )
+        advice = _what_to_do([(one, champion) for one, champion in comparisons if one in blocking])
+        told = f"{blocking[0].says}{_and_others(blocking)}, and this gate blocks. {advice}"
+        return "need-more-data", f"More data is needed, because {told}"
     if comparisons:
         return _wait_or_hold(comparisons)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
