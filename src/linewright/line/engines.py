@@ -92,7 +92,11 @@ def trainers_of(train: TrainSpec) -> dict[str, Any]:
     RequestError
         If the extra of one is not installed.
     """
-    return {family: _loaded(_require_family(family))() for family in train.also}
+    plugins = {family: _require_family(family) for family in train.also}
+    for name in (name for plugin in plugins.values() for name in plugin.needs):
+        # Here, and not in the first fit: a fit beside it would meet what is half imported (pandas, which CatBoost brings).
+        import_module(name)
+    return {family: _loaded(plugin)() for family, plugin in plugins.items()}
 
 
 def parted(python: str) -> tuple[str, str]:
