@@ -97,7 +97,7 @@ def test_rows_that_are_alike_in_time_are_drawn_in_blocks(tmp_path, time):
         evaluation = factory.metadata.get(certificate.evaluation, Evaluation)
 
         assert bool(time) == (0 < evaluation.clusters < evaluation.n)
-        assert evaluation.cluster_kind == ("block" if time else "group")
+        assert evaluation.cluster_kind == ("block" if time else "equal")
         assert ("blocks of neighbours in time" in card(factory, "a@1").markdown) == bool(time)
 
 
