@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from linewright.engine.durable import DurableEngine, EngineClient
+from linewright.engine.durable import DurableEngine, EngineClient, is_news
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
 
@@ -422,3 +423,29 @@ def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path):
         Terminal, match=r"lock cannot be opened: found 'No such file.*check that its folder exists"
     ):
         ProcessLock(tmp_path / "none" / "executor.lock").acquire()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "is_shown"),
+    [
+        (
+            "Exception encountered when recovering workflow 1:",
+            sqlite3.OperationalError("database or disk is full"),
+            False,
+        ),
+        (
+            "Exception encountered when recovering workflow 1:",
+            sqlite3.OperationalError("no such table: a"),
+            True,
+        ),
+        ("database is locked, trying again", None, False),
+        ("Exception encountered in background workflow 1:", ValueError("a bug"), False),
+    ],
+)
+def test_a_traceback_is_shown_only_where_our_own_words_do_not_follow(words, error, is_shown):
+    """Whoever is called at night because a disk is full reads one line, and no frames of libraries."""
+    record = logging.LogRecord(
+        "dbos", logging.ERROR, "", 0, words, None, error and (type(error), error, None)
+    )
+
+    assert is_shown == is_news(record)

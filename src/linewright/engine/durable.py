@@ -43,7 +43,8 @@ _WORKFLOW = "run"
 _POLL_S = 0.2
 _HELD_S = 60.0
 """How often it is told that another process holds the database."""
-_LOCKED = "database is locked"
+_LOCKED, _FULL = "database is locked", "database or disk is full"
+"""What SQLite says where another process holds the file, and where there is no space."""
 _UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
@@ -67,10 +68,13 @@ class _JsonSerializer(Serializer):
         return _Bug(value["bug"]) if isinstance(value, dict) and "bug" in value else value
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    # The traceback of a bug was shown already, and that the database is held is told in our words.
+def is_news(record: logging.LogRecord) -> bool:
+    """Return whether what DBOS logs is shown."""
+    # The traceback of a bug was shown already, and that the database is held, or its disk full, is told in our words.
     said = record.getMessage()
-    return not said.startswith("Exception encountered in background workflow") and _LOCKED not in said
+    error = str(record.exc_info[1]) if record.exc_info else ""
+    is_told = any(words in text for words in (_LOCKED, _FULL) for text in (said, error))
+    return not said.startswith("Exception encountered in background workflow") and not is_told
 
 
 def nothing() -> None:
@@ -329,7 +333,7 @@ class DurableEngine(EngineClient):
             notification_listener_polling_interval_sec=_POLL_S,
             **self._database,
         )
-        logging.getLogger("dbos").addFilter(_is_news)
+        logging.getLogger("dbos").addFilter(is_news)
         DurableEngine._open = True
         try:
             with _explained(self._url):
