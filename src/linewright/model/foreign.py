@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Task
 from linewright.model.forest import LARGEST, Forest, hangs_together
-from linewright.model.lightgbm_text import exact_text, forest_of, trees_of, words_of
+from linewright.model.lightgbm_text import exact_text, forest_of, names_of, trees_of, words_of, written_anew
 from linewright.model.writing import Graph, answer, write_forest, write_scores
 from linewright.model.xgboost_document import (
     LOGARITHMS,
@@ -264,9 +264,9 @@ def _read_lightgbm(text: str) -> Sums:
         raise _broken("LightGBM", f"{len(trees)} trees for {outputs} outputs")
     for tree in trees:
         _require_counts(tree)
-    exact = _own_text(exact_text(text))
+    exact = written_anew(exact_text(text))
     forest = forest_of(exact, outputs=outputs)
-    names, infos = _names_of(head), words_of(head, "feature_infos")
+    names, infos = names_of(head), words_of(head, "feature_infos")
     if len({len(names), len(infos), int(words_of(head, "max_feature_idx")[0]) + 1}) > 1:
         raise _broken("LightGBM", f"{len(names)} names of columns, and ranges of {len(infos)}")
     levels, codes = _lightgbm_levels(text[ends[0].end() :], infos)
@@ -290,63 +290,6 @@ def _read_lightgbm(text: str) -> Sums:
         bend=bend,
         text=exact,
     )
-
-
-_WHOLE = (
-    "num_leaves",
-    "num_cat",
-    "split_feature",
-    "decision_type",
-    "left_child",
-    "right_child",
-    "cat_boundaries",
-    "cat_threshold",
-    "leaf_count",
-    "internal_count",
-)
-_BROKEN = (
-    "split_gain",
-    "threshold",
-    "leaf_value",
-    "leaf_weight",
-    "internal_value",
-    "internal_weight",
-    "shrinkage",
-)
-_HEAD = (
-    "version",
-    "num_class",
-    "num_tree_per_iteration",
-    "label_index",
-    "max_feature_idx",
-    "objective",
-    "feature_infos",
-)
-
-
-def _own_text(text: str) -> str:
-    """Write a model anew, from what was read of it: of a line that comes twice, or in a spelling of its own, the library reads another one."""
-    head = text[: text.index("\nTree=") + 1]
-    said = {name: " ".join(words_of(head, name)) for name in _HEAD} | {
-        "feature_names": " ".join(_names_of(head))
-    }
-    lines = ["tree", *(f"{name}={words}" for name, words in said.items() if words), ""]
-    for at, tree in enumerate(trees_of(text[: text.index("end of trees")])):
-        lines.append(f"Tree={at}")
-        for names, kind in ((_WHOLE, int), (_BROKEN, float)):
-            lines += [
-                f"{name}={' '.join(repr(kind(word)) for word in words_of(tree, name))}"
-                for name in names
-                if re.search(rf"^{name}=", tree, re.MULTILINE)
-            ]
-        lines += ["is_linear=0", "", ""]
-    return "\n".join([*lines, "end of trees", ""])
-
-
-def _names_of(head: str) -> list[str]:
-    """Return the names of columns, which blanks part: other white space may stand in one."""
-    found = re.search(r"^feature_names=(.*)$", head, re.MULTILINE)
-    return [name for name in found.group(1).split(" ") if name] if found else []
 
 
 def _require_counts(tree: str) -> None:

@@ -18,6 +18,37 @@ _MISSING_ZERO, _MISSING_NAN = 1 << 2, 2 << 2
 _MISSING_MASK = 3 << 2
 _LISTS = ("no", "column", "at_most", "missing_is_yes", "rows", "value")
 _TREE = re.compile(r"^(?=Tree=\d+$)", re.MULTILINE)
+_INTEGERS = (
+    "num_leaves",
+    "num_cat",
+    "split_feature",
+    "decision_type",
+    "left_child",
+    "right_child",
+    "cat_boundaries",
+    "cat_threshold",
+    "leaf_count",
+    "internal_count",
+)
+_NUMBERS = (
+    "split_gain",
+    "threshold",
+    "leaf_value",
+    "leaf_weight",
+    "internal_value",
+    "internal_weight",
+    "shrinkage",
+)
+_HEAD = (
+    "version",
+    "num_class",
+    "num_tree_per_iteration",
+    "label_index",
+    "max_feature_idx",
+    "objective",
+    "feature_infos",
+)
+"""What is written of a tree, and of what stands before the first, where a text is written anew."""
 
 
 def floor_to_float32(values: npt.ArrayLike) -> Floats:
@@ -215,6 +246,37 @@ def words_of(tree: str, name: str) -> list[str]:
     """Return the words behind a name in the text of a tree, or of what stands before the first; none where it is not there."""
     found = re.search(rf"^{name}=(.*)$", tree, re.MULTILINE)
     return found.group(1).split() if found else []
+
+
+def written_anew(text: str) -> str:
+    """Write a model from what this module reads of it, for the library: where a line comes twice, or is spelled in another way, that one reads another.
+
+    Parameters
+    ----------
+    text
+        As `exact_text` returns it.
+    """
+    head = text[: text.index("\nTree=") + 1]
+    said = {name: " ".join(words_of(head, name)) for name in _HEAD} | {
+        "feature_names": " ".join(names_of(head))
+    }
+    lines = ["tree", *(f"{name}={words}" for name, words in said.items() if words), ""]
+    for at, tree in enumerate(trees_of(text[: text.index("end of trees")])):
+        lines.append(f"Tree={at}")
+        for names, kind in ((_INTEGERS, int), (_NUMBERS, float)):
+            lines += [
+                f"{name}={' '.join(repr(kind(word)) for word in words_of(tree, name))}"
+                for name in names
+                if re.search(rf"^{name}=", tree, re.MULTILINE)
+            ]
+        lines += ["is_linear=0", "", ""]
+    return "\n".join([*lines, "end of trees", ""])
+
+
+def names_of(head: str) -> list[str]:
+    """Return the names of columns, which blanks part: other white space may stand in one."""
+    found = re.search(r"^feature_names=(.*)$", head, re.MULTILINE)
+    return [name for name in found.group(1).split(" ") if name] if found else []
 
 
 def _replace(tree: str, name: str, words: list[str]) -> str:
