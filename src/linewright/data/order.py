@@ -21,15 +21,20 @@ Floats = npt.NDArray[np.float64]
 LEAST_VALUES = 20
 """Different values that an order needs: a table that is sorted by fewer is sorted by an attribute."""
 _OUT_OF_PLACE = 0.01
+"""Share of the values that may lie out of their order."""
 _FILLED = 0.9
+"""Share of the rows that have to have a value."""
 _MOST_OF_ONE = 0.3
+"""Share of the rows that one value may have: of what is mostly 0, any order is one."""
 _USUAL = 0.95
+"""Share of one category, from which on the others part nothing."""
 _LEAST_ROWS = 100
-_GLANCE = 1_000
-_GLANCED = 0.2
+_GLANCE, _GLANCED = 1_000, 0.2
+"""Rows that are looked at first, and the share of them that may be out of place where the rest is looked at too."""
+_LATEST, _SURELY = 0.2, 3.0
+"""Share of the rows that are the latest, and standard errors by which their label has surely moved."""
 _KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean"}
-_LATEST = 0.2
-_SURELY = 3.0
+"""Types of a column by polars' own; all others are categories here."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,17 +122,21 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
     data
         What the line says about its data.
     """
+
+    def declared(name: str) -> Seen:
+        return as_declared(name, _KINDS.get(str(frame[name].dtype), "category"), frame[name])
+
+    # To see all columns takes as long as to read them, and hardly a table lies in an order.
     if data.table.time is not None or not any(
-        is_time_name(name) and _may_be_order(frame[name]) for name in frame.columns
+        is_time_name(name) and _may_be_order(frame[name]) and _is_order(declared(name))
+        for name in frame.columns
     ):
         return None
-    seen = {
-        name: as_declared(name, _KINDS.get(str(frame[name].dtype), "category"), frame[name])
-        for name in frame.columns
-    }
+    seen = {name: declared(name) for name in frame.columns}
     found = find_order(seen, data.label.column, (data.table.key, data.table.group, data.table.weight))
     if found is None or not found.is_time:
         return None
+    written = found.column if found.column.isidentifier() else json.dumps(found.column, ensure_ascii=False)
     return Finding(
         column=found.column,
         rule=NO_TIME,
@@ -136,7 +145,7 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         first="",
         action="warn",
         says=f"{found.column}: {asked(found, 'random' if data.table.group is None else 'group')}",
-        hint=f"write time: {json.dumps(found.column, ensure_ascii=False) if not found.column.isidentifier() else found.column} (under table)",
+        hint=f"write time: {written} (under table)",
     )
 
 
@@ -182,9 +191,7 @@ def _is_order(column: Seen) -> bool:
         return False
     if not _may_be_order(column.values):
         return False
-    if (
-        int(column.counts["rows"].to_numpy().max()) > _MOST_OF_ONE * rows
-    ):  # mostly 0, say, and any order is one of it
+    if int(column.counts["rows"].to_numpy().max()) > _MOST_OF_ONE * rows:
         return False
     values = column.values.drop_nulls().cast(pl.Float64).to_numpy()
     return min(_out_of_place(values), _out_of_place(-values)) <= _OUT_OF_PLACE

@@ -15,7 +15,7 @@ _NUMBERING = frozenset(
 )
 _ROWS = frozenset({"row", "rows", "rowname", "rownames", "rowid", "record", "unnamed"})
 """What programs call a number that they gave to each row."""
-_ENTITIES = frozenset(
+_PERSONS = frozenset(
     [
         "user",
         "customer",
@@ -24,25 +24,27 @@ _ENTITIES = frozenset(
         "subject",
         "person",
         "member",
-        "household",
-        "machine",
-        "unit",
-        "device",
-        "engine",
-        "vehicle",
-        "account",
-        "session",
         "student",
         "driver",
         "employee",
         "player",
-        "animal",
-        "sensor",
-        "well",
-        "invoice",
-        "order",
     ]
 )
+_ENTITIES = _PERSONS | {
+    "household",
+    "machine",
+    "unit",
+    "device",
+    "engine",
+    "vehicle",
+    "account",
+    "session",
+    "animal",
+    "sensor",
+    "well",
+    "invoice",
+    "order",
+}
 _PLACES = frozenset(
     [
         "business",
@@ -108,21 +110,7 @@ _FULL_NAMES = frozenset(
     {"firstname", "lastname", "surname", "forename", "fullname", "fname", "lname", "middlename"}
 )
 _PARTS_OF_NAMES = frozenset({"first", "last", "family", "given", "middle", "full", "maiden"})
-_NAMED_PERSONS = frozenset(
-    {
-        "user",
-        "customer",
-        "client",
-        "patient",
-        "subject",
-        "person",
-        "member",
-        "student",
-        "driver",
-        "employee",
-        "player",
-    }
-)
+"""What stands beside the word *name* where a column names people."""
 _AFTERWARDS = frozenset(
     {
         "tat",
@@ -139,6 +127,7 @@ _AFTERWARDS = frozenset(
 )
 """Words for what is known once a case is over."""
 _BEFORE = frozenset({"previous", "prev", "prior", "last", "past", "former", "earlier"})
+"""Words by which an outcome is that of an earlier case."""
 _UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
 _NO_TIMES = _OTHER_TIMES | {
     "birthday",
@@ -155,7 +144,9 @@ _FEW = 20
 AGAIN = 0.02
 """Share of the rows whose value stood in an earlier row, from which on a column that names things is a group."""
 _LEAST_NUMBERED = 100
+"""Rows with a value, from which on whole numbers can be told to number things."""
 _MOST_OWN = 0.6
+"""Share of these rows that have a number which no earlier one has, from which on they do."""
 ENOUGH_GROUPS = 20
 """Groups that a line may be split by without a warning."""
 _UNIX_SECONDS = (300_000_000, 4_000_000_000)
@@ -499,7 +490,7 @@ def name_doubt(column: Seen) -> str:
     ('', '')
     """
     words = set(column.words)
-    has_part = "name" in words and bool(words & (_PARTS_OF_NAMES | _NAMED_PERSONS))
+    has_part = "name" in words and bool(words & (_PARTS_OF_NAMES | _PERSONS))
     if column.type in {"category", "text"} and (words & _FULL_NAMES or has_part):
         return "by its name it names people: a model may learn who they are, and not what they are like"
     if (said := sorted(words & _AFTERWARDS)) and not words & _BEFORE:
