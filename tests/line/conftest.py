@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ def write_tumours(path: Path, rows: int = 569) -> None:
         for number in range(rows):
             values = [f"{value:.6g}" for value in bunch.data[number][:8]]
             writer.writerow([f"S{number:04}", *values, bunch.target_names[bunch.target[number]]])
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
+    """Give a function that has a factory made by a function and what it is given, each in a folder of its own, and closes all at the end."""
+    numbers = count()
+    with ExitStack() as closing:
+        yield lambda declare, **given: closing.enter_context(
+            declare(tmp_path / f"factory{next(numbers)}", **given)
+        )
 
 
 @pytest.fixture

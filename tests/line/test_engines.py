@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,17 +83,9 @@ def declare(
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Any]:
+def made(opened: Any) -> Any:
     """Give a function that makes a factory."""
-    opened: list[Factory] = []
-
-    def make(**given: Any) -> Factory:
-        opened.append(declare(tmp_path / f"factory{len(opened)}", **given))
-        return opened[-1]
-
-    yield make
-    for factory in opened:
-        factory.close()
+    return partial(opened, declare)
 
 
 def rebuilt(factory: Factory, scratch: Path) -> Rebuilding:

@@ -3,7 +3,7 @@
 import csv
 import gzip
 import tarfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +69,9 @@ def declare(root: Path, *, line: str = LINE, vectors: bytes | None = None) -> Fa
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Any]:
+def made(opened: Any) -> Any:
     """Give a function that makes a factory."""
-    opened: list[Factory] = []
-
-    def make(**given: Any) -> Factory:
-        opened.append(declare(tmp_path / f"factory{len(opened)}", **given))
-        return opened[-1]
-
-    yield make
-    for factory in opened:
-        factory.close()
+    return partial(opened, declare)
 
 
 def rebuilt(factory: Factory, scratch: Path) -> Rebuilding:

@@ -240,12 +240,12 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
             hint="of an MLflow model, name the file in it; linewright new NAME --model FOLDER finds it",
         )
     if not path.is_file():
-        raise SpecError(
-            "there is no such file",
+        raise _absent(
+            path,
+            factory.root,
+            model.file,
             where=f"{MODEL_FILE}.file",
-            found=model.file,
             allowed="a file of ONNX, LightGBM or XGBoost",
-            hint=f"paths start from {factory.root}",
         )
     return path.read_bytes()
 
@@ -269,13 +269,7 @@ def read_code_file(root: Path, python: str) -> bytes:
             hint="move it there: a copy of the folder is then a copy of the line",
         )
     if not path.is_file():
-        raise SpecError(
-            "there is no such file",
-            where=CODE_FILE,
-            found=file,
-            allowed="a file of Python in the factory's folder",
-            hint=near_file(path) or f"paths start from {root}",
-        )
+        raise _absent(path, root, file, where=CODE_FILE, allowed="a file of Python in the factory's folder")
     return path.read_bytes()
 
 
@@ -289,13 +283,7 @@ def read_vectors_file(root: Path, file: str) -> bytes:
     """
     path = root / file
     if not path.is_file():
-        raise SpecError(
-            "there is no such file",
-            where=VECTORS_FILE,
-            found=file,
-            allowed="a file of word vectors",
-            hint=near_file(path) or f"paths start from {root}",
-        )
+        raise _absent(path, root, file, where=VECTORS_FILE, allowed="a file of word vectors")
     try:
         with path.open("rb") as plain, gzip.open(path, "rb") as packed:
             return head(packed if plain.peek(2)[:2] == _GZIP else plain)
@@ -307,6 +295,16 @@ def read_vectors_file(root: Path, file: str) -> bytes:
             allowed="a whole file of gzip",
             hint="get it again from where it came",
         ) from error
+
+
+def _absent(path: Path, root: Path, file: str, *, where: str, allowed: str) -> SpecError:
+    return SpecError(
+        "there is no such file",
+        where=where,
+        found=file,
+        allowed=allowed,
+        hint=near_file(path) or f"paths start from {root}",
+    )
 
 
 def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -> bytes:

@@ -72,7 +72,7 @@ def decisions(facts: CardFacts) -> Section:
 def _never_below(band: Band | None) -> str:
     if band is None or band.least is None:
         return ""
-    return f", and none begins below {in_words(band.least)} whose answer does not, as no label of those rows does"
+    return f"; none begins below {in_words(band.least)}, as no label of those rows is, unless the answer itself is"
 
 
 def _how_wide(band: Band | None, half_width: float) -> str:
