@@ -94,7 +94,7 @@ class Sums:
     bend: float = 1.0
     """What LightGBM multiplies log-odds with; the forest has it in its leaves."""
     text: str = ""
-    """Of LightGBM, as `exact_text` wrote it."""
+    """Of LightGBM, as `written_anew` wrote it."""
     trees: tuple[XGBoostTree, ...] = ()
     """Of XGBoost."""
 

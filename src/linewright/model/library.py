@@ -1,7 +1,6 @@
 """A file of LightGBM or XGBoost, answered by its library: what a package made of it is compared with.
 
-The library gets what was read and looked through, not the file: LightGBM its text without what does not belong to the trees, XGBoost
-a document of our own.
+The library gets what was read and looked through, not the file: LightGBM a text and XGBoost a document that were written from it.
 """
 
 from collections.abc import Mapping, Sequence
