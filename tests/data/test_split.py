@@ -526,3 +526,42 @@ def test_a_split_without_copies_is_written_as_before_there_was_a_count():
 
     assert b"copies" not in canonical_json(made)
     assert b"copies" in canonical_json(replace(made, copies=1))
+
+
+@pytest.mark.parametrize("by", ["key", "group"])
+def test_folds_are_alike_in_classes(by):
+    """Five of the eight rows of a class in one fold would leave the others next to nothing to learn it from."""
+    chance = np.random.default_rng(11)
+    label = np.repeat([0, 1, 2], [600, 92, 8])
+    frame = pl.DataFrame({"id": range(700), "x": chance.normal(size=700), "y": label.astype(str)})
+    group = pl.Series("g", np.where(label == 2, 1000, 0) + np.arange(700) // 2)
+    parts = np.full(700, TRAIN, dtype=np.uint8)
+    named = {"key": "id"} if by == "key" else {"group": "g"}
+    pairs = folds(frame.with_columns(group), made(by="random"), line(**named), 4, parts=parts, strata=label)
+    held = np.array([np.bincount(label[valid], minlength=3) for _, valid in pairs])
+
+    assert [600, 92, 8] == held.sum(axis=0).tolist()
+    assert (held.max(axis=0) - held.min(axis=0) <= (1 if by == "key" else 2)).all()
+
+
+def test_a_group_of_two_classes_goes_by_the_rarer_one():
+    """Most rows of a card are no fraud: by its commonest class each card would be alike."""
+    label = np.zeros(400, dtype=int)
+    label[:100:10] = 1
+    frame = pl.DataFrame({"g": np.arange(400) // 10, "y": label.astype(str)})
+    parts = np.full(400, TRAIN, dtype=np.uint8)
+    pairs = folds(frame, made(by="random"), line(group="g"), 5, parts=parts, strata=label)
+
+    assert [2] * 5 == [int(label[valid].sum()) for _, valid in pairs]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_parts_of_different_classes_say_so(part, told):
+    """A cut in time cannot be stratified, and whoever reads the metric wants to know of what."""
+    label = ["yes" if i % 2 else "no" for i in range(80)] + (
+        ["yes"] * 15 + ["no"] * 5 if told else ["yes", "no"] * 10
+    )
+    made, _ = part(pl.DataFrame({"t": DAYS[:100], "y": label}), line(time="t"))
+
+    assert told == ("'no' is 50.0% of the training rows and 25.0% of the test rows" in made.why)
+    assert told == ("training rows and" in made.why)

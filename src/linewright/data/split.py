@@ -20,6 +20,8 @@ from linewright.errors import SpecError
 from linewright.store.clock import said, text_of
 
 _WHOLE = float(1 << 64)
+_POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10
+"""How far apart the shares of a class must be to be told: in points, or of its share, if so many training rows are of it."""
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
@@ -116,7 +118,10 @@ def split(
         parts[is_copy], copies = EMBARGO, int(is_copy.sum())
         repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
         why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
-    _refuse_useless(parts, label, data, why)
+    is_class = _is_class(label, data)
+    _refuse_useless(parts, label, is_class=is_class, why=why)
+    if is_class:
+        why += _shares_apart(parts, label)
     result = Split(
         dataset=dataset_digest,
         by=by,
@@ -189,12 +194,19 @@ def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
 
 
 def folds(
-    frame: pl.DataFrame, split: Split, data: DataSpec, k: int, *, parts: np.ndarray
+    frame: pl.DataFrame,
+    split: Split,
+    data: DataSpec,
+    k: int,
+    *,
+    parts: np.ndarray,
+    strata: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Part the training rows into folds for cross-fitting.
 
     Group and random splits: identities are dealt to `k` folds in the order of a salted hash, so that each identity is
-    in one fold and the folds are about alike in size. Time splits: forward chaining over consecutive blocks of time;
+    in one fold and the folds are about alike in size. With `strata` they are dealt class by class, the rarest first, so
+    that the folds are alike in classes too; identities with rows of several classes go by the rarest. Time splits: forward chaining over consecutive blocks of time;
     fold i trains on the blocks before block i, as far as their rows and truth were known when it began, and validates
     on block i. The first block is never validated. For a retraining (`Split.is_mixed`) they are dealt like the others.
     Where rows seldom repeat, a row that says what a row of its fold's training says is not validated (see `data.copies`): else the
@@ -213,6 +225,8 @@ def folds(
         times.
     parts : uint8 array, shape (n,)
         The part of each row, from the artifact ``split.parts``.
+    strata : int array, shape (training rows,), optional
+        The class of each training row; without it rows are dealt whatever their label. Blocks of time are not stratified.
 
     Returns
     -------
@@ -226,13 +240,13 @@ def folds(
     """
     rows = np.flatnonzero(parts == TRAIN)
     is_chained = split.by == "time" and not split.is_mixed
-    pairs = _chain(frame, rows, data, k) if is_chained else _dealt(frame, rows, split, data, k)
+    pairs = _chain(frame, rows, data, k) if is_chained else _dealt(frame, rows, split, data, k, strata=strata)
     contents = contents_of(frame, data)
     return _without_copies(pairs, contents) if repeat_seldom(contents[rows]) else pairs
 
 
 def _dealt(
-    frame: pl.DataFrame, rows: np.ndarray, split: Split, data: DataSpec, k: int
+    frame: pl.DataFrame, rows: np.ndarray, split: Split, data: DataSpec, k: int, *, strata: np.ndarray | None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     hashed = _hashed(frame[rows], data, salt=split.fold_salt)
     distinct, place = np.unique(hashed, return_inverse=True)
@@ -243,7 +257,21 @@ def _dealt(
             found=k,
             allowed=f"at most {len(distinct)}",
         )
+    if strata is not None:
+        place = _by_class(place, strata, len(distinct))[place]
     return [(rows[place % k != fold], rows[place % k == fold]) for fold in range(k)]
+
+
+def _by_class(place: np.ndarray, strata: np.ndarray, distinct: int) -> np.ndarray:
+    """Return where each of the `distinct` identities stands once they are sorted by their rarest class, the rarest class first."""
+    _, code, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    commonness = np.empty(len(counts), dtype=np.int64)
+    commonness[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    rarest = np.full(distinct, len(counts))
+    np.minimum.at(rarest, place, commonness[code])
+    stands = np.empty(distinct, dtype=np.int64)
+    stands[np.argsort(rarest, kind="stable")] = np.arange(distinct)
+    return stands
 
 
 def _without_copies(
@@ -372,12 +400,35 @@ def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> str
     return f"; {len(both):,} of the groups in {data.table.group!r} have rows on both sides" if both else ""
 
 
-def _refuse_useless(parts: np.ndarray, label: pl.Series, data: DataSpec, why: str) -> None:
-    is_class = (
+def _is_class(label: pl.Series, data: DataSpec) -> bool:
+    """Return whether a label has classes, as far as the table tells."""
+    return (
         data.label.positive is not None
         or isinstance(label.dtype, (pl.String, pl.Boolean))
         or label.drop_nulls().n_unique() <= 2
     )
+
+
+def _shares_apart(parts: np.ndarray, label: pl.Series) -> str:
+    """Say which class the parts hold in the most different shares, where that is worth knowing.
+
+    A hash parts rows whatever their label, so that no row moves when others come; shares differ by chance, and those
+    of a cut in time by what changed. Folds are stratified (see `folds`).
+    """
+    named = label.alias("class")
+    train, test = (named.filter(pl.Series(parts == code)).value_counts(name="rows") for code in (TRAIN, TEST))
+    both = train.join(test, on="class", how="full", coalesce=True, suffix="_test").fill_null(0).sort("class")
+    learned, judged = (both[name].to_numpy() / both[name].sum() for name in ("rows", "rows_test"))
+    apart = np.abs(learned - judged)
+    is_told = (apart > _POINTS) | ((apart > _RELATIVE * learned) & (both["rows"] >= _FEW).to_numpy())
+    if not is_told.any():
+        return ""
+    most = int(np.argmax(np.where(is_told, apart, -1.0)))
+    name = str(both["class"][most])
+    return f"; {name!r} is {learned[most]:.1%} of the training rows and {judged[most]:.1%} of the test rows"
+
+
+def _refuse_useless(parts: np.ndarray, label: pl.Series, *, is_class: bool, why: str) -> None:
     for code, part in ((TRAIN, "training"), (TEST, "test")):
         held = label.filter(pl.Series(parts == code))
         if held.is_empty():

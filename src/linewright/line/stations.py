@@ -220,14 +220,14 @@ STATIONS = (
     ),
     Station(
         name="split",
-        code=1,
+        code=2,
         doing="parting training and test rows",
         inputs=_split_inputs,
         carried_out_by="linewright.line.gathering:split_station",
     ),
     Station(
         name="train",
-        code=5,
+        code=6,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",

@@ -66,7 +66,7 @@ def train_station(work: Work) -> Trained:
         encoder=encoder,
         task=rules.name,
         classes=taught.classes,
-        folds=_fold_positions(work, taught.rows),
+        folds=_fold_positions(work, taught),
         spec=spec.train,
         value=spec.value,
         seed=seed,
@@ -126,6 +126,8 @@ class _Taught:
     target: np.ndarray
     weight: np.ndarray
     classes: tuple[str, ...]
+    strata: np.ndarray | None
+    """The class of each training row, learned from or not, shape (training rows,); none where numbers are learned."""
     sample: Sample | UnsetType
 
 
@@ -150,6 +152,7 @@ def _taught(work: Work, seed: int) -> _Taught:
         target=target[drawn.rows],
         weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
         classes=classes,
+        strata=target if classes else None,
         sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else UNSET,
     )
 
@@ -191,12 +194,12 @@ def _sample(drawn: Drawn, of: int, work: Work) -> Sample:
     return Sample(of=of, rows=len(drawn.rows), because=because)
 
 
-def _fold_positions(work: Work, taken: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the folds as positions among the rows that are learned from; they are dealt over all training rows."""
     rows, spec = work.rows, work.spec
     position = np.full(rows.frame.height, -1)
-    position[taken] = np.arange(len(taken))
-    pairs = folds(rows.frame, work.split, spec, spec.train.folds, parts=rows.parts)
+    position[taught.rows] = np.arange(len(taught.rows))
+    pairs = folds(rows.frame, work.split, spec, spec.train.folds, parts=rows.parts, strata=taught.strata)
     placed = [(position[train], position[valid]) for train, valid in pairs]
     return [(train[train >= 0], valid[valid >= 0]) for train, valid in placed]
 

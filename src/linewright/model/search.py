@@ -314,7 +314,10 @@ class Search:
         )
 
     def _begin(self, race: "_Race", setting: Setting) -> list[Begun]:
-        return [self._found_or_begun(race, setting, number) for number in range(len(race.folds))]
+        """Begin the fits of a setting that are not found done, and count those that are."""
+        fits = [self._found_or_begun(race, setting, number) for number in range(len(race.folds))]
+        self.pace.found(sum(not isinstance(fit, Future) for fit in fits))
+        return fits
 
     def _found_or_begun(self, race: "_Race", setting: Setting, number: int) -> Begun:
         fold = race.folds[number]
@@ -359,12 +362,11 @@ class Search:
         )
         done: list[Judgement] = []
         for number, fit in enumerate(fits, start=1):
-            if not isinstance(fit, Future):
-                self.pace.found()
+            if isinstance(fit, Future):
+                self.pace.next(f"{setting.name}: fold {number} of {len(fits)}{so_far}")
+                done.append(fit.result())
+            else:
                 done.append(fit)
-                continue
-            self.pace.next(f"{setting.name}: fold {number} of {len(fits)}{so_far}")
-            done.append(fit.result())
         return done
 
     def _paired(self, race: "_Race", tried: Sequence[Tried]) -> list[Tried]:

@@ -51,7 +51,8 @@ class TrainSpec(Spec):
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    """Folds of the cross-fitting; where there are some 100,000 rows or more, fewer of them judge."""
+    """Folds of the cross-fitting, blocks of time or else alike in classes; where there are some 100,000 rows or more, fewer of
+    them judge."""
     split: SplitSpec = SplitSpec()
     """How rows are parted into training and test."""
     word_vectors: str | None = None
