@@ -229,6 +229,14 @@ def test_every_bad_file_is_expected_and_every_expectation_has_its_file():
     assert sorted(EXPECTED) == sorted(path.stem for path in BAD.glob("*.yaml"))
 
 
+@pytest.mark.parametrize("section", ["table", "contract", "train"])
+def test_a_section_whose_lines_are_all_comments_is_the_default(section: str):
+    """Whoever comments out the last line of a section must not have to remove its name too."""
+    spec = parse_line(f"{HEAD}{section}:\n  # by: hand\n", name="a.yaml")
+
+    assert parse_line(HEAD, name="a.yaml") == spec
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file():
     """Nobody wants to learn of the third mistake after the second was mended."""
     error = mistake(HEAD + "tran: {task: binary}\ngates: [{beats: champ}]\nvalue: {currency: euro}\n")

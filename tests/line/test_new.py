@@ -139,7 +139,7 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     opened = re.sub(r"^( *)# (- \{|release:|value:|watch:|retrain:)", r"\1\2", text, flags=re.MULTILINE)
     sql = re.search(r'sql: ("(?:[^"\\]|\\.)*") and time: (\w+)', text)
     assert sql is not None
-    spec = parse_line(opened.replace("table: {}", f"table: {{sql: {sql[1]}, time: {sql[2]}}}"), name="a.yaml")
+    spec = parse_line(opened.replace("table:", f"table: {{sql: {sql[1]}, time: {sql[2]}}}"), name="a.yaml")
 
     assert 3 == len(spec.gates)
     assert (spec.watch, spec.retrain and spec.retrain.when) == (WatchSpec(), ("drift", "performance"))

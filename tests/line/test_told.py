@@ -46,7 +46,7 @@ def test_a_run_asks_whether_the_order_of_its_rows_is_one_of_time(tmp_path: Path)
 def test_a_line_that_has_the_order_for_its_time_is_not_asked(tmp_path: Path):
     """The test rows are the latest then."""
     path = declared(tmp_path)
-    path.write_text(path.read_text().replace("table: {}", "table: {time: pan_day}"))
+    path.write_text(path.read_text().replace("table:", "table: {time: pan_day}"))
     with Factory.create(tmp_path) as factory:
         ran = execute_inline(factory, "a")
         told = card(factory, "a").markdown

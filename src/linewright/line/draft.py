@@ -201,7 +201,7 @@ def _table(draft: Draft) -> Iterator[str]:
             parts.append((f"{part}: {quoted(column)}", "; ".join(notes)))
         elif because and not any(trap.trap == _ASKED_BY.get(part) for trap in draft.traps):
             parts.append((f"# no {part}: {because}", ""))
-    yield "table:" if any(not line.startswith("#") for line, _ in parts) or draft.excluded else "table: {}"
+    yield "table:"
     yield from _beside(parts, indent="  ")
     if roles.time is None and (suggestion := _time_suggestion(draft)):
         yield _comment(suggestion, indent="  ")

@@ -102,7 +102,9 @@ def _fit(kind: Any, node: Node, at: _Place) -> Any:
     if base is object:
         return to_plain(node)
     if _is_spec(base):
-        return _fit_model(base, node, at) if isinstance(node, Entries) else _not_a_mapping(base, node, at)
+        if isinstance(node, Entries):
+            return _fit_model(base, node, at)
+        return base() if _is_left_empty(node) and _needs_nothing(base) else _not_a_mapping(base, node, at)
     return _fit_leaf([kind], node, at)
 
 
@@ -118,6 +120,15 @@ def _parts(kind: Any) -> tuple[Any, list[Any]]:
 
 def _is_spec(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Spec)
+
+
+def _is_left_empty(node: Node) -> bool:
+    """Return whether nothing stands behind a word, or comments alone."""
+    return isinstance(node, Scalar) and node.is_plain and not node.text
+
+
+def _needs_nothing(spec: type[Spec]) -> bool:
+    return not any(field.is_required() for field in spec.model_fields.values())
 
 
 def _fit_model(spec: type[Spec], node: Entries, at: _Place) -> Any:
