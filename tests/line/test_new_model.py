@@ -149,6 +149,24 @@ def test_both_sides_of_a_wrong_number_are_listed(tmp_path):
     assert ("a", "b") == made.reads
 
 
+def test_a_column_that_the_line_excludes_is_not_read_by_a_brought_model_either(tmp_path):
+    """Whoever excludes a column because it is not known in time must not be served by a model that needs it."""
+    (tmp_path / "m.onnx").write_bytes(bytes_of())
+    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+    file = tmp_path / "lines" / "line.yaml"
+    file.write_text(file.read_text().replace("table:\n", "table:\n  exclude: [b]\n"))
+
+    with (
+        Factory.create(tmp_path) as factory,
+        pytest.raises(RequestError, match="a column that the line excludes") as caught,
+    ):
+        execute_inline(factory, "line")
+
+    assert "b" == caught.value.found
+    assert "line.yaml:" in caught.value.where
+    assert caught.value.hint
+
+
 def adopted(root: Path, model: onnx.ModelProto, **asked: Any) -> tuple[str, Package]:
     """Make a line of the model, run it, and return its file's text and its package."""
     (root / "m.onnx").write_bytes(model.SerializeToString())

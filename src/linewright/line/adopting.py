@@ -49,6 +49,13 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     found = match(given, types, usable=features, named=asked.columns, where=WHERE)
     if spec.label.column in found.columns:
         raise RequestError("the model reads the label", where=f"{WHERE}.columns", found=spec.label.column)
+    if excluded := [name for name in found.columns if name in spec.table.exclude]:
+        raise RequestError(
+            "the model reads a column that the line excludes",
+            where=f"{WHERE}.file",
+            found=", ".join(excluded),
+            hint="bring a model that does without it, or take it out of table.exclude",
+        )
     encoder = encoder_of(found, types, asked.missing)
     frame = work.rows.frame[work.rows.train]
     labels, weight = label_text(frame, spec.label.column), weights(frame, spec)
