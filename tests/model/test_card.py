@@ -889,7 +889,7 @@ def test_a_simpler_setting_that_is_as_good_is_named(card):
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):
     """A share of all rows hides that large answers are held less often."""
-    band = Band(at=(62.0, 150.0, 245.0), half_widths=(21.4, 30.0, 48.9), least=0.0)
+    band = Band(at=(62.0, 150.0, 245.0), half_widths=(21.4, 30.0, 48.9), least=0.0, most=300.0)
     held = (
         CoverageAt(low=10.0, high=80.5, held=Metric(name="coverage", value=0.92, low=0.88, high=0.95, n=300)),
         CoverageAt(
@@ -902,5 +902,9 @@ def test_how_often_intervals_hold_is_told_by_the_answer(card):
     for page in both(facts):
         text = page.text.replace(" | ", " ")
         assert "plus or minus 21.4 for answers of about 62 to 48.9 for answers of about 245" in text
+        assert (
+            "none begins below 0 or ends above 300, as no label of those rows is, unless the answer itself is"
+            in text
+        )
         assert "10 to 80.5 92 % 88 to 95 % 300" in text
         assert "81 to 310 77 % 72 to 82 % 301" in text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from linewright.model.conformal import BIN_ROWS, LEVEL, ends, fit_band, half_width
 from linewright.model.facts import Band
@@ -88,7 +89,9 @@ def test_any_rows_give_a_band_that_holds_them_and_is_ascending(rows, seed):
     assert len(band.at) == len(band.half_widths) <= max(1, weight.sum() // BIN_ROWS)
     assert ((low <= answers) & (answers <= high)).all()
     assert weight @ ((low - spare <= truth) & (truth <= high + spare)) >= LEVEL * weight.sum() - 1e-9
-    assert (band.least == 0.0) == bool((truth[weight > 0] >= 0).all())
+    counted = truth[weight > 0]
+    assert band.least in ({0.0, counted.min()} if counted.min() >= 0 else {None, counted.min()})
+    assert band.most in {UNSET, counted.max()}
     assert band == fit_band(answers[weight > 0], truth[weight > 0], weight[weight > 0])
 
 
@@ -107,6 +110,24 @@ def test_a_count_is_not_said_to_be_below_nothing():
 
     assert [-2.0, 0.0, 0.0, 5.0] == low.tolist()
     assert [1.0, 3.0, 4.0, 11.0] == high.tolist()
+
+
+def test_no_interval_goes_beyond_an_end_at_which_labels_pile_up():
+    """Of a scale from 1 to 100 many have the 100, and nobody has 104; the largest of some counts is only the largest so far."""
+    chance = np.random.default_rng(3)
+    score = np.clip(chance.normal(90.0, 15.0, 2_000).round(), 1.0, 100.0)
+    low, high = ends(
+        band := fit_band(score + chance.normal(0.0, 5.0, 2_000), score, np.ones(2_000)),
+        np.array([60.0, 98.0, 103.0]),
+    )
+    counts = fit_band(np.full(2_000, 3.0), chance.poisson(3.0, 2_000).astype(float), np.ones(2_000))
+
+    assert (100.0, 0.0) == (band.most, band.least)
+    assert (high <= [100.0, 100.0, 103.0]).all()
+    assert (low < high).all()
+    assert high[0] < 100.0
+    assert (UNSET, 0.0) == (counts.most, counts.least)
+    assert (1.0, UNSET) == (fit_band(101.0 - score, 101.0 - score, np.ones(2_000)).least, counts.most)
 
 
 def test_an_answer_has_the_same_interval_alone_and_among_others():

@@ -265,13 +265,16 @@ def _dealt(
 def _by_class(place: np.ndarray, strata: np.ndarray, distinct: int) -> np.ndarray:
     """Return where each of the `distinct` identities stands once they are sorted by their rarest class, the rarest class first."""
     _, code, counts = np.unique(strata, return_inverse=True, return_counts=True)
-    commonness = np.empty(len(counts), dtype=np.int64)
-    commonness[np.argsort(counts, kind="stable")] = np.arange(len(counts))
     rarest = np.full(distinct, len(counts))
-    np.minimum.at(rarest, place, commonness[code])
-    stands = np.empty(distinct, dtype=np.int64)
-    stands[np.argsort(rarest, kind="stable")] = np.arange(distinct)
-    return stands
+    np.minimum.at(rarest, place, _ranks(counts)[code])
+    return _ranks(rarest)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return which each is in ascending order; equal ones in the order in which they stand."""
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return ranks
 
 
 def _without_copies(

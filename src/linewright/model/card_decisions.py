@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import UNSET
+
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
 from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
@@ -54,7 +56,7 @@ def decisions(facts: CardFacts) -> Section:
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
         wide = _how_wide(facts.package.band or None, half_width)
-        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}{_never_below(facts.package.band or None)}."
+        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}{_bounded(facts.package.band or None)}."
         sentences.append(Sentence(text=text, evidence=cited))
         sentences.extend(
             Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
@@ -69,10 +71,16 @@ def decisions(facts: CardFacts) -> Section:
     )
 
 
-def _never_below(band: Band | None) -> str:
-    if band is None or band.least is None:
+def _bounded(band: Band | None) -> str:
+    if band is None:
         return ""
-    return f"; none begins below {in_words(band.least)}, as no label of those rows is, unless the answer itself is"
+    bounds = [] if band.least is None else [f"begins below {in_words(band.least)}"]
+    bounds += [] if band.most is UNSET else [f"ends above {in_words(band.most)}"]
+    return (
+        f"; none {' or '.join(bounds)}, as no label of those rows is, unless the answer itself is"
+        if bounds
+        else ""
+    )
 
 
 def _how_wide(band: Band | None, half_width: float) -> str:

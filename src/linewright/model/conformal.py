@@ -17,6 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from linewright.model.facts import Band
 
@@ -25,6 +26,8 @@ LEVEL = 0.9
 MOST_BINS = 10
 BIN_ROWS = 50
 """Rows of a bin, at least: the quantile of fewer says little."""
+PILE = 0.01
+"""Share of the labels that the largest or smallest has at least, where they pile up at it."""
 _NARROWEST = 1e-3
 """Half-width of a bin whose rows were all answered rightly, in half-widths of all rows: none is without any, unless all are."""
 
@@ -94,11 +97,38 @@ def fit_band(answers: Floats, truth: Floats, weight: Floats) -> Band:
     widths = np.array([max(half_width(residuals[rows], weight[rows]), _NARROWEST * overall) for rows in bins])
     if overall > 0:
         widths *= half_width(residuals / np.interp(answers, at, widths), weight)
+    most = _piled_at_end(truth)
     return Band(
         at=tuple(at.tolist()),
         half_widths=tuple(widths.tolist()),
-        least=0.0 if truth.min() >= 0 else None,
+        least=_least(truth),
+        most=UNSET if most is None else most,
     )
+
+
+def _least(truth: Floats) -> float | None:
+    piled = _piled_at_end(-truth)
+    if piled is not None:
+        return -piled
+    return 0.0 if truth.min() >= 0 else None
+
+
+def _piled_at_end(truth: Floats) -> float | None:
+    """Return the largest label where labels pile up at it, as at the 100 of a scale up to 100.
+
+    A hundredth of them are there, and more than at the next smaller one: counts and amounts grow rarer towards their largest, and the
+    next row may be larger.
+
+    Examples
+    --------
+    >>> _piled_at_end(np.array([97.0, 98.0, 98.0, 100.0, 100.0, 100.0]))
+    100.0
+    >>> _piled_at_end(np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0]))
+    """
+    values, counts = np.unique(truth, return_counts=True)
+    if len(values) < 2 or counts[-1] <= counts[-2] or counts[-1] < PILE * len(truth):
+        return None
+    return float(values[-1])
 
 
 def _edges(answers: Floats) -> list[int]:
@@ -124,6 +154,9 @@ def ends(band: Band, answers: Floats) -> tuple[Floats, Floats]:
     """
     widths = np.interp(answers, band.at, band.half_widths)
     low = answers - widths
+    high = answers + widths
     if band.least is not None:
         low = np.maximum(low, np.minimum(answers, band.least))
-    return low, answers + widths
+    if band.most is not UNSET:
+        high = np.minimum(high, np.maximum(answers, band.most))
+    return low, high

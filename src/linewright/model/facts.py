@@ -119,7 +119,11 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     half_widths: tuple[float, ...]
     """One each, in the unit of the label."""
     least: float | None
-    """Where no interval reaches below, unless the answer itself is there: 0 if no label that it was made from is below 0."""
+    """Where no interval reaches below, unless the answer itself is there: 0 if no label that it was made from is below 0, or the
+    smallest of them where they pile up."""
+    most: float | UnsetType = UNSET
+    """Where no interval reaches above, unless the answer itself is there: the largest of the labels that it was made from, where they
+    pile up."""
 
 
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
