@@ -461,6 +461,10 @@ def test_where_few_categories_repeat_by_nature_nothing_is_left_out(part):
 
         assert not made.copies
         assert [] == list(findings_of(made))
+        assert (
+            f"; {made.test} test rows repeat a training row and stay, for 100% of the training rows repeat one"
+            in made.why
+        )
 
 
 def test_another_label_makes_another_row(part):

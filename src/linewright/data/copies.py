@@ -39,8 +39,19 @@ def repeat_seldom(contents: np.ndarray) -> bool:
     >>> repeat_seldom(np.arange(100)), repeat_seldom(np.arange(100) // 2)
     (True, False)
     """
+    return len(contents) > 0 and share_repeating(contents) < SELDOM
+
+
+def share_repeating(contents: np.ndarray) -> float:
+    """Return which share of the rows equals another one.
+
+    Examples
+    --------
+    >>> share_repeating(np.array([7, 8, 7, 9]))
+    0.5
+    """
     _, place, counts = np.unique(contents, return_inverse=True, return_counts=True)
-    return bool((counts[place] > 1).mean() < SELDOM) if len(contents) else False
+    return float((counts[place] > 1).mean())
 
 
 def come_again(contents: np.ndarray, at: np.ndarray) -> np.ndarray:

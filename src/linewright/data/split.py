@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from linewright.data.copies import come_again, contents_of, repeat_seldom
+from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
@@ -118,6 +118,9 @@ def split(
         parts[is_copy], copies = EMBARGO, int(is_copy.sum())
         repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
         why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
+    elif stay := int(((parts == TEST) & np.isin(contents, contents[is_train])).sum()):
+        share = share_repeating(contents[is_train])
+        why += f"; {stay:,} test rows repeat a training row and stay, for {share:.0%} of the training rows repeat one"
     is_class = _is_class(label, data)
     _refuse_useless(parts, label, is_class=is_class, why=why)
     if is_class:
