@@ -72,9 +72,12 @@ def test_what_the_record_says_is_what_the_answers_show(patients):
 
     assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(ran.coverage.value)
     assert error.mean() == pytest.approx(ran.bias.value)
+    assert np.mean(truth < low) == pytest.approx(ran.beyond.below.value)
+    assert np.mean(truth > high) == pytest.approx(ran.beyond.above.value)
     assert work.evaluation.coverage == ran.coverage
     assert ran.coverage.low < 0.9 < ran.coverage.high
     assert "as meant, as far as these rows can tell" in card(factory, "patients").to_text()
+    assert "lie below it and" in card(factory, "patients").to_text()
     assert "90 % interval of their answer" not in ran.to_text()
     assert () == make_plan(factory, factory.line("patients")).changes
 

@@ -17,6 +17,7 @@ from linewright.model.facts import (
     Adopted,
     Band,
     Beside,
+    Beyond,
     Calibration,
     Contribution,
     CoverageAt,
@@ -908,3 +909,27 @@ def test_how_often_intervals_hold_is_told_by_the_answer(card):
         )
         assert "10 to 80.5 92 % 88 to 95 % 300" in text
         assert "81 to 310 77 % 72 to 82 % 301" in text
+
+
+def test_a_card_says_beyond_which_end_the_truth_lies(card):
+    """Whoever takes the upper end as a 95 % bound has to know that 9 % lie above it; older evaluations read as before."""
+
+    def share(name, value, low, high):
+        return Metric(name=name, value=value, low=low, high=high, n=2110)
+
+    coverage = share("coverage", 0.902, 0.89, 0.914)
+    beyond = Beyond(
+        below=share("below", 0.008, 0.005, 0.013),
+        above=share("above", 0.09, 0.078, 0.103),
+        tilt=share("tilt", 0.082, 0.069, 0.095),
+    )
+    held = "On the test rows 90.2 % lie inside (89 to 91.4 %): as meant, as far as these rows can tell."
+    told = (
+        "0.8 % lie below it and 9 % above, surely not alike: take the upper end as one that 91 % stay under"
+    )
+
+    for page in both(numbers(card, coverage=coverage, beyond=beyond)):
+        assert f"{held} {told}" in page.text
+    for page in both(numbers(card, coverage=coverage)):
+        assert held in page.text
+        assert "lie below it" not in page.text

@@ -295,6 +295,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
         undecided=certificate.undecided,
         coverage=work.evaluation.coverage or None,
+        beyond=work.evaluation.beyond or None,
         bias=work.evaluation.bias or None,
         decides=redecided_in_words(
             certificate.redecided, work.package.classes, of="rows that neither has seen"

@@ -244,7 +244,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=4,
+        code=5,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

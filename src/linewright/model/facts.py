@@ -255,6 +255,16 @@ class CoverageAt(msgspec.Struct, frozen=True, kw_only=True):
     held: Metric
 
 
+class Beyond(msgspec.Struct, frozen=True, kw_only=True):
+    """On which side of their intervals the truths lie that they do not hold, as shares of all rows."""
+
+    below: Metric
+    """Share of the rows whose truth lies below the interval of the answer."""
+    above: Metric
+    tilt: Metric
+    """`above` less `below`, in [-1, 1]: where its interval holds 0, the sides may be alike."""
+
+
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """Whether probabilities can be taken at their word: see `model.reliability`."""
 
@@ -320,6 +330,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     coverage: Metric | UnsetType = UNSET
     """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; not written where
     answers have no interval, and before this was measured."""
+    beyond: Beyond | UnsetType = UNSET
+    """Shares of the rows whose truth lies below the interval of the answer, and above it; not written where there is no `coverage`, and
+    before this was measured."""
     bias: Metric | UnsetType = UNSET
     """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
     classes, and before this was measured."""
