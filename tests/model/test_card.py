@@ -289,6 +289,24 @@ def test_both_forms_say_what_the_record_says(card):
             assert told in page.text
 
 
+def test_a_class_without_test_rows_is_in_no_metric(card):
+    """That metrics rest on it is wrong: they leave it out, and nothing is known of it; on one of few rows they do rest."""
+    package = msgspec.structs.replace(card.package, classes=("a", "b", "maybe"))
+
+    def told(*row):
+        evaluation = msgspec.structs.replace(card.evaluation, confusion=((90, 10, 0), (5, 80, 0), row))
+        return both(msgspec.structs.replace(card, package=package, evaluation=evaluation))
+
+    for page in told(0, 0, 0):
+        assert "Of class 'maybe' there are no test rows: the metrics say nothing of it" in page.text
+        assert "rest on it" not in page.text
+    for page in told(1, 0, 1):
+        assert (
+            "Of class 'maybe' there are 2 test rows: metrics that count each class alike rest on it"
+            in page.text
+        )
+
+
 def test_groups_of_a_fairness_gate_have_a_table(card):
     """One number says that groups are answered differently; who is harmed, and how many, it does not say."""
     groups = card.certificate.outcomes[-1].groups
@@ -909,6 +927,17 @@ def test_how_often_intervals_hold_is_told_by_the_answer(card):
         )
         assert "10 to 80.5 92 % 88 to 95 % 300" in text
         assert "81 to 310 77 % 72 to 82 % 301" in text
+
+
+def test_a_card_of_mae_says_by_what_its_models_are_fitted(card):
+    """The line's metric is read as what was optimized, and it was not."""
+    mae = (Metric(name="mae", value=30.0, low=28.0, high=32.0, n=3092),)
+    told = "The line's metric is mae, yet models are fitted and chosen by squared error"
+
+    for page in both(numbers(card, metrics=mae)):
+        assert told in page.text
+    for page in both(numbers(card)):
+        assert told not in page.text
 
 
 def test_a_card_says_beyond_which_end_the_truth_lies(card):

@@ -51,6 +51,7 @@ def leaderboard(facts: CardFacts) -> Section:
             " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
             f"held beside the rmse on the test rows{_test_rmse(facts)}."
         )
+        told += _other_metric(facts)
     if len(shown) < len(trained.trials):
         told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
     return Section(
@@ -88,6 +89,17 @@ def _shares(trained: Trained) -> dict[str, str]:
         one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
         for one in trained.executed.members
     }
+
+
+def _other_metric(facts: CardFacts) -> str:
+    """Say that models are not fitted to the line's metric, where it is another one than the loss."""
+    measured = facts.evaluation.metrics if facts.evaluation else ()
+    if facts.trained.estimated or not measured or measured[0].name != "mae":
+        return ""
+    return (
+        " The line's metric is mae, yet models are fitted and chosen by squared error: mae decides among them only where it is "
+        "surely of another opinion."
+    )
 
 
 def _test_rmse(facts: CardFacts) -> str:

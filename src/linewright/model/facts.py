@@ -149,7 +149,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
     baseline: tuple[float, ...]
-    """Prediction that uses no features: class shares of the training rows, or their mean (weighted)."""
+    """Prediction that uses no features: class shares of the training rows, or their mean (weighted); where the line's metric is
+    ``mae``, their median."""
     rows: int
     """Training rows that it learned from."""
     seed: int

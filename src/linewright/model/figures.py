@@ -54,17 +54,40 @@ def few_in_words(few: Sequence[tuple[str, int]]) -> str:
     --------
     >>> few_in_words([("b", 1)])
     "of class 'b' there is 1 test row: metrics that count each class alike rest on it, whatever the other rows show; merge it with another class, leave it out, or bring more rows"
+    >>> few_in_words([("c", 0)])
+    "of class 'c' there are no test rows: the metrics say nothing of it, and the mean over classes of balanced_accuracy is over the others; merge it with another class, leave it out, or bring more rows"
     """
+    absent, rare = ([one for one in few if (one[1] == 0) == is_absent] for is_absent in (True, False))
+    told = (
+        [
+            _few(
+                absent,
+                "the metrics say nothing of {}, and the mean over classes of balanced_accuracy is over the others",
+            )
+        ]
+        if absent
+        else []
+    )
+    told += (
+        [_few(rare, "metrics that count each class alike rest on {}, whatever the other rows show")]
+        if rare
+        else []
+    )
+    it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
+    return f"{'; '.join(told)}; merge {it} with {another}, leave {it} out, or bring more rows"
+
+
+def _few(few: Sequence[tuple[str, int]], what: str) -> str:
     shown = [
         f"of class {name!r} there {'is' if rows == 1 else 'are'} {rows or 'no'} test row{'' if rows == 1 else 's'}"
         for name, rows in few[:5]
     ]
-    more = f" and of {len(few) - 5:,} more classes fewer than 5" if len(few) > 5 else ""
-    it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
-    return (
-        f"{', '.join(shown)}{more}: metrics that count each class alike rest on {it}, whatever the other rows show; "
-        f"merge {it} with {another}, leave {it} out, or bring more rows"
+    more = (
+        f" and of {len(few) - 5:,} more classes {'fewer than 5' if few[0][1] else 'none'}"
+        if len(few) > 5
+        else ""
     )
+    return f"{', '.join(shown)}{more}: {what.format('it' if len(few) == 1 else 'them')}"
 
 
 def as_declared(value: float) -> str:
