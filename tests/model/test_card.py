@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from linewright.data.facts import Column, Dataset, Finding, Ingested, Split
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
-from linewright.model.card import CardFacts, card_html, card_markdown
+from linewright.model.card import CardFacts, card_html, card_markdown, escape_markdown
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
@@ -904,6 +904,56 @@ def test_a_simpler_setting_that_is_as_good_is_named(card):
         assert "does as well" not in unknown.text
     # The interval of the loss alone would not tell the two apart.
     assert sure.loss < best.high
+
+
+def test_what_we_quote_is_code_and_what_users_wrote_is_text(card):
+    """A person copies what stands in a card: words of a line file as they are written, and columns as they are called."""
+    nasty = "`<u>` > `train: {x}|` `linewright <s>` ```"
+    told = f"{nasty}: as far as these rows can tell, a > b, and `train: {{prefer: small}}` takes one setting"
+    trained = msgspec.structs.replace(card.trained, chosen_because=told)
+    facts = msgspec.structs.replace(card, trained=trained)
+    page = card_html(facts)
+
+    assert "a > b, and `train: {prefer: small}` takes one setting" in card_markdown(facts)
+    assert "<code>train: {prefer: small}</code> takes one setting" in page
+    assert "<u>" not in page
+    assert "<s>" not in page
+    for said in both(facts):
+        assert nasty in said.text
+    assert r"\> x \`y\` a < 3 and a <= b &lt;b>" == escape_markdown("> x `y` a < 3 and a <= b <b>")
+
+
+def test_a_card_never_calls_the_chosen_one_the_smallest_and_another_simpler(card):
+    """Chosen is what answers fastest within noise; that another has fewer leaves is told as what it is."""
+    best, *others, last = card.trained.trials
+    near = msgspec.structs.replace(
+        last, loss=best.loss + 0.001, more=0.001, more_low=-0.0012, more_high=0.0032
+    )
+    because = "smallest model within noise: out-of-fold log-loss 0.2, 1.3e+02 above lgb (standard error 0.002), on 990 rows"
+    trained = msgspec.structs.replace(
+        card.trained, trials=(best, *others, near), chosen=best.name, chosen_because=because
+    )
+
+    for page in both(msgspec.structs.replace(card, trained=trained)):
+        assert (
+            "The fastest to answer of those within noise: out-of-fold log-loss 0.2, 130 above lgb"
+            in page.text
+        )
+        assert "Simpler, and not surely worse, is linear (a linear model); it was not taken" in page.text
+        assert "mallest model" not in page.text
+        assert "does as well" not in page.text
+
+
+def test_an_answer_that_nothing_calibrates_is_not_told_of_calibration(card):
+    """Numbers have none, and many probabilities are used as they are."""
+    facts = explained(card)
+    plain = msgspec.structs.replace(facts.package, calibration=Calibration())
+
+    for page in both(facts):
+        assert "Before calibration an answer is the sum" in page.text
+    for page in both(msgspec.structs.replace(facts, package=plain)):
+        assert "An answer is the sum" in page.text
+        assert "Before calibration" not in page.text
 
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):

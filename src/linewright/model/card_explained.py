@@ -89,7 +89,7 @@ def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
 
 
 def _loss(found: Explanation) -> str:
-    return {"log_loss": "log-loss", "rmse": "typical error (RMSE)"}[found.loss]
+    return {"log_loss": "log-loss", "rmse": "root mean squared error (RMSE)"}[found.loss]
 
 
 def needed(facts: CardFacts) -> Section:
@@ -205,8 +205,9 @@ def moved(facts: CardFacts) -> Section:
         "log-weight": "the log-weights of the classes",
         "value": facts.package.label,
     }.get(found.unit, found.unit)
+    before = "An answer" if facts.package.calibration.method == "none" else "Before calibration an answer"
     text = (
-        f"Before calibration an answer is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
+        f"{before} is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
         f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
     )
     most = max(one.size for one in shown)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
 from linewright.model.facts import Trained, Trial
-from linewright.model.figures import count, in_words, with_roots
+from linewright.model.figures import chosen_in_words, count, in_words
 from linewright.model.simplest import simplest_in_words
 
 _TRIALS_SHOWN = 12
@@ -22,7 +22,7 @@ def leaderboard(facts: CardFacts) -> Section:
             title="Where it comes from",
             sentences=(Sentence(text=sentence_of(trained.chosen_because), evidence=cited),),
         )
-    text = f"{trained.chosen} was chosen. {sentence_of(with_roots(trained.chosen_because))}"
+    text = f"{trained.chosen} was chosen. {sentence_of(chosen_in_words(trained.chosen_because))}"
     older = [
         Sentence(text=sentence_of(one.because), evidence=cited)
         for one in (trained.sample, trained.recent)
@@ -48,7 +48,7 @@ def leaderboard(facts: CardFacts) -> Section:
     told = "Losses are out of fold, on training rows only; less is better."
     if is_squared:
         told += (
-            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
+            " They are mean squared errors; the RMSE is the root of one, in the unit of the label, in which large errors weigh most, and can be "
             f"held beside the rmse on the test rows{_test_rmse(facts)}."
         )
         told += _other_metric(facts)

@@ -8,6 +8,13 @@ import numpy as np
 
 _SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:\.\d+)?(?:e[+-]\d+)?)\b")
 """As training says it (`model.members`); records hold the sentence as it was said, so that it is told here."""
+_SHORT = re.compile(r"(?<![\w.])-?\d(?:\.\d+)?e\+\d+\b")
+"""A number of few digits as training writes it where it is large."""
+_CALLED = (
+    ("smallest model within noise", "the fastest to answer of those within noise"),
+    ("smallest model that is worth", "the fastest to answer that is worth"),
+)
+"""What was chosen for its speed, as training says it, and as people read it."""
 _DAY = 86_400_000_000
 
 
@@ -169,6 +176,26 @@ def with_roots(text: str) -> str:
     'out-of-fold log-loss 0.2135 on 990 rows'
     """
     return _SQUARED.sub(lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1])))})", text)
+
+
+def chosen_in_words(because: str) -> str:
+    """Return the reason of a choice as people read it; records hold it as training said it.
+
+    Each mean squared error has its root beside it, numbers are written out, and the smallest is called what it is: the fastest to
+    answer. Another setting may have fewer leaves and still take longer.
+
+    Examples
+    --------
+    >>> chosen_in_words("smallest model within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)")
+    'the fastest to answer of those within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)'
+    >>> chosen_in_words("against 5293 of lgb_s alone (78 more, 95 % interval 29 to 1.3e+02)")
+    'against 5293 of lgb_s alone (78 more, 95 % interval 29 to 130)'
+    """
+    told = _SHORT.sub(lambda found: in_words(float(found[0])), with_roots(because))
+    for said, called in _CALLED:
+        if told.startswith(said):
+            return f"{called}{told.removeprefix(said)}"
+    return told
 
 
 def _keeps_side(said: float, value: float, beside: float) -> bool:
