@@ -956,6 +956,31 @@ def test_an_answer_that_nothing_calibrates_is_not_told_of_calibration(card):
         assert "Before calibration" not in page.text
 
 
+def test_fewer_rows_than_there_are_have_a_reason(card):
+    """Two counts of one thing on one card look like a mistake, unless it says why they differ."""
+    because = "lowest out-of-fold log-loss of 2 trials: 0.2 on 2,011 rows"
+    explanation = msgspec.structs.replace(explained(card).explanation, rows=666)
+
+    def told(rows, by):
+        trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows)
+        split = msgspec.structs.replace(card.split, by=by)
+        return both(msgspec.structs.replace(card, trained=trained, split=split, explanation=explanation))
+
+    for page in told(2074, "random"):
+        assert (
+            "The losses are of 2,011 of the 2,074 rows that it was trained on: a row that repeats one which a fold learned from proves nothing."
+            in page.text
+        )
+        assert "were shuffled among 666 test rows, a sample of the 1,500, so that" in page.text
+    for page in told(2500, "time"):
+        assert (
+            "of the 2,500 rows that it was trained on: the first block of time is only learned from, and a"
+            in page.text
+        )
+    for page in told(2011, "random"):
+        assert "that it was trained on:" not in page.text
+
+
 def test_how_often_intervals_hold_is_told_by_the_answer(card):
     """A share of all rows hides that large answers are held less often."""
     band = Band(at=(62.0, 150.0, 245.0), half_widths=(21.4, 30.0, 48.9), least=0.0, most=300.0)

@@ -102,7 +102,7 @@ def needed(facts: CardFacts) -> Section:
     groups = [one for one in found.together if one.low > 0]
     every = sorted((*groups, *shown), key=lambda one: -one.rise)
     text = (
-        f"The values of each column in turn were shuffled among {count(found.rows, 'test row')}, so that they tell nothing any more: by "
+        f"The values of each column in turn were shuffled among {_sampled(facts, found)}, so that they tell nothing any more: by "
         f"how much the {_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
     )
     low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
@@ -172,6 +172,13 @@ def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuf
             f"It reads {found.columns:,} columns; {how}the {'other ' if others == 1 else f'{others:,} others '}"
             f"{'moves' if others == 1 else 'move'} its answers less than these, or not at all, and {'was' if others == 1 else 'were'} not tried."
         )
+
+
+def _sampled(facts: CardFacts, found: Explanation) -> str:
+    """Say among how many test rows: of a sample the loss is another than that of all."""
+    every = facts.evaluation.n if facts.evaluation else found.rows
+    shuffled = count(found.rows, "test row")
+    return f"{shuffled}, a sample of the {every:,}" if found.rows < every else shuffled
 
 
 def _rise(one: Shuffled, most: float) -> tuple[str, str]:
