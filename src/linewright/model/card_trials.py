@@ -107,9 +107,7 @@ def _not_judged(facts: CardFacts) -> str:
     why = ["the first block of time is only learned from"] if facts.split.by == "time" else []
     why += ["of so large a table not all folds judge"] if trained.rows >= _LARGE else []
     why += ["a row that repeats one which a fold learned from proves nothing"]
-    return (
-        f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
-    )
+    return f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
 
 
 def _other_metric(facts: CardFacts) -> str:
