@@ -18,6 +18,7 @@ from linewright.line.new import new_line
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.work import label_text
 from linewright.model.conformal import ends
+from linewright.model.facts import Certificate
 from linewright.operations.evidence import card
 
 PATIENTS = 442
@@ -72,11 +73,33 @@ def test_what_the_record_says_is_what_the_answers_show(patients):
 
     assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(ran.coverage.value)
     assert error.mean() == pytest.approx(ran.bias.value)
+    assert np.mean(truth < low) == pytest.approx(ran.beyond.below.value)
+    assert np.mean(truth > high) == pytest.approx(ran.beyond.above.value)
     assert work.evaluation.coverage == ran.coverage
     assert ran.coverage.low < 0.9 < ran.coverage.high
     assert "as meant, as far as these rows can tell" in card(factory, "patients").to_text()
+    assert "lie below it and" in card(factory, "patients").to_text()
     assert "90 % interval of their answer" not in ran.to_text()
     assert () == make_plan(factory, factory.line("patients")).changes
+
+
+def test_a_line_of_mae_is_held_against_the_median(patients):
+    """The mean is no fair rival by mae; gate, record and card hold the same one."""
+    factory = patients(later=None)
+    path = factory.root / "lines" / "patients.yaml"
+    path.write_text(path.read_text().replace("metric: rmse", "metric: mae"))
+    execute_inline(factory, "patients")
+    work = survey(begin(factory, factory.line("patients")))[1]
+    labels = work.rules.target(label_text(work.rows.frame, "progression"), ())
+    truth, median = labels[work.rows.test], np.median(labels[work.rows.train])
+    without = work.evaluation.baseline[0]
+
+    assert "mae" == without.name
+    assert np.abs(truth - median).mean() == pytest.approx(without.value)
+    assert "models are fitted and chosen by squared error" in card(factory, "patients").to_text()
+    [outcome] = factory.metadata.get(work.known["gate"], Certificate).outcomes
+    better = without.value - work.evaluation.metrics[0].value
+    assert f"mae is {better:.3g} better than the baseline's" in outcome.says
 
 
 def test_a_world_that_moved_is_told_by_the_run_and_the_card(patients):

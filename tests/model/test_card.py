@@ -11,12 +11,13 @@ from markdown_it import MarkdownIt
 
 from linewright.data.facts import Column, Dataset, Finding, Ingested, Split
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
-from linewright.model.card import CardFacts, card_html, card_markdown
+from linewright.model.card import CardFacts, card_html, card_markdown, escape_markdown
 from linewright.model.evaluate import evaluate
 from linewright.model.facts import (
     Adopted,
     Band,
     Beside,
+    Beyond,
     Calibration,
     Contribution,
     CoverageAt,
@@ -286,6 +287,24 @@ def test_both_forms_say_what_the_record_says(card):
             "answered for by Ada Lovelace",
         ):
             assert told in page.text
+
+
+def test_a_class_without_test_rows_is_in_no_metric(card):
+    """That metrics rest on it is wrong: they leave it out, and nothing is known of it; on one of few rows they do rest."""
+    package = msgspec.structs.replace(card.package, classes=("a", "b", "maybe"))
+
+    def told(*row):
+        evaluation = msgspec.structs.replace(card.evaluation, confusion=((90, 10, 0), (5, 80, 0), row))
+        return both(msgspec.structs.replace(card, package=package, evaluation=evaluation))
+
+    for page in told(0, 0, 0):
+        assert "Of class 'maybe' there are no test rows: the metrics say nothing of it" in page.text
+        assert "rest on it" not in page.text
+    for page in told(1, 0, 1):
+        assert (
+            "Of class 'maybe' there are 2 test rows: metrics that count each class alike rest on it"
+            in page.text
+        )
 
 
 def test_groups_of_a_fairness_gate_have_a_table(card):
@@ -887,6 +906,81 @@ def test_a_simpler_setting_that_is_as_good_is_named(card):
     assert sure.loss < best.high
 
 
+def test_what_we_quote_is_code_and_what_users_wrote_is_text(card):
+    """A person copies what stands in a card: words of a line file as they are written, and columns as they are called."""
+    nasty = "`<u>` > `train: {x}|` `linewright <s>` ```"
+    told = f"{nasty}: as far as these rows can tell, a > b, and `train: {{prefer: small}}` takes one setting"
+    trained = msgspec.structs.replace(card.trained, chosen_because=told)
+    facts = msgspec.structs.replace(card, trained=trained)
+    page = card_html(facts)
+
+    assert "a > b, and `train: {prefer: small}` takes one setting" in card_markdown(facts)
+    assert "<code>train: {prefer: small}</code> takes one setting" in page
+    assert "<u>" not in page
+    assert "<s>" not in page
+    for said in both(facts):
+        assert nasty in said.text
+    assert r"\> x \`y\` a < 3 and a <= b &lt;b>" == escape_markdown("> x `y` a < 3 and a <= b <b>")
+
+
+def test_a_card_never_calls_the_chosen_one_the_smallest_and_another_simpler(card):
+    """Chosen is what answers fastest within noise; that another has fewer leaves is told as what it is."""
+    best, *others, last = card.trained.trials
+    near = msgspec.structs.replace(
+        last, loss=best.loss + 0.001, more=0.001, more_low=-0.0012, more_high=0.0032
+    )
+    because = "smallest model within noise: out-of-fold log-loss 0.2, 1.3e+02 above lgb (standard error 0.002), on 990 rows"
+    trained = msgspec.structs.replace(
+        card.trained, trials=(best, *others, near), chosen=best.name, chosen_because=because
+    )
+
+    for page in both(msgspec.structs.replace(card, trained=trained)):
+        assert (
+            "The fastest to answer of those within noise: out-of-fold log-loss 0.2, 130 above lgb"
+            in page.text
+        )
+        assert "Simpler, and not surely worse, is linear (a linear model); it was not taken" in page.text
+        assert "mallest model" not in page.text
+        assert "does as well" not in page.text
+
+
+def test_an_answer_that_nothing_calibrates_is_not_told_of_calibration(card):
+    """Numbers have none, and many probabilities are used as they are."""
+    facts = explained(card)
+    plain = msgspec.structs.replace(facts.package, calibration=Calibration())
+
+    for page in both(facts):
+        assert "Before calibration an answer is the sum" in page.text
+    for page in both(msgspec.structs.replace(facts, package=plain)):
+        assert "An answer is the sum" in page.text
+        assert "Before calibration" not in page.text
+
+
+def test_fewer_rows_than_there_are_have_a_reason(card):
+    """Two counts of one thing on one card look like a mistake, unless it says why they differ."""
+    because = "lowest out-of-fold log-loss of 2 trials: 0.2 on 2,011 rows"
+    explanation = msgspec.structs.replace(explained(card).explanation, rows=666)
+
+    def told(rows, by):
+        trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows)
+        split = msgspec.structs.replace(card.split, by=by)
+        return both(msgspec.structs.replace(card, trained=trained, split=split, explanation=explanation))
+
+    for page in told(2074, "random"):
+        assert (
+            "The losses are of 2,011 of the 2,074 rows that it was trained on: a row that repeats one which a fold learned from proves nothing."
+            in page.text
+        )
+        assert "were shuffled among 666 test rows, a sample of the 1,500, so that" in page.text
+    for page in told(2500, "time"):
+        assert (
+            "of the 2,500 rows that it was trained on: the first block of time is only learned from, and a"
+            in page.text
+        )
+    for page in told(2011, "random"):
+        assert "that it was trained on:" not in page.text
+
+
 def test_how_often_intervals_hold_is_told_by_the_answer(card):
     """A share of all rows hides that large answers are held less often."""
     band = Band(at=(62.0, 150.0, 245.0), half_widths=(21.4, 30.0, 48.9), least=0.0, most=300.0)
@@ -908,3 +1002,38 @@ def test_how_often_intervals_hold_is_told_by_the_answer(card):
         )
         assert "10 to 80.5 92 % 88 to 95 % 300" in text
         assert "81 to 310 77 % 72 to 82 % 301" in text
+
+
+def test_a_card_of_mae_says_by_what_its_models_are_fitted(card):
+    """The line's metric is read as what was optimized, and it was not."""
+    mae = (Metric(name="mae", value=30.0, low=28.0, high=32.0, n=3092),)
+    told = "The line's metric is mae, yet models are fitted and chosen by squared error"
+
+    for page in both(numbers(card, metrics=mae)):
+        assert told in page.text
+    for page in both(numbers(card)):
+        assert told not in page.text
+
+
+def test_a_card_says_beyond_which_end_the_truth_lies(card):
+    """Whoever takes the upper end as a 95 % bound has to know that 9 % lie above it; older evaluations read as before."""
+
+    def share(name, value, low, high):
+        return Metric(name=name, value=value, low=low, high=high, n=2110)
+
+    coverage = share("coverage", 0.902, 0.89, 0.914)
+    beyond = Beyond(
+        below=share("below", 0.008, 0.005, 0.013),
+        above=share("above", 0.09, 0.078, 0.103),
+        tilt=share("tilt", 0.082, 0.069, 0.095),
+    )
+    held = "On the test rows 90.2 % lie inside (89 to 91.4 %): as meant, as far as these rows can tell."
+    told = (
+        "0.8 % lie below it and 9 % above, surely not alike: take the upper end as one that 91 % stay under"
+    )
+
+    for page in both(numbers(card, coverage=coverage, beyond=beyond)):
+        assert f"{held} {told}" in page.text
+    for page in both(numbers(card, coverage=coverage)):
+        assert held in page.text
+        assert "lie below it" not in page.text

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.model.coverage import (
+    beyond_in_words,
     bias_in_words,
     coverage_in_words,
     is_surely_less,
+    is_surely_uneven,
+    measure_beyond,
     measure_bias,
     measure_coverage,
     measure_parts,
@@ -80,6 +83,7 @@ def test_what_no_row_showed_may_still_be():
 
     assert 1.0 == few.value == few.high
     assert 0.85 < few.low < many.low < 1.0
+    assert 0.0 == sides(np.zeros(50)).below.value < sides(np.zeros(50)).below.high < 0.15
 
 
 def test_rows_that_err_alike_for_long_are_few_witnesses():
@@ -168,6 +172,65 @@ def test_classes_are_recorded_as_ever():
 
     assert b"coverage" not in canonical_json(found)
     assert b"bias" not in canonical_json(found)
+    assert b"beyond" not in canonical_json(found)
+
+
+def sides(error, half_width=2.0, **changes):
+    asked = {"weight": np.ones(len(error)), "clusters": None, "is_in_time": False, "seed": 3} | changes
+    return measure_beyond(error < -half_width, error > half_width, **asked)
+
+
+@given(errors, st.integers(0, 2**31))
+def test_the_sides_are_what_the_interval_does_not_hold(error, seed):
+    """Below, inside and above are all rows, and errors of the other sign lie on the other side."""
+    weight = np.random.default_rng(seed).integers(1, 4, len(error)).astype(float)
+    inside, found, turned = (
+        both(error, weight=weight)[0],
+        sides(error, weight=weight),
+        sides(-error, weight=weight),
+    )
+
+    assert 1.0 == pytest.approx(found.below.value + inside.value + found.above.value)
+    assert found.tilt.value == pytest.approx(found.above.value - found.below.value, abs=1e-8)
+    assert (found.below.value, found.above.value) == (turned.above.value, turned.below.value)
+    assert -1 <= found.tilt.low <= found.tilt.value <= found.tilt.high <= 1
+
+
+def test_an_end_that_many_are_beyond_is_told():
+    """Who takes the upper end as a 95 % bound is wrong where 9 % lie above it, though 90 % lie inside."""
+    row = np.arange(2000)
+    skewed = np.where(row % 100 == 3, -9.0, np.where(row % 11 == 0, 9.0, 0.0))
+    told = beyond_in_words(sides(skewed))
+
+    assert told.startswith(
+        "1 % lie below it and 9 % above, surely not alike: take the upper end as one that 91 % stay under"
+    )
+    assert "1 % lie below" in beyond_in_words(
+        sides(np.where(row % 100 == 3, -9.0, np.where(row % 100 == 4, 9.0, 0.0)))
+    )
+    assert not is_surely_uneven(sides(skewed[:12]))
+
+
+def test_sides_that_one_group_makes_are_not_sure():
+    """Rows of one group lie on one side together, and are one witness; so are neighbours in time."""
+    row = np.arange(2000)
+    error = np.where(row < 150, 9.0, 0.0)
+
+    assert is_surely_uneven(sides(error))
+    assert not is_surely_uneven(sides(error, clusters=row // 200))
+    apart, in_time = sides(error).tilt, sides(error, is_in_time=True).tilt
+    assert in_time.high - in_time.low > 3 * (apart.high - apart.low)
+    assert "alike as far as these rows can tell" in beyond_in_words(sides(error, clusters=row // 200))
+    assert not is_surely_uneven(sides(error, clusters=np.zeros(2000, dtype=int)))
+
+
+def test_sides_that_are_alike_are_seldom_told():
+    """Of 200 sets of errors with alike sides about 1 in 20 may be called uneven."""
+    told = [
+        is_surely_uneven(sides(np.random.default_rng(seed).normal(size=400), 1.64)) for seed in range(200)
+    ]
+
+    assert sum(told) <= 18
 
 
 def test_rows_of_weight_0_are_in_no_fifth():
@@ -181,3 +244,4 @@ def test_rows_of_weight_0_are_in_no_fifth():
     assert found[0].low > 25
     assert () == measure_parts(scores < 90, scores, weight=np.zeros(500), **known)
     assert measure_coverage(scores < 90, weight=np.zeros(500), **known) is None
+    assert measure_beyond(scores < 9, scores > 90, weight=np.zeros(500), **known) is None

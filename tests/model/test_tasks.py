@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_squared_error
 
@@ -136,6 +136,17 @@ def test_baselines_are_weighted():
     assert (0.25, 0.75) == BINARY.baseline(np.array([0, 1, 1, 0]), weight, ("n", "y"))
     assert (0.5, 0.0, 0.5) == MULTICLASS.baseline(np.array([0, 0, 2, 1]), weight, ("a", "b", "c"))
     assert (2.25,) == REGRESSION.baseline(np.array([1.0, 2.0, 3.0, 99.0]), weight, ())
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 3)), min_size=1, max_size=30))
+def test_no_constant_has_a_smaller_mae_than_the_baseline_of_mae(rows):
+    """Held against a constant that another metric is best by, a model looks better than it is."""
+    target, weight = np.array(rows, dtype=float).T
+    assume(weight.sum() > 0)
+    [at] = REGRESSION.baseline(target, weight, (), metric="mae")
+    own = np.sum(weight * np.abs(target - at))
+
+    assert own <= min(np.sum(weight * np.abs(target - other)) for other in target) + 1e-9
 
 
 @pytest.mark.parametrize("name", TASKS)

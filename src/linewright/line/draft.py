@@ -31,7 +31,10 @@ _MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "se
 _METRICS = {
     "binary": ("average_precision", "how well the positives are found, whatever the threshold"),
     "multiclass": ("log_loss", "how good the probabilities are"),
-    "regression": ("rmse", "the typical error, in the unit of the label"),
+    "regression": (
+        "rmse",
+        "the root of the mean squared error, in the unit of the label; large errors weigh most",
+    ),
 }
 
 

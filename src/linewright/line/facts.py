@@ -7,7 +7,7 @@ import msgspec
 
 from linewright.data.facts import Finding
 from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
-from linewright.model.facts import MemberOf, Metric, Reliability, Trial
+from linewright.model.facts import Beyond, MemberOf, Metric, Reliability, Trial
 from linewright.model.figures import count, few_in_words
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
@@ -229,6 +229,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Which of them became the model."""
     coverage: Metric | None = None
     """Share of the test rows whose truth lies in the 90 % interval of the answer; `None` where answers are classes."""
+    beyond: Beyond | None = None
+    """Shares of the test rows whose truth lies below that interval, and above it; `None` where answers are classes."""
     bias: Metric | None = None
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
     reliability: Reliability | None = None

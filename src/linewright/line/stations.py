@@ -172,11 +172,14 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "label": spec.label.model_dump(mode="json"),
         "value": spec.value.model_dump(mode="json") if spec.value else None,
     }
+    # The metric says only what the baseline is, and only of numbers two differ: what was settled without it stays settled.
+    baseline = {"baseline": "median"} if headline(work) == "mae" else {}
     return {
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
         "model file": work.sources[MODEL_FILE],
         "training": digest_of(asked),
+        **baseline,
     }
 
 
@@ -244,7 +247,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=4,
+        code=5,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

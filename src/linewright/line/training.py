@@ -92,7 +92,12 @@ def train_station(work: Work) -> Trained:
         threshold=training.threshold,
         threshold_because=training.threshold_because,
         half_width=training.half_width,
-        baseline=rules.baseline(taught.target, np.where(training.learned, weight, 0.0), taught.classes),
+        baseline=rules.baseline(
+            taught.target,
+            np.where(training.learned, weight, 0.0),
+            taught.classes,
+            metric=headline(work),
+        ),
         rows=len(weight) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,

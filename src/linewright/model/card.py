@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from linewright.model.card_parts import CardFacts, short
 from linewright.model.card_sections import card_of
@@ -32,7 +32,7 @@ def _html() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "coded": _coded}
     return environment
 
 
@@ -62,19 +62,44 @@ def _as_text(value: object) -> str:
     return str(value) if isinstance(value, Markup) else escape_markdown(str(value))
 
 
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_OWN_CODE = re.compile(r"`((?:linewright [a-z]|train: \{|\{beats: )[\w@ .,:{}\"-]*)`")
+"""What our own sentences quote: a command, or words of a line file. Nothing in it means anything to Markdown or HTML, whoever wrote it."""
+_ENTITIES = {"&": "&amp;", "<": "&lt;"}
+_MARKUP = re.compile(r"&|<(?![\s=\d])")
+"""Before a space, ``=`` or a digit ``<`` opens nothing; ``>`` closes nothing that is not open, and quotes only at the start of a line."""
 _SPECIAL = re.compile(r"[\\`*\[\]|#~!$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_BLOCK = re.compile(r"^(\s*)([-+]|=+|\d{1,9}[.)])(?=\s|$)")
+_BLOCK = re.compile(r"^(\s*)([-+]|=+|\d{1,9}[.)])(?=\s|$)|^(\s*)(>)")
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return Markdown that shows `text` as it is, on one line.
+    r"""Return Markdown that shows `text` as it is, on one line; what our own sentences quote is code.
 
     Examples
     --------
     >>> print(escape_markdown("<b> [x](y) | snake_case _a_"))
-    &lt;b&gt; \[x\](y) \| snake_case \_a\_
+    &lt;b> \[x\](y) \| snake_case \_a\_
+    >>> print(escape_markdown("rows with n > 1 and `x`: `train: {prefer: small}`"))
+    rows with n > 1 and \`x\`: `train: {prefer: small}`
     """
     line = " ".join(text.split())
-    safe = re.sub(r"[&<>]", lambda found: _ENTITIES[found[0]], _SPECIAL.sub(r"\\\g<0>", line))
-    return _BLOCK.sub(lambda found: f"{found[1]}{found[2][:-1]}\\{found[2][-1]}", safe)
+    # Every second part is what a pair of backticks of ours holds.
+    parts = _OWN_CODE.split(line)
+    safe = "".join(f"`{part}`" if place % 2 else _plain(part) for place, part in enumerate(parts))
+    return _BLOCK.sub(_without_block, safe)
+
+
+def _plain(text: str) -> str:
+    return _MARKUP.sub(lambda found: _ENTITIES[found[0]], _SPECIAL.sub(r"\\\g<0>", text))
+
+
+def _without_block(found: re.Match[str]) -> str:
+    start = found[0]
+    return f"{start[:-1]}\\{start[-1]}"
+
+
+def _coded(text: str) -> Markup:
+    """Return a sentence for a page, with what our own sentences quote as code."""
+    parts = (escape(part) for part in _OWN_CODE.split(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )

@@ -6,7 +6,13 @@ from msgspec import UNSET
 
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
 from linewright.model.card_plots import reliability_plot, said_answer
-from linewright.model.coverage import bias_in_words, coverage_in_words, percent_in_words, range_in_words
+from linewright.model.coverage import (
+    beyond_in_words,
+    bias_in_words,
+    coverage_in_words,
+    percent_in_words,
+    range_in_words,
+)
 from linewright.model.facts import Band, Evaluation, Reliability
 from linewright.model.figures import in_words
 from linewright.model.redecided import redecided_in_words
@@ -140,7 +146,9 @@ def _on_test_rows(facts: CardFacts) -> Iterator[str]:
             because = "the model may have learned from the rows that it was made from"
         elif facts.split.by == "time":
             because = "the world has probably moved since the rows that it was made from"
-        yield coverage_in_words(coverage, because=because)
+        beyond = facts.evaluation.beyond
+        sides = f" {beyond_in_words(beyond)}" if beyond else ""
+        yield f"{coverage_in_words(coverage, because=because)}{sides}"
     if (bias := facts.evaluation.bias) and (leans := bias_in_words(bias)):
         yield leans
 

@@ -89,7 +89,7 @@ def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
 
 
 def _loss(found: Explanation) -> str:
-    return {"log_loss": "log-loss", "rmse": "typical error (RMSE)"}[found.loss]
+    return {"log_loss": "log-loss", "rmse": "root mean squared error (RMSE)"}[found.loss]
 
 
 def needed(facts: CardFacts) -> Section:
@@ -102,7 +102,7 @@ def needed(facts: CardFacts) -> Section:
     groups = [one for one in found.together if one.low > 0]
     every = sorted((*groups, *shown), key=lambda one: -one.rise)
     text = (
-        f"The values of each column in turn were shuffled among {count(found.rows, 'test row')}, so that they tell nothing any more: by "
+        f"The values of each column in turn were shuffled among {_sampled(facts, found)}, so that they tell nothing any more: by "
         f"how much the {_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
     )
     low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
@@ -174,6 +174,13 @@ def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuf
         )
 
 
+def _sampled(facts: CardFacts, found: Explanation) -> str:
+    """Say among how many test rows: of a sample the loss is another than that of all."""
+    every = facts.evaluation.n if facts.evaluation else found.rows
+    shuffled = count(found.rows, "test row")
+    return f"{shuffled}, a sample of the {every:,}" if found.rows < every else shuffled
+
+
 def _rise(one: Shuffled, most: float) -> tuple[str, str]:
     """Return a rise and its interval, all rises with as many decimals as four digits of the largest have."""
     decimals = max(0, 3 - math.floor(math.log10(most))) if most > 0 else 3
@@ -205,8 +212,9 @@ def moved(facts: CardFacts) -> Section:
         "log-weight": "the log-weights of the classes",
         "value": facts.package.label,
     }.get(found.unit, found.unit)
+    before = "An answer" if facts.package.calibration.method == "none" else "Before calibration an answer"
     text = (
-        f"Before calibration an answer is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
+        f"{before} is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
         f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
     )
     most = max(one.size for one in shown)

@@ -1,13 +1,18 @@
 """What a card says of the models that were tried: the leaderboard, and why the chosen one was chosen."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
 from linewright.model.facts import Trained, Trial
-from linewright.model.figures import count, in_words, with_roots
+from linewright.model.figures import chosen_in_words, count, in_words
 from linewright.model.simplest import simplest_in_words
 
+_JUDGED = re.compile(r"\bon ([\d,]+) rows\b")
+"""Rows that judged, as training says it."""
+_LARGE = 50_000
+"""Rows of a table of which perhaps not all folds judge (`budget.folds_judged`)."""
 _TRIALS_SHOWN = 12
 """Best trials that are listed; members of the model always are."""
 
@@ -22,7 +27,7 @@ def leaderboard(facts: CardFacts) -> Section:
             title="Where it comes from",
             sentences=(Sentence(text=sentence_of(trained.chosen_because), evidence=cited),),
         )
-    text = f"{trained.chosen} was chosen. {sentence_of(with_roots(trained.chosen_because))}"
+    text = f"{trained.chosen} was chosen. {sentence_of(chosen_in_words(trained.chosen_because))}"
     older = [
         Sentence(text=sentence_of(one.because), evidence=cited)
         for one in (trained.sample, trained.recent)
@@ -48,9 +53,11 @@ def leaderboard(facts: CardFacts) -> Section:
     told = "Losses are out of fold, on training rows only; less is better."
     if is_squared:
         told += (
-            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
+            " They are mean squared errors; the RMSE is the root of one, in the unit of the label, in which large errors weigh most, and can be "
             f"held beside the rmse on the test rows{_test_rmse(facts)}."
         )
+        told += _other_metric(facts)
+    told += _not_judged(facts)
     if len(shown) < len(trained.trials):
         told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
     return Section(
@@ -88,6 +95,30 @@ def _shares(trained: Trained) -> dict[str, str]:
         one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
         for one in trained.executed.members
     }
+
+
+def _not_judged(facts: CardFacts) -> str:
+    """Say why fewer rows were judged than the model was trained on; empty where all were, or where training does not say how many."""
+    trained = facts.trained
+    found = _JUDGED.search(trained.chosen_because)
+    judged = int(found[1].replace(",", "")) if found else trained.rows
+    if judged >= trained.rows:
+        return ""
+    why = ["the first block of time is only learned from"] if facts.split.by == "time" else []
+    why += ["of so large a table not all folds judge"] if trained.rows >= _LARGE else []
+    why += ["a row that repeats one which a fold learned from proves nothing"]
+    return f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
+
+
+def _other_metric(facts: CardFacts) -> str:
+    """Say that models are not fitted to the line's metric, where it is another one than the loss."""
+    measured = facts.evaluation.metrics if facts.evaluation else ()
+    if facts.trained.estimated or not measured or measured[0].name != "mae":
+        return ""
+    return (
+        " The line's metric is mae, yet models are fitted and chosen by squared error: mae decides among them only where it is "
+        "surely of another opinion."
+    )
 
 
 def _test_rmse(facts: CardFacts) -> str:

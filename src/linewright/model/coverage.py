@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from linewright.model.blocks import block_length
 from linewright.model.conformal import LEVEL
-from linewright.model.facts import CoverageAt, Metric
+from linewright.model.facts import Beyond, CoverageAt, Metric
 from linewright.model.figures import in_words
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units
 from linewright.model.measures import Measure, error_of_means, spreads, to_metric
@@ -53,13 +53,58 @@ def measure_coverage(
     >>> found.value, is_surely_less(found), round(found.low, 2), round(found.high, 2)
     (0.8, True, 0.75, 0.85)
     """
-    inside = is_inside.astype(np.float64)
-    return _mean(
-        "coverage",
-        inside,
+    return _share("coverage", is_inside, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
+
+
+def measure_beyond(
+    is_below: npt.NDArray[np.bool_],
+    is_above: npt.NDArray[np.bool_],
+    *,
+    weight: Floats,
+    clusters: Clusters,
+    is_in_time: bool,
+    seed: int,
+) -> Beyond | None:
+    """Measure on which side of its interval the truth lies where it is not inside.
+
+    Parameters
+    ----------
+    is_below, is_above : bool arrays, shape (n,)
+        Whether the truth lies below the interval of the answer, or above it.
+    weight, clusters, is_in_time, seed
+        As for `measure_coverage`.
+
+    Returns
+    -------
+    Beyond or None
+        `None` where no row has weight.
+
+    Examples
+    --------
+    >>> row = np.arange(1000)
+    >>> found = measure_beyond(
+    ...     row % 100 == 1, row % 10 == 0, weight=np.ones(1000), clusters=None, is_in_time=False, seed=1)
+    >>> found.below.value, found.above.value, found.tilt.value, is_surely_uneven(found)
+    (0.01, 0.1, 0.09, True)
+    """
+    below, above = (
+        _share(name, is_there, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
+        for name, is_there in (("below", is_below), ("above", is_above))
+    )
+    # A row is on one side at most, so that the shares are compared within each draw: apart, their intervals would tell less.
+    sides = is_above.astype(np.float64) - is_below
+    tilt = _mean(
+        "tilt",
+        sides,
         weight=weight,
-        clusters=_blocks(inside, clusters) if is_in_time else clusters,
+        clusters=_blocks(sides, clusters) if is_in_time else clusters,
         seed=seed,
+        bounds=(-1.0, 1.0),
+    )
+    return (
+        None
+        if below is None or above is None or tilt is None
+        else Beyond(below=below, above=above, tilt=tilt)
     )
 
 
@@ -155,10 +200,32 @@ def _blocks(values: Floats, clusters: Clusters) -> Clusters:
     return None if length == 1 else np.arange(len(values)) // length
 
 
-def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed: int) -> Metric | None:
+def _share(
+    name: str,
+    is_there: npt.NDArray[np.bool_],
+    *,
+    weight: Floats,
+    clusters: Clusters,
+    is_in_time: bool,
+    seed: int,
+) -> Metric | None:
+    values = is_there.astype(np.float64)
+    blocks = _blocks(values, clusters) if is_in_time else clusters
+    return _mean(name, values, weight=weight, clusters=blocks, seed=seed, bounds=(0.0, 1.0))
+
+
+def _mean(
+    name: str,
+    values: Floats,
+    *,
+    weight: Floats,
+    clusters: Clusters,
+    seed: int,
+    bounds: tuple[float, float] = UNBOUNDED,
+) -> Metric | None:
     if not (weight > 0).any():
         return None
-    is_share = name == "coverage"
+    is_share = bounds == (0.0, 1.0)
     units = count_units(np.flatnonzero(weight > 0), clusters)
     [spread] = spreads(
         [
@@ -166,7 +233,7 @@ def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed
                 value=share(np.arange(len(values)), values),
                 error=error_of_means(values[:, np.newaxis], np.ones_like, weight=weight, clusters=clusters),
                 scale="logit" if is_share else "linear",
-                bounds=(0.0, 1.0) if is_share else UNBOUNDED,
+                bounds=bounds,
             )
         ],
         # With 2 units bounds are as far apart as the rows can say.
@@ -178,7 +245,7 @@ def _mean(name: str, values: Floats, *, weight: Floats, clusters: Clusters, seed
     )
     # Errors up and down cancel, so that the digits of their mean count from those of an error.
     largest = float(np.abs(values).max(initial=0.0))
-    digits = 9 - math.floor(math.log10(largest)) if largest > 0 else 0
+    digits = 9 - math.floor(math.log10(largest)) if largest > 0 else 9
     return to_metric(
         name,
         spread,
@@ -222,6 +289,32 @@ def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
     else:
         told = "as meant, as far as these rows can tell"
     return f"On the test rows {_percent(coverage.value)} % lie inside ({range_in_words(coverage)}): {told}."
+
+
+def is_surely_uneven(beyond: Beyond) -> bool:
+    """Return whether surely more truths lie beyond one end of the intervals than beyond the other."""
+    low, high = beyond.tilt.low, beyond.tilt.high
+    return low is not None and high is not None and not low <= 0 <= high
+
+
+def beyond_in_words(beyond: Beyond) -> str:
+    """Say what share of the truth lies below the interval and above it, and what its ends can be taken for.
+
+    Examples
+    --------
+    >>> def share(name, value, low, high): return Metric(name=name, value=value, low=low, high=high, n=2110)
+    >>> below, above = share("below", 0.008, 0.005, 0.013), share("above", 0.09, 0.078, 0.103)
+    >>> print(beyond_in_words(Beyond(below=below, above=above, tilt=share("tilt", 0.082, 0.069, 0.095))))
+    0.8 % lie below it and 9 % above, surely not alike: take the upper end as one that 91 % stay under, and the lower as one that 99.2 % stay over.
+    >>> print(beyond_in_words(Beyond(below=below, above=above, tilt=share("tilt", 0.082, -0.01, 0.17))))
+    0.8 % lie below it and 9 % above, alike as far as these rows can tell.
+    """
+    below, above = (_percent(one.value) for one in (beyond.below, beyond.above))
+    told = f"{below} % lie below it and {above} % above"
+    if not is_surely_uneven(beyond):
+        return f"{told}, alike as far as these rows can tell."
+    under, over = (_percent(1 - one.value) for one in (beyond.above, beyond.below))
+    return f"{told}, surely not alike: take the upper end as one that {under} % stay under, and the lower as one that {over} % stay over."
 
 
 def range_in_words(coverage: Metric) -> str:

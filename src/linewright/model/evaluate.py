@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from linewright.errors import ContractBreach
 from linewright.model.conformal import ends
-from linewright.model.coverage import measure_bias, measure_coverage, measure_parts
+from linewright.model.coverage import measure_beyond, measure_bias, measure_coverage, measure_parts
 from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Metric, Task
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
@@ -66,7 +66,7 @@ def evaluate(
         What the clusters are, for people. Blocks are of rows in order of time.
     band
         For regression: of the intervals that answers have; then the share of the truth inside is measured too, as a whole and by the
-        answer.
+        answer, and how much lies on either side.
     raw_scores : float64 array, shape (n, classes), or None
         For classes: probabilities before calibration, where they were calibrated.
 
@@ -109,16 +109,18 @@ def evaluate(
             found=f"{len(truth):,} rows with {len(np.unique(truth))} distinct labels",
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
-    coverage = bias = reliability = None
+    coverage = bias = beyond = reliability = None
     parts: tuple[CoverageAt, ...] = ()
     if task == "regression":
         is_in_time = cluster_kind == "block"
         bias = measure_bias(truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
         if band is not None:
             low, high = ends(band, scores)
-            is_inside = (low <= truth) & (truth <= high)
+            is_below, is_above = truth < low, truth > high
+            is_inside = ~(is_below | is_above)
             known: Any = {"clusters": clusters, "weight": weight, "is_in_time": is_in_time, "seed": seed}
             coverage = measure_coverage(is_inside, **known)
+            beyond = measure_beyond(is_below, is_above, **known)
             parts = measure_parts(is_inside, scores, **known)
     else:
         reliability = measure_reliability(
@@ -135,6 +137,7 @@ def evaluate(
         cluster_kind=cluster_kind,
         coverage=UNSET if coverage is None else coverage,
         coverage_at=parts or UNSET,
+        beyond=UNSET if beyond is None else beyond,
         bias=UNSET if bias is None else bias,
         reliability=UNSET if reliability is None else reliability,
     )

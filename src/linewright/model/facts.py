@@ -149,7 +149,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
     baseline: tuple[float, ...]
-    """Prediction that uses no features: class shares of the training rows, or their mean (weighted)."""
+    """Prediction that uses no features: class shares of the training rows, or their mean (weighted); where the line's metric is
+    ``mae``, their median."""
     rows: int
     """Training rows that it learned from."""
     seed: int
@@ -255,6 +256,16 @@ class CoverageAt(msgspec.Struct, frozen=True, kw_only=True):
     held: Metric
 
 
+class Beyond(msgspec.Struct, frozen=True, kw_only=True):
+    """On which side of their intervals the truths lie that they do not hold, as shares of all rows."""
+
+    below: Metric
+    """Share of the rows whose truth lies below the interval of the answer."""
+    above: Metric
+    tilt: Metric
+    """`above` less `below`, in [-1, 1]: where its interval holds 0, the sides may be alike."""
+
+
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """Whether probabilities can be taken at their word: see `model.reliability`."""
 
@@ -320,6 +331,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     coverage: Metric | UnsetType = UNSET
     """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; not written where
     answers have no interval, and before this was measured."""
+    beyond: Beyond | UnsetType = UNSET
+    """Shares of the rows whose truth lies below the interval of the answer, and above it; not written where there is no `coverage`, and
+    before this was measured."""
     bias: Metric | UnsetType = UNSET
     """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
     classes, and before this was measured."""

@@ -8,6 +8,13 @@ import numpy as np
 
 _SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:\.\d+)?(?:e[+-]\d+)?)\b")
 """As training says it (`model.members`); records hold the sentence as it was said, so that it is told here."""
+_SHORT = re.compile(r"(?<![\w.])-?\d(?:\.\d+)?e\+\d+\b")
+"""A number of few digits as training writes it where it is large."""
+_CALLED = (
+    ("smallest model within noise", "the fastest to answer of those within noise"),
+    ("smallest model that is worth", "the fastest to answer that is worth"),
+)
+"""What was chosen for its speed, as training says it, and as people read it."""
 _DAY = 86_400_000_000
 
 
@@ -54,17 +61,40 @@ def few_in_words(few: Sequence[tuple[str, int]]) -> str:
     --------
     >>> few_in_words([("b", 1)])
     "of class 'b' there is 1 test row: metrics that count each class alike rest on it, whatever the other rows show; merge it with another class, leave it out, or bring more rows"
+    >>> few_in_words([("c", 0)])
+    "of class 'c' there are no test rows: the metrics say nothing of it, and the mean over classes of balanced_accuracy is over the others; merge it with another class, leave it out, or bring more rows"
     """
+    absent, rare = ([one for one in few if (one[1] == 0) == is_absent] for is_absent in (True, False))
+    told = (
+        [
+            _few(
+                absent,
+                "the metrics say nothing of {}, and the mean over classes of balanced_accuracy is over the others",
+            )
+        ]
+        if absent
+        else []
+    )
+    told += (
+        [_few(rare, "metrics that count each class alike rest on {}, whatever the other rows show")]
+        if rare
+        else []
+    )
+    it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
+    return f"{'; '.join(told)}; merge {it} with {another}, leave {it} out, or bring more rows"
+
+
+def _few(few: Sequence[tuple[str, int]], what: str) -> str:
     shown = [
         f"of class {name!r} there {'is' if rows == 1 else 'are'} {rows or 'no'} test row{'' if rows == 1 else 's'}"
         for name, rows in few[:5]
     ]
-    more = f" and of {len(few) - 5:,} more classes fewer than 5" if len(few) > 5 else ""
-    it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
-    return (
-        f"{', '.join(shown)}{more}: metrics that count each class alike rest on {it}, whatever the other rows show; "
-        f"merge {it} with {another}, leave {it} out, or bring more rows"
+    more = (
+        f" and of {len(few) - 5:,} more classes {'fewer than 5' if few[0][1] else 'none'}"
+        if len(few) > 5
+        else ""
     )
+    return f"{', '.join(shown)}{more}: {what.format('it' if len(few) == 1 else 'them')}"
 
 
 def as_declared(value: float) -> str:
@@ -146,6 +176,26 @@ def with_roots(text: str) -> str:
     'out-of-fold log-loss 0.2135 on 990 rows'
     """
     return _SQUARED.sub(lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1])))})", text)
+
+
+def chosen_in_words(because: str) -> str:
+    """Return the reason of a choice as people read it; records hold it as training said it.
+
+    Each mean squared error has its root beside it, numbers are written out, and the smallest is called what it is: the fastest to
+    answer. Another setting may have fewer leaves and still take longer.
+
+    Examples
+    --------
+    >>> chosen_in_words("smallest model within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)")
+    'the fastest to answer of those within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)'
+    >>> chosen_in_words("against 5293 of lgb_s alone (78 more, 95 % interval 29 to 1.3e+02)")
+    'against 5293 of lgb_s alone (78 more, 95 % interval 29 to 130)'
+    """
+    told = _SHORT.sub(lambda found: in_words(float(found[0])), with_roots(because))
+    for said, called in _CALLED:
+        if told.startswith(said):
+            return f"{called}{told.removeprefix(said)}"
+    return told
 
 
 def _keeps_side(said: float, value: float, beside: float) -> bool:

@@ -88,11 +88,18 @@ def simplest_in_words(trained: Trained) -> str:
         return ""
     trial, chosen = rival.trial, rival.chosen
     is_squared = trained.task == "regression"
-    word, read = ("typical error (RMSE)", math.sqrt) if is_squared else ("log-loss", float)
+    word, read = ("root mean squared error (RMSE)", math.sqrt) if is_squared else ("log-loss", float)
     loss, against = (in_words(read(one)) for one in (trial.loss, chosen.loss))
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
+    named = f"{trial.name} ({kind})"
+    # What is chosen as the fastest within noise was held against the best, by a standard error and not by the 95 % interval.
+    opening = (
+        f"Simpler, and not surely worse, is {named}; it was not taken, since it answers no faster or is further above the best than noise. It"
+        if trained.chosen_because.startswith("smallest model")
+        else f"As far as these rows can tell, something simpler does as well: {named}"
+    )
     return (
-        f"As far as these rows can tell, something simpler does as well: {trial.name} ({kind}) has a {word} of {loss}, "
+        f"{opening} has a {word} of {loss}, "
         f"{chosen.name} one of {against}; row by row its {'squared error' if is_squared else word} is {_told(trial)}. "
         "In the place of a champion it comes only where it is surely better, or surely not worse by more than the gate allows "
         "(`{beats: champion, margin: -0.01}`)."

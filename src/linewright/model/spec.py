@@ -41,7 +41,8 @@ class TrainSpec(Spec):
     task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
     """What kind of answer; `auto` looks at the label."""
     metric: str = "auto"
-    """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task."""
+    """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
+    chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
     """How much is tried; the same rows, parted alike, and the same budget give the same model."""
     prefer: Literal["accuracy", "small"] = "accuracy"

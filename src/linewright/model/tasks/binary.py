@@ -110,7 +110,12 @@ class Binary:
         return rules.class_codes(labels, classes)
 
     def baseline(
-        self, target: NDArray[Any], weight: NDArray[np.float64], classes: tuple[str, ...]
+        self,
+        target: NDArray[Any],
+        weight: NDArray[np.float64],
+        classes: tuple[str, ...],
+        *,
+        metric: str | None = None,  # noqa: ARG002 -- the protocol's; shares are best by every loss of probabilities
     ) -> tuple[float, ...]:
         """Return the shares of the two classes."""
         return rules.weighted_shares(target, weight, len(classes))

@@ -47,7 +47,12 @@ class Multiclass:
         return rules.class_codes(labels, classes)
 
     def baseline(
-        self, target: NDArray[Any], weight: NDArray[np.float64], classes: tuple[str, ...]
+        self,
+        target: NDArray[Any],
+        weight: NDArray[np.float64],
+        classes: tuple[str, ...],
+        *,
+        metric: str | None = None,  # noqa: ARG002 -- the protocol's; shares are best by every loss of probabilities
     ) -> tuple[float, ...]:
         """Return the share of each class."""
         return rules.weighted_shares(target, weight, len(classes))

@@ -60,12 +60,25 @@ class Regression:
         target: NDArray[Any],
         weight: NDArray[np.float64],
         classes: tuple[str, ...],  # noqa: ARG002 -- the protocol's; numbers have none
+        *,
+        metric: str | None = None,
     ) -> tuple[float, ...]:
-        """Return the weighted mean."""
-        return (float((target * weight).sum()) / rules.total_weight(weight),)
+        """Return the constant that `metric` is best by: the weighted median for ``mae``, else the weighted mean.
+
+        Examples
+        --------
+        >>> REGRESSION.baseline(np.array([1.0, 2.0, 9.0]), np.ones(3), (), metric="rmse")
+        (4.0,)
+        >>> REGRESSION.baseline(np.array([1.0, 2.0, 9.0]), np.ones(3), (), metric="mae")
+        (2.0,)
+        """
+        total = rules.total_weight(weight)
+        if metric == "mae":
+            return (_median(target, weight),)
+        return (float((target * weight).sum()) / total,)
 
     def baseline_scores(self, baseline: tuple[float, ...], n: int) -> NDArray[np.float64]:
-        """Return the mean once a row, shape (n,)."""
+        """Return the constant once a row, shape (n,)."""
         return rules.repeat(baseline, n)[:, 0]
 
     def row_loss(self, target: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,6 +116,16 @@ class Regression:
             {"prediction": x, "interval": [start, end, LEVEL]}
             for x, start, end in zip(scores.tolist(), low.tolist(), high.tolist(), strict=True)
         ]
+
+
+def _median(target: NDArray[Any], weight: NDArray[np.float64]) -> float:
+    """Return the number with half of the weight at or below it and half at or above; midway where two have."""
+    order = np.argsort(target, kind="stable")
+    order = order[weight[order] > 0]
+    below = np.cumsum(weight[order])
+    half = below[-1] / 2
+    low, high = (np.searchsorted(below, half, side=side) for side in ("left", "right"))
+    return float(target[order[low]] + target[order[min(high, len(order) - 1)]]) / 2
 
 
 def _not_a_number(labels: Iterable[Any]) -> SpecError:

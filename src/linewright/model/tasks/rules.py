@@ -59,9 +59,16 @@ class TaskRules(Protocol):
         ...
 
     def baseline(
-        self, target: NDArray[Any], weight: NDArray[np.float64], classes: tuple[str, ...]
+        self,
+        target: NDArray[Any],
+        weight: NDArray[np.float64],
+        classes: tuple[str, ...],
+        *,
+        metric: str | None = None,
     ) -> tuple[float, ...]:
-        """Return the prediction that uses no features: weighted class shares, or the weighted mean.
+        """Return the prediction that uses no features: weighted class shares, or of numbers the weighted mean or median.
+
+        `metric` is what is read first: held against a constant that another one is best by, a model looks better than it is.
 
         Raises
         ------
