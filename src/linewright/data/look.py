@@ -12,7 +12,7 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import listed, nearest
-from linewright.data.order import find_order
+from linewright.data.order import YearAndMonth, find_order, find_year_and_month
 from linewright.data.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
@@ -95,6 +95,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What the rows are sorted by, in a sentence; empty where that is nothing to speak of."""
     may_be_time: str | None = None
     """A number in whose order the rows lie, where no column has the part of the time."""
+    year_and_month: YearAndMonth | None = None
+    """Two columns that may be the time together, where no other may."""
 
     def column(self, name: str) -> ColumnProfile:
         """Return the profile of a column."""
@@ -177,6 +179,7 @@ def look(
         if not is_id:
             says = f"{order.evidence}: if it grows with time, `new` with --time {shlex.quote(name)} tests on the latest"
             verdicts[name] = (*verdicts[name], Verdict(verdict="order", evidence=says, exclude=False))
+    may_be_time = order.column if order is not None and order.is_time else None
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
@@ -186,7 +189,10 @@ def look(
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
-        may_be_time=order.column if order is not None and order.is_time else None,
+        may_be_time=may_be_time,
+        year_and_month=find_year_and_month(seen, label, roles.parts)
+        if roles.time is None and may_be_time is None
+        else None,
     )
 
 

@@ -47,6 +47,8 @@ class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
     positive_because: str
     missing: int
     """Rows without a label; they neither train nor test."""
+    largest: float | None = None
+    """Of numbers: the share of their squared deviations from the mean that the largest hundredth of them has."""
 
 
 def describe_label(
@@ -210,7 +212,16 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
         positive=None,
         positive_because="",
         missing=seen.missing,
+        largest=_of_the_largest(seen.values) if task == "regression" else None,
     )
+
+
+def _of_the_largest(values: pl.Series) -> float | None:
+    known = values.drop_nulls().cast(pl.Float64).sort(descending=True)
+    known = known.filter(known.is_finite())
+    squares = (known - known.mean()) ** 2
+    whole = float(squares.sum())
+    return float(squares.head(max(1, round(len(known) / 100))).sum()) / whole if whole else None
 
 
 def task_of_many(kind: str, labels: Collection[str]) -> Literal["multiclass", "regression"]:

@@ -8,7 +8,7 @@ from linewright.data.association import Kind
 from linewright.data.contract import Checked
 from linewright.data.facts import LEAK, Column, Dataset, Finding
 from linewright.data.look import Verdict, judge, sampled
-from linewright.data.order import asked, find_order
+from linewright.data.order import YearAndMonth, asked, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared
@@ -339,11 +339,12 @@ def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Tra
 
 
 def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
-    """Ask whether the number in whose order the rows lie is a time, unless a person has said how the rows are parted."""
+    """Ask whether the number in whose order the rows lie, or a year and a month, are a time, unless a person has said how the rows are parted."""
     table = spec.table
     if table.time is not None or spec.train.split.by != "auto":
         return
-    found = find_order(seen, spec.label.column, (table.key, table.group, table.weight))
+    taken = (table.key, table.group, table.weight)
+    found = find_order(seen, spec.label.column, taken)
     if found is not None and found.is_time:
         yield Trap(
             trap="order",
@@ -352,6 +353,25 @@ def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
             under="table",
             line=f"time: {quoted(found.column)}",
         )
+    elif (pair := find_year_and_month(seen, spec.label.column, taken)) is not None:
+        yield _month(spec, pair)
+
+
+def _month(spec: LineSpec, pair: YearAndMonth) -> Trap:
+    """Ask whether a year and a month are the time of the rows: who predicts months to come is judged on months between."""
+    year, month = in_sql(pair.year), in_sql(pair.month)
+    date = f"make_date({year}, {month}, 1)"
+    if pair.is_named:
+        date = f"strptime({year} || ' ' || {month}, '%Y %b')::date"
+    by = _by(spec)
+    return Trap(
+        trap="time",
+        columns=(pair.year, pair.month),
+        evidence=f"{pair.evidence}: a test part drawn at random does not show how a model does in months to come; if that is what it is for, "
+        f"write the month as the time; if not, split: {{by: {by}}} (under train) says so",
+        under="table",
+        line=f"{_query(spec, 'select *,', date, 'as month_began')}\ntime: month_began",
+    )
 
 
 def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:

@@ -89,7 +89,7 @@ def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
 
 
 def _loss(found: Explanation) -> str:
-    return {"log_loss": "log-loss", "rmse": "typical error (RMSE)"}[found.loss]
+    return {"log_loss": "log-loss", "rmse": "RMSE"}[found.loss]
 
 
 def needed(facts: CardFacts) -> Section:

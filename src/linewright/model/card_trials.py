@@ -48,7 +48,7 @@ def leaderboard(facts: CardFacts) -> Section:
     told = "Losses are out of fold, on training rows only; less is better."
     if is_squared:
         told += (
-            " They are mean squared errors; the RMSE is the root of one, the typical error in the unit of the label, and can be "
+            " They are mean squared errors; the RMSE is the root of one, in the unit of the label (large errors weigh most), and can be "
             f"held beside the rmse on the test rows{_test_rmse(facts)}."
         )
     if len(shown) < len(trained.trials):

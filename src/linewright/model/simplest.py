@@ -88,7 +88,7 @@ def simplest_in_words(trained: Trained) -> str:
         return ""
     trial, chosen = rival.trial, rival.chosen
     is_squared = trained.task == "regression"
-    word, read = ("typical error (RMSE)", math.sqrt) if is_squared else ("log-loss", float)
+    word, read = ("RMSE", math.sqrt) if is_squared else ("log-loss", float)
     loss, against = (in_words(read(one)) for one in (trial.loss, chosen.loss))
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
     return (
