@@ -155,6 +155,50 @@ def test_a_flag_of_a_common_class_proves_nothing():
     assert set() == leaks(look(frame, label="y"))
 
 
+@pytest.mark.parametrize(
+    ("kinds", "says", "asks"),
+    [
+        (
+            ["unknown", "no", "yes"],
+            "where it is 'unknown' (",
+            "was that value written before the label was known?",
+        ),
+        ([None, "no", "yes"], "it has no value in ", "was it left open before the label was known?"),
+    ],
+)
+def test_a_rare_value_of_one_class_is_asked_about_and_stays(kinds: list[str | None], says: str, asks: str):
+    """A column was left out as another name of the label for 81 of its 2,571 rows, and the others told hardly anything."""
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, ROWS)
+    is_rare = (rng.random(ROWS) < 0.06) & ((y == 0) | (rng.random(ROWS) < 0.03))
+    urban = [kinds[0] if one else kinds[rng.integers(1, 3)] for one in is_rare]
+    frame = table().with_columns(y=pl.Series(y.astype(str)), urban=pl.Series(urban))
+    profile = look(frame, label="y")
+    (verdict,) = profile.column("urban").verdicts
+
+    assert ("strong", False) == (verdict.verdict, verdict.exclude)
+    assert says in verdict.evidence
+    assert verdict.evidence.endswith(f" overall): {asks}")
+
+
+@pytest.mark.parametrize("strays", [["Y", "maybe", "na"], ["Y"] * 3, ["Y"] * 9])
+def test_a_few_rows_of_other_labels_hide_no_leak(strays: list[str]):
+    """Three typing errors made a label of several classes, and the outcome was a column like any other."""
+
+    def outcome(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
+        return np.where((y == 1) & (rng.random(len(y)) < 0.8), "buried", "home")
+
+    frame = table(outcome=outcome)
+    told = look(frame, label="y").column("outcome").verdicts
+    spoilt = frame.with_columns(y=pl.Series([*strays, *frame["y"].to_list()[len(strays) :]]))
+    profile = look(spoilt, label="y")
+
+    assert "multiclass" == profile.label.task
+    assert ["leak"] == [one.verdict for one in told]
+    assert [True] == [one.exclude for one in profile.column("outcome").verdicts]
+    assert "the label is '1' in 100 % of them" in profile.column("outcome").verdicts[0].evidence
+
+
 def test_a_number_far_above_all_others_is_a_leak():
     """An almost perfect number in a world where everything else is weak."""
 

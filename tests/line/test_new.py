@@ -147,6 +147,22 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     assert "select *, make_date(year, month, 1) as month_began from a" == spec.table.sql
 
 
+@pytest.mark.parametrize("is_heavy", [True, False])
+def test_a_label_that_a_few_rows_dominate_is_offered_a_metric_that_counts_all_alike(
+    tmp_path: Path, is_heavy: bool
+):
+    """A median error of 22 and an rmse of 73: the comment called it the typical error."""
+    normal = np.random.default_rng(4).normal(size=400)
+    columns = {"size": [f"{one:.3f}" for one in normal[::-1]]}
+    columns["hours"] = [f"{one:.3f}" for one in (np.exp(1.5 * normal) if is_heavy else normal)]
+    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="hours")
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+
+    assert re.search(r"metric: rmse +# in the unit of the label; large errors weigh most\n", text)
+    says = r"\n  # metric: mae  # counts all errors alike: the largest hundredth of hours has \d\d(\.\d)? % of its squared"
+    assert is_heavy == bool(re.search(says, text))
+
+
 def test_a_bad_cell_is_named_with_its_line_and_set_aside(tmp_path: Path):
     """A number that became a category without a word cost a user the column."""
     columns = small(

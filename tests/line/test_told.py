@@ -1,4 +1,4 @@
-"""What a run says of its data beside its figures: an order that may be one of time, and classes with hardly a test row."""
+"""What a run says of its data beside its figures: an order that may be one of time, a leak, and classes with hardly a test row."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.new import new_line
 from linewright.operations.evidence import card
+from linewright.operations.lines import check
 
 
 def declared(folder: Path, *, rare: int = 0) -> Path:
@@ -53,6 +54,39 @@ def test_a_line_that_has_the_order_for_its_time_is_not_asked(tmp_path: Path):
 
     assert () == ran.findings
     assert "lie in the order of" not in told
+
+
+def test_a_run_warns_once_of_the_leaks_that_check_finds(tmp_path: Path):
+    """A model that had read the outcome was promoted without a word; `check` knew, and nobody had asked it."""
+    path = declared(tmp_path)
+    frame = pl.read_csv(tmp_path / "a.csv")
+    is_b = pl.col("kind") == "b"
+    frame = frame.with_columns(
+        told=pl.when(is_b).then(pl.lit("paid")).otherwise(pl.lit("open")), paid=pl.when(is_b).then("size")
+    )
+    frame.write_csv(tmp_path / "a.csv")
+    text = path.read_text().replace("split: {test: 0.2}", "split: {by: random, test: 0.2}")
+    path.write_text(
+        text.replace("    size:", "    told: {type: category}\n    paid: {type: number}\n    size:")
+    )
+    with Factory.create(tmp_path) as factory:
+        ran = execute_inline(factory, "a")
+        found = check(factory, "a").lines[0].traps
+        told = card(factory, "a").markdown
+        path.write_text(path.read_text().replace("table:", "table: {exclude: [told, paid]}"))
+        without = execute_inline(factory, "a")
+
+    leaks = [trap for trap in found if trap.trap == "leak"]
+    assert {"told", "paid"} == {trap.columns[0] for trap in leaks}
+    (warned,) = ran.findings
+    assert f"{leaks[0].columns[0]}: leak: {leaks[0].evidence}; {leaks[1].columns[0]!r} too; " in warned.says
+    assert warned.says.endswith(
+        "unless it was known before the label, write exclude: [told, paid] (under table)"
+    )
+    assert 1 == ran.to_text().count(f"  warn     {warned.says}")
+    assert f"may see what was known only with the label. {leaks[0].columns[0]}: leak: " in told
+    assert "Rule that did not hold" not in told
+    assert () == without.findings
 
 
 def test_a_class_with_a_test_row_or_none_is_named(tmp_path: Path):

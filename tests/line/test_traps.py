@@ -1,5 +1,6 @@
 """What misleads in the data: found by `new`, said by `check`, mended by the line that they give; an honest neighbour is left alone."""
 
+import calendar
 import re
 import time
 from collections.abc import Callable
@@ -545,6 +546,63 @@ def test_a_year_is_proposed_as_the_time_and_not_taken(
     assert is_told == (f"\n  # time: {name}  # by its name, and its values from 2000 to 2019, " in text)
 
 
+def monthly(month: Callable[[int], Any] = int) -> pl.DataFrame:
+    """Give claims in any order of three years and twelve months."""
+    return claims(
+        Year=lambda rng, y: rng.integers(2009, 2012, len(y)),
+        Month=lambda rng, y: [month(one) for one in rng.integers(1, 13, len(y))],
+    )
+
+
+@pytest.mark.parametrize(
+    ("month", "date"),
+    [
+        (int, "make_date(Year, Month, 1)"),
+        (
+            lambda one: calendar.month_abbr[one],
+            "strptime(Year || ' ' || Month, '%Y %b')::date",
+        ),
+    ],
+    ids=["numbers", "names"],
+)
+def test_a_year_and_a_month_are_asked_about_until_somebody_answers(
+    tmp_path: Path, month: Callable[[int], Any], date: str
+):
+    """A model had an average precision of 0.92 at random and of 0.87 in the months that followed, and `new` printed nothing."""
+    made = written(tmp_path, monthly(month))
+    trap = traps(made)["time"]
+    path = tmp_path / "lines" / "a.yaml"
+    text = path.read_text()
+
+    assert (("Year", "Month"), "table") == (trap.columns, trap.under)
+    assert trap.line.startswith("sql: ")
+    assert f" {date} as month_began " in trap.line
+    assert trap.line.endswith("\ntime: month_began")
+    assert "together they say when a row happened, in 36 different months" in trap.evidence
+    assert trap.to_text() in made.to_text()
+    assert trap in checked(tmp_path).traps
+
+    assert "split: {test: 0.2}" in text
+    path.write_text(text.replace("split: {test: 0.2}", "split: {by: random, test: 0.2}"))
+    assert () == checked(tmp_path).traps
+    path.write_text(text)
+    add(tmp_path, trap)
+    assert "time" not in traps(checked(tmp_path))
+    with Factory.create(tmp_path) as factory:
+        assert "month_began" == factory.line("a").table.time
+
+
+@pytest.mark.parametrize(("year", "months"), [("built_year", 13), ("Year", 14)])
+def test_a_year_of_something_else_and_a_month_are_no_time(tmp_path: Path, year: str, months: int):
+    """The year of a house goes with no month of a sale, and a 13th month is a term in months."""
+    frame = claims(
+        **{year: lambda rng, y: rng.integers(2009, 2012, len(y))},
+        Month=lambda rng, y: rng.integers(1, months, len(y)),
+    )
+
+    assert "time" not in traps(written(tmp_path, frame))
+
+
 def visits(rows: int = 2_000) -> pl.DataFrame:
     """Give visits of people, most of whom came once, with what is their own."""
     rng = np.random.default_rng(6)
@@ -721,7 +779,7 @@ def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
         ("adult_income.csv", "income", set(), set()),
         ("bearing_cwru_features.csv", "fault", set(), {"sorted"}),
         ("german_credit.csv", "class-label", set(), set()),
-        ("house_prices_ames.csv", "SalePrice", set(), {"near constant"}),
+        ("house_prices_ames.csv", "SalePrice", set(), {"near constant", "time"}),
         ("telco_churn.csv", "Churn", set(), set()),
         ("wine_quality.csv", "quality", set(), {"few rows"}),
     ],

@@ -49,6 +49,10 @@ NO_TIME = "rows in no order, or a time"
 """Rule of the finding that rows lie in the order of a number, while the line has no time."""
 
 
+LEAK = "known before the label"
+"""Rule of the finding that a feature tells the label too well to have been known beforehand."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule of a contract that did not hold."""
 

@@ -1,6 +1,6 @@
 """From sources to a kept dataset version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from linewright.data.contract import Checked, breach, check
 from linewright.data.dataset import write_dataset
-from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
+from linewright.data.facts import MOST_LABELS, Finding, Ingested, Quarantine
 from linewright.data.order import order_finding
 from linewright.data.read import Source, open_source, whole
 from linewright.data.references import table_sources
@@ -25,6 +25,8 @@ def ingest(
     root: Path,
     served: Sequence[Mapping[str, Any]] = (),
     scratch: Path | None = None,
+    *,
+    doubts: Callable[[Checked], Iterable[Finding]] = lambda _: (),
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -42,6 +44,8 @@ def ingest(
         Rows that were answered and whose truth is known, see `build_table`.
     scratch
         Folder for rows that are too many for memory, see `contract.check`.
+    doubts
+        Says what misleads in the rows that keep the contract; it is kept with what else was found.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def ingest(
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
-        findings=(*checked.findings, *([in_order] if in_order else [])),
+        findings=(*checked.findings, *([in_order] if in_order else []), *doubts(checked)),
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
     )

@@ -12,7 +12,7 @@ import polars as pl
 from linewright.data.association import Truth, cells, strength
 from linewright.data.kin import find_kin
 from linewright.data.near import listed, nearest
-from linewright.data.order import find_order
+from linewright.data.order import YearAndMonth, find_order, find_year_and_month
 from linewright.data.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import (
@@ -29,11 +29,12 @@ from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence
 from linewright.data.suspicion import (
     Suspect,
     find_as_bare,
+    find_rare_values,
     find_stand_outs,
     find_suspects,
     strengths_by_class,
 )
-from linewright.data.target import LabelProfile, describe_label
+from linewright.data.target import FEWEST_ROWS, LabelProfile, describe_label, without_rare
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
 from linewright.errors import RequestError
@@ -94,6 +95,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What the rows are sorted by, in a sentence; empty where that is nothing to speak of."""
     may_be_time: str | None = None
     """A number in whose order the rows lie, where no column has the part of the time."""
+    year_and_month: YearAndMonth | None = None
+    """Two columns that may be the time together, where no other may."""
 
     def column(self, name: str) -> ColumnProfile:
         """Return the profile of a column."""
@@ -176,16 +179,20 @@ def look(
         if not is_id:
             says = f"{order.evidence}: if it grows with time, `new` with --time {shlex.quote(name)} tests on the latest"
             verdicts[name] = (*verdicts[name], Verdict(verdict="order", evidence=says, exclude=False))
+    may_be_time = order.column if order is not None and order.is_time else None
     columns = [_profile(column, strengths.get(name), verdicts[name]) for name, column in seen.items()]
     return Profile(
         rows=frame.height,
-        looked_at=len(_sample(spelled)),
+        looked_at=len(sampled(spelled)),
         label=about,
         columns=tuple(columns),
         roles=roles,
         repeated=_repeated(frame, seen),
         order=_order(about, seen, roles),
-        may_be_time=order.column if order is not None and order.is_time else None,
+        may_be_time=may_be_time,
+        year_and_month=find_year_and_month(seen, label, roles.parts)
+        if roles.time is None and may_be_time is None
+        else None,
     )
 
 
@@ -196,6 +203,7 @@ def judge(
     roles: Roles,
     *,
     unseen: Collection[str] = (),
+    of: int | None = None,
 ) -> tuple[dict[str, float], dict[str, tuple[Verdict, ...]]]:
     """Return how well each column alone tells the label, and what a person should know about it.
 
@@ -211,10 +219,14 @@ def judge(
         Columns with a part.
     unseen
         Columns that no model sees in any case: what is better than the others is not hidden by them.
+    of
+        How many rows the table has, where `seen` is a sample of them.
     """
     twins = find_twins(seen)
     equal = [name for name, twin in twins.items() if twin.is_equal and twin.of != about.column]
-    strengths, suspects = _judge(seen, label, about, roles, sample=_sample(label), unseen={*unseen, *equal})
+    strengths, suspects = _judge(
+        seen, label, about, roles, sample=sampled(label), unseen={*unseen, *equal}, of=of or len(label)
+    )
     sentinels = find_sentinels(seen, twins)
     known = label.is_not_null()
     return strengths, {
@@ -269,8 +281,8 @@ def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclud
             parts[name] = option
 
 
-def _sample(label: pl.Series) -> npt.NDArray[np.int64]:
-    """Rows with a label, at most 50,000 of them, in the order of the file."""
+def sampled(label: pl.Series) -> npt.NDArray[np.int64]:
+    """Return the rows that verdicts on leaks rest on: those with a label, at most 50,000 of them, in the order of the file."""
     rows = np.flatnonzero(label.is_not_null().to_numpy())
     if len(rows) > SAMPLE_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE_ROWS, replace=False))
@@ -285,7 +297,10 @@ def _judge(
     *,
     sample: npt.NDArray[np.int64],
     unseen: Collection[str],
+    of: int,
 ) -> tuple[dict[str, float], dict[str, Suspect]]:
+    is_sample = len(sample) == SAMPLE_ROWS
+    about, sample = _without_rare(about, label, sample)
     truth = _truth(about, seen[about.column].values.gather(sample), label.gather(sample))
     values = {
         name: column.values.gather(sample)
@@ -308,14 +323,26 @@ def _judge(
     # What other columns have given away, or a person has left out, hides no leak among those that a model would see.
     told = {name: one for name, one in suspects.items() if one.kind != "strong" or name in unseen}
     left = {name: value for name, value in strengths.items() if name not in told and name not in unseen}
-    suspects = told | find_stand_outs(truth, left, by_class)
-    if len(sample) == SAMPLE_ROWS:
-        suspects = {name: _of_a_sample(suspect, len(label)) for name, suspect in suspects.items()}
+    asked = find_rare_values(truth, {name: values[name] for name in left})
+    suspects = told | asked | find_stand_outs(truth, left, by_class)
+    if is_sample:
+        suspects = {name: _of_a_sample(suspect, of) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})
     return strengths, {
         **late,
         **{name: one for name, one in suspects.items() if name not in late or one.kind == "leak"},
     }
+
+
+def _without_rare(
+    about: LabelProfile, label: pl.Series, sample: npt.NDArray[np.int64]
+) -> tuple[LabelProfile, npt.NDArray[np.int64]]:
+    """Set the classes aside that are too rare to be learned: three typing errors made another label of one of two classes, and hid its leaks."""
+    kept = without_rare(about, FEWEST_ROWS)
+    if kept is about:
+        return about, sample
+    names = [name for name, _ in kept.classes]
+    return kept, sample[label.gather(sample).cast(pl.String).is_in(names).to_numpy()]
 
 
 def _of_a_sample(suspect: Suspect, rows: int) -> Suspect:

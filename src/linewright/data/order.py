@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -35,6 +36,11 @@ _LATEST, _SURELY = 0.2, 3.0
 """Share of the rows that are the latest, and standard errors by which their label has surely moved."""
 _KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean"}
 """Types of a column by polars' own; all others are categories here."""
+
+
+_MONTH_WORDS = frozenset({"month", "mo", "mnth"})
+_MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
+_FEWEST_MONTHS = 6
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +116,68 @@ def asked(order: Order, by: str) -> str:
         f"{order.evidence}: a test part drawn at random then lies among the training rows, and does not show how a model does on rows "
         f"to come; if {order.column} grows with time, say so (`new` with --time {shlex.quote(order.column)}); if not, split: {{by: {by}}} (under train) says so"
     )
+
+
+class YearAndMonth(msgspec.Struct, frozen=True, kw_only=True):
+    """Two columns that together say in which month a row happened."""
+
+    year: str
+    month: str
+    is_named: bool
+    """Whether months are names (`Jan`), and not numbers."""
+    evidence: str
+    """A sentence with figures."""
+
+
+def find_year_and_month(
+    seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
+) -> YearAndMonth | None:
+    """Return the year and the month of rows, where the table has both beside each other, in whatever order the rows lie.
+
+    Parameters
+    ----------
+    seen, label, taken
+        As in `find_order`.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> columns = {"Year": [2009 + i % 3 for i in range(400)], "Month": [1 + i % 12 for i in range(400)]}
+    >>> seen = {name: see(pl.Series(name, values)) for name, values in columns.items()}
+    >>> found = find_year_and_month(seen | {"y": see(pl.Series("y", ["a", "b"] * 200))}, "y", [])
+    >>> found.year, found.month, found.evidence
+    ('Year', 'Month', 'together they say when a row happened, in 12 different months')
+    """
+    outside = {label, *filter(None, taken)}
+    # Few of thousands of columns are years or months, so only these are looked at in pairs.
+    free = [one for one in seen.values() if one.name not in outside and one.present and not one.missing]
+    years = [one for one in free if {"year", "yr"} & {*one.words} and _is_within(one, 1800, 2200)]
+    months = [one for one in free if _MONTH_WORDS & {*one.words}]
+    for year, month in ((a, b) for a in years for b in months if _go_together(a, b)):
+        names = month.values.unique().cast(pl.String).str.to_lowercase() if month.type == "category" else []
+        is_named = 0 < len(names) <= len(_MONTHS) and {*names} <= _MONTHS
+        when = pl.DataFrame({"year": year.values, "month": month.values})
+        many = when.n_unique()
+        if many < _FEWEST_MONTHS or not (is_named or _is_within(month, 1, 12)):
+            continue
+        says = f"together they say when a row happened, in {many:,} different months"
+        if not is_named:
+            rows = when.select(pl.arg_sort_by("year", "month", maintain_order=True)).to_series()
+            moved = _moved(replace(seen[label], values=seen[label].values.gather(rows)))
+            says += f"; over them, {moved.replace(' of them', ' of the rows')}" if moved else ""
+        return YearAndMonth(year=year.name, month=month.name, is_named=is_named, evidence=says)
+    return None
+
+
+def _is_within(column: Seen, low: int, high: int) -> bool:
+    if column.type != "integer":
+        return False
+    ends = column.values.cast(pl.Int64)
+    return bool(ends.is_between(low, high).all())
+
+
+def _go_together(year: Seen, month: Seen) -> bool:
+    return {*year.words} - {"year", "yr"} == {*month.words} - _MONTH_WORDS
 
 
 def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:

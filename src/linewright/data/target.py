@@ -13,6 +13,8 @@ from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, percent
 from linewright.errors import RequestError
 
 MOST_CLASSES = 100
+FEWEST_ROWS = 10
+"""Rows that the five folds and the test part of a line that says nothing else want of each class."""
 _FEW_NUMBERS = 10
 _POSITIVE = (
     "1",
@@ -45,6 +47,8 @@ class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
     positive_because: str
     missing: int
     """Rows without a label; they neither train nor test."""
+    largest: float | None = None
+    """Of numbers: the share of their squared deviations from the mean that the largest hundredth of them has."""
 
 
 def describe_label(
@@ -113,7 +117,7 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
             allowed=" or ".join(repr(name) for name in names),
             hint=f"did you mean {meant!r}?" if meant else "",
         )
-    usual = next((name for word in _POSITIVE for name in names if name.lower() == word), None)
+    usual = _usual(names)
     chosen, because = names[1], "the rarer value"
     if positive is not None:
         chosen, because = positive, "you named it"
@@ -129,6 +133,30 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
         positive_because=f"{because}; {share} of the rows with a label",
         missing=seen.missing,
     )
+
+
+def _usual(names: list[str]) -> str | None:
+    return next((name for word in _POSITIVE for name in names if name.lower() == word), None)
+
+
+def without_rare(about: LabelProfile, fewest: int) -> LabelProfile:
+    """Return what a label of several classes asks for without those of fewer rows; itself where none is so, or fewer than two would be left.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> label = see(pl.Series("y", ["no", "yes"] * 200 + ["Yes", "maybe"]))
+    >>> kept = without_rare(describe_label(label.values, label, None), 10)
+    >>> kept.task, kept.positive, kept.classes
+    ('binary', 'yes', (('no', 200), ('yes', 200)))
+    """
+    kept = tuple(one for one in about.classes if one[1] >= fewest)
+    if about.task != "multiclass" or len(kept) < 2 or len(kept) == len(about.classes):
+        return about
+    if len(kept) > 2:
+        return msgspec.structs.replace(about, classes=kept)
+    names = [name for name, _ in kept]
+    return msgspec.structs.replace(about, task="binary", classes=kept, positive=_usual(names) or names[1])
 
 
 def _as_two(name: str, counts: list[tuple[str, int]], positive: str, source: str) -> str:
@@ -184,7 +212,16 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
         positive=None,
         positive_because="",
         missing=seen.missing,
+        largest=_of_the_largest(seen.values) if task == "regression" else None,
     )
+
+
+def _of_the_largest(values: pl.Series) -> float | None:
+    known = values.drop_nulls().cast(pl.Float64).sort(descending=True)
+    known = known.filter(known.is_finite())
+    squares = (known - known.mean()) ** 2
+    whole = float(squares.sum())
+    return float(squares.head(max(1, round(len(known) / 100))).sum()) / whole if whole else None
 
 
 def task_of_many(kind: str, labels: Collection[str]) -> Literal["multiclass", "regression"]:

@@ -37,7 +37,7 @@ VerdictKind = Literal[
     "name",
     "order",
 ]
-TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group"]
+TrapKind = Literal[VerdictKind, "unlabelled", "repeats", "sorted", "few rows", "group", "time"]
 
 MOST_ROWS = 200_000
 """Rows that are compared with each other; of more, those whose content has a hash that is divisible."""

@@ -86,13 +86,26 @@ def moves_with(column: Seen, time: Seen) -> str:
 
 
 def _alike(seen: Mapping[str, Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """Pairs that may be twins: equally many values, equally many missing, and of the first rows the same ones repeat an earlier."""
-    groups: dict[tuple[int, int, bytes], list[Seen]] = {}
+    """Pairs that may be twins: equally many values, equally many missing, and of the first rows the same ones repeat an earlier.
+
+    Of columns of names only equal ones are twins, so these have equal content too: of 72 rows, thousands of measurements are names.
+    """
+    groups: dict[tuple[object, ...], list[Seen]] = {}
     for column in seen.values():
         if column.distinct > 1:
-            groups.setdefault((column.distinct, column.missing, _pattern(column.values)), []).append(column)
+            like = (column.type, _content(column.values)) if _is_names(column) else _pattern(column.values)
+            groups.setdefault((column.distinct, column.missing, like), []).append(column)
     for group in groups.values():
         yield from combinations(group, 2)
+
+
+def _is_names(column: Seen) -> bool:
+    """Return whether most values have a row of their own: such columns go one to one by nature."""
+    return column.distinct * _REPEATS > column.present
+
+
+def _content(values: pl.Series) -> bytes:
+    return blake2b(values.hash(seed=0).to_numpy().tobytes(), digest_size=16).digest()
 
 
 def _pattern(values: pl.Series) -> bytes:
@@ -103,7 +116,7 @@ def _pattern(values: pl.Series) -> bytes:
 
 
 def _is_one_to_one(first: Seen, second: Seen) -> bool:
-    if first.distinct * _REPEATS > first.present:  # columns of names go one to one by nature
+    if _is_names(first):
         return False
     pair = pl.DataFrame({"a": first.values, "b": second.values})
     if pair.head(_ROWS).n_unique() != pair.head(_ROWS)["a"].n_unique():

@@ -11,7 +11,6 @@ from linewright.data.facts import Column, Dataset, Finding
 from linewright.data.ingest import check_sources, labels_of
 from linewright.data.place import Where, nowhere, place_of
 from linewright.data.read import open_source
-from linewright.data.seen import as_declared
 from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
@@ -24,9 +23,8 @@ from linewright.line.file import placed, unsupported
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken
 from linewright.line.spec import LineSpec
-from linewright.line.traps import column_traps, row_traps
+from linewright.line.traps import column_traps, row_traps, seen_as_declared
 from linewright.line.work import (
-    LEARNABLE,
     MODEL_FILE,
     VECTORS_FILE,
     Work,
@@ -112,11 +110,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
 def _traps(
     spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], where: Where
 ) -> tuple[Trap, ...]:
-    seen = {
-        column.name: as_declared(column.name, column.type, frame[column.name])
-        for column in columns
-        if column.type in {*LEARNABLE, "text"}
-    }
+    seen = seen_as_declared(frame, columns)
     return (*column_traps(spec, seen), *row_traps(spec, seen, where))
 
 

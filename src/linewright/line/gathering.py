@@ -1,6 +1,7 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec
+from linewright.line.traps import leak_findings
 from linewright.line.work import Work, missing_texts
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import converter
@@ -31,7 +33,14 @@ def ingest_station(work: Work) -> Ingested:
     factory = work.factory
     try:
         served = [] if work.as_of is None else served_rows(factory, work.spec, work.as_of)
-        return ingest(factory.context, work.spec, factory.root, served, factory.scratch)
+        return ingest(
+            factory.context,
+            work.spec,
+            factory.root,
+            served,
+            factory.scratch,
+            doubts=partial(leak_findings, work.spec),
+        )
     except (SpecError, ContractBreach) as error:
         error.hint = error.hint.replace(" LINE ", f" {work.spec.line} ")  # the data room does not know it
         raise recalled(error, before_of(factory, work.spec.line)) from error

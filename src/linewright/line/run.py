@@ -12,7 +12,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.copies import findings_of
-from linewright.data.facts import BROKEN_OFF, NO_TIME, UNNAMED, Finding
+from linewright.data.facts import BROKEN_OFF, LEAK, NO_TIME, UNNAMED, Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
@@ -143,7 +143,7 @@ def _of_whole_table(work: Work) -> Iterator[Finding]:
     A table may have hundreds of columns that nobody named: they are told at once.
     """
     findings = work.ingested.findings
-    yield from (one for one in findings if one.rule == BROKEN_OFF)
+    yield from (one for one in findings if one.rule in {BROKEN_OFF, LEAK})
     if work.spec.train.split.by == "auto":
         yield from (one for one in findings if one.rule == NO_TIME)
     new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]

@@ -1,16 +1,17 @@
 """What misleads in the data of a line as its file stands, each with the line to write: said by `new` and by `check`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from linewright.data.association import Kind
-from linewright.data.facts import Column, Dataset
-from linewright.data.look import Verdict, judge
-from linewright.data.order import asked, find_order
+from linewright.data.contract import Checked
+from linewright.data.facts import LEAK, Column, Dataset, Finding
+from linewright.data.look import Verdict, judge, sampled
+from linewright.data.order import YearAndMonth, asked, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
-from linewright.data.seen import TIMES, UNUSABLE, Seen
+from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared
 from linewright.data.split import foreseen
 from linewright.data.target import describe_label
 from linewright.data.traps import (
@@ -28,7 +29,8 @@ from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import in_sql, quoted, quoted_sentence
-from linewright.line.work import feature_columns, roles
+from linewright.line.work import LEARNABLE, feature_columns, roles
+from linewright.model.figures import listed
 
 TOLD = frozenset({"near constant", "later"})
 """Verdicts on columns that `new` keeps, and that are worth a doubt."""
@@ -36,9 +38,54 @@ ASKED = frozenset({"strong", "name"})
 """Verdicts on columns that ask what only a person knows."""
 _MOST_IN_SQL = 12
 _MOST_NAMES = 12
+_MOST_OTHERS = 5
 
 
-def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
+def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column]) -> dict[str, Seen]:
+    """Return what a look at the columns of a table finds, in the types of the contract; those of other types are no features."""
+    return {
+        column.name: as_declared(column.name, column.type, frame[column.name])
+        for column in columns
+        if column.type in {*LEARNABLE, "text"}
+    }
+
+
+def leak_findings(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
+    """Return what a run says of features that are leaks, at once; the rows are those that `check` rests such verdicts on.
+
+    `check` finds them too, and who runs without a check would have them promoted without a word.
+    """
+    label = checked.frame[spec.label.column]
+    frame = checked.frame[sampled(label)]
+    seen = seen_as_declared(frame, checked.columns)
+    if spec.label.column not in seen:
+        return ()
+    leaks = [trap for trap in column_traps(spec, seen, of=len(label)) if trap.trap == "leak"]
+    if not leaks:
+        return ()
+    names = [name for trap in leaks for name in trap.columns]
+    others = f"; {listed([repr(name) for name in names[1:]], _MOST_OTHERS)} too" if names[1:] else ""
+    return (
+        Finding(
+            column=names[0],
+            rule=LEAK,
+            failed=checked.frame.height,
+            rows=checked.frame.height,
+            first="",
+            action="warn",
+            says=f"{names[0]}: leak: {leaks[0].evidence}{others}; unless it was known before the label, "
+            f"write {_exclusion_of(spec, names)}",
+            hint=f"write {_exclusion_of(spec, names)}",
+        ),
+    )
+
+
+def _exclusion_of(spec: LineSpec, names: Sequence[str]) -> str:
+    whole = [*spec.table.exclude, *names]
+    return f"{exclusion(whole)} (under table)" if len(whole) <= _MOST_NAMES else "them under table.exclude"
+
+
+def column_traps(spec: LineSpec, seen: Mapping[str, Seen], *, of: int | None = None) -> tuple[Trap, ...]:
     """Return the features of a line that a model should not see, as far as each column shows it.
 
     Parameters
@@ -47,6 +94,8 @@ def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
         The line.
     seen
         All columns of its table.
+    of
+        How many rows the table has, where `seen` is a sample of them.
     """
     label = seen[spec.label.column].values
     try:
@@ -54,7 +103,7 @@ def column_traps(spec: LineSpec, seen: Mapping[str, Seen]) -> tuple[Trap, ...]:
     except RequestError:  # a label of another kind than `new` would choose, with which a run may go on
         return ()
     features = _features(spec, seen)
-    _, verdicts = judge(seen, label, about, _roles_of(spec), unseen=seen.keys() - set(features))
+    _, verdicts = judge(seen, label, about, _roles_of(spec), unseen=seen.keys() - set(features), of=of)
     every = [(name, one) for name in features for one in verdicts[name]]
     sure = [(name, one) for name, one in every if one.exclude]
     told = [(name, one) for name, one in every if not one.exclude and one.verdict in TOLD]
@@ -290,11 +339,12 @@ def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Tra
 
 
 def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
-    """Ask whether the number in whose order the rows lie is a time, unless a person has said how the rows are parted."""
+    """Ask whether the number in whose order the rows lie, or a year and a month, are a time, unless a person has said how the rows are parted."""
     table = spec.table
     if table.time is not None or spec.train.split.by != "auto":
         return
-    found = find_order(seen, spec.label.column, (table.key, table.group, table.weight))
+    taken = (table.key, table.group, table.weight)
+    found = find_order(seen, spec.label.column, taken)
     if found is not None and found.is_time:
         yield Trap(
             trap="order",
@@ -303,6 +353,25 @@ def _order(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
             under="table",
             line=f"time: {quoted(found.column)}",
         )
+    elif (pair := find_year_and_month(seen, spec.label.column, taken)) is not None:
+        yield _month(spec, pair)
+
+
+def _month(spec: LineSpec, pair: YearAndMonth) -> Trap:
+    """Ask whether a year and a month are the time of the rows: who predicts months to come is judged on months between."""
+    year, month = in_sql(pair.year), in_sql(pair.month)
+    date = f"make_date({year}, {month}, 1)"
+    if pair.is_named:
+        date = f"strptime({year} || ' ' || {month}, '%Y %b')::date"
+    by = _by(spec)
+    return Trap(
+        trap="time",
+        columns=(pair.year, pair.month),
+        evidence=f"{pair.evidence}: a test part drawn at random does not show how a model does in months to come; if that is what it is for, "
+        f"write the month as the time; if not, split: {{by: {by}}} (under train) says so",
+        under="table",
+        line=f"{_query(spec, 'select *,', date, 'as month_began')}\ntime: month_began",
+    )
 
 
 def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:

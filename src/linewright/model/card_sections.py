@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.data.facts import NO_TIME
+from linewright.data.facts import LEAK, NO_TIME
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_decisions import decisions
 from linewright.model.card_explained import moved, needed, plotted, weak
@@ -317,8 +317,12 @@ def _data(facts: CardFacts) -> Section:
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
         for one in ingested.findings
-        if one.rule != NO_TIME
+        if one.rule not in {LEAK, NO_TIME}
     )
+    for one in ingested.findings:
+        if one.rule == LEAK:
+            text = f"A model of these rows may see what was known only with the label. {one.says}."
+            sentences.append(Sentence(text=text, evidence=cite(facts.ingested_digest)))
     for one in ingested.findings if split.by != "time" else ():
         if one.rule == NO_TIME:
             text = f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."

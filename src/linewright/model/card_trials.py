@@ -104,7 +104,11 @@ def _not_judged(facts: CardFacts) -> str:
     judged = int(found[1].replace(",", "")) if found else trained.rows
     if judged >= trained.rows:
         return ""
-    why = ["the first block of time is only learned from"] if facts.split.by == "time" and not facts.split.is_mixed else []
+    why = (
+        ["the first block of time is only learned from"]
+        if facts.split.by == "time" and not facts.split.is_mixed
+        else []
+    )
     why += ["of so large a table not all folds judge"] if trained.rows >= _LARGE else []
     why += ["a row that repeats one which a fold learned from proves nothing"]
     return f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
