@@ -299,7 +299,8 @@ def _judge(
     unseen: Collection[str],
     of: int,
 ) -> tuple[dict[str, float], dict[str, Suspect]]:
-    is_sample = len(sample) == SAMPLE_ROWS
+    is_sample = len(sample) == SAMPLE_ROWS or len(label) < of
+    looked_at = len(sample)
     about, sample = _without_rare(about, label, sample)
     truth = _truth(about, seen[about.column].values.gather(sample), label.gather(sample))
     values = {
@@ -326,7 +327,7 @@ def _judge(
     asked = find_rare_values(truth, {name: values[name] for name in left})
     suspects = told | asked | find_stand_outs(truth, left, by_class)
     if is_sample:
-        suspects = {name: _of_a_sample(suspect, of) for name, suspect in suspects.items()}
+        suspects = {name: _of_a_sample(suspect, looked_at, of) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})
     return strengths, {
         **late,
@@ -345,8 +346,8 @@ def _without_rare(
     return kept, sample[label.gather(sample).cast(pl.String).is_in(names).to_numpy()]
 
 
-def _of_a_sample(suspect: Suspect, rows: int) -> Suspect:
-    says = f"{suspect.evidence} (seen in a sample of {SAMPLE_ROWS:,} of {rows:,} rows)"
+def _of_a_sample(suspect: Suspect, looked_at: int, rows: int) -> Suspect:
+    says = f"{suspect.evidence} (seen in a sample of {looked_at:,} of {rows:,} rows)"
     return replace(suspect, evidence=says)
 
 
