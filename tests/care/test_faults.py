@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from linewright.interfaces.cli import main
 from linewright.line.care.verify import Verified, verify_factory
@@ -240,11 +241,6 @@ def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
         process.wait(60)
 
     assert 0 == process.returncode
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def is_answering(port: int) -> bool:

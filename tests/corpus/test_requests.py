@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 
 ROW = {"part": "Q1", "width": 11.5, "colour": "red", "made": "2025-03-01"}
 DATA, CONTROL = "data", "control"
@@ -397,12 +398,6 @@ class Up:
 
     def address(self, path: str) -> str:
         return self.control if path.startswith("/api/") else self.data
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
@@ -232,12 +232,6 @@ def write_customers(path: Path) -> None:
         truth = "yes" if calls + age / 6 + 3 * (plan == "basic") + chance.gauss(0, 2) > 15 else "no"
         rows.append(f"C-{number},{age},{plan},{calls},{truth}")
     path.write_text("\n".join(["customer,age,plan,calls,churned", *rows, ""]))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until_ready(port: int) -> None:

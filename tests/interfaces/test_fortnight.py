@@ -9,7 +9,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
@@ -95,12 +95,6 @@ def row(number: int, chance: random.Random, at: datetime) -> dict[str, Any]:
         "country": chance.choice(["de", "fr", "it"]),
         "returned": "yes" if score > 0.4 else "no",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

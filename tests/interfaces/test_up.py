@@ -10,15 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 
 from linewright.engine.lock import ProcessLock
 from linewright.line.factory import Factory
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def started(folder: Path, port: int, control: int, *more: str) -> "subprocess.Popen[str]":

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 from msgspec.structs import replace
+from ports import free_port
 
 import linewright
 from linewright.errors import GateRefused, RequestError, Transient
@@ -611,10 +611,7 @@ def command(root: Path, *arguments: str) -> dict:
 @contextmanager
 def up(root: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """Run `linewright up` on free ports and give its process and where its endpoint answers."""
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        port, control = one.getsockname()[1], other.getsockname()[1]
+    port, control = free_port(), free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)],
         cwd=root,

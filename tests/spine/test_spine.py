@@ -3,7 +3,6 @@
 import csv
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -27,12 +27,6 @@ def linewright(folder: Path, *arguments: str, code: int = 0) -> Any:
     assert code == done.returncode, f"{arguments}: {done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return json.loads(done.stdout)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

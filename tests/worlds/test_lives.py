@@ -1,7 +1,6 @@
 """What the demo tells is true: its account is held against the world that nobody but the test can look into."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from ports import free_port
 
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -99,7 +99,7 @@ def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(tmp_path: Pa
 
 def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:
     """Serve a factory as a user would, and return what its endpoint answers to a row."""
-    ports = [str(_free_port()) for _ in range(2)]
+    ports = [str(free_port()) for _ in range(2)]
     command = [sys.executable, "-m", "linewright", "up", "--factory", folder]
     with subprocess.Popen([*command, "--port", ports[0], "--control-port", ports[1]]) as up:
         try:
@@ -107,12 +107,6 @@ def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:
         finally:
             up.send_signal(signal.SIGTERM)
             assert 0 == up.wait(timeout=60)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def _ask(url: str, row: dict[str, object]) -> dict[str, str]:
