@@ -38,7 +38,7 @@ from linewright.model.facts import (
     Trial,
     WeakSlice,
 )
-from linewright.model.figures import in_words
+from linewright.model.figures import FASTEST, in_words
 from linewright.model.gates import certify
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.release.facts import Promoted, Refused, RolledBack
@@ -929,16 +929,13 @@ def test_a_card_never_calls_the_chosen_one_the_smallest_and_another_simpler(card
     near = msgspec.structs.replace(
         last, loss=best.loss + 0.001, more=0.001, more_low=-0.0012, more_high=0.0032
     )
-    because = "smallest model within noise: out-of-fold log-loss 0.2, 1.3e+02 above lgb (standard error 0.002), on 990 rows"
+    because = f"{FASTEST} of those within noise: out-of-fold log-loss 0.2, 130 above lgb (standard error 0.002), on 990 rows"
     trained = msgspec.structs.replace(
         card.trained, trials=(best, *others, near), chosen=best.name, chosen_because=because
     )
 
     for page in both(msgspec.structs.replace(card, trained=trained)):
-        assert (
-            "The fastest to answer of those within noise: out-of-fold log-loss 0.2, 130 above lgb"
-            in page.text
-        )
+        assert "Fastest to answer of those within noise: out-of-fold log-loss 0.2, 130 above lgb" in page.text
         assert "Simpler, and not surely worse, is linear (a linear model); it was not taken" in page.text
         assert "mallest model" not in page.text
         assert "does as well" not in page.text

@@ -21,7 +21,7 @@ from linewright.model.facts import (
     Registered,
     Trained,
 )
-from linewright.model.figures import chosen_in_words, count
+from linewright.model.figures import count, with_roots
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.ids import is_id
 from linewright.store.clock import said
@@ -317,7 +317,7 @@ def _evaluation(body: dict[str, Any]) -> str:
 def _trained(body: dict[str, Any]) -> str:
     if body.get("adopted"):
         return f"a model that was made elsewhere: {body['chosen_because']}"
-    return f"{body['chosen']} on {body['rows']:,} training rows: {chosen_in_words(body['chosen_because'])}"
+    return f"{body['chosen']} on {body['rows']:,} training rows: {with_roots(body['chosen_because'])}"
 
 
 def _explanation(body: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
-from linewright.model.figures import chosen_in_words, count, listed
+from linewright.model.figures import count, listed, with_roots
 from linewright.model.redecided import redecided_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.release.facts import Promoted
@@ -275,7 +275,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         did=did,
         model=""
         if work.trained.adopted
-        else f"{work.trained.chosen}: {chosen_in_words(work.trained.chosen_because)}",
+        else f"{work.trained.chosen}: {with_roots(work.trained.chosen_because)}",
         sample=work.trained.sample.because if work.trained.sample else "",
         vectors=vectors_in_words(work.package.encoder),
         trials=work.trained.trials,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
 from linewright.model.facts import Trained, Trial
-from linewright.model.figures import chosen_in_words, count, in_words
+from linewright.model.figures import count, in_words, with_roots
 from linewright.model.simplest import simplest_in_words
 
 _JUDGED = re.compile(r"\bon ([\d,]+) rows\b")
@@ -27,7 +27,7 @@ def leaderboard(facts: CardFacts) -> Section:
             title="Where it comes from",
             sentences=(Sentence(text=sentence_of(trained.chosen_because), evidence=cited),),
         )
-    text = f"{trained.chosen} was chosen. {sentence_of(chosen_in_words(trained.chosen_because))}"
+    text = f"{trained.chosen} was chosen. {sentence_of(with_roots(trained.chosen_because))}"
     older = [
         Sentence(text=sentence_of(one.because), evidence=cited)
         for one in (trained.sample, trained.recent)

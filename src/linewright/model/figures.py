@@ -6,15 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:\.\d+)?(?:e[+-]\d+)?)\b")
+_SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]\d+)?)\b")
 """As training says it (`model.members`); records hold the sentence as it was said, so that it is told here."""
-_SHORT = re.compile(r"(?<![\w.])-?\d(?:\.\d+)?e\+\d+\b")
-"""A number of few digits as training writes it where it is large."""
-_CALLED = (
-    ("smallest model within noise", "the fastest to answer of those within noise"),
-    ("smallest model that is worth", "the fastest to answer that is worth"),
-)
-"""What was chosen for its speed, as training says it, and as people read it."""
+FASTEST = "fastest to answer"
+"""How the reason of a choice begins, where a setting was chosen for its speed."""
 _DAY = 86_400_000_000
 
 
@@ -49,6 +44,18 @@ def in_words(value: float, *, beside: float | None = None) -> str:
     return f"{value:.17g}"
 
 
+def in_digits(value: float, digits: int) -> str:
+    """Return `value` in so many digits, and written out where it is large.
+
+    Examples
+    --------
+    >>> in_digits(0.123456, 4), in_digits(132.4, 2), in_digits(5184.4, 4), in_digits(51844.0, 4)
+    ('0.1235', '130', '5184', '51,840')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e+" in text else text
+
+
 def few_in_words(few: Sequence[tuple[str, int]]) -> str:
     """Say of which classes the test part has so few rows that they show nothing.
 
@@ -64,37 +71,29 @@ def few_in_words(few: Sequence[tuple[str, int]]) -> str:
     >>> few_in_words([("c", 0)])
     "of class 'c' there are no test rows: the metrics say nothing of it, and the mean over classes of balanced_accuracy is over the others; merge it with another class, leave it out, or bring more rows"
     """
-    absent, rare = ([one for one in few if (one[1] == 0) == is_absent] for is_absent in (True, False))
-    told = (
-        [
-            _few(
-                absent,
-                "the metrics say nothing of {}, and the mean over classes of balanced_accuracy is over the others",
-            )
-        ]
-        if absent
-        else []
-    )
-    told += (
-        [_few(rare, "metrics that count each class alike rest on {}, whatever the other rows show")]
-        if rare
-        else []
-    )
+    absent, rare = [one for one in few if not one[1]], [one for one in few if one[1]]
+    told: list[str] = []
+    if absent:
+        it = "it" if len(absent) == 1 else "them"
+        told.append(
+            f"{_rows_of(absent)}: the metrics say nothing of {it}, and the mean over classes of balanced_accuracy is over the others"
+        )
+    if rare:
+        it = "it" if len(rare) == 1 else "them"
+        told.append(
+            f"{_rows_of(rare)}: metrics that count each class alike rest on {it}, whatever the other rows show"
+        )
     it, another = ("it", "another class") if len(few) == 1 else ("them", "others")
     return f"{'; '.join(told)}; merge {it} with {another}, leave {it} out, or bring more rows"
 
 
-def _few(few: Sequence[tuple[str, int]], what: str) -> str:
+def _rows_of(few: Sequence[tuple[str, int]]) -> str:
     shown = [
         f"of class {name!r} there {'is' if rows == 1 else 'are'} {rows or 'no'} test row{'' if rows == 1 else 's'}"
         for name, rows in few[:5]
     ]
-    more = (
-        f" and of {len(few) - 5:,} more classes {'fewer than 5' if few[0][1] else 'none'}"
-        if len(few) > 5
-        else ""
-    )
-    return f"{', '.join(shown)}{more}: {what.format('it' if len(few) == 1 else 'them')}"
+    more = f" and of {len(few) - 5:,} more classes {'fewer than 5' if few[0][1] else 'none'}"
+    return ", ".join(shown) + (more if len(few) > 5 else "")
 
 
 def as_declared(value: float) -> str:
@@ -175,27 +174,9 @@ def with_roots(text: str) -> str:
     >>> with_roots("out-of-fold log-loss 0.2135 on 990 rows")
     'out-of-fold log-loss 0.2135 on 990 rows'
     """
-    return _SQUARED.sub(lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1])))})", text)
-
-
-def chosen_in_words(because: str) -> str:
-    """Return the reason of a choice as people read it; records hold it as training said it.
-
-    Each mean squared error has its root beside it, numbers are written out, and the smallest is called what it is: the fastest to
-    answer. Another setting may have fewer leaves and still take longer.
-
-    Examples
-    --------
-    >>> chosen_in_words("smallest model within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)")
-    'the fastest to answer of those within noise: out-of-fold log-loss 0.21, 0.001 above lgb (standard error 0.002)'
-    >>> chosen_in_words("against 5293 of lgb_s alone (78 more, 95 % interval 29 to 1.3e+02)")
-    'against 5293 of lgb_s alone (78 more, 95 % interval 29 to 130)'
-    """
-    told = _SHORT.sub(lambda found: in_words(float(found[0])), with_roots(because))
-    for said, called in _CALLED:
-        if told.startswith(said):
-            return f"{called}{told.removeprefix(said)}"
-    return told
+    return _SQUARED.sub(
+        lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1].replace(',', ''))))})", text
+    )
 
 
 def _keeps_side(said: float, value: float, beside: float) -> bool:

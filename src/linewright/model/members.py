@@ -15,6 +15,7 @@ import numpy.typing as npt
 from linewright.model.budget import PAIRS, Setting
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
+from linewright.model.figures import FASTEST, in_digits
 from linewright.model.intervals import bootstrap
 from linewright.model.margins import Floats, to_scores, weighted
 from linewright.model.metrics import MetricRule
@@ -214,7 +215,7 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
     best = of_least_loss(candidates, judged)
     is_single, is_best = len(chosen.members) == 1, judged.mean(best.loss) >= own
     less = chosen.loss - best.loss
-    apart = f"{judged.mean(less):.2g} above {best.name} (standard error {judged.error(less):.2g})"
+    apart = f"{in_digits(judged.mean(less), 2)} above {best.name} (standard error {in_digits(judged.error(less), 2)})"
     # Only what slow members cost outweighs a difference that is no noise.
     is_noise = judged.interval(less)[0] <= 0
     dear = (
@@ -223,17 +224,17 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
     )
     if is_single and not is_best:
         if is_noise:
-            return f"smallest model within noise: out-of-fold {word} {own:.4g}, {apart}, on {n:,} rows"
-        return f"smallest model that is worth its time: out-of-fold {word} {own:.4g} on {n:,} rows, {apart}, {dear}"
+            return f"{FASTEST} of those within noise: out-of-fold {word} {in_digits(own, 4)}, {apart}, on {n:,} rows"
+        return f"{FASTEST} that is worth its time: out-of-fold {word} {in_digits(own, 4)} on {n:,} rows, {apart}, {dear}"
     if is_single:
-        told = f"lowest out-of-fold {word} of {trials} trials: {own:.4g} on {n:,} rows"
+        told = f"lowest out-of-fold {word} of {trials} trials: {in_digits(own, 4)} on {n:,} rows"
     else:
         shares = [f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members]
-        told = f"{', '.join(shares[:-1])} and {shares[-1]} are summed: out-of-fold {word} {own:.4g} on {n:,} rows"
+        told = f"{', '.join(shares[:-1])} and {shares[-1]} are summed: out-of-fold {word} {in_digits(own, 4)} on {n:,} rows"
         if not is_best:
             told += (
-                f", within noise of {best.name}, which takes longer to answer ({judged.mean(less):.2g} less, standard "
-                f"error {judged.error(less):.2g})"
+                f", within noise of {best.name}, which takes longer to answer ({in_digits(judged.mean(less), 2)} less, standard "
+                f"error {in_digits(judged.error(less), 2)})"
                 if is_noise
                 else f", {apart}, {dear}"
             )
@@ -243,13 +244,13 @@ def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: i
     next_best = of_least_loss(singles, judged)
     more = next_best.loss - chosen.loss
     against = (
-        f"{told}, against {judged.mean(next_best.loss):.4g} of {next_best.name}{'' if is_single else ' alone'} "
-        f"({judged.mean(more):.2g} more, standard error {judged.error(more):.2g}"
+        f"{told}, against {in_digits(judged.mean(next_best.loss), 4)} of {next_best.name}{'' if is_single else ' alone'} "
+        f"({in_digits(judged.mean(more), 2)} more, standard error {in_digits(judged.error(more), 2)}"
     )
     if is_single:
         return f"{against})"
     low, high = judged.interval(more)
-    return f"{against}, 95 % interval {low:.2g} to {high:.2g}): " + (
+    return f"{against}, 95 % interval {in_digits(low, 2)} to {in_digits(high, 2)}): " + (
         f"the sum is surely better than {next_best.name}, the best alone"
         if low > 0
         else f"as far as these rows can tell, {next_best.name} alone does as well, and `train: {{prefer: small}}` takes one setting"
@@ -266,7 +267,7 @@ def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged)
     sure = "" if low > 0 else ", not surely more than nothing"
     return (
         f"; one model was asked for, which costs {judged.mean(more) / least:.1%} (95 % interval {low / least:.1%} to "
-        f"{high / least:.1%}{sure}): {best.name}, summed, would have {least:.4g}"
+        f"{high / least:.1%}{sure}): {best.name}, summed, would have {in_digits(least, 4)}"
     )
 
 
@@ -300,8 +301,8 @@ def what_pairs_give(
         return ""
     return (
         f"; what two numbers are together, as further columns, makes the {judged.word} surely lower: {with_them.name} has "
-        f"{judged.mean(with_them.loss):.4g}, and {without.name}, the best without, {judged.mean(without.loss):.4g} ({gain:.2g} more, "
-        f"standard error {error:.2g})"
+        f"{in_digits(judged.mean(with_them.loss), 4)}, and {without.name}, the best without, {in_digits(judged.mean(without.loss), 4)} ({in_digits(gain, 2)} more, "
+        f"standard error {in_digits(error, 2)})"
     )
 
 
@@ -338,9 +339,9 @@ def surely_better(
         return None
     other = candidates[best]
     return other, (
-        f"best out-of-fold {rule.name}, {abs(values[best]):.4g} on {len(rows):,} rows: {chosen.name}, which the {judged.word} would "
-        f"choose ({judged.mean(chosen.loss):.4g}, against {judged.mean(other.loss):.4g}), has {abs(values[own]):.4g}, surely worse by at "
-        f"least {low:.2g}"
+        f"best out-of-fold {rule.name}, {in_digits(abs(values[best]), 4)} on {len(rows):,} rows: {chosen.name}, which the {judged.word} would "
+        f"choose ({in_digits(judged.mean(chosen.loss), 4)}, against {in_digits(judged.mean(other.loss), 4)}), has {in_digits(abs(values[own]), 4)}, surely worse by at "
+        f"least {in_digits(low, 2)}"
     )
 
 
