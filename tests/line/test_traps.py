@@ -245,6 +245,42 @@ def test_labels_that_are_missing_by_chance_are_no_part(tmp_path: Path, where: pl
     assert says in "".join(trap.evidence for trap in found.traps)
 
 
+def test_a_label_that_is_mostly_empty_is_asked_about(tmp_path: Path):
+    """An empty cell said that a strike of birds had no effect; nine rows in ten were passed over, and no word on how to mean them."""
+    frame = (
+        claims()
+        .with_columns(
+            effect=pl.when(pl.int_range(pl.len()) % 5 < 2).then(
+                pl.col("y").replace_strict({"yes": "stop", "no": "land"})
+            )
+        )
+        .drop("y")
+    )
+    made = written(tmp_path, frame, label="effect")
+    trap = traps(made)["unlabelled"]
+
+    assert ("effect",) == trap.columns
+    assert "60.0 % of the rows have no label, of every kind and time" in trap.evidence
+    assert "task: multiclass (under train), and no label.positive" in trap.evidence
+    assert trap == traps(checked(tmp_path))["unlabelled"]
+
+    add(tmp_path, trap)
+    path = tmp_path / "lines" / "a.yaml"
+    asked = (
+        path.read_text()
+        .replace('allowed: ["land", ', 'allowed: ["none", "land", ')
+        .replace("task: binary", "task: multiclass")
+    )
+    path.write_text(
+        re.sub(r'(label: {column: effect), positive: "\w+"}', r"\1}", asked).replace(
+            "average_precision", "log_loss"
+        )
+    )
+    after = checked(tmp_path)
+    assert (ROWS, ()) == (after.rows, after.errors)
+    assert "unlabelled" not in traps(after)
+
+
 def test_a_column_that_is_the_same_in_all_rows_with_a_label_is_constant(tmp_path: Path):
     """A model sees only those; in use it would meet values that it knows nothing of."""
     frame = bared(dated(claims()), pl.col("month") < 6)

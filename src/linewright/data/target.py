@@ -81,6 +81,9 @@ def describe_label(
             where=where,
             found=counts[0][0],
             allowed="at least two different values",
+            hint=f"{seen.missing:,} of its cells are empty: if that is an answer, write a word for it into them"
+            if seen.missing
+            else "",
         )
     if len(counts) == 2:
         return _binary(seen, counts, positive)

@@ -11,7 +11,7 @@ from linewright.data.look import Verdict, judge, sampled
 from linewright.data.order import YearAndMonth, asked, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
-from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared
+from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
 from linewright.data.split import foreseen
 from linewright.data.target import describe_label
 from linewright.data.traps import (
@@ -39,6 +39,7 @@ ASKED = frozenset({"strong", "name"})
 _MOST_IN_SQL = 12
 _MOST_NAMES = 12
 _MOST_OTHERS = 5
+_MOSTLY_EMPTY = 0.5
 _MOST_CELLS = 5_000_000
 """Cells that a run looks at for leaks, about ten seconds of a processor; of a wide table it takes fewer rows."""
 
@@ -221,6 +222,7 @@ def _unlabelled(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
     names = dict.fromkeys([*_features(spec, seen), *filter(None, (table.time, table.group))])
     parts = find_unlabelled(label, {name: seen[name] for name in names if name in seen}, table.time)
     if not parts:
+        yield from _empty(spec, seen[spec.label.column])
         return
     lasting = [part for part in parts if part.is_last]
     others = [part for part in parts if not part.is_last]
@@ -241,6 +243,26 @@ def _unlabelled(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
         else "",
         rows=rows,
         share=rows / len(label),
+    )
+
+
+def _empty(spec: LineSpec, label: Seen) -> Iterator[Trap]:
+    """Ask what an empty cell of classes means where most are empty: `effect` without a value may say that there was none."""
+    share = label.missing / len(label.values)
+    if label.type not in {"category", "text"} or share < _MOSTLY_EMPTY:
+        return
+    classes = label.values.drop_nulls().cast(pl.String).unique().sort().to_list()
+    word = next(word for word in ("none", "empty", "no value") if word not in classes)
+    name = in_sql(label.name)
+    allowed = f"{quoted_sentence(word)} among what is allowed of {label.name!r} (under contract.columns)"
+    rest = ", task: multiclass (under train), and no label.positive" if len(classes) == 2 else ""
+    yield Trap(
+        trap="unlabelled",
+        columns=(label.name,),
+        evidence=f"{percent(share)} of the rows have no label, of every kind and time: no model learns from them. If an empty cell is an answer "
+        f"of its own, give it a name, with {allowed}{rest}; if their truth is not known, write nothing",
+        under="table",
+        line=_query(spec, f"select * replace (coalesce({name}, {_text(word)}) as {name})"),
     )
 
 
