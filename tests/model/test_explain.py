@@ -355,6 +355,17 @@ def test_an_explanation_of_another_answer_is_not_given(mixed):
         model_of(changed(model._graph.data, negate), "regression", 0, MIXED).explain(x[:1])
 
 
+def test_an_answer_near_0_among_large_ones_is_explained():
+    """Its float32 sum is as exact as what is added up, not as the little that is left of it: a model of salaries was lost for one such row."""
+    x = np.random.default_rng(3).uniform(-1, 1, (2_000, 2)).astype(np.float32)
+    fitted = fit("lightgbm", "regression", x, 1e5 + 1e6 * (x[:, 0] + x[:, 1]))
+    model = model_of(to_onnx(fitted.to_native(), 2), "regression", 0, numbers(2))
+    parts, scores = ours(model.explain(x), "regression")
+
+    assert np.abs(scores).min() < 1_000 < np.abs(parts).max()
+    np.testing.assert_allclose(parts.sum(axis=1), scores, atol=1.0)
+
+
 @pytest.mark.parametrize(
     ("family", "part"), [("lightgbm", "nodes_missing_value_tracks_true"), ("linear", "coefficients")]
 )

@@ -25,6 +25,7 @@ from linewright.model.package import (
     calibrate,
     golden_differences,
     keep_package,
+    largest_difference,
     load,
     open_model,
     read_golden,
@@ -664,6 +665,12 @@ def test_differences_of_numbers_are_relative_to_large_ones():
 
     assert 0.11 / 5.61 == pytest.approx(golden_differences(model, ROWS[1:2], [near]))
     assert 0.25 == pytest.approx(golden_differences(model, ROWS[:1], [small]))
+    # Beside one of 1,000 the same difference is a four-hundredth of what a graph adds up.
+    assert 0.0025 == pytest.approx(
+        largest_difference(
+            [{"prediction": 0.0}, {"prediction": 1e3}], [{"prediction": 0.25}, {"prediction": 1e3}]
+        )
+    )
 
 
 def test_building_a_package_is_pure():

@@ -30,9 +30,10 @@ from linewright.line.stations import STATIONS, Station
 from linewright.line.work import Rows, Work, read_code_file, read_vectors_file
 from linewright.model.facts import Evaluation, Metric, Trained
 from linewright.model.figures import count
-from linewright.model.package import Model, answer_difference, load, read_golden
+from linewright.model.package import Model, largest_difference, load, read_golden
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
+from linewright.model.witness import unit_of
 from linewright.serve.scoring import TOLERANCE, Scorer
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of_bytes, to_builtins
@@ -411,7 +412,7 @@ def _answers(work: Work, before: Model, after: Model, golden: Callable[[], Any])
     if _question(before) == _question(after):
         rules = rules_of(before.package.task)
         first, second = (one.scores(encode_table(one.package.encoder, frame)) for one in (before, after))
-        unit = 1.0 if before.package.classes else np.maximum(1.0, np.abs(first))
+        unit = 1.0 if before.package.classes else np.maximum(unit_of(first), np.abs(first))
         largest = float((np.abs(first - second) / unit).max(initial=0.0))
         decisions = 0
         if before.package.classes:
@@ -436,10 +437,7 @@ def _golden_difference(model: Model, packaged: Any) -> float:
         return inf
     # As the artifact has them, which is JSON.
     plain = msgspec.json.decode(msgspec.json.encode(answers))
-    return max(
-        (answer_difference(now, then) for now, then in zip(plain, packaged.predictions, strict=True)),
-        default=0.0,
-    )
+    return largest_difference(plain, packaged.predictions)
 
 
 def _question(model: Model) -> tuple[object, ...]:

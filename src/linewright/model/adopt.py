@@ -17,6 +17,7 @@ from linewright.model.facts import Adopted, Parity
 from linewright.model.given import parse_given
 from linewright.model.margins import Floats
 from linewright.model.package import Model, inputs_of
+from linewright.model.witness import unit_of
 
 ALLOWED = 1e-5
 """Largest allowed difference in a probability, or relative to the size of a number."""
@@ -175,7 +176,9 @@ def adopted_parity(given: Asked, model: Model, x: npt.NDArray[Any]) -> Parity:
     """
     together, alone = given.scores(x), min(len(x), _ALONE)
     singly = np.concatenate([model.scores(x[i : i + 1]) for i in range(alone)])
-    unit = np.ones_like(together) if model.package.classes else np.maximum(1.0, np.abs(together))
+    unit = (
+        np.ones_like(together) if model.package.classes else np.maximum(unit_of(together), np.abs(together))
+    )
     pairs = {"rows": (model.scores(x), together, unit), "single": (singly, together[:alone], unit[:alone])}
     apart = {kind: float((np.abs(a - b) / unit).max()) for kind, (a, b, unit) in pairs.items()}
     worst = max(apart, key=lambda kind: apart[kind])

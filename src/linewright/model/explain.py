@@ -76,6 +76,10 @@ class Explained(NamedTuple):
     contributions: Floats
     """Shape (n, width, outputs)."""
 
+    def largest(self) -> Floats:
+        """Return the largest of what is added up to the score of each row, shape (n,), without its sign."""
+        return np.maximum(np.abs(self.contributions).max(axis=(1, 2), initial=0.0), np.abs(self.base).max())
+
 
 class Explainer(Protocol):
     """Explains encoded rows."""

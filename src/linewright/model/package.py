@@ -31,7 +31,8 @@ _FEW = 8
 """Rows up to which they are calibrated one by one."""
 _NEWEST = 1
 _EXPLAINED = 1e-5
-"""How far what an explanation adds up to may be from the answer, as `golden_differences` measures: graphs answer in float32."""
+"""How far what an explanation adds up to may be from the answer; of numbers relative to the largest of what is added up, for graphs add in
+float32."""
 
 
 class Golden(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +137,8 @@ class Model:
         explained = self._explainer(x)
         margins = explained.scores if package.task == "multiclass" else explained.scores[:, 0]
         told = to_scores(margins, package.task).reshape(raw.shape)
-        apart = np.abs(told - raw) / np.maximum(1.0, np.abs(raw))
+        unit = 1.0 if package.classes else np.maximum(1.0, explained.largest())[:, None]
+        apart = np.abs(told - raw) / unit
         if not (apart <= _EXPLAINED).all():
             raise Terminal(
                 "the explanation does not add up to what the model answers",
@@ -282,22 +284,28 @@ def golden_differences(model: Model, x: NDArray[Any], expected: Sequence[Mapping
     -------
     float in [0, inf]
         Largest absolute difference in a probability; for regression, largest difference in the prediction, relative
-        to the expected one where that is larger than 1. Infinite where answers are of another form, class or number.
-        On the machine that packaged it, 0.
+        to the expected one, or to a tenth of the largest expected one, where that is larger than 1. Infinite where answers are of another
+        form, class or number. On the machine that packaged it, 0.
     """
-    answers = model.answers(model.scores(x))
+    return largest_difference(model.answers(model.scores(x)), expected)
+
+
+def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> float:
+    """Return how far answers are from the expected ones, as `golden_differences` has it."""
     if len(answers) != len(expected):
         return inf
-    return max((answer_difference(a, e) for a, e in zip(answers, expected, strict=True)), default=0.0)
+    # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
+    unit = 0.1 * max((abs(one["prediction"]) for one in expected if "probabilities" not in one), default=0.0)
+    return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
 
 
-def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
-    """Return how far an answer is from the expected one, as `golden_differences` has it."""
+def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], unit: float = 1.0) -> float:
+    """Return how far an answer is from the expected one; for regression relative to it, to `unit` or to 1, whichever is the largest."""
     if answer.keys() != expected.keys():
         return inf
     if "probabilities" not in answer:
         truth = expected["prediction"]
-        return abs(answer["prediction"] - truth) / max(1.0, abs(truth))
+        return abs(answer["prediction"] - truth) / max(1.0, unit, abs(truth))
     # The class follows from the probabilities; a row on the threshold may fall to either side on another machine.
     found, wanted = answer["probabilities"], expected["probabilities"]
     return max(abs(found[name] - wanted[name]) for name in wanted) if found.keys() == wanted.keys() else inf
