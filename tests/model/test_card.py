@@ -958,8 +958,8 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
     because = "lowest out-of-fold log-loss of 2 trials: 0.2 on 2,011 rows"
     explanation = msgspec.structs.replace(explained(card).explanation, rows=666)
 
-    def told(rows, by):
-        trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows)
+    def told(rows, by, executed=msgspec.UNSET):
+        trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows, executed=executed)
         split = msgspec.structs.replace(card.split, by=by)
         return both(msgspec.structs.replace(card, trained=trained, split=split, explanation=explanation))
 
@@ -976,6 +976,13 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
         )
     for page in told(2011, "random"):
         assert "that it was trained on:" not in page.text
+    whole = MemberOf(trial="linear", weight=1.0, rounds=0)
+    for page in told(10_100, "random", Executed(folds=1, of=5, members=(whole,))):
+        assert (
+            "trained on: one fold of 5 judged, for the table has many rows, columns or classes (" in page.text
+        )
+    for page in told(2074, "random", Executed(folds=5, of=5, members=(whole,))):
+        assert "judged, for" not in page.text
 
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):

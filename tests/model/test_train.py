@@ -51,6 +51,7 @@ def run(x, target, task, **changes):
         budget=changes.pop("budget", "quick"),
         prefer=changes.pop("prefer", "accuracy"),
         max_seconds=changes.pop("max_seconds", None),
+        folds=changes.pop("asked", None),
     )
     x = x.astype(np.float32)
     classes = {"binary": 2, "regression": 0}.get(task, int(target.max()) + 1)
@@ -485,6 +486,20 @@ def test_members_are_refitted_once_to_all_rows():
     assert mean_squared_error(target, training.out_of_fold) == pytest.approx(
         mean_squared_error(target, read_native(training.native).scores(x))
     )
+
+
+@pytest.mark.parametrize(("asked", "judging"), [(None, 3), (5, 5)])
+def test_folds_that_a_person_asks_for_judge(asked, judging):
+    """Of a dear table fewer judge than there are, unless the line says how many; a card told of thousands of rows that it did not explain."""
+    x, target = complementary(2_000)
+    wide = np.hstack([x, np.zeros((len(x), 1_000), dtype=np.float32)])
+    trainers = {
+        "linear": ScriptedTrainer(slope=(1.0,), offset=(0.0,)),
+        "lightgbm": ScriptedTrainer(slope=(3.0,), offset=(0.5,), rounds=10),
+    }
+    training = run(wide, target, "regression", trainers=trainers, asked=asked)
+
+    assert (judging, 5) == (training.executed.folds, training.executed.of)
 
 
 @pytest.mark.parametrize(("budget", "prefer"), [("normal", "small"), ("quick", "accuracy")])

@@ -230,7 +230,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=6,
+        code=7,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",

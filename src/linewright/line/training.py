@@ -204,7 +204,7 @@ def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.nd
     rows, spec = work.rows, work.spec
     position = np.full(rows.frame.height, -1)
     position[taught.rows] = np.arange(len(taught.rows))
-    pairs = folds(rows.frame, work.split, spec, spec.train.folds, parts=rows.parts, strata=taught.strata)
+    pairs = folds(rows.frame, work.split, spec, spec.train.fold_count, parts=rows.parts, strata=taught.strata)
     placed = [(position[train], position[valid]) for train, valid in pairs]
     return [(train[train >= 0], valid[valid >= 0]) for train, valid in placed]
 

@@ -401,7 +401,7 @@ def _month(spec: LineSpec, pair: YearAndMonth) -> Trap:
 
 
 def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
-    rare = rare_classes(label.values, spec.train.folds)
+    rare = rare_classes(label.values, spec.train.fold_count)
     if not rare:
         return
     rows = sum(rows for _, rows in rare)
@@ -417,7 +417,7 @@ def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
     yield Trap(
         trap="few rows",
         columns=(label.name,),
-        evidence=f"{shown}: {spec.train.folds} folds and a test part of {spec.train.split.test:.0%} want at least {2 * spec.train.folds} "
+        evidence=f"{shown}: {spec.train.fold_count} folds and a test part of {spec.train.split.test:.0%} want at least {2 * spec.train.fold_count} "
         f"of each class; bring more{', merge classes, or leave them out' if is_left else ''}",
         under="table" if is_left else "",
         line=query if is_left else "",

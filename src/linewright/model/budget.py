@@ -194,6 +194,8 @@ _FASTEST = 4.5
 _MEDIUM_LEAVES = 31
 _FEW_FOLDS = 4.0
 """Times that the fewest rounds may cost more than a fit should before one fold has to do."""
+_ROWS_OF_ONE = 5_000
+"""Rows of a fold that judges alone, at least."""
 _TREE_LEVEL = 0.05
 """Milliseconds of ONNX Runtime for a level of one tree and 10,000 rows: 0.03 without categories, 0.08 with many."""
 _PATIENCE = 3.0
@@ -314,6 +316,8 @@ def _leaves(setting: Setting) -> float:
 def folds_judged(budget: Budget, size: Size, folds: int) -> int:
     """Return on how many of the folds settings are judged: all, 3 or 1, for fewer tell as much where there are many rows.
 
+    One judges alone only with enough rows of its own: a table may be dear for its columns and classes.
+
     Parameters
     ----------
     budget, size
@@ -328,9 +332,13 @@ def folds_judged(budget: Budget, size: Size, folds: int) -> int:
     ...     for rows in (12_000, 300_000, 5_000_000)
     ... ]
     [5, 3, 1]
+    >>> folds_judged("normal", Size(rows=13_000, width=300, outputs=5), 5)
+    3
     """
     above = _FEWEST_ROUNDS * size.a_round(_MEDIUM_LEAVES) / _bought(budget).work
-    return folds if above <= 1 else min(folds, 3 if above <= _FEW_FOLDS else 1)
+    if above <= 1:
+        return folds
+    return min(folds, 3 if above <= _FEW_FOLDS or size.rows < folds * _ROWS_OF_ONE else 1)
 
 
 def refinements(

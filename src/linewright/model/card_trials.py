@@ -4,15 +4,15 @@ import math
 import re
 from collections.abc import Sequence
 
+from msgspec import UnsetType
+
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
-from linewright.model.facts import Trained, Trial
+from linewright.model.facts import Executed, Trained, Trial
 from linewright.model.figures import count, in_words, with_roots
 from linewright.model.simplest import simplest_in_words
 
 _JUDGED = re.compile(r"\bon ([\d,]+) rows\b")
 """Rows that judged, as training says it."""
-_LARGE = 50_000
-"""Rows of a table of which perhaps not all folds judge (`budget.folds_judged`)."""
 _TRIALS_SHOWN = 12
 """Best trials that are listed; members of the model always are."""
 
@@ -104,14 +104,24 @@ def _not_judged(facts: CardFacts) -> str:
     judged = int(found[1].replace(",", "")) if found else trained.rows
     if judged >= trained.rows:
         return ""
-    why = (
+    why = _fewer_folds(trained.executed)
+    why += (
         ["the first block of time is only learned from"]
         if facts.split.by == "time" and not facts.split.is_mixed
         else []
     )
-    why += ["of so large a table not all folds judge"] if trained.rows >= _LARGE else []
     why += ["a row that repeats one which a fold learned from proves nothing"]
     return f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
+
+
+def _fewer_folds(executed: Executed | UnsetType) -> list[str]:
+    """Say that not all folds judged, which `train.folds` would make them, where there were fewer than there are."""
+    if not executed or not executed.of or executed.folds >= executed.of:
+        return []
+    fewer = "one fold" if executed.folds == 1 else f"{executed.folds} folds"
+    return [
+        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes (`train: {{folds: {executed.of}}}` has all of them judge)"
+    ]
 
 
 def _other_metric(facts: CardFacts) -> str:

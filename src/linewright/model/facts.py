@@ -65,6 +65,8 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
 
     folds: int
     """Folds that trials were judged on."""
+    of: int | UnsetType = UNSET
+    """Folds that could judge, since it is recorded."""
     members: tuple[MemberOf, ...]
     """Of what the model is made, the heaviest first; fitted once to all rows that it may learn from."""
 

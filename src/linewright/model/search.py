@@ -273,7 +273,8 @@ class Search:
         else:
             all_settings = planned(budget, size, self.spec.also)
             settings = [one for one in all_settings if not only or one.name in only]
-            usable = usable[-folds_judged(budget, size, len(usable)) :]
+            if self.spec.folds is None:
+                usable = usable[-folds_judged(budget, size, len(usable)) :]
         pairing = int(seek and self._most_paired(rows) > 0)
         refining = int(seek and most_refinements(budget, self.spec.also) > 0)
         self.pace.stages_left = then + pairing + refining

@@ -32,6 +32,8 @@ class ModelSpec(Spec):
     """What the model's text inputs get where there is no value."""
 
 
+FOLDS = 5
+"""Folds where a line does not say."""
 FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
 
 
@@ -51,9 +53,9 @@ class TrainSpec(Spec):
     """Families of models, each an extra, that the built-in engine tries beside its own; `catboost` needs ``linewright[catboost]``."""
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
-    folds: Annotated[int, Field(ge=2, le=20)] = 5
-    """Folds of the cross-fitting, blocks of time or else alike in classes; where there are some 100,000 rows or more, fewer of
-    them judge."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Folds of the cross-fitting, blocks of time or else alike in classes. All that are asked for judge; where none are, there are five, and of
+    tables with very many rows, columns or classes three or one of them judge."""
     split: SplitSpec = SplitSpec()
     """How rows are parted into training and test."""
     word_vectors: str | None = None
@@ -65,6 +67,11 @@ class TrainSpec(Spec):
     """A function of your own, ``FILE.py:FUNCTION``, that returns the unfitted estimator; the file relative to the factory folder."""
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in"
     """What chooses and fits the model: the built-in engine, or one of the extras `flaml` and `autogluon`."""
+
+    @property
+    def fold_count(self) -> int:
+        """Folds that there are."""
+        return FOLDS if self.folds is None else self.folds
 
     @model_validator(mode="after")
     def _one_way(self) -> "TrainSpec":

@@ -217,6 +217,7 @@ def train(
         encoder=extended(encoder, pairs),
         executed=Executed(
             folds=len(found.folds),
+            of=len(usable_folds(rows, folds)),
             members=tuple(
                 MemberOf(trial=one.setting.name, weight=weight, rounds=one.rounds)
                 for weight, one in blend.members
