@@ -215,7 +215,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
 STATIONS = (
     Station(
         name="ingest",
-        code=2,
+        code=3,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
         carried_out_by="linewright.line.gathering:ingest_station",
