@@ -350,6 +350,12 @@ def _features(facts: CardFacts) -> Section:
     if carried:
         text = f"A request may carry these, which the model never uses: {listed(carried, MOST_NAMED)}."
         sentences.append(Sentence(text=text, evidence=cited))
+    if facts.excluded:
+        text = (
+            f"The line keeps these from every model (table.exclude): {listed(facts.excluded, MOST_NAMED)}. Why stands beside each in "
+            f"{facts.file}, where `linewright new` proposed it."
+        )
+        sentences.append(Sentence(text=text, evidence=cite(facts.declared)))
     if rest:
         sentences.append(
             Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
