@@ -188,6 +188,15 @@ def find_year_and_month(
     return None
 
 
+def _calendar(names: Iterable[str]) -> list[str]:
+    """Return the columns that are years or months by their names; none where there are not both, so that none is seen in vain."""
+    words = {name: {*words_of(name)} for name in names}
+    kinds = (_YEAR_WORDS, _MONTH_WORDS)
+    if not all(any(kind & own for own in words.values()) for kind in kinds):
+        return []
+    return [name for name, own in words.items() if any(kind & own for kind in kinds)]
+
+
 def _named(month: Seen) -> str:
     """Return how strptime calls the names that a column of months holds; empty where it holds others."""
     if month.type != "category" or month.distinct > len(_MONTHS["%b"]):
@@ -240,12 +249,9 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
     )
     found = find_order({name: declared(name) for name in frame.columns}, label, taken) if may_be else None
     if found is None or not found.is_time:
-        calendar = [
-            name
-            for name in frame.columns
-            if (_YEAR_WORDS | _MONTH_WORDS) & {*words_of(name)} or name == label
-        ]
-        pair = find_year_and_month({name: declared(name) for name in calendar}, label, taken)
+        names = _calendar(frame.columns)
+        seen = {name: declared(name) for name in ([*names, label] if names else [])}
+        pair = find_year_and_month(seen, label, taken)
         return None if pair is None else _month_finding(pair, by, frame.height)
     written = found.column if found.column.isidentifier() else json.dumps(found.column, ensure_ascii=False)
     return Finding(
