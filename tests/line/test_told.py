@@ -44,6 +44,36 @@ def test_a_run_asks_whether_the_order_of_its_rows_is_one_of_time(tmp_path: Path)
     assert "Rule that did not hold" not in told
 
 
+def test_a_run_asks_whether_a_year_and_a_month_are_the_time(tmp_path: Path):
+    """`new` and `check` asked, and who only ran had a certificate of months between."""
+    rng = np.random.default_rng(5)
+    size = rng.normal(size=600).round(3)
+    frame = pl.DataFrame(
+        {
+            "Year": rng.integers(2009, 2012, 600),
+            "Month": rng.integers(1, 13, 600),
+            "size": size,
+            "kind": np.where(size + rng.normal(size=600) > 0, "b", "a"),
+        }
+    )
+    frame.write_csv(tmp_path / "a.csv")
+    new_line(tmp_path, "a", data=tmp_path / "a.csv", label="kind")
+    path = tmp_path / "lines" / "a.yaml"
+    text = path.read_text().replace("budget: normal", "budget: quick")
+    path.write_text(text)
+    with Factory.create(tmp_path) as factory:
+        asked = execute_inline(factory, "a")
+        told = card(factory, "a").markdown
+        path.write_text(text.replace("split: {test: 0.2}", "split: {by: random, test: 0.2}"))
+        answered = execute_inline(factory, "a")
+
+    says = "Year and Month: together they say when a row happened, in 36 different months"
+    assert [True, False] == [says in one.to_text() for one in (asked, answered)]
+    assert "`linewright check` gives the lines to write" in asked.to_text()
+    assert "Year and Month together say when a row happened, and the test rows are not the latest." in told
+    assert "Rule that did not hold" not in told
+
+
 def test_a_line_that_has_the_order_for_its_time_is_not_asked(tmp_path: Path):
     """The test rows are the latest then."""
     path = declared(tmp_path)

@@ -598,8 +598,12 @@ def monthly(month: Callable[[int], Any] = int) -> pl.DataFrame:
             lambda one: calendar.month_abbr[one],
             "strptime(Year || ' ' || Month, '%Y %b')::date",
         ),
+        (
+            lambda one: calendar.month_name[one],
+            "strptime(Year || ' ' || Month, '%Y %B')::date",
+        ),
     ],
-    ids=["numbers", "names"],
+    ids=["numbers", "names", "whole names"],
 )
 def test_a_year_and_a_month_are_asked_about_until_somebody_answers(
     tmp_path: Path, month: Callable[[int], Any], date: str

@@ -906,6 +906,73 @@ def test_a_simpler_setting_that_is_as_good_is_named(card):
     assert sure.loss < best.high
 
 
+def test_a_search_that_gained_nothing_is_said_to(card):
+    """Who asked for `thorough` and waited four times as long has to read that it was for nothing."""
+    first = card.trained.trials[0]
+
+    def with_sought(*losses, chosen=card.trained.chosen):
+        sought = [
+            msgspec.structs.replace(first, name=f"lgb_s.{number}", loss=loss)
+            for number, loss in enumerate(losses, start=1)
+        ]
+        trials = tuple(sorted([*card.trained.trials, *sought], key=lambda one: one.loss))
+        trained = msgspec.structs.replace(card.trained, trials=trials, chosen=chosen, executed=msgspec.UNSET)
+        return [page.text for page in both(msgspec.structs.replace(card, trained=trained))]
+
+    says = "Of the 2 further settings that the budget sought near lgb_s none was better than lgb_s, which had been tried before"
+    assert all(says in text for text in with_sought(0.21, 0.2032))
+    assert all("The further setting that" in text for text in with_sought(0.21))
+    for kept_still in (with_sought(), with_sought(0.21, 0.2), with_sought(0.21, chosen="lgb_s.1")):
+        assert not any("further setting" in text for text in kept_still)
+
+
+def test_a_card_says_why_a_column_of_the_table_is_not_in_the_model(card):
+    """Who looks for a column in a card finds that the line bars it, and where the reason stands."""
+    barred = msgspec.structs.replace(card, excluded=("country", "leak"), file="lines/a.yaml")
+
+    for page in both(barred):
+        assert (
+            "keeps these from every model (table.exclude): country, leak. Why stands beside each in lines/a.yaml"
+            in page.text
+        )
+    assert not any("table.exclude): " in page.text for page in both(card))
+
+
+@pytest.mark.parametrize(
+    ("column", "places", "said"),
+    [
+        ("sold", (2005.0, 2009.0, 2015.0), ("2005", "2015")),
+        ("YearBuilt", (0.0, 2009.0, 2015.0), ("0", "2015")),
+        ("price", (2005.0, 2009.0, 12015.0), ("2,005", "12,015")),
+    ],
+)
+def test_years_on_a_card_have_no_separators(card, column, places, said):
+    """Nobody was born in 2,009."""
+    known = explained(card, column)
+    first, *others = known.explanation.dependence
+    points = tuple(
+        msgspec.structs.replace(point, at=at) for point, at in zip(first.points, places, strict=True)
+    )
+    drawn = msgspec.structs.replace(first, points=points)
+    told = msgspec.structs.replace(known.explanation, dependence=(drawn, *others))
+    known = msgspec.structs.replace(known, explanation=told)
+
+    assert f"| {said[0]} |" in card_markdown(known) or f"| {said[1]} |" in card_markdown(known)
+    assert all(f">{word}</text>" in card_html(known) for word in said)
+
+
+def test_categories_that_a_plot_leaves_out_are_named_in_both_forms(card):
+    """`1 rarer category` stood beside a section that called it by its name; a card of before has no more than the count."""
+    known = explained(card)
+    first, second = known.explanation.dependence
+    named = msgspec.structs.replace(second, left_out=3, rarer=("Lada", "Saab"))
+    told = msgspec.structs.replace(known.explanation, dependence=(first, named))
+
+    for page in both(msgspec.structs.replace(known, explanation=told)):
+        assert "Of Make not shown, since they are rarer: 'Lada', 'Saab' and 1 more." in page.text
+    assert not any("since they are rarer" in page.text for page in both(known))
+
+
 def test_what_we_quote_is_code_and_what_users_wrote_is_text(card):
     """A person copies what stands in a card: words of a line file as they are written, and columns as they are called."""
     nasty = "`<u>` > `train: {x}|` `linewright <s>` ```"

@@ -1,5 +1,6 @@
 """What cards say of a model for people: what is needed is found, what is not is not, and chance is not taken for weakness."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -175,6 +176,51 @@ def test_effects_are_centred_on_the_average_answer(seed, slope, distinct):
         assert rises == pytest.approx(true, rel=1e-4, abs=1e-3)
     low, high = (f(point.answers[0] for point in found.points) for f in (min, max))
     assert low - 1e-6 <= found.average[0] <= high + 1e-6
+
+
+def test_categories_that_are_too_rare_to_be_told_are_named():
+    """One section of a card called a category by its name, and the next one had `1 rarer category`."""
+    codes = np.repeat([0, 1, 2, 3], [300, 200, 6, 3])
+    judged = judged_numbers(
+        codes[:, np.newaxis].astype(np.float32), lambda rows: rows[:, 0].astype(np.float64)
+    )
+    found = dependence(judged, category("shop", 0, codes, ("x", "y", "late", "odd", "nowhere")), ())
+    all_told = dependence(
+        judged_numbers(
+            codes[:500, np.newaxis].astype(np.float32), lambda rows: rows[:, 0].astype(np.float64)
+        ),
+        category("shop", 0, codes[:500], ("x", "y")),
+        (),
+    )
+
+    assert (("late", "odd"), 2) == (found.rarer, found.left_out)
+    assert (msgspec.UNSET, 0) == (all_told.rarer, all_told.left_out)
+
+
+def test_slices_of_years_are_told_as_people_write_them():
+    """`2,007 < Year <= 2,009` is read twice; a price keeps its separators."""
+    chance = np.random.default_rng(1)
+    values = chance.integers(2000, 2020, 2_000).astype(float)
+    judged = judged_numbers(
+        values[:, np.newaxis].astype(np.float32), lambda rows: rows[:, 0].astype(np.float64)
+    )
+    judged = replace(
+        judged, loss=np.where((values >= 2004) & (values < 2008), 5.0, 1.0) + chance.random(2_000)
+    )
+    (year,) = weak_slices(judged, [number("sold", 0, values)], answers=None).slices
+    (price,) = weak_slices(judged, [number("price", 0, values * 10)], answers=None).slices
+    two = dependence(
+        judged_numbers(
+            np.where(values > 2009, 2010, 2009)[:, np.newaxis].astype(np.float32),
+            lambda rows: rows[:, 0].astype(np.float64),
+        ),
+        number("sold", 0, np.where(values > 2009, 2010.0, 2009.0)),
+        (),
+    )
+
+    assert not any("," in word for word in year.where)
+    assert any("20,0" in word for word in price.where)
+    assert {"2009", "2010"} == {point.at for point in two.points}
 
 
 def test_missing_values_and_categories_have_their_place():

@@ -428,7 +428,33 @@ def test_too_few_groups_ask_for_groups():
 
     assert "undecided" == outcome.status
     assert "4 groups of rows" in outcome.says
-    assert outcome.says.endswith("about 6 more groups of rows would decide")
+    assert outcome.says.endswith("about 6 more groups of test rows would decide")
+
+
+def test_who_waits_for_groups_is_not_told_to_wait_for_rows():
+    """Bounds of groups drawn whole narrow with further groups: who brought more rows of the ten that there are waited in vain."""
+    truth, good, bad = good_and_bad(600)
+    parts = {"truth": truth, "scores": good, "rival_scores": bad}
+    told = {
+        kind: certified([BEATS], **parts, clusters=np.repeat(np.arange(4), 150), cluster_kind=kind).because
+        for kind in ("group", "block")
+    }
+
+    assert (
+        "once there are more groups of rows whose truth is known (more rows of the groups that"
+        in told["group"]
+    )
+    assert "once there are more rows whose truth is known." in told["block"]
+
+
+def test_a_cell_that_is_counted_in_groups_is_called_so():
+    """Three patients with a hundred rows each are no three rows."""
+    parts = two_groups((0.5, 0.5))
+    outcome = outcome_of(
+        FairnessGate(fairness="Sex", at_most=0.3), **parts, clusters=np.arange(len(parts["truth"])) // 400
+    )
+
+    assert "too few to measure, with fewer than 10 groups of rows: " in outcome.says
 
 
 def test_a_model_that_answers_as_the_champion_is_said_to_be_no_different():

@@ -49,6 +49,10 @@ NO_TIME = "rows in no order, or a time"
 """Rule of the finding that rows lie in the order of a number, while the line has no time."""
 
 
+NO_MONTH = "rows of months, and no time"
+"""Rule of the finding that two columns say in which month a row happened, while the line has no time."""
+
+
 LEAK = "known before the label"
 """Rule of the finding that a feature tells the label too well to have been known beforehand."""
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.facts import NO_TIME, Finding
+from linewright.data.facts import NO_MONTH, NO_TIME, Finding
 from linewright.data.roles import id_evidence, is_thing, is_time_name
-from linewright.data.seen import NUMBERS, Seen, as_declared, percent
+from linewright.data.seen import NUMBERS, Seen, as_declared, percent, words_of
 from linewright.data.spec import DataSpec
 from linewright.data.traps import find_group, sorted_evidence
 
@@ -38,8 +38,28 @@ _KINDS = {"Int64": "integer", "Float64": "number", "Boolean": "boolean"}
 """Types of a column by polars' own; all others are categories here."""
 
 
+_YEAR_WORDS = frozenset({"year", "yr"})
 _MONTH_WORDS = frozenset({"month", "mo", "mnth"})
-_MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"})
+_MONTHS = {
+    "%b": frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}),
+    "%B": frozenset(
+        {
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+        }
+    ),
+}
+"""Names of months by how strptime calls them."""
 _FEWEST_MONTHS = 6
 
 
@@ -123,8 +143,8 @@ class YearAndMonth(msgspec.Struct, frozen=True, kw_only=True):
 
     year: str
     month: str
-    is_named: bool
-    """Whether months are names (`Jan`), and not numbers."""
+    named: str
+    """How strptime calls the names of months: ``%b`` (`Jan`) or ``%B`` (`January`); empty where they are numbers."""
     evidence: str
     """A sentence with figures."""
 
@@ -151,22 +171,38 @@ def find_year_and_month(
     outside = {label, *filter(None, taken)}
     # Few of thousands of columns are years or months, so only these are looked at in pairs.
     free = [one for one in seen.values() if one.name not in outside and one.present and not one.missing]
-    years = [one for one in free if {"year", "yr"} & {*one.words} and _is_within(one, 1800, 2200)]
+    years = [one for one in free if _YEAR_WORDS & {*one.words} and _is_within(one, 1800, 2200)]
     months = [one for one in free if _MONTH_WORDS & {*one.words}]
     for year, month in ((a, b) for a in years for b in months if _go_together(a, b)):
-        names = month.values.unique().cast(pl.String).str.to_lowercase() if month.type == "category" else []
-        is_named = 0 < len(names) <= len(_MONTHS) and {*names} <= _MONTHS
+        named = _named(month)
         when = pl.DataFrame({"year": year.values, "month": month.values})
         many = when.n_unique()
-        if many < _FEWEST_MONTHS or not (is_named or _is_within(month, 1, 12)):
+        if many < _FEWEST_MONTHS or not (named or _is_within(month, 1, 12)):
             continue
         says = f"together they say when a row happened, in {many:,} different months"
-        if not is_named:
+        if not named:
             rows = when.select(pl.arg_sort_by("year", "month", maintain_order=True)).to_series()
             moved = _moved(replace(seen[label], values=seen[label].values.gather(rows)))
             says += f"; over them, {moved.replace(' of them', ' of the rows')}" if moved else ""
-        return YearAndMonth(year=year.name, month=month.name, is_named=is_named, evidence=says)
+        return YearAndMonth(year=year.name, month=month.name, named=named, evidence=says)
     return None
+
+
+def _calendar(names: Iterable[str]) -> list[str]:
+    """Return the columns that are years or months by their names; none where there are not both, so that none is seen in vain."""
+    words = {name: {*words_of(name)} for name in names}
+    kinds = (_YEAR_WORDS, _MONTH_WORDS)
+    if not all(any(kind & own for own in words.values()) for kind in kinds):
+        return []
+    return [name for name, own in words.items() if any(kind & own for kind in kinds)]
+
+
+def _named(month: Seen) -> str:
+    """Return how strptime calls the names that a column of months holds; empty where it holds others."""
+    if month.type != "category" or month.distinct > len(_MONTHS["%b"]):
+        return ""
+    names = {*month.values.unique().cast(pl.String).str.to_lowercase()}
+    return next((how for how, known in _MONTHS.items() if names <= known), "")
 
 
 def _is_within(column: Seen, low: int, high: int) -> bool:
@@ -176,12 +212,20 @@ def _is_within(column: Seen, low: int, high: int) -> bool:
     return bool(ends.is_between(low, high).all())
 
 
+def asked_of_months(pair: YearAndMonth, by: str) -> str:
+    """Say what a year and a month beside each other would mean, and how to answer; `by` is that of `asked`."""
+    return (
+        f"{pair.evidence}: a test part drawn at random does not show how a model does in months to come; if that is what it is for, "
+        f"write the month as the time; if not, split: {{by: {by}}} (under train) says so"
+    )
+
+
 def _go_together(year: Seen, month: Seen) -> bool:
-    return {*year.words} - {"year", "yr"} == {*month.words} - _MONTH_WORDS
+    return {*year.words} - _YEAR_WORDS == {*month.words} - _MONTH_WORDS
 
 
 def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
-    """Return what a run says of rows that lie in the order of a number, where the line has no time.
+    """Return what a run says of rows that lie in the order of a number, or that have a year and a month, where the line has no time.
 
     Parameters
     ----------
@@ -194,16 +238,21 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
     def declared(name: str) -> Seen:
         return as_declared(name, _KINDS.get(str(frame[name].dtype), "category"), frame[name])
 
+    if data.table.time is not None:
+        return None
+    label, taken = data.label.column, (data.table.key, data.table.group, data.table.weight)
+    by = "random" if data.table.group is None else "group"
     # To see all columns takes as long as to read them, and hardly a table lies in an order.
-    if data.table.time is not None or not any(
+    may_be = any(
         is_time_name(name) and _may_be_order(frame[name]) and _is_order(declared(name))
         for name in frame.columns
-    ):
-        return None
-    seen = {name: declared(name) for name in frame.columns}
-    found = find_order(seen, data.label.column, (data.table.key, data.table.group, data.table.weight))
+    )
+    found = find_order({name: declared(name) for name in frame.columns}, label, taken) if may_be else None
     if found is None or not found.is_time:
-        return None
+        names = _calendar(frame.columns)
+        seen = {name: declared(name) for name in ([*names, label] if names else [])}
+        pair = find_year_and_month(seen, label, taken)
+        return None if pair is None else _month_finding(pair, by, frame.height)
     written = found.column if found.column.isidentifier() else json.dumps(found.column, ensure_ascii=False)
     return Finding(
         column=found.column,
@@ -212,8 +261,21 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         rows=frame.height,
         first="",
         action="warn",
-        says=f"{found.column}: {asked(found, 'random' if data.table.group is None else 'group')}",
+        says=f"{found.column}: {asked(found, by)}",
         hint=f"write time: {written} (under table)",
+    )
+
+
+def _month_finding(pair: YearAndMonth, by: str, rows: int) -> Finding:
+    name = f"{pair.year} and {pair.month}"
+    return Finding(
+        column=name,
+        rule=NO_MONTH,
+        failed=rows,
+        rows=rows,
+        first="",
+        action="warn",
+        says=f"{name}: {asked_of_months(pair, by)}; `linewright check` gives the lines to write",
     )
 
 

@@ -48,6 +48,8 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         certificate_digest=digests.get("certificate"),
         verdict=evidence.verdict,
         promoted_on=evidence.promoted_on,
+        excluded=tuple(spec.get("table", {}).get("exclude", ())),
+        file=f"lines/{version.line}.yaml",
         declared=declared,
         gates_changed=_gates_changed(factory, declared, evidence.certificate),
         rival_adopted=is_made_elsewhere(factory, evidence.certificate.rival)

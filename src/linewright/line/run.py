@@ -12,7 +12,7 @@ from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.copies import findings_of
-from linewright.data.facts import BROKEN_OFF, LEAK, NO_TIME, UNNAMED, Finding
+from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, UNNAMED, Finding
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
@@ -145,7 +145,7 @@ def _of_whole_table(work: Work) -> Iterator[Finding]:
     findings = work.ingested.findings
     yield from (one for one in findings if one.rule in {BROKEN_OFF, LEAK})
     if work.spec.train.split.by == "auto":
-        yield from (one for one in findings if one.rule == NO_TIME)
+        yield from (one for one in findings if one.rule in {NO_TIME, NO_MONTH})
     new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]
     if len(new) < 2:
         yield from new

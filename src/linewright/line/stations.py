@@ -215,7 +215,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
 STATIONS = (
     Station(
         name="ingest",
-        code=2,
+        code=3,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
         carried_out_by="linewright.line.gathering:ingest_station",
@@ -247,7 +247,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=5,
+        code=6,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
@@ -255,7 +255,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=5,
+        code=6,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -8,7 +8,7 @@ from linewright.data.association import Kind
 from linewright.data.contract import Checked
 from linewright.data.facts import LEAK, Column, Dataset, Finding
 from linewright.data.look import Verdict, judge, sampled
-from linewright.data.order import YearAndMonth, asked, find_order, find_year_and_month
+from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
@@ -387,14 +387,12 @@ def _month(spec: LineSpec, pair: YearAndMonth) -> Trap:
     """Ask whether a year and a month are the time of the rows: who predicts months to come is judged on months between."""
     year, month = in_sql(pair.year), in_sql(pair.month)
     date = f"make_date({year}, {month}, 1)"
-    if pair.is_named:
-        date = f"strptime({year} || ' ' || {month}, '%Y %b')::date"
-    by = _by(spec)
+    if pair.named:
+        date = f"strptime({year} || ' ' || {month}, '%Y {pair.named}')::date"
     return Trap(
         trap="time",
         columns=(pair.year, pair.month),
-        evidence=f"{pair.evidence}: a test part drawn at random does not show how a model does in months to come; if that is what it is for, "
-        f"write the month as the time; if not, split: {{by: {by}}} (under train) says so",
+        evidence=asked_of_months(pair, _by(spec)),
         under="table",
         line=f"{_query(spec, 'select *,', date, 'as month_began')}\ntime: month_began",
     )

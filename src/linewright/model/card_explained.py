@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
-from linewright.model.card_plots import apart, plot_of, said_answer, said_apart, said_place
+from linewright.model.card_plots import apart, plot_of, said_answer, said_apart, said_place, said_rarer
 from linewright.model.facts import Contribution, Dependence, Explanation, Point, Shuffled, WeakSlice
 from linewright.model.figures import count, in_words, listed
 
@@ -287,7 +287,15 @@ def plotted(facts: CardFacts) -> Section:
     return Section(
         name=name,
         title=title,
-        sentences=(Sentence(text=text, evidence=cited), Sentence(text=warning)),
+        sentences=(
+            Sentence(text=text, evidence=cited),
+            Sentence(text=warning),
+            *(
+                Sentence(text=f"Of {one.column} not shown, since they are rarer: {rarer}.", evidence=cited)
+                for one in found.dependence
+                if (rarer := said_rarer(one))
+            ),
+        ),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)
             for one, span in zip(found.dependence, spans, strict=True)
@@ -319,7 +327,7 @@ def _extremes(one: Dependence, *, is_share: bool) -> Iterator[tuple[str, ...]]:
             )
             for word in (
                 said_apart(difference, is_share=is_share, has_unit=True),
-                said_place(point.at, one.kind),
+                said_place(point.at, one),
             )
         )
         yield (one.column, *(one.curves[place : place + 1]), *ends)

@@ -46,6 +46,10 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the certificate says, or that the model was held back in spite of it."""
     promoted_on: str | None = None
     """Digest of the certificate that it was promoted on, where that is not the newest one."""
+    excluded: tuple[str, ...] = ()
+    """Columns that the line file keeps from every model."""
+    file: str = ""
+    """Where the line file is, in the factory."""
     declared: str | None = None
     """Digest of the line file as it was before the model was trained."""
     gates_changed: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from linewright.model.card_parts import PLOT_WIDTH, Mark, Plot, Word
 from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.model.figures import count, figure, in_words, say_time
+from linewright.model.years import are_years, say_year
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150
 _CELLS = 26
@@ -44,7 +45,7 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
     marks, words, height = draw(found, low, high, is_share=is_share)
     return Plot(
         title=found.column,
-        note=f"{count(found.left_out, 'rarer category').replace('categorys', 'categories')} not shown"
+        note=f"{count(found.left_out, 'rarer category', 'rarer categories')} not shown"
         if found.left_out
         else "",
         says=_says(found, is_share=is_share),
@@ -133,17 +134,28 @@ def said_apart(value: float, *, is_share: bool, has_unit: bool = False) -> str:
     return f"{'+' if told > 0 else ''}{digits}{' points' if has_unit and is_share else ''}"
 
 
-def said_place(at: float | str, kind: str) -> str:
-    """Return a place of a plot: a category, a number or a time."""
+def said_place(at: float | str, found: Dependence) -> str:
+    """Return a place of a plot: a category, a number, a year or a time."""
     if isinstance(at, str):
         return at
-    return say_time(at)[:10] if kind == "time" else in_words(at)
+    if found.kind == "time":
+        return say_time(at)[:10]
+    places = [point.at for point in found.points if not isinstance(point.at, str)]
+    return say_year(at) if are_years(found.column, places) else in_words(at)
+
+
+def said_rarer(found: Dependence) -> str:
+    """Name the categories that are not shown, the most frequent first; empty where all are, or where they were only counted."""
+    if not found.rarer:
+        return ""
+    more = found.left_out - len(found.rarer)
+    return ", ".join(map(repr, found.rarer)) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _says(found: Dependence, *, is_share: bool) -> str:
     first = found.points[0], found.points[-1]
     told = ", ".join(
-        f"{said_apart(apart(point, found)[0], is_share=is_share, has_unit=True)} at {said_place(point.at, found.kind)}"
+        f"{said_apart(apart(point, found)[0], is_share=is_share, has_unit=True)} at {said_place(point.at, found)}"
         for point in first
     )
     of = f" of {found.curves[0]}" if found.curves else ""
@@ -226,12 +238,12 @@ def _differences(low: float, high: float, y: Callable[[float], float], *, is_sha
 
 def _values(found: Dependence, first: float, last: float, right: float) -> Iterator[Word]:
     base = _BOTTOM + _CELLS + 22
-    yield Word(text=said_place(first, found.kind), at=(_LEFT, base), anchor="start")
+    yield Word(text=said_place(first, found), at=(_LEFT, base), anchor="start")
     is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
     middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
     at = _LEFT + (right - _LEFT) * (middle - first) / (last - first)
-    yield Word(text=said_place(middle, found.kind), at=(round(at, 1), base))
-    yield Word(text=said_place(last, found.kind), at=(right, base), anchor="end")
+    yield Word(text=said_place(middle, found), at=(round(at, 1), base))
+    yield Word(text=said_place(last, found), at=(right, base), anchor="end")
 
 
 def _categories(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.data.facts import LEAK, NO_TIME
+from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, Ingested, Split
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_decisions import decisions
 from linewright.model.card_explained import moved, needed, plotted, weak
@@ -317,18 +317,24 @@ def _data(facts: CardFacts) -> Section:
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
         for one in ingested.findings
-        if one.rule not in {LEAK, NO_TIME}
+        if one.rule not in {LEAK, NO_TIME, NO_MONTH}
     )
-    for one in ingested.findings:
-        if one.rule == LEAK:
-            text = f"A model of these rows may see what was known only with the label. {one.says}."
-            sentences.append(Sentence(text=text, evidence=cite(facts.ingested_digest)))
-    for one in ingested.findings if split.by != "time" else ():
-        if one.rule == NO_TIME:
-            text = f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."
-            sentences.append(Sentence(text=text, evidence=cite(facts.ingested_digest)))
+    sentences += [
+        Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _of_whole_table(ingested, split)
+    ]
     table = Table(head=("Column", "Rule that did not hold", "Rows", "First value", "Action"), rows=broken)
     return Section(name="data", title="Data", sentences=tuple(sentences), table=table if broken else None)
+
+
+def _of_whole_table(ingested: Ingested, split: Split) -> Iterator[str]:
+    """Say what reading found of the table as a whole, as far as the split leaves it so."""
+    for one in ingested.findings:
+        if one.rule == LEAK:
+            yield f"A model of these rows may see what was known only with the label. {one.says}."
+        elif one.rule == NO_TIME and split.by != "time":
+            yield f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."
+        elif one.rule == NO_MONTH and split.by != "time":
+            yield f"{one.column} together say when a row happened, and the test rows are not the latest."
 
 
 def _features(facts: CardFacts) -> Section:
@@ -344,6 +350,12 @@ def _features(facts: CardFacts) -> Section:
     if carried:
         text = f"A request may carry these, which the model never uses: {listed(carried, MOST_NAMED)}."
         sentences.append(Sentence(text=text, evidence=cited))
+    if facts.excluded:
+        text = (
+            f"The line keeps these from every model (table.exclude): {listed(facts.excluded, MOST_NAMED)}. Why stands beside each in "
+            f"{facts.file}, where `linewright new` proposed it."
+        )
+        sentences.append(Sentence(text=text, evidence=cite(facts.declared)))
     if rest:
         sentences.append(
             Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)

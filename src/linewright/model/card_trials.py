@@ -13,6 +13,8 @@ from linewright.model.simplest import simplest_in_words
 
 _JUDGED = re.compile(r"\bon ([\d,]+) rows\b")
 """Rows that judged, as training says it."""
+_SOUGHT = re.compile(r"\.\d+$")
+"""How a setting is named that was sought near another (`model.refine`)."""
 _TRIALS_SHOWN = 12
 """Best trials that are listed; members of the model always are."""
 
@@ -33,6 +35,7 @@ def leaderboard(facts: CardFacts) -> Section:
         for one in (trained.sample, trained.recent)
         if one
     ]
+    sought = [Sentence(text=said, evidence=cited)] if (said := _sought_in_vain(trained)) else []
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     members = _shares(trained)
     shown = tuple(
@@ -66,6 +69,7 @@ def leaderboard(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cited),
             *older,
+            *sought,
             *simpler,
             Sentence(text=told, evidence=cited),
         ),
@@ -95,6 +99,26 @@ def _shares(trained: Trained) -> dict[str, str]:
         one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
         for one in trained.executed.members
     }
+
+
+def _sought_in_vain(trained: Trained) -> str:
+    """Say that seeking settings near the best one gained nothing, where it did not: that is what the larger budget was for.
+
+    Nothing is said where one of them became part of the model, or has the lowest loss of all.
+    """
+    if trained.estimated:
+        return ""
+    sought = [one for one in trained.trials if _SOUGHT.search(one.name)]
+    others = [one for one in trained.trials if not _SOUGHT.search(one.name)]
+    if not sought or not others or any(_SOUGHT.search(name) for name in _shares(trained)):
+        return ""
+    best, found = (min(some, key=lambda one: one.loss) for some in (others, sought))
+    if found.loss < best.loss:
+        return ""
+    near = _SOUGHT.sub("", found.name)
+    what = "The further setting" if len(sought) == 1 else f"Of the {len(sought):,} further settings"
+    none = "was no better" if len(sought) == 1 else "none was better"
+    return f"{what} that the budget sought near {near} {none} than {best.name}, which had been tried before: they gained nothing."
 
 
 def _not_judged(facts: CardFacts) -> str:

@@ -25,15 +25,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.model.facts import Dependence, Point
 from linewright.model.figures import figure, in_words, say_time
 from linewright.model.importance import Judged
 from linewright.model.inputs import Floats, Input, swapped
+from linewright.model.years import are_years, say_year
 
 PARTS = 20
 MOST_LEVELS = 8
+MOST_NAMED = 12
+"""Categories that are named though they are not told."""
 MOST_CURVES = 3
 FEWEST_ROWS = 10
 """Rows that a category, or missing values, must have to be told."""
@@ -52,7 +56,8 @@ class _Found:
     rows: Sequence[int]
     missing: tuple[Floats, int] | None = None
     spread: tuple[int, ...] = ()
-    left_out: int = 0
+    rarer: Sequence[str] = ()
+    """Categories that are not told, the most frequent first."""
 
 
 def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Dependence | None:
@@ -107,7 +112,8 @@ def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Depende
         missing=Point(at=MISSING, answers=_figures((found.missing[0] + shift)[told]), rows=found.missing[1])
         if found.missing
         else None,
-        left_out=found.left_out,
+        left_out=len(found.rarer),
+        rarer=tuple(found.rarer[:MOST_NAMED]) or UNSET,
     )
 
 
@@ -116,7 +122,7 @@ def _named(column: Input) -> Input:
     distinct = np.unique(column.values[~np.isnan(column.values)])
     if column.kind == "category" or len(distinct) > 2:
         return column
-    say = say_time if column.kind == "time" else in_words
+    say = say_time if column.kind == "time" else say_year if are_years(column.name, distinct) else in_words
     return Input(
         name=column.name,
         places=column.places,
@@ -240,7 +246,7 @@ def _categories(judged: Judged, column: Input, classes: Sequence[str]) -> _Found
         effects=effects,
         shares=np.array([judged.weight[rows].sum() for rows in members]),
         rows=[len(rows) for rows in members],
-        left_out=int((counts > 0).sum()) - len(told),
+        rarer=[names[code] for code in order if counts[code] > 0 and code not in told],
     )
 
 

@@ -419,7 +419,9 @@ class Dependence(msgspec.Struct, frozen=True, kw_only=True):
     missing: Point | None = None
     """Rows without a value; `None` where there are few or none."""
     left_out: int = 0
-    """Categories with too few rows to tell."""
+    """Categories that are not told: their rows are too few, or fewer than those of others."""
+    rarer: tuple[str, ...] | UnsetType = UNSET
+    """Which these are, the most frequent first; of many the first alone. Not written where all are told, and before this was kept."""
 
 
 class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,8 +107,17 @@ def left_out(
     large: Mapping[str, npt.NDArray[Any]],
     thin: Sequence[Cell],
     min_rows: int,
+    *,
+    drawn: tuple[str, str],
 ) -> str:
-    """Name the groups and cells that were too small to look at; empty where there are none."""
+    """Name the groups and cells that were too small to look at; empty where there are none.
+
+    Parameters
+    ----------
+    drawn
+        What cells are counted in, and of what it is made: ``("group", " of rows")``.
+    """
+    one, of = drawn
     small = [f"{name!r} ({len(rows):,})" for name, rows in groups.items() if name not in large]
     few = [f"{cell.rate} of {cell.group!r} ({cell.units:,})" for cell in thin]
     text = (
@@ -117,5 +126,7 @@ def left_out(
         else ""
     )
     return text + (
-        f"; too few to measure, with fewer than {min_rows} rows: {listed(few, MOST_NAMED)}" if few else ""
+        f"; too few to measure, with fewer than {count(min_rows, one)}{of}: {listed(few, MOST_NAMED)}"
+        if few
+        else ""
     )

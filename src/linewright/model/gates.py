@@ -21,6 +21,7 @@ non-inferiority, as of a simpler model that does as well). A gate with fewer tha
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,25 @@ from linewright.model.tasks import task as rules_of
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
-_GATHER = "Nothing has to be changed: train again once there are more rows whose truth is known."
+_GATHER = "Nothing has to be changed: train again once there are more {rows} whose truth is known{only}."
 _ASK = "ask whether the columns can tell it at all, and whether labels and rows belong together"
-_DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more rows."
-_NOTHING = f"It may know nothing about the label, and waiting for more rows is in vain: {_ASK}."
+_DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more {{rows}}{{only}}."
+_NOTHING = f"It may know nothing about the label, and waiting for more {{rows}} is in vain: {_ASK}."
 _NO_BETTER = (
-    "It does no better than the champion on these rows, and more of them may as well show that it does worse."
+    "It does no better than the champion on these rows, and more {rows} may as well show that it does worse."
 )
-_CHANGE = "Waiting for more rows is in vain: change columns or settings, or let in what is as good with a margin below 0."
+_CHANGE = "Waiting for more {rows} is in vain: change columns or settings, or let in what is as good with a margin below 0."
 """What to do: the verdicts read alike and ask for other things."""
+_AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
+    {
+        False: {"rows": "rows", "only": ""},
+        True: {
+            "rows": "groups of rows",
+            "only": " (more rows of the groups that there are would hardly help)",
+        },
+    }
+)
+"""What is waited for, by whether groups are drawn whole."""
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -143,7 +154,12 @@ def certify(
         min_rows=min_rows,
     )
     outcomes = tuple(judge(gate, rows) for gate in gates)
-    verdict, because = conclude(gates, outcomes, has_champion=rival_scores is not None)
+    verdict, because = conclude(
+        gates,
+        outcomes,
+        has_champion=rival_scores is not None,
+        by_group=clusters is not None and cluster_kind == "group",
+    )
     return Certificate(
         package=package,
         rival=rival,
@@ -160,7 +176,11 @@ def certify(
 
 
 def conclude(
-    gates: Sequence[GateSpec], outcomes: Sequence[Outcome], *, has_champion: bool = False
+    gates: Sequence[GateSpec],
+    outcomes: Sequence[Outcome],
+    *,
+    has_champion: bool = False,
+    by_group: bool = False,
 ) -> tuple[Verdict, str]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
@@ -174,7 +194,7 @@ def conclude(
 
     Where more data is needed to beat something, it is said what that is worth waiting for: who cannot be told from the baseline may
     know nothing, and who is no better than the champion may turn out worse. `has_champion` says what comparisons with the champion
-    were made with.
+    were made with, `by_group` whether bounds are from groups drawn whole, so that only more groups would narrow them.
 
     Returns
     -------
@@ -198,16 +218,18 @@ def conclude(
     if failed:
         return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
     if blocking:
-        advice = _what_to_do([(one, champion) for one, champion in comparisons if one in blocking])
+        advice = _what_to_do(
+            [(one, champion) for one, champion in comparisons if one in blocking], by_group=by_group
+        )
         told = f"{blocking[0].says}{_and_others(blocking)}, and this gate blocks. {advice}"
         return "need-more-data", f"More data is needed, because {told}"
     if comparisons:
-        return _wait_or_hold(comparisons)
+        return _wait_or_hold(comparisons, by_group=by_group)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
     if not passed:
         return (
             "need-more-data",
-            f"More data is needed, because no gate could be decided: {outcomes[0].says}. {_GATHER}",
+            f"More data is needed, because no gate could be decided: {outcomes[0].says}. {_advice(_GATHER, by_group)}",
         )
     if len(passed) == len(outcomes):
         return (
@@ -232,7 +254,7 @@ def _all_passed(number: int) -> str:
             return f"All {number} gates were passed; first"
 
 
-def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]]) -> tuple[Verdict, str]:
+def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool) -> tuple[Verdict, str]:
     """Conclude from comparisons that are undecided, each with whether it is with a champion."""
     comparisons = [outcome for outcome, _ in compared]
     hopeless = [
@@ -245,19 +267,26 @@ def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]]) -> tuple[Verdict, st
         may_know_nothing = any(
             not with_champion and _may_be_none(one) for one, with_champion in compared if one in hopeless
         )
-        advice = _NOTHING if may_know_nothing else _CHANGE
+        advice = _advice(_NOTHING if may_know_nothing else _CHANGE, by_group)
         return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
     told = f"{comparisons[0].says}{_and_others(comparisons)}"
-    return "need-more-data", f"More data is needed, because {told}. {_what_to_do(compared)}"
+    return (
+        "need-more-data",
+        f"More data is needed, because {told}. {_what_to_do(compared, by_group=by_group)}",
+    )
 
 
-def _what_to_do(compared: Sequence[tuple[Outcome, bool]]) -> str:
+def _advice(advice: str, by_group: bool) -> str:
+    return advice.format_map(_AWAITED[by_group])
+
+
+def _what_to_do(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool) -> str:
     if any(not is_with_champion and _may_be_none(one) for one, is_with_champion in compared):
-        return _DOUBT
+        return _advice(_DOUBT, by_group)
     # A margin below 0 is asked by who expects to be no better.
     if any(one.value is not None and one.value <= min(0.0, one.bar) for one, _ in compared):
-        return _NO_BETTER
-    return _GATHER
+        return _advice(_NO_BETTER, by_group)
+    return _advice(_GATHER, by_group)
 
 
 def _may_be_none(comparison: Outcome) -> bool:

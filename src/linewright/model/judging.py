@@ -228,7 +228,7 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
         status=status,
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
         says=gap_sentence(gate, gap, claim, status, large=len(large))
-        + left_out(gate, groups, large, thin, rows.min_rows),
+        + left_out(gate, groups, large, thin, rows.min_rows, drawn=_drawn(rows)),
         column=gate.fairness,
         groups=fairness.rates(
             groups, rows.truth, rows.candidate.decided, rows.weight, min_group=gate.min_group
@@ -339,7 +339,7 @@ def _awaited(more: int, rows: Rows) -> str:
     if rows.clusters is None or rows.cluster_kind != "group":
         return f"about {roughly(more)} more test {'row' if more == 1 else 'rows'}"
     groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
-    return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of rows"
+    return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of test rows"
 
 
 def _known(value: float) -> float | None:
@@ -355,11 +355,16 @@ def _unless_unknown(found: str, known: str, rule: MetricRule, claim: Claim, rows
     says = found if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
     if units >= rows.min_rows:
         return f"{says}{known}" if np.isfinite(claim.value) else says
-    called = {"group": ("group", " of rows"), "block": ("block", " of rows"), "equal": ("different row", "")}
-    one, of = ("row", "") if rows.clusters is None else called[rows.cluster_kind]
+    one, of = _drawn(rows)
     luck = ", which may be luck" if np.isfinite(claim.value) else ""
     few = f"{count(units, one)}{of}{_rarest(rows)} {'is' if units == 1 else 'are'} too few"
     return f"{few}, {rows.min_rows} are needed; {says}{luck}"
+
+
+def _drawn(rows: Rows) -> tuple[str, str]:
+    """Return what the bootstrap draws, and of what it is made."""
+    called = {"group": ("group", " of rows"), "block": ("block", " of rows"), "equal": ("different row", "")}
+    return ("row", "") if rows.clusters is None else called[rows.cluster_kind]
 
 
 def _rarest(rows: Rows) -> str:

@@ -31,6 +31,7 @@ from linewright.model.importance import Judged
 from linewright.model.inputs import Floats, Input
 from linewright.model.intervals import Spread, bootstrap, count_units
 from linewright.model.metrics import Statistic, divide
+from linewright.model.years import are_years, say_year
 
 FEWEST_ROWS = 30
 """Rows of each half that a slice must have."""
@@ -146,9 +147,15 @@ def _parted(column: Input, search: Flags) -> _Parted:
         words = [f"{column.name} = {column.levels[code]}" for code in kept]
         codes = new[codes]
     else:
-        codes, words = _fifths(column, search & ~missing, say_time if column.kind == "time" else _say_number)
+        codes, words = _fifths(column, search & ~missing, _said_how(column))
     codes = np.where(missing, len(words), codes)
     return _Parted(codes=codes, words=(*words, f"{column.name} has no value"))
+
+
+def _said_how(column: Input) -> Callable[[float], str]:
+    if column.kind == "time":
+        return say_time
+    return say_year if are_years(column.name, column.values) else _say_number
 
 
 def _say_number(value: float) -> str:
