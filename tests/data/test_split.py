@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from linewright.data.copies import contents_of, findings_of, repeat_seldom
+from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
 from linewright.data.logged import Logged
 from linewright.data.rows import content_text
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.data.split import folds, identities, split
+from linewright.data.split import findings_of, folds, identities, split
 from linewright.engine.context import Context
 from linewright.errors import SpecError
 from linewright.store.values import canonical_json, digest_of
@@ -428,6 +428,17 @@ def test_rows_that_come_again_under_other_keys_are_no_test_rows(part, by):
     assert f"; {made.copies:,} " in made.why
     assert "repeat a training row are in neither part" in made.why
     assert made.copies == next(iter(findings_of(made))).failed
+
+
+@pytest.mark.parametrize(
+    ("every", "told"), [(1, []), (3, ["666 of 1,000 rows have no label: they neither train nor test"])]
+)
+def test_that_most_rows_have_no_label_is_told(part, every, told):
+    """A model learned from the tenth of a table that had a label, and no command said so."""
+    labelled = pl.int_range(pl.len()) % every == 0
+    made, _ = part(rich(1000).with_columns(y=pl.when(labelled).then("y")), line(key="id"), by="random")
+
+    assert told == [one.says for one in findings_of(made)]
 
 
 @pytest.mark.parametrize("by", ["time", "random", "group"])

@@ -5,12 +5,9 @@ happened once, so a copy is left out of the test part. Where few categories make
 in what happened: there nothing is left out, for the test part would be of rare rows only.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 
-from linewright.data.facts import Finding, Split
 from linewright.data.rows import content_text, hash_in_parts
 from linewright.data.spec import DataSpec
 
@@ -68,18 +65,3 @@ def come_again(contents: np.ndarray, at: np.ndarray) -> np.ndarray:
     first = at[one]  # of the kind of `at`: times may be numbers with decimals
     np.minimum.at(first, place, at)
     return at > first[place]
-
-
-def findings_of(split: Split) -> Iterator[Finding]:
-    """Say what a split left out as copies."""
-    if split.copies:
-        yield Finding(
-            column="",
-            rule="test rows that no training row equals",
-            failed=split.copies,
-            rows=split.test + split.copies,
-            first="",
-            action="warn",
-            says=f"{split.copies:,} of {split.test + split.copies:,} test rows repeat a training row, features and label "
-            "alike: they are in neither part, for a model knows them",
-        )

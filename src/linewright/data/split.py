@@ -1,5 +1,6 @@
 """Which rows train and which test: a pure function of each row, or a cut in time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, cast
@@ -10,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
-from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Split
+from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Finding, Split
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
 from linewright.data.moments import known_at, micros_of, moments
 from linewright.data.rows import hash_in_parts, identity_text
@@ -22,6 +23,8 @@ from linewright.store.clock import said, text_of
 _WHOLE = float(1 << 64)
 _POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10
 """How far apart the shares of a class must be to be told: in points, or of its share, if so many training rows are of it."""
+_MOSTLY = 0.5
+"""Share of the rows without a label from which it is told."""
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
@@ -492,3 +495,29 @@ def _block_starts(at: np.ndarray, k: int) -> list[Any]:
         low, high = (starts[-1] if starts else 0) + 1, len(values) - (blocks - 1 - i)
         starts.append(low + int(np.abs(before[low:high] - i / blocks).argmin()))
     return cast("list[Any]", values[starts].tolist())
+
+
+def findings_of(split: Split) -> Iterator[Finding]:
+    """Say how many rows are in neither part as copies, and that most have no label where that is so."""
+    rows = split.train + split.test + split.embargo + split.unlabelled + (split.copies or 0)
+    if split.unlabelled >= _MOSTLY * rows:
+        yield Finding(
+            column="",
+            rule="rows that have a label",
+            failed=split.unlabelled,
+            rows=rows,
+            first="",
+            action="warn",
+            says=f"{split.unlabelled:,} of {rows:,} rows have no label: they neither train nor test",
+        )
+    if split.copies:
+        yield Finding(
+            column="",
+            rule="test rows that no training row equals",
+            failed=split.copies,
+            rows=split.test + split.copies,
+            first="",
+            action="warn",
+            says=f"{split.copies:,} of {split.test + split.copies:,} test rows repeat a training row, features and label "
+            "alike: they are in neither part, for a model knows them",
+        )

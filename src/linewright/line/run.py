@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import UNSET, convert
 from msgspec.structs import replace
 
-from linewright.data.copies import findings_of
 from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, UNNAMED, Finding
+from linewright.data.split import findings_of
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient

@@ -172,7 +172,7 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
         (split.embargo, "rows whose truth was not yet known at the cut-off"),
         (
             split.unlabelled,
-            "rows without a label (monitors compare live rows with those of the test part's time too)",
+            "rows without a label",
         ),
         (split.copies, "rows that repeat a training row, features and label alike,"),
     ):
