@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linewright.data.association import Floats, Truth
+from linewright.data.association import Floats, Ints, Truth
 from linewright.data.seen import percent
 
 _WORD = r"[\p{L}\p{M}]{3,}"
@@ -140,7 +140,7 @@ def _telling(truth: Truth, frame: pl.DataFrame) -> list[_Telling]:
     ]
 
 
-def _surprise(rows: Floats, share: Floats, base: Floats) -> Floats:
+def _surprise(rows: Ints, share: Floats, base: Floats) -> Floats:
     """Return how surely a share is above that of all rows: chance reaches it with a probability of exp(-surprise) at most.
 
     The bound is Chernoff's; by Hoeffding it holds where rows are drawn without putting them back, too.
