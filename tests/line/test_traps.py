@@ -176,6 +176,24 @@ def test_check_asks_again_what_new_asked_of_columns_that_the_line_reads(tmp_path
         assert f"{trap.columns[0]}: {trap.trap}: {evidence}; if not, under table: {line}" in found.doubts
 
 
+def test_words_of_a_text_that_tell_the_label_are_asked_about_by_new_and_by_check(tmp_path: Path):
+    """Words of a report on what came of it were read as free text, and neither said a word of them."""
+
+    def remarks(rng: Rng, y: np.ndarray) -> list[str]:
+        said = rng.choice(["left", "right", "front", "rear", "door", "roof", "glass", "tyre"], (len(y), 4))
+        paid = np.where((y == "yes") & (rng.random(len(y)) < 0.4), "settled", "seen")
+        return [f"{' '.join(words)} {end} {n}" for n, (words, end) in enumerate(zip(said, paid, strict=True))]
+
+    made = written(tmp_path, claims(remarks=remarks))
+    found = whole_check(tmp_path)
+
+    (asked,) = [one for one in made.findings if (one.column, one.verdict) == ("remarks", "strong")]
+    (trap,) = [trap for trap in found.traps if trap.columns == ("remarks",)]
+    assert "with 'settled' in it 100 % are 'yes'" in asked.evidence
+    assert (asked.evidence, "table", "exclude: [remarks]") == (trap.evidence, trap.under, trap.line)
+    assert f"strong: {asked.evidence}; text: free text" in (tmp_path / "lines" / "a.yaml").read_text()
+
+
 def test_a_question_is_answered_by_leaving_the_column_out(tmp_path: Path):
     """What a line leaves out already stays left out, and each question has its own line."""
     text = "label: {column: y}\ntable:\n  exclude:\n  - age\n"

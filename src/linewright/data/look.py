@@ -1,7 +1,7 @@
 """Look at a table before anything is declared: what each column is, and what a person should know about it."""
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -37,6 +37,7 @@ from linewright.data.suspicion import (
 from linewright.data.target import FEWEST_ROWS, LabelProfile, describe_label, without_rare
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
+from linewright.data.words import telling_words
 from linewright.errors import RequestError
 
 SAMPLE_ROWS = 50_000
@@ -303,14 +304,13 @@ def _judge(
     looked_at = len(sample)
     about, sample = _without_rare(about, label, sample)
     truth = _truth(about, seen[about.column].values.gather(sample), label.gather(sample))
-    values = {
-        name: column.values.gather(sample)
+    judged = {
+        name: column
         for name, column in seen.items()
-        if name not in {about.column, *roles.parts}
-        and column.distinct
-        and column.type != "text"
-        and not id_evidence(column)
+        if name not in {about.column, *roles.parts} and column.distinct and not id_evidence(column)
     }
+    texts = [name for name, column in judged.items() if column.type == "text" and name not in unseen]
+    values = {name: column.values.gather(sample) for name, column in judged.items() if column.type != "text"}
     cut = {name: cells(column) for name, column in values.items()}
     strengths = {name: strength(cell, truth) for name, cell in cut.items()}
     time = seen[roles.time].values.gather(sample) if roles.time else None
@@ -325,13 +325,43 @@ def _judge(
     told = {name: one for name, one in suspects.items() if one.kind != "strong" or name in unseen}
     left = {name: value for name, value in strengths.items() if name not in told and name not in unseen}
     asked = find_rare_values(truth, {name: values[name] for name in left})
-    suspects = told | asked | find_stand_outs(truth, left, by_class)
+    leaks = {name for name, one in told.items() if one.kind == "leak"}
+    beside = [seen[name] for name in values if name not in leaks and name not in unseen]
+    worded = _of_texts(seen, truth, roles, sample, names=texts, beside=beside)
+    suspects = told | asked | find_stand_outs(truth, left, by_class) | worded
     if is_sample:
         suspects = {name: _of_a_sample(suspect, looked_at, of) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})
     return strengths, {
         **late,
         **{name: one for name, one in suspects.items() if name not in late or one.kind == "leak"},
+    }
+
+
+def _of_texts(
+    seen: Mapping[str, Seen],
+    truth: Truth,
+    roles: Roles,
+    sample: npt.NDArray[np.int64],
+    *,
+    names: Sequence[str],
+    beside: Iterable[Seen],
+) -> dict[str, Suspect]:
+    """Ask of texts whose words tell a class when they were written.
+
+    Nothing is asked of a text with no other feature `beside` it: whether a message is spam it alone says, and there was nothing before.
+    """
+    varied = (
+        one for one in beside if one.distinct + (one.missing > 0) > 1 and not near_constant_evidence(one)
+    )
+    if not names or (len(names) == 1 and next(varied, None) is None):
+        return {}
+    group = seen[roles.group].values.gather(sample) if roles.group else None
+    says = {name: telling_words(truth, seen[name].values.gather(sample), group) for name in names}
+    return {
+        name: Suspect(kind="strong", evidence=f"{told}: was it written before that was known?")
+        for name, told in says.items()
+        if told
     }
 
 
