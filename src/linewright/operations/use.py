@@ -12,6 +12,9 @@ from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 
+_SHOWN = 10
+"""Columns of an answer that the terminal shows."""
+
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Answers for a file."""
@@ -32,10 +35,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Say how many rows were answered by what, and where the answers are."""
-        shown = "\n".join(
-            f"  {', '.join(f'{name}={value}' for name, value in row.items() if value is not None)}"
-            for row in self.first
-        )
+        shown = "\n".join(f"  {_on_one_line(row)}" for row in self.first)
         said = (
             f"{count(self.rows, 'row')} answered by {self.model} ({short(self.digest)}): {self.out}\n{shown}"
         )
@@ -43,6 +43,15 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
             doubts = "\n".join(f"  {text}" for text in self.warnings)
             said += f"\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
         return f"{said}\nnote: {self.note}" if self.note else said
+
+
+def _on_one_line(row: dict[str, Any]) -> str:
+    """Return the answer to a row with its first columns; an explanation has one for each column of the table."""
+    words = [f"{name}={value}" for name, value in row.items() if value is not None]
+    further = len(words) - _SHOWN
+    return ", ".join(
+        words[:_SHOWN] + ([f"and {count(further, 'further column')}"] if further > 1 else words[_SHOWN:])
+    )
 
 
 @operation(writes=True, local=True, short={"out": "o"})
