@@ -100,3 +100,15 @@ def test_a_run_warns_of_classes_that_are_never_found(ran, changes, says, never):
     assert says in told
     assert bool(says) is ("it finds none" in told)
     assert never not in told
+
+
+def test_a_run_warns_of_classes_of_which_little_is_found(ran):
+    """3 of 24 were found, and nobody was told, for it was not none."""
+    result = result_of(ran, ran.line("tumours"), run="r", did=())
+    told = replace(result, reliability=None, threshold=None, hardly="3 of 24 that are 'b'").to_text()
+
+    assert (
+        "less than half of some classes, also at the upper end of the interval: 3 of 24 that are 'b'; each row"
+        in told
+    )
+    assert "less than half" not in replace(result, reliability=None).to_text()

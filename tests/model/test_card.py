@@ -23,6 +23,7 @@ from linewright.model.facts import (
     CoverageAt,
     Dependence,
     Executed,
+    Expected,
     Explanation,
     MemberOf,
     Metric,
@@ -305,6 +306,75 @@ def test_a_class_without_test_rows_is_in_no_metric(card):
             "Of class 'maybe' there are 2 test rows: metrics that count each class alike rest on it"
             in page.text
         )
+
+
+def several(card, counts, **measured):
+    """Return the facts of a model of the classes a, b, c, with this confusion."""
+    package = msgspec.structs.replace(
+        card.package, task="multiclass", classes=("a", "b", "c"), threshold=None
+    )
+    evaluation = msgspec.structs.replace(card.evaluation, confusion=counts, **measured)
+    return msgspec.structs.replace(card, package=package, evaluation=evaluation)
+
+
+def test_each_of_several_classes_has_what_is_found_of_it(card):
+    """A reader should not have to divide the counts of a matrix, nor guess what 3 of 24 may be."""
+    for page in both(several(card, ((90, 10, 0), (21, 3, 0), (9, 0, 1)))):
+        assert "b 24 12.5 % 4.3 to 31.0 % 13 23.1 %" in page.text
+        assert (
+            "It finds less than half of some classes, also at the upper end of the interval: 1 of 10 that are 'c' and 3 of 24 that are "
+            "'b'." in page.text
+        )
+
+
+def test_a_class_of_which_half_may_be_found_is_not_accused(card):
+    """1 of 4 may be two thirds."""
+    for page in both(several(card, ((90, 10, 0), (5, 19, 0), (3, 0, 1)))):
+        assert "less than half" not in page.text
+
+
+def test_a_class_that_is_promised_too_often_is_named(card):
+    """The probability of the class that is answered may be right, and that of a rare one three times too high."""
+    expected = (
+        Expected(code=0, said=96.0, true=100.0, low=84.0, high=107.0),
+        Expected(code=1, said=22.4, true=24.0, low=13.0, high=33.0),
+        Expected(code=2, said=30.2, true=10.0, low=19.0, high=42.0),
+    )
+    counts = ((90, 10, 0), (5, 19, 0), (4, 0, 6))
+    for page in both(several(card, counts, expected=expected)):
+        assert (
+            "The probability of 'c' is too high as a whole: by it 30 test rows would be 'c', and 10 are"
+            in page.text
+        )
+        assert "The probability of 'b'" not in page.text
+        assert "22 13 to 33" in page.text
+    fair = msgspec.structs.replace(expected[2], said=11.5, low=5.0, high=19.0)
+    for page in both(several(card, counts, expected=(*expected[:2], fair))):
+        assert "none is promised too often or too seldom" in page.text
+
+
+def test_rows_of_several_classes_that_are_weighted_are_told_beside(card):
+    """Expected rows are weighted; held against rows that are not, they would look wrong."""
+    expected = tuple(Expected(code=code, said=50.0, true=44.7, low=30.0, high=70.0) for code in range(3))
+    for page in both(several(card, ((90, 10, 0), (5, 19, 0), (4, 0, 6)), expected=expected)):
+        assert "Rows, weighted" in page.text
+        assert "50 30 to 70 45" in page.text
+
+
+def test_why_an_upper_end_is_far_up_though_nothing_is_found_is_said(card):
+    """Beside the prediction without features, which gives the same answers, it would look like a fault."""
+    metric = Metric(name="balanced_accuracy", value=0.333, low=0.331, high=0.4, n=134)
+    for page in both(several(card, ((100, 0, 0), (24, 0, 0), (10, 0, 0)), metrics=(metric,))):
+        assert "of 10 rows that are 'c' none is found, of more some might be" in page.text
+        assert "the interval there is a point" in page.text
+
+
+def test_no_paragraph_of_a_card_is_empty(card):
+    """A gap above a table looks as if something were missing."""
+    for facts_of in (card, several(card, ((90, 10, 0), (21, 3, 0), (9, 0, 1)))):
+        text = card_markdown(facts_of)
+        assert "\n\n\n|" not in text
+        assert not re.search(r"## .*\n\n\n", text)
 
 
 def test_groups_of_a_fairness_gate_have_a_table(card):
@@ -602,7 +672,9 @@ def test_an_interval_that_does_not_hold_is_said_to_where_it_is_promised(card):
             page.text.index("74.3 % lie inside (72.1 to 76.4 %)"),
         )
         assert promised < told
-        assert "take the interval as too narrow; the world has probably moved" in page.text
+        assert (
+            "may be too narrow (one check in 40 says so by chance); the world has probably moved" in page.text
+        )
         assert "surely too low: the truth is higher by 15.2 on average (12.1 to 18.2)" in page.text
 
 
@@ -612,7 +684,7 @@ def test_why_an_interval_is_too_narrow_is_not_made_up(card):
     brought = numbers(card, by="time", coverage=HELD, adopted=Adopted(output="y", classes=(), widths=(1,)))
 
     for page in both(by_chance):
-        assert "take the interval as too narrow." in page.text
+        assert "the interval may be too narrow (one check in 40 says so by chance)." in page.text
     for page in both(brought):
         assert "the model may have learned from the rows that it was made from" in page.text
         assert "the world has" not in page.text
@@ -761,6 +833,42 @@ def test_what_a_model_makes_of_its_columns_is_told_in_both_forms(card):
         ):
             assert told in page.text
         assert "explanation" in page.text
+
+
+def test_no_column_says_which_way_where_no_row_does(card):
+    """Of several classes what raises one lowers another: eleven empty cells were an empty column."""
+    facts = explained(card)
+    unsaid = tuple(Contribution(column=one.column, size=one.size) for one in facts.explanation.contributions)
+    told = msgspec.structs.replace(facts.explanation, contributions=unsaid)
+
+    assert "Which way" in card_markdown(facts)
+    assert "Which way" not in card_markdown(msgspec.structs.replace(facts, explanation=told))
+
+
+def test_a_text_has_no_rows_in_the_table_of_effects(card):
+    """'NO DAMAGE' and 'NO DAMAGE.' are two spellings, not two categories; what was recorded of them is left out."""
+    facts = explained(card, column="remarks")
+    text = RequestColumn(name="remarks", type="text", role="feature")
+    package = msgspec.structs.replace(facts.package, columns=(*facts.package.columns, text))
+
+    for page in both(msgspec.structs.replace(facts, package=package)):
+        effects = page.text.partition("How the answer goes with a column")[2].partition("Data")[0]
+        assert "Columns of text are left out here (remarks)" in effects
+        assert "Make" in effects
+        assert effects.count("remarks") == 1
+
+
+def test_columns_that_are_not_shown_are_those_that_are_needed_least(card):
+    """A column with a larger upper end may be shown: the order is by what is lost, and the sentence says so."""
+    facts = explained(card)
+    shuffled = tuple(Shuffled(columns=(f"c{i}",), rise=1.0 - i / 20, low=0.0, high=1.5) for i in range(14))
+    told = msgspec.structs.replace(facts.explanation, shuffled=shuffled)
+
+    for page in both(msgspec.structs.replace(facts, explanation=told)):
+        assert (
+            "Not shown, since the log-loss rises least without them (the upper ends of their intervals are at most 1.5): c12, c13."
+            in page.text
+        )
 
 
 @pytest.mark.parametrize(
@@ -1073,6 +1181,7 @@ def test_how_often_intervals_hold_is_told_by_the_answer(card):
         )
         assert "10 to 80.5 92 % 88 to 95 % 300" in text
         assert "81 to 310 77 % 72 to 82 % 301" in text
+        assert "Of answers from 81 to 310 surely fewer than 90 % lie inside (77 %)" in text
 
 
 def test_a_card_of_mae_says_by_what_its_models_are_fitted(card):

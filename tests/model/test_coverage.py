@@ -126,7 +126,7 @@ def test_rows_of_one_group_tell_nothing_of_others():
     [
         (
             260,
-            "74 % lie inside (71.1 to 76.5 %): fewer than the 90 % that are meant, so take the interval as",
+            "74 % lie inside (71.1 to 76.5 %): fewer than the 90 % that are meant, so the interval may be too narrow (one check",
         ),
         (100, "90 % lie inside"),
         (100, "as meant"),

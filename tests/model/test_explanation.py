@@ -15,7 +15,7 @@ from linewright.features.facts import Encoder, Number
 from linewright.model.dependence import dependence
 from linewright.model.explanation import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation
 from linewright.model.export import to_onnx
-from linewright.model.facts import Calibration, Explanation, Trained, Trial
+from linewright.model.facts import Calibration, Explanation, RequestColumn, Trained, Trial
 from linewright.model.importance import Judged, alike, importance
 from linewright.model.inputs import Input, swapped
 from linewright.model.package import build, open_model
@@ -458,6 +458,21 @@ def held_out(model, x, target):
         weight=np.ones(len(x)),
         clusters=None,
     )
+
+
+def test_a_text_takes_no_place_among_the_plots():
+    """Six columns have one, and a text that is spelled alike in ten rows is no category."""
+    x, target = load_breast_cancer(return_X_y=True)
+    x = x.astype(np.float32)
+    model = fitted(x[:400], target[:400], width=30)
+    rows = held_out(model, x[400:], target[400:])
+    before = [one.column for one in explanation(model, rows, split="sha256:01", seed=4).dependence]
+    columns = (RequestColumn(name=before[0], type="text", role="feature"),)
+    model.package = msgspec.structs.replace(model.package, columns=columns)
+    after = [one.column for one in explanation(model, rows, split="sha256:01", seed=4).dependence]
+
+    assert before[0] not in after
+    assert before[1:] == after[: len(before) - 1]
 
 
 @pytest.mark.parametrize("family", ["lightgbm", "linear"])

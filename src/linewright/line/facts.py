@@ -6,9 +6,9 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding
-from linewright.model.coverage import is_surely_less, percent_in_words, range_in_words
+from linewright.model.coverage import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import Beyond, MemberOf, Metric, Reliability, Trial
-from linewright.model.figures import count, few_in_words
+from linewright.model.figures import count, few_in_words, in_digits
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
 from linewright.store.clock import said
@@ -239,6 +239,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Probability from which on the positive one of two classes is answered; `None` where there are more, or numbers."""
     unfound: dict[str, int] = {}
     """Classes of which the candidate finds no test row, with how many there are."""
+    hardly: str = ""
+    """Of several classes: those of which the candidate finds less than half at the upper end of the interval, yet some."""
     decides: str = ""
     """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
     compared with; empty where answers are numbers, and where there was no champion."""
@@ -296,12 +298,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         yield f"  tried    out-of-fold loss on training rows ({squared}less is better), with 95 % intervals:"
         share = {one.trial: f"{one.weight:.0%} of the model" for one in self.members if one.weight < 1}
         share |= {one.trial: "the model" for one in self.members if one.weight == 1}
-        ranges = {one.name: f"{one.low:.4g} to {one.high:.4g}" for one in self.trials[:_SHOWN]}
+        ranges = {
+            one.name: f"{in_digits(one.low, 4)} to {in_digits(one.high, 4)}" for one in self.trials[:_SHOWN]
+        }
         wide = max(map(len, ranges.values()))
         width = max(len(one.name) for one in self.trials[:_SHOWN])
         for one in self.trials[:_SHOWN]:
             told = f"{ranges[one.name]:<{wide}}   {share.get(one.name, '')}".rstrip()
-            yield f"    {one.name:<{width}}  {one.loss:>8.4g}   {told}"
+            yield f"    {one.name:<{width}}  {in_digits(one.loss, 4):>8}   {told}"
         if len(self.trials) > _SHOWN:
             yield f"    and {len(self.trials) - _SHOWN:,} that were worse"
 
@@ -315,12 +319,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"
         elif self.unfound:
             yield f"  warn     it finds {unfound_in_words(self.unfound)}; {self._remedy()}"
+        if self.hardly:
+            yield f"  warn     it finds less than half of some classes, also at the upper end of the interval: {self.hardly}{'' if self.unfound else f'; {self._remedy()}'}"
         if self.few_tested:
             yield f"  warn     {few_in_words(self.few_tested)}"
         if self.coverage is not None and is_surely_less(self.coverage):
             yield (
                 f"  warn     only {percent_in_words(self.coverage)} of the test rows ({range_in_words(self.coverage)}) "
-                "lie inside the 90 % interval of their answer: take it as too narrow"
+                f"lie inside the 90 % interval of their answer: it may be too narrow ({ONE_IN})"
             )
         if self.reliability is not None and is_off(self.reliability):
             yield f"  warn     {off_in_words(self.reliability)}"
@@ -355,11 +361,11 @@ def metrics_text(metrics: tuple[Metric, ...]) -> list[str]:
     """Return one aligned line a metric: its name, its value, its interval."""
     width = max((len(metric.name) for metric in metrics), default=0)
     return [
-        f"    {metric.name:<{width}}  {metric.value:>8.4g}   "
+        f"    {metric.name:<{width}}  {in_digits(metric.value, 4):>8}   "
         + (
             "interval not known"
             if metric.low is None or metric.high is None
-            else f"{metric.low:.4g} to {metric.high:.4g}"
+            else f"{in_digits(metric.low, 4)} to {in_digits(metric.high, 4)}"
         )
         for metric in metrics
     ]

@@ -28,6 +28,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
+from linewright.model.classes import found_by_class, hardly_in_words
 from linewright.model.figures import count, listed, with_roots
 from linewright.model.redecided import redecided_in_words
 from linewright.model.vector_words import vectors_in_words
@@ -290,6 +291,9 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
         threshold=work.package.threshold,
+        hardly=hardly_in_words(found_by_class(work.evaluation.confusion), work.package.classes)
+        if len(work.package.classes) > 2
+        else "",
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability or None,
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),

@@ -247,7 +247,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=6,
+        code=7,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
@@ -255,7 +255,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=6,
+        code=7,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

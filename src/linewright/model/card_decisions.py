@@ -10,6 +10,7 @@ from linewright.model.coverage import (
     beyond_in_words,
     bias_in_words,
     coverage_in_words,
+    parts_in_words,
     percent_in_words,
     range_in_words,
 )
@@ -149,6 +150,8 @@ def _on_test_rows(facts: CardFacts) -> Iterator[str]:
         beyond = facts.evaluation.beyond
         sides = f" {beyond_in_words(beyond)}" if beyond else ""
         yield f"{coverage_in_words(coverage, because=because)}{sides}"
+    if told := parts_in_words(facts.evaluation.coverage_at or ()):
+        yield told
     if (bias := facts.evaluation.bias) and (leans := bias_in_words(bias)):
         yield leans
 

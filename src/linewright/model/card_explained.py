@@ -164,7 +164,10 @@ def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuf
     if rest:
         most = max(0.0, *(one.high for one in rest))
         names = listed([one.columns[0] for one in rest], MOST_SHOWN)
-        yield f"Not shown, since the upper ends of their intervals are at most {in_words(most)}: {names}."
+        yield (
+            f"Not shown, since the {_loss(found)} rises least without them (the upper ends of their intervals are at most "
+            f"{in_words(most)}): {names}."
+        )
     others = found.columns - len(found.shuffled)
     if others > 0:
         how = "by a glance at fewer rows, " if not found.explained else ""
@@ -218,6 +221,8 @@ def moved(facts: CardFacts) -> Section:
         f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
     )
     most = max(one.size for one in shown)
+    # Of several classes none is said: what raises one lowers another.
+    has_way = any(map(_way, shown))
     return Section(
         name=name,
         title=title,
@@ -234,8 +239,8 @@ def moved(facts: CardFacts) -> Section:
         ),
         key=f"how far it moves {score}",
         plain=Table(
-            head=("Column", "Moves it by", "Which way"),
-            rows=tuple((one.column, in_words(one.size), _way(one)) for one in shown),
+            head=("Column", "Moves it by", *(("Which way",) if has_way else ())),
+            rows=tuple((one.column, in_words(one.size), *((_way(one),) if has_way else ())) for one in shown),
         ),
     )
 
@@ -258,7 +263,12 @@ def plotted(facts: CardFacts) -> Section:
     """Draw how the answer goes with the columns that are needed most, as differences from the average answer."""
     found, cited = facts.explanation, cite(facts.explanation_digest)
     name, title = "plots", "How the answer goes with a column"
-    if found is None or not found.dependence:
+    if found is None:
+        return Section(name=name, title=title)
+    texts = [column.name for column in facts.package.columns if column.type == "text"]
+    # Records of before have texts too, as if each whole text were a category.
+    told = [one for one in found.dependence if one.column not in texts]
+    if not told:
         return Section(name=name, title=title)
     classes = facts.package.classes
     is_share = bool(classes)
@@ -269,9 +279,7 @@ def plotted(facts: CardFacts) -> Section:
         if len(classes) == 2
         else "the probability of a class"
     )
-    average = (
-        "" if len(classes) > 2 else f" ({said_answer(found.dependence[0].average[0], is_share=is_share)})"
-    )
+    average = "" if len(classes) > 2 else f" ({said_answer(told[0].average[0], is_share=is_share)})"
     text = (
         f"By how much the answer, {what}, is more or less than the average answer{average} as one column changes and the rest of a row stays "
         f"as it is{', in percentage points' if is_share else ''} (accumulated local effects, on {count(found.rows, 'test row')}). They are added "
@@ -282,7 +290,7 @@ def plotted(facts: CardFacts) -> Section:
         "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "
         "not follow."
     )
-    spans = [_span(one) for one in found.dependence]
+    spans = [_span(one) for one in told]
     widest = max(high - low for low, high in spans)
     return Section(
         name=name,
@@ -290,21 +298,30 @@ def plotted(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cited),
             Sentence(text=warning),
+            *(Sentence(text=said) for said in _without_texts(texts)),
             *(
                 Sentence(text=f"Of {one.column} not shown, since they are rarer: {rarer}.", evidence=cited)
-                for one in found.dependence
+                for one in told
                 if (rarer := said_rarer(one))
             ),
         ),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)
-            for one, span in zip(found.dependence, spans, strict=True)
+            for one, span in zip(told, spans, strict=True)
         ),
         plain=Table(
             head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
-            rows=tuple(row for one in found.dependence for row in _extremes(one, is_share=is_share)),
+            rows=tuple(row for one in told for row in _extremes(one, is_share=is_share)),
         ),
     )
+
+
+def _without_texts(texts: Sequence[str]) -> Iterator[str]:
+    if texts:
+        yield (
+            f"Columns of text are left out here ({listed(texts, MOST_SHOWN)}): a text is told by its words, and the few that are spelled "
+            "alike in several rows say nothing of them."
+        )
 
 
 def _points(one: Dependence) -> list[Point]:

@@ -167,6 +167,8 @@ class Section:
     name: str
     title: str
     sentences: tuple[Sentence, ...] = ()
+    lead: Table | None = None
+    """A table that stands before the other."""
     table: Table | None = None
     bars: tuple[Bar, ...] = ()
     key: str = ""

@@ -1,9 +1,10 @@
 """What a card says, section by section: sentences with their evidence, tables and bars, ready for any template."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, Ingested, Split
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
+from linewright.model.card_classes import confusion, unseen
 from linewright.model.card_decisions import decisions
 from linewright.model.card_explained import moved, needed, plotted, weak
 from linewright.model.card_parts import (
@@ -23,15 +24,12 @@ from linewright.model.card_parts import (
 from linewright.model.card_record import certificate, fairness, limits, standing, status_of
 from linewright.model.card_trials import leaderboard
 from linewright.model.facts import Evaluation, Metric
-from linewright.model.figures import count, few_in_words, in_words, listed
+from linewright.model.figures import count, in_words, listed
 from linewright.model.metrics import METRICS
 from linewright.model.plain_words import apart_in_words, difference_in_words, plain_in_words
-from linewright.model.unfound_words import unfound_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.store.clock import said
 
-MOST_CLASSES = 12
-"""Confusion matrices of more classes are told by their commonest mistakes."""
 MOST_NAMED = 40
 
 
@@ -43,7 +41,7 @@ def card_of(facts: CardFacts) -> Card:
         certificate(facts),
         *fairness(facts),
         _metrics(facts),
-        _confusion(facts),
+        confusion(facts),
         weak(facts),
         needed(facts),
         moved(facts),
@@ -148,7 +146,11 @@ def _metrics(facts: CardFacts) -> Section:
     return Section(
         name="metrics",
         title="How good it is",
-        sentences=(Sentence(text=text, evidence=cite(facts.evaluation_digest)), *_beside_plain(facts)),
+        sentences=(
+            Sentence(text=text, evidence=cite(facts.evaluation_digest)),
+            *_beside_plain(facts),
+            *unseen(facts),
+        ),
         table=Table(
             head=(
                 "Metric",
@@ -221,63 +223,6 @@ def _ends(metric: Metric) -> tuple[float, float, float]:
     """Return low, value and high; an end that is not known is drawn at the value."""
     low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
     return low, metric.value, high
-
-
-def _confusion(facts: CardFacts) -> Section:
-    counts = facts.evaluation.confusion if facts.evaluation else ()
-    classes = facts.package.classes
-    cited = cite(facts.evaluation_digest)
-    if not counts:
-        return Section(name="confusion", title="Which mistakes it makes")
-    only = facts.evaluation.only_answer if facts.evaluation else None
-    told = _two_class_mistakes(counts, classes)
-    if len(classes) > 2 and facts.evaluation and facts.evaluation.unfound:
-        unfound = {classes[code]: rows for code, rows in facts.evaluation.unfound.items()}
-        told.append(f"It finds {unfound_in_words(unfound)}.")
-    if only is not None:
-        told.insert(
-            0, f"It answers {classes[only]!r} to every test row, so no decision of it depends on the row."
-        )
-    few = facts.evaluation.few if facts.evaluation else ()
-    if few:
-        told.append(sentence_of(few_in_words([(classes[code], rows) for code, rows in few])))
-    sentences = [Sentence(text=text, evidence=cited) for text in told]
-    table = _matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes)
-    return Section(name="confusion", title="Which mistakes it makes", sentences=tuple(sentences), table=table)
-
-
-def _two_class_mistakes(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
-    if len(classes) != 2:
-        return []
-    (_, false), (missed, found) = counts
-    return [
-        f"Of {found + missed:,} test rows that are {classes[1]!r} it finds {found:,} and misses {missed:,}.",
-        f"Of {found + false:,} rows that it calls {classes[1]!r}, {found:,} are.",
-    ]
-
-
-def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
-    return Table(
-        head=("truth ↓ answer →", *classes),
-        rows=tuple((name, *(f"{n:,}" for n in row)) for name, row in zip(classes, counts, strict=True)),
-        shades=tuple(tuple(n / max(sum(row), 1) for n in row) for row in counts),
-    )
-
-
-def _commonest(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
-    mistakes = [
-        (n, truth, answer)
-        for truth, row in enumerate(counts)
-        for answer, n in enumerate(row)
-        if n and truth != answer
-    ]
-    mistakes.sort(key=lambda one: (-one[0], one[1], one[2]))
-    return Table(
-        head=("Truth", "Answer", "Rows"),
-        rows=tuple(
-            (classes[truth], classes[answer], f"{n:,}") for n, truth, answer in mistakes[:MOST_CLASSES]
-        ),
-    )
 
 
 def _data(facts: CardFacts) -> Section:

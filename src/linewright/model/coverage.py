@@ -6,6 +6,7 @@ blocks as long as what is counted asks for: signs of errors may hang together fo
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from linewright.model.measures import Measure, error_of_means, spreads, to_metri
 from linewright.model.metrics import Floats, share
 
 Clusters = npt.NDArray[Any] | None
+_MISSED = 0.025
+"""How often an end of a 95 % interval is missed."""
 PARTS = 5
 PART_ROWS = 50
 """Test rows of a part, at least: the share of fewer says little."""
@@ -258,6 +261,9 @@ def _mean(
 
 # In words
 
+ONE_IN = "one check in 40 says so by chance"
+"""What a bound that is missed in 2.5 % of cases is worth, where it is looked at once."""
+
 
 def is_surely_less(coverage: Metric) -> bool:
     """Return whether the intervals surely hold less of the truth than they are meant to."""
@@ -277,18 +283,69 @@ def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
     Examples
     --------
     >>> print(coverage_in_words(Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)))
-    On the test rows 74.3 % lie inside (72.1 to 76.4 %): fewer than the 90 % that are meant, so take the interval as too narrow.
+    On the test rows 74.3 % lie inside (72.1 to 76.4 %): fewer than the 90 % that are meant, so the interval may be too narrow (one check in 40 says so by chance).
     >>> print(coverage_in_words(Metric(name="coverage", value=0.88, low=0.81, high=0.93, n=90)))
     On the test rows 88 % lie inside (81 to 93 %): as meant, as far as these rows can tell.
     """
     meant = f"the {_percent(LEVEL)} % that are meant"
     if is_surely_less(coverage):
-        told = f"fewer than {meant}, so take the interval as too narrow{f'; {because}' if because else ''}"
+        told = f"fewer than {meant}, so the interval may be too narrow ({ONE_IN}){f'; {because}' if because else ''}"
     elif coverage.low is not None and coverage.low > LEVEL:
         told = f"more than {meant}, so the interval is wider than it need be"
     else:
         told = "as meant, as far as these rows can tell"
     return f"On the test rows {_percent(coverage.value)} % lie inside ({range_in_words(coverage)}): {told}."
+
+
+def surely_less(parts: Sequence[CoverageAt]) -> list[CoverageAt]:
+    """Return the parts whose intervals surely hold less than they are meant to, though as many parts were looked at (Bonferroni).
+
+    What is recorded are ends of 95 %; those of a higher confidence lie further out on the scale of log-odds, as normal quantiles do.
+
+    Examples
+    --------
+    >>> part = lambda value, high: CoverageAt(
+    ...     low=0.0, high=1.0, held=Metric(name="coverage", value=value, low=0.7, high=high, n=100))
+    >>> [one.held.high for one in surely_less([part(0.8, 0.87), part(0.84, 0.898), *[part(0.9, 0.95)] * 3])]
+    [0.87]
+    """
+    from scipy.special import expit, logit, ndtri  # noqa: PLC0415 -- commands that look import this module and compute nothing
+
+    found: list[CoverageAt] = []
+    for one in parts:
+        value, high = one.held.value, one.held.high
+        if high is None or high >= LEVEL:
+            continue
+        each = _MISSED / len(parts)
+        if value > 0:
+            further = float(ndtri(1 - each) / ndtri(1 - _MISSED))
+            far = float(expit(logit(value) + further * (logit(high) - logit(value))))
+        else:
+            far = 1 - (1 - high) ** (math.log(each) / math.log(_MISSED))
+        if far < LEVEL:
+            found.append(one)
+    return found
+
+
+def parts_in_words(parts: Sequence[CoverageAt]) -> str:
+    """Say for which answers intervals surely hold too little; empty where for none.
+
+    Examples
+    --------
+    >>> held = Metric(name="coverage", value=0.7, low=0.6, high=0.78, n=100)
+    >>> print(parts_in_words([CoverageAt(low=2.0, high=3.5, held=held)]))
+    Of answers from 2 to 3.5 surely fewer than 90 % lie inside (70 %): there the interval is too narrow, by bounds that allow for as many looks as the table has rows.
+    """
+    less = surely_less(parts)
+    if not less:
+        return ""
+    told = [f"from {in_words(one.low)} to {in_words(one.high)}" for one in less]
+    held = ", ".join(f"{_percent(one.held.value)} %" for one in less)
+    which = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
+    return (
+        f"Of answers {which} surely fewer than {_percent(LEVEL)} % lie inside ({held}): there the interval is too narrow, by bounds that "
+        "allow for as many looks as the table has rows."
+    )
 
 
 def is_surely_uneven(beyond: Beyond) -> bool:

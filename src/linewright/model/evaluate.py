@@ -10,9 +10,10 @@ import numpy.typing as npt
 from msgspec import UNSET
 
 from linewright.errors import ContractBreach
+from linewright.model.classes import measure_expected
 from linewright.model.conformal import ends
 from linewright.model.coverage import measure_beyond, measure_bias, measure_coverage, measure_parts
-from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Metric, Task
+from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
@@ -110,6 +111,7 @@ def evaluate(
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
     coverage = bias = beyond = reliability = None
+    expected: tuple[Expected, ...] = ()
     parts: tuple[CoverageAt, ...] = ()
     if task == "regression":
         is_in_time = cluster_kind == "block"
@@ -126,6 +128,7 @@ def evaluate(
         reliability = measure_reliability(
             truth, scores, raw_scores, weight=weight, clusters=clusters, seed=seed
         )
+        expected = measure_expected(truth, scores, weight=weight, clusters=clusters)
     return Evaluation(
         package=package,
         split=split,
@@ -140,6 +143,7 @@ def evaluate(
         beyond=UNSET if beyond is None else beyond,
         bias=UNSET if bias is None else bias,
         reliability=UNSET if reliability is None else reliability,
+        expected=expected or UNSET,
     )
 
 
@@ -187,7 +191,7 @@ def _measure(
     # Where one answer is given to every row, draws that agree are exact: no row can show anything else.
     is_constant = bool((scores == scores[0]).all())
     found = spreads(
-        [replace(one, bounds=UNBOUNDED) if is_constant else one for one in measures],
+        [replace(one, bounds=UNBOUNDED, unseen=None) if is_constant else one for one in measures],
         # With 2 units bounds are as far apart as the rows can say.
         units=[max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in measured],
         weight=weight,

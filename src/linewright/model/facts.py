@@ -283,6 +283,20 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     """By probability, the smallest first."""
 
 
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of one class the probabilities of it promise, and how many there are."""
+
+    code: int
+    """Of the class."""
+    said: float
+    """Sum of its probabilities over the rows; weights are scaled so that their mean is 1."""
+    true: float
+    """Rows that are of it, weighted likewise."""
+    low: float
+    high: float
+    """Ends of what true probabilities would show in 95 % of cases, all classes together."""
+
+
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of another model, and how much better the trained one is."""
 
@@ -342,6 +356,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     reliability: Reliability | UnsetType = UNSET
     """How far probabilities are from the shares that came true; not written where answers are numbers, and before this was
     measured."""
+    expected: tuple[Expected, ...] | UnsetType = UNSET
+    """For several classes: rows that the probabilities promise of each, and rows that there are; not written of two classes and of numbers,
+    and before this was measured."""
     plain: Plain | UnsetType = UNSET
     """What a plain linear model reaches on these rows; not written of a linear model, of one that was made elsewhere, and before
     this was measured."""

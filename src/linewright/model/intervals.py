@@ -29,7 +29,8 @@ Levels are widened for small samples [2]_: the normal quantile is replaced by th
 times sqrt(m / (m - 1)). Where all draws agree (no row was wrong), they would claim certainty; what m rows never showed may still be
 as frequent as ``1 - alpha ** (1 / m)`` (the rule of three [3]_), and the bound moves by that share of the metric's range. Of two models
 that answer all rows alike the share is that of rows (of any class, or groups) which they answer otherwise; `measures.reach_of_unseen`
-says how far apart that may put them.
+says how far apart that may put them. A mean over classes moves by what the classes may hide of which no row, or each, is right
+(`unseen_mean`), also where draws differ by the other classes; a class that a draw leaves out keeps the share that all rows have of it.
 
 `benchmarks/honesty.py` counts how often the bounds hold.
 
@@ -98,8 +99,9 @@ class Spread:
     """Standard error of the value, where the rows tell it."""
     errors: Floats | None = None
     """That of each draw, shape (draws,)."""
-    unseen: Callable[[float], float] | None = None
-    """Of two models that answer all rows alike: how far apart they may be, given a confidence."""
+    unseen: Callable[[float, int], float] | None = None
+    """What draws cannot show, given a confidence and a side (-1 or 1): how far from the value the truth may be at least. Of two models
+    that answer all rows alike, how far apart these may be; of a mean over classes, what classes of which all rows, or none, are right may hide."""
 
     def lower(self, confidence: float) -> float:
         """Return the one-sided lower bound: the true value is above it with this confidence.
@@ -136,6 +138,9 @@ class Spread:
         if found is None:
             level = expanded_level(self.units, confidence)
             found = float(np.quantile(drawn, level if side > 0 else 1 - level))
+        if self.unseen is not None:
+            reached = self.value + side * self.unseen(confidence, side)
+            found = max(found, reached) if side > 0 else min(found, reached)
         # Standard deviations of few rows may reach beyond what is possible at all.
         found = min(max(found, smallest), largest)
         # A statistic whose draws lie to one side of it is at least known to be possible itself.
@@ -164,7 +169,7 @@ class Spread:
 
     def _bound_where_draws_agree(self, confidence: float, *, side: int) -> float:
         if self.unseen is not None:
-            return self.value + side * self.unseen(confidence)
+            return self.value + side * self.unseen(confidence, side)
         smallest, largest = self.bounds
         if math.isinf(largest - smallest):
             return self.value
@@ -236,6 +241,35 @@ def unseen_share(units: int, confidence: float) -> float:
     0.0295
     """
     return 1 - (1 - confidence) ** (1 / units) if units > 0 else 1.0
+
+
+def unseen_mean(units: Sequence[int], confidence: float) -> float:
+    """Return the largest mean of shares, with this confidence, of which none of so many independent units of each showed anything.
+
+    The mean over the shares under which it was not too unlikely, ``(1 - p) ** m`` multiplied over all, to see nothing: where one is
+    large, the others are small.
+
+    Examples
+    --------
+    >>> round(unseen_mean([100], 0.95), 4), round(unseen_mean([100, 1000], 0.95), 4)
+    (0.0295, 0.0148)
+    >>> round(unseen_mean([100, 100], 0.95), 4), unseen_mean([], 0.95)
+    (0.0149, 0.0)
+    """
+    rarest_first = np.sort(np.asarray(units, dtype=np.float64))
+    if not len(rarest_first):
+        return 0.0
+    if rarest_first[0] <= 0:
+        return 1.0
+    # By Lagrange 1 - p is in proportion to m, of the rarest up to that one where p would fall below 0.
+    best = 0.0
+    for many in range(1, len(rarest_first) + 1):
+        own = rarest_first[:many]
+        factor = math.exp((math.log(1 - confidence) - float(own @ np.log(own))) / float(own.sum()))
+        if factor * own[-1] > 1:
+            break
+        best = float((1 - factor * own).sum()) / len(rarest_first)
+    return best
 
 
 def bootstrap(

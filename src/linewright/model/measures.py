@@ -7,7 +7,6 @@ Other metrics have draws only. `intervals.Spread` says what is made of either.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,16 @@ import numpy.typing as npt
 
 from linewright.model.facts import Metric
 from linewright.model.figures import figure
-from linewright.model.intervals import UNBOUNDED, Scale, Spread, bootstrap, count_units, unseen_share
+from linewright.model.intervals import (
+    UNBOUNDED,
+    Scale,
+    Spread,
+    bootstrap,
+    class_units,
+    count_units,
+    unseen_mean,
+    unseen_share,
+)
 from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
 
 Said = npt.NDArray[Any]
@@ -35,7 +43,7 @@ class Measure:
     """On which its errors are about as likely up as down."""
     bounds: tuple[float, float] = UNBOUNDED
     """Smallest and largest possible value."""
-    unseen: Callable[[float], float] | None = None
+    unseen: Callable[[float, int], float] | None = None
     """As in `intervals.Spread`."""
 
 
@@ -63,11 +71,29 @@ def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, cl
         error = error_of_means(losses, _slopes(rule, 1), weight=weight, clusters=clusters)
     is_open = rule.losses is not None and not rule.is_bounded
     return Measure(
-        value=rule.prepare(truth, said),
+        value=rule.drawn(truth, said, weight) if rule.drawn else rule.prepare(truth, said),
         error=error,
         scale="logit" if rule.is_bounded else "log" if is_open else "unknown",
         bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
+        unseen=_hidden(rule, truth, said, weight=weight, clusters=clusters),
     )
+
+
+def _hidden(
+    rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, clusters: Clusters
+) -> Callable[[float, int], float] | None:
+    """Return how far a mean over classes may be moved by those of which no row, or each, is right: their draws all agree."""
+    if rule.parts is None:
+        return None
+    shares = rule.parts(truth, said, weight)
+    units = class_units(truth, weight, clusters, classes=len(shares))
+    counted = max(int(np.isfinite(shares).sum()), 1)
+
+    def hidden(confidence: float, side: int) -> float:
+        silent = [many for share, many in zip(shares, units, strict=True) if share == (side < 0)]
+        return unseen_mean(silent, confidence) * len(silent) / counted
+
+    return hidden
 
 
 def difference_of(
@@ -94,7 +120,11 @@ def difference_of(
         error=error,
         scale="linear",
         bounds=(-1.0, 1.0) if rule.is_bounded else UNBOUNDED,
-        unseen=partial(reach_of_unseen, rule, truth, said, weight=weight, clusters=clusters)
+        unseen=(
+            lambda confidence, _: reach_of_unseen(
+                rule, truth, said, confidence, weight=weight, clusters=clusters
+            )
+        )
         if are_alike(rule, said, other, weight=weight)
         else None,
     )

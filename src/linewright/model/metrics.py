@@ -48,6 +48,10 @@ class MetricRule:
     """Whether all values lie in [0, 1]."""
     by_class: bool = False
     """Whether each class counts alike however rare it is."""
+    drawn: Callable[[Truth, npt.NDArray[Any], Floats], Statistic] | None = None
+    """As `prepare`, of rows with such weights that are drawn again and again, where a draw may lose what the metric is made of."""
+    parts: Callable[[Truth, npt.NDArray[Any], Floats], Floats] | None = None
+    """Where the metric is the mean of a share for each class: these shares, shape (classes,); NaN of classes without rows of weight."""
     losses: Callable[[Truth, npt.NDArray[Any]], Floats] | None = None
     """From truth and scores to a number for each row, where the metric is the mean of such numbers (or its root)."""
     is_root: bool = False
@@ -219,6 +223,24 @@ def _balanced_accuracy(truth: Truth, decided: Truth) -> Statistic:
     return mean_recall
 
 
+def _recalls(truth: Truth, decided: Truth, weight: Floats) -> Floats:
+    right, true, _ = _counts(truth, decided)(weight[np.newaxis])
+    return divide(right, true)[0]
+
+
+def _balanced_accuracy_drawn(truth: Truth, decided: Truth, weight: Floats) -> Statistic:
+    """Prepare the mean recall over the classes that there are; a draw that loses a rare one would be of another mean."""
+    counts, known = _counts(truth, decided), _recalls(truth, decided, weight)
+    there = np.flatnonzero(np.isfinite(known))
+
+    def mean_recall(weights: Floats) -> Floats:
+        right, true, _ = counts(weights)
+        recalls = np.where(true > 0, divide(right, true), known)
+        return recalls[:, there].mean(axis=1) if len(there) else np.full(len(weights), np.nan)
+
+    return mean_recall
+
+
 def _f_scores(counts: Counts, weights: Floats) -> Floats:
     right, true, answered = counts(weights)
     return divide(2 * right, true + answered, otherwise=0.0)
@@ -311,7 +333,13 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
             ),
             _binary(name="brier_score", uses="scores", greater_is_better=False, **_mean_of(_brier_losses)),
             _classes(name="accuracy", prepare=_accuracy),
-            _classes(name="balanced_accuracy", by_class=True, prepare=_balanced_accuracy),
+            _classes(
+                name="balanced_accuracy",
+                by_class=True,
+                prepare=_balanced_accuracy,
+                drawn=_balanced_accuracy_drawn,
+                parts=_recalls,
+            ),
             _binary(name="f1", uses="decision", prepare=_f1),
             _binary(name="precision", uses="decision", prepare=_precision),
             _binary(name="recall", uses="decision", prepare=_recall),
