@@ -176,7 +176,8 @@ def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
     """Say what a plain linear model reaches on the test rows."""
     if facts.evaluation and facts.evaluation.plain:
         found = facts.evaluation.plain
-        learned = f" It learned from {count(found.rows, 'training row')}, with one setting and no search."
+        of = f"{found.rows:,} of the " if found.rows < facts.trained.rows else ""
+        learned = f" It learned from {of}{count(facts.trained.rows if of else found.rows, 'training row')}, with one setting and no search."
         text = f"{sentence_of(plain_in_words(found))}{learned}"
         yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
 
