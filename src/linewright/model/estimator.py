@@ -114,7 +114,7 @@ def _form_of(task: Task) -> str:
     """Say in which form rows and classes come, which a notebook may have had otherwise."""
     rows = "rows come as an array of numbers, not as a table: name columns by their places"
     if task == "regression":
-        return rows
+        return f"{rows}; the label comes as numbers, so it takes a regressor"
     return f"{rows}; classes come as codes, 0, 1, ... in the order of the classes (of two, the positive one is 1), not by their names"
 
 
