@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import Corrupt, Terminal
+from linewright.model.budget import Size, planned
 from linewright.model.lightgbm_text import exact_text, floor_to_float32, trees_of
 from linewright.model.linear import LEVELS_PER_COLUMN, design
 from linewright.model.trainers import TRAINERS, read_native
@@ -404,3 +405,32 @@ def test_models_and_graphs_have_equal_bytes_in_fresh_processes():
 
     assert 9 == len(printed[0].splitlines())
     assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_large_steps_towards_rare_classes_are_bounded(seed):
+    """A leaf of a rare class asks for a step without end; where few rounds are bought and rates are large, trees were lost by the first of them."""
+    chance, classes, n = np.random.default_rng(seed), 20, 1_200
+    target = chance.integers(0, classes, n)
+    x = (2 * chance.normal(size=(classes, 10))[target] + chance.normal(size=(n, 10))).astype(np.float32)
+    setting = next(
+        one for one in planned("quick", Size(rows=n, width=400, outputs=classes)) if one.name == "lgb_s"
+    )
+    free = {name: value for name, value in setting.settings.items() if name != "max_delta_step"}
+
+    def loss(settings):
+        fitted = TRAINERS["lightgbm"].fit(
+            x[:800],
+            target[:800],
+            np.ones(800),
+            categorical=(),
+            task="multiclass",
+            classes=classes,
+            rounds=None,
+            valid=(x[800:], target[800:], np.ones(n - 800)),
+            seed=1,
+            settings=settings,
+        )
+        return log_loss(target[800:], fitted.scores(x[800:]), labels=range(classes))
+
+    assert loss(setting.settings) < 0.9 * loss(free)

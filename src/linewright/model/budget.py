@@ -191,6 +191,8 @@ _ENOUGH = 30.0
 """Rounds times learning rate after which boosting has usually converged."""
 _FASTEST = 4.5
 """Most that a learning rate is multiplied by."""
+_FAST, _LONGEST_STEP = 2.0, 2.0
+"""From what a learning rate is multiplied by, and how far a leaf may then move the log-weight of a class before it is multiplied with the rate."""
 _MEDIUM_LEAVES = 31
 _FEW_FOLDS = 4.0
 """Times that the fewest rounds may cost more than a fit should before one fold has to do."""
@@ -237,6 +239,9 @@ def planned(budget: Budget, size: Size, also: Collection[str] = ()) -> tuple[Set
     >>> large = planned("normal", Size(rows=100_000, width=50, outputs=1))
     >>> [setting[0].settings["learning_rate"] for setting in (small, large)]
     [0.035, 0.1575]
+    >>> many = planned("quick", Size(rows=10_000, width=300, outputs=5))
+    >>> many[1].settings["learning_rate"], many[1].settings["max_delta_step"]
+    (0.27, 2.0)
     """
     if isinstance(budget, TrialsBudget):
         settings = SETTINGS
@@ -260,8 +265,16 @@ def sized(setting: Setting, budget: Budget, size: Size) -> Setting:
     affordable = int(_bought(budget).work / size.a_round(_leaves(setting)))
     affordable = min(max(affordable, _FEWEST_ROUNDS), _MOST_ROUNDS)
     wanted = _ENOUGH / own["learning_rate"]
-    rate = own["learning_rate"] * min(max(1.0, wanted / affordable), _FASTEST)
+    faster = min(max(1.0, wanted / affordable), _FASTEST)
+    rate = own["learning_rate"] * faster
+    # Where a class is rare a leaf of it asks for steps without end; small rates forgive one, large ones do not.
+    bounded = (
+        {"max_delta_step": _LONGEST_STEP}
+        if size.outputs > 1 and faster > _FAST and setting.family == "lightgbm"
+        else {}
+    )
     fitted = {
+        **bounded,
         "learning_rate": round(rate, 4),
         "rounds": min(affordable, ceil(2 * _ENOUGH / rate)),
         "patience": max(10, ceil(_PATIENCE / rate)),
