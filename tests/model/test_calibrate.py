@@ -292,3 +292,21 @@ def test_chained_folds_go_forward_and_dealt_ones_do_not(k, rows):
 
     assert goes_forward(chained)
     assert not goes_forward(dealt)
+
+
+@pytest.mark.parametrize(
+    ("scores", "weight", "expected"),
+    [
+        ([-0.5, 0.2, 3.0], None, Calibration(method="clip", least=0.0)),
+        ([0.5, 0.2, 3.0], None, Calibration()),
+        ([-0.5, 0.2, 3.0], [0.0, 0.0, 1.0], Calibration()),
+    ],
+    ids=["beyond", "within", "no pile"],
+)
+def test_no_number_is_answered_beyond_an_end_at_which_labels_pile_up(scores, weight, expected):
+    """A model of murders answered that there would be -34: what is cut off was error."""
+    target = np.repeat([0.0, 1.0, 2.5], [60, 30, 10])
+    said = np.repeat(scores, [60, 30, 10])
+    mass = np.ones(100) if weight is None else np.repeat(weight, [60, 30, 10])
+
+    assert expected == fit_calibration(said, target, mass, kind="regression", seed=0)

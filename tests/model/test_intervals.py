@@ -252,3 +252,13 @@ def test_rows_that_do_not_hang_together_are_rarely_drawn_in_blocks(seed, n):
 def test_equal_errors_need_no_blocks(n):
     """A model that is right on all rows, or a test part of one row, must not divide by nothing."""
     assert blocks_in_time(np.full(n, 2.0), [np.full(n, 2.0)]) is None
+
+
+def test_a_bound_near_the_end_of_a_scale_is_not_at_its_other_end():
+    """Of 0.9974 with 4 rows of the rarest class the log-odds alone said 0.04 to 1; draws reached down to 0.97."""
+    drawn = 1 - np.random.default_rng(2).gamma(0.5, 0.01, 2_000)
+    spread = Spread(value=0.9974, drawn=drawn, units=4, bounds=(0.0, 1.0), scale="logit")
+    low, high = spread.interval()
+
+    assert 0.8 < low < 0.98
+    assert 0.9974 < high <= 1.0

@@ -6,11 +6,14 @@ is plain data; `model.package.calibrate` applies it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 from scipy.optimize import isotonic_regression
 
+from linewright.model.conformal import ends_of_labels
 from linewright.model.facts import Calibration, Task
 from linewright.model.margins import Floats
 from linewright.model.package import calibrate, log_odds
@@ -36,7 +39,7 @@ _STEPS = 100
 
 def fit_calibration(
     scores: Floats,
-    target: Codes,
+    target: npt.NDArray[Any],
     weight: Floats,
     *,
     kind: Task,
@@ -49,9 +52,9 @@ def fit_calibration(
     Parameters
     ----------
     scores : float64 array, shape (n, classes)
-        Out-of-fold probabilities, raw. For regression, anything.
+        Out-of-fold probabilities, raw; for regression numbers, shape (n,).
     target : int64 array, shape (n,)
-        Class codes.
+        Class codes; for regression the labels.
     weight : float64 array, shape (n,), at least 0
     kind
         The task.
@@ -67,7 +70,8 @@ def fit_calibration(
     Returns
     -------
     Calibration
-        Binary: none, sigmoid or, with at least `ISOTONIC_ROWS` rows of each class, isotonic. Multiclass: none or
+        Regression: ``clip`` at an end at which labels pile up (`ends_of_labels`) and beyond which scores go, else none: that takes nothing but error
+        away from scores beyond it. Binary: none, sigmoid or, with at least `ISOTONIC_ROWS` rows of each class, isotonic. Multiclass: none or
         temperature. A candidate displaces a simpler one only if its cross-validated log-loss is lower by more than the
         standard error of the difference; forward in time, that of the parts as a whole, for rows of one time err together.
 
@@ -84,6 +88,8 @@ def fit_calibration(
     >>> fit_calibration(scores, target, weight, kind="binary", seed=0, parts=month, is_forward=True).method
     'none'
     """
+    if kind == "regression":
+        return _clipped(scores, target, weight)
     candidates = _candidates(target, kind)
     if not candidates:
         return Calibration()
@@ -141,9 +147,14 @@ def goes_forward(folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     return True
 
 
+def _clipped(scores: Floats, target: npt.NDArray[Any], weight: Floats) -> Calibration:
+    least, most = ends_of_labels(target[weight > 0])
+    low = UNSET if least is None or scores.min() >= least else least
+    high = UNSET if most is None or scores.max() <= most else most
+    return Calibration() if low is high is UNSET else Calibration(method="clip", least=low, most=high)
+
+
 def _candidates(target: Codes, kind: Task) -> list[Fit]:
-    if kind == "regression":
-        return []
     counts = np.unique(target, return_counts=True)[1]
     rarest = int(counts.min())
     if len(counts) < 2 or rarest < _FEWEST:

@@ -14,10 +14,15 @@ from linewright.model.coverage import (
     percent_in_words,
     range_in_words,
 )
-from linewright.model.facts import Band, Evaluation, Reliability
+from linewright.model.facts import Band, Calibration, Evaluation, Reliability
 from linewright.model.figures import in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import is_off, reliability_in_words
+
+
+def _outside(calibration: Calibration) -> str:
+    ends = [("below", calibration.least), ("above", calibration.most)]
+    return " or ".join(f"{side} {in_words(end)}" for side, end in ends if end is not UNSET)
 
 
 def decisions(facts: CardFacts) -> Section:
@@ -33,8 +38,9 @@ def decisions(facts: CardFacts) -> Section:
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
         "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
+        "clip": f"No answer is {_outside(facts.package.calibration)}, where labels pile up.",
     }[method]
-    sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes else []
+    sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes or method == "clip" else []
     if trained.adopted and _is_off(facts):
         text = (
             "Its log_loss is worse than that of the prediction without features: its probabilities cannot be taken at their "

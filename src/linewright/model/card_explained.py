@@ -215,7 +215,10 @@ def moved(facts: CardFacts) -> Section:
         "log-weight": "the log-weights of the classes",
         "value": facts.package.label,
     }.get(found.unit, found.unit)
-    before = "An answer" if facts.package.calibration.method == "none" else "Before calibration an answer"
+    method = facts.package.calibration.method
+    before = {"none": "An answer", "clip": "An answer that is within its ends"}.get(
+        method, "Before calibration an answer"
+    )
     text = (
         f"{before} is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
         f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"

@@ -1,7 +1,7 @@
 """Prediction intervals of numbers: how far from the answer the truth is in 90 % of cases, for small answers and for large ones.
 
 The half-width at an answer is first that of rows whose answers are near to it: training rows are sorted by their out-of-fold answers and
-parted into bins, each with its own conformal quantile of residuals (Mondrian conformal prediction [2]_), and between the middles
+parted into bins, finer ones towards the ends, each with its own conformal quantile of residuals (Mondrian conformal prediction [2]_), and between the middles
 of bins it is interpolated, so that answers which are near to each other have like intervals. Then all half-widths are multiplied by one
 factor, so that the intervals hold as much of all these rows as split conformal prediction asks for [1]_: residuals are measured in
 half-widths (normalised conformal prediction [3]_).
@@ -24,6 +24,7 @@ from linewright.model.facts import Band
 LEVEL = 0.9
 """Share of new rows whose truth a prediction interval should hold."""
 MOST_BINS = 10
+"""Bins of about as many rows, of which the outer ones are parted further."""
 BIN_ROWS = 50
 """Rows of a bin, at least: the quantile of fewer says little."""
 PILE = 0.01
@@ -97,7 +98,7 @@ def fit_band(answers: Floats, truth: Floats, weight: Floats) -> Band:
     widths = np.array([max(half_width(residuals[rows], weight[rows]), _NARROWEST * overall) for rows in bins])
     if overall > 0:
         widths *= half_width(residuals / np.interp(answers, at, widths), weight)
-    most = _piled_at_end(truth)
+    _, most = ends_of_labels(truth)
     return Band(
         at=tuple(at.tolist()),
         half_widths=tuple(widths.tolist()),
@@ -107,10 +108,24 @@ def fit_band(answers: Floats, truth: Floats, weight: Floats) -> Band:
 
 
 def _least(truth: Floats) -> float | None:
-    piled = _piled_at_end(-truth)
+    piled, _ = ends_of_labels(truth)
     if piled is not None:
-        return -piled
+        return piled
     return 0.0 if truth.min() >= 0 else None
+
+
+def ends_of_labels(truth: Floats) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest label where labels pile up at them, as at the 0 of counts or the 100 of a scale, else `None`.
+
+    Examples
+    --------
+    >>> ends_of_labels(np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0]))
+    (0.0, None)
+    """
+    if not len(truth):
+        return None, None
+    least = _piled_at_end(-truth)
+    return None if least is None else -least, _piled_at_end(truth)
 
 
 def _piled_at_end(truth: Floats) -> float | None:
@@ -132,12 +147,26 @@ def _piled_at_end(truth: Floats) -> float | None:
 
 
 def _edges(answers: Floats) -> list[int]:
-    """Return where bins of sorted answers begin and end; equal answers are in one bin."""
+    """Return where bins of sorted answers begin and end; equal answers are in one bin.
+
+    The outer bins are halved outwards as long as they hold enough rows: errors grow most where answers are largest, and of a label with a long
+    tail the largest tenth spans more than all others.
+
+    Examples
+    --------
+    >>> _edges(np.arange(1_000.0))
+    [0, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 1000]
+    >>> _edges(np.repeat([1.0, 2.0], 100)), _edges(np.arange(60.0))
+    ([0, 100, 200], [0, 60])
+    """
     n = len(answers)
     wanted = max(1, min(MOST_BINS, n // BIN_ROWS))
+    inner = [number * n // wanted for number in range(1, wanted)]
+    halved = [n // wanted >> times for times in range(1, n.bit_length())]
+    outer = [rows for rows in halved if rows >= BIN_ROWS]
     edges = [0]
-    for number in range(1, wanted):
-        edge = int(np.searchsorted(answers, answers[number * n // wanted]))
+    for place in sorted({*inner, *outer, *(n - rows for rows in outer)}):
+        edge = int(np.searchsorted(answers, answers[place]))
         if min(edge - edges[-1], n - edge) >= BIN_ROWS:
             edges.append(edge)
     return [*edges, n]

@@ -15,17 +15,19 @@ ClusterKind = Literal["group", "block", "equal"]
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """How raw scores become probabilities, as plain data.
+    """How raw scores become answers, as plain data.
 
     ``none``: as they are. ``sigmoid`` (binary): p' = 1 / (1 + exp(-(a * logit(p) + b))), parameters [a, b].
     ``isotonic`` (binary): linear interpolation through the points (x, y). ``temperature`` (multiclass):
-    softmax(log(p) / t), parameters [t].
+    softmax(log(p) / t), parameters [t]. ``clip`` (regression): numbers below `least` are `least`, and above `most` `most`.
     """
 
-    method: Literal["none", "sigmoid", "isotonic", "temperature"] = "none"
+    method: Literal["none", "sigmoid", "isotonic", "temperature", "clip"] = "none"
     parameters: tuple[float, ...] = ()
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
+    least: float | UnsetType = UNSET
+    most: float | UnsetType = UNSET
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError, Terminal
@@ -367,19 +368,19 @@ def keep_package(package: Package, artifacts: Artifacts, metadata: Metadata) -> 
 
 
 def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn raw scores into probabilities, as `Calibration` says.
+    """Turn raw scores into answers, as `Calibration` says.
 
     Parameters
     ----------
     calibration
         A fitted calibration. ``sigmoid`` and ``isotonic`` read the second column, of two.
     scores : float64 array, shape (n, k)
-        Raw probabilities; for ``none``, anything.
+        Raw probabilities; for ``none`` and ``clip``, anything.
 
     Returns
     -------
     float64 array, shape (n, k)
-        For all but ``none``, each row sums to 1. ``isotonic`` is constant outside of its points.
+        For all but ``none`` and ``clip``, each row sums to 1. ``isotonic`` is constant outside of its points.
 
     Examples
     --------
@@ -388,6 +389,8 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
     [[0.5, 0.5], [0.25, 0.75]]
     >>> calibrate(Calibration(method="isotonic", x=(0.4, 0.6), y=(0.0, 0.2)), raw).round(3).tolist()
     [[0.9, 0.1], [0.8, 0.2]]
+    >>> calibrate(Calibration(method="clip", least=0.0), np.array([[-3.0], [4.0]])).tolist()
+    [[0.0], [4.0]]
     """
     match calibration.method:
         case "none":
@@ -402,6 +405,8 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
         case "temperature":
             (t,) = calibration.parameters
             return _softmax_of_log(scores, t)
+        case "clip":
+            return np.clip(scores, *_ends(calibration))
         case _:
             assert_never(calibration.method)
 
@@ -486,6 +491,11 @@ def _check_fits(package: Package, where: str) -> None:
         )
 
 
+def _ends(calibration: Calibration) -> tuple[float, float]:
+    least, most = calibration.least, calibration.most
+    return -inf if least is UNSET else least, inf if most is UNSET else most
+
+
 def _is_usable(calibration: Calibration, of: str) -> bool:
     parameters, x, y = calibration.parameters, calibration.x, calibration.y
     match calibration.method:
@@ -498,5 +508,8 @@ def _is_usable(calibration: Calibration, of: str) -> bool:
             return of == "binary" and len(x) == len(y) > 0 and rises and 0 <= min(y) <= max(y) <= 1
         case "temperature":
             return of == "multiclass" and len(parameters) == 1 and parameters[0] > 0
+        case "clip":
+            low, high = _ends(calibration)
+            return of == "regression" and low < high and (low, high) != (-inf, inf)
         case _:
             assert_never(calibration.method)
