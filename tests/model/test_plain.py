@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from linewright.model.linear import Linear
 from linewright.model.metrics import metric
 from linewright.model.plain import MOST_CELLS, MOST_ROWS, beside_linear, rows_to_learn
+from linewright.model.straight import fit_straight
 
 N = 400
 
@@ -96,3 +98,109 @@ def test_equal_rows_give_equal_figures_and_never_more_than_a_bounded_part_is_lea
     assert len(rows_to_learn(10**6, 10, seed=1)) == MOST_ROWS
     assert len(rows_to_learn(10**6, 2_000, seed=1)) * 2_000 == MOST_CELLS
     assert (rows_to_learn(10**6, 10, seed=1) == rows_to_learn(10**6, 10, seed=1)).all()
+
+
+def long_tailed(seed):
+    """Return rows with one number of long tails, as counties have people."""
+    x = np.random.default_rng(seed).normal(size=(N, 2))
+    x[:, 0] = np.exp(2 * x[:, 0])
+    return x.astype(np.float32)
+
+
+def bent(x, target, task, classes):
+    """Return what the family `linear` makes of rows."""
+    return Linear().fit(
+        x,
+        target,
+        np.ones(N),
+        categorical=(),
+        task=task,
+        classes=classes,
+        rounds=None,
+        valid=None,
+        seed=3,
+        settings={"c": 0.3, "hinges": False},
+    )
+
+
+def of_numbers(answer, *, name="r2"):
+    """Return what the plain model reaches where the label is `answer` of the rows."""
+    learned, tested = long_tailed(1), long_tailed(2)
+    return compared(
+        1,
+        lambda _: np.zeros(N),
+        name=name,
+        task="regression",
+        classes=0,
+        x=learned,
+        target=answer(learned),
+        test_x=tested,
+        truth=answer(tested),
+    ).value
+
+
+def test_what_is_linear_in_a_number_of_long_tails_is_plain():
+    """Bent numbers alone were worse than a constant on murders by people in a county, where least squares were good."""
+    assert of_numbers(lambda x: 3.0 * x[:, 0] + x[:, 1].astype(np.float64)) > 0.98
+
+
+def test_what_is_linear_in_the_rank_of_a_number_is_as_plain_as_before():
+    """The largest few numbers would else rule the line, and the yardstick would be easy to beat."""
+
+    def logarithm(x):
+        return np.log(x[:, 0].astype(np.float64) + 1e-9)
+
+    before = bent(long_tailed(1), logarithm(long_tailed(1)), "regression", 0)
+    error = logarithm(long_tailed(2)) - before.scores(long_tailed(2))
+
+    assert of_numbers(logarithm, name="rmse") == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", 2), ("multiclass", 3)])
+def test_classes_by_a_sum_of_numbers_of_long_tails_are_plain(task, classes):
+    """Bent, two numbers of middling size weigh more than one that is far."""
+
+    def classed(seed):
+        drawn = np.random.default_rng(seed)
+        x = np.exp(1.5 * drawn.normal(size=(N, 2))).astype(np.float32)
+        total = x.sum(axis=1) + 2 * drawn.logistic(size=N)
+        return x, np.minimum((total > 15).astype(np.int64) + (total > 30), classes - 1)
+
+    (x, target), (test_x, truth) = classed(1), classed(2)
+    found = compared(
+        1,
+        lambda _: np.full((N, classes), 1 / classes),
+        name="log_loss",
+        task=task,
+        classes=classes,
+        x=x,
+        target=target,
+        test_x=test_x,
+        truth=truth,
+        threshold=0.5 if task == "binary" else None,
+    )
+    told = bent(x, target, task, classes).scores(test_x)[np.arange(N), truth]
+
+    assert found.value < 0.8 * -np.log(told).mean()
+
+
+def test_missing_constant_and_coded_columns_are_read_by_the_straight_form():
+    """A missing number counts as the mean, and a column without two values as nothing, whatever test rows have there."""
+    x = np.column_stack([long_tailed(1), np.full(N, 1e8), np.full(N, np.nan), np.arange(N) % 3]).astype(
+        np.float32
+    )
+    x[::10, 1] = np.nan
+    target = 3.0 * x[:, 0] + 5.0 * x[:, 4]
+    fitted = fit_straight(x, target, np.ones(N), categorical=(4,), task="regression", classes=0, c=0.3)
+    row = np.array([[10, np.nan, 2e8, 7, 2], [20, np.nan, 1e8, np.nan, 9]], dtype=np.float32)
+
+    np.testing.assert_allclose(fitted.scores(row)[0], 40.0, atol=1.5)
+    assert np.isfinite(fitted.scores(row)).all()
+
+
+def test_a_class_of_few_rows_is_learned_from_by_both_forms():
+    """Held out as a whole it would leave one class, which is nothing to fit."""
+    target = np.zeros(N, dtype=np.int64)
+    target[7] = 1
+
+    assert compared(1, lambda tested: sure(tested[1]), target=target) is not None

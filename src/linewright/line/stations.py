@@ -247,7 +247,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=7,
+        code=8,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

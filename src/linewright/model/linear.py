@@ -150,15 +150,12 @@ class Linear:
         if len(x) > FIT_ROWS:
             taken = np.sort(np.random.default_rng(seed).choice(len(x), FIT_ROWS, replace=False))
             x, target, weight = x[taken], target[taken], weight[taken]
-        blank = _learn_design(x, weight, categorical, task, hinges=bool(settings.get("hinges")))
+        blank = learn_design(x, weight, categorical, task, hinges=bool(settings.get("hinges")))
         with steady():
             matrix = _designed(blank, x)
-            if task == "regression":
-                coefficients, intercept = _ridge(matrix, target, weight, settings["c"])
-            else:
-                coefficients, intercept = _logistic(
-                    matrix, target, weight, settings["c"], 1 if task == "binary" else classes
-                )
+            coefficients, intercept = solve(
+                matrix, target, weight, task=task, classes=classes, c=settings["c"]
+            )
         return LinearFitted(
             msgspec.structs.replace(
                 blank,
@@ -182,9 +179,10 @@ def steady() -> Generator[None]:
         yield
 
 
-def _learn_design(
+def learn_design(
     x: Matrix, weight: Floats, categorical: tuple[int, ...], task: Task, *, hinges: bool
 ) -> LinearNative:
+    """Return a model without coefficients: what its design is made of."""
     numbers = tuple(i for i in range(x.shape[1]) if i not in set(categorical))
     scales = [_centre_and_factor(x[:, i], weight) for i in numbers]
     levels_each = min(LEVELS_PER_COLUMN, DESIGN_COLUMNS // max(1, len(categorical)))
@@ -235,6 +233,15 @@ def _frequent(codes: npt.NDArray[np.float32], weight: Floats, most: int) -> list
     mass = np.bincount(places, weights=weight)
     order = np.lexsort((levels, -mass))[:most]
     return sorted(float(level) for level in levels[order])
+
+
+def solve(
+    matrix: Floats, target: npt.NDArray[Any], weight: Floats, *, task: Task, classes: int, c: float
+) -> tuple[Floats, Floats]:
+    """Return the coefficients of a design, shape (outputs, design columns), and the intercepts; `steady` is held around it."""
+    if task == "regression":
+        return _ridge(matrix, target, weight, c)
+    return _logistic(matrix, target, weight, c, 1 if task == "binary" else classes)
 
 
 def _ridge(matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float) -> tuple[Floats, Floats]:
