@@ -9,11 +9,13 @@ from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Registered
+from linewright.model.figures import listed
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.seams import MetadataReader, Version
 from linewright.store.values import Event
 
 _MODEL = re.compile(r"^(?P<line>[a-z0-9-]{1,63})@(?P<version>[1-9][0-9]{0,8})$")
+_MOST_NAMED = 5
 ALIASES = ("champion", "challenger")
 E = TypeVar("E", bound=Event)
 
@@ -49,7 +51,9 @@ def _aliased(factory: Factory, line: str, alias: str) -> str:
     if version is None:
         factory.path_of(line)
         yet = " yet" if alias == "champion" else ""
-        raise NotFound(f"the line has no {alias}{yet}", where=line, hint=f"linewright run {line}")
+        names = [f"{line}@{one.version}" for one in factory.metadata.versions(line)]
+        hint = f"name a version: {listed(names[::-1], _MOST_NAMED)}" if names else f"linewright run {line}"
+        raise NotFound(f"the line has no {alias}{yet}", where=line, hint=hint)
     return f"{line}@{version}"
 
 
