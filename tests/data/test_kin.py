@@ -175,6 +175,46 @@ def test_numbered_columns_that_are_no_levels_are_honest():
     assert {} == leaks(look(frame.with_columns(pl.all().cast(pl.String)), label="sold"))
 
 
+@pytest.mark.parametrize(
+    ("formula", "make"),
+    [
+        ("people * rate / 10,000", lambda count, people: count * 10_000 / people),
+        ("people / rate * 1,000", lambda count, people: 1_000 * people / np.maximum(count, 1)),
+        ("rate / people * 100", lambda count, people: count * people / 100),
+    ],
+)
+def test_a_rate_and_what_it_is_of_are_leaks_whatever_the_rate_is_per(formula: str, make):
+    """Murders are the murders per 10,000 people times the people; the 10,000 hid it."""
+    rng = np.random.default_rng(9)
+    people = rng.integers(2_000, 900_000, ROWS)
+    count = rng.poisson(people / 60_000 if "/ rate" not in formula else people / 6_000)
+    count = np.maximum(count, 1) if "/ rate" in formula else count
+    frame = pl.DataFrame(
+        {
+            "people": people,
+            "rate": make(count, people).round(7),
+            "logarithm": np.log(people).round(5),
+            "other": rng.integers(0, 900, ROWS),
+            "count": count,
+        }
+    )
+
+    found = leaks(look(frame.with_columns(pl.all().cast(pl.String)), label="count"))
+
+    assert {"people", "rate"} == found.keys()
+    assert f"{formula} is the label in 100 % of rows: who knows both knows the label" == found["rate"]
+
+
+def test_a_product_that_is_the_label_only_where_that_is_nothing_is_honest():
+    """No count without people: where most rows hold 0, zeros alone make no product."""
+    rng = np.random.default_rng(10)
+    some = rng.random(ROWS) < 0.2
+    a, b = (np.where(some, rng.integers(1, 500, ROWS), 0) for _ in range(2))
+    frame = pl.DataFrame({"a": a, "b": b, "y": np.where(some, a + rng.integers(1, 900, ROWS), 0)})
+
+    assert {} == leaks(look(frame.with_columns(pl.all().cast(pl.String)), label="y"))
+
+
 def test_numbers_that_nearly_make_the_label_are_honest():
     """Rooms upstairs and downstairs explain a price, and are not the price."""
     rng = np.random.default_rng(7)

@@ -750,6 +750,84 @@ def test_classes_that_several_columns_say_are_told_and_kept():
     assert "tells 'invalid' from all others almost without error" in profile.column("e2").verdicts[0].evidence
 
 
+def leaves(many: int = 12, rows: int = 30, **columns: Any) -> pl.DataFrame:
+    """Measurements of leaves of several species, shuffled, and what else is asked for of each row's species."""
+    rng = np.random.default_rng(21)
+    species = rng.permutation(np.repeat(np.arange(many), rows))
+    size = (species + rng.normal(size=many * rows)).round(3)
+    made = {name: make(rng, species) for name, make in columns.items()}
+    frame = pl.DataFrame({"size": size, **made, "species": [f"s{one:02}" for one in species]}, strict=False)
+    return frame.with_columns(pl.all().cast(pl.String))
+
+
+def test_what_was_written_of_a_class_and_not_of_a_row_is_a_leak():
+    """The shape of a species' leaves, out of a book: five of eight such columns went to the model."""
+
+    def but_one(_: np.random.Generator, species: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(len(species)) == np.flatnonzero(species == 3)[0], "heart", shapes[species])
+
+    def gaps(rng: np.random.Generator, species: np.ndarray) -> list[str | None]:
+        return [None if rng.random() < 0.2 else str(one % 3) for one in species]
+
+    shapes = np.array(["round", "needle", "heart", "round"] * 3)
+    frame = leaves(
+        shape=lambda _, species: shapes[species],
+        lobed=lambda _, species: np.where(species == 5, "yes", "no"),
+        mean_area=lambda _, species: species // 2 + 0.5,
+        gaps=gaps,
+        but_one=but_one,
+        any=lambda rng, species: rng.choice(["a", "b"], len(species)),
+    )
+    profile = look(frame, label="species")
+
+    assert {"shape", "lobed", "mean_area", "gaps"} == leaks(profile)
+    assert profile.column("shape").exclude
+    says = "never varies within a class: each of the 12 classes has one value of it, so it was written for the class"
+    assert says == profile.column("shape").verdicts[0].evidence
+
+
+def test_a_value_of_a_few_rows_is_not_written_for_their_class_by_chance():
+    """Three rows of a rare kind are of one class soon, and the others of that class say that they are not its."""
+
+    def rare(_: np.random.Generator, species: np.ndarray) -> np.ndarray:
+        flag = np.full(len(species), "no")
+        flag[np.flatnonzero(species == 5)[:3]] = "yes"
+        return flag
+
+    def few(_: np.random.Generator, species: np.ndarray) -> list[str | None]:
+        said: list[str | None] = [None] * len(species)
+        for one in range(12):
+            for row in np.flatnonzero(species == one)[:4]:
+                said[int(row)] = str(one % 2)
+        return said
+
+    assert set() == leaks(look(leaves(rare=rare, few=few), label="species"))
+
+
+@pytest.mark.parametrize(("columns", "asked"), [(5, 5), (9, 3)])
+def test_where_many_columns_tell_one_class_each_it_is_asked_of_the_best_alone(columns: int, asked: int):
+    """Of 32 species some are easy: twenty such lines hid the finding that mattered."""
+    easy = {
+        f"e{n}": lambda rng, species, n=n: (rng.normal(size=len(species)) + (30 + n) * (species == 4)).round(
+            3
+        )
+        for n in range(columns)
+    }
+    profile = look(leaves(rows=60, **easy), label="species")
+    told = [
+        one.evidence
+        for column in profile.columns
+        for one in column.verdicts
+        if one.verdict == "strong" and "tells 's04'" in one.evidence
+    ]
+
+    assert set() == leaks(profile)
+    assert asked == len(told)
+    assert all(
+        (f", as {columns - 1} other columns tell one class or another" in one) == (asked == 3) for one in told
+    )
+
+
 def people(rows: int = ROWS, many: int = 1_500) -> dict[str, np.ndarray]:
     """Give visits of people whose number, sex and street are their own."""
     rng = np.random.default_rng(6)

@@ -83,6 +83,19 @@ def test_a_number_of_the_rows_is_an_order_only_where_there_is_no_other():
     assert [False, False, True] == [one.is_time for one in found if one]
 
 
+def test_a_number_that_is_no_time_by_its_name_is_none_beside_one_that_is():
+    """Counties lie in the order of their states, each with its years: nobody tests on the last states."""
+    year = np.tile(np.arange(1990, 2000), ROWS // 10)
+
+    assert order_of(fips=days, year=year) is None
+    assert [
+        one.column for one in (order_of(fips=days, grade=year), order_of(week=days, year=year)) if one
+    ] == [
+        "fips",
+        "week",
+    ]
+
+
 def test_what_rows_belong_to_is_no_order():
     """Panels are sorted by who was asked, and each one's rows are of all times."""
     who = np.repeat(np.arange(ROWS // 4), 4)

@@ -130,6 +130,18 @@ def test_check_says_which_features_a_model_should_not_see(tmp_path: Path, kind: 
     assert () == checked(tmp_path).traps
 
 
+def test_check_says_what_was_written_of_a_class(tmp_path: Path):
+    """The line gave it to the model, and nothing that was measured in a row is named beside it."""
+    kinds = np.arange(ROWS) % 6
+    frame = claims(
+        kind=[f"k{one}" for one in kinds], book=np.array(["round", "long", "round"] * 2)[kinds]
+    ).drop("y")
+    found = hand_written(tmp_path, frame, "label: {column: kind}\n")
+
+    assert {"book"} == named(found, "leak") == {name for trap in found.traps for name in trap.columns}
+    assert "each of the 6 classes has one value of it" in found.traps[0].evidence
+
+
 def test_one_line_takes_all_of_them_away_and_keeps_what_was_excluded(tmp_path: Path):
     """Two lines of the same name are no line file."""
     frame = claims(row=lambda _, y: np.arange(len(y)), unit=lambda _, y: ["mm"] * len(y))
@@ -567,6 +579,34 @@ def test_shops_in_several_rows_are_a_group_by_their_name(tmp_path: Path):
     assert trap in checked(tmp_path).traps
     add(tmp_path, trap)
     assert () == checked(tmp_path).traps
+
+
+def counties(name: str = "countyid", *, own: bool = True) -> pl.DataFrame:
+    """Rows of counties and years in any order, with the number of the county, and the county's state where it has its `own`."""
+    rng = np.random.default_rng(6)
+    county = rng.integers(0, 90, ROWS)
+    states = rng.permutation(90) % 11
+    number = 1001 + 37 * county
+    state = states[county] if own else rng.integers(0, 11, ROWS)
+    return claims(**{name: number, "state": state, "year": rng.integers(1980, 1997, ROWS)})
+
+
+@pytest.mark.parametrize("in_order", [False, True], ids=["in any order", "sorted"])
+def test_a_number_of_something_is_a_group_in_any_order_of_the_rows(tmp_path: Path, in_order: bool):
+    """Sorted by it, the file gave it away; shuffled, nothing was said of the same table."""
+    frame = counties()
+    trap = traps(written(tmp_path, frame.sort("countyid") if in_order else frame))["group"]
+
+    assert (("countyid",), "group: countyid") == (trap.columns, trap.line)
+    assert "state is the same within each" in trap.evidence
+
+
+@pytest.mark.parametrize(
+    "frame", [counties("paid"), counties(own=False)], ids=["no id", "nothing of its own"]
+)
+def test_numbers_that_repeat_are_no_group_by_themselves(tmp_path: Path, frame: pl.DataFrame):
+    """Amounts repeat too, and a number with nothing of its own may be of anything."""
+    assert "group" not in traps(written(tmp_path, frame))
 
 
 @pytest.mark.parametrize(

@@ -1040,7 +1040,7 @@ def test_a_card_says_why_a_column_of_the_table_is_not_in_the_model(card):
 
     for page in both(barred):
         assert (
-            "keeps these from every model (table.exclude): country, leak. Why stands beside each in lines/a.yaml"
+            "keeps these from every model (table.exclude): country, leak. Why stands beside each in lines/a.yaml."
             in page.text
         )
     assert not any("table.exclude): " in page.text for page in both(card))

@@ -26,7 +26,10 @@ _SIBLINGS = 3
 _MOST_NUMBERS = 40
 _CHECKED_ROWS = 2_000
 _MADE = 0.99
-_TERMS = 3
+_PAIR, _TERMS = 2, 3
+_GLANCE = 50
+_SCALED = 1e-4
+"""How far the constant of a product may differ from row to row: rates are rounded."""
 _ROWS_A_NUMBER = 10
 _NUMBERED = re.compile(r"(.*?)(\d{1,4})")
 _LEVELS, _MOST_LEVELS = 3, 100
@@ -58,8 +61,8 @@ def find_kin(
     -------
     dict
         By column. Days that are counted up to a suspect date; flags that only together raise the label; a flag that
-        stands in a row of such flags; two numbers of which the label is the sum, the difference or the product; more
-        of which it is the sum, each added or taken away; counts of its levels, of which it is the mean.
+        stands in a row of such flags; two numbers of which the label is the sum or the difference, or, times a constant, the
+        product or the quotient; more of which it is the sum, each added or taken away; counts of its levels, of which it is the mean.
     """
     open_ = {name for name in values if name not in suspects or suspects[name].kind == "strong"}
     found = dict(_counted(values, suspects, open_, time))
@@ -69,7 +72,10 @@ def find_kin(
     found |= {name: one for name, one in _family(truth, values, flags, leaks) if name in open_ - found.keys()}
     if truth.task == "regression":
         parts = chain(
-            _parts(values, label, open_), _terms(values, label, open_), _votes(values, label, open_)
+            _scaled(values, label, open_),
+            _parts(values, label, open_),
+            _terms(values, label, open_),
+            _votes(values, label, open_),
         )
         found |= {name: one for name, one in parts if name not in found}
     return found
@@ -236,6 +242,63 @@ def _parts(
             if _is_made(made, a, b, y):
                 says = f"{formula} is the label in {percent(_share(made, y))} of rows: who knows both knows the label"
                 yield from ((name, Suspect(kind="leak", evidence=says)) for name in (first, second))
+
+
+def _scaled(
+    values: Mapping[str, pl.Series], label: pl.Series, open_: set[str]
+) -> Iterator[tuple[str, Suspect]]:
+    """Find two numbers whose product or quotient is the label times a constant: a rate per 10,000 and how many there are.
+
+    Logarithms turn the constant into a distance that is the same in all rows, so that a glance at few rows rules out nearly all pairs.
+    """
+    numbers, y = _numbers(values, label, open_)
+    glance = np.flatnonzero(np.isfinite(y) & (y != 0))[:_GLANCE]
+    if len(numbers) < _PAIR or len(glance) < _LEAST_ROWS:
+        return
+    names = list(numbers)
+    parts = np.stack([number[glance] for number in numbers.values()])
+    logs = np.log(np.abs(np.where(np.isfinite(parts) & (parts != 0), parts, np.nan)))
+    apart = np.log(np.abs(y[glance])) - logs
+    for sign, is_product in ((-1, True), (1, False)):
+        for first, second in _constant(apart[:, None] + sign * logs[None], is_product=is_product):
+            a, b = numbers[names[first]], numbers[names[second]]
+            made = a * b if is_product else np.divide(a, b, out=np.full_like(a, np.nan), where=b != 0)
+            alone = max(_share_of_scaled(a, y)[1], _share_of_scaled(b, y)[1])
+            factor, share = _share_of_scaled(made, y)
+            if share < _MADE or alone >= 0.5 or (is_product and abs(factor - 1) <= _SCALED):
+                continue
+            formula = f"{names[first]} {'*' if is_product else '/'} {names[second]}{_times(factor)}"
+            says = f"{formula} is the label in {percent(share)} of rows: who knows both knows the label"
+            yield from ((names[one], Suspect(kind="leak", evidence=says)) for one in (first, second))
+
+
+def _constant(apart: Floats, *, is_product: bool) -> Iterator[tuple[int, int]]:
+    """Give the pairs whose distances, shape (k, k, rows), are the same in most rows."""
+    known = ~np.isnan(apart)
+    middle = np.median(np.where(known, apart, 0.0), axis=2, keepdims=True)
+    near = (np.abs(apart - middle) <= _SCALED) & known
+    for first, second in np.argwhere(near.mean(axis=2) > 0.5).tolist():
+        if first < second or (first != second and not is_product):
+            yield first, second
+
+
+def _share_of_scaled(made: Floats, y: Floats) -> tuple[float, float]:
+    """Return the constant by which `made` is the label in most rows, and in what share of them: of all, or of those that are not 0."""
+    rows = np.isfinite(made) & np.isfinite(y)
+    made, y = made[rows], y[rows]
+    some = (made != 0) & (y != 0)
+    if some.sum() < _LEAST_ROWS:
+        return 1.0, 0.0
+    factor = float(np.median(y[some] / made[some]))
+    near = np.abs(factor * made - y) <= _SCALED * np.abs(y)
+    return factor, float(min(near.mean(), near[(made != 0) | (y != 0)].mean()))
+
+
+def _times(factor: float) -> str:
+    """Write a factor as people do: a rate per 10,000 is divided by it."""
+    if abs(factor - 1) <= _SCALED:
+        return ""
+    return f" * {factor:,.6g}" if abs(factor) >= 1 else f" / {1 / factor:,.6g}"
 
 
 def _terms(

@@ -13,7 +13,7 @@ import polars as pl
 
 from linewright.data.facts import NO_MONTH, NO_TIME, Finding
 from linewright.data.roles import id_evidence, is_thing, is_time_name
-from linewright.data.seen import NUMBERS, Seen, as_declared, percent, words_of
+from linewright.data.seen import NUMBERS, TIMES, Seen, as_declared, percent, words_of
 from linewright.data.spec import DataSpec
 from linewright.data.traps import find_group, sorted_evidence
 
@@ -114,6 +114,9 @@ def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
     if found and _is_in_stretches(seen, outside):
         # The clinic's number leads the patient's: the last rows are those of one clinic, and not the latest.
         found = [column for column in found if is_time_name(column.name)]
+    if any(_is_named_time(column) for column in seen.values() if column.name not in outside):
+        # Counties in the order of their states, each with its years: the number of the state is no time beside the year.
+        found = [column for column in found if is_time_name(column.name) or id_evidence(column)]
     if not found:
         return None
     # `max` keeps the first of equals.
@@ -277,6 +280,10 @@ def _month_finding(pair: YearAndMonth, by: str, rows: int) -> Finding:
         action="warn",
         says=f"{name}: {asked_of_months(pair, by)}; `linewright check` gives the lines to write",
     )
+
+
+def _is_named_time(column: Seen) -> bool:
+    return column.type in NUMBERS | TIMES and column.distinct > 1 and is_time_name(column.name)
 
 
 def _is_in_stretches(seen: Mapping[str, Seen], outside: set[str]) -> bool:

@@ -106,6 +106,38 @@ _OTHER_TIMES = frozenset(
         "out",
     ]
 )
+_NO_IDS = frozenset(
+    {
+        "acid",
+        "aid",
+        "bid",
+        "covid",
+        "fluid",
+        "grid",
+        "humid",
+        "hybrid",
+        "invalid",
+        "kid",
+        "lid",
+        "lipid",
+        "liquid",
+        "mid",
+        "paid",
+        "prepaid",
+        "pyramid",
+        "raid",
+        "rapid",
+        "repaid",
+        "said",
+        "solid",
+        "steroid",
+        "thyroid",
+        "unpaid",
+        "valid",
+        "void",
+    }
+)
+"""Words that end in *id* and number nothing."""
 _FULL_NAMES = frozenset(
     {"firstname", "lastname", "surname", "forename", "fullname", "fname", "lname", "middlename"}
 )
@@ -388,6 +420,20 @@ def is_thing(column: Seen) -> bool:
     """Return whether a column has the name of something that rows belong to: sorted by it, rows lie in no order of time."""
     words = set(column.words)
     return bool(words & _ENTITIES) and words <= _ENTITIES | _NUMBERING
+
+
+def is_named_id(column: Seen) -> bool:
+    """Return whether whole numbers have the name of the number of something.
+
+    Examples
+    --------
+    >>> from linewright.data.seen import see
+    >>> names = ("countyid", "id_of_shop", "ShopID", "paid", "county")
+    >>> [is_named_id(see(pl.Series(name, ["1", "2"]))) for name in names]
+    [True, True, True, False, False]
+    """
+    ids = (word == "id" or (word.endswith("id") and word not in _NO_IDS) for word in column.words)
+    return column.type in NUMBERS and _names_things(column) and any(ids)
 
 
 def is_named_thing(column: Seen) -> bool:

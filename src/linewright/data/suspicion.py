@@ -6,7 +6,7 @@ the ROC curve of 0.97, with several others close behind).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -43,6 +43,11 @@ takes 0.11 away, and an `unknown` in 3 % of the rows 0.03."""
 _COMMON = 0.6
 _LATE = 0.2
 _MANY = 100
+_LEAST_OF_CLASS, _LEAST_CLASSES = 5, 3
+_BY_CHANCE = -20.0
+"""Logarithm of how likely a shuffled column may be to vary within no class, so that chance is ruled out for thousands of columns."""
+_ORDINARY, _ASKED_OF = 5, 3
+"""Columns that each tell one of several classes, from which on that is ordinary; and of how many it is asked then."""
 _NEVER = 0.005
 _OFTEN = 0.3
 _DAY = 86_400_000_000
@@ -84,6 +89,7 @@ def find_suspects(
     for name, column in values.items():
         says = (
             _perfect(truth, column, cell[name], strengths[name])
+            or _by_class(truth, column)
             or _by_presence(truth, column)
             or _by_flag(truth, column, cell[name])
             or _by_default(truth, column)
@@ -244,11 +250,18 @@ def _best(
         value, name = max((value, name) for name, value in strengths.items())
         if value >= _NOTABLE[truth.task]:
             says[name] = [f"the best single column ({_says(truth, value)})"]
-    for name in strengths:
-        sure = [(value, -code) for code, value in by_class[name].items() if value >= _PERFECT["binary"]]
-        if sure:
-            value, code = max(sure)
-            says.setdefault(name, []).append(f"it {_tells(truth.classes[-code], value)}")
+    sure = {
+        name: max((value, -code) for code, value in by_class[name].items())
+        for name in strengths
+        if max(by_class[name].values(), default=0.0) >= _PERFECT["binary"]
+    }
+    # Among many classes some are easy, and what is measured tells them: to ask of each column hides what is worth asking.
+    is_ordinary = len(sure) > _ORDINARY
+    also = f", as {len(sure) - 1:,} other columns tell one class or another" if is_ordinary else ""
+    asked = sorted(sure, key=sure.__getitem__, reverse=True)[: _ASKED_OF if is_ordinary else None]
+    for name in asked:
+        value, code = sure[name]
+        says.setdefault(name, []).append(f"it {_tells(truth.classes[-code], value)}{also}")
     return {
         name: Suspect(kind="strong", evidence=f"{', and '.join(told)}: {_ASKED}")
         for name, told in says.items()
@@ -286,6 +299,32 @@ def _area(truth: Truth, column: pl.Series) -> float:
         return 0.0
     area = roc_auc(truth.codes, column.cast(pl.Float64).to_numpy())
     return max(area, 1 - area)
+
+
+def _by_class(truth: Truth, column: pl.Series) -> str | None:
+    """Say whether a column has one value in each of several classes: what is measured in a row varies, what is written of a class does not."""
+    if truth.task != "multiclass" or not 2 <= column.n_unique() <= len(truth.classes) + 1:
+        return None
+    known = pl.DataFrame({"code": truth.codes, "value": column}).drop_nulls()
+    of_class = known.group_by("code").agg(pl.col("value").n_unique().alias("values"), pl.len().alias("rows"))
+    judged = of_class.filter(pl.col("rows") >= _LEAST_OF_CLASS)
+    if of_class["values"].max() != 1 or len(judged) < _LEAST_CLASSES or judged["rows"].sum() < _MANY:
+        return None
+    of_judged = known.filter(pl.col("code").is_in(judged["code"].implode()))
+    rows = of_judged.group_by("value").len()["len"].to_list()
+    if len(rows) < 2 or _chance_within(rows, len(judged)) > _BY_CHANCE:
+        return None
+    which = "each of the" if len(judged) == len(truth.classes) else "each of"
+    return f"never varies within a class: {which} {len(judged):,} classes has one value of it, so it was written for the class"
+
+
+def _chance_within(rows: Sequence[int], classes: int) -> float:
+    """Return at most the logarithm of how likely a shuffle gives every class one value, where `rows` have each of the values.
+
+    Of all ways to lay the values out, those are counted that give each class one of them, whether or not it has the rows for it.
+    """
+    ways = math.lgamma(sum(rows) + 1) - sum(math.lgamma(many + 1) for many in rows)
+    return classes * math.log(len(rows)) - ways
 
 
 def _is_function(cell: Ints, codes: Ints) -> bool:

@@ -12,7 +12,15 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import TEST, TRAIN
-from linewright.data.roles import AGAIN, COUNTED, ENOUGH_GROUPS, TIME_WORDS, is_named_thing, is_numbering
+from linewright.data.roles import (
+    AGAIN,
+    COUNTED,
+    ENOUGH_GROUPS,
+    TIME_WORDS,
+    is_named_id,
+    is_named_thing,
+    is_numbering,
+)
 from linewright.data.seen import NUMBERS, Seen, percent
 
 Ints = npt.NDArray[np.int64]
@@ -281,8 +289,8 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
 
     Its values repeat equally often, or run in blocks; in blocks that are sorted, something else has to stay the same
     within them, since any sorted column runs in blocks. Or they are very many that repeat now and then, and number
-    things or have rows that are alike in several other columns. Or they have the name of a shop, say, and something else stays
-    the same within each.
+    things or have rows that are alike in several other columns. Or they have the name of a shop, say, or of a number of one (`shopid`),
+    and something else stays the same within each, in whatever order the rows lie.
 
     Parameters
     ----------
@@ -307,7 +315,8 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
     found += [
         (True, column.distinct, column.name, says)
         for column in tried
-        if is_named_thing(column) and column.name not in {name for _, _, name, _ in found}
+        if (is_named_thing(column) or is_named_id(column))
+        and column.name not in {name for _, _, name, _ in found}
         if (says := _by_name(column, seen, taken))
     ]
     if not found:
@@ -349,7 +358,7 @@ def _belongings(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) ->
 
 
 def _by_name(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> str:
-    """Say that texts which by their name name things stand in several rows each, of one attribute, or nothing where they do not."""
+    """Say that values which by their name name things stand in several rows each, of one attribute, or nothing where they do not."""
     if column.distinct > column.present / 2 or not (same := _same_within(column, seen, taken)):
         return ""
     return (

@@ -299,7 +299,7 @@ def _features(facts: CardFacts) -> Section:
     if facts.excluded:
         text = (
             f"The line keeps these from every model (table.exclude): {listed(facts.excluded, MOST_NAMED)}. Why stands beside each in "
-            f"{facts.file}, where `linewright new` proposed it."
+            f"{facts.file}."
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.declared)))
     if rest:
