@@ -381,7 +381,7 @@ def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
     assert ran.to_text().endswith("\nNext: linewright promote tumours@1")
     assert (("linewright promote tumours@1",),) * 2 == (ran.next, held.next)
     assert "tumours@1" == card(factory, "tumours@challenger").model
-    with pytest.raises(NotFound, match="no champion yet.*name a version: tumours@1"):
+    with pytest.raises(NotFound, match=r"no champion yet.*name a version: tumours@1"):
         card(factory, "tumours")
 
     promote(factory, "tumours@challenger")
