@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linewright.model.linear import Linear
+from linewright.model.linear import Linear, in_chunks
 from linewright.model.metrics import metric
 from linewright.model.plain import MOST_CELLS, MOST_ROWS, beside_linear, rows_to_learn
 from linewright.model.straight import fit_straight
@@ -204,3 +204,18 @@ def test_a_class_of_few_rows_is_learned_from_by_both_forms():
     target[7] = 1
 
     assert compared(1, lambda tested: sure(tested[1]), target=target) is not None
+
+
+def test_many_rows_are_answered_in_parts_as_they_are_alone():
+    """A design of a million rows took two gigabytes."""
+    chance = np.random.default_rng(7)
+    x = chance.normal(size=(20_000, 3)).astype(np.float32)
+    target = x[:, 0] + chance.normal(size=len(x))
+    fitted = fit_straight(
+        x[:500], target[:500], np.ones(500), categorical=(), task="regression", classes=0, c=0.3
+    )
+    alone = np.concatenate([fitted.scores(part) for part in np.array_split(x, 7)])
+
+    assert len(x) > len(next(in_chunks(x)))
+    np.testing.assert_allclose(fitted.scores(x), alone, rtol=1e-12)
+    assert (0,) == fitted.scores(x[:0]).shape

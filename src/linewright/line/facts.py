@@ -320,7 +320,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         elif self.unfound:
             yield f"  warn     it finds {unfound_in_words(self.unfound)}; {self._remedy()}"
         if self.hardly:
-            yield f"  warn     it finds less than half of some classes, also at the upper end of the interval: {self.hardly}{'' if self.unfound else f'; {self._remedy()}'}"
+            # Said once, of both.
+            remedy = "" if self.unfound else f"; {self._remedy()}"
+            yield f"  warn     it finds less than half of some classes, also at the upper end of the interval: {self.hardly}{remedy}"
         if self.few_tested:
             yield f"  warn     {few_in_words(self.few_tested)}"
         if self.coverage is not None and is_surely_less(self.coverage):

@@ -20,11 +20,6 @@ from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import is_off, reliability_in_words
 
 
-def _outside(calibration: Calibration) -> str:
-    ends = [("below", calibration.least), ("above", calibration.most)]
-    return " or ".join(f"{side} {in_words(end)}" for side, end in ends if end is not UNSET)
-
-
 def decisions(facts: CardFacts) -> Section:
     """Return the section on how it decides."""
     trained, cited = facts.trained, (facts.package.trained,)
@@ -38,7 +33,7 @@ def decisions(facts: CardFacts) -> Section:
         "sigmoid": "Scores become probabilities by a sigmoid (Platt scaling).",
         "isotonic": "Scores become probabilities by a rising curve of straight pieces (isotonic regression).",
         "temperature": "Scores become probabilities by a temperature.",
-        "clip": f"No answer is {_outside(facts.package.calibration)}, where labels pile up.",
+        "clip": f"No answer is {_beyond_ends(facts.package.calibration)}, where labels pile up.",
     }[method]
     sentences = [Sentence(text=told, evidence=cited)] if facts.package.classes or method == "clip" else []
     if trained.adopted and _is_off(facts):
@@ -141,6 +136,12 @@ def _came_true(reliability: Reliability) -> Table:
             for one in reliability.bins
         ),
     )
+
+
+def _beyond_ends(calibration: Calibration) -> str:
+    """Name what no answer is; empty where nothing is cut off."""
+    ends = [("below", calibration.least), ("above", calibration.most)]
+    return " or ".join(f"{side} {in_words(end)}" for side, end in ends if end is not UNSET)
 
 
 def _on_test_rows(facts: CardFacts) -> Iterator[str]:

@@ -8,9 +8,6 @@ import numpy as np
 
 _SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]\d+)?)\b")
 """As training says it (`model.members`); records hold the sentence as it was said, so that it is told here."""
-_POWER = re.compile(r"(?<![\w.])\d(?:\.\d+)?e\+\d+")
-_NOTHING = re.compile(r"(?<![\w.,])-(?=0(?:\.0+)?(?![\d.]))")
-"""The sign of a number that is rounded to 0."""
 FASTEST = "fastest to answer"
 """How the reason of a choice begins, where a setting was chosen for its speed."""
 _DAY = 86_400_000_000
@@ -57,6 +54,17 @@ def in_digits(value: float, digits: int) -> str:
     """
     text = f"{value:.{digits}g}"
     return f"{float(text):,.0f}" if "e+" in text else text
+
+
+def in_tenths(share: float) -> str:
+    """Return a share in percent with one decimal, and without a sign where it is rounded to 0.
+
+    Examples
+    --------
+    >>> in_tenths(0.0034), in_tenths(-0.0004), in_tenths(-0.012)
+    ('0.3%', '0.0%', '-1.2%')
+    """
+    return f"{round(100 * share, 1) + 0.0:.1f}%"
 
 
 def few_in_words(few: Sequence[tuple[str, int]]) -> str:
@@ -168,9 +176,7 @@ def roughly(rows: int) -> str:
 
 
 def with_roots(text: str) -> str:
-    """Return a sentence of training with its numbers written out, and the root of each mean squared error beside it.
-
-    The root is on the scale of the RMSE on test rows.
+    """Return a sentence with the root of each mean squared error beside it: that is on the scale of the RMSE on test rows.
 
     Examples
     --------
@@ -178,10 +184,7 @@ def with_roots(text: str) -> str:
     'lowest out-of-fold squared error of 2 trials: 5278 (RMSE 72.6) on 11,587 rows, 5.5 above squared error 5184 (RMSE 72)'
     >>> with_roots("out-of-fold log-loss 0.2135 on 990 rows")
     'out-of-fold log-loss 0.2135 on 990 rows'
-    >>> with_roots("has 4.91e+08, which costs 0.3% (95 % interval -0.0% to 0.7%)")
-    'has 491,000,000, which costs 0.3% (95 % interval 0.0% to 0.7%)'
     """
-    text = _NOTHING.sub("", _POWER.sub(lambda found: f"{float(found[0]):,.0f}", text))
     return _SQUARED.sub(
         lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1].replace(',', ''))))})", text
     )

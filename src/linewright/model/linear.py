@@ -91,7 +91,7 @@ class LinearFitted:
     def scores(self, x: Matrix) -> Floats:
         """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
         coefficients, intercept = np.asarray(self.native.coefficients).T, np.asarray(self.native.intercept)
-        parts = [design(self.native, part) @ coefficients + intercept for part in _chunks(x)]
+        parts = [design(self.native, part) @ coefficients + intercept for part in in_chunks(x)]
         margins = np.concatenate(parts) if parts else np.empty((0, len(intercept)))
         return to_scores(margins if self.native.task == "multiclass" else margins[:, 0], self.native.task)
 
@@ -118,7 +118,8 @@ def _designed(native: LinearNative, x: Matrix) -> Floats:
     return matrix
 
 
-def _chunks(x: Matrix) -> Iterator[Matrix]:
+def in_chunks(x: Matrix) -> Iterator[Matrix]:
+    """Give the rows of a matrix in parts whose designs are small beside it."""
     return (x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK))
 
 

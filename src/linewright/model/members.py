@@ -15,7 +15,7 @@ import numpy.typing as npt
 from linewright.model.budget import PAIRS, Setting
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
-from linewright.model.figures import FASTEST, in_digits
+from linewright.model.figures import FASTEST, in_digits, in_tenths
 from linewright.model.intervals import bootstrap
 from linewright.model.margins import Floats, to_scores, weighted
 from linewright.model.metrics import MetricRule
@@ -266,8 +266,8 @@ def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged)
     low, high = judged.interval(more)
     sure = "" if low > 0 else ", not surely more than nothing"
     return (
-        f"; one model was asked for, which costs {judged.mean(more) / least:.1%} (95 % interval {low / least:.1%} to "
-        f"{high / least:.1%}{sure}): {best.name}, summed, would have {in_digits(least, 4)}"
+        f"; one model was asked for, which costs {in_tenths(judged.mean(more) / least)} (95 % interval {in_tenths(low / least)} to "
+        f"{in_tenths(high / least)}{sure}): {best.name}, summed, would have {in_digits(least, 4)}"
     )
 
 

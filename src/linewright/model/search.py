@@ -32,7 +32,7 @@ from linewright.model.budget import (
 )
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Recent, Task, Trial
-from linewright.model.figures import count
+from linewright.model.figures import count, in_digits
 from linewright.model.kept import Kept
 from linewright.model.linear import steady
 from linewright.model.margins import Floats, Matrix, to_margins
@@ -359,7 +359,9 @@ class Search:
     ) -> list[Judgement]:
         best = min(tried, key=lambda one: about.mean(one.loss), default=None)
         so_far = (
-            f"; best so far {best.setting.name}, {about.word} {about.mean(best.loss):.4g}" if best else ""
+            f"; best so far {best.setting.name}, {about.word} {in_digits(about.mean(best.loss), 4)}"
+            if best
+            else ""
         )
         done: list[Judgement] = []
         for number, fit in enumerate(fits, start=1):
@@ -418,7 +420,7 @@ class Search:
         candidates = blends(tried, about, most=self._most_members)
         chosen = choose(candidates, about)
         if self.offered is not None:
-            told = f"out-of-fold {about.word} {about.mean(chosen.loss):.4g} on {len(about.mass):,} rows"
+            told = f"out-of-fold {about.word} {in_digits(about.mean(chosen.loss), 4)} on {len(about.mass):,} rows"
             return chosen, f"{self.offered.because}: {told}", False
         because = why(chosen, candidates, about, trials=len(tried))
         if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
@@ -466,7 +468,7 @@ class Search:
         latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
         because = (
             f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
-            f"{int(judged.sum()):,} is {means[chosen]:.4g} so, and {means[len(windows) :].min():.4g} with the {left:,} older ones"
+            f"{int(judged.sum()):,} is {in_digits(means[chosen], 4)} so, and {in_digits(means[len(windows) :].min(), 4)} with the {left:,} older ones"
         )
         found = founds[chosen] if latest <= _SMALL else self.over(narrow)
         return narrow, found, Recent(left_out=left, because=because)
@@ -610,7 +612,7 @@ def _not_surely(paired: Tried, plain: Tried, about: Judged) -> str:
     lower, higher = about.mean(paired.loss), about.mean(plain.loss)
     if lower >= higher:
         return ""
-    return f"; {paired.setting.name}, which reads pairs of numbers too, has {lower:.4g}, not surely lower than the best without"
+    return f"; {paired.setting.name}, which reads pairs of numbers too, has {in_digits(lower, 4)}, not surely lower than the best without"
 
 
 def _is_copy(one: Tried, tried: Sequence[Tried]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task
-from linewright.model.linear import LinearNative, design, learn_design, solve, steady
+from linewright.model.linear import LinearNative, design, in_chunks, learn_design, solve, steady
 from linewright.model.margins import Floats, Matrix, centre_and_scale, to_scores
 
 
@@ -33,8 +33,12 @@ class Straight:
 
     def scores(self, x: Matrix) -> Floats:
         """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
-        margins = _design(x, self.numbers, self.centre, self.factor, self.codes) @ self.coefficients.T
-        margins = margins + self.intercept
+        parts = [
+            _design(part, self.numbers, self.centre, self.factor, self.codes) @ self.coefficients.T
+            + self.intercept
+            for part in in_chunks(x)
+        ]
+        margins = np.concatenate(parts) if parts else np.empty((0, len(self.intercept)))
         return to_scores(margins if self.codes.task == "multiclass" else margins[:, 0], self.codes.task)
 
 
