@@ -39,6 +39,19 @@ def fit(family, task, x, target, *, categorical=(), rounds=40, **settings):
     )
 
 
+def probes(fitted, x):
+    """Return ordinary rows, with all numbers missing, with new codes, and on and beside every threshold."""
+    nothing, new = x.copy(), x.copy()
+    nothing[:, :4], new[:, CODES] = np.nan, UNSEEN
+    beside = [
+        np.where(np.arange(6) == column, value, x[i % len(x)]).astype(np.float32)
+        for column, values in fitted.cuts().items()
+        for i, cut in enumerate(values)
+        for value in (cut, np.nextafter(cut, np.float32(-9e9)), np.nextafter(cut, np.float32(9e9)))
+    ]
+    return np.concatenate([x, nothing, new, np.stack(beside)])
+
+
 @pytest.fixture(scope="module")
 def mixed():
     """Fitted models and sessions on the awkward rows, by family and task."""
@@ -69,18 +82,21 @@ def furthest(fitted, graph, x):
 
 @pytest.mark.parametrize(("family", "task"), MODELS)
 def test_the_graph_answers_as_the_model(mixed, family, task):
-    """On ordinary rows, with all numbers missing, with new codes, and on and beside every threshold."""
+    """On hard rows too."""
     x, fitted, graph = mixed[family, task]
-    nothing, new = x.copy(), x.copy()
-    nothing[:, :4], new[:, CODES] = np.nan, UNSEEN
-    beside = [
-        np.where(np.arange(6) == column, value, x[i % len(x)]).astype(np.float32)
-        for column, values in fitted.cuts().items()
-        for i, cut in enumerate(values)
-        for value in (cut, np.nextafter(cut, np.float32(-9e9)), np.nextafter(cut, np.float32(9e9)))
-    ]
 
-    assert furthest(fitted, graph, np.concatenate([x, nothing, new, np.stack(beside)])) < 5e-7
+    assert furthest(fitted, graph, probes(fitted, x)) < 5e-7
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_long_tails_are_exported(task):
+    """Their numbers are in the design twice, and held within what was learned from."""
+    x, target, _ = mixed_rows(task, n=1_000)
+    x[:, :2] = np.exp(4 * x[:, :2])
+    fitted = fit("linear", task, x, target, categorical=CODES, hinges=False)
+
+    assert [0, 1] == [one.place for one in fitted.native.straight]
+    assert furthest(fitted, session(to_onnx(fitted.to_native(), 6)), probes(fitted, x)) < 5e-7
 
 
 @pytest.mark.parametrize(("family", "task"), MODELS)

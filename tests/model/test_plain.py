@@ -107,8 +107,8 @@ def long_tailed(seed):
     return x.astype(np.float32)
 
 
-def bent(x, target, task, classes):
-    """Return what the family `linear` makes of rows."""
+def linear(x, target, task, classes, *, hinges=False):
+    """Return what the family `linear` makes of rows; with hinges, of bent numbers alone."""
     return Linear().fit(
         x,
         target,
@@ -119,7 +119,7 @@ def bent(x, target, task, classes):
         rounds=None,
         valid=None,
         seed=3,
-        settings={"c": 0.3, "hinges": False},
+        settings={"c": 0.3, "hinges": hinges},
     )
 
 
@@ -150,7 +150,7 @@ def test_what_is_linear_in_the_rank_of_a_number_is_as_plain_as_before():
     def logarithm(x):
         return np.log(x[:, 0].astype(np.float64) + 1e-9)
 
-    before = bent(long_tailed(1), logarithm(long_tailed(1)), "regression", 0)
+    before = linear(long_tailed(1), logarithm(long_tailed(1)), "regression", 0)
     error = logarithm(long_tailed(2)) - before.scores(long_tailed(2))
 
     assert of_numbers(logarithm, name="rmse") == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
@@ -179,9 +179,9 @@ def test_classes_by_a_sum_of_numbers_of_long_tails_are_plain(task, classes):
         truth=truth,
         threshold=0.5 if task == "binary" else None,
     )
-    told = bent(x, target, task, classes).scores(test_x)[np.arange(N), truth]
+    told = linear(x, target, task, classes, hinges=True).scores(test_x)[np.arange(N), truth]
 
-    assert found.value < 0.8 * -np.log(told).mean()
+    assert found.value < 0.9 * -np.log(told).mean()
 
 
 def test_missing_constant_and_coded_columns_are_read_by_the_straight_form():

@@ -323,6 +323,36 @@ def test_the_design_has_the_parts_that_it_says():
     np.testing.assert_array_equal([[0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [1, 1, 0]], matrix[:, 1:])
 
 
+def test_a_number_of_a_long_tail_is_there_as_it_is_too():
+    """Bent alone, its largest values are all alike; twice as far out as what was learned from, nothing changes."""
+    x = np.array([[1, 2], [2, 2], [3, 5], [4, 5], [1_000, 5], [np.nan, 2]], dtype=np.float32)
+    native = fit("linear", "regression", x, np.arange(6.0), settings={"c": 1.0}).native
+    scaled = (np.array([1, 2, 3, 4, 1_000, -1, 1_997]) - native.centre[0]) * native.factor[0]
+    found = design(native, np.concatenate([x[:5], [[-9e9, 2], [9e9, 2]], x[5:]]).astype(np.float32))
+
+    assert [0] == [one.place for one in native.straight]
+    assert (0, 1, 0, 0) == native.sources
+    np.testing.assert_allclose([*scaled / scaled[:5].std(), 0], found[:, -1])
+
+
+def test_a_label_that_grows_with_a_long_tail_is_learned():
+    """Deaths grow with cases: a half of the variance lies in a few rows."""
+    chance = np.random.default_rng(3)
+    x = np.exp(1.5 * chance.normal(size=(2_000, 2))).astype(np.float32)
+    target = (x.sum(axis=1) + chance.normal(size=2_000)).astype(np.float64)
+    scores = fit("linear", "regression", x[::2], target[::2], settings={"c": 0.3}).scores(x[1::2])
+
+    assert np.mean((target[1::2] - scores) ** 2) < 0.05 * target.var()
+
+
+def test_a_wide_table_of_long_tails_keeps_its_width():
+    """A design of twice five thousand columns would take eight times as long."""
+    x = np.exp(3 * np.random.default_rng(3).normal(size=(300, 201))).astype(np.float32)
+    native = fit("linear", "regression", x, x[:, 0].astype(np.float64), settings={"c": 1.0}).native
+
+    assert () == native.straight
+
+
 def test_only_the_most_frequent_codes_become_columns():
     """A column of a thousand levels may not make a design of a thousand columns."""
     codes = np.repeat(np.arange(60), np.arange(1, 61)).astype(np.float32)

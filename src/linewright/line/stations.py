@@ -230,7 +230,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=7,
+        code=8,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
@@ -247,7 +247,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=8,
+        code=9,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",

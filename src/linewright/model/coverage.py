@@ -16,7 +16,7 @@ from linewright.model.blocks import block_length
 from linewright.model.conformal import LEVEL
 from linewright.model.facts import Beyond, CoverageAt, Metric
 from linewright.model.figures import in_words
-from linewright.model.intervals import DRAWS, UNBOUNDED, count_units
+from linewright.model.intervals import UNBOUNDED, count_units
 from linewright.model.measures import Measure, error_of_means, spreads, to_metric
 from linewright.model.metrics import Floats, share
 
@@ -244,7 +244,6 @@ def _mean(
         weight=weight,
         clusters=clusters,
         seed=seed,
-        draws=DRAWS,
     )
     # Errors up and down cancel, so that the digits of their mean count from those of an error.
     largest = float(np.abs(values).max(initial=0.0))

@@ -14,7 +14,7 @@ from linewright.model.classes import measure_expected
 from linewright.model.conformal import ends
 from linewright.model.coverage import measure_beyond, measure_bias, measure_coverage, measure_parts
 from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Expected, Metric, Task
-from linewright.model.intervals import DRAWS, UNBOUNDED, count_units, units_of
+from linewright.model.intervals import UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.reliability import measure_reliability
@@ -197,7 +197,6 @@ def _measure(
         weight=weight,
         clusters=clusters,
         seed=seed,
-        draws=DRAWS,
     )
     is_known = count_units(np.flatnonzero(weight > 0), clusters) > 1
     return [

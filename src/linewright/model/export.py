@@ -148,8 +148,12 @@ def _linear(graph: Graph, native: LinearNative, *, suffix: str) -> str:
     """Say `linear.design` and its product with the coefficients, in double."""
     rows = graph.add("Cast", "x", to=TensorProto.DOUBLE)
     parts: list[str] = []
+    straight: list[str] = []
     if native.numbers:
-        parts.append(_bent(graph, rows, native))
+        bent, scaled = _bent(graph, rows, native)
+        parts.append(bent)
+        if native.straight:
+            straight.append(_straight(graph, scaled, native))
     if native.missing:
         absent = graph.add("IsNaN", graph.columns(rows, list(native.missing)))
         parts.append(graph.add("Cast", absent, to=TensorProto.DOUBLE))
@@ -161,7 +165,7 @@ def _linear(graph: Graph, native: LinearNative, *, suffix: str) -> str:
         codes = graph.columns(rows, [column for column, _ in native.levels])
         same = graph.add("Equal", codes, graph.constant([code for _, code in native.levels]))
         parts.append(graph.add("Cast", same, to=TensorProto.DOUBLE))
-    matrix = graph.add("Concat", *parts, axis=1, output=DESIGN + suffix)
+    matrix = graph.add("Concat", *parts, *straight, axis=1, output=DESIGN + suffix)
     coefficients = graph.constant(np.asarray(native.coefficients).T, name=COEFFICIENTS + suffix)
     products = graph.add("MatMul", matrix, coefficients)
     if native.means:
@@ -169,12 +173,21 @@ def _linear(graph: Graph, native: LinearNative, *, suffix: str) -> str:
     return graph.add("Add", products, graph.constant(native.intercept, name=INTERCEPT + suffix))
 
 
-def _bent(graph: Graph, rows: str, native: LinearNative) -> str:
+def _bent(graph: Graph, rows: str, native: LinearNative) -> tuple[str, str]:
+    """Return the numbers bent, and scaled as they are."""
     numbers = graph.columns(rows, list(native.numbers))
     centred = graph.add("Sub", numbers, graph.constant(native.centre))
-    scaled = graph.add("Mul", centred, graph.constant(native.factor))
-    scaled = graph.add("Clip", scaled, graph.constant(-FAR), graph.constant(FAR))
+    whole = graph.add("Mul", centred, graph.constant(native.factor))
+    scaled = graph.add("Clip", whole, graph.constant(-FAR), graph.constant(FAR))
     share = graph.add("Div", scaled, graph.constant(BEND))
     root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", share, share), graph.constant(1.0)))
     bent = graph.add("Div", scaled, root)
-    return graph.add("Where", graph.add("IsNaN", numbers), graph.constant(0.0), bent)
+    return graph.add("Where", graph.add("IsNaN", numbers), graph.constant(0.0), bent), whole
+
+
+def _straight(graph: Graph, whole: str, native: LinearNative) -> str:
+    values = graph.columns(whole, [one.place for one in native.straight])
+    held = graph.add("Max", values, graph.constant([one.least for one in native.straight]))
+    held = graph.add("Min", held, graph.constant([one.most for one in native.straight]))
+    known = graph.add("Where", graph.add("IsNaN", values), graph.constant(0.0), held)
+    return graph.add("Mul", known, graph.constant([one.factor for one in native.straight]))

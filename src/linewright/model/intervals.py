@@ -60,6 +60,8 @@ from linewright.model.facts import Task
 from linewright.model.metrics import Floats, Statistic
 
 DRAWS = 1_000
+_FEWEST, _DRAWN = 400, 100_000_000
+"""Fewest draws of very many rows, and rows that are drawn in all where that gives more."""
 BLOCK = 200_000
 """Weights held at once (or one draw, if that is more): about as many as a processor's cache holds."""
 UNBOUNDED = (-math.inf, math.inf)
@@ -326,6 +328,17 @@ def bootstrap(
             drawn[row, done : done + len(times)] = statistic(weights)
         done += len(times)
     return Draws(values=values, drawn=drawn)
+
+
+def draws_for(n: int) -> int:
+    """Return how many draws give the bounds of what is measured on `n` rows: fewer where they are very many, else judging takes longer than training.
+
+    Examples
+    --------
+    >>> draws_for(50_000), draws_for(200_000), draws_for(5_000_000)
+    (1000, 500, 400)
+    """
+    return min(DRAWS, max(_FEWEST, _DRAWN // max(n, 1)))
 
 
 def _times_taken(n: int, clusters: npt.NDArray[Any] | None, *, draws: int, seed: int) -> Iterator[Floats]:

@@ -28,17 +28,32 @@ _CHUNK = 16_384
 BEND, FAR = 3.0, 30.0
 """Scaled numbers are bent smoothly into (-3, 3); beyond 30 nothing changes any more."""
 _HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_LONG, _LONG_NUMBERS, _BEYOND = 6.0, 200, 2.0
+"""A number has a long tail where one row's lies further from the median than so many spreads; more such numbers than this are left as they
+are; and a straight line goes on to so many times the furthest of the rows that were learned from."""
 _ABSENT = 20.0
 """A class without rows gets a margin this far below the lowest intercept: a probability of about 1e-9."""
 _NEWTON_COEFFICIENTS = 500
+
+
+class Straight(msgspec.Struct, frozen=True, kw_only=True):
+    """A number as it is, for one of long tails: bent, its largest values are all alike, and a label may grow with it."""
+
+    place: int
+    """In `LinearNative.numbers`."""
+    least: float
+    """Nothing changes below: some times as far away as the smallest scaled value of the rows that were learned from."""
+    most: float
+    factor: float
+    """One over the standard deviation of the scaled values."""
 
 
 class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_field="family"):
     """A linear model as plain numbers.
 
     The design has, in this order: each column of `numbers`, scaled, bent and with 0 for missing; an indicator for each
-    column of `missing`; a hinge ``max(0, value - knot)`` for each pair of `hinges`; and an indicator for each pair of
-    `levels`.
+    column of `missing`; a hinge ``max(0, value - knot)`` for each pair of `hinges`; an indicator for each pair of `levels`;
+    and for each of `straight` its number, scaled but not bent, and with 0 for missing.
     """
 
     task: Task
@@ -58,6 +73,8 @@ class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_
     coefficients: tuple[tuple[float, ...], ...]
     """One row an output (one for binary and regression), one number a design column."""
     intercept: tuple[float, ...]
+    straight: tuple[Straight, ...] = ()
+    """Of the numbers that have long tails; empty in models that were fitted before there were such."""
     means: tuple[float, ...] = ()
     """Weighted mean of each design column over the rows that it was fitted on, against which an answer is explained; empty
     in models that were fitted before these were kept."""
@@ -66,19 +83,31 @@ class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_
     def sources(self) -> tuple[int, ...]:
         """The matrix column of each design column."""
         hinged = (self.numbers[place] for place, _ in self.hinges)
-        return (*self.numbers, *self.missing, *hinged, *(column for column, _ in self.levels))
+        levels = (column for column, _ in self.levels)
+        straight = (self.numbers[one.place] for one in self.straight)
+        return (*self.numbers, *self.missing, *hinged, *levels, *straight)
 
 
 def design(native: LinearNative, x: Matrix) -> Floats:
     """Return the design matrix of rows, shape (n, design columns)."""
     rows = x.astype(np.float64)
     numbers = rows[:, list(native.numbers)]
-    scaled = np.clip((numbers - np.asarray(native.centre)) * np.asarray(native.factor), -FAR, FAR)
+    whole = (numbers - np.asarray(native.centre)) * np.asarray(native.factor)
+    scaled = np.clip(whole, -FAR, FAR)
     bent = np.where(np.isnan(numbers), 0.0, scaled / np.sqrt(1 + (scaled / BEND) ** 2))
     absent = np.isnan(rows[:, list(native.missing)]).astype(np.float64)
     hinged = np.maximum(0.0, bent[:, [i for i, _ in native.hinges]] - [knot for _, knot in native.hinges])
     codes = rows[:, [i for i, _ in native.levels]] == [code for _, code in native.levels]
-    return np.concatenate([bent, absent, hinged, codes.astype(np.float64)], axis=1)
+    parts = [bent, absent, hinged, codes.astype(np.float64)]
+    if native.straight:
+        parts.append(_straight(native, whole))
+    return np.concatenate(parts, axis=1)
+
+
+def _straight(native: LinearNative, whole: Floats) -> Floats:
+    least, most = [one.least for one in native.straight], [one.most for one in native.straight]
+    held = np.clip(whole[:, [one.place for one in native.straight]], least, most)
+    return np.nan_to_num(held, nan=0.0) * np.array([one.factor for one in native.straight])
 
 
 class LinearFitted:
@@ -97,12 +126,15 @@ class LinearFitted:
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return the places where a column's effect bends: its median, and where it stops growing."""
+        ends = {one.place: (one.least, one.most) for one in self.native.straight}
         found: dict[int, npt.NDArray[np.float32]] = {}
-        for column, centre, factor in zip(
-            self.native.numbers, self.native.centre, self.native.factor, strict=True
+        for place, (column, centre, factor) in enumerate(
+            zip(self.native.numbers, self.native.centre, self.native.factor, strict=True)
         ):
-            far = FAR / factor if factor else 0.0
-            found[column] = np.unique(np.asarray([centre - far, centre, centre + far]).astype(np.float32))
+            scaled = np.array([-FAR, 0.0, FAR, *ends.get(place, ())])
+            found[column] = np.unique(
+                (centre + (scaled / factor if factor else 0 * scaled)).astype(np.float32)
+            )
         return found
 
     def to_native(self) -> bytes:
@@ -127,7 +159,7 @@ class Linear:
     """Ridge, logistic or multinomial regression; a `Trainer`.
 
     Settings: ``c``, the weight of the data against the penalty of half the squared coefficients; and ``hinges``,
-    whether numbers get hinges at their 10, 30, 50, 70 and 90 % quantiles. `rounds` and `valid` are not used.
+    whether numbers get hinges at their 10, 30, 50, 70 and 90 % quantiles, or, those of long tails, a straight column each. `rounds` and `valid` are not used.
     """
 
     family = "linear"
@@ -200,7 +232,7 @@ def learn_design(
         intercept=(),
     )
     if not hinges:
-        return native
+        return msgspec.structs.replace(native, straight=_long(native, x, weight))
     bent = _designed(native, x)[:, : len(numbers)]
     knots = [(i, knot) for i in range(len(numbers)) for knot in _knots(bent[:, i], weight)]
     return msgspec.structs.replace(native, hinges=tuple(knots))
@@ -213,6 +245,21 @@ def _centre_and_factor(values: npt.NDArray[np.float32], weight: Floats) -> tuple
     low, centre, high = _quantiles(values[known], weight[known], (0.25, 0.5, 0.75))
     spread = high - low if high > low else float(np.ptp(values[known].astype(np.float64))) / 2
     return centre, 1 / spread if spread > 0 else 0.0
+
+
+def _long(native: LinearNative, x: Matrix, weight: Floats) -> tuple[Straight, ...]:
+    """Return the numbers that have long tails, as they are."""
+    found: list[Straight] = []
+    for place, (column, centre, factor) in enumerate(
+        zip(native.numbers, native.centre, native.factor, strict=True)
+    ):
+        known = ~np.isnan(x[:, column])
+        scaled = (x[known, column].astype(np.float64) - centre) * factor
+        if len(scaled) and np.abs(scaled).max() > _LONG:
+            _, deviation = centre_and_scale(scaled, weight[known])
+            least, most = _BEYOND * float(scaled.min()), _BEYOND * float(scaled.max())
+            found.append(Straight(place=place, least=least, most=most, factor=1 / deviation))
+    return tuple(found) if len(found) <= _LONG_NUMBERS else ()
 
 
 def _quantiles(values: npt.NDArray[Any], weight: Floats, shares: tuple[float, ...]) -> list[float]:

@@ -21,6 +21,7 @@ from linewright.model.intervals import (
     bootstrap,
     class_units,
     count_units,
+    draws_for,
     unseen_mean,
     unseen_share,
 )
@@ -291,7 +292,7 @@ def spreads(
     weight: Floats,
     clusters: Clusters,
     seed: int,
-    draws: int,
+    draws: int | None = None,
 ) -> list[Spread]:
     """Draw rows again and again, and return where each measure may really be; all on the same draws.
 
@@ -299,12 +300,18 @@ def spreads(
     ----------
     measures, units
         What is measured, and how many independent units each rests on (`intervals.units_of`).
-    weight, clusters, seed, draws
+    weight, clusters, seed
         As for `bootstrap`.
+    draws
+        By default as many as `draws_for` says.
     """
     errors = [one.error for one in measures if one.error is not None]
     made = bootstrap(
-        [*(one.value for one in measures), *errors], weight=weight, clusters=clusters, seed=seed, draws=draws
+        [*(one.value for one in measures), *errors],
+        weight=weight,
+        clusters=clusters,
+        seed=seed,
+        draws=draws or draws_for(len(weight)),
     )
     rows = iter(range(len(measures), len(measures) + len(errors)))
     found: list[Spread] = []

@@ -27,8 +27,6 @@ _ONE_IN = 5
 """The part of the rows that says which form it has."""
 _CONFIDENCE = 0.975
 """Of each end: both together hold 95 %."""
-_DRAWS, _DRAWN = (200, 1_000), 100_000_000
-"""Fewest and most draws of the comparison, and rows that are drawn in all: its intervals go by their standard deviation, which 200 tell to a twentieth."""
 
 
 def rows_to_learn(rows: int, width: int, *, seed: int) -> npt.NDArray[np.intp]:
@@ -208,7 +206,6 @@ def _compared(
         weight=weight,
         clusters=clusters,
         seed=seed,
-        draws=_draws(len(truth)),
     )
     compared: list[Beside | None] = []
     for rule, (said, _), spread in zip(rules, used, found, strict=True):
@@ -222,17 +219,6 @@ def _compared(
         else:
             compared.append(None)
     return compared
-
-
-def _draws(n: int) -> int:
-    """Return how many draws a comparison on `n` rows gets.
-
-    Examples
-    --------
-    >>> _draws(50_000), _draws(250_000), _draws(5_000_000)
-    (1000, 400, 200)
-    """
-    return int(np.clip(_DRAWN // n, *_DRAWS))
 
 
 def is_plain(trained: Trained) -> bool:

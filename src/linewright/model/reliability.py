@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from linewright.model.facts import Reliability, ReliabilityBin
 from linewright.model.figures import figure, in_words
-from linewright.model.intervals import DRAWS, count_units
+from linewright.model.intervals import count_units
 from linewright.model.measures import Measure, spreads, to_metric
 from linewright.model.metrics import Floats, Statistic
 
@@ -96,7 +96,6 @@ def measure_reliability(
         weight=weight,
         clusters=clusters,
         seed=seed,
-        draws=DRAWS,
     )
     error = to_metric("ece", spread, len(truth), is_known=units > 1, is_bounded=True)
     if error is None:

@@ -54,7 +54,7 @@ def fit_straight(
 ) -> Straight:
     """Fit a ridge, logistic or multinomial regression on standardised numbers and indicators of codes; see `Trainer.fit`."""
     learned = learn_design(x, weight, categorical, task, hinges=False)
-    codes = msgspec.structs.replace(learned, numbers=(), centre=(), factor=(), missing=())
+    codes = msgspec.structs.replace(learned, numbers=(), centre=(), factor=(), missing=(), straight=())
     scales = [_mean_and_factor(x[:, i], weight) for i in learned.numbers]
     centre, factor = np.array([one for one, _ in scales]), np.array([one for _, one in scales])
     with steady():
