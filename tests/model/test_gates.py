@@ -762,6 +762,20 @@ def test_who_may_know_nothing_is_not_asked_to_wait(gate, outcome, has_champion, 
     )
 
 
+def test_who_knows_something_by_another_metric_is_not_told_to_know_nothing():
+    """A few large errors decide an rmse; a mean absolute error shows that labels and columns belong together."""
+    chance = np.random.default_rng(3)
+    truth = chance.normal(size=400)
+    near = truth + 0.5 * chance.normal(size=400)
+    near[:2] += 12
+    told = certified([BASELINE], task="regression", truth=truth, scores=near).because
+    shuffled = certified([BASELINE], task="regression", truth=truth, scores=chance.permutation(near)).because
+
+    assert "It does know something about the label: mae is " in told
+    assert "with 99 % confidence. Ask which metric" in told
+    assert "know nothing" in shuffled or "Rejected" in shuffled
+
+
 @pytest.mark.parametrize(
     ("gate", "has_champion", "says"),
     [

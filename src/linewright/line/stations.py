@@ -255,7 +255,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=7,
+        code=8,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

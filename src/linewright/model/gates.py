@@ -20,7 +20,8 @@ is undecided. With a margin below 0 it may be worse by so much: one that is sure
 non-inferiority, as of a simpler model that does as well). A gate with fewer than `min_rows` rows (or groups) of a kind is always undecided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +40,9 @@ _GATHER = "Nothing has to be changed: train again once there are more {rows} who
 _ASK = "ask whether the columns can tell it at all, and whether labels and rows belong together"
 _DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more {{rows}}{{only}}."
 _NOTHING = f"It may know nothing about the label, and waiting for more {{rows}} is in vain: {_ASK}."
+_KNOWS = "It does know something about the label: {known}. Ask which metric says what its errors cost (`train.metric`)"
+_KNOWS_MORE = f"{_KNOWS}, or train again once there are more {{rows}}{{only}}."
+_KNOWS_ENOUGH = f"{_KNOWS}; waiting for more {{rows}} is in vain."
 _NO_BETTER = (
     "It does no better than the champion on these rows, and more {rows} may as well show that it does worse."
 )
@@ -58,6 +62,8 @@ _AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
 MIN_ROWS = 10
 WORTH_WAITING = 20
 """A difference that takes more than so many times the present rows to decide is not worth waiting for."""
+_SURE = 0.99
+"""Of what another metric shows: several are asked, and none of them was declared."""
 
 
 def certify(
@@ -159,6 +165,9 @@ def certify(
         outcomes,
         has_champion=rival_scores is not None,
         by_group=clusters is not None and cluster_kind == "group",
+        known=partial(
+            _known, rows, {gate.metric or headline for gate in gates if isinstance(gate, BeatsGate)}
+        ),
     )
     return Certificate(
         package=package,
@@ -175,12 +184,27 @@ def certify(
     )
 
 
+def _known(rows: Rows, asked: set[str]) -> str:
+    """Say by which metric that no gate asks for the candidate is surely better than the baseline; empty where by none."""
+    for name in rules_of(rows.task).metrics:
+        if name not in asked:
+            found = judge(BeatsGate(beats="baseline", metric=name, confidence=_SURE), rows)
+            if found.status == "pass":
+                return found.says
+    return ""
+
+
+def _nothing_known() -> str:
+    return ""
+
+
 def conclude(
     gates: Sequence[GateSpec],
     outcomes: Sequence[Outcome],
     *,
     has_champion: bool = False,
     by_group: bool = False,
+    known: Callable[[], str] = _nothing_known,
 ) -> tuple[Verdict, str]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
@@ -194,7 +218,8 @@ def conclude(
 
     Where more data is needed to beat something, it is said what that is worth waiting for: who cannot be told from the baseline may
     know nothing, and who is no better than the champion may turn out worse. `has_champion` says what comparisons with the champion
-    were made with, `by_group` whether bounds are from groups drawn whole, so that only more groups would narrow them.
+    were made with, `by_group` whether bounds are from groups drawn whole, so that only more groups would narrow them; `known` is asked
+    what else shows that a candidate which cannot be told from the baseline knows something.
 
     Returns
     -------
@@ -219,12 +244,14 @@ def conclude(
         return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
     if blocking:
         advice = _what_to_do(
-            [(one, champion) for one, champion in comparisons if one in blocking], by_group=by_group
+            [(one, champion) for one, champion in comparisons if one in blocking],
+            by_group=by_group,
+            known=known,
         )
         told = f"{blocking[0].says}{_and_others(blocking)}, and this gate blocks. {advice}"
         return "need-more-data", f"More data is needed, because {told}"
     if comparisons:
-        return _wait_or_hold(comparisons, by_group=by_group)
+        return _wait_or_hold(comparisons, by_group=by_group, known=known)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
     if not passed:
         return (
@@ -254,7 +281,9 @@ def _all_passed(number: int) -> str:
             return f"All {number} gates were passed; first"
 
 
-def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool) -> tuple[Verdict, str]:
+def _wait_or_hold(
+    compared: Sequence[tuple[Outcome, bool]], *, by_group: bool, known: Callable[[], str]
+) -> tuple[Verdict, str]:
     """Conclude from comparisons that are undecided, each with whether it is with a champion."""
     comparisons = [outcome for outcome, _ in compared]
     hopeless = [
@@ -267,22 +296,31 @@ def _wait_or_hold(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool) -
         may_know_nothing = any(
             not with_champion and _may_be_none(one) for one, with_champion in compared if one in hopeless
         )
-        advice = _advice(_NOTHING if may_know_nothing else _CHANGE, by_group)
+        if may_know_nothing:
+            advice = _doubt(_NOTHING, _KNOWS_ENOUGH, by_group=by_group, known=known)
+        else:
+            advice = _advice(_CHANGE, by_group)
         return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
     told = f"{comparisons[0].says}{_and_others(comparisons)}"
     return (
         "need-more-data",
-        f"More data is needed, because {told}. {_what_to_do(compared, by_group=by_group)}",
+        f"More data is needed, because {told}. {_what_to_do(compared, by_group=by_group, known=known)}",
     )
 
 
-def _advice(advice: str, by_group: bool) -> str:
-    return advice.format_map(_AWAITED[by_group])
+def _advice(advice: str, by_group: bool, **words: str) -> str:
+    return advice.format_map({**_AWAITED[by_group], **words})
 
 
-def _what_to_do(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool) -> str:
+def _doubt(nothing: str, something: str, *, by_group: bool, known: Callable[[], str]) -> str:
+    """Say what to do about a candidate that the gates cannot tell from the baseline."""
+    found = known()
+    return _advice(something, by_group, known=found) if found else _advice(nothing, by_group)
+
+
+def _what_to_do(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool, known: Callable[[], str]) -> str:
     if any(not is_with_champion and _may_be_none(one) for one, is_with_champion in compared):
-        return _advice(_DOUBT, by_group)
+        return _doubt(_DOUBT, _KNOWS_MORE, by_group=by_group, known=known)
     # A margin below 0 is asked by who expects to be no better.
     if any(one.value is not None and one.value <= min(0.0, one.bar) for one, _ in compared):
         return _advice(_NO_BETTER, by_group)
