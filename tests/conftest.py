@@ -18,6 +18,16 @@ settings.load_profile("repository")
 _ROOT = 0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take how many lives of a world are lived through: each goes for half a minute to two."""
+    parser.addoption(
+        "--lives",
+        type=int,
+        default=2,
+        help="worlds of tests/worlds/test_lives.py with an attack, and without",
+    )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""

@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+from linewright.interfaces.cli import main
 from linewright.line.execute import execute
 from linewright.line.factory import Factory
 from linewright.line.new import new_line
@@ -69,22 +72,44 @@ def root(template: Path, tmp_path: Path) -> Path:
     return tmp_path / "factory"
 
 
+OF_THEIR_OWN = ("run", "up", "serve")
+"""Commands that need a process of their own, since they start threads that outlive a command."""
+
+
 def linewright(folder: Path, *arguments: str, before: str = "", **how: Any) -> tuple[int, Any, str]:
     """Run a command in a folder; return its exit code, its JSON and what it said besides.
+
+    In this process where that may be: to start one takes a second.
 
     Parameters
     ----------
     before
         Python that the process carries out first: a limit, say.
     """
+    is_apart = before or how or arguments[0] in OF_THEIR_OWN
+    carry_out = _apart if is_apart else _here
+    code, out, told = carry_out(folder, (*arguments, "--json"), before, **how)
+    assert "Traceback" not in told, told
+    assert "bug in linewright" not in out, out
+    return code, json.loads(out), told
+
+
+def _apart(folder: Path, arguments: tuple[str, ...], before: str, **how: Any) -> tuple[int, str, str]:
     code = f"import sys; {before or 'pass'}\nfrom linewright.interfaces.cli import main\nsys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments, "--json"],
+        [sys.executable, "-c", code, *arguments],
         cwd=folder, capture_output=True, text=True, timeout=120, check=False, **how,
     )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    assert "bug in linewright" not in done.stdout, done.stdout
-    return done.returncode, json.loads(done.stdout), done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def _here(folder: Path, arguments: tuple[str, ...], _: str) -> tuple[int, str, str]:
+    out, told = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(told), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["linewright", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return int(ended.value.code or 0), out.getvalue(), told.getvalue()
 
 
 @pytest.fixture(name="linewright")

@@ -98,10 +98,10 @@ def digests(result):
 
 @pytest.mark.slow
 def test_a_gc_after_a_kill_changes_nothing(fresh, template, tmp_path):
-    """Nobody looks whether a run was interrupted before freeing space; every eleventh boundary is a moment of its own kind."""
+    """Nobody looks whether a run was interrupted before freeing space; every nineteenth boundary is a moment of its own kind."""
     with Factory.open(template) as factory:
         expected = digests(execute(factory, "tumours"))
-    for moment in range(1, 200, 11):
+    for moment in range(1, 200, 19):
         root = tmp_path / f"killed-{moment}"
         shutil.copytree(fresh, root)
         command = [sys.executable, "-m", "linewright.testing.faults", str(root), "tumours", str(moment)]

@@ -18,7 +18,7 @@ from linewright.model.package import load
 from linewright.operations.evidence import card
 from linewright.serve.scoring import Scorer
 
-ROWS = 1_000
+ROWS = 700
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def ran(tmp_path_factory):
     root.mkdir()
     chance = np.random.default_rng(3)
     torque, speed, wear = chance.normal(size=(3, ROWS)).round(3)
-    power = torque * speed + 0.1 * chance.normal(size=ROWS)
+    power = torque * speed + 0.3 * chance.normal(size=ROWS)
     with (root / "parts.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "torque", "speed", "wear", "power"])

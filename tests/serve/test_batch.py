@@ -27,8 +27,6 @@ from linewright.line.scoring import predict_file
 from linewright.model.facts import Package
 from linewright.serve.segments import read_log
 
-pytestmark = pytest.mark.xdist_group("batch")
-
 ROWS = 300
 LINES = {"yes-no": "bought", "kinds": "kind", "prices": "price"}
 LINE = """\

@@ -27,6 +27,11 @@ from linewright.worlds.living import KEY, LINE
 pytestmark = pytest.mark.slow
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Live through two worlds of each kind, since a life takes a minute; who changes monitors, gates or training asks for more (`--lives 5`)."""
+    metafunc.parametrize("seed", range(1, metafunc.config.getoption("--lives") + 1))
+
+
 def lived(folder: Path, seed: int, *, attack: bool) -> tuple[Demo, FraudWorld]:
     """Run the demo as a user does, and return the world that it was lived in."""
     print(f"seed {seed}")
@@ -41,7 +46,6 @@ def decided(factory: Factory) -> dict[str, bool]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_the_account_of_an_attack_is_what_the_oracle_says(tmp_path: Path, seed: int):
     told, world = lived(tmp_path / "life", seed, attack=True)
     live = range(world.go_live, world.days)
@@ -84,7 +88,6 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(tmp_path: Path, seed: 
     assert told.champion == answer_of_up(told.factory, row)["model"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(tmp_path: Path, seed: int):
     told, _ = lived(tmp_path / "life", seed, attack=False)
     with Factory.open(told.factory) as factory:
