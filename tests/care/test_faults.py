@@ -519,7 +519,7 @@ def test_a_run_whose_engine_another_process_holds_says_so_and_goes_on(fresh, tmp
 
 HURRY = """
 from linewright.store import database
-database._PRAGMAS = ("busy_timeout=100", *(one for one in database._PRAGMAS if "busy" not in one))
+database._PRAGMAS = ("busy_timeout=1000", *(one for one in database._PRAGMAS if "busy" not in one))
 """
 
 
