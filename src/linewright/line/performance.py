@@ -16,6 +16,7 @@ from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import Spread, units_of
 from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
+from linewright.model.said import guess
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
@@ -68,7 +69,7 @@ def performance_of(closing: Closing) -> Performance | None:
         certified=certified.value if certified else None,
         promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
         greater_is_better=rule.greater_is_better,
-        guess=_finite(_guess(closing, rule, labels)) if labels else None,
+        guess=_finite(_guess(closing, rule, answers, labels)) if labels else None,
         arrived=closing.spec.label.delay is None,
         made=sorted(made)[len(made) // 10] if made and closing.spec.label.delay is None else None,
     )
@@ -184,15 +185,24 @@ def _spread(
     return spread
 
 
-def _guess(closing: Closing, rule: MetricRule, labels: Sequence[str | float]) -> float:
+def _guess(
+    closing: Closing,
+    rule: MetricRule,
+    answers: Sequence[Mapping[str, Any]],
+    labels: Sequence[str | float],
+) -> float:
     """Return the metric of the baseline that the model was certified beside."""
     package = closing.model.package
     rules = task(package.task)
     baseline = closing.factory.metadata.get(package.trained, Trained).baseline
-    scores = rules.baseline_scores(baseline, len(labels))
-    said = rules.decide(scores, package.threshold) if rule.uses == "decision" else scores
-    truth = rules.target([str(label) for label in labels], package.classes)
-    return float(rule.prepare(truth, said)(np.ones((1, len(labels))))[0])
+    truth, weight = rules.target([str(label) for label in labels], package.classes), np.ones(len(labels))
+    said = guess(
+        package.task,
+        rules.baseline_scores(baseline, len(labels)),
+        beside=rules.decide(_scores(answers, package), package.threshold),
+        weight=weight,
+    )
+    return rule.function(truth, said.used_by(rule), weight)
 
 
 def _error(spread: Spread) -> float:

@@ -18,6 +18,7 @@ from linewright.model.intervals import UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.reliability import measure_reliability
+from linewright.model.said import Said, guess
 from linewright.model.tasks import task as rules_of
 
 Answers = npt.NDArray[Any]
@@ -60,7 +61,7 @@ def evaluate(
     clusters : array, shape (n,), or None
         Group of each row where the split was by group, block where it was by time; the bootstrap then draws them whole.
     threshold
-        Probability at and above which the positive class is decided, for both.
+        Probability at and above which the model decides the positive class. What the baseline decides: `said.Guess`.
     seed
         Of the bootstrap.
     cluster_kind
@@ -101,8 +102,8 @@ def evaluate(
     measured = [metric(name, task) for name in dict.fromkeys((headline, *rules.metrics))]
     decided = rules.decide(scores, threshold)
     measure = partial(_measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed)
-    own = measure(scores=scores, decided=decided)
-    baseline = measure(scores=baseline_scores, decided=rules.decide(baseline_scores, threshold))
+    own = measure(Said(scores=scores, decided=decided))
+    baseline = measure(guess(task, baseline_scores, beside=decided, weight=weight))
     if own[0] is None:
         raise ContractBreach(
             f"the test part leaves {headline} undefined",
@@ -173,23 +174,19 @@ def _require_rows(truth: Answers, weight: Floats, split: str) -> None:
 
 def _measure(
     measured: Sequence[MetricRule],
+    said: Said,
     *,
     task: Task,
     truth: Answers,
     weight: Floats,
     clusters: Answers | None,
     seed: int,
-    scores: Floats,
-    decided: Answers,
 ) -> list[Metric | None]:
     measures = [
-        measure_of(
-            rule, truth, decided if rule.uses == "decision" else scores, weight=weight, clusters=clusters
-        )
-        for rule in measured
+        measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=clusters) for rule in measured
     ]
     # Where one answer is given to every row, draws that agree are exact: no row can show anything else.
-    is_constant = bool((scores == scores[0]).all())
+    is_constant = bool((said.scores == said.scores[0]).all())
     found = spreads(
         [replace(one, bounds=UNBOUNDED, unseen=None) if is_constant else one for one in measures],
         # With 2 units bounds are as far apart as the rows can say.

@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Certificate, ClusterKind, Outcome, Task, Verdict
-from linewright.model.judging import Rows, Said, judge
-from linewright.model.metrics import Floats
+from linewright.model.judging import Rows, judge
+from linewright.model.metrics import Floats, metric
+from linewright.model.said import Said, guess
 from linewright.model.spec import BeatsGate, GateSpec
 from linewright.model.tasks import task as rules_of
 from linewright.store.values import digest_of
@@ -112,7 +113,7 @@ def certify(
     clusters : array, shape (n,), or None
         Group of each row where the split was by group, block where it was by time.
     threshold, rival_threshold
-        At and above which each model answers the positive class. The baseline is decided with `threshold`.
+        At and above which each model answers the positive class. What the baseline decides: `said.Guess`.
     groups
         For each column of a fairness gate, the group of each row as text; `None` is a group of its own.
     split, rows_digest
@@ -140,6 +141,7 @@ def certify(
         If a metric does not fit the task, or a fairness gate is asked of a task other than binary or of an unknown column.
     """
     decide = rules_of(task).decide
+    decided = decide(scores, threshold)
     rows = Rows(
         task=task,
         classes=classes,
@@ -148,11 +150,11 @@ def certify(
         weight=weight,
         clusters=clusters,
         cluster_kind=cluster_kind,
-        candidate=Said(scores=scores, decided=decide(scores, threshold)),
+        candidate=Said(scores=scores, decided=decided),
         champion=None
         if rival_scores is None
         else Said(scores=rival_scores, decided=decide(rival_scores, rival_threshold)),
-        baseline=Said(scores=baseline_scores, decided=decide(baseline_scores, threshold)),
+        baseline=guess(task, baseline_scores, beside=decided, weight=weight),
         groups=groups,
         seen=seen,
         incomparable=incomparable,
@@ -187,7 +189,8 @@ def certify(
 def _known(rows: Rows, asked: set[str]) -> str:
     """Say by which metric that no gate asks for the candidate is surely better than the baseline; empty where by none."""
     for name in rules_of(rows.task).metrics:
-        if name not in asked:
+        # What is decided hangs on a threshold too, which nothing that is known has to be good for.
+        if name not in asked and metric(name, rows.task).uses == "scores":
             found = judge(BeatsGate(beats="baseline", metric=name, confidence=_SURE), rows)
             if found.status == "pass":
                 return found.says

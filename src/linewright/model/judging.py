@@ -26,27 +26,12 @@ from linewright.model.gate_words import (
 from linewright.model.intervals import class_units, units_of
 from linewright.model.measures import are_alike, difference_of, measure_of, spreads
 from linewright.model.metrics import Floats, MetricRule, metric
+from linewright.model.said import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
 Answers = npt.NDArray[Any]
 
 DRAWS = 2_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What one model says of the test rows."""
-
-    scores: Floats
-    decided: Answers
-
-    def used_by(self, rule: MetricRule) -> Answers:
-        """Return what a metric is computed from."""
-        return self.decided if rule.uses == "decision" else self.scores
-
-    def at(self, rows: npt.NDArray[np.bool_]) -> "Said":
-        """Return what it says of some of the rows."""
-        return Said(scores=self.scores[rows], decided=self.decided[rows])
 
 
 @dataclass(frozen=True, kw_only=True)

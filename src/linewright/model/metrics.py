@@ -41,11 +41,15 @@ class MetricRule:
     tasks: tuple[Task, ...]
     greater_is_better: bool
     uses: Literal["scores", "decision"]
-    """Whether `prepare` takes the model's scores or what was decided from them (class codes, int64)."""
+    """Whether `prepare` takes the model's scores or what was decided from them: class codes, int64, shape (n,); or, of a guess, the share in which
+    a row is said to be of each class, float64, shape (n, classes)."""
     prepare: Callable[[Truth, npt.NDArray[Any]], Statistic]
     """From truth and scores to the statistic; sorts once, so that a weighting costs O(n)."""
     is_bounded: bool
     """Whether all values lie in [0, 1]."""
+    guess: Literal["likelier", "positive", "rate"] = "likelier"
+    """What is best decided without features: of each row the likeliest class, or the positive one; or, where no answer to all rows is what a model
+    without knowledge gives at its best, each class as often as the model beside it does, at random."""
     by_class: bool = False
     """Whether each class counts alike however rare it is."""
     drawn: Callable[[Truth, npt.NDArray[Any], Floats], Statistic] | None = None
@@ -206,10 +210,23 @@ Counts = Callable[[Floats], tuple[Floats, Floats, Floats]]
 
 def _counts(truth: Truth, decided: Truth) -> Counts:
     """Prepare, by class, the weights of right answers, of truth and of answers, each shape (b, classes)."""
+    if decided.ndim == 2:
+        return _shared_counts(truth, decided)
     classes = int(max(truth.max(initial=0), decided.max(initial=0), 1)) + 1
     right = _sums(np.where(truth == decided, truth, -1), classes)
     true, answered = _sums(truth, classes), _sums(decided, classes)
     return lambda weights: (right(weights), true(weights), answered(weights))
+
+
+def _shared_counts(truth: Truth, shares: Floats) -> Counts:
+    """Prepare the same of rows that are said to be of each class in part."""
+    of_class = (truth[:, np.newaxis] == np.arange(shares.shape[1])).astype(np.float64)
+    right = of_class * shares
+
+    def counts(weights: Floats) -> tuple[Floats, Floats, Floats]:
+        return weights @ right, weights @ of_class, weights @ shares
+
+    return counts
 
 
 def _balanced_accuracy(truth: Truth, decided: Truth) -> Statistic:
@@ -253,18 +270,23 @@ def _f1(truth: Truth, decided: Truth) -> Statistic:
 
 def _f1_macro(truth: Truth, decided: Truth) -> Statistic:
     counts = _counts(truth, decided)
-    present = np.union1d(truth, decided)
+    answered = decided if decided.ndim == 1 else np.flatnonzero(decided.any(axis=0))
+    present = np.union1d(truth, answered)
     return lambda weights: _f_scores(counts, weights)[:, present].mean(axis=1)
 
 
 def _precision(truth: Truth, decided: Truth) -> Statistic:
-    rows = np.flatnonzero(decided == 1)
+    rows = np.flatnonzero(_said_positive(decided) > 0)
     return share(rows, (truth[rows] == 1).astype(np.float64))
 
 
 def _recall(truth: Truth, decided: Truth) -> Statistic:
     rows = np.flatnonzero(truth == 1)
-    return share(rows, (decided[rows] == 1).astype(np.float64))
+    return share(rows, _said_positive(decided)[rows])
+
+
+def _said_positive(decided: Truth) -> Floats:
+    return decided[:, 1] if decided.ndim == 2 else (decided == 1).astype(np.float64)
 
 
 def share(rows: Truth, values: Floats) -> Statistic:
@@ -340,10 +362,10 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
                 drawn=_balanced_accuracy_drawn,
                 parts=_recalls,
             ),
-            _binary(name="f1", uses="decision", prepare=_f1),
-            _binary(name="precision", uses="decision", prepare=_precision),
-            _binary(name="recall", uses="decision", prepare=_recall),
-            _classes(name="f1_macro", by_class=True, prepare=_f1_macro),
+            _binary(name="f1", uses="decision", guess="positive", prepare=_f1),
+            _binary(name="precision", uses="decision", guess="rate", prepare=_precision),
+            _binary(name="recall", uses="decision", guess="rate", prepare=_recall),
+            _classes(name="f1_macro", by_class=True, guess="rate", prepare=_f1_macro),
             _number(name="rmse", prepare=_root_mean_square, losses=_squares, is_root=True),
             _number(name="mse", **_mean_of(_squares)),
             _number(name="mae", **_mean_of(_absolutes)),
