@@ -33,9 +33,9 @@ MOST_SLICED = 10_000
 """Test rows that slices are looked for in."""
 _ANSWERS = 48_000
 """Rows that are answered for importance, at most."""
-_ANSWERED = 1e11
+_ANSWERED = 4e11
 """Bytes of the graph times such rows."""
-_FEWEST = 100
+_FEWEST = 200
 """Rows that are shuffled however dear an answer is."""
 _GLANCES = 20_000
 """Rows that are answered to see which columns matter, where the answers cannot be explained."""
