@@ -11,6 +11,7 @@ from linewright.data.look import Verdict, judge, sampled
 from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
+from linewright.data.runs import NamedByTwo, find_named_by_two
 from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
 from linewright.data.split import foreseen
 from linewright.data.target import describe_label
@@ -215,6 +216,32 @@ def _group(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
             under="table",
             line=f"group: {quoted(name)}",
         )
+    elif spec.table.group is None:
+        outside = [*taken, *spec.table.exclude]
+        if (pair := find_named_by_two(seen, spec.label.column, outside)) is not None:
+            yield _named_by_two(spec, seen, pair)
+
+
+def _named_by_two(spec: LineSpec, seen: Mapping[str, Seen], pair: NamedByTwo) -> Trap:
+    """Ask whether two columns together name what rows belong to, and make one column of them."""
+    name, beside = in_sql(pair.name), in_sql(pair.beside)
+    made = f"{pair.name}_{pair.beside}"
+    while made in seen:
+        made += "_"
+    query = _query(spec, "select *,", f"{name} || ' ' || {beside} as {in_sql(made)}")
+    leave = (
+        f"{exclusion([pair.name])} (under table)"
+        if not spec.table.exclude
+        else f"- {quoted(pair.name)} (under table.exclude)"
+    )
+    return Trap(
+        trap="group",
+        columns=(pair.name, pair.beside),
+        evidence=f"{pair.evidence}. Do they? Then a split at random has rows of one in both parts, and tests what a model knows by heart: make a "
+        f"column of the two, and name it as the group; where {pair.name} only says which one it is, leave it out too: {leave}",
+        under="table",
+        line=f"{query}\ngroup: {quoted(made)}",
+    )
 
 
 def _unlabelled(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
