@@ -1010,3 +1010,21 @@ def test_a_check_of_many_rows_is_quick_and_says_that_it_saw_a_sample(tmp_path: P
     assert "of a sample of " in traps(found)["repeats"].evidence
     assert "(seen in a sample of 50,000 of 260,000 rows)" in traps(found)["leak"].evidence
     assert found == checked(tmp_path)
+
+
+def few(yes: int, label: str = "y") -> pl.DataFrame:
+    return claims(rows=30).with_columns(pl.Series(label, ["yes" if i < yes else "no" for i in range(30)]))
+
+
+@pytest.mark.parametrize("yes", [1, 15], ids=["one", "half"])
+def test_check_foresees_a_part_that_would_stop_a_run(tmp_path: Path, yes: int):
+    """A file was called right, and its run ended because the one row of a class cannot be in both parts."""
+    written(tmp_path, few(yes))
+    told = [
+        trap.evidence for trap in checked(tmp_path).traps if "as the rows are parted now" in trap.evidence
+    ]
+
+    assert (yes == 1) == bool(told)
+    if told:
+        assert " part holds 'no' only (" in told[0]
+        assert "choose split.by: random" not in told[0]
