@@ -39,8 +39,10 @@ def find_thresholds(label: pl.Series, values: Mapping[str, pl.Series]) -> dict[s
     """
     if label.n_unique() < _LEAST_VALUES:
         return {}
-    numbers = label.cast(pl.Float64).to_numpy()
-    found = {name: _best(label.name, numbers, column) for name, column in values.items()}
+    # Rows are put in the order of their labels once, so that each cut of each column is one sum.
+    order = label.arg_sort()
+    numbers = label.gather(order).cast(pl.Float64).to_numpy()
+    found = {name: _best(label.name, numbers, column.gather(order)) for name, column in values.items()}
     return {name: says for name, says in found.items() if says}
 
 
@@ -79,39 +81,46 @@ def _sides(column: pl.Series, label: Floats) -> Iterator[tuple[str, Mask, Mask]]
 
 def _levels(column: pl.Series, label: Floats, known: Mask) -> Iterator[tuple[str, Mask, Mask]]:
     """Give the cuts between levels in the order of their labels; the levels above are named, or those below where they are fewer."""
-    frame = pl.DataFrame({"level": column, "label": label}).drop_nulls("level")
-    means = frame.group_by("level").agg(pl.col("label").mean()).sort(["label", "level"])
-    levels = means["level"].to_list()
-    for cut in range(1, len(levels)):
-        few = levels[cut:] if len(levels) - cut <= cut else levels[:cut]
-        side = column.is_in(few).fill_null(value=False).to_numpy()
+    levels = column.drop_nulls().unique().sort()
+    place = column.replace_strict(
+        levels, pl.Series(range(len(levels))), default=len(levels), return_dtype=pl.Int64
+    )
+    codes = place.to_numpy()
+    rows = np.bincount(codes, minlength=len(levels) + 1)[: len(levels)]
+    means = np.bincount(codes, weights=label, minlength=len(levels) + 1)[: len(levels)] / rows
+    ordered = np.argsort(means, kind="stable")
+    for cut in range(1, len(ordered)):
+        few = ordered[cut:] if len(ordered) - cut <= cut else ordered[:cut]
+        is_one = np.zeros(len(levels) + 1, dtype=np.bool_)
+        is_one[few] = True
+        named = [levels[code] for code in few.tolist()]
         yield (
-            f"it is {' or '.join(repr(one) if isinstance(one, str) else str(one) for one in few)}",
-            side,
+            f"it is {' or '.join(repr(one) if isinstance(one, str) else str(one) for one in named)}",
+            is_one[codes],
             known,
         )
 
 
 def _threshold(label: Floats, side: Mask) -> tuple[float, float, bool] | None:
-    """Return the share of rows that a threshold of the label has on their side, it, and whether `side` lies above it; nothing where it parts them ill."""
+    """Return the share of rows that a threshold of the label has on their side, it, and whether `side` lies above it; nothing where it parts them ill.
+
+    The labels ascend.
+    """
     few = min(int(side.sum()), int((~side).sum()))
     if few < max(_LEAST_ROWS, _LEAST_SHARE * len(side)):
         return None
     is_above = bool(label[side].mean() > label[~side].mean())
-    above = side if is_above else ~side
-    order = np.argsort(label, kind="stable")
-    ordered, up = label[order], above[order]
+    up = side if is_above else ~side
     # Rows are parted before a label that is larger than the one before it.
-    cuts = np.flatnonzero(np.diff(ordered)) + 1
+    cuts = np.flatnonzero(np.diff(label)) + 1
     if not len(cuts):
         return None
-    ups_below, many = np.concatenate([[0], np.cumsum(up)])[cuts], int(up.sum())
+    ups_below, many = np.cumsum(up)[cuts - 1], int(up.sum())
     right = (cuts - ups_below) + (many - ups_below)
     at = int(np.argmax(right))
     cut, wrong = int(cuts[at]), int(ups_below[at])
     downs = len(up) - many
     of_sides = (1 - wrong / many, 1 - (downs - (cut - wrong)) / downs)
-    kinds = (len(np.unique(ordered[:cut])), len(np.unique(ordered[cut:])))
-    if min(of_sides) < _RIGHT or min(kinds) < _LEAST_OF_SIDE:
+    if min(of_sides) < _RIGHT or min(at + 1, len(cuts) - at) < _LEAST_OF_SIDE:
         return None
-    return float(right[at]) / len(up), float(ordered[cut]), is_above
+    return float(right[at]) / len(up), float(label[cut]), is_above
