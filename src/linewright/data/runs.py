@@ -119,9 +119,10 @@ def _pairs(
     shown = sorted(alike, key=lambda one: one != label)
     for one in beside:
         is_year = bool((COUNTED | TIME_WORDS) & {*one.words})
+        is_exact = pl.DataFrame({"name": name.values, "one": one.values}).n_unique() == runs
         says = (
             f"{name.distinct:,} values lie in {runs:,} runs of {len(run) / runs:.1f} rows on average, {percent(again)} of them in several, "
-            f"and with {one.name} beside it each run is named once; rows of a run are alike in {', '.join(shown[:3])}: "
+            f"and with {one.name} beside it {'each' if is_exact else 'nearly each'} run is named once; rows of a run are alike in {', '.join(shown[:3])}: "
             f"{name.name} and {one.name} together seem to name what rows belong to"
         )
         yield (is_year, -one.distinct), NamedByTwo(name=name.name, beside=one.name, evidence=says)
