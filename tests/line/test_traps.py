@@ -617,6 +617,108 @@ def test_texts_that_repeat_are_no_group_by_themselves(tmp_path: Path, frame: pl.
     assert "group" not in traps(written(tmp_path, frame))
 
 
+def storms(year: str = "year", *, own: bool = True, many: int = 120, **columns: Any) -> pl.DataFrame:
+    """Rows of storms one after the other: names come again in later years, and a storm's rows lie near each other where it has its `own` place."""
+    rng = np.random.default_rng(14)
+    storm = np.repeat(np.arange(many), rng.integers(6, 15, many))
+    rows = len(storm)
+    lat, long = (rng.uniform(0, 60, many)[storm] + rng.normal(size=rows) for _ in range(2))
+    return pl.DataFrame(
+        {
+            "name": [f"Storm {'ABCDEFGHIJKLMNOPQRSTUVWX'[one * 7 % 24]}" for one in storm],
+            year: 1990 + storm // 6,
+            "lat": (lat if own else rng.uniform(0, 60, rows)).round(3),
+            "long": (long if own else rng.uniform(0, 60, rows)).round(3),
+            **columns,
+            "y": (rng.normal(size=rows) * 20 + lat).round(1),
+        }
+    )
+
+
+@pytest.mark.parametrize("excluded", [[], ["long"]], ids=["nothing excluded", "another excluded"])
+def test_two_columns_that_only_together_name_what_rows_belong_to_are_a_group(
+    tmp_path: Path, excluded: list[str]
+):
+    """Names of storms come again: `name` is no group and `year` is none, and rows of one storm lay in both parts."""
+    frame = storms()
+    made = written(tmp_path, frame, exclude=excluded)
+    trap = traps(made)["group"]
+
+    assert (("name", "year"), "table") == (trap.columns, trap.under)
+    assert "sql: \"select *, name || ' ' || year as name_year from a\"\ngroup: name_year" == trap.line
+    assert trap.evidence.startswith(
+        f"24 values lie in 120 runs of {frame.height / 120:.1f} rows on average, 100 % of them in several, "
+        "and with year beside it each run is named once; rows of a run are alike in "
+    )
+    leave = "- name (under table.exclude)" if excluded else "exclude: [name] (under table)"
+    assert trap.evidence.endswith(f"leave it out too: {leave}")
+    assert (None, "random") == (made.group, made.split)
+    text = (tmp_path / "lines" / "a.yaml").read_text()
+    assert 'as name_year from a" and group: name_year  # group: 24 values lie in' in text
+    assert "# no group" not in text
+    assert trap in checked(tmp_path).traps
+
+
+def test_the_column_of_two_parts_the_rows_by_what_they_belong_to(tmp_path: Path):
+    """Whoever writes what is told has whole storms in the test part, and no feature that names them."""
+    add(tmp_path, traps(written(tmp_path, storms()))["group"])
+
+    with Factory.create(tmp_path) as factory:
+        spec = factory.line("a")
+    assert "name_year" == spec.table.group
+    assert "name_year" not in spec.contract.columns
+    assert "group" not in {trap.trap for trap in checked(tmp_path).traps}
+
+
+def sorted_by_two(*, crossed: bool) -> pl.DataFrame:
+    """Rows that somebody sorted by a state and a kind: where they are `crossed`, each state has each kind, in rows of their own level."""
+    rng = np.random.default_rng(15)
+    state, kind = rng.integers(0, 20, ROWS), rng.integers(0, 12, ROWS)
+    level = rng.uniform(0, 9, (20, 12))[state, kind] if crossed else rng.uniform(0, 9, ROWS)
+    if not crossed:
+        keep = (state * 7 + kind * 5) % 3 == 0
+        state, kind, level = state[keep], kind[keep], level[keep]
+    rows = len(state)
+    frame = pl.DataFrame(
+        {
+            "state": [f"S{one:02}" for one in state],
+            "kind": [f"K{one:02}" for one in kind],
+            "level": (level + rng.normal(size=rows) / 9).round(3),
+            "other": (level + rng.normal(size=rows) / 9).round(3),
+            "y": rng.normal(size=rows).round(3),
+        }
+    )
+    return frame.sort("state", "kind")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        storms(own=False).with_columns(pl.col("y").shuffle(seed=1)),
+        storms().sample(fraction=1.0, shuffle=True, seed=3),
+        storms("cost").with_columns(pl.col("cost").shuffle(seed=2)),
+        sorted_by_two(crossed=True),
+        sorted_by_two(crossed=False),
+    ],
+    ids=["nothing alike", "any order", "nothing beside", "each with each", "sorted by two"],
+)
+def test_names_in_runs_are_no_group_by_themselves(tmp_path: Path, frame: pl.DataFrame):
+    """Whoever sorts a table by two columns makes runs of names; a plan of cells has alike rows in each."""
+    assert "group" not in traps(written(tmp_path, frame))
+
+
+def test_a_text_of_many_words_that_lies_in_blocks_is_a_group(tmp_path: Path):
+    """A title names what its rows belong to, though the contract calls it a text."""
+    title = [f"{one * 37 % 101} things that were said of it" for one in range(100) for _ in range(12)]
+    frame = claims(title=title, part=lambda rng, y: rng.integers(0, 9, len(y)))
+    says = (
+        "contract:\n  columns:\n    title: {type: text}\n    size: {type: number}\n    age: {type: integer}\n"
+    )
+    found = hand_written(tmp_path, frame, f"label: {{column: y}}\n{says}")
+
+    assert "group: title" == next(trap.line for trap in found.traps if trap.trap == "group")
+
+
 @pytest.mark.parametrize(
     ("name", "values", "is_told"),
     [
@@ -908,3 +1010,21 @@ def test_a_check_of_many_rows_is_quick_and_says_that_it_saw_a_sample(tmp_path: P
     assert "of a sample of " in traps(found)["repeats"].evidence
     assert "(seen in a sample of 50,000 of 260,000 rows)" in traps(found)["leak"].evidence
     assert found == checked(tmp_path)
+
+
+def few(yes: int, label: str = "y") -> pl.DataFrame:
+    return claims(rows=30).with_columns(pl.Series(label, ["yes" if i < yes else "no" for i in range(30)]))
+
+
+@pytest.mark.parametrize("yes", [1, 15], ids=["one", "half"])
+def test_check_foresees_a_part_that_would_stop_a_run(tmp_path: Path, yes: int):
+    """A file was called right, and its run ended because the one row of a class cannot be in both parts."""
+    written(tmp_path, few(yes))
+    told = [
+        trap.evidence for trap in checked(tmp_path).traps if "as the rows are parted now" in trap.evidence
+    ]
+
+    assert (yes == 1) == bool(told)
+    if told:
+        assert " part holds 'no' only (" in told[0]
+        assert "choose split.by: random" not in told[0]

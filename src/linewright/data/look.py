@@ -27,6 +27,7 @@ from linewright.data.roles import (
 )
 from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
 from linewright.data.suspicion import (
+    ASKED,
     Suspect,
     find_as_bare,
     find_rare_values,
@@ -35,6 +36,7 @@ from linewright.data.suspicion import (
     strengths_by_class,
 )
 from linewright.data.target import FEWEST_ROWS, LabelProfile, describe_label, without_rare
+from linewright.data.thresholds import find_thresholds
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
 from linewright.data.words import telling_words
@@ -328,7 +330,13 @@ def _judge(
     leaks = {name for name, one in told.items() if one.kind == "leak"}
     beside = [seen[name] for name in values if name not in leaks and name not in unseen]
     worded = _of_texts(seen, truth, roles, sample, names=texts, beside=beside)
-    suspects = told | asked | find_stand_outs(truth, left, by_class) | worded
+    far = find_stand_outs(truth, left, by_class)
+    if truth.task == "regression":
+        # Where it parts the label says more of a column than how far it tells it.
+        among = {name: values[name] for name in left if name not in far or far[name].kind != "leak"}
+        parted = find_thresholds(typed, among)
+        far |= {name: Suspect(kind="strong", evidence=f"{says}: {ASKED}") for name, says in parted.items()}
+    suspects = told | asked | far | worded
     if is_sample:
         suspects = {name: _of_a_sample(suspect, looked_at, of) for name, suspect in suspects.items()}
     late = find_as_bare(label, {name: seen[name].values for name in values})

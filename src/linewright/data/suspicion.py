@@ -30,7 +30,7 @@ _SCALE = {
     "multiclass": "share of the label's entropy",
     "regression": "share of the label's variance",
 }
-_ASKED = "was it known before the label was?"
+ASKED = "was it known before the label was?"
 _AFTERWARDS = "likely filled in after the label was known"
 _PURE = 0.9
 _PURER = 0.99
@@ -263,7 +263,7 @@ def _best(
         value, code = sure[name]
         says.setdefault(name, []).append(f"it {_tells(truth.classes[-code], value)}{also}")
     return {
-        name: Suspect(kind="strong", evidence=f"{', and '.join(told)}: {_ASKED}")
+        name: Suspect(kind="strong", evidence=f"{', and '.join(told)}: {ASKED}")
         for name, told in says.items()
     }
 
@@ -272,7 +272,7 @@ def _far_above(says: str, following: float, *, is_leak: bool) -> Suspect:
     told = f"{says}, the next column {following:.3f}: "
     if is_leak:
         return Suspect(kind="leak", evidence=f"{told}too far above the others to be taken on trust")
-    return Suspect(kind="strong", evidence=f"{told}far above the others; {_ASKED}")
+    return Suspect(kind="strong", evidence=f"{told}far above the others; {ASKED}")
 
 
 def _says(truth: Truth, value: float) -> str:

@@ -326,7 +326,9 @@ def find_group(seen: Mapping[str, Seen], taken: Sequence[str]) -> tuple[str, str
 
 
 def _may_number(column: Seen) -> bool:
-    if column.type not in {"integer", "number", "category"} or (COUNTED | TIME_WORDS) & set(column.words):
+    if column.type not in {"integer", "number", "category", "text"} or (COUNTED | TIME_WORDS) & set(
+        column.words
+    ):
         return False
     if not ENOUGH_GROUPS <= column.distinct <= column.present * (1 - AGAIN):
         return False
@@ -368,6 +370,8 @@ def _by_name(column: Seen, seen: Mapping[str, Seen], taken: Sequence[str]) -> st
 
 
 def _is_very_many(column: Seen) -> bool:
+    if column.type == "text":  # what is written again now and then is a phrase
+        return False
     return column.distinct >= _VERY_MANY * column.present and column.missing <= column.present
 
 

@@ -6,11 +6,12 @@ import polars as pl
 
 from linewright.data.association import Kind
 from linewright.data.contract import Checked
-from linewright.data.facts import LEAK, Column, Dataset, Finding
+from linewright.data.facts import LEAK, TEST, TRAIN, Column, Dataset, Finding
 from linewright.data.look import Verdict, judge, sampled
 from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
+from linewright.data.runs import NamedByTwo, find_named_by_two
 from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
 from linewright.data.split import foreseen
 from linewright.data.target import describe_label
@@ -40,6 +41,8 @@ _MOST_IN_SQL = 12
 _MOST_NAMES = 12
 _MOST_OTHERS = 5
 _MOSTLY_EMPTY = 0.5
+_SURELY_IN_BOTH = 100
+"""Rows of the rarest class from which on chance leaves no part without it."""
 _MOST_CELLS = 5_000_000
 """Cells that a run looks at for leaks, about ten seconds of a processor; of a wide table it takes fewer rows."""
 
@@ -183,6 +186,7 @@ def row_traps(spec: LineSpec, seen: Mapping[str, Seen], where: Where = nowhere) 
             _sorted(spec, seen, task),
             _order(spec, seen),
             _few_rows(spec, label, where) if task != "regression" else (),
+            _one_sided(spec, seen, task),
         )
         for trap in traps
     )
@@ -215,6 +219,32 @@ def _group(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
             under="table",
             line=f"group: {quoted(name)}",
         )
+    elif spec.table.group is None:
+        outside = [*taken, *spec.table.exclude]
+        if (pair := find_named_by_two(seen, spec.label.column, outside)) is not None:
+            yield _named_by_two(spec, seen, pair)
+
+
+def _named_by_two(spec: LineSpec, seen: Mapping[str, Seen], pair: NamedByTwo) -> Trap:
+    """Ask whether two columns together name what rows belong to, and make one column of them."""
+    name, beside = in_sql(pair.name), in_sql(pair.beside)
+    made = f"{pair.name}_{pair.beside}"
+    while made in seen:
+        made += "_"
+    query = _query(spec, "select *,", f"{name} || ' ' || {beside} as {in_sql(made)}")
+    leave = (
+        f"{exclusion([pair.name])} (under table)"
+        if not spec.table.exclude
+        else f"- {quoted(pair.name)} (under table.exclude)"
+    )
+    return Trap(
+        trap="group",
+        columns=(pair.name, pair.beside),
+        evidence=f"{pair.evidence}. Do they? Then a split at random has rows of one in both parts, and tests what a model knows by heart: make a "
+        f"column of the two, and name it as the group; where {pair.name} only says which one it is, leave it out too: {leave}",
+        under="table",
+        line=f"{query}\ngroup: {quoted(made)}",
+    )
 
 
 def _unlabelled(spec: LineSpec, seen: Mapping[str, Seen]) -> Iterator[Trap]:
@@ -422,6 +452,45 @@ def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
         rows=rows,
         share=rows / len(label.values),
     )
+
+
+def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
+    """Tell of parts between which a run would stop: one that is empty, or holds one class only.
+
+    Nothing of a split by time, whose cut may move where later rows repeat earlier ones.
+    """
+    label, by = seen[spec.label.column], _by(spec)
+    is_class = task != "regression"
+    # Where each class has many rows, chance gives some to each part, unless whole groups go one way.
+    fewest = min(label.counts["rows"].to_list(), default=0) if is_class else label.present
+    if (
+        by == "time"
+        or spec.label.columns
+        or len(label.values) > MOST_ROWS
+        or (by == "random" and fewest > _SURELY_IN_BOTH)
+    ):
+        return
+    frame = pl.DataFrame([one.values for one in seen.values() if one.type != UNUSABLE])
+    try:
+        parts = foreseen(frame, spec.train.split, spec)
+    except SpecError:  # a run says why there are no parts
+        return
+    for code, called in ((TRAIN, "training"), (TEST, "test")):
+        held = label.values.filter(pl.Series(parts == code))
+        if len(held) and (not is_class or held.n_unique() > 1):
+            continue
+        holds = f"holds {str(held[0])!r} only ({_count(len(held))})" if len(held) else "is empty"
+        other = "" if by == "random" else ", or choose split.by: random if rows of one group are independent"
+        yield Trap(
+            trap="few rows",
+            columns=(label.name,),
+            evidence=f"as the rows are parted now, the {called} part {holds}, and a run would stop there: bring more rows, or change "
+            f"split.test or split.salt (under train){other}",
+            under="",
+            line="",
+            rows=len(held),
+            share=len(held) / len(label.values),
+        )
 
 
 def _strays(spec: LineSpec, label: Seen, two: list[str], strays: list[str], *, where: Where) -> Trap:
