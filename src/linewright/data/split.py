@@ -125,7 +125,7 @@ def split(
         share = share_repeating(contents[is_train])
         why += f"; {stay:,} test rows repeat a training row and stay, for {share:.0%} of the training rows repeat one"
     is_class = _is_class(label, data)
-    _refuse_useless(parts, label, is_class=is_class, why=why)
+    _refuse_useless(parts, label, by=by, is_class=is_class, why=why)
     if is_class:
         why += _shares_apart(parts, label)
     result = Split(
@@ -406,7 +406,8 @@ def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> str
     both = set(groups.filter(pl.Series(is_test)).drop_nulls()) & set(
         groups.filter(pl.Series(~is_test)).drop_nulls()
     )
-    return f"; {len(both):,} of the groups in {data.table.group!r} have rows on both sides" if both else ""
+    has = "has" if len(both) == 1 else "have"
+    return f"; {len(both):,} of the groups in {data.table.group!r} {has} rows on both sides" if both else ""
 
 
 def _is_class(label: pl.Series, data: DataSpec) -> bool:
@@ -437,7 +438,8 @@ def _shares_apart(parts: np.ndarray, label: pl.Series) -> str:
     return f"; {name!r} is {learned[most]:.1%} of the training rows and {judged[most]:.1%} of the test rows"
 
 
-def _refuse_useless(parts: np.ndarray, label: pl.Series, *, is_class: bool, why: str) -> None:
+def _refuse_useless(parts: np.ndarray, label: pl.Series, *, by: str, is_class: bool, why: str) -> None:
+    other = "" if by == "random" else ", choose split.by: random"
     for code, part in ((TRAIN, "training"), (TEST, "test")):
         held = label.filter(pl.Series(parts == code))
         if held.is_empty():
@@ -445,14 +447,14 @@ def _refuse_useless(parts: np.ndarray, label: pl.Series, *, is_class: bool, why:
                 f"the {part} part is empty ({why})",
                 where="train.split",
                 found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label, were not known yet or are copies",
-                hint="change split.test or split.salt, choose split.by: random, or shorten label.delay",
+                hint=f"change split.test or split.salt{other}, or shorten label.delay",
             )
         if is_class and held.n_unique() < 2:
             raise SpecError(
                 f"the {part} part holds one class only ({why})",
                 where="train.split",
                 found=str(held[0]),
-                hint="bring more rows, change split.test or split.salt, or choose split.by: random",
+                hint=f"bring more rows, change split.test or split.salt{other}",
             )
 
 
