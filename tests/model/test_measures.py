@@ -146,3 +146,22 @@ def test_a_small_part_of_the_honesty_benchmark_comes_to_its_end(capsys, monkeypa
 
     assert 3 == sum(line.startswith("| 10 % positive | 500 | ") and "%" in line for line in lines[:9])
     assert lines[-1].startswith("| 30 % positive | average_precision | ")
+
+
+@pytest.mark.parametrize(("right", "is_sure"), [(30, False), (300, True)])
+def test_few_rows_that_are_decided_otherwise_may_hide_that_some_are_wrong(right, is_sure):
+    """Where a model is right on each row on which two differ, all draws agree, and a difference of next to nothing was sure."""
+    truth = np.repeat([0, 1], [930, 70])
+    said, other = np.ones(1_000, dtype=np.int64), np.ones(1_000, dtype=np.int64)
+    said[:right] = 0
+    (found,) = spreads(
+        [difference_of(metric("f1", "binary"), truth, said, other, weight=np.ones(1_000), clusters=None)],
+        units=[70],
+        weight=np.ones(1_000),
+        clusters=None,
+        seed=3,
+    )
+
+    assert found.value > 0
+    assert is_sure == (found.lower(0.95) > 0)
+    assert found.upper(0.95) >= found.value

@@ -127,8 +127,39 @@ def difference_of(
             )
         )
         if are_alike(rule, said, other, weight=weight)
-        else None,
+        else _hidden_apart(rule, truth, said, other, weight=weight, clusters=clusters),
     )
+
+
+def _hidden_apart(
+    rule: MetricRule, truth: Truth, said: Said, other: Said, *, weight: Floats, clusters: Clusters
+) -> Callable[[float, int], float] | None:
+    """Return what no draw of the rows can show that two models decide otherwise, where one is right on each of them: that it is wrong on some.
+
+    Of thirty such rows a tenth may be (`unseen_share`): draws agree that they are right, so that a difference of next to nothing was sure.
+    """
+    apart = (weight > 0) & (said != other) if rule.uses == "decision" and said.shape == other.shape else None
+    if apart is None or not apart.any():
+        return None
+    units = count_units(np.flatnonzero(apart), clusters)
+    loser = {side: codes for side, codes in ((-1, other), (1, said)) if not (truth == codes)[apart].any()}
+
+    def better(truth: Truth, weights: Floats, times: int) -> float:
+        own, others = (
+            rule.prepare(truth, np.tile(codes, times))(weights[np.newaxis])[0] for codes in (said, other)
+        )
+        return rule.sign * float(own - others)
+
+    def reach(confidence: float, side: int) -> float:
+        if side not in loser:
+            return 0.0
+        moved = np.where(apart, weight * unseen_share(units, confidence), 0.0)
+        after = better(
+            np.append(truth, np.where(apart, loser[side], truth)), np.append(weight - moved, moved), 2
+        )
+        return max(side * (after - better(truth, weight, 1)), 0.0)
+
+    return reach if loser else None
 
 
 def are_alike(rule: MetricRule, said: Said, other: Said, *, weight: Floats) -> bool:
