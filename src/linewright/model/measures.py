@@ -150,6 +150,8 @@ def _hidden_apart(
         )
         return rule.sign * float(own - others)
 
+    found = better(truth, weight, 1)
+
     def reach(confidence: float, side: int) -> float:
         if side not in loser:
             return 0.0
@@ -157,9 +159,10 @@ def _hidden_apart(
         after = better(
             np.append(truth, np.where(apart, loser[side], truth)), np.append(weight - moved, moved), 2
         )
-        return max(side * (after - better(truth, weight, 1)), 0.0)
+        return max(side * (after - found), 0.0)
 
-    return reach if loser else None
+    # Who is no better says nothing that could be too sure.
+    return reach if loser and found else None
 
 
 def are_alike(rule: MetricRule, said: Said, other: Said, *, weight: Floats) -> bool:
