@@ -654,7 +654,7 @@ def test_two_columns_that_only_together_name_what_rows_belong_to_are_a_group(
     assert trap.evidence.endswith(f"leave it out too: {leave}")
     assert (None, "random") == (made.group, made.split)
     text = (tmp_path / "lines" / "a.yaml").read_text()
-    assert 'as name_year from a" and group: name_year  # group: 24 values lie in' in text
+    assert 'as name_year from a"\n  # group: name_year  # group: 24 values lie in' in text
     assert "# no group" not in text
     assert trap in checked(tmp_path).traps
 

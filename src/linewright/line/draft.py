@@ -228,7 +228,10 @@ def _suggested(draft: Draft) -> Iterator[str]:
     for trap in draft.traps:
         if trap.trap != "sorted":  # the split says so
             under = "" if trap.under == "table" else f"under {trap.under}: "
-            lead = f"{under}{trap.on_one_line}  # " if trap.line else ""
+            *before, last = trap.line.splitlines() or [""]
+            # Each on a line of its own, so that taking the marks away is all there is to do.
+            yield from (_comment(f"{under}{line}", indent="  ") for line in before)
+            lead = f"{under}{last}  # " if last else ""
             yield _comment(f"{lead}{trap.trap}: {trap.evidence}", indent="  ")
 
 

@@ -16,7 +16,7 @@ from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import Spread, units_of
 from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
-from linewright.model.said import guess
+from linewright.model.said import Said, guess
 from linewright.model.tasks import task
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
@@ -166,16 +166,13 @@ def _spread(
     labels: Sequence[str | float],
 ) -> Spread:
     package = closing.model.package
-    rules = task(package.task)
-    truth = rules.target([str(label) for label in labels], package.classes)
-    scores = _scores(answers, package)
-    said = rules.decide(scores, package.threshold) if rule.uses == "decision" else scores
-    weight = np.ones(len(truth))
+    truth = _truth(labels, package)
+    said, weight = _said(answers, package), np.ones(len(truth))
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
-    blocks = blocks_in_time(truth, [scores])
+    blocks = blocks_in_time(truth, [said.scores])
     (spread,) = spreads(
-        [measure_of(rule, truth, said, weight=weight, clusters=blocks)],
+        [measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=blocks)],
         units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
         weight=weight,
         clusters=blocks,
@@ -192,22 +189,25 @@ def _guess(
     labels: Sequence[str | float],
 ) -> float:
     """Return the metric of the baseline that the model was certified beside."""
-    package = closing.model.package
-    rules = task(package.task)
+    package, weight = closing.model.package, np.ones(len(labels))
     baseline = closing.factory.metadata.get(package.trained, Trained).baseline
-    truth, weight = rules.target([str(label) for label in labels], package.classes), np.ones(len(labels))
-    said = guess(
-        package.task,
-        rules.baseline_scores(baseline, len(labels)),
-        beside=rules.decide(_scores(answers, package), package.threshold),
-        weight=weight,
-    )
-    return rule.function(truth, said.used_by(rule), weight)
+    scores = task(package.task).baseline_scores(baseline, len(labels))
+    said = guess(package.task, scores, beside=_said(answers, package).decided, weight=weight)
+    return rule.function(_truth(labels, package), said.used_by(rule), weight)
 
 
 def _error(spread: Spread) -> float:
     drawn = spread.drawn[np.isfinite(spread.drawn)]
     return float(drawn.std()) if len(drawn) > 1 else np.nan
+
+
+def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:
+    return task(package.task).target([str(label) for label in labels], package.classes)
+
+
+def _said(answers: Sequence[Mapping[str, Any]], package: Package) -> Said:
+    scores = _scores(answers, package)
+    return Said(scores=scores, decided=task(package.task).decide(scores, package.threshold))
 
 
 def _scores(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:

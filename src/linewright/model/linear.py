@@ -29,14 +29,14 @@ BEND, FAR = 3.0, 30.0
 """Scaled numbers are bent smoothly into (-3, 3); beyond 30 nothing changes any more."""
 _HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _LONG, _LONG_NUMBERS, _BEYOND = 6.0, 200, 2.0
-"""A number has a long tail where one row's lies further from the median than so many spreads; more such numbers than this are left as they
-are; and a straight line goes on to so many times the furthest of the rows that were learned from."""
+"""A number has a long tail where one row's lies further from the median than so many spreads; where more than so many numbers do, none has a
+straight column; and a straight column goes on to so many times the furthest of the rows that were learned from."""
 _ABSENT = 20.0
 """A class without rows gets a margin this far below the lowest intercept: a probability of about 1e-9."""
 _NEWTON_COEFFICIENTS = 500
 
 
-class Straight(msgspec.Struct, frozen=True, kw_only=True):
+class LongTail(msgspec.Struct, frozen=True, kw_only=True):
     """A number as it is, for one of long tails: bent, its largest values are all alike, and a label may grow with it."""
 
     place: int
@@ -73,7 +73,7 @@ class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_
     coefficients: tuple[tuple[float, ...], ...]
     """One row an output (one for binary and regression), one number a design column."""
     intercept: tuple[float, ...]
-    straight: tuple[Straight, ...] = ()
+    straight: tuple[LongTail, ...] = ()
     """Of the numbers that have long tails; empty in models that were fitted before there were such."""
     means: tuple[float, ...] = ()
     """Weighted mean of each design column over the rows that it was fitted on, against which an answer is explained; empty
@@ -247,9 +247,9 @@ def _centre_and_factor(values: npt.NDArray[np.float32], weight: Floats) -> tuple
     return centre, 1 / spread if spread > 0 else 0.0
 
 
-def _long(native: LinearNative, x: Matrix, weight: Floats) -> tuple[Straight, ...]:
+def _long(native: LinearNative, x: Matrix, weight: Floats) -> tuple[LongTail, ...]:
     """Return the numbers that have long tails, as they are."""
-    found: list[Straight] = []
+    found: list[LongTail] = []
     for place, (column, centre, factor) in enumerate(
         zip(native.numbers, native.centre, native.factor, strict=True)
     ):
@@ -258,7 +258,7 @@ def _long(native: LinearNative, x: Matrix, weight: Floats) -> tuple[Straight, ..
         if len(scaled) and np.abs(scaled).max() > _LONG:
             _, deviation = centre_and_scale(scaled, weight[known])
             least, most = _BEYOND * float(scaled.min()), _BEYOND * float(scaled.max())
-            found.append(Straight(place=place, least=least, most=most, factor=1 / deviation))
+            found.append(LongTail(place=place, least=least, most=most, factor=1 / deviation))
     return tuple(found) if len(found) <= _LONG_NUMBERS else ()
 
 

@@ -27,7 +27,7 @@ from linewright.model.intervals import (
 )
 from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
 
-Said = npt.NDArray[Any]
+Answers = npt.NDArray[Any]
 Clusters = npt.NDArray[Any] | None
 _ROUNDING = 1e-12
 """Share of what was added and taken away that rounding may leave of nothing."""
@@ -48,7 +48,9 @@ class Measure:
     """As in `intervals.Spread`."""
 
 
-def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, clusters: Clusters) -> Measure:
+def measure_of(
+    rule: MetricRule, truth: Truth, said: Answers, *, weight: Floats, clusters: Clusters
+) -> Measure:
     """Return a metric of one model as a measure.
 
     Parameters
@@ -81,7 +83,7 @@ def measure_of(rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, cl
 
 
 def _hidden(
-    rule: MetricRule, truth: Truth, said: Said, *, weight: Floats, clusters: Clusters
+    rule: MetricRule, truth: Truth, said: Answers, *, weight: Floats, clusters: Clusters
 ) -> Callable[[float, int], float] | None:
     """Return how far a mean over classes may be moved by those of which no row, or each, is right: their draws all agree."""
     if rule.parts is None:
@@ -98,7 +100,7 @@ def _hidden(
 
 
 def difference_of(
-    rule: MetricRule, truth: Truth, said: Said, other: Said, *, weight: Floats, clusters: Clusters
+    rule: MetricRule, truth: Truth, said: Answers, other: Answers, *, weight: Floats, clusters: Clusters
 ) -> Measure:
     """Return as a measure how much better one model is than another on the same rows: positive where it is better.
 
@@ -132,7 +134,7 @@ def difference_of(
 
 
 def _hidden_apart(
-    rule: MetricRule, truth: Truth, said: Said, other: Said, *, weight: Floats, clusters: Clusters
+    rule: MetricRule, truth: Truth, said: Answers, other: Answers, *, weight: Floats, clusters: Clusters
 ) -> Callable[[float, int], float] | None:
     """Return what no draw of the rows can show that two models decide otherwise, where one is right on each of them: that it is wrong on some.
 
@@ -165,7 +167,7 @@ def _hidden_apart(
     return reach if loser and found else None
 
 
-def are_alike(rule: MetricRule, said: Said, other: Said, *, weight: Floats) -> bool:
+def are_alike(rule: MetricRule, said: Answers, other: Answers, *, weight: Floats) -> bool:
     """Tell whether two models say the same of every row that counts, as far as the metric looks at it.
 
     Examples
@@ -184,7 +186,7 @@ def are_alike(rule: MetricRule, said: Said, other: Said, *, weight: Floats) -> b
 
 
 def reach_of_unseen(
-    rule: MetricRule, truth: Truth, said: Said, confidence: float, *, weight: Floats, clusters: Clusters
+    rule: MetricRule, truth: Truth, said: Answers, confidence: float, *, weight: Floats, clusters: Clusters
 ) -> float:
     """Return how far apart two models may be that say the same of all these rows.
 
@@ -219,8 +221,8 @@ def reach_of_unseen(
 
 
 def _answered_otherwise(
-    rule: MetricRule, truth: Truth, said: Said, weight: Floats, share: float
-) -> Iterator[tuple[Said, Floats]]:
+    rule: MetricRule, truth: Truth, said: Answers, weight: Floats, share: float
+) -> Iterator[tuple[Answers, Floats]]:
     """Yield what else may be said, and the weights, shape (1, 2 n), of rows as they are and as it says it of a share of them."""
     if rule.uses == "scores":
         shuffled = np.random.default_rng(0).permutation(len(truth))
