@@ -136,15 +136,19 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
-    opened = re.sub(r"^( *)# (- \{|release:|value:|watch:|retrain:)", r"\1\2", text, flags=re.MULTILINE)
-    sql = re.search(r'sql: ("(?:[^"\\]|\\.)*") and time: (\w+)', text)
-    assert sql is not None
-    spec = parse_line(opened.replace("table:", f"table: {{sql: {sql[1]}, time: {sql[2]}}}"), name="a.yaml")
+    opened = re.sub(
+        r"^( *)# (- \{|release:|value:|watch:|retrain:|sql:|time: month_began)",
+        r"\1\2",
+        text,
+        flags=re.MULTILINE,
+    )
+    spec = parse_line(opened, name="a.yaml")
 
     assert 3 == len(spec.gates)
     assert (spec.watch, spec.retrain and spec.retrain.when) == (WatchSpec(), ("drift", "performance"))
     assert not unsupported(spec)
     assert "select *, make_date(year, month, 1) as month_began from a" == spec.table.sql
+    assert "month_began" == spec.table.time
 
 
 @pytest.mark.parametrize("is_heavy", [True, False])
