@@ -4,8 +4,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from linewright.data.split import NO_COPY
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.new import new_line
@@ -46,3 +48,31 @@ def test_five_equal_rows_are_one_witness(tmp_path: Path):
     assert widths[1] == pytest.approx(widths[0], rel=0.35)
     assert "from a bootstrap of rows" in told_once
     assert f"from a bootstrap of {often.clusters} sets of equal rows drawn whole" in told
+
+
+def test_a_column_that_is_left_out_afterwards_gives_the_model_of_a_factory_that_never_had_it(tmp_path: Path):
+    """Its split still compared rows by that column: another model by the same file and rows, and a card that said what was not so."""
+    rng = np.random.default_rng(5)
+    size = rng.normal(size=500).round(3)
+    kind = np.where(size + rng.normal(size=500) > 0, "b", "a")
+    frame = pl.DataFrame({"size": size, "heat": rng.normal(size=500).round(3), "kind": kind})
+    frame = (
+        pl.concat([frame, frame[:12]]).with_row_index("no").with_columns(wait=rng.normal(size=512).round(3))
+    )
+    models: list[str] = []
+    for folder, texts in (("once", ["[wait]"]), ("later", ["[]", "[wait]"])):
+        root = tmp_path / folder
+        root.mkdir()
+        frame.write_csv(root / "a.csv")
+        new_line(root, "a", data=root / "a.csv", label="kind", key="no")
+        path = root / "lines" / "a.yaml"
+        written = path.read_text().replace("budget: normal", "budget: quick")
+        with Factory.create(root) as factory:
+            for text in texts:
+                path.write_text(written.replace("table:", f"table:\n  exclude: {text}", 1))
+                ran = execute_inline(factory, "a")
+            models.append(ran.digest)
+            told = next(one.says for one in ran.findings if one.rule == NO_COPY)
+
+        assert "test rows repeat a training row, features and label alike: they are in neither part" in told
+    assert models[0] == models[1]

@@ -57,6 +57,10 @@ LEAK = "known before the label"
 """Rule of the finding that a feature tells the label too well to have been known beforehand."""
 
 
+QUESTION = "an answer that a person has"
+"""Rule of the finding that only a person knows whether a feature was known before the label, or what several rows belong to."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule of a contract that did not hold."""
 

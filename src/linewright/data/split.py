@@ -24,7 +24,8 @@ _WHOLE = float(1 << 64)
 _POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10
 """How far apart the shares of a class must be to be told: in points, or of its share, if so many training rows are of it."""
 _MOSTLY = 0.5
-"""Share of the rows without a label from which it is told."""
+"""Share of the rows without a label, and of the test rows that repeat a training row, from which it is told."""
+NO_COPY = "test rows that no training row equals"
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
@@ -515,11 +516,36 @@ def findings_of(split: Split) -> Iterator[Finding]:
     if split.copies:
         yield Finding(
             column="",
-            rule="test rows that no training row equals",
+            rule=NO_COPY,
             failed=split.copies,
             rows=split.test + split.copies,
             first="",
             action="warn",
             says=f"{split.copies:,} of {split.test + split.copies:,} test rows repeat a training row, features and label "
             "alike: they are in neither part, for a model knows them",
+        )
+
+
+def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: DataSpec) -> Iterator[Finding]:
+    """Say how many test rows repeat a training row and stay in the test part, where most do.
+
+    Parameters
+    ----------
+    frame
+        All n rows of the dataset.
+    parts
+        Their parts, shape (n,): TRAIN, TEST or EMBARGO.
+    """
+    contents = contents_of(frame, data)
+    stay = int(np.isin(contents[parts == TEST], contents[parts == TRAIN]).sum())
+    if stay >= _MOSTLY * split.test:
+        yield Finding(
+            column="",
+            rule=NO_COPY,
+            failed=stay,
+            rows=split.test,
+            first="",
+            action="warn",
+            says=f"{stay:,} of {split.test:,} test rows repeat a training row, features and label alike, and stay, since rows of this table "
+            "repeat: a model that remembers looks better than it is; `linewright check` gives the line to write",
         )

@@ -19,7 +19,7 @@ from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec
-from linewright.line.traps import leak_findings
+from linewright.line.traps import doubts
 from linewright.line.work import Work, missing_texts
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows import converter
@@ -39,7 +39,7 @@ def ingest_station(work: Work) -> Ingested:
             factory.root,
             served,
             factory.scratch,
-            doubts=partial(leak_findings, work.spec),
+            doubts=partial(doubts, work.spec),
         )
     except (SpecError, ContractBreach) as error:
         error.hint = error.hint.replace(" LINE ", f" {work.spec.line} ")  # the data room does not know it

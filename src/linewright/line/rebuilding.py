@@ -391,7 +391,7 @@ def _compared(
     return Rebuilding(
         model=f"{evidence.version.line}@{evidence.version.version}",
         level=level,
-        says=_says(level, answers, evidence),
+        says=_says(level, answers, evidence) + _besides(level, parts),
         digest=evidence.version.digest,
         rebuilt=rebuilt,
         parts=parts,
@@ -473,6 +473,12 @@ def _says(level: Level, answers: Answers, evidence: Evidence) -> str:
             return f"{adopted}, its predictions differ and its metric lies within the recorded interval"
         case _:
             return f"{adopted}, it is another model: not even its metric lies within the recorded interval"
+
+
+def _besides(level: Level, parts: Sequence[Part]) -> str:
+    """Say of an equal package that what stands around it is not equal: nobody looks further than the verdict."""
+    others = [one.name for one in parts if not one.is_same]
+    return f"; but the {' and the '.join(others)} came out otherwise" if level == "R0" and others else ""
 
 
 def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[str]:

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import UNSET, convert
 from msgspec.structs import replace
 
-from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, UNNAMED, Finding
-from linewright.data.split import findings_of
+from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
+from linewright.data.split import findings_of, known_by_heart
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
@@ -38,6 +38,8 @@ from linewright.watch.facts import RetrainProposal
 
 WORKFLOW = "run"
 _MOST_NAMED = 5
+_MOST_CELLS = 5_000_000
+"""Cells of a table that a run reads once more to see whether its rows repeat."""
 
 
 def prepare(
@@ -135,7 +137,13 @@ def _findings(station: Station, work: Work) -> Iterable[Finding]:
     if station.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
         return (*kept_promises(work), *_of_whole_table(work))
-    return findings_of(work.split) if station.name == "split" else ()
+    if station.name != "split":
+        return ()
+    is_small = work.dataset.rows * len(work.dataset.columns) <= _MOST_CELLS
+    return (
+        *findings_of(work.split),
+        *(known_by_heart(work.split, work.rows.frame, work.rows.parts, work.spec) if is_small else ()),
+    )
 
 
 def _of_whole_table(work: Work) -> Iterator[Finding]:
@@ -147,12 +155,23 @@ def _of_whole_table(work: Work) -> Iterator[Finding]:
     yield from (one for one in findings if one.rule in {BROKEN_OFF, LEAK})
     if work.spec.train.split.by == "auto":
         yield from (one for one in findings if one.rule in {NO_TIME, NO_MONTH})
+    told = _asked_before(work)
+    yield from (one for one in findings if one.rule == QUESTION and one.column not in told)
     new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]
     if len(new) < 2:
         yield from new
         return
     says = f"columns {listed([repr(one.column) for one in new], _MOST_NAMED)} are not named in the contract, so they are never features"
     yield replace(new[0], column="", first="", says=says)
+
+
+def _asked_before(work: Work) -> frozenset[str]:
+    """Return the columns that the run was asked about which promoted last: who let that model serve has answered."""
+    runs = work.metadata.events(Finished, line=work.spec.line, newest_first=True)
+    if (last := next((run for run in runs if run.promoted and run.ingested), None)) is None:
+        return frozenset()
+    findings = work.metadata.get(str(last.ingested), Ingested).findings
+    return frozenset(one.column for one in findings if one.rule == QUESTION)
 
 
 def _check_sources(work: Work) -> None:

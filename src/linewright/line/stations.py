@@ -118,6 +118,11 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "label": spec.label.model_dump(mode="json", exclude={"positive"}),
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
+    # Rows are copies by what is left when these are gone. Where they say nothing, what was settled without them stays settled.
+    told = spec.table.model_dump(mode="json", include={"exclude", "subject", "weight"})
+    asked |= (
+        {"not compared": said} if (said := {word: value for word, value in told.items() if value}) else {}
+    )
     moment = {"rows known by": work.as_of} if work.as_of else {}
     more = {"times as many rows": str(work.times_enough)} if work.times_enough > 1 else {}
     shift = {"shift since": work.shift} if work.shift else {}
@@ -215,7 +220,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
 STATIONS = (
     Station(
         name="ingest",
-        code=3,
+        code=4,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
         carried_out_by="linewright.line.gathering:ingest_station",

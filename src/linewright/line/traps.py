@@ -1,12 +1,13 @@
 """What misleads in the data of a line as its file stands, each with the line to write: said by `new` and by `check`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import polars as pl
 
 from linewright.data.association import Kind
 from linewright.data.contract import Checked
-from linewright.data.facts import LEAK, TEST, TRAIN, Column, Dataset, Finding
+from linewright.data.facts import LEAK, QUESTION, TEST, TRAIN, Column, Dataset, Finding
 from linewright.data.look import Verdict, judge, sampled
 from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
@@ -56,35 +57,44 @@ def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column]) -> dict[str
     }
 
 
-def leak_findings(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
-    """Return what a run says of features that are leaks, at once, from some of the rows that `check` rests such verdicts on.
+def doubts(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
+    """Return what a run says of features that are leaks, and asks of others and of groups, from some of the rows that `check` rests it on.
 
-    `check` finds them too, and who runs without a check would have them promoted without a word.
+    `check` says it too, and who runs without a check would have a model of leaks promoted without a word.
     """
     label = checked.frame[spec.label.column]
     rows = sampled(label)
-    every = -(-len(rows) * checked.frame.width // _MOST_CELLS)
-    frame = checked.frame[rows[:: max(every, 1)]]
+    every = max(-(-len(rows) * checked.frame.width // _MOST_CELLS), 1)
+    frame = checked.frame[rows[::every]]
     seen = seen_as_declared(frame, checked.columns)
     if spec.label.column not in seen:
         return ()
-    leaks = [trap for trap in column_traps(spec, seen, of=label.count()) if trap.trap == "leak"]
-    if not leaks:
-        return ()
-    names = [name for trap in leaks for name in trap.columns]
-    others = f"; {listed([repr(name) for name in names[1:]], _MOST_OTHERS)} too" if names[1:] else ""
+    traps = column_traps(spec, seen, of=label.count())
+    asked = [trap for trap in traps if trap.trap == "strong"]
+    if checked.frame.height * checked.frame.width <= _MOST_CELLS:  # some of the rows do not show what repeats
+        asked += _group(spec, seen_as_declared(checked.frame, checked.columns))
+    doubted = partial(_doubt, rows=checked.frame.height)
     return (
-        Finding(
-            column=names[0],
-            rule=LEAK,
-            failed=checked.frame.height,
-            rows=checked.frame.height,
-            first="",
-            action="warn",
-            says=f"{names[0]}: leak: {leaks[0].evidence}{others}; unless it was known before the label, "
-            f"write {_exclusion_of(spec, names)}",
-            hint=f"write {_exclusion_of(spec, names)}",
+        *_leak(spec, [trap for trap in traps if trap.trap == "leak"], doubted),
+        *(
+            doubted(", ".join(trap.columns), QUESTION, trap.to_text(), hint=trap.on_one_line)
+            for trap in asked[:_MOST_OTHERS]
         ),
+    )
+
+
+def _leak(spec: LineSpec, leaks: Sequence[Trap], doubted: Callable[..., Finding]) -> Iterator[Finding]:
+    if leaks:
+        names = [name for trap in leaks for name in trap.columns]
+        others = f"; {listed([repr(name) for name in names[1:]], _MOST_OTHERS)} too" if names[1:] else ""
+        todo = f"write {_exclusion_of(spec, names)}"
+        says = f"{names[0]}: leak: {leaks[0].evidence}{others}; unless it was known before the label, {todo}"
+        yield doubted(names[0], LEAK, says, hint=todo)
+
+
+def _doubt(column: str, rule: str, says: str, *, hint: str, rows: int) -> Finding:
+    return Finding(
+        column=column, rule=rule, failed=rows, rows=rows, first="", action="warn", says=says, hint=hint
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, Ingested, Split
+from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, QUESTION, Ingested, Split
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_classes import confusion, unseen
 from linewright.model.card_decisions import decisions
@@ -263,7 +263,7 @@ def _data(facts: CardFacts) -> Section:
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
         for one in ingested.findings
-        if one.rule not in {LEAK, NO_TIME, NO_MONTH}
+        if one.rule not in {LEAK, NO_TIME, NO_MONTH, QUESTION}
     )
     sentences += [
         Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _of_whole_table(ingested, split)
@@ -277,6 +277,8 @@ def _of_whole_table(ingested: Ingested, split: Split) -> Iterator[str]:
     for one in ingested.findings:
         if one.rule == LEAK:
             yield f"A model of these rows may see what was known only with the label. {one.says}."
+        elif one.rule == QUESTION:
+            yield f"A question of the data that a person answers. {one.says}."
         elif one.rule == NO_TIME and split.by != "time":
             yield f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."
         elif one.rule == NO_MONTH and split.by != "time":
