@@ -82,7 +82,8 @@ class Factory:
             raise NotFound(
                 "there is no factory here",
                 where=str(root),
-                hint="make one with `linewright new NAME --data FILE --label COLUMN`, or point at it with --factory DIR",
+                hint="make one with `linewright new NAME --data FILE --label COLUMN`, or `linewright init` where line files are here already; "
+                "or point at it with --factory DIR",
             )
         factory = cls(root, report=report, actor=actor, now=now)
         read_factory_file(root)
