@@ -465,6 +465,8 @@ def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[
     if spec.label.columns or (by == "random" and _is_in_both(spec, label, task)):
         return
     frame = pl.DataFrame([one.values for one in seen.values() if one.type != UNUSABLE])
+    if by == "time":  # a run sets rows without a time aside, and `new` has them still
+        frame = frame.drop_nulls(spec.table.time)
     is_large = frame.height * frame.width > _MOST_CELLS_PARTED
     try:
         useless = foreseen_useless(frame, spec.train.split, spec, with_copies=is_large)
