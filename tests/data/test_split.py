@@ -17,7 +17,7 @@ from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
 from linewright.data.logged import Logged
 from linewright.data.rows import content_text
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.data.split import findings_of, folds, identities, split
+from linewright.data.split import findings_of, folds, foreseen_useless, identities, split
 from linewright.engine.context import Context
 from linewright.errors import SpecError
 from linewright.store.values import canonical_json, digest_of
@@ -281,6 +281,31 @@ def test_splits_that_could_teach_or_tell_nothing_are_refused(part, columns, spec
     )
     with pytest.raises(SpecError, match=says):
         part(frame, line(**columns), **spec)
+
+
+@given(
+    ROWS,
+    st.sampled_from([{"key": "id"}, {"group": "g"}, {}, {"time": "id"}]),
+    st.sampled_from([0.01, 0.2, 0.9]),
+)
+def test_what_a_split_refuses_is_foreseen_without_keeping_anything(part, rows, columns, share):
+    """`check` calls no line right that ends at its split, and warns of none that goes on; copies left out count."""
+    frame = pl.DataFrame(rows, schema=["id", "g", "y"], orient="row").with_columns(
+        pl.col("y").cast(pl.String)
+    )
+    try:
+        part(frame, line(**columns), test=share)
+        refused = ""
+    except SpecError as error:
+        refused = error.what
+    try:
+        found = foreseen_useless(frame, SplitSpec(test=share), line(**columns))
+        said = f"the {found.part} part" if found else ""
+    except SpecError as error:
+        said = error.what
+
+    assert bool(refused) == bool(said)
+    assert refused.startswith(said)
 
 
 def test_a_number_as_label_may_be_constant_in_a_part(part):

@@ -305,3 +305,23 @@ def test_a_model_that_learned_from_answers_and_labels_is_rebuilt_too(tumours, tm
     assert sealed is not None
     assert ["R0"] * 3 == [one.level for one in rebuilt], [one.to_text() for one in rebuilt]
     assert all(part.is_same for one in rebuilt for part in one.parts)
+
+
+def test_a_model_that_was_judged_anew_by_another_metric_is_judged_by_it_in_its_rebuild(damaged, tmp_path):
+    """The same numbers were called another evaluation, for their names came in the order of two line files."""
+    path = damaged.path_of("tumours")
+    text = path.read_text()
+    path.write_text(text.replace("metric: average_precision ", "metric: f1 "))
+    execute_inline(damaged, "tumours")
+    first = [one.metric.name for one in models(damaged, "tumours").models if one.metric]
+    path.write_text(text.replace("key: sample", "exclude: [mean_area]\n  key: sample"))
+    execute_inline(damaged, "tumours")
+    both = [one.metric.name for one in models(damaged, "tumours").models if one.metric]
+    rebuilt = here(damaged, "tumours@1", tmp_path)
+
+    assert ["f1"] == first
+    assert ["average_precision"] * 2 == both  # models in one list are compared by one metric
+    assert "R0" == rebuilt.level
+    assert [] == [part.name for part in rebuilt.parts if not part.is_same], rebuilt.to_text()
+    assert rebuilt.metric is not None
+    assert ("f1", rebuilt.metric_rebuilt) == (rebuilt.metric.name, rebuilt.metric.value)

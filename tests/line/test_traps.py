@@ -13,7 +13,9 @@ import polars as pl
 import pytest
 
 from linewright.data.traps import Trap
+from linewright.errors import LinewrightError
 from linewright.line import new
+from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.new import NewLine, new_line
 from linewright.operations.lines import CheckedLine, PlanResult, check, plan
@@ -1028,3 +1030,47 @@ def test_check_foresees_a_part_that_would_stop_a_run(tmp_path: Path, yes: int):
     if told:
         assert " part holds 'no' only (" in told[0]
         assert "choose split.by: random" not in told[0]
+
+
+def halves(**columns: Any) -> pl.DataFrame:
+    """Give rows of which none repeats another, with a key, and a label whose two classes have hundreds each."""
+    return claims().with_columns(pl.Series("k", range(ROWS)), **columns)
+
+
+DAYS = [
+    f"20{year:02}-{month:02}-{day:02}"
+    for year in range(10, 22)
+    for month in range(1, 11)
+    for day in range(1, 11)
+]
+ENDED = pl.Series(["yes"] * 300 + ["no"] * (ROWS - 300))
+
+
+@pytest.mark.parametrize(
+    ("frame", "text", "says"),
+    [
+        (halves(), "table: {key: k}\ntrain: {split: {test: 0.001}}\n", "the test part "),
+        (halves(), "table: {key: k}\ntrain: {split: {test: 0.9999}}\n", "the training part "),
+        (
+            halves(t=pl.Series(DAYS), y=ENDED),
+            "table: {key: k, time: t}\n",
+            "the test part holds 'no' only (240 rows)",
+        ),
+        (halves(t=pl.lit("2020-01-01")), "table: {key: k, time: t}\n", "so time cannot part them"),
+    ],
+    ids=["hardly any test rows", "hardly any training rows", "a class that ended", "one time"],
+)
+def test_check_foresees_what_ends_a_run_however_many_rows_there_are(
+    tmp_path: Path, frame: pl.DataFrame, text: str, says: str
+):
+    """A file was called right and its run ended: each class had hundreds of rows, and two test rows had one class."""
+    label = "label: {column: y, positive: 'yes'}\n"
+    found = hand_written(tmp_path, frame, f"{label}{text}")
+    told = [trap.evidence for trap in found.traps if trap.trap == "few rows"]
+    with Factory.create(tmp_path) as factory, pytest.raises(LinewrightError) as stopped:
+        execute_inline(factory, "a")
+
+    assert 1 == len(told)
+    assert says in told[0]
+    assert "a run would stop" in told[0]
+    assert says.partition(" holds ")[0] in stopped.value.what

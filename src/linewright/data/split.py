@@ -91,40 +91,13 @@ def split(
         If the table lacks the column for this kind of split, if a part would be empty, or if a part would hold one
         class only.
     """
-    by = _kind(spec, data)
     frame = read_dataset(dataset, context.artifacts, context.metadata)
     label = frame[data.label.column]
     has_label = label.is_not_null().to_numpy() & _was_known(frame, data, as_of)
     if not has_label.any():
         raise SpecError("no row has a label", where="label.column", found=data.label.column)
-
-    def parted(counted: np.ndarray, called: str = "labelled rows") -> tuple[_Cut, np.ndarray]:
-        if by == "time":
-            shares = None if as_of is None else _enough(frame, counted, data, times_enough)
-            cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
-        else:
-            cut = _cut_by_hash(frame, spec, data)
-            if logged is not None:
-                cut = _since_shift(cut, frame, data, logged, times_enough)
-        return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
-
-    cut, parts = parted(has_label)
-    contents, copies, why = contents_of(frame, data), 0, cut.why
-    is_train = parts == TRAIN
-    if logged is not None and len(logged.identities):
-        is_train &= ~np.isin(identities(frame, data), logged.identities)
-    if repeat_seldom(contents[is_train]):
-        again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
-        if again.any():
-            # Rows that cannot judge make no test part.
-            cut, parts = parted(has_label & ~again, "labelled rows that repeat no earlier one")
-        is_copy = (parts == TEST) & np.isin(contents, contents[parts == TRAIN])
-        parts[is_copy], copies = EMBARGO, int(is_copy.sum())
-        repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
-        why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
-    elif stay := int(((parts == TEST) & np.isin(contents, contents[is_train])).sum()):
-        share = share_repeating(contents[is_train])
-        why += f"; {stay:,} test rows repeat a training row and stay, for {share:.0%} of the training rows repeat one"
+    parted = _parted(frame, has_label, spec, data, as_of=as_of, times_enough=times_enough, logged=logged)
+    by, cut, parts, copies, why = parted.by, parted.cut, parted.parts, parted.copies, parted.why
     is_class = _is_class(label, data)
     _refuse_useless(parts, label, by=by, is_class=is_class, why=why)
     if is_class:
@@ -146,6 +119,59 @@ def split(
     )
     context.metadata.keep(result)
     return result
+
+
+@dataclass(frozen=True)
+class _Parted:
+    by: Literal["random", "group", "time"]
+    cut: _Cut
+    parts: np.ndarray
+    """TRAIN, TEST or EMBARGO for each row, after copies were left out."""
+    copies: int
+    why: str
+
+
+def _parted(
+    frame: pl.DataFrame,
+    has_label: np.ndarray,
+    spec: SplitSpec,
+    data: DataSpec,
+    *,
+    as_of: str | None = None,
+    times_enough: int = 1,
+    logged: Logged | None = None,
+) -> _Parted:
+    """Part rows as `split` does, whatever becomes of the parts; keep nothing."""
+    by = _kind(spec, data)
+
+    def cut_of(counted: np.ndarray, called: str = "labelled rows") -> tuple[_Cut, np.ndarray]:
+        if by == "time":
+            shares = None if as_of is None else _enough(frame, counted, data, times_enough)
+            cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
+        else:
+            cut = _cut_by_hash(frame, spec, data)
+            if logged is not None:
+                cut = _since_shift(cut, frame, data, logged, times_enough)
+        return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
+
+    cut, parts = cut_of(has_label)
+    contents, copies, why = contents_of(frame, data), 0, cut.why
+    is_train = parts == TRAIN
+    if logged is not None and len(logged.identities):
+        is_train &= ~np.isin(identities(frame, data), logged.identities)
+    if repeat_seldom(contents[is_train]):
+        again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
+        if again.any():
+            # Rows that cannot judge make no test part.
+            cut, parts = cut_of(has_label & ~again, "labelled rows that repeat no earlier one")
+        is_copy = (parts == TEST) & np.isin(contents, contents[parts == TRAIN])
+        parts[is_copy], copies = EMBARGO, int(is_copy.sum())
+        repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
+        why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
+    elif stay := int(((parts == TEST) & np.isin(contents, contents[is_train])).sum()):
+        share = share_repeating(contents[is_train])
+        why += f"; {stay:,} test rows repeat a training row and stay, for {share:.0%} of the training rows repeat one"
+    return _Parted(by, cut, parts, copies, why)
 
 
 def _again(frame: pl.DataFrame, contents: np.ndarray, has_label: np.ndarray, data: DataSpec) -> np.ndarray:
@@ -177,6 +203,41 @@ def foreseen(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray
     is_by_time = _kind(spec, data) == "time"
     cut = _cut_in_time(frame, has_label, spec, data) if is_by_time else _cut_by_hash(frame, spec, data)
     return np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Useless:
+    """A part that is empty, or holds one class only: no model is learned from it, or judged on it."""
+
+    part: Literal["training", "test"]
+    labels: pl.Series
+    """Of its rows."""
+
+
+def foreseen_useless(
+    frame: pl.DataFrame, spec: SplitSpec, data: DataSpec, *, with_copies: bool = False
+) -> Useless | None:
+    """Return the part for which `split` would refuse rows, none of which came from the log; `None` where it would not.
+
+    Parameters
+    ----------
+    frame
+        All rows and columns of the dataset.
+    with_copies
+        Whether copies stay where they are, as for `foreseen`: to look for them takes most of the time. A split that is not by
+        time refuses what is useless then; of one by time it is likely, for copies may move its cut.
+
+    Raises
+    ------
+    SpecError
+        As `foreseen` does.
+    """
+    label = frame[data.label.column]
+    if with_copies:
+        parts = foreseen(frame, spec, data)
+    else:
+        parts = _parted(frame, label.is_not_null().to_numpy(), spec, data).parts
+    return _useless(parts, label, is_class=_is_class(label, data))
 
 
 def is_hashed_to_test(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:
@@ -441,22 +502,31 @@ def _shares_apart(parts: np.ndarray, label: pl.Series) -> str:
 
 def _refuse_useless(parts: np.ndarray, label: pl.Series, *, by: str, is_class: bool, why: str) -> None:
     other = "" if by == "random" else ", choose split.by: random"
-    for code, part in ((TRAIN, "training"), (TEST, "test")):
+    found = _useless(parts, label, is_class=is_class)
+    if found is None:
+        return
+    if found.labels.is_empty():
+        raise SpecError(
+            f"the {found.part} part is empty ({why})",
+            where="train.split",
+            found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label, were not known yet or are copies",
+            hint=f"change split.test or split.salt{other}, or shorten label.delay",
+        )
+    raise SpecError(
+        f"the {found.part} part holds one class only ({why})",
+        where="train.split",
+        found=str(found.labels[0]),
+        hint=f"bring more rows, change split.test or split.salt{other}",
+    )
+
+
+def _useless(parts: np.ndarray, label: pl.Series, *, is_class: bool) -> Useless | None:
+    named: tuple[tuple[int, Literal["training", "test"]], ...] = ((TRAIN, "training"), (TEST, "test"))
+    for code, part in named:
         held = label.filter(pl.Series(parts == code))
-        if held.is_empty():
-            raise SpecError(
-                f"the {part} part is empty ({why})",
-                where="train.split",
-                found=f"{int((parts == EMBARGO).sum()):,} of {len(parts):,} rows have no label, were not known yet or are copies",
-                hint=f"change split.test or split.salt{other}, or shorten label.delay",
-            )
-        if is_class and held.n_unique() < 2:
-            raise SpecError(
-                f"the {part} part holds one class only ({why})",
-                where="train.split",
-                found=str(held[0]),
-                hint=f"bring more rows, change split.test or split.salt{other}",
-            )
+        if held.is_empty() or (is_class and held.n_unique() < 2):
+            return Useless(part=part, labels=held)
+    return None
 
 
 def _text_of(value: object) -> str:

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from linewright.data.pattern import PATTERNED, flaw
 from linewright.data.references import referred_source, table_sources
 from linewright.data.spec import ColumnRule, FileSource, duration_micros
+from linewright.errors import SpecError
 from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
+from linewright.model.threshold import stakes
 from linewright.watch.spec import EveryTrigger
 
 
@@ -422,6 +424,7 @@ def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
 
 def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
     if task in {"auto", "binary"}:
+        yield from _value(spec)
         return
     if spec.label.positive is not None:
         yield Problem(
@@ -433,6 +436,16 @@ def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
     if spec.value is not None:
         what = f"the value of true and false positives is for two classes, and the task is {task}"
         yield Problem(path=("value",), what=what, hint="remove the section, or write task: binary")
+
+
+def _value(spec: LineSpec) -> Iterator[Problem]:
+    if spec.value is None:
+        return
+    try:
+        stakes(spec.value)
+    except SpecError as error:
+        found = str(error.found)
+        yield Problem(path=("value",), what=error.what, found=found, allowed=error.allowed, hint=error.hint)
 
 
 def _loop(spec: LineSpec) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ stations get the same inputs, in a factory where nothing of the model is there y
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -282,9 +283,21 @@ def _replay(work: Work, evidence: Evidence) -> tuple[tuple[Part, ...], Work]:
             # The model is rebuilt on the split that is recorded, whatever becomes of this one.
             parts.append(_split(station, work, evidence))
             continue
+        if station.name == "evaluate":
+            work = _as_judged(work, evidence)
         work = work.knowing(station.name, work.metadata.keep(station.do(work)))
         parts += _COMPARED[station.name](work, evidence)
     return tuple(parts), work
+
+
+def _as_judged(work: Work, evidence: Evidence) -> Work:
+    """Return the work with the metric of the newest evaluation: a line whose metric was changed judged its model anew."""
+    if evidence.evaluation is None:
+        return work
+    metric = evidence.evaluation.metrics[0].name
+    spec = work.spec
+    train = spec.train.model_copy(update={"metric": metric})
+    return replace(work, spec=spec.model_copy(update={"train": train}))
 
 
 def _split(station: Station, work: Work, evidence: Evidence) -> Part:

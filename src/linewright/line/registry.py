@@ -137,7 +137,7 @@ class Judged:
 
 
 def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
-    """Return what the gates said of each model of a line that they were asked about, by digest of its package."""
+    """Return what the gates said of each model of a line that they were asked about, by digest of its package; of whom last, last."""
     metadata = factory.metadata
     events: list[Promoted | Refused | Finished | Deployed | Withdrawn] = [
         *metadata.events(Promoted, line=line),
@@ -163,6 +163,7 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
         if event.certificate is None:
             continue
         certificate = metadata.get(event.certificate, Certificate)
+        newest.pop(certificate.package, None)
         newest[certificate.package], gates = (event.certificate, certificate), certificate.gates
         if isinstance(event, Refused) and event.verdict == "hold" and certificate.verdict == "promote":
             held.add(event.certificate)

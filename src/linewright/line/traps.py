@@ -7,14 +7,14 @@ import polars as pl
 
 from linewright.data.association import Kind
 from linewright.data.contract import Checked
-from linewright.data.facts import LEAK, QUESTION, TEST, TRAIN, Column, Dataset, Finding
+from linewright.data.facts import LEAK, QUESTION, Column, Dataset, Finding
 from linewright.data.look import Verdict, judge, sampled
 from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.runs import NamedByTwo, find_named_by_two
 from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
-from linewright.data.split import foreseen
+from linewright.data.split import foreseen, foreseen_useless
 from linewright.data.target import describe_label
 from linewright.data.traps import (
     MOST_ROWS,
@@ -42,8 +42,10 @@ _MOST_IN_SQL = 12
 _MOST_NAMES = 12
 _MOST_OTHERS = 5
 _MOSTLY_EMPTY = 0.5
-_SURELY_IN_BOTH = 100
-"""Rows of the rarest class from which on chance leaves no part without it."""
+_SURELY_IN_BOTH = 20
+"""Rows that the smaller part has of the second largest class on average, from which on chance leaves no part with one class only."""
+_MOST_CELLS_PARTED = 2_000_000
+"""Cells of a table of which copies are looked for as a run does, about two seconds of a processor."""
 _MOST_CELLS = 5_000_000
 """Cells that a run looks at for leaks, about ten seconds of a processor; of a wide table it takes fewer rows."""
 
@@ -467,40 +469,59 @@ def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
 def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
     """Tell of parts between which a run would stop: one that is empty, or holds one class only.
 
-    Nothing of a split by time, whose cut may move where later rows repeat earlier ones.
+    The rows are parted as a run parts them, whatever their number, unless chance surely gives enough to each part.
     """
     label, by = seen[spec.label.column], _by(spec)
-    is_class = task != "regression"
-    # Where each class has many rows, chance gives some to each part, unless whole groups go one way.
-    fewest = min(label.counts["rows"].to_list(), default=0) if is_class else label.present
-    if (
-        by == "time"
-        or spec.label.columns
-        or len(label.values) > MOST_ROWS
-        or (by == "random" and fewest > _SURELY_IN_BOTH)
-    ):
+    if spec.label.columns or (by == "random" and _is_in_both(spec, label, task)):
         return
     frame = pl.DataFrame([one.values for one in seen.values() if one.type != UNUSABLE])
+    if by == "time":  # a run sets rows without a time aside, and `new` has them still
+        frame = frame.drop_nulls(spec.table.time)
+    is_large = frame.height * frame.width > _MOST_CELLS_PARTED
     try:
-        parts = foreseen(frame, spec.train.split, spec)
-    except SpecError:  # a run says why there are no parts
+        useless = foreseen_useless(frame, spec.train.split, spec, with_copies=is_large)
+    except SpecError as error:  # times that cannot part the rows
+        yield _stop(label, f"a run would stop: {error.what}{f'; {error.hint}' if error.hint else ''}")
         return
-    for code, called in ((TRAIN, "training"), (TEST, "test")):
-        held = label.values.filter(pl.Series(parts == code))
-        if len(held) and (not is_class or held.n_unique() > 1):
-            continue
-        holds = f"holds {str(held[0])!r} only ({_count(len(held))})" if len(held) else "is empty"
-        other = "" if by == "random" else ", or choose split.by: random if rows of one group are independent"
-        yield Trap(
-            trap="few rows",
-            columns=(label.name,),
-            evidence=f"as the rows are parted now, the {called} part {holds}, and a run would stop there: bring more rows, or change "
-            f"split.test or split.salt (under train){other}",
-            under="",
-            line="",
-            rows=len(held),
-            share=len(held) / len(label.values),
-        )
+    if useless is None:
+        return
+    held = useless.labels
+    holds = f"holds {str(held[0])!r} only ({_count(len(held))})" if len(held) else "is empty"
+    other = {
+        "random": "",
+        "group": ", or choose split.by: random if rows of one group are independent",
+        "time": ", or choose split.by: random if the order of time says nothing",
+    }[by]
+    surely = "would probably" if is_large and by == "time" else "would"
+    salt = "split.test" if by == "time" else "split.test or split.salt"
+    yield _stop(
+        label,
+        f"as the rows are parted now, the {useless.part} part {holds}, and a run {surely} stop there: bring more rows, or change "
+        f"{salt} (under train){other}",
+        rows=len(held),
+    )
+
+
+def _is_in_both(spec: LineSpec, label: Seen, task: str) -> bool:
+    """Return whether chance surely gives each part rows with a label, and of two classes where it has classes."""
+    rows = label.present
+    if task != "regression":
+        most = label.counts["rows"].sort(descending=True).to_list()
+        rows = most[1] if len(most) > 1 else 0
+    share = spec.train.split.test
+    return rows * min(share, 1 - share) > _SURELY_IN_BOTH
+
+
+def _stop(label: Seen, evidence: str, *, rows: int | None = None) -> Trap:
+    return Trap(
+        trap="few rows",
+        columns=(label.name,),
+        evidence=evidence,
+        under="",
+        line="",
+        rows=rows,
+        share=None if rows is None else rows / len(label.values),
+    )
 
 
 def _strays(spec: LineSpec, label: Seen, two: list[str], strays: list[str], *, where: Where) -> Trap:

@@ -168,6 +168,6 @@ class ValueSpec(Spec):
     false_positive: float = 0.0
     """Worth (usually negative) of one false alarm."""
     false_negative: float = 0.0
-    """Worth (usually negative) of one positive that was missed."""
+    """Worth (usually negative) of one positive that was missed; less than `true_positive`."""
     true_negative: float = 0.0
     """Worth of one negative left alone."""

@@ -87,7 +87,7 @@ def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats,
 def _best_value(
     probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec, of: str
 ) -> Threshold:
-    gain, cost = _stakes(value)
+    gain, cost = stakes(value)
     fair = cost / (gain + cost)
     # What an alarm adds to leaving the row alone.
     added = weight * np.where(target == 1, gain, -cost)
@@ -111,8 +111,20 @@ def _best_value(
     return Threshold(at=fair, because=because)
 
 
-def _stakes(value: ValueSpec) -> tuple[float, float]:
-    """Return what an alarm gains on a positive row and costs on a negative one, both against leaving it alone."""
+def stakes(value: ValueSpec) -> tuple[float, float]:
+    """Return what an alarm gains on a positive row and costs on a negative one, both against leaving it alone.
+
+    Raises
+    ------
+    SpecError
+        If finding a positive is worth no more than missing it. The checks of a line file ask here too, so that nobody
+        waits for a training to hear of it.
+
+    Examples
+    --------
+    >>> stakes(ValueSpec(true_positive=90, false_positive=-10, false_negative=-100))
+    (190.0, 10.0)
+    """
     gain, cost = value.true_positive - value.false_negative, value.true_negative - value.false_positive
     if gain <= 0:
         raise SpecError(

@@ -82,6 +82,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     """What the newest certificate says, or ``hold`` where the run held the model back in spite of it; with the words
     ``by earlier gates`` where the gates were changed since and asked about another model."""
     metric: Metric | None
+    """Of all models the one that the latest was judged by, where it was measured."""
     at: str
     certificate: str | None = None
     """Evidence id of the newest certificate."""
@@ -111,25 +112,45 @@ def models(factory: Factory, line: str, /) -> Models:
     if not versions:
         factory.path_of(line)  # an unknown line is an error; a line without models is an empty list
     pointer, found = factory.metadata.pointer(line), judged(factory, line)
+    evaluations = {one: _evaluation_of(factory, said) for one, said in found.items()}
+    latest = next(reversed(evaluations.values())).metrics[0].name if evaluations else ""
     roles = {challenger_of(factory, line): "challenger", pointer.champion: "champion"}
     return Models(
         line=line,
         models=tuple(
-            _model_line(factory, version, roles.get(version.version, ""), found.get(version.digest))
+            _model_line(
+                factory,
+                version,
+                roles.get(version.version, ""),
+                found.get(version.digest),
+                _by_name(evaluations.get(version.digest), latest),
+            )
             for version in versions
         ),
     )
 
 
-def _model_line(factory: Factory, version: Version, role: str, found: Judged | None) -> ModelLine:
-    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation) if found else None
+def _evaluation_of(factory: Factory, found: Judged) -> Evaluation:
+    return factory.metadata.get(found.certificate.evaluation, Evaluation)
+
+
+def _by_name(evaluation: Evaluation | None, name: str) -> Metric | None:
+    """Return a model's metric of that name, so that models judged by different ones can be compared; else its own first one."""
+    if evaluation is None:
+        return None
+    return next((one for one in evaluation.metrics if one.name == name), evaluation.metrics[0])
+
+
+def _model_line(
+    factory: Factory, version: Version, role: str, found: Judged | None, metric: Metric | None
+) -> ModelLine:
     rebuilt = rebuilt_of(factory.metadata, version)
     return ModelLine(
         version=version.version,
         digest=version.digest,
         role=role,
         verdict=_verdict(found) if found else "",
-        metric=evaluation.metrics[0] if evaluation else None,
+        metric=metric,
         at=version.at,
         certificate=found.digest if found else None,
         promoted_on=found.promoted_on if found else None,
