@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.split import NO_COPY
+from linewright.data.facts import NO_COPY
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.new import new_line

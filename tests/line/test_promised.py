@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from linewright.data.facts import LEAK, QUESTION
+from linewright.data.facts import LEAK, NO_COPY, QUESTION
 from linewright.data.spec import ContractSpec
-from linewright.data.split import NO_COPY
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.build import run
 from linewright.line.execute import execute_inline

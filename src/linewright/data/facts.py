@@ -57,6 +57,10 @@ LEAK = "known before the label"
 """Rule of the finding that a feature tells the label too well to have been known beforehand."""
 
 
+NO_COPY = "test rows that no training row equals"
+"""Rule of the finding that test rows repeat training rows: left out, or most of those that judge."""
+
+
 QUESTION = "an answer that a person has"
 """Rule of the finding that only a person knows whether a feature was known before the label, or what several rows belong to."""
 

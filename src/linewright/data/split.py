@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
-from linewright.data.facts import EMBARGO, TEST, TRAIN, Dataset, Finding, Split
+from linewright.data.facts import EMBARGO, NO_COPY, TEST, TRAIN, Dataset, Finding, Split
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
 from linewright.data.moments import known_at, micros_of, moments
 from linewright.data.rows import hash_in_parts, identity_text
@@ -25,7 +25,6 @@ _POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10
 """How far apart the shares of a class must be to be told: in points, or of its share, if so many training rows are of it."""
 _MOSTLY = 0.5
 """Share of the rows without a label, and of the test rows that repeat a training row, from which it is told."""
-NO_COPY = "test rows that no training row equals"
 _OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
@@ -617,5 +616,5 @@ def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: D
             first="",
             action="warn",
             says=f"{stay:,} of {split.test:,} test rows repeat a training row, features and label alike, and stay, since rows of this table "
-            "repeat: a model that remembers looks better than it is; `linewright check` gives the line to write",
+            "repeat: a model that remembers looks better than it is; `linewright check` gives the line to write where one mends it",
         )

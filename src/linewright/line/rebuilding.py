@@ -489,7 +489,16 @@ def _says(level: Level, answers: Answers, evidence: Evidence) -> str:
 
 
 def _besides(level: Level, parts: Sequence[Part]) -> str:
-    """Say of an equal package that what stands around it is not equal: nobody looks further than the verdict."""
+    """Say of an equal package that what stands around it is not equal: nobody looks further than the verdict.
+
+    Examples
+    --------
+    >>> same, other = (Part(name=name, recorded="a", rebuilt=to) for name, to in (("model", "a"), ("split", "b")))
+    >>> _besides("R0", [same, other])
+    '; but the split came out otherwise'
+    >>> _besides("R0", [same])
+    ''
+    """
     others = [one.name for one in parts if not one.is_same]
     return f"; but the {' and the '.join(others)} came out otherwise" if level == "R0" and others else ""
 

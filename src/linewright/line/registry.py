@@ -137,7 +137,7 @@ class Judged:
 
 
 def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
-    """Return what the gates said of each model of a line that they were asked about, by digest of its package; of whom last, last."""
+    """Return what the gates said of each model of a line that they were asked about, by digest of its package, in the order in which they were asked last."""
     metadata = factory.metadata
     events: list[Promoted | Refused | Finished | Deployed | Withdrawn] = [
         *metadata.events(Promoted, line=line),

@@ -119,10 +119,9 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
     # Rows are copies by what is left when these are gone. Where they say nothing, what was settled without them stays settled.
-    told = spec.table.model_dump(mode="json", include={"exclude", "subject", "weight"})
-    asked |= (
-        {"not compared": said} if (said := {word: value for word, value in told.items() if value}) else {}
-    )
+    table = spec.table.model_dump(mode="json", include={"exclude", "subject", "weight"})
+    if not_compared := {word: value for word, value in table.items() if value}:
+        asked["not compared"] = not_compared
     moment = {"rows known by": work.as_of} if work.as_of else {}
     more = {"times as many rows": str(work.times_enough)} if work.times_enough > 1 else {}
     shift = {"shift since": work.shift} if work.shift else {}

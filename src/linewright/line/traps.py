@@ -74,7 +74,8 @@ def doubts(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
     traps = column_traps(spec, seen, of=label.count())
     asked = [trap for trap in traps if trap.trap == "strong"]
     if checked.frame.height * checked.frame.width <= _MOST_CELLS:  # some of the rows do not show what repeats
-        asked += _group(spec, seen_as_declared(checked.frame, checked.columns))
+        is_whole = len(frame) == checked.frame.height
+        asked += _group(spec, seen if is_whole else seen_as_declared(checked.frame, checked.columns))
     doubted = partial(_doubt, rows=checked.frame.height)
     return (
         *_leak(spec, [trap for trap in traps if trap.trap == "leak"], doubted),
