@@ -80,7 +80,8 @@ SHARED = (0x40000002, 510)
 PAUSE_S = 0.005
 LOOK_S = 0.1
 ANSWER_S = 10.0
-START_S, RUNS_S = 60.0, 300.0
+START_S, RUN_S, RUNS_S = 60.0, 90.0, 300.0
+"""Longest waits: for servers or an attack to begin, for one healthy run, for twenty or for what an attack asked."""
 SETTLE_S = 2.0
 AFTER_S = 3.0
 """For so long after `halt` had ended the client goes on asking: no answer may come any more."""
@@ -217,9 +218,9 @@ class Up:
             return Answered(what, 0, time.monotonic() - began, f"{type(error).__name__}: {error}")
         return Answered(what, status, time.monotonic() - began, _message(said))
 
-    def run(self, name: str) -> Answered:
+    def run(self, name: str, *, timeout_s: float = RUNS_S) -> Answered:
         """Have a line run, and wait for its end."""
-        return self.ask("POST", "/api/v1/run", {"lines": [name]})
+        return self.ask("POST", "/api/v1/run", {"lines": [name]}, timeout_s=timeout_s)
 
     def check(self, name: str) -> Answered:
         """Have a line checked."""
@@ -685,8 +686,9 @@ def besiege(cell: Cell, root: Path, seconds: float) -> Seen:
 
     def run_all() -> None:
         nonlocal runs, runs_s
-        began = time.monotonic()
-        with asking([lambda name=name: of.run(name) for name in HEALTHY[: cell.runs]]) as asked:
+        began, most_s = time.monotonic(), RUNS_S if cell.when == "along" else RUN_S
+        calls = [lambda name=name: of.run(name, timeout_s=most_s) for name in HEALTHY[: cell.runs]]
+        with asking(calls) as asked:
             runs = [one.result() for one in asked]
         runs_s = time.monotonic() - began
 
