@@ -26,6 +26,7 @@ import random
 import resource
 import selectors
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -77,6 +78,8 @@ SHARED = (0x40000002, 510)
 """Where SQLite's shared lock lies in a file: its first byte, and how many."""
 
 # How it is measured
+LEAST_FREE_MB = 2_000
+"""With less left in the machine, all processes of the factory are killed, and its cell goes on without them."""
 PAUSE_S = 0.005
 LOOK_S = 0.1
 ANSWER_S = 10.0
@@ -333,6 +336,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def free_mb() -> float:
+    """Return what the machine could still give to processes."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 class Memory:
     """Looks at the memory of a factory until it is left, and keeps the peaks."""
 
@@ -347,6 +356,11 @@ class Memory:
         while not self._stop.wait(LOOK_S):
             for kind, size in self._of.memory().items():
                 self.peak[kind] = max(self.peak[kind], size)
+            if (
+                free_mb() < LEAST_FREE_MB
+            ):  # before the kernel chooses, which may choose somebody else's process
+                os.killpg(self._of.process.pid, signal.SIGKILL)
+                return
 
     def __enter__(self) -> Self:
         self._thread.start()

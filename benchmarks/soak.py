@@ -205,7 +205,7 @@ class Sample:
 
 
 def sample(of: Up, minute: float, load: Load) -> Sample:
-    """Look at processes and disk."""
+    """Look at processes and disk; of the endpoint's processes at the one that lasts."""
     figures = dict.fromkeys(
         (
             f"{part} {what}"
@@ -219,10 +219,12 @@ def sample(of: Up, minute: float, load: Load) -> Sample:
         status = status_of(pid)
         megabytes = int(status.get("VmRSS", "0 kB").split()[0]) / 1024
         if kind in {"endpoint", "worker"}:
-            figures[f"{kind} MB"] += megabytes
-            figures[f"{kind} files"] += _open_files(pid)
-            figures[f"{kind} threads"] += int(status.get("Threads", "0"))
             figures[f"{kind} processes"] += 1
+            if figures[f"{kind} processes"] > 1:  # it tries a new model, for a moment
+                continue
+            figures[f"{kind} MB"] = megabytes
+            figures[f"{kind} files"] = _open_files(pid)
+            figures[f"{kind} threads"] = int(status.get("Threads", "0"))
         else:
             figures["children"] += 1
             figures["children MB"] += megabytes
