@@ -10,6 +10,7 @@ from linewright.line.fit import fit_spec
 from linewright.line.mistakes import Mistakes
 from linewright.line.nodes import read_nodes, read_text
 from linewright.spec import Spec
+from linewright.store.rights import as_asked, make_asked_folder
 
 FACTORY_FILE = "factory.yaml"
 
@@ -52,11 +53,12 @@ def read_factory_file(root: Path) -> FactoryFile:
 
 def write_factory_file(root: Path) -> None:
     """Make a folder a factory; a `factory.yaml` that is there is left as it is."""
-    root.mkdir(parents=True, exist_ok=True)
+    make_asked_folder(root)
     try:
         with os.fdopen(
             os.open(root / FACTORY_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w"
         ) as file:
             file.write(_TEXT)
+        as_asked(root / FACTORY_FILE)
     except FileExistsError:
         return

@@ -18,6 +18,7 @@ from linewright.serve.pickles import forbid_pickles
 from linewright.serve.siblings import Siblings
 from linewright.serve.workers import MODEL_MEMORY, serve_lines
 from linewright.store.disk import faults_explained
+from linewright.store.rights import owner_only
 
 
 def main(*arguments: str) -> int:
@@ -47,4 +48,5 @@ def _work(state: Path, listener: str, folder: str, word: str, *, model_memory: i
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    with owner_only():
+        sys.exit(main(*sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 import resource
 import secrets
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -26,6 +27,7 @@ from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
+from linewright.store.rights import OTHERS
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
@@ -149,7 +151,7 @@ def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
             probe.write_bytes(b"x")
         except OSError as error:
             found = explain(error, folder, "the folder")
-            owns = f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable"
+            owns = f"let this user write it: chown -R $(id -un) {shlex.quote(str(factory.state))}, or mount it writable"
             # Of a full disk owners are not the trouble, and one folder says it for all.
             yield problem_of(
                 found, next="linewright gc, or free space" if isinstance(found, Transient) else owns
@@ -170,8 +172,18 @@ def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"{len(strange)} files do not belong to the owner of the folder, so that it may not change them",
             where=str(strange[0]),
-            next=f"chown -R --reference={factory.state} {factory.state}",
+            next=f"chown -R --reference={shlex.quote(str(factory.state))} {shlex.quote(str(factory.state))}",
             exit_code=Terminal.exit_code,
+        )
+
+
+def _rights(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if factory.state.is_dir() and (found := factory.state.stat().st_mode) & OTHERS:
+        yield Problem(
+            what=f"other users of this machine may enter the state (rights {found & 0o777:04o}): they can read rows and labels, and lock its files",
+            where=str(factory.state),
+            next=f"chmod -R go-rwx {shlex.quote(str(factory.state))}",
+            exit_code=Transient.exit_code,
         )
 
 
@@ -215,7 +227,7 @@ def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"the executor's lock is held, and not by process {holder}, which it names",
             where=str(file),
-            next=f"find who holds it (fuser -v {file}; perhaps another machine or container), and stop that",
+            next=f"find who holds it (fuser -v {shlex.quote(str(file))}; perhaps another machine or container), and stop that",
             exit_code=Transient.exit_code,
         )
 
@@ -335,6 +347,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "space": _space,
     "writable": _writable,
     "owners": _owners,
+    "rights": _rights,
     "databases": _databases,
     "executor": _executor,
     "ports": _ports,
