@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError
+from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
@@ -27,7 +28,7 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
@@ -44,6 +45,7 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     spec = factory.line(line)
     follow_file(factory, spec)
     tend_log(factory, line)
+    tend_clock(factory, line)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
     seal_next(factory, line)
@@ -90,6 +92,7 @@ class Tending:
         self._closed = threading.Event()
         self._duties = (
             ("log", self._log),
+            ("clock", self._clock),
             ("watch", self._watch),
             ("canary", self._canary),
             ("retrain", self._retrain),
@@ -98,6 +101,8 @@ class Tending:
         self._looks: dict[tuple[str, str], _Look] = {}
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
+        self._said: set[str] = set()
+        """Alerts about the clock that this process has told of, whoever of it opened them."""
         self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
         self._thread.start()
 
@@ -119,6 +124,13 @@ class Tending:
         for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
             if news is not None:
                 factory.report(Progress(station="log", says=f"{spec.line}: {news.because}", stays=True))
+
+    def _clock(self, factory: Factory, spec: LineSpec) -> None:
+        tend_clock(factory, spec.line)
+        told = clock_alert(factory, spec.line)
+        if told is not None and told.id not in self._said:
+            self._said.add(told.id)
+            factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
 
     def _watch(self, factory: Factory, spec: LineSpec) -> None:
         watched = close_window(factory, spec)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from linewright.errors import BackendError, NotFound
+from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.closing import later
@@ -110,6 +111,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     proposals: int
     uncounted: str | None = None
     """Why predictions that came of late are not counted; `None` where all are."""
+    clock_ahead_until: str | None = None
+    """Up to when the record of the line reaches beyond now, since the clock was once ahead; `None` where it does not."""
     log_fails: str | None = None
     """What fails about the prediction log at this moment, as endpoints see it; `None` where nothing does."""
     log_damage: tuple[str, ...] = ()
@@ -166,6 +169,11 @@ def _status_text(line: LineStatus) -> str:
     told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
+    if line.clock_ahead_until:
+        told.append(
+            f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
+            "what waits for a time may wait until then"
+        )
     if line.trouble:
         tried = ", and its candidate is not judged" if line.canary else ""
         told.append(f"  its file is wrong, so it is neither watched nor trained{tried}: {line.trouble}")
@@ -361,6 +369,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         uncounted=uncounted,
         alerts=len(alerts),
         proposals=int(open_proposal(factory, name) is not None),
+        clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,

@@ -17,6 +17,7 @@ import msgspec
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
@@ -31,8 +32,6 @@ from linewright.store.rights import OTHERS
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
-_AHEAD_S = 2.0
-"""Difference of clocks that is no ailment."""
 _RESTORE = "restore a backup into a new folder: linewright restore FILE --factory NEW-FOLDER"
 
 
@@ -233,14 +232,14 @@ def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 def _clock(factory: Factory, _: Needs) -> Iterator[Problem]:
-    newest = factory.metadata.newest_at()
-    if newest is None:
-        return
-    ahead = (_instant(newest) - _instant(factory.now())).total_seconds()
-    if ahead > _AHEAD_S:
+    beyond = {line: until for line in factory.metadata.lines() if (until := ahead_until(factory, line))}
+    latest = max(factory.metadata.newest_at() or "", *beyond.values(), "")
+    ahead = (_instant(latest) - _instant(factory.now())).total_seconds() if latest else 0.0
+    if ahead > AHEAD_S:
+        lines = f"line {', '.join(beyond)}" if beyond else "this machine"
         yield Problem(
-            what=f"the clock is {ahead:,.0f} s behind the newest event, of {newest}",
-            where="this machine",
+            what=f"the clock is {ahead:,.0f} s behind the record, which reaches up to {latest}: it is behind now, or was ahead",
+            where=lines,
             next="set the clock (timedatectl set-ntp true), or wait",
             exit_code=Transient.exit_code,
         )
