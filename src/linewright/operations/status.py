@@ -1,6 +1,8 @@
 """The operation that says how lines stand."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -16,6 +18,7 @@ from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
+from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
 from linewright.operations.declare import operation
@@ -155,11 +158,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     endpoint: str | None
     lines: tuple[LineStatus, ...]
+    disk: DiskForecast | None = None
+    """What is free on the disk of the state, and for how long; `None` where it does not tell."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
         up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
-        return "\n".join([f"factory {self.factory}, {up}", *(_status_text(line) for line in self.lines)])
+        told = [f"factory {self.factory}, {up}"]
+        if self.disk is not None and self.disk.is_near:
+            told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
 # The text
@@ -324,7 +332,14 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
         factory=str(factory.root),
         endpoint=url,
         lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
+        disk=_disk(factory),
     )
+
+
+def _disk(factory: Factory) -> DiskForecast | None:
+    with suppress(OSError):
+        return forecast(factory)
+    return None
 
 
 def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:

@@ -23,6 +23,7 @@ from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
 from linewright.line.plan import begin
+from linewright.line.space import MAKE_ROOM, forecast
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.listener import endpoint
@@ -138,6 +139,17 @@ def _space(factory: Factory, needs: Needs) -> Iterator[Problem]:
             what=f"only {free / 1e6:,.0f} MB are free on the disk, less than {needs.free_bytes / 1e6:,.0f}",
             where=str(factory.root),
             next="linewright gc, or free space",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _growth(factory: Factory, _: Needs) -> Iterator[Problem]:
+    found = forecast(factory)
+    if found.is_near:
+        yield Problem(
+            what=found.to_text(factory.root),
+            where=str(factory.state / "log"),
+            next=MAKE_ROOM,
             exit_code=Transient.exit_code,
         )
 
@@ -336,7 +348,7 @@ def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 _MINOR = Transient.exit_code
-_ON_THE_RECORD = frozenset({"clock", "lines", "serving", "runs", "champions"})
+_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
 """Examinations that open the factory's record."""
 _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "folder": _folder,
@@ -350,6 +362,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "databases": _databases,
     "executor": _executor,
     "ports": _ports,
+    "growth": _growth,
     "clock": _clock,
     "lines": _lines,
     "serving": _pointers,
