@@ -143,9 +143,9 @@ def _space(factory: Factory, needs: Needs) -> Iterator[Problem]:
         )
 
 
-def _growth(factory: Factory, _: Needs) -> Iterator[Problem]:
+def _growth(factory: Factory, needs: Needs) -> Iterator[Problem]:
     found = forecast(factory)
-    if found.is_near:
+    if found.is_near and found.free_bytes >= needs.free_bytes:  # less is told of already
         yield Problem(
             what=found.to_text(factory.root),
             where=str(factory.state / "log"),
