@@ -18,6 +18,7 @@ from linewright.engine.context import Context
 from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Certificate, Package
+from linewright.release import stop
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
 from linewright.release.pointer import champions, halt, project, promote, refuse, rollback
 from linewright.store.local import LocalArtifacts
@@ -110,7 +111,7 @@ def folder(tmp_path):
 def test_a_certified_model_becomes_champion_in_the_record_and_on_the_endpoint(context, folder):
     """The three places that must agree: pointer, event, file."""
     event = serve(context, folder, "a")
-    expected = Serving(line=LINE, generation=1, champion=Arm(model=1, package=event.package))
+    expected = Serving(line=LINE, generation=1, champion=Arm(model=1, package=event.package), go=True)
 
     assert (event.model, event.before, event.generation, event.by) == (1, None, 1, "ada")
     assert [event] == context.metadata.events(Promoted, line=LINE)
@@ -300,7 +301,10 @@ def test_rolling_back_again_goes_further_back_and_then_there_is_none(context, fo
     assert rollback(context, folder, LINE, "bad").model == 2
     assert rollback(context, folder, LINE, "bad too").model == 1
     assert on_disk(folder) == Serving(
-        line=LINE, generation=5, champion=Arm(model=1, package=context.metadata.versions(LINE)[0].digest)
+        line=LINE,
+        generation=5,
+        champion=Arm(model=1, package=context.metadata.versions(LINE)[0].digest),
+        go=True,
     )
     with pytest.raises(RequestError, match="no champion to go back to"):
         rollback(context, folder, LINE, "all bad")
@@ -368,6 +372,8 @@ def test_record_pointer_and_file_agree_after_any_history(tmp_path_factory, steps
         assert list(range(1, made + 1)) == sorted(event.generation for event in events)
         assert project(metadata, folder, LINE) == on_disk(folder)
         assert made == on_disk(folder).generation
+        assert stop.may_answer(folder, LINE) != metadata.pointer(LINE).halt
+        assert not stop.is_pending(folder, LINE)
 
 
 # Halt
@@ -434,7 +440,7 @@ def test_a_torn_file_is_replaced(context, folder, torn):
 
 def test_a_line_without_a_model_serves_none(context, folder):
     """Its endpoint knows the line and says that nothing serves yet."""
-    assert Serving(line=LINE, generation=0, champion=None) == project(context.metadata, folder, LINE)
+    assert Serving(line=LINE, generation=0, champion=None, go=True) == project(context.metadata, folder, LINE)
     assert on_disk(folder).champion is None
 
 
