@@ -13,7 +13,7 @@ from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
-from linewright.release.pointer import project
+from linewright.release.pointer import project, record_pending
 from linewright.serve.address import require_loopback
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.memory import to_bytes
@@ -150,4 +150,5 @@ def _examples(factory: Factory, url: str) -> tuple[str, ...]:
 def _project_all(factory: Factory) -> None:
     # A kill between a promotion and the file that tells endpoints of it is repaired here.
     for line in factory.metadata.lines():
+        record_pending(factory.context, factory.serving, line)
         project(factory.metadata, factory.serving, line)

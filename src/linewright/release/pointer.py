@@ -344,18 +344,25 @@ def _newest(metadata: MetadataReader, line: str, kind: type[E]) -> E | None:
     return next(iter(metadata.events(kind, line=line, newest_first=True, limit=1)), None)
 
 
-def halt(context: Context, serving_dir: Path, line: str, halt: bool, because: str) -> Halted:
+def halt(
+    context: Context, serving_dir: Path, line: str, halt: bool, because: str, *, at: str | None = None
+) -> Halted:
     """Stop the endpoint of a line from answering, or free it.
 
     The endpoint stops before anything is recorded, see `release.stop`; a halt that cannot be recorded now stays pending, and
     `record_pending` records it. A halt does not yield to a promotion at the same moment: it tries again on what that left.
+
+    Parameters
+    ----------
+    at
+        When it was asked for, where the caller stopped the line and left a note already (default: now).
 
     Raises
     ------
     Conflict
         If the line moves so often that it lost ten times.
     """
-    note = stop.Note(by=context.actor, because=because, at=context.now())
+    note = stop.Note(by=context.actor, because=because, at=at or context.now())
     if halt:
         stop.stop(serving_dir, line)
         if not stop.leave(serving_dir, line, note):

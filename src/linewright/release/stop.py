@@ -59,7 +59,7 @@ def stop(serving_dir: Path, line: str) -> bool:
     go = _go(serving_dir, line)
     try:
         go.rename(_mark(serving_dir, line))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError:  # no space for the other name, say
         go.unlink(missing_ok=True)
@@ -189,15 +189,15 @@ def is_pending(serving_dir: Path, line: str) -> bool:
 
 
 def pending(serving_dir: Path) -> list[str]:
-    """Return the lines that somebody stopped and whose record does not say it yet, sorted."""
+    """Return the lines that somebody stopped and whose record does not say it yet, sorted; none where the folder cannot be read."""
     try:
         names = {path.name for path in serving_dir.iterdir()}
-    except FileNotFoundError:
+        marked = {match[1] for name in names if (match := _MARK.fullmatch(name))}
+        served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+        without = {line for line in served if _NAME.fullmatch(line) and line + GO not in names}
+        return sorted(line for line in marked | without if is_pending(serving_dir, line))
+    except OSError:
         return []
-    marked = {match[1] for name in names if (match := _MARK.fullmatch(name))}
-    served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
-    without = {line for line in served if _NAME.fullmatch(line) and line + GO not in names}
-    return sorted(line for line in marked | without if is_pending(serving_dir, line))
 
 
 def _go(serving_dir: Path, line: str) -> Path:
