@@ -71,6 +71,12 @@ def is_stopped(serving_dir: Path, line: str) -> bool:
     return not may_answer(serving_dir, line) and _is_guarded(_served(serving_dir, line))
 
 
+def unguarded(serving_dir: Path) -> list[str]:
+    """Return the lines whose serving files were written before such a stop was known, sorted: a halt reaches them by the record alone."""
+    lines = (path.stem for path in serving_dir.glob("*.json"))
+    return sorted(line for line in lines if not _is_guarded(_served(serving_dir, line)))
+
+
 def may_answer(serving_dir: Path, line: str) -> bool:
     """Return whether the file is there that lets a line answer; no descriptor is needed for that.
 
@@ -192,7 +198,8 @@ def pending(serving_dir: Path) -> list[str]:
     """Return the lines that somebody stopped and whose record does not say it yet, sorted; none where the folder cannot be read."""
     try:
         names = {path.name for path in serving_dir.iterdir()}
-        marked = {match[1] for name in names if (match := _MARK.fullmatch(name))}
+        marks = (_MARK.fullmatch(name) for name in names if name.endswith(".halt"))
+        marked = {match[1] for match in marks if match is not None}
         served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
         without = {line for line in served if _NAME.fullmatch(line) and line + GO not in names}
         return sorted(line for line in marked | without if is_pending(serving_dir, line))
