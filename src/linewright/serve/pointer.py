@@ -222,8 +222,9 @@ class Lines:
         Whoever takes it away changes the folder. It is asked for by name: that needs no descriptor, of which there may be none left.
         """
         for line, live in list(self._live.items()):
-            if live.wanted is not None and live.wanted.go:
-                self._halt(line, live.wanted, self._is_halted(live.wanted, live))
+            wanted = live.wanted
+            if wanted is not None and wanted.go and (is_halted := self._is_halted(wanted, live)) != live.halt:
+                self._halt(line, wanted, is_halted)
 
     def _is_halted(self, wanted: Serving, now: Live) -> bool:
         if wanted.halt or not wanted.go:
@@ -236,7 +237,7 @@ class Lines:
     def _halt(self, line: str, wanted: Serving, is_halted: bool) -> None:
         with self._lock:
             now = self._live.get(line)
-            if now is None or now.wanted != wanted or now.halt == is_halted:
+            if now is None or now.wanted != wanted:
                 return
             self._put(replace(now, halt=is_halted))
         self._tell({"event": "halted" if is_halted else "freed", "line": line})
