@@ -356,7 +356,7 @@ def test_a_read_only_factory_can_be_looked_at_and_is_not_changed(template, disk,
 
     assert {0} == set(looks.values()), looks
     assert {7} == {code for code, _ in writes}, writes
-    assert all("user may write" in said["hint"] or "user write" in said["hint"] for _, said in writes)
+    assert all("let this user" in said["hint"] or "user may write" in said["hint"] for _, said in writes)
     assert (6, False) == (code, out.exists())
     assert "let this user read and write it" in answer["hint"]
     assert not any(".probe" in problem["where"] for problem in problems)
@@ -447,7 +447,8 @@ def test_a_record_that_another_process_writes_can_be_read_and_asks_to_try_again(
     state, file = root / ".linewright", more_labels(root, tmp_path)
     with held(state / "metadata.sqlite"):
         looks = [asked(root, "status")[0], asked(root, "card", "tumours@1")[0], asked(root, "verify")[0]]
-        refused = [asked(root, "plan")[:2], asked(root, "halt", "tumours", "--because", "x")[:2]]
+        refused = [asked(root, "plan")[:2]]
+        halted = asked(root, "halt", "tumours", "--because", "x")[:2]
     with held(state / "metadata.sqlite", "EXCLUSIVE"):
         refused += [asked(root, "status")[:2], asked(root, "run", "tumours")[:2]]
     with held(state / "feedback" / "tumours.sqlite"):
@@ -455,7 +456,9 @@ def test_a_record_that_another_process_writes_can_be_read_and_asks_to_try_again(
         looks += [asked(root, "status")[0]]
 
     assert [0] * 4 == looks
-    assert [6] * 5 == [code for code, _ in refused]
+    assert (0, True, False) == (halted[0], halted[1]["halted"], halted[1]["recorded"])
+    assert "another process holds" in halted[1]["not_recorded"]
+    assert [6] * 4 == [code for code, _ in refused]
     assert all("another process holds" in said["message"] and said["hint"] for _, said in refused)
     assert 10 == asked(root, "feedback", "tumours", file)[1]["accepted"]
     assert () == verified(root).problems
