@@ -1,6 +1,8 @@
 """What an error of the file system, or of a file of SQLite, means, and what to do next."""
 
 import errno
+import os
+import resource
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,10 @@ from linewright.errors import BackendError, Corrupt, Terminal, Transient
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, errno.EIO}
+_NO_FILES = {errno.EMFILE, errno.ENFILE}
+_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, *_NO_FILES, errno.EIO}
+_FEW_FILES = 8
+"""So many may have been closed again when an error for want of files is looked at: those of one database and its journal."""
 
 
 def explain(error: OSError, path: Path, what: str = "the artifact folder") -> BackendError:
@@ -28,6 +33,8 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
             where=where,
             hint="free some space, then try again",
         )
+    if is_out_of_files(error):
+        return too_many_files(where)
     if error.errno in _NOT_WRITABLE:
         return Terminal(
             f"{what} cannot be written or read",
@@ -36,6 +43,29 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
             hint="let this user read and write it",
         )
     return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")
+
+
+def is_out_of_files(error: OSError) -> bool:
+    """Whether nothing more can be opened, here or on the whole machine."""
+    return error.errno in _NO_FILES
+
+
+def too_many_files(where: str = "") -> Transient:
+    """Say that nothing more can be opened just now."""
+    hint = "try again in a moment; where it lasts, let the process open more files (`ulimit -n`)"
+    return Transient("too many files and connections are open", where=where, hint=hint)
+
+
+def has_few_files() -> bool:
+    """Whether this process can hardly open anything more: SQLite does not say why it could not open a file."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        # The lowest number that is free: it says how many are taken.
+        lowest = os.open(os.devnull, os.O_RDONLY)
+    except OSError as error:
+        return is_out_of_files(error)
+    os.close(lowest)
+    return most != resource.RLIM_INFINITY and lowest >= most - _FEW_FILES
 
 
 @contextmanager
@@ -49,7 +79,7 @@ def explained(path: Path, what: str = "the artifact folder") -> Generator[None]:
 
 @contextmanager
 def faults_explained(where: Path | None = None) -> Generator[None]:
-    """Explain a disk that is full, broken or not to be written, wherever it shows; any other error passes.
+    """Explain a disk that is full, broken or not to be written, and too many files, wherever it shows; any other error passes.
 
     Parameters
     ----------
@@ -87,6 +117,8 @@ def explain_sqlite(
     if name.startswith("SQLITE_READONLY"):
         hint = "let this user write the file and its folder"
         return Terminal(f"{what} cannot be written", where=where, found=says, hint=hint)
+    if name.startswith("SQLITE_CANTOPEN") and has_few_files():
+        return too_many_files(where)
     if name.startswith("SQLITE_CANTOPEN"):
         hint = "check that its folder exists and that this user may write there"
         return Terminal(f"{what} cannot be opened", where=where, found=says, hint=hint)
