@@ -47,32 +47,28 @@ class Connections:
 
     def __init__(self, tell: Callable[[dict[str, object]], None]) -> None:
         self._tell = tell
-        self._files = open_file_limit()
-        self._reserve = min(RESERVE, self._files // 2)
+        files = open_file_limit()
+        reserve = min(RESERVE, files // 2)
+        self.most = max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - reserve))
+        """How many there may be; a quarter of the reserve more are told that there are too many."""
+        self._most_told = self.most + reserve // 4
         self._number = 0
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._stalled: OrderedDict[Connection, None] = OrderedDict()
         self._noted: Counter[str] = Counter()
 
-    def enter(self, file: int) -> Room:
-        """Count one more, and close the one that is idle for longest where there is no room beside it.
-
-        Parameters
-        ----------
-        file
-            Its descriptor. The system gives the lowest one that is free, so it says how many files are open.
-        """
+    def enter(self) -> Room:
+        """Count one more, and close the one that is idle for longest where there is no room beside it."""
         self._number += 1
-        left = self._files - file
-        if self._number <= FEWEST_CONNECTIONS or (left > self._reserve and self._number <= MOST_CONNECTIONS):
+        if self._number <= self.most:
             return Room.TAKEN
         longest = next(iter(self._idle), None) or next(iter(self._stalled), None)
         if longest is not None:
             self.note("closed-to-make-room")
-            self.is_busy(longest)
+            self.is_busy(longest)  # it is still counted until it is closed, and is not closed twice
             longest.make_room()
             return Room.TAKEN
-        if left > self._reserve // 2 and self._number <= MOST_CONNECTIONS + RESERVE:
+        if self._number <= self._most_told:
             return Room.REFUSED
         self.note(Room.DROPPED.value)
         return Room.DROPPED

@@ -119,8 +119,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for the first request, where there is room for one more client."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._is_behind)
-        connection = transport.get_extra_info("socket")
-        room = self._places.enter(connection.fileno() if connection is not None else 0)
+        room = self._places.enter()
         if room is Room.DROPPED:
             self._refused = True
             self._abort()
@@ -320,6 +319,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End after the request that has begun; a client that does not read or send is not waited for until the last moment."""
         self._linger_s = LAST_LINGER_S
+        if self.pipeline:
+            # None of these has begun: the answer to the one before is the last, and says so.
+            self.pipeline.clear()
+            self._refused, self._unread, self.cycle = True, b"", cast("RequestResponseCycle", self._running)
         super().shutdown()
         if self._read_timer is not None:
             self._read_timer.cancel()

@@ -2,12 +2,11 @@
 
 import errno
 import os
-import resource
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from linewright.errors import BackendError, Corrupt, Terminal, Transient
+from linewright.errors import BackendError, Corrupt, LinewrightError, Terminal, Transient
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -15,7 +14,7 @@ _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _NO_FILES = {errno.EMFILE, errno.ENFILE}
 _FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, *_NO_FILES, errno.EIO}
 _FEW_FILES = 8
-"""So many may have been closed again when an error for want of files is looked at: those of one database and its journal."""
+"""So many may have been closed again when an error for want of files is looked at: those of one database, and of clients."""
 
 
 def explain(error: OSError, path: Path, what: str = "the artifact folder") -> BackendError:
@@ -45,9 +44,13 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
     return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")
 
 
-def is_out_of_files(error: OSError) -> bool:
-    """Whether nothing more can be opened, here or on the whole machine."""
-    return error.errno in _NO_FILES
+def is_out_of_files(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that nothing more can be opened, here or on the whole machine."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_FILES:
+            return True
+        error = error.__cause__
+    return False
 
 
 def too_many_files(where: str = "") -> Transient:
@@ -58,14 +61,15 @@ def too_many_files(where: str = "") -> Transient:
 
 def has_few_files() -> bool:
     """Whether this process can hardly open anything more: SQLite does not say why it could not open a file."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened: list[int] = []
     try:
-        # The lowest number that is free: it says how many are taken.
-        lowest = os.open(os.devnull, os.O_RDONLY)
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FEW_FILES))
     except OSError as error:
         return is_out_of_files(error)
-    os.close(lowest)
-    return most != resource.RLIM_INFINITY and lowest >= most - _FEW_FILES
+    finally:
+        for each in opened:
+            os.close(each)
+    return False
 
 
 @contextmanager
@@ -88,6 +92,11 @@ def faults_explained(where: Path | None = None) -> Generator[None]:
     """
     try:
         yield
+    except LinewrightError as error:
+        # Whoever could not open it may have taken it for a mistake of the file.
+        if not is_out_of_files(error) or isinstance(error, Transient):
+            raise
+        raise too_many_files() from error
     except OSError as error:
         if error.errno not in _FAULTS:
             raise
