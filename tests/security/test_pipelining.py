@@ -23,12 +23,10 @@ def test_a_hundred_thousand_pipelined_requests_take_no_memory(plane):
     """The uvicorn queue: 14 MB sent by one client took 1.4 GB, and the kernel then chooses whom to kill."""
     assert 200 == plane.ask()[0]
     before, most, sent = plane.memory(), 0.0, 0
-    one = request("GET", LIVE[plane.kind])
+    one = b"GET / HTTP/1.1\r\nHost:localhost\r\n\r\n"
     with plane.connect() as greedy:
-        for sent in push([greedy], one * 5_000, seconds=4.0):
+        for sent in push([greedy], one * 100_000, seconds=5.0):
             most = max(most, plane.memory() - before)
-            if sent >= 100_000 * len(one):
-                break
 
         assert most < MOST_MB, f"{most:.0f} MB after {sent:,} bytes"
         assert 200 == plane.ask()[0]

@@ -271,6 +271,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._running = self.pipeline[-1][0]
         super().on_response_complete()
         if self.transport.is_closing():
+            self._places.is_stalled(self)
             self._end_within(self._linger_s)
         elif self.flow.write_paused:
             self._places.is_stalled(self)
