@@ -1,7 +1,10 @@
 """One connection that sends requests without end: each client has its share of memory, and no more."""
 
 import json
+import random
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from planes import LIVE, PLANES, PREDICT, ROW, hang_up_hard, push, request, rest_of, running
@@ -25,8 +28,8 @@ def test_a_hundred_thousand_pipelined_requests_take_no_memory(plane):
     before, most, sent = plane.memory(), 0.0, 0
     one = b"GET / HTTP/1.1\r\nHost:localhost\r\n\r\n"
     with plane.connect() as greedy:
-        for sent in push([greedy], one * 100_000, seconds=5.0):
-            most = max(most, plane.memory() - before)
+        for now in push([greedy], one * 100_000, seconds=5.0):
+            sent, most = now, max(most, plane.memory() - before)
 
         assert most < MOST_MB, f"{most:.0f} MB after {sent:,} bytes"
         assert 200 == plane.ask()[0]
@@ -122,3 +125,45 @@ def test_a_client_that_goes_on_after_its_last_request_gets_the_answers_before(pl
 
     assert ("/no/1" in answer, "/no/2" in answer, "/no/3" in answer) == (True, True, False)
     assert time.monotonic() - begun < GRACE_S
+
+
+def test_however_requests_are_cut_into_packets_each_is_answered_once_and_in_order(plane):
+    """Law: heads, bodies and chunks that end anywhere in a packet are the same requests (h11 CVE-2025-43859 class: framing that shifts)."""
+    chance = random.Random(21)
+    for _ in range(15):
+        asked, names = [], []
+        for number in range(chance.randint(30, 120)):
+            names.append(f"/no/{number:04}")
+            body = "x" * chance.choice([0, 1, 700, 2_048, 5_000, 70_000])
+            lines = [
+                f"{chance.choice(['GET', 'POST'])} {names[-1]} HTTP/1.1",
+                "Host: localhost",
+                "Content-Type: application/json",
+            ]
+            if chance.random() < 0.5:
+                size = chance.choice([1, 100, 4_000]) if len(body) < 6_000 else 4_000
+                parts = [body[at : at + size] for at in range(0, len(body), size)]
+                lines.append("Transfer-Encoding: chunked")
+                body = (
+                    "".join(f"{len(part):x}\r\n{part}\r\n" for part in parts)
+                    + "0\r\nHost: evil.example\r\n\r\n"
+                )
+            else:
+                lines.append(f"Content-Length: {len(body)}")
+            asked.append("\r\n".join(lines) + "\r\n\r\n" + body)
+        sent = "".join(asked).encode() + request("GET", "/no/last", "", "Connection: close")
+        answer = in_packets(plane, sent, chance)
+        answers = [re.search(r"/no/\w+", each) for each in answer.split("HTTP/1.1 404")[1:]]
+
+        assert [*names, "/no/last"] == [each and each[0] for each in answers]
+
+
+def in_packets(plane, sent: bytes, chance: random.Random) -> str:
+    """Send bytes in packets of any size while the answers are read, and return these."""
+    with plane.connect(60) as connection, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(rest_of, connection)
+        while sent:
+            size = chance.choice([1, 50, 1_000, 2_048, 30_000, 300_000])
+            connection.sendall(sent[:size])
+            sent = sent[size:]
+        return answer.result().decode()

@@ -8,8 +8,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Protocol
 
-MOST_CONNECTIONS = 10_000
-"""Connections of one process, however many files it may open: each takes memory too, up to 0.5 MB where requests wait in it."""
+MOST_CONNECTIONS = 4_000
+"""Connections of one process, however many files it may open: each takes memory too, 16 KB idle and 0.8 MB where requests wait."""
 FEWEST_CONNECTIONS = 16
 """So many are taken however few files are left: a server that nobody can reach is of no use."""
 RESERVE = 256
