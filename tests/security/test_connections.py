@@ -153,3 +153,15 @@ def test_no_file_left_is_said_to_pass(plane):
         if found == 503:
             assert "retry-after" in answer.lower()
             assert json.loads(answer.partition("\r\n\r\n")[2])["message"]
+
+
+def test_who_does_not_read_makes_room_too(tmp_path):
+    """Answers that nobody takes hold a connection as well as requests that nobody ends: such a client is no client at work."""
+    with running("large", tmp_path / "f", files=(96, 96)) as plane, ExitStack() as stack:
+        for _ in range(80):
+            connection = stack.enter_context(plane.connect())
+            connection.sendall(request("GET", "/"))
+            assert status_of(connection.recv(12)) == 200  # its answer has begun
+
+        assert open_files(plane.process.pid) <= 96 - 32
+        assert "Traceback" not in plane.said()

@@ -41,9 +41,25 @@ def give(*_):
 signal.signal(signal.SIGUSR1, take)
 signal.signal(signal.SIGUSR2, give)
 """
+_APP = """
+import asyncio, socket, uvicorn
+from linewright.serve import server
+async def held(scope, receive, send):
+    await asyncio.sleep(3600)
+LARGE = bytes(8 * 2**20)
+async def large(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+    await send({"type": "http.response.body"})
+config = uvicorn.Config(APP, http=server.bounded(), log_config=None, lifespan="off", ws="none", loop="uvloop")
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+uvicorn.Server(config).run(sockets=[listening])
+"""
 _SERVE = {
     "data": """
-from linewright.serve import server
+from linewright.serve import connections, server
+connections.TOLD_EVERY_S = 1.0
 server.serve(Path(sys.argv[1]), port=0, started=lambda address: print(address.rpartition(":")[2], flush=True))
 """,
     "control": """
@@ -52,22 +68,15 @@ from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
+from linewright.serve import connections
+connections.TOLD_EVERY_S = 1.0
 guard.Guard.__init__.__kwdefaults__["body_seconds"] = 2.0
 root = Path(sys.argv[1])
 app = control_app(lambda: Factory.open(root), OPERATIONS, replies=SqliteReplies(root / "replies.sqlite"))
 serve_control(app, bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 """,
-    "held": """
-import asyncio, uvicorn
-from linewright.serve import server
-async def app(scope, receive, send):
-    await asyncio.sleep(3600)
-config = uvicorn.Config(app, http=server.bounded(), log_config=None, lifespan="off", ws="none", loop="uvloop")
-import socket
-listening = socket.create_server(("127.0.0.1", 0))
-print(listening.getsockname()[1], flush=True)
-uvicorn.Server(config).run(sockets=[listening])
-""",
+    "held": _APP.replace("APP", "held"),
+    "large": _APP.replace("APP", "large"),
 }
 
 
@@ -205,7 +214,7 @@ def running(kind: str, root: Path, *, files: tuple[int, int] | None = None) -> I
     Parameters
     ----------
     kind
-        ``data``, ``control``, or ``held``: an app that never answers, behind the same protocol.
+        ``data``, ``control``, or, behind the same protocol, an app that never answers (``held``) or by 8 MiB (``large``).
     files
         Soft and hard limit of open files (default: those of the tests).
     """

@@ -260,7 +260,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Stop the clock: the body is here, also where it was answered before."""
         self._disarm()
-        self._places.is_busy(self)
+        if not self.flow.write_paused:
+            self._places.is_busy(self)
         self._has_body_left, self._is_between = False, True
         self._scope[BODY_IS_HERE] = True
         super().on_message_complete()
