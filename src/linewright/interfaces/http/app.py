@@ -24,8 +24,8 @@ from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.address import require_loopback
-from linewright.serve.server import BoundedProtocol
-from linewright.store.disk import faults_explained
+from linewright.serve.server import bounded
+from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]
 """Opens what operations work on; called once a request, in a thread, and closed after it."""
@@ -50,7 +50,12 @@ class ControlApp(FastAPI):
             docs_url=None,  # both pages would load scripts from elsewhere
             redoc_url=None,
             redirect_slashes=False,
-            exception_handlers={LinewrightError: _refused, HTTPException: _no_route, Exception: _bug},
+            exception_handlers={
+                LinewrightError: _refused,
+                HTTPException: _no_route,
+                OSError: _fault,
+                Exception: _bug,
+            },
         )
         self._operations, self._replies, self._hosts = operations, replies, tuple(hosts)
 
@@ -198,8 +203,9 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=bounded(),
             log_config=None,
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
@@ -301,6 +307,12 @@ async def _refused(_: Request, error: Exception) -> Response:
     problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
     headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
     return Response(to_json(problem.to_json()), problem.http_status, headers=headers, media_type=_JSON)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and is_out_of_files(error):
+        return await _refused(request, too_many_files())
+    raise error
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
