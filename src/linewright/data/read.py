@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -350,9 +350,9 @@ def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     """
     if isinstance(spec, SqliteSource):
         hashed = hashlib.sha256()
-        with run_query(_database(spec, root, where), spec, where) as cursor:
-            hashed.update(ascii([column[0] for column in cursor.description]).encode())
-            for row in cursor:
+        with run_query(_database(spec, root, where), spec, where) as (names, rows):
+            hashed.update(ascii(names).encode())
+            for row in chain.from_iterable(rows):
                 hashed.update(ascii(row).encode())
         return digest_of({"rows": hashed.hexdigest()})
     files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
@@ -366,8 +366,11 @@ def _digest_of_file(path: Path) -> str:
 
 
 def _reading(spec: FileSource) -> dict[str, Any]:
-    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were."""
-    said = spec.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
+    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were.
+
+    Limits are no part of it: a file that can be read is read the same.
+    """
+    said = spec.model_dump(mode="json", exclude={"file", "limits"}, exclude_defaults=True)
     return {**spec.model_dump(mode="json", include={"separator", "encoding", "missing"}), **said}
 
 
