@@ -21,12 +21,12 @@ def too_large(where: str, most: int) -> RequestError:
     )
 
 
-def too_many_rows(where: str, most: int) -> RequestError:
-    """Return what to say of rows that never seem to end."""
+def too_many_rows(where: str, most: int, *, key: str = "") -> RequestError:
+    """Return what to say of rows that never seem to end; `key` names what allows more (default: `limits.rows` of the source)."""
     return RequestError(
         f"there are more than {most:,} rows",
         where=where,
-        hint=f"read fewer, or allow more by {where}.limits.rows",
+        hint=f"read fewer, or allow more by {key or f'{where}.limits.rows'}",
     )
 
 

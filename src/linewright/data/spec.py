@@ -45,9 +45,6 @@ def duration_micros(text: str) -> int:
 
 MOST_ROWS = 100_000_000
 """Rows that a source may have where nobody says otherwise: several times what a machine's memory holds of an honest table."""
-PATIENCE_S = 60.0
-"""Seconds that a query may take without a sign of progress where nobody says otherwise."""
-Patience = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class FileLimits(Spec):
@@ -66,8 +63,8 @@ class QueryLimits(Spec):
 
     rows: Annotated[int, Field(ge=1)] = MOST_ROWS
     """Most rows."""
-    seconds: Patience = PATIENCE_S
-    """How long it may take to give one more row."""
+    seconds: Annotated[float, Field(gt=0, le=86_400)] = 60
+    """How long it may take to give one more row, in seconds."""
 
 
 class FileSource(Spec):
@@ -114,8 +111,8 @@ class TableSpec(Spec):
 
     sql: str | None = None
     """DuckDB SQL over the sources by name. Without it the table is the one source that no column `references`."""
-    seconds: Patience = PATIENCE_S
-    """How long the SQL may take without a sign of progress."""
+    limits: QueryLimits = QueryLimits()
+    """How much the SQL may give, and how long it may take."""
     key: str | None = None
     """Column that names a row: unique, never a feature, returned with predictions, used for feedback."""
     time: str | None = None
@@ -208,8 +205,8 @@ class SqlCheck(Spec):
     """What is checked, in a few words."""
     sql: str
     """One DuckDB SELECT over `rows`, the table in its types after the rules of the columns; what it returns is wrong."""
-    seconds: Patience = PATIENCE_S
-    """How long the SQL may take without a sign of progress."""
+    limits: QueryLimits = QueryLimits()
+    """How much the SQL may give, and how long it may take."""
     on_breach: OnWhole | None = None
     """What a breach does: stop the run or warn (default: warn where the contract's `on_breach` says so, else stop)."""
 

@@ -86,6 +86,8 @@ class Query:
     """The rows of a query, which are in memory as a whole."""
 
     frame: pl.DataFrame
+    where: str
+    """Place in the line file, for messages."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def read_query(path: Path, spec: SqliteSource, where: str) -> Query:
     SpecError, RequestError
         As `run_query`; and if it gives two columns the same name, bytes, or more than memory holds.
     """
-    return Query(frame=_read_sqlite(path, spec, where))
+    return Query(frame=_read_sqlite(path, spec, where), where=where)
 
 
 def _read_sqlite(path: Path, spec: SqliteSource, where: str) -> pl.DataFrame:

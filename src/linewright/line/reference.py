@@ -36,7 +36,7 @@ def reference_for(closing: Closing) -> Reference:
     metadata = factory.metadata
     accepted = _accepted(factory, champion)
     cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
-    contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"seconds"}}})
+    contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
     inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
         {"since": cause} if cause else {}
     )

@@ -81,7 +81,7 @@ def words(part: str) -> str:
 def _ingest_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
     asked = {
-        "table": spec.table.model_dump(mode="json", exclude={"seconds"}),
+        "table": spec.table.model_dump(mode="json", exclude={"limits"}),
         "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
         "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
@@ -99,7 +99,7 @@ def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
     Words that came later are left out where they say nothing, so that what was settled without them stays settled.
     """
     asked = contract.model_dump(
-        mode="json", exclude={"fresh": True, "rows": {"change"}, "checks": {"__all__": {"seconds"}}}
+        mode="json", exclude={"fresh": True, "rows": {"change"}, "checks": {"__all__": {"limits"}}}
     )
     for said, words in (
         (asked, ("checks",)),
@@ -154,7 +154,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "train": said | plugged,
         "metric": headline(work),
         "task": work.rules.name,
-        "table": spec.table.model_dump(mode="json", exclude={"sql", "seconds", "zone"}),
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
         "value": value.model_dump(mode="json") if value else None,
@@ -174,7 +174,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     asked = {
         "model": model.model_dump(mode="json", exclude={"file"}),
         "task": work.rules.name,
-        "table": spec.table.model_dump(mode="json", exclude={"sql", "seconds", "zone"}),
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
         "value": spec.value.model_dump(mode="json") if spec.value else None,
     }
