@@ -193,11 +193,11 @@ def open_parquet(
     limits = limits or FileLimits()
     with _opened(path, where) as file:
         schema, about = file.schema_arrow, file.metadata
+        names = [str(name).strip() for name in schema.names]
     if about.num_columns > limits.columns:
         raise too_many_columns(where, path.name, limits.columns)
     if about.num_rows > limits.rows:
         raise too_many_rows(where, limits.rows)
-    names = [str(name).strip() for name in schema.names]
     if len(set(names)) < len(names):
         raise SpecError("two columns have the same name", where=where, found=", ".join(names))
     return ParquetFile(path=path, where=where, schema=schema, size=size, limits=limits)
@@ -211,7 +211,7 @@ def _opened(path: Path, where: str) -> Generator[pyarrow.parquet.ParquetFile, No
             path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False
         ) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RequestError(
             f"the Parquet file cannot be read: {error}", where=where, found=path.name, hint="write it again"
         ) from error

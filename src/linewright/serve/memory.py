@@ -68,9 +68,9 @@ def to_bytes(text: str, *, where: str = "model memory") -> int:
     return size
 
 
-def usual_budget(root: Path = Path("/")) -> int:
-    """Return half of what the machine has, or of what its control group allows where that is less: in bytes."""
-    return max(int(SHARE * memory(root)), SMALLEST)
+def usual_budget(root: Path = Path("/"), *, share: float = SHARE) -> int:
+    """Return a share of what the machine has, or of what its control group or its limits allow where that is less: in bytes."""
+    return max(int(share * memory(root)), SMALLEST)
 
 
 def cost_of(package: Package) -> int:
