@@ -8,7 +8,6 @@ the runtime makes it ready. The child looks at the file, lets it answer made-up 
 
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ _START_S = 60.0
 """Seconds in which the child has loaded its libraries."""
 _MEMORY = 8 * 2**30
 """Bytes of memory that it may have, and at most half of what this process could have."""
+_NO_MEMORY = ("bad_alloc", "allocate memory")
+"""What onnxruntime says where there is none."""
 _ROWS = 2
 
 
@@ -70,11 +71,15 @@ def _said(file: Path, where: str, patience_s: float, idle_s: float) -> dict[str,
             "deadline": f"it did not answer within {patience_s:g} s",
             "memory": f"it takes more than {most / 2**30:.1f} GiB of memory",
         }.get(ended.end.how, f"it ended the process that tried it ({ended.end.to_text()})")
-        raise RequestError(
-            f"the model was refused: {because}",
-            where=where,
-            hint="bring a model that answers at once, with the memory of a small machine",
-        ) from ended
+        raise _refused(because, where) from ended
+
+
+def _refused(because: str, where: str) -> RequestError:
+    return RequestError(
+        f"the model was refused: {because}",
+        where=where,
+        hint="bring a model that answers at once, with the memory of a small machine",
+    )
 
 
 def main(file: str, where: str, word: str) -> None:
@@ -94,8 +99,11 @@ def main(file: str, where: str, word: str) -> None:
 def _answer(graph: bytes, given: Given, where: str) -> None:
     """Have it answer rows of nothing. That it fails on them says little: they are none of its data."""
     session = open_session(graph, where)
-    with suppress(*ERRORS):
+    try:
         session.run(None, {one.name: _rows(one) for one in given.inputs})
+    except ERRORS as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise _refused("it takes more memory than it may have", where) from error
 
 
 def _rows(one: GivenInput) -> np.ndarray:
