@@ -309,3 +309,26 @@ def test_honest_packed_files_are_read(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
 
     assert 200_000 == read_source("s", FileSource(file="a.csv.gz"), tmp_path).rows
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"])
+def test_texts_without_a_dictionary_are_read(tmp_path, encoding):
+    """Other writers encode texts otherwise; each of these is honest, and read to the last row."""
+    table = pa.table({"a": [f"row {i}" for i in range(50_000)], "b": ["red", "blue"] * 25_000})
+    ways = dict.fromkeys(table.column_names, encoding)
+    pq.write_table(table, tmp_path / "a.parquet", use_dictionary=False, column_encoding=ways)
+
+    assert read_source("s", FileSource(file="a.parquet"), tmp_path).frame.equals(pl.DataFrame(table))
+
+
+def test_texts_that_go_on_from_the_one_before_are_read_bit_by_bit(tmp_path):
+    """The encoding DELTA_BYTE_ARRAY makes half a kilobyte of 300 MB, without a dictionary that would say so."""
+    table = pa.table({"a": ["y"] * 2_000 + ["x" * 10_000] * 30_000})
+    ways = {"a": "DELTA_BYTE_ARRAY"}
+    pq.write_table(
+        table, tmp_path / "a.parquet", use_dictionary=False, column_encoding=ways, compression="zstd"
+    )
+
+    found = outcome(tmp_path, file="a.parquet")
+
+    assert "500 times its size" in found["said"]

@@ -27,6 +27,8 @@ _FIRST_ROWS = 1 << 10
 """Rows that are read to see how large rows are."""
 _MOST_AT_ONCE = 1 << 27
 """Bytes that a batch may have if each of its texts is the longest of its column."""
+_ANY_TEXT = 1 << 20
+"""Bytes that a text is taken to have where nothing says how long it can be, so that 128 rows are read at a time."""
 _BUFFER = 1 << 20
 _WORD = 8
 _WIDEST = 16  # bytes of a value that is no text
@@ -69,7 +71,7 @@ class ParquetFile:
                 unpacked += sum(map(_as_text, rows.columns))
                 if unpacked > most:
                     raise swollen(self.where, self.path.name, self.limits.ratio)
-                yield Batch(frame=self._frame(pa.Table.from_batches([rows])))
+                yield Batch(frame=self._frame(rows))
         if empty:
             yield Batch(frame=self.empty())
 
@@ -77,7 +79,7 @@ class ParquetFile:
         """Give nothing: the file has no lines."""
         return iter(())
 
-    def _read(self, file: pyarrow.parquet.ParquetFile) -> Iterator[pa.RecordBatch]:
+    def _read(self, file: pyarrow.parquet.ParquetFile) -> Iterator[pa.Table]:
         measured = 0.0
         for groups, longest in self._spans(file):
             about = [file.metadata.row_group(group) for group in groups]
@@ -88,16 +90,22 @@ class ParquetFile:
                 measured = first.nbytes / max(first.num_rows, 1) if first else 0.0
             said = sum(one.total_byte_size for one in about) // max(held, 1)
             width = max(_WORD * len(self.columns), said, int(measured), 1)
-            wanted = min(_MOST_ROWS, safe, max(1, self.size // width))
-            for rows in file.iter_batches(wanted, groups, use_threads=False):
-                measured = rows.nbytes / max(rows.num_rows, 1)
-                yield rows
+            wanted = min(_MOST_ROWS, max(1, self.size // width))
+            some, count, size = list[pa.RecordBatch](), 0, 0
+            for rows in file.iter_batches(min(wanted, safe), groups, use_threads=False):
+                some.append(rows)
+                count, size = count + rows.num_rows, size + rows.nbytes
+                if count >= wanted or size >= self.size:
+                    measured = size / max(count, 1)
+                    yield pa.Table.from_batches(some)
+                    some, count, size = [], 0, 0
+            if some:
+                yield pa.Table.from_batches(some)
 
     def _spans(self, file: pyarrow.parquet.ParquetFile) -> Iterator[tuple[list[int], int]]:
         """Give row groups that are read together, as they are small, and what the longest row can have."""
         columns = [file.schema.column(number) for number in range(file.metadata.num_columns)]
-        texts = [number for number, column in enumerate(columns) if column.physical_type == "BYTE_ARRAY"]
-        paths = [columns[number].path for number in texts]
+        paths = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
         widths = sum(max(column.length, _WIDEST) for column in columns)
         with pyarrow.parquet.ParquetFile(
             self.path,
@@ -110,7 +118,7 @@ class ParquetFile:
             groups, longest, held = list[int](), 0, 0
             for group in range(file.metadata.num_row_groups):
                 about = file.metadata.row_group(group)
-                longest = max(longest, widths + self._longest(peeked, group, texts, paths))
+                longest = max(longest, widths + self._longest(peeked, group, paths))
                 groups.append(group)
                 held += about.total_byte_size
                 if held > self.size:
@@ -119,16 +127,15 @@ class ParquetFile:
             if groups:
                 yield groups, longest
 
-    def _longest(
-        self, peeked: pyarrow.parquet.ParquetFile, group: int, texts: Sequence[int], paths: Sequence[str]
-    ) -> int:
+    def _longest(self, peeked: pyarrow.parquet.ParquetFile, group: int, paths: Sequence[str]) -> int:
         """Return how long the texts of a row can be: with the first row come the dictionaries of all."""
-        if not texts:
+        if not paths:
             return 0
-        about = [peeked.metadata.row_group(group).column(number) for number in texts]
-        if any("DELTA_BYTE_ARRAY" in one.encodings for one in about):
-            return self.size  # a text may go on from the one before it: any may be as long as can be
-        first = next(peeked.iter_batches(1, [group], paths, use_threads=False), None)
+        try:
+            first = next(peeked.iter_batches(1, [group], paths, use_threads=False), None)
+        except (pa.ArrowException, OSError):
+            # Not for DELTA_BYTE_ARRAY, where a text goes on from the one before it; and where the file is damaged, its reader says it.
+            return _ANY_TEXT
         found = [_longest_of(column) for column in first.columns] if first else []
         if max(found, default=0) > self.size:
             raise RequestError(
@@ -138,8 +145,9 @@ class ParquetFile:
                 allowed=f"at most {self.size:,} bytes",
                 hint="shorten it, or write the file without its column",
             )
-        plain = [one.total_uncompressed_size // max(one.num_values, 1) for one in about]
-        return sum(found) + sum(plain)
+        # Nothing is asked of the metadata of a column: pyarrow aborts the process where these are damaged.
+        about = peeked.metadata.row_group(group)
+        return sum(found) + about.total_byte_size // max(about.num_rows, 1)
 
     def _frame(self, table: pa.Table) -> pl.DataFrame:
         with sound(self.where, self.path.name):
@@ -153,7 +161,7 @@ class ParquetFile:
         return frame
 
 
-def _as_text(column: pa.Array) -> int:
+def _as_text(column: pa.ChunkedArray) -> int:
     """Return how many bytes a column would have at least if it were written as text."""
     is_fixed = pa.types.is_primitive(column.type) or pa.types.is_null(column.type)
     return len(column) if is_fixed else column.nbytes
