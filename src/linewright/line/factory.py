@@ -11,6 +11,7 @@ from typing import Self
 from linewright.engine.context import Context, Progress
 from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
+from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.sealed import SealedLog
@@ -56,6 +57,8 @@ class Factory:
         self.report = report
         self.actor = actor or _user()
         self.now = now
+        self.planner: Callable[[str, str | None], Plan] | None = None
+        """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
 
     @classmethod
     def open(

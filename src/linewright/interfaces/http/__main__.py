@@ -19,6 +19,7 @@ from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
@@ -46,21 +47,28 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root = factory.root
-    with (
-        open_executor(factory) as engine,
-        closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
-    ):
-        replies = SqliteReplies(factory.state / "replies.sqlite")
-        app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
-        # Whoever started this process starts it again, and then it resumes what has no end yet.
-        serve_control(
-            app,
-            listening,
-            ready=lambda _: listens(True),
-            is_stopped=lambda: engine.trouble is not None,
-        )
-        if engine.trouble is not None:
-            raise engine.trouble
+    with closing(Attempts(factory, stays_warm=True)) as attempts:
+
+        def opened(actor: str = "") -> Factory:
+            other = Factory.open(root, report=_say, actor=actor)
+            other.planner = attempts.plan
+            return other
+
+        with (
+            open_executor(factory, attempts=attempts) as engine,
+            closing(Tending(lambda: opened("linewright"), engine)),
+        ):
+            replies = SqliteReplies(factory.state / "replies.sqlite")
+            app = control_app(opened, OPERATIONS, replies=replies)
+            # Whoever started this process starts it again, and then it resumes what has no end yet.
+            serve_control(
+                app,
+                listening,
+                ready=lambda _: listens(True),
+                is_stopped=lambda: engine.trouble is not None,
+            )
+            if engine.trouble is not None:
+                raise engine.trouble
 
 
 def _waiting(holder: int | None) -> None:
