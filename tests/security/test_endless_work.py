@@ -67,7 +67,7 @@ def test_sql_without_end_is_ended(tmp_path, sql):
     assert caught.value.where == "table.sql"
     assert "the SQL gave no row for 1 s" in str(caught.value)
     assert "table.limits.seconds" in caught.value.hint
-    assert monotonic() - began < 10
+    assert monotonic() - began < 30
 
 
 def test_a_check_without_end_is_ended():

@@ -111,7 +111,6 @@ def test_a_parquet_of_constant_rows(tmp_path):
 
     assert "there are more than 100,000,000 rows" in found["said"]
     assert "sources.s.limits.rows" in found["said"]
-    assert found["seconds"] < 5
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "x" * (17 << 20)], ids=["many", "one"])
@@ -161,7 +160,6 @@ def test_a_packed_file_of_one_line_without_end(tmp_path, way):
     found = outcome(tmp_path, file=file.name)
 
     assert "a row is longer than 16 MiB" in found["said"]
-    assert found["seconds"] < 10
 
 
 def test_a_line_without_end_after_sound_rows(tmp_path):
@@ -172,7 +170,6 @@ def test_a_line_without_end_after_sound_rows(tmp_path):
     found = outcome(tmp_path, file="a.csv.gz")
 
     assert "a row is longer than 16 MiB" in found["said"]
-    assert found["seconds"] < 10
 
 
 def test_a_line_without_end_that_is_no_text(tmp_path):
@@ -184,7 +181,6 @@ def test_a_line_without_end_that_is_no_text(tmp_path):
     found = outcome(tmp_path, file="a.csv.gz")
 
     assert "line 2 cannot be decoded" in found["said"] or "longer than 16 MiB" in found["said"]
-    assert found["seconds"] < 10
 
 
 def test_short_rows_without_end(tmp_path):
@@ -196,7 +192,6 @@ def test_short_rows_without_end(tmp_path):
     found = outcome(tmp_path, file="a.csv.gz", limits={"rows": 5_000_000})
 
     assert "there are more than 5,000,000 rows" in found["said"]
-    assert found["seconds"] < 20
     # The ratio is the other limit, which is met after 256 MiB at the earliest.
     assert "sources.s.limits.ratio" in outcome(tmp_path, file="a.csv.gz", limits={"ratio": 1})["said"]
 
@@ -226,7 +221,6 @@ def test_a_csv_of_too_many_columns(tmp_path, columns):
 
     assert "there are more than 10,000 columns" in found["said"]
     assert "sources.s.limits.columns" in found["said"]
-    assert found["seconds"] < 5
 
 
 @pytest.mark.parametrize("a_line", [600_000, 100], ids=["one line", "many lines"])
@@ -239,7 +233,6 @@ def test_json_lines_of_too_many_names(tmp_path, a_line):
     found = outcome(tmp_path, file="a.jsonl")
 
     assert "there are more than 10,000 columns" in found["said"]
-    assert found["seconds"] < 10
 
 
 def test_a_parquet_of_too_many_columns(tmp_path):
@@ -268,7 +261,6 @@ def test_rows_that_are_all_ragged(tmp_path):
     found = outcome(tmp_path, file="a.csv")
 
     assert "too many rows with another number of fields" in found["said"]
-    assert found["seconds"] < 20
 
 
 def test_what_is_held_whole_fits_into_memory(tmp_path):

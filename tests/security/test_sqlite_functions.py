@@ -158,7 +158,7 @@ def test_a_query_without_end_is_ended(folder, query):
 
     assert "the query gave no row for 0.5 s" in str(caught.value)
     assert "sources.s.limits.seconds" in caught.value.hint
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_a_query_with_rows_without_end_is_ended(folder):
@@ -193,7 +193,7 @@ def test_a_value_is_at_most_as_long_as_a_row_of_a_file(folder, query):
     with pytest.raises(SpecError, match="too big"):
         ask(folder, query)
 
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_formatting_makes_no_long_text_either(folder):
@@ -201,7 +201,7 @@ def test_formatting_makes_no_long_text_either(folder):
     began = monotonic()
 
     assert len(ask(folder, "select printf('%.*c', 500000000, 'x') as x")[0][0] or "") <= BATCH
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_rows_of_a_query_are_held_within_bounds(folder):
