@@ -109,18 +109,18 @@ def main(root: str, model: str, workers: str, word: str) -> int:
     def report(progress: Progress) -> None:
         channel.send({"progress": to_builtins(progress)})
 
-    def rebuilt() -> Json:
+    def again() -> Json:
         with (
             faults_explained(Path(root)),
             Factory.open(Path(root)) as factory,
             tempfile.TemporaryDirectory(prefix="rebuild-") as scratch,
         ):
             version = find_model(factory, model)
-            return to_builtins(
-                rebuild(factory, version, workers=int(workers), scratch=Path(scratch), report=report)
-            )
+            rebuilt = rebuild(factory, version, workers=int(workers), scratch=Path(scratch), report=report)
+            # Through its bytes: `to_builtins` leaves tuples, which are no JSON.
+            return msgspec.json.decode(msgspec.json.encode(rebuilt))
 
-    channel.send(capture(rebuilt, f"rebuilding {model}"))
+    channel.send(capture(again, f"rebuilding {model}"))
     return 0
 
 
