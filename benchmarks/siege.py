@@ -5,8 +5,8 @@
 Each cell has a factory and an `up` of its own. A client on one kept connection asks for predictions the whole time, in a process of its
 own; memory is looked at ten times a second. After N seconds of the attack healthy lines are run by the control plane (in the cells
 `lines` and `poison` from the beginning, and for as long as they take), and while the attack goes on `linewright halt` is started:
-its seconds are from there to the first answer that says so, and after which no other came. Where a run is not possible meanwhile (the disk is full, the
-record locked) it is asked for once the attack is over.
+its seconds are from there to the first answer that says so, and after which no other came. Where a run is not possible meanwhile (the
+disk is full, the record locked) it is asked for once the attack is over.
 
 `quiet` is what p99 is compared with. Work in children of the worker takes processors from the endpoint whoever asked for it, so
 `poison` and `hostile` are held against the same twenty lines without them; both ratios are printed. Cells that the chosen ones are
@@ -860,9 +860,11 @@ def main() -> int:
         f"{MOST_RUN_MB:,.0f} MB, the largest check {MOST_CHECK_MB:,.0f}; p99 at most {MOST_P99:g} times that of `quiet` (`poison` and `hostile`: of "
         f"`lines`); all healthy runs done; halt at most {MOST_HALT_S:g} s; no other status.\n"
     )
-    print("| asked by the attack | status | s | says |\n|---|---:|---:|---|")
-    for seen in all_.values():
-        for one in seen.asked if seen else ():
+    print(
+        "| asked by the attack, or a healthy run that was not done | status | s | says |\n|---|---:|---:|---|"
+    )
+    for seen in filter(None, all_.values()):
+        for one in (*seen.asked, *(run for run in seen.runs if run.status != 200)):
             says = one.says.replace("|", "/").replace("\n", " ")
             print(f"| {one.what} | {one.status or 'none'} | {one.seconds:.1f} | {says[:160]} |")
     wrong = [f"{cell}: {what}" for cell, seen in all_.items() if seen for what in missed(cell, seen, all_)]
