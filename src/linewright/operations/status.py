@@ -1,10 +1,13 @@
 """The operation that says how lines stand."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from linewright.errors import BackendError, NotFound
+from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.closing import later
@@ -15,6 +18,7 @@ from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
+from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
 from linewright.operations.declare import operation
@@ -22,6 +26,7 @@ from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
+from linewright.release.stop import Note, note_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
@@ -108,8 +113,12 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Labelled predictions: a label by key counts once for each prediction about that key."""
     alerts: int
     proposals: int
+    halt_recorded: bool = True
+    """Whether the record knows of the halt; `False` for one that it could not take up yet."""
     uncounted: str | None = None
     """Why predictions that came of late are not counted; `None` where all are."""
+    clock_ahead_until: str | None = None
+    """Up to when the record of the line reaches beyond now, since the clock was once ahead; `None` where it does not."""
     log_fails: str | None = None
     """What fails about the prediction log at this moment, as endpoints see it; `None` where nothing does."""
     log_damage: tuple[str, ...] = ()
@@ -152,11 +161,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     endpoint: str | None
     lines: tuple[LineStatus, ...]
+    disk: DiskForecast | None = None
+    """What is free on the disk of the state, and for how long; `None` where it does not tell."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
         up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
-        return "\n".join([f"factory {self.factory}, {up}", *(_status_text(line) for line in self.lines)])
+        told = [f"factory {self.factory}, {up}"]
+        if self.disk is not None and self.disk.is_near:
+            told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
 # The text
@@ -166,6 +180,11 @@ def _status_text(line: LineStatus) -> str:
     told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
+    if line.clock_ahead_until:
+        told.append(
+            f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
+            "what waits for a time may wait until then"
+        )
     if line.trouble:
         tried = ", and its candidate is not judged" if line.canary else ""
         told.append(f"  its file is wrong, so it is neither watched nor trained{tried}: {line.trouble}")
@@ -198,6 +217,8 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield (
             f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
         )
+    if not line.halt_recorded:
+        yield "  the halt is not in the record yet: `linewright halt` again, or `linewright up`, enters it"
     if line.canary:
         yield f"  {_canary_text(line.canary)}"
     elif line.waits:
@@ -316,7 +337,14 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
         factory=str(factory.root),
         endpoint=url,
         lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
+        disk=_disk(factory),
     )
+
+
+def _disk(factory: Factory) -> DiskForecast | None:
+    with suppress(OSError):
+        return forecast(factory)
+    return None
 
 
 def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
@@ -333,7 +361,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
     moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
     last = max(filter(None, moves), key=lambda event: event.generation, default=None)
-    halted = newest_of(factory, name, Halted) if pointer.halt else None
+    halted = _halted(factory, name)
     damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
     digest, found = digests.get(pointer.champion), judged(factory, name)
     newest = found.get(digest) if digest else None
@@ -353,14 +381,16 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         because=last.because if last else None,
         challenger=_named(name, challenging),
         trouble=factory.trouble_with(name),
-        halted=pointer.halt,
+        halted=halted is not None,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,
+        halt_recorded=isinstance(halted, Halted) if halted else True,
         predictions=predictions,
         labels=labels,
         uncounted=uncounted,
         alerts=len(alerts),
         proposals=int(open_proposal(factory, name) is not None),
+        clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,
@@ -381,6 +411,15 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         if champion is not None and champion.verdict != "promote"
         else None,
     )
+
+
+def _halted(factory: Factory, line: str) -> Halted | Note | None:
+    """Return who halted a line: what the record says, else what was left of a halt that is not recorded yet."""
+    if factory.metadata.pointer(line).halt:
+        return newest_of(factory, line, Halted)
+    if not factory.is_halted(line):
+        return None
+    return note_of(factory.serving, line) or Note(by="unknown", because="nothing of it could be kept", at="")
 
 
 def _canary(factory: Factory, line: str) -> CanaryStatus | None:

@@ -1,5 +1,6 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated
 
@@ -8,13 +9,15 @@ from msgspec import Meta
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import Child, supervise
-from linewright.errors import Transient
+from linewright.errors import LinewrightError, Transient
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
-from linewright.release.pointer import project
+from linewright.release.pointer import project, record_pending
+from linewright.release.stop import unguarded
 from linewright.serve.address import require_loopback
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.memory import to_bytes
 from linewright.serve.pickles import forbid_pickles
@@ -22,6 +25,8 @@ from linewright.serve.siblings import shared
 from linewright.serve.workers import MOST, endpoint_child, serve_lines
 
 MOST_EXAMPLES = 3
+_GUARD_S = 1.0
+"""How long an endpoint that starts waits for others who hold the record, in seconds."""
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Workers = Annotated[int, Meta(ge=1, le=MOST)]
 
@@ -96,8 +101,9 @@ def serve(
     """
     require_loopback(host)
     forbid_pickles()
-    budget = _budget(factory, model_memory)
-    serve_lines(factory.state, host, port, workers=workers, model_memory=budget)
+    budget, limits = _budget(factory, model_memory), _limits(factory)
+    _guard_older(factory)
+    serve_lines(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
 
 
 def _budget(factory: Factory, option: str | None) -> int | None:
@@ -107,6 +113,11 @@ def _budget(factory: Factory, option: str | None) -> int | None:
     path = factory.root / FACTORY_FILE
     declared = read_factory_file(factory.root).model_memory
     return None if declared is None else to_bytes(declared, where=f"{path}: model_memory")
+
+
+def _limits(factory: Factory) -> AllLimits:
+    """Return how much clients may ask of the endpoint, as the factory's file says."""
+    return read_factory_file(factory.root).limits.to_limits(where=f"{factory.root / FACTORY_FILE}: limits")
 
 
 def _up(  # noqa: PLR0917 -- the options of `up`
@@ -128,6 +139,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             folder,
             workers=workers,
             model_memory=model_memory,
+            limits=_limits(factory),
             news=(f"endpoint on {url}", *_examples(factory, url)),
             listens=announcement.make,
         )
@@ -147,7 +159,17 @@ def _examples(factory: Factory, url: str) -> tuple[str, ...]:
     return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
 
 
+def _guard_older(factory: Factory) -> None:
+    """Have the files of an older Linewright written anew, so that a halt needs nothing; without the record they serve as they are."""
+    lines = unguarded(factory.serving)
+    if lines:
+        with suppress(LinewrightError, OSError), factory.in_a_hurry(_GUARD_S) as now:
+            for line in lines:
+                project(now.metadata, now.serving, line)
+
+
 def _project_all(factory: Factory) -> None:
     # A kill between a promotion and the file that tells endpoints of it is repaired here.
     for line in factory.metadata.lines():
+        record_pending(factory.context, factory.serving, line)
         project(factory.metadata, factory.serving, line)

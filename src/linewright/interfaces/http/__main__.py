@@ -25,6 +25,7 @@ from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.store.disk import faults_explained
+from linewright.store.rights import owner_only
 
 
 def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> int:
@@ -59,7 +60,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
             closing(Tending(lambda: opened("linewright"), engine)),
         ):
             replies = SqliteReplies(factory.state / "replies.sqlite")
-            app = control_app(opened, OPERATIONS, replies=replies)
+            app = control_app(opened, OPERATIONS, replies=replies, root=root)
             # Whoever started this process starts it again, and then it resumes what has no end yet.
             serve_control(
                 app,
@@ -82,7 +83,8 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
+    with owner_only():
+        code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
     sys.stderr.flush()
     # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)
