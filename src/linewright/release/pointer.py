@@ -29,6 +29,7 @@ from linewright.release.facts import (
     WhenLogFails,
     Withdrawn,
 )
+from linewright.store.names import line_path
 from linewright.store.seams import MetadataReader, Pointer
 from linewright.store.values import Event, decode, digest_of
 
@@ -415,8 +416,8 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
         What the file says now.
     """
     serving_dir.mkdir(parents=True, exist_ok=True)
-    path = serving_dir / f"{line}.json"
-    with _only_writer(serving_dir / f".{line}.lock"):
+    path = line_path(serving_dir, line, ".json")
+    with _only_writer(path.with_name(f".{line}.lock")):
         # Read under the lock: else a slow writer could put an older generation over a newer one.
         serving = _serving(metadata, line)
         body = _body(serving)
@@ -427,7 +428,7 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
 
 def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
     """Return whether the file that endpoints of a line follow says what the metadata says."""
-    path = serving_dir / f"{line}.json"
+    path = line_path(serving_dir, line, ".json")
     return path.is_file() and path.read_bytes() == _body(_serving(metadata, line))
 
 

@@ -1,0 +1,144 @@
+"""What became of labels, one change after the other, each with a digest of itself and of the one before.
+
+Triggers enter each change beside the label itself, so that no writer leaves it out, a process of an older Linewright neither.
+The digest of the last one goes into the factory's record now and then: from then on no change before it can be altered, removed
+or put in between unseen.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from linewright.store.values import digest_of_bytes
+
+NONE = "sha256:" + "0" * 64
+"""What the first change is chained to."""
+_BATCH = 10_000
+
+
+def _trigger(by: str, when: str) -> str:
+    return (
+        f"CREATE TRIGGER by_{by}_{when} AFTER {when} ON by_{by} BEGIN INSERT INTO changes (named, who, label, at, received) "  # noqa: S608 -- names of this module
+        f"VALUES ('{by}', NEW.{by}, NEW.label, NEW.at, NEW.received); END;\n"
+    )
+
+
+CHANGES = (
+    """
+CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, who NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL);
+INSERT INTO changes (named, who, label, at, received) SELECT named, who, label, at, received FROM (
+  SELECT 'id' AS named, id AS who, label, at, received, rowid AS place FROM earlier_by_id
+  UNION ALL SELECT 'key', key, label, at, received, rowid FROM earlier_by_key
+  UNION ALL SELECT 'id', id, label, at, received, 9223372036854775807 FROM by_id
+  UNION ALL SELECT 'key', key, label, at, received, 9223372036854775807 FROM by_key) ORDER BY received, place, who;
+CREATE TABLE chained (changes INTEGER NOT NULL, digest TEXT NOT NULL);
+"""
+    f"INSERT INTO chained VALUES (0, '{NONE}');\n"
+    + "".join(_trigger(by, when) for by in ("id", "key") for when in ("insert", "update"))
+    + "PRAGMA user_version = 7;\n"
+)
+"""Table of the changes, and of the digest of the last; the others are older, see `feedback`."""
+
+
+class Chained(NamedTuple):
+    """The end of the chain of changes."""
+
+    changes: int
+    digest: str
+
+
+def chain_up(database: sqlite3.Connection) -> Chained:
+    """Chain the changes that came since the last time, within a write transaction, and return the end."""
+    before = chained(database)
+    after = before
+    for after in _follow(database, before):
+        pass
+    if after != before:
+        database.execute("UPDATE chained SET changes = ?, digest = ?", after)
+    return after
+
+
+def chained(database: sqlite3.Connection) -> Chained:
+    """Return the end of the chain as it was kept."""
+    return Chained(*(database.execute("SELECT changes, digest FROM chained").fetchone() or (0, NONE)))
+
+
+def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tuple[int, list[str]]:
+    """Compare changes with their digests, and with the labels.
+
+    Parameters
+    ----------
+    marks
+        Digests that are known from elsewhere, by how many changes there were then.
+
+    Returns
+    -------
+    tuple
+        How many changes there are, and what is wrong, each in a sentence.
+    """
+    kept, wrong, end = chained(database), list[str](), Chained(0, NONE)
+    expected = {**marks, kept.changes: marks.get(kept.changes, kept.digest)}
+    last_right, first_wrong = 0, ""
+    for end in _follow(database, end):
+        if end.changes in expected and not first_wrong:
+            if expected[end.changes] == end.digest:
+                last_right = end.changes
+            else:
+                first_wrong = f"labels were changed: of the changes {last_right + 1:,} to {end.changes:,} one is not what was kept"
+    wrong += [first_wrong] if first_wrong else []
+    if (most := max(expected)) > end.changes:
+        wrong.append(f"labels are lost: {most:,} changes of them were kept, and {end.changes:,} are there")
+    if 0 in marks and marks[0] != NONE:
+        wrong.append("the record names another beginning of the labels")
+    return end.changes, [*wrong, *_unlike(database)]
+
+
+def _follow(database: sqlite3.Connection, end: Chained) -> Iterator[Chained]:
+    """Chain the changes behind an end, and give each new one."""
+    query = "SELECT named, who, label, at, received, seq FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
+    place = _place(database, end.changes)
+    while rows := database.execute(query, (place, _BATCH)).fetchall():
+        for named, who, label, at, received, _ in rows:
+            told = msgspec.json.encode(
+                [named, who.hex() if isinstance(who, bytes) else who, label, at, received]
+            )
+            end = Chained(end.changes + 1, digest_of_bytes(end.digest.encode() + b"\n" + told))
+            yield end
+        place = rows[-1][-1]
+
+
+def _place(database: sqlite3.Connection, changes: int) -> int:
+    """Return the number of the change that is the last of so many; they are numbered from 1 without gaps, unless one was removed."""
+    if not changes:
+        return 0
+    (most,) = database.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()
+    return min(changes, most)
+
+
+_NEWEST = "seq IN (SELECT max(seq) FROM changes WHERE named = '{by}' GROUP BY who)"
+_CHANGED = "SELECT who, label, at, received FROM changes WHERE named = '{by}' AND "
+_CURRENT = "SELECT {by}, label, at, received FROM by_{by}"
+
+
+def _unlike(database: sqlite3.Connection) -> Iterator[str]:
+    """Say which labels are not what their changes made of them."""
+    for by, says in (("id", "prediction {}"), ("key", "key {!r}")):
+        newest, current = ((_CHANGED + _NEWEST).format(by=by), _CURRENT.format(by=by))
+        pairs = ((current, newest), (newest, current))
+        found = {row[0] for pair in pairs for row in database.execute(" EXCEPT ".join(pair))}
+        earlier = f"SELECT {by}, label, at, received FROM earlier_by_{by}"  # noqa: S608 -- names of this module
+        older = (_CHANGED + "NOT " + _NEWEST).format(by=by)
+        found |= {row[0] for row in _apart(database.execute(earlier), database.execute(older))}
+        for who in sorted(found):
+            name = says.format(who.hex() if isinstance(who, bytes) else who)
+            yield f"the label of {name} is not what was kept: it was changed, removed or added since"
+
+
+def _apart(some: Iterable[tuple[str, ...]], others: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Give rows that are more often in one than in the other."""
+    counts = Counter(some)
+    counts.subtract(others)
+    return (row for row, number in counts.items() if number)
