@@ -19,7 +19,7 @@ from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
-from linewright.store.names import line_path
+from linewright.store.names import is_line_name, line_path
 from linewright.store.sql import SqlMetadata
 
 FORMAT = "1"
@@ -221,6 +221,10 @@ class Factory:
         except LinewrightError as error:
             return str(error)
         return None
+
+    def logged(self) -> list[str]:
+        """Names of the lines that have a prediction log in files, sorted; whatever else lies in the folder of logs is none of ours."""
+        return sorted(path.name for path in (self.state / "log").glob("*") if is_line_name(path.name) and path.is_dir())
 
     def log_of(self, line: str) -> Path:
         """Return the folder of a line's prediction log."""

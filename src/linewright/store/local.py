@@ -234,7 +234,10 @@ def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno not in {errno.ELOOP, errno.ENXIO}:  # a link; a socket, or a device that nothing is behind
+        if error.errno not in {
+            errno.ELOOP,
+            errno.ENXIO,
+        }:  # a link; a socket, or a device that nothing is behind
             raise
         raise _no_file(path) from error
     file = os.fdopen(descriptor, "rb")
@@ -252,7 +255,12 @@ def _no_file(path: Path) -> Corrupt:
 def _kind(path: Path) -> str:
     with suppress(OSError):
         mode = path.lstat().st_mode
-        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISDIR, "a folder"), (stat.S_ISSOCK, "a socket"))
+        kinds = (
+            (stat.S_ISLNK, "a link"),
+            (stat.S_ISFIFO, "a pipe"),
+            (stat.S_ISDIR, "a folder"),
+            (stat.S_ISSOCK, "a socket"),
+        )
         return next((name for is_it, name in kinds if is_it(mode)), "a device")
     return "nothing"
 

@@ -10,7 +10,19 @@ _CALLED = re.compile(r'(\w+)"?\s*\(')
 _OF_SQLITE = {"sqlite_stat1", "sqlite_stat4"}
 """Tables that SQLite makes by itself when it counts for its planner."""
 _HARMLESS = frozenset(
-    {"cast", "check", "default", "exists", "hex", "in", "key", "randomblob", "references", "strftime", "unique"}
+    {
+        "cast",
+        "check",
+        "default",
+        "exists",
+        "hex",
+        "in",
+        "key",
+        "randomblob",
+        "references",
+        "strftime",
+        "unique",
+    }
 )
 """What may stand before a parenthesis in a table or an index, beside its name: words, and functions that reach nothing."""
 
@@ -48,7 +60,9 @@ def differences(found: frozenset[Part], made: frozenset[Part]) -> Iterator[str]:
 
 def strangers(database: sqlite3.Connection) -> Iterator[str]:
     """Say what of a schema is more than tables and indexes of plain columns: for files whose schema is another library's."""
-    rows = database.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2").fetchall()
+    rows = database.execute(
+        "SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2"
+    ).fetchall()
     named = {name.lower() for kind, name, _ in rows if kind == "table"}
     for kind, name, sql in rows:
         if kind not in {"table", "index"} or _SPACE.sub("", sql).lower().startswith("createvirtual"):

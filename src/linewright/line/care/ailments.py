@@ -2,6 +2,7 @@
 
 import resource
 import secrets
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -149,7 +150,7 @@ def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
             probe.write_bytes(b"x")
         except OSError as error:
             found = explain(error, folder, "the folder")
-            owns = f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable"
+            owns = f"let this user write it: chown -R $(id -un) {shlex.quote(str(factory.state))}, or mount it writable"
             # Of a full disk owners are not the trouble, and one folder says it for all.
             yield problem_of(
                 found, next="linewright gc, or free space" if isinstance(found, Transient) else owns
@@ -170,7 +171,7 @@ def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"{len(strange)} files do not belong to the owner of the folder, so that it may not change them",
             where=str(strange[0]),
-            next=f"chown -R --reference={factory.state} {factory.state}",
+            next=f"chown -R --reference={shlex.quote(str(factory.state))} {shlex.quote(str(factory.state))}",
             exit_code=Terminal.exit_code,
         )
 
@@ -215,7 +216,7 @@ def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"the executor's lock is held, and not by process {holder}, which it names",
             where=str(file),
-            next=f"find who holds it (fuser -v {file}; perhaps another machine or container), and stop that",
+            next=f"find who holds it (fuser -v {shlex.quote(str(file))}; perhaps another machine or container), and stop that",
             exit_code=Transient.exit_code,
         )
 
@@ -278,7 +279,9 @@ def _lines(factory: Factory, _: Needs) -> Iterator[Problem]:
         try:
             begin(factory, factory.line(line))
         except LinewrightError as error:
-            yield problem_of(error, next=f"{error.hint or 'mend it'}; then linewright check {line}")
+            yield problem_of(
+                error, next=f"{error.hint or 'mend it'}; then linewright check {shlex.quote(line)}"
+            )
 
 
 def _pointers(factory: Factory, _: Needs) -> Iterator[Problem]:

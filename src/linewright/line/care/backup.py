@@ -9,6 +9,7 @@ every other, so that a file that was cut off is not taken for a backup.
 import hashlib
 import io
 import os
+import shlex
 import sqlite3
 import tarfile
 import tempfile
@@ -92,7 +93,7 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.file}: {in_bytes(self.bytes)}; {', '.join(counts)}",
                 *(f"not in it, since it is outside of the folder: {source}" for source in self.left_out),
                 *(problem.to_text() for problem in self.problems),
-                f"Next: linewright restore {self.file} --factory NEW-FOLDER",
+                f"Next: linewright restore {shlex.quote(self.file)} --factory NEW-FOLDER",
             ]
         )
 
@@ -324,7 +325,7 @@ def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> Line
 
 
 def _logged(factory: Factory) -> list[str]:
-    return sorted({*factory.metadata.lines(), *(path.name for path in (factory.state / "log").glob("*"))})
+    return sorted({*factory.metadata.lines(), *factory.logged()})
 
 
 def _add_log(
