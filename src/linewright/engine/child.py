@@ -1,0 +1,327 @@
+"""A child process for work that may fail in ways which no `except` sees: it is killed, aborts, hangs or takes all memory.
+
+The child is ``python -m MODULE ARGUMENTS… CHANNEL``, in a process group of its own, with a limit of memory. Parent and child send
+each other JSON values, one a line, over a socket. The child ends when its parent does; its whole group ends when the parent is done
+with it.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+import msgspec
+
+_LOOK_S = 0.2
+"""How often a parent that waits looks whether the child lives, and whether it should go on."""
+_TOLD_BYTES = 4096
+"""Of what the child wrote to stderr last, how much is kept to say how it ended."""
+_NO_MEMORY = (
+    "memory allocation of",
+    "std::bad_alloc",
+    "MemoryError",
+    "Cannot allocate memory",
+    "Out of Memory",
+)
+"""What libraries write before they abort for want of memory."""
+_PR_SET_PDEATHSIG = 1
+_GRACE_S = 1.0
+"""How long a child may take to end by itself once its channel is closed."""
+
+How = Literal["signal", "exit", "memory", "deadline", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a child ended that had not said that it was done."""
+
+    how: How
+    signal: str = ""
+    """Name of the signal, e.g. ``SIGKILL``; empty where there was none."""
+    code: int | None = None
+    """Exit code; `None` after a signal."""
+    last: str = ""
+    """The last line that it wrote to stderr."""
+
+    def to_text(self) -> str:
+        """Say it in a few words, e.g. ``signal SIGKILL``."""
+        match self.how:
+            case "signal":
+                return f"signal {self.signal}"
+            case "exit":
+                return f"exit code {self.code} before it was done"
+            case "memory":
+                return "more memory than allowed"
+            case "deadline":
+                return "no progress within the deadline"
+            case "cancelled":
+                return "cancelled"
+
+
+class ChildEnded(Exception):  # noqa: N818 -- a value on its way, caught by whoever started the child
+    """The child ended, or was ended, before it was done."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end.to_text())
+        self.end = end
+
+
+class Channel:
+    """One end of the socket over which parent and child send each other JSON values, one a line."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+
+    def send(self, message: Any) -> None:
+        """Send a value.
+
+        Raises
+        ------
+        OSError
+            If the other side is gone.
+        """
+        self._connection.settimeout(None)
+        self._connection.sendall(msgspec.json.encode(message) + b"\n")
+
+    def receive(self, timeout_s: float | None = None) -> Any:
+        """Return the next value.
+
+        Raises
+        ------
+        TimeoutError
+            If none came within `timeout_s` seconds.
+        EOFError
+            If the other side is gone.
+        """
+        self._connection.settimeout(timeout_s)
+        while (end := self._received.find(b"\n")) < 0:
+            try:
+                data = self._connection.recv(65536)
+            except (ConnectionError, BlockingIOError) as error:
+                raise EOFError from error
+            if not data:
+                raise EOFError
+            self._received += data
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return msgspec.json.decode(line)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()
+
+
+class Child:
+    """A child process, from the parent's side. Leave it by ``with``: then it and all that it started are gone.
+
+    Start it, follow it and end it in one thread: the kernel ends it together with the thread that started it.
+
+    Parameters
+    ----------
+    module
+        What ``python -m`` runs; its last argument is for `parent`.
+    arguments
+        What comes before that one.
+    memory
+        Bytes of data that it may have (`RLIMIT_DATA`: heap, stacks and private mappings, not what is mapped from files); `None` means no
+        limit.
+    shows_errors
+        Whether what it writes to stdout and stderr goes to our stderr.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        *,
+        memory: int | None = None,
+        shows_errors: bool = True,
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        module,
+                        *arguments,
+                        f"{theirs.fileno()}:{os.getpid()}:{memory or 0}",
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(theirs.fileno(),),
+                    process_group=0,
+                )
+            except OSError:
+                ours.close()
+                raise
+        self._channel = Channel(ours)
+        self._last: deque[bytes] = deque()
+        self._kept = 0
+        self._listener = threading.Thread(target=self._listen, args=(shows_errors,), daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def send(self, message: Any) -> None:
+        """Send a value; to a child that is gone nothing is sent, and `receive` says how it ended."""
+        with suppress(OSError):
+            self._channel.send(message)
+
+    def receive(
+        self, *, idle_s: float | None = None, quiet: Callable[[float], None] = lambda _seconds: None
+    ) -> Any:
+        """Wait for the next value that the child sends.
+
+        Parameters
+        ----------
+        idle_s
+            Seconds after which a child that sent nothing is ended; `None` waits for ever.
+        quiet
+            Called now and then meanwhile, with the seconds waited so far. What it raises ends the wait, not the child.
+
+        Raises
+        ------
+        ChildEnded
+            If the child ended, or was ended because it was idle.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                return self._channel.receive(_LOOK_S)
+            except TimeoutError:
+                waited = time.monotonic() - began
+                if idle_s is not None and waited > idle_s:
+                    self.kill()
+                    raise ChildEnded(End(how="deadline", last=self._last_line())) from None
+                if self._has_ended():
+                    # A process that the child made may hold the other end, and what was sent last may not be read yet.
+                    with suppress(TimeoutError, EOFError):
+                        return self._channel.receive(0.0)
+                    raise ChildEnded(self._end()) from None
+                quiet(waited)
+            except EOFError:
+                self._wait(_GRACE_S)
+                raise ChildEnded(self._end()) from None
+
+    def kill(self) -> None:
+        """End the child and all that it started, at once; nothing can be received any more."""
+        self._channel.close()
+        if self._process.returncode is not None:
+            return
+        # Before it is waited for: until then its number, which is that of its group, is nobody else's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._listener.join(_GRACE_S)
+
+    def _has_ended(self) -> bool:
+        if self._process.returncode is not None:
+            return True
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return ended is not None
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._has_ended() and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _end(self) -> End:
+        """Return how it ended, once it and what it started are gone."""
+        self.kill()
+        code, last = self._process.returncode, self._last_line()
+        said = b"".join(self._last).decode(errors="replace")
+        if any(words in said for words in _NO_MEMORY) and code in {-signal.SIGABRT, 1}:
+            return End(how="memory", last=last)
+        if code < 0:
+            return End(how="signal", signal=_name_of(-code), last=last)
+        return End(how="exit", code=code, last=last)
+
+    def _last_line(self) -> str:
+        said = b"".join(self._last).decode(errors="replace").strip().splitlines()
+        return said[-1][:200] if said else ""
+
+    def _listen(self, shows_errors: bool) -> None:
+        told: IO[bytes] | None = self._process.stderr
+        assert told is not None  # noqa: S101 -- it was made with a pipe
+        with told:
+            while data := os.read(told.fileno(), _TOLD_BYTES):
+                self._last.append(data)
+                self._kept += len(data)
+                while self._kept - len(self._last[0]) >= _TOLD_BYTES:
+                    self._kept -= len(self._last.popleft())
+                if shows_errors:
+                    with suppress(OSError, ValueError):  # nobody may be reading any more
+                        sys.stderr.write(data.decode(errors="replace"))
+                        sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()  # it may end by itself
+        if kind is None:
+            self._wait(_GRACE_S)
+        self.kill()
+
+
+def parent(word: str) -> Channel:
+    """Begin as a child: take the limits, end with the parent, and return the channel to it.
+
+    What is printed goes to stderr from here on.
+
+    Parameters
+    ----------
+    word
+        The last argument that `Child` gave.
+    """
+    descriptor, pid, memory = map(int, word.split(":"))
+    os.set_inheritable(descriptor, False)
+    os.dup2(2, 1)
+    end_with_parent(pid)
+    limit_memory(memory)
+    return Channel(socket.socket(fileno=descriptor))
+
+
+def end_with_parent(pid: int) -> None:
+    """Have the kernel kill this process when its parent, which has this number, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != pid:  # it ended before it could be followed
+            os._exit(1)
+
+
+def limit_memory(most: int) -> None:
+    """Limit this process to so many bytes of data, leave no core files, and let the kernel choose it first where memory is short."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if most:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
