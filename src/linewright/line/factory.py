@@ -224,7 +224,9 @@ class Factory:
 
     def logged(self) -> list[str]:
         """Names of the lines that have a prediction log in files, sorted; whatever else lies in the folder of logs is none of ours."""
-        return sorted(path.name for path in (self.state / "log").glob("*") if is_line_name(path.name) and path.is_dir())
+        return sorted(
+            path.name for path in (self.state / "log").glob("*") if is_line_name(path.name) and path.is_dir()
+        )
 
     def log_of(self, line: str) -> Path:
         """Return the folder of a line's prediction log."""

@@ -53,7 +53,11 @@ def _aliased(factory: Factory, line: str, alias: str) -> str:
         factory.path_of(line)
         yet = " yet" if alias == "champion" else ""
         names = [f"{line}@{one.version}" for one in factory.metadata.versions(line)]
-        hint = f"name a version: {listed(names[::-1], _MOST_NAMED)}" if names else f"linewright run {shlex.quote(line)}"
+        hint = (
+            f"name a version: {listed(names[::-1], _MOST_NAMED)}"
+            if names
+            else f"linewright run {shlex.quote(line)}"
+        )
         raise NotFound(f"the line has no {alias}{yet}", where=line, hint=hint)
     return f"{line}@{version}"
 

@@ -12,6 +12,7 @@ from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError
 from linewright.line.alerts import open_alerts
+from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -22,6 +23,7 @@ from linewright.line.sealing import seal_next
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.store.chain import Head
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
@@ -96,6 +98,10 @@ class Tending:
             ("seal", self._seal),
         )
         self._looks: dict[tuple[str, str], _Look] = {}
+        self._checkpoint_at = 0.0
+        self._head: Head | None = None
+        self._unproved: set[str] = set()
+        """What kept lines from their last checkpoint."""
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
         self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
@@ -114,6 +120,7 @@ class Tending:
                         if self._closed.is_set():
                             return
                         self._look(factory, line, what, look)
+                self._checkpoint(factory)
 
     def _log(self, factory: Factory, spec: LineSpec) -> None:
         for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
@@ -144,6 +151,27 @@ class Tending:
         if start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal):
             factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
             self._begun[spec.line] = due.proposal
+
+    def _checkpoint(self, factory: Factory) -> None:
+        """Make a checkpoint of every line if it is time, and tell the head of the record where it is another one."""
+        now = time.monotonic()
+        if now < self._checkpoint_at or self._closed.is_set():
+            return
+        self._checkpoint_at = now + CHECKPOINT_S
+        try:
+            head, trouble = checkpoint_all(factory, is_stopped=self._closed.is_set)
+        except LinewrightError as error:
+            head, trouble = self._head, [error]
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            head, trouble = self._head, []
+            sys.stderr.write(traceback.format_exc())
+        if head is not None and head != self._head:
+            self._head = head
+            factory.report(Progress(station="audit", says=head_in_words(head), stays=True))
+        told = {f"error: no checkpoint now: {error}\n" for error in trouble}
+        for each in sorted(told - self._unproved):
+            sys.stderr.write(each)
+        self._unproved = told
 
     def _look(
         self, factory: Factory, line: str, what: str, look: Callable[[Factory, LineSpec], None]

@@ -471,4 +471,8 @@ def _next(factory: Factory, line: str, champion: Judged | None, *, waits: str | 
     if approve or factory.metadata.pointer(line).champion is not None:
         return approve
     versions = factory.metadata.versions(line)
-    return (f"linewright card {line}@{versions[-1].version}" if versions else f"linewright run {shlex.quote(line)}",)
+    return (
+        f"linewright card {line}@{versions[-1].version}"
+        if versions
+        else f"linewright run {shlex.quote(line)}",
+    )

@@ -426,6 +426,11 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
     return serving
 
 
+def recorded(metadata: MetadataReader, line: str) -> Serving:
+    """Return what endpoints of a line are to be told, as the metadata says."""
+    return _serving(metadata, line)
+
+
 def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
     """Return whether the file that endpoints of a line follow says what the metadata says."""
     path = line_path(serving_dir, line, ".json")

@@ -6,7 +6,7 @@ or put in between unseen.
 """
 
 import sqlite3
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -26,8 +26,7 @@ def _trigger(by: str, when: str) -> str:
     )
 
 
-CHANGES = (
-    """
+CHANGES = f"""
 CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, who NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL);
 INSERT INTO changes (named, who, label, at, received) SELECT named, who, label, at, received FROM (
   SELECT 'id' AS named, id AS who, label, at, received, rowid AS place FROM earlier_by_id
@@ -35,11 +34,9 @@ INSERT INTO changes (named, who, label, at, received) SELECT named, who, label, 
   UNION ALL SELECT 'id', id, label, at, received, 9223372036854775807 FROM by_id
   UNION ALL SELECT 'key', key, label, at, received, 9223372036854775807 FROM by_key) ORDER BY received, place, who;
 CREATE TABLE chained (changes INTEGER NOT NULL, digest TEXT NOT NULL);
-"""
-    f"INSERT INTO chained VALUES (0, '{NONE}');\n"
-    + "".join(_trigger(by, when) for by in ("id", "key") for when in ("insert", "update"))
-    + "PRAGMA user_version = 7;\n"
-)
+INSERT INTO chained VALUES (0, '{NONE}');
+{_trigger("id", "insert")}{_trigger("id", "update")}{_trigger("key", "insert")}{_trigger("key", "update")}PRAGMA user_version = 7;
+"""  # noqa: S608 -- names of this module
 """Table of the changes, and of the digest of the last; the others are older, see `feedback`."""
 
 
@@ -53,9 +50,8 @@ class Chained(NamedTuple):
 def chain_up(database: sqlite3.Connection) -> Chained:
     """Chain the changes that came since the last time, within a write transaction, and return the end."""
     before = chained(database)
-    after = before
-    for after in _follow(database, before):
-        pass
+    followed = deque(_follow(database, before), maxlen=1)
+    after = followed[0] if followed else before
     if after != before:
         database.execute("UPDATE chained SET changes = ?, digest = ?", after)
     return after
@@ -63,7 +59,8 @@ def chain_up(database: sqlite3.Connection) -> Chained:
 
 def chained(database: sqlite3.Connection) -> Chained:
     """Return the end of the chain as it was kept."""
-    return Chained(*(database.execute("SELECT changes, digest FROM chained").fetchone() or (0, NONE)))
+    row = database.execute("SELECT changes, digest FROM chained").fetchone()
+    return Chained(0, NONE) if row is None else Chained(int(row[0]), str(row[1]))
 
 
 def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tuple[int, list[str]]:
@@ -79,21 +76,20 @@ def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tup
     tuple
         How many changes there are, and what is wrong, each in a sentence.
     """
-    kept, wrong, end = chained(database), list[str](), Chained(0, NONE)
-    expected = {**marks, kept.changes: marks.get(kept.changes, kept.digest)}
-    last_right, first_wrong = 0, ""
-    for end in _follow(database, end):
-        if end.changes in expected and not first_wrong:
-            if expected[end.changes] == end.digest:
-                last_right = end.changes
-            else:
-                first_wrong = f"labels were changed: of the changes {last_right + 1:,} to {end.changes:,} one is not what was kept"
-    wrong += [first_wrong] if first_wrong else []
-    if (most := max(expected)) > end.changes:
-        wrong.append(f"labels are lost: {most:,} changes of them were kept, and {end.changes:,} are there")
-    if 0 in marks and marks[0] != NONE:
-        wrong.append("the record names another beginning of the labels")
-    return end.changes, [*wrong, *_unlike(database)]
+    kept, wrong = chained(database), list[str]()
+    right = there = 0
+    for end in _follow(database, Chained(0, NONE)):
+        there = end.changes
+        expected = {marks.get(there, end.digest), kept.digest if there == kept.changes else end.digest}
+        if expected == {end.digest}:
+            right = there if there in marks else right
+        elif not wrong:
+            wrong.append(
+                f"labels were changed: of the changes {right + 1:,} to {there:,} one is not what was kept"
+            )
+    if (most := max([*marks, kept.changes])) > there:
+        wrong.append(f"labels are lost: {most:,} changes of them were kept, and {there:,} are there")
+    return there, [*wrong, *_unlike(database)]
 
 
 def _follow(database: sqlite3.Connection, end: Chained) -> Iterator[Chained]:

@@ -240,11 +240,10 @@ def _opened(path: Path) -> BinaryIO:
         }:  # a link; a socket, or a device that nothing is behind
             raise
         raise _no_file(path) from error
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise _no_file(path)
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _no_file(path: Path) -> Corrupt:

@@ -31,7 +31,7 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
-from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, read_file
+from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 
@@ -351,7 +351,7 @@ def _add_log(
 def _as_file(log: Path, name: str, sealed: SealedSegments) -> IO[bytes]:
     """Open a segment, or what it was before it was sealed."""
     try:
-        return (log / name).open("rb")
+        return open_segment(log / name)
     except FileNotFoundError:
         file = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever asked closes it
         file.writelines(frame_of(frame.payload) for frame in sealed.frames(name))
