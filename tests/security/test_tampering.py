@@ -506,12 +506,12 @@ def test_up_makes_a_checkpoint_at_its_start_and_at_its_end_and_prints_the_head(r
             if "head of the record" in line:
                 break
         row = {"claim": "C900", "amount": 0.5, "age": 40.0}
-        asked = urllib.request.Request(  # noqa: S310 -- of the test itself
+        asked = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/lines/{LINE}/predict",
             json.dumps({"rows": [row]}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310 -- of the test itself
             assert 200 == answer.status
     finally:
         process.send_signal(signal.SIGTERM)
