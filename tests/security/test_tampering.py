@@ -19,13 +19,17 @@ from ports import free_port
 from small import LINE, make_factory
 
 from linewright.errors import Corrupt
+from linewright.interfaces.cli import _open_factory
+from linewright.interfaces.cli.build import run
 from linewright.line.care.backup import make_backup
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory
 from linewright.line.checkpoint import checkpoint, checkpoint_all
+from linewright.line.execute import execute
 from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
 from linewright.line.scoring import predict_file
+from linewright.operations import OPERATIONS
 from linewright.release.pointer import halt, project
 from linewright.serve.changes import NONE, Chained, chain_up
 from linewright.serve.facts import Checkpointed
@@ -385,29 +389,19 @@ def test_a_record_that_was_made_anew_is_found_against_a_head_kept_elsewhere(root
     assert "does not contain the head that was kept" in against.to_text()
 
 
-def test_a_head_of_any_moment_is_found_again(root):
+def test_a_head_of_any_moment_is_found_again(root, capsys):
     """The one that was noted months ago proves all before it."""
     with Factory.open(root) as factory:
         chain = [one.chain for one in factory.metadata.links()]
         found = [verify_chain(factory, each).contains for each in (ROOT, *chain)]
-    command = [
-        sys.executable,
-        "-m",
-        "linewright",
-        "audit",
-        "verify",
-        "--against",
-        chain[1],
-        "--factory",
-        str(root),
+    asked = ["audit", "verify", "--factory", str(root), "--against"]
+    codes = [
+        run([*asked, head], OPERATIONS, _open_factory) for head in (chain[1], "sha256:" + "ab" * 32, "short")
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert list(range(len(chain) + 1)) == found
-    assert 0 == done.returncode
-    assert "was the last after 2 events" in done.stdout
-    command[command.index(chain[1])] = "sha256:" + "ab" * 32
-    assert 7 == subprocess.run(command, capture_output=True, check=False).returncode
+    assert [0, 7, 2] == codes
+    assert "was the last after 2 events" in capsys.readouterr().out
 
 
 def test_a_time_of_registration_that_was_edited_is_found(root):
@@ -489,7 +483,21 @@ def test_an_artifact_with_a_second_name_is_found(root):
     assert f"{path}: stored bytes have another name" in told(root)
 
 
-# Up
+# When checkpoints are made
+
+
+def test_a_run_makes_a_checkpoint_when_it_ends(root):
+    """A factory without `up`, that runs from a cron job, is proved up to its last run."""
+    with (root / "claims.csv").open("a") as file:
+        file.write("C800,0.9,33.0,yes\n")
+    with Factory.open(root) as factory:
+        predict_file(factory, LINE, root / "ask.csv", root / "more-answers.csv")
+        execute(factory, LINE)
+        found = verify_factory(factory)
+
+    assert ((), 60, 0, 0) == (
+        found.problems, found.predictions, found.unproved_predictions, found.unproved_labels,
+    )  # fmt: skip
 
 
 def test_up_makes_a_checkpoint_at_its_start_and_at_its_end_and_prints_the_head(root):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.errors import Corrupt, LinewrightError
+from linewright.errors import Corrupt, LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
@@ -91,6 +91,10 @@ def checkpoint_all(
             checkpoint(factory, line)
         except LinewrightError as error:
             trouble.append(error)
+            if isinstance(
+                error, Transient
+            ):  # a full disk or a held database: the next line would wait for it too
+                break
     try:
         keep_head(factory)
     except LinewrightError as error:

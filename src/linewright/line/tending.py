@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, Transient
 from linewright.line.alerts import open_alerts
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
 from linewright.line.execute import execute_inline, start
@@ -33,6 +33,8 @@ _REST = {"log": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
+_AGAIN_S = 60.0
+"""When a checkpoint that the disk or a database did not allow is tried again."""
 _FATES = {
     Deployed: "{0.part}",
     Promoted: "is promoted",
@@ -168,6 +170,8 @@ class Tending:
         if head is not None and head != self._head:
             self._head = head
             factory.report(Progress(station="audit", says=head_in_words(head), stays=True))
+        if any(isinstance(error, Transient) for error in trouble):
+            self._checkpoint_at = now + _AGAIN_S
         told = {f"error: no checkpoint now: {error}\n" for error in trouble}
         for each in sorted(told - self._unproved):
             sys.stderr.write(each)
