@@ -6,8 +6,8 @@ or put in between unseen.
 """
 
 import sqlite3
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -114,27 +114,20 @@ def _place(database: sqlite3.Connection, changes: int) -> int:
     return min(changes, most)
 
 
-_NEWEST = "seq IN (SELECT max(seq) FROM changes WHERE named = '{by}' GROUP BY who)"
-_CHANGED = "SELECT who, label, at, received FROM changes WHERE named = '{by}' AND "
-_CURRENT = "SELECT {by}, label, at, received FROM by_{by}"
+_UNLIKE = """
+WITH newest AS (SELECT max(seq) AS seq FROM changes WHERE named = '{by}' GROUP BY who),
+told AS (
+  SELECT {by} AS who, label, at, received, 1 AS now, 1 AS n FROM by_{by}
+  UNION ALL SELECT {by}, label, at, received, 0, 1 FROM earlier_by_{by}
+  UNION ALL SELECT who, label, at, received, seq IN (SELECT seq FROM newest), -1 FROM changes WHERE named = '{by}')
+SELECT DISTINCT who FROM (SELECT who FROM told GROUP BY who, label, at, received, now HAVING sum(n) <> 0) ORDER BY who
+"""
+"""Whose labels, the present one and those it replaced, are not what their changes made of them; in one statement, so of one moment."""
 
 
 def _unlike(database: sqlite3.Connection) -> Iterator[str]:
     """Say which labels are not what their changes made of them."""
     for by, says in (("id", "prediction {}"), ("key", "key {!r}")):
-        newest, current = ((_CHANGED + _NEWEST).format(by=by), _CURRENT.format(by=by))
-        pairs = ((current, newest), (newest, current))
-        found = {row[0] for pair in pairs for row in database.execute(" EXCEPT ".join(pair))}
-        earlier = f"SELECT {by}, label, at, received FROM earlier_by_{by}"  # noqa: S608 -- names of this module
-        older = (_CHANGED + "NOT " + _NEWEST).format(by=by)
-        found |= {row[0] for row in _apart(database.execute(earlier), database.execute(older))}
-        for who in sorted(found):
+        for (who,) in database.execute(_UNLIKE.format(by=by)).fetchall():
             name = says.format(who.hex() if isinstance(who, bytes) else who)
             yield f"the label of {name} is not what was kept: it was changed, removed or added since"
-
-
-def _apart(some: Iterable[tuple[str, ...]], others: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Give rows that are more often in one than in the other."""
-    counts = Counter(some)
-    counts.subtract(others)
-    return (row for row, number in counts.items() if number)
