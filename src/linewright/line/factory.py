@@ -11,6 +11,7 @@ from typing import Self
 from linewright.engine.context import Context, Progress
 from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
+from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.sealed import SealedLog
@@ -20,6 +21,7 @@ from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
+from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.sql import SqlMetadata
 
 FORMAT = "1"
@@ -57,6 +59,8 @@ class Factory:
         self.report = report
         self.actor = actor or _user()
         self.now = now
+        self.planner: Callable[[str, str | None], Plan] | None = None
+        """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
 
     @classmethod
     def open(
@@ -103,7 +107,7 @@ class Factory:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
         root = _resolved(path)
         try:
-            (root / "lines").mkdir(parents=True, exist_ok=True)
+            make_asked_folder(root / "lines")
         except OSError as error:
             raise RequestError(f"a factory cannot be made here: {error.strerror}", where=str(root)) from error
         if not (root / FACTORY_FILE).exists():
@@ -115,7 +119,7 @@ class Factory:
         found = file.read_text().strip() if file.exists() else ""
         if not found:
             # Replaced as a whole: a kill must not leave a factory that cannot be opened.
-            self.state.mkdir(parents=True, exist_ok=True)
+            self.state.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
             draft = file.with_name(f".FORMAT.{os.getpid()}")
             draft.write_text(FORMAT + "\n")
             draft.replace(file)

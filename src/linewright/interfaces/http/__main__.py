@@ -19,11 +19,13 @@ from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.store.disk import faults_explained
+from linewright.store.rights import owner_only
 
 
 def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> int:
@@ -46,21 +48,28 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root = factory.root
-    with (
-        open_executor(factory) as engine,
-        closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
-    ):
-        replies = SqliteReplies(factory.state / "replies.sqlite")
-        app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
-        # Whoever started this process starts it again, and then it resumes what has no end yet.
-        serve_control(
-            app,
-            listening,
-            ready=lambda _: listens(True),
-            is_stopped=lambda: engine.trouble is not None,
-        )
-        if engine.trouble is not None:
-            raise engine.trouble
+    with closing(Attempts(factory, stays_warm=True)) as attempts:
+
+        def opened(actor: str = "") -> Factory:
+            other = Factory.open(root, report=_say, actor=actor)
+            other.planner = attempts.plan
+            return other
+
+        with (
+            open_executor(factory, attempts=attempts) as engine,
+            closing(Tending(lambda: opened("linewright"), engine)),
+        ):
+            replies = SqliteReplies(factory.state / "replies.sqlite")
+            app = control_app(opened, OPERATIONS, replies=replies)
+            # Whoever started this process starts it again, and then it resumes what has no end yet.
+            serve_control(
+                app,
+                listening,
+                ready=lambda _: listens(True),
+                is_stopped=lambda: engine.trouble is not None,
+            )
+            if engine.trouble is not None:
+                raise engine.trouble
 
 
 def _waiting(holder: int | None) -> None:
@@ -74,7 +83,8 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
+    with owner_only():
+        code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
     sys.stderr.flush()
     # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

@@ -17,21 +17,22 @@ import msgspec
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
 from linewright.line.plan import begin
+from linewright.line.space import MAKE_ROOM, forecast
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
+from linewright.store.rights import OTHERS
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
-_AHEAD_S = 2.0
-"""Difference of clocks that is no ailment."""
 _RESTORE = "restore a backup into a new folder: linewright restore FILE --factory NEW-FOLDER"
 
 
@@ -142,6 +143,17 @@ def _space(factory: Factory, needs: Needs) -> Iterator[Problem]:
         )
 
 
+def _growth(factory: Factory, needs: Needs) -> Iterator[Problem]:
+    found = forecast(factory)
+    if found.is_near and found.free_bytes >= needs.free_bytes:  # less is told of already
+        yield Problem(
+            what=found.to_text(factory.root),
+            where=str(factory.state / "log"),
+            next=MAKE_ROOM,
+            exit_code=Transient.exit_code,
+        )
+
+
 def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
     folders = [factory.state, *(path for path in _inside(factory) if path.is_dir() and not path.is_symlink())]
     for folder in [one for one in folders if one.is_dir()][:50]:
@@ -173,6 +185,16 @@ def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:
             where=str(strange[0]),
             next=f"chown -R --reference={shlex.quote(str(factory.state))} {shlex.quote(str(factory.state))}",
             exit_code=Terminal.exit_code,
+        )
+
+
+def _rights(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if factory.state.is_dir() and (found := factory.state.stat().st_mode) & OTHERS:
+        yield Problem(
+            what=f"other users of this machine may enter the state (rights {found & 0o777:04o}): they can read rows and labels, and lock its files",
+            where=str(factory.state),
+            next=f"chmod -R go-rwx {shlex.quote(str(factory.state))}",
+            exit_code=Transient.exit_code,
         )
 
 
@@ -222,14 +244,14 @@ def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 def _clock(factory: Factory, _: Needs) -> Iterator[Problem]:
-    newest = factory.metadata.newest_at()
-    if newest is None:
-        return
-    ahead = (_instant(newest) - _instant(factory.now())).total_seconds()
-    if ahead > _AHEAD_S:
+    beyond = {line: until for line in factory.metadata.lines() if (until := ahead_until(factory, line))}
+    latest = max(factory.metadata.newest_at() or "", *beyond.values(), "")
+    ahead = (_instant(latest) - _instant(factory.now())).total_seconds() if latest else 0.0
+    if ahead > AHEAD_S:
+        lines = f"line {', '.join(beyond)}" if beyond else "this machine"
         yield Problem(
-            what=f"the clock is {ahead:,.0f} s behind the newest event, of {newest}",
-            where="this machine",
+            what=f"the clock is {ahead:,.0f} s behind the record, which reaches up to {latest}: it is behind now, or was ahead",
+            where=lines,
             next="set the clock (timedatectl set-ntp true), or wait",
             exit_code=Transient.exit_code,
         )
@@ -328,7 +350,7 @@ def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 _MINOR = Transient.exit_code
-_ON_THE_RECORD = frozenset({"clock", "lines", "serving", "runs", "champions"})
+_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
 """Examinations that open the factory's record."""
 _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "folder": _folder,
@@ -338,9 +360,11 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "space": _space,
     "writable": _writable,
     "owners": _owners,
+    "rights": _rights,
     "databases": _databases,
     "executor": _executor,
     "ports": _ports,
+    "growth": _growth,
     "clock": _clock,
     "lines": _lines,
     "serving": _pointers,
