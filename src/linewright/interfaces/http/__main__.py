@@ -60,7 +60,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
             closing(Tending(lambda: opened("linewright"), engine)),
         ):
             replies = SqliteReplies(factory.state / "replies.sqlite")
-            app = control_app(opened, OPERATIONS, replies=replies)
+            app = control_app(opened, OPERATIONS, replies=replies, root=root)
             # Whoever started this process starts it again, and then it resumes what has no end yet.
             serve_control(
                 app,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -23,8 +24,8 @@ from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.address import require_loopback
-from linewright.serve.server import BoundedProtocol
-from linewright.store.disk import faults_explained
+from linewright.serve.server import bounded
+from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]
 """Opens what operations work on; called once a request, in a thread, and closed after it."""
@@ -35,6 +36,8 @@ _READERS = 16
 """Reads that are carried out at once; more wait."""
 _WRITERS = 4
 """Requests for one operation that writes which are carried out at once; more wait."""
+_FIRST = 64
+"""Requests at once for what must not wait."""
 
 
 class ControlApp(FastAPI):
@@ -47,13 +50,32 @@ class ControlApp(FastAPI):
             docs_url=None,  # both pages would load scripts from elsewhere
             redoc_url=None,
             redirect_slashes=False,
-            exception_handlers={LinewrightError: _refused, HTTPException: _no_route, Exception: _bug},
+            exception_handlers={
+                LinewrightError: _refused,
+                HTTPException: _no_route,
+                OSError: _fault,
+                Exception: _bug,
+            },
         )
         self._operations, self._replies, self._hosts = operations, replies, tuple(hosts)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
-        return Guard(super().build_middleware_stack(), replies=self._replies, hosts=self._hosts)
+        return Guard(
+            super().build_middleware_stack(),
+            replies=self._replies,
+            hosts=self._hosts,
+            is_urgent=self._is_urgent,
+        )
+
+    def _is_urgent(self, path: str, body: bytes) -> bool:
+        for operation in self._operations:
+            if operation.first is not None and operation.writes and path_of(operation) == path:
+                try:
+                    return operation.urgent(operation.check(msgspec.json.decode(body, type=dict))) is not None
+                except (LinewrightError, ValueError):
+                    return False
+        return False
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description, with the schemas of all results."""
@@ -71,6 +93,7 @@ def control_app(
     *,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
+    root: Path = Path(),
 ) -> ControlApp:
     """Return the control plane of a factory.
 
@@ -84,6 +107,8 @@ def control_app(
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
+    root
+        The factory's folder.
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
     app = ControlApp(loaded, replies=replies, hosts=hosts)
@@ -101,7 +126,7 @@ def control_app(
     async def show_index() -> Response:
         return Response(index, media_type=_JSON)
 
-    readers = CapacityLimiter(_READERS)
+    readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
         "/", show_index, methods=["GET"], summary="List the operations.", response_class=Response
     )
@@ -109,7 +134,9 @@ def control_app(
         app.add_api_route(
             path_of(each),
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
-            _endpoint(each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers),
+            _endpoint(
+                each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers, root, urgent
+            ),
             methods=[method_of(each)],
             summary=each.summary,
             description=each.description,
@@ -176,8 +203,9 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=bounded(),
             log_config=None,
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
@@ -210,15 +238,27 @@ class _Server(uvicorn.Server):
 
 
 def _endpoint(
-    operation: Operation, open_factory: OpenFactory, threads: CapacityLimiter
+    operation: Operation,
+    open_factory: OpenFactory,
+    threads: CapacityLimiter,
+    root: Path,
+    urgent: CapacityLimiter,
 ) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
         with faults_explained(), open_factory() as factory:
             return to_json(operation.carry_out(factory, values))
 
+    def do_first(arguments: Mapping[str, Any]) -> None:
+        what = operation.urgent(operation.check(arguments, text=not operation.writes))
+        if what is not None:
+            with faults_explained(root):
+                what(root)
+
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
+        if operation.first is not None:
+            await run_sync(do_first, arguments, limiter=urgent)
         return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
 
     return endpoint
@@ -267,6 +307,12 @@ async def _refused(_: Request, error: Exception) -> Response:
     problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
     headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
     return Response(to_json(problem.to_json()), problem.http_status, headers=headers, media_type=_JSON)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and is_out_of_files(error):
+        return await _refused(request, too_many_files())
+    raise error
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

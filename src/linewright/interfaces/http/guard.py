@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from linewright.errors import LinewrightError, RequestError
+from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.address import our_host, require_own_page
 
@@ -25,8 +26,10 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 1 << 20
 """Most bytes of a request body."""
-BODY_SECONDS = 60.0
+BODY_SECONDS = 30.0
 """Seconds in which a whole body must have come; absolute, so that a slow sender cannot hold a place for ever."""
+KEPT_SECONDS = 0.5
+"""How long what must not wait waits until it is known whether its key was sent before: a quarter of the time that a halt has."""
 SECURITY_HEADERS = (
     (
         b"content-security-policy",
@@ -57,6 +60,8 @@ class Guard:
         Names in ``Host`` that are ours, beside the loopback ones.
     body_seconds
         Seconds in which a whole body must have come.
+    is_urgent
+        Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
     """
 
     def __init__(
@@ -66,8 +71,10 @@ class Guard:
         replies: Replies | None,
         hosts: Iterable[str] = (),
         body_seconds: float = BODY_SECONDS,
+        is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
         self._app, self._replies, self._body_seconds = app, replies, body_seconds
+        self._is_urgent = is_urgent
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -131,8 +138,15 @@ class Guard:
             raise RequestError(
                 "this control plane keeps no answers", where="Idempotency-Key", hint="leave it out"
             )
-        request = _fingerprint(scope, body)
-        before = await asyncio.to_thread(self._replies.begin, key, request)
+        request, is_urgent = _fingerprint(scope, body), self._is_urgent(scope["path"], body)
+        try:
+            async with asyncio.timeout(KEPT_SECONDS if is_urgent else None):
+                before = await asyncio.to_thread(self._replies.begin, key, request)
+        except (Transient, TimeoutError):
+            if not is_urgent:
+                raise
+            await self._app(scope, receive, send)
+            return
         if before is not None:
             await _send(send, before)
             return
@@ -143,10 +157,11 @@ class Guard:
             # Kept before it is sent: an answer that somebody saw is the answer that every repeat gets. What ended
             # without an answer stays taken, since nobody knows how far it came.
             if caught.reply is not None:
-                if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                    await asyncio.to_thread(self._replies.release, key)
-                else:
-                    await asyncio.to_thread(self._replies.finish, key, caught.reply)
+                with suppress(*[Transient] if is_urgent else ()):
+                    if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                        await asyncio.to_thread(self._replies.release, key)
+                    else:
+                        await asyncio.to_thread(self._replies.finish, key, caught.reply)
                 await _send(send, caught.reply)
 
 
@@ -232,5 +247,9 @@ async def _send(send: Send, reply: Reply) -> None:
         (b"content-type", reply.content_type.encode("latin-1")),
         (b"content-length", str(len(reply.body)).encode()),
     ]
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    if reply.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers.append((b"connection", b"close"))  # else the rest of the body would be waited for
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
