@@ -281,6 +281,18 @@ def test_endpoints_that_are_told_something_else_are_found(root, old, new, says):
     assert says in said
 
 
+def test_a_line_that_may_answer_though_it_is_halted_is_found(root):
+    """The file that lets it answer is all that a halt takes away when nothing else works."""
+    go = root / ".linewright" / "serving" / f"{LINE}.go"
+    kept = go.read_bytes()
+    with Factory.open(root) as factory:
+        halt(factory.context, factory.serving, LINE, True, "a test")
+        assert () == verify_factory(factory).problems
+    go.write_bytes(kept)
+
+    assert "the line may answer, and the record says that it is halted" in told(root)
+
+
 def test_endpoints_that_are_told_nothing_are_found(root):
     """A line that silently serves nothing."""
     (root / ".linewright" / "serving" / f"{LINE}.json").unlink()

@@ -10,6 +10,7 @@ from linewright.line.care.problem import OLDER, PUT_BACK, Problem, guarded
 from linewright.line.factory import Factory
 from linewright.release.facts import Serving
 from linewright.release.pointer import recorded
+from linewright.release.stop import is_pending, may_answer
 from linewright.store.names import line_path
 
 _NOT_COMPARED = frozenset({"known", "version"})
@@ -60,11 +61,20 @@ def _told(factory: Factory, line: str) -> tuple[str, int] | None:
     if found.generation < said.generation:
         what = f"endpoints are told generation {found.generation}, and the record says {said.generation}"
         return what, Transient.exit_code
+    # A file of before there was a `LINE.go` does not know the word; one that denies it would make a stop ineffective.
+    passed_over = _NOT_COMPARED if b'"go"' in (file or b"") else {*_NOT_COMPARED, "go"}
     others = [
         name
         for name in Serving.__struct_fields__
-        if name not in _NOT_COMPARED and getattr(found, name) != getattr(said, name)
+        if name not in passed_over and getattr(found, name) != getattr(said, name)
     ]
+    if found.go and may_answer(factory.serving, line) == said.halt and not is_pending(factory.serving, line):
+        what = (
+            "may answer, and the record says that it is halted"
+            if said.halt
+            else "may not answer, and the record says that it is not halted"
+        )
+        return f"the line {what}", Transient.exit_code
     if others:
         return (
             f"endpoints are told something else than the record says: {', '.join(others)}",
