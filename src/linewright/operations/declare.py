@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
 class _Flags(NamedTuple):
     writes: bool
+    expensive: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -43,6 +44,7 @@ _DECLARED: dict[Callable[..., Any], _Flags] = {}
 def operation(
     *,
     writes: bool,
+    expensive: bool = False,
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
@@ -58,7 +60,10 @@ def operation(
     Parameters
     ----------
     writes
-        Whether it may change the factory: POST instead of GET.
+        Whether it may change or store anything in the factory: POST instead of GET.
+    expensive
+        Whether it may read files, carry out SQL or a model, or read much of what is stored: for a client of the control plane it
+        runs in a process of its own, with limits.
     streams
         Whether its result is an iterator of structs, shown one by one.
     local
@@ -70,7 +75,7 @@ def operation(
     """
 
     def declare(function: F) -> F:
-        _DECLARED[function] = _Flags(writes, streams, local, anywhere, short or {})
+        _DECLARED[function] = _Flags(writes, expensive, streams, local, anywhere, short or {})
         return function
 
     return declare
@@ -85,6 +90,7 @@ class Operation:
     description: str
     """What the docstring says between summary and first section."""
     writes: bool
+    expensive: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -221,6 +227,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         summary=summary,
         description=description,
         writes=flags.writes,
+        expensive=flags.expensive,
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,

@@ -1,5 +1,6 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+import shlex
 from itertools import islice
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
 from linewright.release.pointer import project
+from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.address import require_loopback
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.memory import to_bytes
@@ -112,6 +114,7 @@ def _budget(factory: Factory, option: str | None) -> int | None:
 def _up(  # noqa: PLR0917 -- the options of `up`
     factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: int | None
 ) -> None:
+    control_token(factory.state)  # one that others could read is refused before anything starts
     _project_all(factory)
 
     def tell(says: str) -> None:
@@ -122,6 +125,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         address = shown(listener)
         announcement = Announcement(factory.state, address)
         url, control = f"http://{address}", "control plane and worker"
+        asked_at = f"http://{f'[{host}]' if ':' in host else host}:{control_port}"
         endpoint = endpoint_child(
             factory.state,
             listener,
@@ -134,7 +138,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         worker = Child(
             name=control,
             arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
-            news=(f"{control} on http://{f'[{host}]' if ':' in host else host}:{control_port}",),
+            news=(f"{control} on {asked_at}", f"try: {_ask_status(factory, asked_at)}"),
         )
         try:
             supervise((endpoint, worker), tell)
@@ -145,6 +149,12 @@ def _up(  # noqa: PLR0917 -- the options of `up`
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:
     commands = (curl(factory, line, url) for line in factory.metadata.lines())
     return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
+
+
+def _ask_status(factory: Factory, url: str) -> str:
+    """Return the command that asks the control plane; the token itself stays in its file."""
+    token = shlex.quote(str(factory.state / TOKEN_FILE))
+    return f'curl -s -H "Authorization: Bearer $(cat {token})" {url}/api/v1/status'
 
 
 def _project_all(factory: Factory) -> None:

@@ -544,7 +544,9 @@ def _require_ours(request: Request, scheme: str) -> None:
     if given is not None:  # programs may leave it out, browsers never do
         _our_host(given)
     origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
-    if request.method == "POST" and (origin is not None or site is not None):
+    if (
+        origin is not None or site is not None
+    ):  # a read too: it costs, and a page need not see the answer to have it made
         origins, sites = [origin] if origin is not None else [], [site] if site is not None else []
         require_own_page(_our_host(given or b""), scheme=scheme, origins=origins, sites=sites)
 

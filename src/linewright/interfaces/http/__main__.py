@@ -18,11 +18,13 @@ from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
+from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
+from linewright.serve.access import Access, control_token
 from linewright.store.disk import faults_explained
 
 
@@ -50,8 +52,13 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
         closing(open_executor(factory)) as engine,
         closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
     ):
-        replies = SqliteReplies(factory.state / "replies.sqlite")
-        app = control_app(lambda: Factory.open(root, report=_say), OPERATIONS, replies=replies)
+        app = control_app(
+            lambda: Factory.open(root, report=_say),
+            OPERATIONS,
+            access=Access(control_token(factory.state)),
+            expensive=Expensive(root, actor=factory.actor, report=_say),
+            replies=SqliteReplies(factory.state / "replies.sqlite"),
+        )
         # Whoever started this process starts it again, and then it resumes what has no end yet.
         serve_control(
             app,

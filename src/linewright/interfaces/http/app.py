@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
+from threading import Event
+from types import FrameType
 from typing import Any, cast
 
 import msgspec
@@ -17,11 +19,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from linewright import __version__
-from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
+from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
 from linewright.serve.server import BoundedProtocol
 from linewright.store.disk import faults_explained
@@ -40,7 +44,9 @@ _WRITERS = 4
 class ControlApp(FastAPI):
     """FastAPI behind the guard, with an OpenAPI description of the operations."""
 
-    def __init__(self, operations: list[Operation], *, replies: Replies | None, hosts: Iterable[str]) -> None:
+    def __init__(
+        self, operations: list[Operation], *, access: Access, replies: Replies | None, hosts: Iterable[str]
+    ) -> None:
         super().__init__(
             title="Linewright control plane",
             version=__version__,
@@ -49,11 +55,15 @@ class ControlApp(FastAPI):
             redirect_slashes=False,
             exception_handlers={LinewrightError: _refused, HTTPException: _no_route, Exception: _bug},
         )
-        self._operations, self._replies, self._hosts = operations, replies, tuple(hosts)
+        self._operations, self._access = operations, access
+        self._replies, self._hosts = replies, tuple(hosts)
+        self.stopping = Event()
+        """Set once the server is told to end: whoever waits for long work is answered then."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
-        return Guard(super().build_middleware_stack(), replies=self._replies, hosts=self._hosts)
+        inner = super().build_middleware_stack()
+        return Guard(inner, access=self._access, replies=self._replies, hosts=self._hosts)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description, with the schemas of all results."""
@@ -61,6 +71,8 @@ class ControlApp(FastAPI):
             described = super().openapi()
             schemas = described.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(components(self._operations))
+            described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            described["security"] = [{"token": []}]
             self.openapi_schema = described
         return self.openapi_schema
 
@@ -69,6 +81,8 @@ def control_app(
     open_factory: OpenFactory,
     operations: Mapping[str, Entry],
     *,
+    access: Access,
+    expensive: Expensive | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
 ) -> ControlApp:
@@ -80,13 +94,17 @@ def control_app(
         Opens what operations work on, once a request. To share one: ``lambda: nullcontext(factory)``.
     operations
         Table of the operations; those that hold a terminal are left out.
+    access
+        Who may ask.
+    expensive
+        Carries out what is expensive, in the same factory; without it that is done here as everything else is.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
-    app = ControlApp(loaded, replies=replies, hosts=hosts)
+    app = ControlApp(loaded, access=access, replies=replies, hosts=hosts)
     index = to_json(
         {
             "name": "linewright",
@@ -103,13 +121,20 @@ def control_app(
 
     readers = CapacityLimiter(_READERS)
     app.add_api_route(
-        "/", show_index, methods=["GET"], summary="List the operations.", response_class=Response
+        "/",
+        show_index,
+        methods=["GET"],
+        summary="List the operations.",
+        response_class=Response,
+        openapi_extra={"security": []},
     )
     for each in loaded:
         app.add_api_route(
             path_of(each),
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
-            _endpoint(each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers),
+            _apart(each, expensive, app.stopping)
+            if each.expensive and expensive is not None
+            else _endpoint(each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers),
             methods=[method_of(each)],
             summary=each.summary,
             description=each.description,
@@ -154,7 +179,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve_control(
-    app: FastAPI,
+    app: ControlApp,
     listening: socket.socket,
     *,
     ready: Callable[[int], None] | None = None,
@@ -187,6 +212,7 @@ def serve_control(
             timeout_graceful_shutdown=_DRAIN_S,
         ),
         is_stopped=is_stopped,
+        stopping=app.stopping,
     )
     listening.listen(128)
     if ready:
@@ -197,9 +223,13 @@ def serve_control(
 class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
 
-    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool]) -> None:
+    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event) -> None:
         super().__init__(config)
-        self._is_stopped = is_stopped
+        self._is_stopped, self._stopping = is_stopped, stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._is_stopped()
@@ -214,12 +244,29 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
-        with faults_explained(), open_factory() as factory:
+        with faults_explained(), panics_explained(), open_factory() as factory:
             return to_json(operation.carry_out(factory, values))
 
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
         return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
+
+    return endpoint
+
+
+def _apart(
+    operation: Operation, expensive: Expensive, stopping: Event
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        arguments = await _body(request) if operation.writes else _query(request)
+        operation.check(arguments, text=not operation.writes)  # what is wrong is refused at once
+
+        async def hung_up() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        done = await expensive.carry_out(operation, arguments, hung_up=hung_up, stopping=stopping)
+        return Response(done, media_type=_JSON)
 
     return endpoint
 
@@ -285,5 +332,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _bug(_: Request, error: Exception) -> Response:
-    what = f"this is a bug in linewright, please report it: {type(error).__name__}"
+    name = error.name if isinstance(error, Bug) else type(error).__name__
+    what = f"this is a bug in linewright, please report it: {name}"
     return Response(to_json({"error": "Bug", "message": what}), 500, media_type=_JSON)
