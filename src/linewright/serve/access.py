@@ -117,21 +117,23 @@ def read_token(path: Path) -> str:
         raise
     except OSError as error:
         raise _useless(path, "the token of the control plane cannot be read", error.strerror) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_uid != os.geteuid():
-            raise _useless(
-                path, "the token of the control plane belongs to another user", f"user {found.st_uid}"
-            )
-        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077:
-            raise Denied(
-                "others may read or change the token of the control plane",
-                where=str(path),
-                found=f"{stat.S_IMODE(found.st_mode):04o}",
-                allowed="0600",
-                hint=f"chmod 600 {shlex.quote(str(path))}; if somebody may have read it, remove it: the next start makes another",
-            )
-        held = file.read(_MOST_BYTES) if stat.S_ISREG(found.st_mode) else b""
+        is_file = stat.S_ISREG(found.st_mode)
+        held = os.read(descriptor, _MOST_BYTES) if is_file else b""
+    finally:
+        os.close(descriptor)
+    if is_file and found.st_uid != os.geteuid():
+        owner = f"user {found.st_uid}"
+        raise _useless(path, "the token of the control plane belongs to another user", owner)
+    if is_file and stat.S_IMODE(found.st_mode) & 0o077:
+        raise Denied(
+            "others may read or change the token of the control plane",
+            where=str(path),
+            found=f"{stat.S_IMODE(found.st_mode):04o}",
+            allowed="0600",
+            hint=f"chmod 600 {shlex.quote(str(path))}; if somebody may have read it, remove it: the next start makes another",
+        )
     token = held.decode("ascii", "replace").strip()
     if not _FORM.fullmatch(token):
         # What it holds instead is not told: it may be a secret all the same.
