@@ -31,6 +31,7 @@ from linewright.serve.mirror import Mirrors
 from linewright.serve.outages import Outages
 from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines
 from linewright.serve.probe import Probe
+from linewright.serve.relative import Relative
 from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
@@ -111,6 +112,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._siblings = siblings
+        self._relative = Relative(state.parent)
         self._probe = Probe(state)
         self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe, budget=model_memory)
         self._guard = Guard(self._lines.drop_canary)
@@ -251,7 +253,8 @@ class App:
                 _require_ours(request, scope["scheme"])
                 response = await self._respond(request)
             except (LinewrightError, Refusal) as error:
-                response = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
+                refusal = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
+                response = msgspec.structs.replace(refusal, body=self._relative(refusal.body))
             sent = await self._send(response, send, scope.get(SEND_AT_ONCE))
         except Gone:
             sent = HUNG_UP

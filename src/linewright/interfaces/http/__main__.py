@@ -57,6 +57,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
             OPERATIONS,
             access=Access(control_token(factory.state)),
             expensive=Expensive(root, actor=factory.actor, report=_say),
+            root=root,
             replies=SqliteReplies(factory.state / "replies.sqlite"),
         )
         # Whoever started this process starts it again, and then it resumes what has no end yet.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
+from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import Any, cast
@@ -27,6 +28,7 @@ from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
+from linewright.serve.relative import Relative
 from linewright.serve.server import BoundedProtocol
 from linewright.store.disk import faults_explained
 
@@ -45,7 +47,13 @@ class ControlApp(FastAPI):
     """FastAPI behind the guard, with an OpenAPI description of the operations."""
 
     def __init__(
-        self, operations: list[Operation], *, access: Access, replies: Replies | None, hosts: Iterable[str]
+        self,
+        operations: list[Operation],
+        *,
+        access: Access,
+        root: Path | None,
+        replies: Replies | None,
+        hosts: Iterable[str],
     ) -> None:
         super().__init__(
             title="Linewright control plane",
@@ -53,9 +61,10 @@ class ControlApp(FastAPI):
             docs_url=None,  # both pages would load scripts from elsewhere
             redoc_url=None,
             redirect_slashes=False,
-            exception_handlers={LinewrightError: _refused, HTTPException: _no_route, Exception: _bug},
+            exception_handlers={LinewrightError: self._refused, HTTPException: _no_route, Exception: _bug},
         )
         self._operations, self._access = operations, access
+        self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
         self.stopping = Event()
         """Set once the server is told to end: whoever waits for long work is answered then."""
@@ -63,7 +72,15 @@ class ControlApp(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
         inner = super().build_middleware_stack()
-        return Guard(inner, access=self._access, replies=self._replies, hosts=self._hosts)
+        return Guard(
+            inner, access=self._access, replies=self._replies, hosts=self._hosts, relative=self._relative
+        )
+
+    async def _refused(self, _: Request, error: Exception) -> Response:
+        problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
+        headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
+        body = self._relative(to_json(problem.to_json()))
+        return Response(body, problem.http_status, headers=headers, media_type=_JSON)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description, with the schemas of all results."""
@@ -83,6 +100,7 @@ def control_app(
     *,
     access: Access,
     expensive: Expensive | None = None,
+    root: Path | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
 ) -> ControlApp:
@@ -98,13 +116,15 @@ def control_app(
         Who may ask.
     expensive
         Carries out what is expensive, in the same factory; without it that is done here as everything else is.
+    root
+        The factory's folder; errors say where something is in it, and not where it is itself.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
-    app = ControlApp(loaded, access=access, replies=replies, hosts=hosts)
+    app = ControlApp(loaded, access=access, root=root, replies=replies, hosts=hosts)
     index = to_json(
         {
             "name": "linewright",
@@ -308,12 +328,6 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
             found=counts.most_common(1)[0][0][:80],
             hint="send each name once: which of the two counts is not decided anywhere",
         )
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
-    headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
-    return Response(to_json(problem.to_json()), problem.http_status, headers=headers, media_type=_JSON)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -60,6 +60,8 @@ class Guard:
         Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
+    relative
+        Leaves out of an error where the factory is on this machine.
     body_seconds
         Seconds in which a whole body must have come.
     """
@@ -71,8 +73,10 @@ class Guard:
         access: Access,
         replies: Replies | None,
         hosts: Iterable[str] = (),
+        relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
+        self._relative = relative
         self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -109,7 +113,8 @@ class Guard:
         except _Refused as refused:
             await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
         except LinewrightError as error:
-            reply = Reply(error.http_status, _JSON, msgspec.json.encode(error.to_json()))
+            told = self._relative(msgspec.json.encode(error.to_json()))
+            reply = Reply(error.http_status, _JSON, told)
             await _send(send, reply, _CHALLENGE if isinstance(error, Unauthenticated) else ())
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
