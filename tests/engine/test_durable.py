@@ -354,7 +354,7 @@ def test_what_is_kept_is_json_under_our_names_in_a_rollback_journal(tmp_path):
 
     assert [("ERROR", "factory", "linewright-1", "linewright-json")] == run
     assert [
-        {"args": ["break", {"line": "claims"}], "kwargs": {}},
+        {"args": ["break", {"line": "claims"}, "-"], "kwargs": {}},
         {"returned": {"digest": "sha256:00"}},
         {"bug": "KeyError: 'x'"},
     ] == [json.loads(text) for text in texts]

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from contextlib import closing
 
 import msgspec
 import pytest
@@ -66,7 +65,7 @@ def test_a_run_that_another_process_carries_out_tells_its_stations(tumours, monk
     factory.report = told.append
     lock = ProcessLock(factory.state / "executor.lock")
     assert lock.acquire()
-    with closing(open_executor(Factory.open(factory.root))):
+    with open_executor(Factory.open(factory.root)):
         ran = execute(factory, "tumours")
         again = execute(factory, "tumours")
     lock.release()

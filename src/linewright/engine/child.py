@@ -223,7 +223,8 @@ class Child:
                 raise ChildEnded(self._end()) from None
 
     def kill(self) -> None:
-        """End the child and all that it started, at once."""
+        """End the child and all that it started, at once; nothing can be received any more."""
+        self._channel.close()
         if self._process.returncode is not None:
             return
         # Before it is waited for: until then its number, which is that of its group, is nobody else's.
@@ -278,8 +279,8 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._channel.close()
-        if kind is None:  # done: it may end by itself
+        self._channel.close()  # it may end by itself
+        if kind is None:
             self._wait(_GRACE_S)
         self.kill()
 

@@ -19,6 +19,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from linewright.engine.seam import (
+    TOGETHER,
+    Interrupted,
     Json,
     NotEnded,
     Observe,
@@ -38,14 +40,17 @@ _APPLICATION = "linewright"
 _EXECUTOR = "factory"
 _VERSION = "linewright-1"
 """Of the form of runs: a run that was begun under one version is resumed under that version only."""
-_QUEUE = "runs"
+_QUEUE = "runs-by-line"
 _WORKFLOW = "run"
 _POLL_S = 0.2
+_GIVEN_UP_S = 2.0
+"""How long steps may take to end once they were told to give up."""
 _HELD_S = 60.0
 """How often it is told that another process holds the database."""
 _LOCKED, _FULL = "database is locked", "database or disk is full"
 """What SQLite says where another process holds the file, and where there is no space."""
-_UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
+_WAITING = ["ENQUEUED", "DELAYED"]
+_UNFINISHED = [*_WAITING, "PENDING"]
 
 
 class _Bug(Exception):  # noqa: N818
@@ -79,10 +84,6 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def nothing() -> None:
     """Do nothing."""
-
-
-class _Closing(BaseException):
-    """Ends a workflow's thread without an end of its run; DBOS records only what is an `Exception`."""
 
 
 class _Database(TypedDict, total=False):
@@ -160,8 +161,8 @@ class EngineClient:
             retry_connection_errors=False,
         )
 
-    def start(self, workflow: str, run: str, request: Json) -> None:
-        """Put a run into the queue; it is kept once this returns. The id of a known run starts nothing."""
+    def start(self, workflow: str, run: str, request: Json, *, group: str = TOGETHER) -> None:
+        """Put a run into the queue of its group; it is kept once this returns. The id of a known run starts nothing."""
         check_json(request, "the request")
         with _explained(self._url):
             self._client.enqueue(
@@ -170,9 +171,11 @@ class EngineClient:
                     "workflow_name": _WORKFLOW,
                     "workflow_id": run,
                     "app_version": _VERSION,
+                    "queue_partition_key": group,
                 },
                 workflow,
                 request,
+                group,
             )
 
     def follow(self, run: str, *, timeout: float | None = None) -> Json:
@@ -207,11 +210,27 @@ class EngineClient:
                 step["function_name"] for step in self._client.list_workflow_steps(run, load_output=False)
             ]
 
-    def unfinished(self) -> list[str]:
-        """Return the ids of the runs that have not reached their end, oldest first."""
+    def unfinished(self, group: str | None = None) -> list[str]:
+        """Return the ids of the runs that have not reached their end, of one group or of all, oldest first."""
         with _explained(self._url):
             found = self._client.list_workflows(status=_UNFINISHED, load_input=False, load_output=False)
-        return [status.workflow_id for status in found]
+        return [
+            status.workflow_id for status in found if group is None or status.queue_partition_key == group
+        ]
+
+    def give_up(self, run: str) -> bool:
+        """Take a run that has not begun out of the queue, and return whether it was there; it then never begins.
+
+        Raises
+        ------
+        NotFound
+            If no such run was accepted.
+        """
+        if self._status(run).status not in _WAITING:
+            return False
+        with _explained(self._url):
+            self._client.cancel_workflow(run)
+        return True
 
     def close(self) -> None:
         """Close the connections."""
@@ -228,7 +247,7 @@ class EngineClient:
 
 
 class DurableEngine(EngineClient):
-    """The executor of a factory: carries out its runs, one at a time, and resumes those that a crash interrupted.
+    """The executor of a factory: carries out its runs, one of a group at a time, and resumes those that a crash interrupted.
 
     Two live executors of one factory would run steps twice: hold `engine.lock.ProcessLock` while one is open. A process
     has at most one. Runs begin within about 0.2 s, also those that an `EngineClient` asks for.
@@ -243,6 +262,10 @@ class DurableEngine(EngineClient):
         Told of each step that really runs, in the thread of the run.
     held
         Called, in any thread, while another process holds the database: the runs wait for it.
+    only
+        The one group whose runs it carries out, those of the others stay unfinished; `None` means all.
+    give_up
+        Called when it closes and the grace is over: steps that are at work should raise `Interrupted` soon.
 
     Raises
     ------
@@ -261,20 +284,22 @@ class DurableEngine(EngineClient):
         observe: Observe = ignore,
         *,
         held: Callable[[], None] = nothing,
+        only: str | None = None,
+        give_up: Callable[[], None] = nothing,
     ) -> None:
         if DurableEngine._open:
             raise Conflict(
                 "this process executes runs already", where=_EXECUTOR, hint="close that engine first"
             )
         self._workflows = workflows
-        self._observe, self._held = observe, held
+        self._observe, self._held, self._only, self._give_up = observe, held, only, give_up
         self._held_told = -math.inf
         self.trouble: LinewrightError | None = None
         """Why something about a run could not be written (a full disk, say); `None` where it always could. A run that was at
         work then has no end, nor will it have one before another executor resumes it."""
         self._closing = self._stopped = False
-        # Held while a run is carried out: runs come one at a time, and `close` waits for it.
-        self._busy = threading.Lock()
+        self._working = 0
+        self._changed = threading.Condition()
         _require_database(url)
         with _explained(url):
             DBOS.migrate(url)
@@ -292,12 +317,29 @@ class DurableEngine(EngineClient):
         if not DurableEngine._open:
             return
         self._closing = True
-        if self._busy.acquire(timeout=grace):
-            self._busy.release()
+        if not self._rests(grace):
+            self._give_up()
+            self._rests(_GIVEN_UP_S)
         self._stopped = True
         DBOS.destroy(destroy_registry=True)
         super().close()
         DurableEngine._open = False
+
+    def _rests(self, within_s: float) -> bool:
+        """Wait until no run is carried out any more, and return whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._working, timeout=within_s)
+
+    @contextmanager
+    def _at_work(self) -> Generator[None]:
+        with self._changed:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
 
     def _on_error(self, context: sa.ExceptionContext) -> None:
         # DBOS tries again where the database is busy, and else lets the thread end that met the error.
@@ -338,7 +380,9 @@ class DurableEngine(EngineClient):
         try:
             with _explained(self._url):
                 # Before the launch: a queue that is registered later is noticed only after a second.
-                self._client.register_queue(_QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_S)
+                self._client.register_queue(
+                    _QUEUE, partition_worker_concurrency=1, polling_interval_sec=_POLL_S
+                )
                 DBOS(config=config)
                 DBOS.workflow(name=_WORKFLOW)(self._workflow())
                 DBOS.launch()
@@ -346,10 +390,12 @@ class DurableEngine(EngineClient):
             self.close()
             raise
 
-    def _workflow(self) -> Callable[[str, Json], dict[str, Json]]:
+    def _workflow(self) -> Callable[[str, Json, str], dict[str, Json]]:
         # A plain function: DBOS would take a method for one of a class that it must know.
-        def run(workflow: str, request: Json) -> dict[str, Json]:
-            with self._busy:
+        def run(workflow: str, request: Json, group: str) -> dict[str, Json]:
+            if self._only is not None and group != self._only:
+                raise Interrupted
+            with self._at_work():
                 try:
                     return self._carry_out(workflow, request)
                 except NotEnded as error:
@@ -367,14 +413,14 @@ class DurableEngine(EngineClient):
 
         def step(name: str, do: Callable[[], Json]) -> Json:
             if self._closing:
-                raise _Closing
+                raise Interrupted
 
             def once() -> dict[str, Json]:
                 self._observe(run, name, "start")
                 outcome = capture(do, f"the answer of step {name!r}")
                 self._observe(run, name, "end")
                 if self._stopped:
-                    raise _Closing
+                    raise Interrupted
                 return outcome
 
             try:
@@ -382,7 +428,7 @@ class DurableEngine(EngineClient):
             except DBAPIError as error:
                 if self.trouble is None:
                     raise
-                raise _Closing from error
+                raise Interrupted from error
             return release(outcome)
 
         return capture(

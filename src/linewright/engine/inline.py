@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from linewright.engine.seam import (
+    TOGETHER,
     Json,
     NotEnded,
     Observe,
@@ -43,7 +44,7 @@ class InlineEngine:
         self._observe = observe
         self._ends: dict[str, Callable[[], Json]] = {}
 
-    def start(self, workflow: str, run: str, request: Json) -> None:
+    def start(self, workflow: str, run: str, request: Json, *, group: str = TOGETHER) -> None:  # noqa: ARG002 -- one after another
         """Run it to its end, unless a run with that id is known."""
         check_json(request, "the request")
         if run not in self._ends:

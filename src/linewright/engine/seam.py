@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 from linewright.errors import LinewrightError, Terminal, from_json
@@ -20,6 +21,9 @@ Workflow: TypeAlias = Callable[[Step, Json], Json]
 """`workflow(step, request)` is a sequence of steps. Between them it only computes from the request and their answers:
 the same steps, by the same names and in the same order, whenever it is begun again."""
 
+TOGETHER = "-"
+"""The group of a run that names none."""
+
 Observe: TypeAlias = Callable[[str, str, str], None]
 """`observe(run, step, "start" | "end")` is told of each step that really runs; a step that is only recalled is not told."""
 
@@ -31,8 +35,12 @@ class Engine(Protocol):
     exception is a bug: its traceback goes to stderr, and `follow` raises `Terminal`.
     """
 
-    def start(self, workflow: str, run: str, request: Json) -> None:
-        """Accept a run; once this returns it will come to its end. The id of a known run starts nothing."""
+    def start(self, workflow: str, run: str, request: Json, *, group: str = TOGETHER) -> None:
+        """Accept a run; once this returns it will come to its end. The id of a known run starts nothing.
+
+        Runs of one group come one after another, in the order in which they were accepted; those of several groups do not wait for
+        each other.
+        """
         ...
 
     def follow(self, run: str, *, timeout: float | None = None) -> Json:
@@ -69,6 +77,10 @@ class NotEnded(BaseException):
     def __init__(self, because: LinewrightError) -> None:
         self.because = because
         super().__init__(str(because))
+
+
+class Interrupted(BaseException):
+    """The process ends, so the run has no end here: it is resumed later."""
 
 
 def ignore(_run: str, _step: str, _what: str) -> None:
@@ -115,15 +127,50 @@ def _check(value: Any, what: str, where: str) -> None:
 def capture(call: Callable[[], Json], what: str) -> dict[str, Json]:
     """Call, and return how it went as JSON: ``{"returned": …}`` or, for a `LinewrightError`, ``{"raised": …}``.
 
-    This is the boundary where an error of a run becomes a value, that of a disk which is full or cannot be written too; what
-    else may be raised is a bug and passes through.
+    This is the boundary where an error of a run becomes a value: also that of a disk which is full or cannot be written, of memory
+    that is not there, of a native library that panics (which is no `Exception`), and of code that would end the process. Any other
+    exception is a bug and passes through.
     """
     try:
-        with faults_explained():
+        with faults_explained(), panics_explained(what):
             return {"returned": check_json(call(), what)}
     except LinewrightError as error:
         details = {name: _plain(part) for name, part in error.details.items()}
         return {"raised": {**error.to_json(), "found": _plain(error.found), "details": details}}
+
+
+@contextmanager
+def panics_explained(what: str) -> Generator[None]:
+    """Raise `Terminal` in the place of what no ``except Exception`` would see, and of a lack of memory.
+
+    Parameters
+    ----------
+    what
+        What was at work, for the message.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        hint = "allow more (factory.yaml: runs: {memory: …}), or read fewer rows or columns"
+        raise Terminal(
+            "there was not enough memory", where=what, found=str(error)[:200] or None, hint=hint
+        ) from error
+    except SystemExit as error:
+        raise Terminal(
+            "code that ran here would have ended the process",
+            where=what,
+            found=f"sys.exit({error.code!r})",
+            hint="raise an error instead",
+        ) from error
+    except (Exception, KeyboardInterrupt, GeneratorExit, NotEnded, Interrupted):
+        raise
+    except BaseException as error:
+        raise Terminal(
+            f"a library gave up: {type(error).__name__}",
+            where=what,
+            found=str(error)[:500],
+            hint="report it with the file",
+        ) from error
 
 
 def _plain(value: object) -> Json:

@@ -1,8 +1,8 @@
 """Carries out runs on the factory's one executor: this process, or the one that is up."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -14,9 +14,11 @@ from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
 from linewright.engine.seam import Engine, Json, Observe, ignore
-from linewright.errors import ContractBreach, LinewrightError, RequestError, Transient
+from linewright.errors import ContractBreach, LinewrightError, NotFound, RequestError, Transient
+from linewright.line.attempts import PROGRAM, Attempts, end_of, record_cancelled
+from linewright.line.cancelling import ask_to_cancel, forget_cancellation, require_id
 from linewright.line.factory import Factory
-from linewright.line.facts import Plan, RunResult
+from linewright.line.facts import Accepted, Plan, RunResult
 from linewright.line.file import placed
 from linewright.line.outages import follow_file
 from linewright.line.plan import make_plan
@@ -32,6 +34,8 @@ _LOOK_S = 1.0
 _OPENING_S = 30.0
 """How long another process may take between its lock and a database that runs can be asked of."""
 _PAUSE_S = 0.1
+_CANCEL_S = 10.0
+"""How long it is waited for that a run which was cancelled has ended."""
 
 
 def execute(
@@ -41,6 +45,7 @@ def execute(
     plan: str | None = None,
     as_of: str | None = None,
     observe: Observe = ignore,
+    program: Sequence[str] = PROGRAM,
 ) -> RunResult:
     """Finish what was interrupted, then plan a line and carry the plan out.
 
@@ -55,6 +60,8 @@ def execute(
         Retrain with what was known at this instant (default: at the line's last retraining).
     observe
         Told of each step that really runs.
+    program
+        Module and first arguments of what carries out an attempt.
 
     Raises
     ------
@@ -72,8 +79,8 @@ def execute(
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
     try:
-        with closing(open_executor(factory, watch)) as engine:
-            for run in engine.unfinished():
+        with open_executor(factory, watch, only=line, program=program) as engine:
+            for run in engine.unfinished(line):
                 resumed.follow(engine, run)
             return _carry_out(
                 factory, line, engine, plan=plan, as_of=as_of, follow=engine.follow, resumed=resumed
@@ -82,15 +89,78 @@ def execute(
         lock.release()
 
 
-def open_executor(factory: Factory, observe: Observe = ignore) -> DurableEngine:
-    """Open the factory's executor; the caller holds its lock."""
+def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
+    """Cancel a run, and wait for up to `_CANCEL_S` seconds until that is recorded.
+
+    Where no process carries out the runs of the factory, it is recorded here.
+
+    Returns
+    -------
+    dict
+        ``run``, ``line``, ``state`` and ``promoted``, see `operations.run.Cancelled`.
+
+    Raises
+    ------
+    RequestError
+        If `run` is no id.
+    NotFound
+        If no such run was accepted.
+    """
+    require_id(run)
+    accepted = next((one for one in factory.metadata.events(Accepted) if one.run == run), None)
+    if accepted is None:
+        raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")
+    line = accepted.line
+    if end_of(factory, line, run) is None:
+        ask_to_cancel(factory, run, because)
+    deadline = time.monotonic() + _CANCEL_S
+    lock = ProcessLock(factory.state / "executor.lock")
+    while (ended := end_of(factory, line, run)) is None and time.monotonic() < deadline:
+        if lock.acquire():
+            try:
+                record_cancelled(factory, line, run)
+            finally:
+                lock.release()
+        time.sleep(_PAUSE_S)
+    if ended is None:
+        return {"run": run, "line": line, "state": "asked"}
+    forget_cancellation(factory, run)
+    return {"run": run, "line": line, "state": ended.outcome, "promoted": ended.promoted}
+
+
+@contextmanager
+def open_executor(
+    factory: Factory,
+    observe: Observe = ignore,
+    *,
+    only: str | None = None,
+    program: Sequence[str] = PROGRAM,
+) -> Generator[DurableEngine]:
+    """Open the factory's executor; the caller holds its lock.
+
+    Parameters
+    ----------
+    observe
+        Told of each step that really runs.
+    only
+        The one line whose runs it carries out (default: all); what was interrupted of others is left to whoever comes for it.
+    program
+        Module and first arguments of what carries out an attempt.
+    """
     file = factory.state / "engine.sqlite"
     says = f"another process holds {file} (fuser -v {file} names it); runs go on once it has ended"
 
     def held() -> None:
         factory.report(Progress(station="engine", says=says, stays=True))
 
-    return DurableEngine(factory.engine_url, workflows(factory), observe, held=held)
+    with closing(Attempts(factory, program)) as attempts:
+        if only is not None and not factory.metadata.versions(only):
+            attempts.warm()  # it has no model yet, so there will be a run
+        engine = DurableEngine(
+            factory.engine_url, attempts.workflows, observe, held=held, only=only, give_up=attempts.stop
+        )
+        with closing(engine):
+            yield engine
 
 
 def _client(factory: Factory, lock: ProcessLock) -> EngineClient | None:
@@ -135,7 +205,7 @@ def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: 
     if not plan.changes:
         return None
     run, request = prepare(factory, spec, plan, proposal=proposal)
-    engine.start(WORKFLOW, run, request)
+    engine.start(WORKFLOW, run, request, group=line)
     return run
 
 
@@ -158,7 +228,7 @@ def _carry_out(
         if not now.changes:
             return _found(factory, spec, resumed)
         run, request = prepare(factory, spec, now, proposal=proposal)
-        engine.start(WORKFLOW, run, request)
+        engine.start(WORKFLOW, run, request, group=line)
         done = cast("dict[str, Any]", follow(run))
     except (RequestError, ContractBreach) as error:
         raise placed(error, factory.path_of(line)) from error

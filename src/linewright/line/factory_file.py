@@ -10,14 +10,44 @@ from pydantic import Field
 from linewright.line.fit import fit_spec
 from linewright.line.mistakes import EnoughError, Mistakes
 from linewright.line.nodes import read_nodes, read_text
+from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
 
 FACTORY_FILE = "factory.yaml"
+
+SIZE = r"^\d+(\.\d+)? ?[KMGT]i?B$"
+"""A size in bytes, as text."""
+_SHARE = 0.75
+"""Of the memory of the machine, what a run may take where nobody says how much."""
 
 _TEXT = """\
 # A Linewright factory: its lines are declared in lines/, all state is in .linewright/.
 format: 1
 """
+
+
+def _at_once() -> int:
+    return max(2, (os.cpu_count() or 1) // 2)
+
+
+class RunLimits(Spec):
+    """What each run may take: it is carried out in a process of its own."""
+
+    memory: Annotated[str, Field(pattern=SIZE)] | None = None
+    """Memory of the process, e.g. ``8GiB``: heap, stacks and private mappings. `None` is three quarters of the memory of the machine or
+    control group."""
+    idle_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    """Seconds without progress after which the process is ended. A training tells of each model that it has fitted."""
+    at_once: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_at_once)
+    """Runs that are carried out at a time, each of another line (default: 2, or half of the processors where that is more). A run that
+    shows no progress for 10 seconds is not counted."""
+
+    @property
+    def bytes(self) -> int:
+        """The memory of the process, in bytes."""
+        if self.memory is None:
+            return usual_budget(share=_SHARE)
+        return to_bytes(self.memory, where=f"{FACTORY_FILE}: runs.memory")
 
 
 class FactoryFile(Spec):
@@ -27,9 +57,11 @@ class FactoryFile(Spec):
     """Version of the folder's form."""
     about: str = ""
     """One sentence for people."""
-    model_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] | None = None
+    model_memory: Annotated[str, Field(pattern=SIZE)] | None = None
     """What the loaded models of all lines may take in all processes of the endpoint, e.g. ``2GiB``; ``--model-memory`` goes before
     it. `None` is half of the memory of the machine or control group."""
+    runs: RunLimits = RunLimits()
+    """What each run may take."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

@@ -60,11 +60,32 @@ _SHOWN = 8
 """Most trials that a run lists."""
 
 
+class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt-ended"):
+    """The process that carried out a run ended, or was ended, before the run was done."""
+
+    run: str
+    step: str
+    """At which it was."""
+    attempt: int
+    """How many have ended at this step of the run, this one included; from 1."""
+    how: Literal["signal", "exit", "memory", "deadline", "cancelled"]
+    signal: str = ""
+    """Name of the signal, e.g. ``SIGKILL``."""
+    code: int | None = None
+    """Exit code, where it ended by none of those."""
+    last: str = ""
+    """The last line that it wrote to stderr."""
+
+
+Outcome = Literal["done", "failed", "cancelled"]
+"""How a run ended."""
+
+
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     """A run reached its final state."""
 
     run: str
-    outcome: Literal["done", "failed"]
+    outcome: Outcome
     error: dict[str, Any] | None = None
     ingested: str | None = None
     """Digest of what reading the sources gave."""

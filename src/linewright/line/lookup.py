@@ -9,7 +9,7 @@ from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Finished
+from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.registry import find_model, rebuilt_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.segments import read_log
@@ -75,8 +75,10 @@ def _run(factory: Factory, name: str) -> Found | None:
     if not accepted:
         return None
     finished = [one for one in factory.metadata.events(Finished, line=accepted[0].line) if one.run == name]
+    ended = [one for one in factory.metadata.events(AttemptEnded, line=accepted[0].line) if one.run == name]
     body = {
         "accepted": to_builtins(accepted[0]),
+        "attempts": [to_builtins(one) for one in ended],
         "finished": to_builtins(finished[0]) if finished else None,
     }
     return Found(name, "run", body)

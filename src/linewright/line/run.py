@@ -5,6 +5,7 @@ A step takes and returns digests only. Its station first looks for its result by
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from linewright.errors import BackendError, LinewrightError, NotFound, Terminal,
 from linewright.line.barred import in_spite, unequal
 from linewright.line.environment import note
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared, Finished, Plan, RunResult
+from linewright.line.facts import Accepted, Declared, Finished, Outcome, Plan, RunResult
 from linewright.line.learned import learned_since
 from linewright.line.plan import begin, declared, survey
 from linewright.line.promised import kept_promises
@@ -74,20 +75,28 @@ def run_of(proposal: str) -> str:
 
 
 def workflows(factory: Factory) -> Mapping[str, Workflow]:
-    """Return the workflows that an engine needs to carry out the runs of a factory."""
-
-    def run_line(step: Step, request: Json) -> Json:
-        return _run_line(factory, step, cast("dict[str, Any]", request))
-
-    return {WORKFLOW: run_line}
+    """Return the workflows that an engine needs to carry out the runs of a factory in its own process."""
+    return {WORKFLOW: partial(run_line, factory)}
 
 
-def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
+def run_line(factory: Factory, step: Step, asked: Json) -> Json:
+    """Walk the steps of a run.
+
+    Parameters
+    ----------
+    factory
+        Whose run it is.
+    step
+        Does each of them, see `engine.seam.Step`.
+    asked
+        The request that `prepare` made.
+    """
+    request = cast("dict[str, Any]", asked)
     run, factory = request["run"], factory.asked_by(request["by"])
     spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
     plan = factory.metadata.get(request["plan"], Plan)
     work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)
-    step("accept", lambda: _accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
+    step("accept", lambda: accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
     did: list[Json] = []
     findings: list[Json] = []
     try:
@@ -100,14 +109,14 @@ def _run_line(factory: Factory, step: Step, request: dict[str, Any]) -> Json:
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
-        step("finish", lambda: _finish(work, run, error=failure))
+        step("finish", lambda: finish(work, run, error=failure))
         raise
     except Exception as error:
         # A bug ends the run as well: it is recorded here, and its traceback goes on to the engine.
         failure = Terminal(f"the run failed by a bug: {type(error).__name__}: {error}").to_json()
-        step("finish", lambda: _finish(work, run, error=failure))
+        step("finish", lambda: finish(work, run, error=failure))
         raise
-    step("finish", lambda: _finish(work, run, promoted=promoted is True, findings=findings))
+    step("finish", lambda: finish(work, run, promoted=promoted is True, findings=findings))
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
@@ -185,7 +194,8 @@ def _check_sources(work: Work) -> None:
         )
 
 
-def _accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
+def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
+    """Record that a run is accepted, unless it is recorded."""
     context = factory.context
     if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
         context.metadata.record(
@@ -204,7 +214,7 @@ def _accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | 
     return True
 
 
-def _finish(
+def finish(
     work: Work,
     run: str,
     *,
@@ -212,6 +222,13 @@ def _finish(
     promoted: bool = False,
     findings: Sequence[Json] = (),
 ) -> Json:
+    """Record the end of a run, unless it is recorded.
+
+    Raises
+    ------
+    NotEnded
+        If it cannot be recorded now.
+    """
     context, line = work.factory.context, work.spec.line
     end = Finished(
         at=context.now(),
@@ -219,7 +236,7 @@ def _finish(
         because=error["message"] if error else "every station is done",
         line=line,
         run=run,
-        outcome="failed" if error else "done",
+        outcome=_outcome(error),
         error=error,
         ingested=work.known.get("ingest"),
         certificate=work.known.get("gate"),
@@ -233,6 +250,12 @@ def _finish(
         # Else the engine would know an end of the run that the record does not have, and never would have.
         raise NotEnded(because) from because
     return True
+
+
+def _outcome(error: Mapping[str, Any] | None) -> Outcome:
+    if error is None:
+        return "done"
+    return "cancelled" if error.get("details", {}).get("cancelled") else "failed"
 
 
 def result_of(

@@ -35,6 +35,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "plan": _entry("lines", _RUN, "Say what a run would change, and why."),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
     "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
+    "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),

@@ -23,7 +23,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     by: str
     state: str
-    """``done``, ``failed`` or ``unfinished``."""
+    """``done``, ``failed``, ``cancelled`` or ``unfinished``."""
     promoted: bool
     """Whether this run promoted its candidate; one whose candidate was the champion already did not."""
     because: str
@@ -67,7 +67,7 @@ def _run_line(accepted: Accepted, ended: Finished | None, *, promoted: bool) -> 
         by=accepted.by,
         state=ended.outcome if ended else "unfinished",
         promoted=promoted,
-        because=ended.because if ended and ended.outcome == "failed" else accepted.because,
+        because=ended.because if ended and ended.outcome != "done" else accepted.because,
     )
 
 

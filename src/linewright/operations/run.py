@@ -1,11 +1,11 @@
 """The operation that carries a plan out."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError
-from linewright.line.execute import execute
+from linewright.line.execute import cancel_run, execute
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.operations.declare import operation
@@ -68,6 +68,43 @@ def _run(factory: Factory, name: str) -> RunResult | FailedRun:
         return execute(factory, name)
     except LinewrightError as error:
         return FailedRun(line=name, error=error.to_json(), exit_code=error.exit_code)
+
+
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a run that was to be cancelled."""
+
+    run: str
+    line: str
+    state: Literal["cancelled", "done", "failed", "asked"]
+    """``cancelled``; ``done`` or ``failed`` where it had ended before; ``asked`` where it has not ended yet: it will at its next step."""
+    promoted: bool = False
+    """Of a run that had ended: whether it promoted its candidate."""
+
+    def to_text(self) -> str:
+        """Say what became of it."""
+        match self.state:
+            case "cancelled":
+                return f"The run {self.run} of {self.line} is cancelled."
+            case "asked":
+                return f"The run {self.run} of {self.line} ends at its next step: linewright runs {self.line}"
+            case _:
+                return f"The run {self.run} of {self.line} had ended before: {self.state}."
+
+
+@operation(writes=True)
+def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
+    """End a run that is at work or waits, without a result.
+
+    What its steps have computed so far stays, and a later run goes on from there. A run that is at its release comes to its end.
+
+    Parameters
+    ----------
+    run
+        Id of the run, as `runs` lists it.
+    because
+        Why, for the record.
+    """
+    return Cancelled(**cancel_run(factory, run, because))
 
 
 @operation(writes=True)

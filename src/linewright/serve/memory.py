@@ -69,10 +69,10 @@ def to_bytes(text: str, *, where: str = "model memory") -> int:
     return size
 
 
-def usual_budget(root: Path = Path("/")) -> int:
-    """Return half of what the machine has, or of what its control group allows where that is less: in bytes."""
+def usual_budget(root: Path = Path("/"), *, share: float = SHARE) -> int:
+    """Return a share of what the machine has, or of what its control group allows where that is less: in bytes."""
     machine = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES")
-    return max(int(SHARE * min([machine, *_limits(root)])), SMALLEST)
+    return max(int(share * min([machine, *_limits(root)])), SMALLEST)
 
 
 def _limits(root: Path) -> Iterator[int]:

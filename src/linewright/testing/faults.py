@@ -4,15 +4,18 @@ Run as a program, it carries out one line and dies: ``python -m linewright.testi
 moment is a number, or ``fit:`` and a number of those within training.
 """
 
+import fcntl
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from linewright.line import attempt
 from linewright.line.execute import execute
 from linewright.line.factory import Factory
 from linewright.store.fits import LocalFits
@@ -67,35 +70,69 @@ class DyingFits(LocalFits):
 
 
 class Countdown:
-    """Kills this process at the n-th tick; a negative n only counts."""
+    """Kills the processes of a run at the n-th tick; a negative n only counts.
 
-    def __init__(self, moment: int) -> None:
-        self.moment, self.ticks = moment, 0
+    Several processes count together.
+
+    Parameters
+    ----------
+    moment
+        The tick.
+    file
+        Where they count: one byte a tick.
+    kill
+        What is killed: this process, and before it the one that carries out its run.
+    """
+
+    def __init__(self, moment: int, file: Path | None = None, kill: Sequence[int] = ()) -> None:
+        self.moment, self._kill = moment, kill
         self._lock = threading.Lock()
+        self._file = tempfile.TemporaryFile("ab") if file is None else file.open("ab")  # noqa: SIM115 -- open to the end
+
+    @property
+    def ticks(self) -> int:
+        """Ticks so far, of all processes."""
+        return os.fstat(self._file.fileno()).st_size
 
     def __call__(self) -> None:
         """Count one moment."""
         with self._lock:  # fits end in threads
-            self.ticks += 1
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            os.write(self._file.fileno(), b".")
             if self.ticks == self.moment:
-                os.kill(os.getpid(), signal.SIGKILL)
+                for pid in (*self._kill, os.getpid()):
+                    os.kill(pid, signal.SIGKILL)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def run_and_die(root: Path, line: str, moment: int, *, in_training: bool = False) -> int:
     """Carry out a line, and die at a moment; return how many moments there were if that one never came."""
-    countdown = Countdown(moment)
-
-    def observe(_run: str, _step: str, _what: str) -> None:
-        countdown()
-
-    with Factory.open(root) as factory:
+    with tempfile.NamedTemporaryFile() as counted, Factory.open(root) as factory:
+        countdown = Countdown(moment, Path(counted.name))
+        program = ("linewright.testing.faults", "attempt", counted.name, str(moment), str(int(in_training)))
         if in_training:
-            factory.__dict__["fits_of"] = partial(_dying_fits, factory, countdown)
-            execute(factory, line)
+            execute(factory, line, program=program)
             return countdown.ticks
+
+        def observe(_run: str, _step: str, _what: str) -> None:
+            countdown()
+
         factory.__dict__["metadata"] = DyingMetadata(SqlMetadata(factory.metadata_url), countdown)
-        execute(factory, line, observe=observe)
-    return countdown.ticks
+        execute(factory, line, observe=observe, program=program)
+        return countdown.ticks
+
+
+def attempt_and_die(file: str, moment: str, in_training: str, root: str, word: str) -> int:
+    """Carry out an attempt as `line.attempt` does, and die at a moment, together with the process that follows it."""
+    countdown = Countdown(int(moment), Path(file), (os.getppid(),))
+
+    def prepare(factory: Factory) -> None:
+        if int(in_training):
+            factory.__dict__["fits_of"] = partial(_dying_fits, factory, countdown)
+        else:
+            factory.__dict__["metadata"] = DyingMetadata(SqlMetadata(factory.metadata_url), countdown)
+
+    return attempt.main(root, word, prepare=prepare)
 
 
 def _dying_fits(factory: Factory, tick: Callable[[], None], line: str) -> DyingFits:
@@ -103,6 +140,10 @@ def _dying_fits(factory: Factory, tick: Callable[[], None], line: str) -> DyingF
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "attempt":
+        code = attempt_and_die(*sys.argv[2:])
+        sys.stderr.flush()
+        os._exit(code)
     kind, _, number = sys.argv[3].rpartition(":")
     moments = run_and_die(Path(sys.argv[1]), sys.argv[2], int(number), in_training=kind == "fit")
     sys.stdout.write(f"{moments}\n")

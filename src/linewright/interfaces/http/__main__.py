@@ -49,7 +49,7 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root = factory.root
     with (
-        closing(open_executor(factory)) as engine,
+        open_executor(factory) as engine,
         closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
     ):
         app = control_app(

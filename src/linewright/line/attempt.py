@@ -1,0 +1,90 @@
+"""One attempt of a run, in a child process: `line.attempts` starts it and follows it.
+
+``python -m linewright.line.attempt FACTORY CHANNEL`` gets the request of a run, walks its steps and asks before each of them whether it
+is done already. It sends ``step`` and gets ``outcome`` or ``do``; after ``do`` it sends ``did`` and gets ``outcome``. In between it sends
+``progress``; in the end ``returned``, ``raised``, ``bug`` or ``not_ended``.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from linewright.engine.child import Channel, parent
+from linewright.engine.context import Progress
+from linewright.engine.seam import Json, NotEnded, capture, release
+from linewright.line.factory import Factory
+from linewright.line.run import run_line
+from linewright.store.values import to_builtins
+
+
+class _BugBeforeError(Exception):
+    """A step failed by a bug in an attempt before this one."""
+
+
+def as_it_is(_factory: Factory) -> None:
+    """Change nothing."""
+
+
+def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is) -> int:
+    """Carry out one attempt and return the exit code.
+
+    Parameters
+    ----------
+    root, word
+        Folder of the factory, and the word for `engine.child.parent`.
+    prepare
+        Called with the opened factory, so that tests can put faults into it.
+    """
+    channel = parent(word)
+
+    def report(progress: Progress) -> None:
+        channel.send({"progress": to_builtins(progress)})
+
+    request = channel.receive()
+    with Factory.open(Path(root), report=report) as factory:
+        prepare(factory)
+        channel.send(_said(factory, channel, request))
+    return 0
+
+
+def _said(factory: Factory, channel: Channel, request: Json) -> dict[str, Any]:
+    def step(name: str, do: Callable[[], Json]) -> Json:
+        channel.send({"step": name})
+        said = channel.receive()
+        if "do" in said:
+            channel.send({"did": _did(do, name)})
+            said = channel.receive()
+        if "bug" in said["outcome"]:
+            raise _BugBeforeError(said["outcome"]["bug"])
+        return release(said["outcome"])
+
+    try:
+        return capture(lambda: run_line(factory, step, request), "the answer of the run")
+    except NotEnded as error:
+        return {"not_ended": error.because.to_json()}
+    except _BugBeforeError as error:
+        return {"bug": str(error)}
+    except Exception as error:  # noqa: BLE001 -- the boundary of this process: a bug becomes the end of the run
+        return {"bug": _told(error)}
+
+
+def _did(do: Callable[[], Json], name: str) -> dict[str, Any]:
+    try:
+        return capture(do, f"the answer of step {name!r}")
+    except Exception as error:  # noqa: BLE001 -- a bug of one step: the run ends with it, and the record has that
+        return {"bug": _told(error)}
+
+
+def _told(error: Exception) -> str:
+    traceback.print_exc()
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+if __name__ == "__main__":
+    code = main(*sys.argv[1:])
+    sys.stderr.flush()
+    # Threads of libraries, or of code that came with the line, must not hold a process that is done.
+    os._exit(code)

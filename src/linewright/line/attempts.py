@@ -1,0 +1,390 @@
+"""Carries out runs in child processes, attempt by attempt: whatever a step does to its process, the factory lives and records it.
+
+The child walks the steps of a run and asks here before each of them. What a step gave is kept by the engine, so a further attempt is
+told what is done already and begins where the one before ended.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, cast
+
+import msgspec
+
+from linewright.engine.child import Child, ChildEnded, End
+from linewright.engine.context import Progress
+from linewright.engine.seam import Interrupted, Json, NotEnded, Step, Workflow, release
+from linewright.engine.turns import Turn, Turns
+from linewright.errors import BackendError, Conflict, LinewrightError, Terminal, UserCodeError, from_json
+from linewright.line.cancelling import Cancellation, cancellation_of, forget_cancellation
+from linewright.line.factory import Factory
+from linewright.line.factory_file import RunLimits, read_factory_file
+from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Plan
+from linewright.line.run import WORKFLOW, accept, finish
+from linewright.line.spec import LineSpec
+from linewright.line.work import Work
+
+MOST_ATTEMPTS = 3
+"""How often the process may end at one step of a run before the run fails."""
+QUIET_S = 10.0
+"""Seconds without news after which a run no longer keeps others from beginning."""
+_TOO_LATE = frozenset({"release", "finish"})
+"""Steps that are not cancelled: they take a moment, and what they do is an end of the run."""
+
+
+PROGRAM = ("linewright.line.attempt",)
+"""The module that carries out one attempt, and its first arguments."""
+
+
+class BugInChildError(Exception):
+    """An exception of the child that was no `LinewrightError`; its traceback went to stderr."""
+
+
+class Children:
+    """Starts the processes that carry out runs.
+
+    One thread starts all of them and lives as long as this: the kernel ends a child together with the thread that started it.
+
+    Parameters
+    ----------
+    factory
+        Whose runs they carry out.
+    memory
+        Bytes of data that each may have.
+    program
+        Module and first arguments of each.
+    """
+
+    def __init__(self, factory: Factory, memory: int, program: Sequence[str] = PROGRAM) -> None:
+        self._root, self._memory, self._program = factory.root, memory, program
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="children")
+        self._lock = threading.Lock()
+        self._ahead: Future[Child] | None = None
+
+    def warm(self) -> None:
+        """Start one ahead, unless one waits already: it loads its libraries meanwhile."""
+        with self._lock:
+            if self._ahead is None:
+                self._ahead = self._starter.submit(self._start)
+
+    def take(self) -> Child:
+        """Return one that waits, or a new one."""
+        with self._lock:
+            ahead, self._ahead = self._ahead, None
+        return (ahead or self._starter.submit(self._start)).result()
+
+    def close(self) -> None:
+        """End what was started ahead; whoever took a child ends it."""
+        with self._lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            with suppress(OSError):
+                ahead.result().kill()
+        self._starter.shutdown(wait=False)
+
+    def _start(self) -> Child:
+        module, *arguments = self._program
+        return Child(module, (*arguments, str(self._root)), memory=self._memory)
+
+
+class Attempts:
+    """The workflows of a factory, each run in a child process, several lines at a time.
+
+    Parameters
+    ----------
+    factory
+        Whose runs they are.
+    program
+        Module and first arguments of what carries out an attempt.
+    """
+
+    def __init__(self, factory: Factory, program: Sequence[str] = PROGRAM) -> None:
+        self._factory = factory
+        self._limits = read_factory_file(factory.root).runs
+        self._turns = Turns(self._limits.at_once)
+        self._children = Children(factory, self._limits.bytes, program)
+        self._stopped = threading.Event()
+        self.warm = self._children.warm
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow]:
+        """What an engine needs to carry out runs."""
+        return {WORKFLOW: self._run_line}
+
+    def stop(self) -> None:
+        """Have each run that is at work stop where it is, without an end; it is resumed later."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Stop, and end the processes."""
+        self.stop()
+        self._children.close()
+
+    def _run_line(self, step: Step, request: Json) -> Json:
+        asked = cast("dict[str, Any]", request)
+        ended = end_of(self._factory, asked["line"], asked["run"])
+        if ended is not None and ended.error is not None and _OVER in ended.error.get("details", {}):
+            raise from_json(ended.error)  # recorded, and then this process ended
+        run = _Run(
+            self._factory,
+            step,
+            asked,
+            children=self._children,
+            limits=self._limits,
+            stopped=self._stopped,
+        )
+        run.accept()
+        try:
+            with self._turns.take(is_urgent=asked.get("proposal") is None, look=run.look) as turn:
+                return run.carry_out(turn)
+        except _Over as over:
+            # No child is needed to say so, and none may be left that could.
+            run.fail(over.error)
+            raise over.error from None
+
+
+class _Over(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
+    """The run ends with this error, whatever its child would say."""
+
+    def __init__(self, error: LinewrightError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Run:
+    """One run, through as many children as it takes."""
+
+    def __init__(
+        self,
+        factory: Factory,
+        step: Step,
+        request: dict[str, Any],
+        *,
+        children: Children,
+        limits: RunLimits,
+        stopped: threading.Event,
+    ) -> None:
+        self._factory, self._step, self._request = factory.asked_by(request["by"]), step, request
+        self._children, self._limits, self._stopped = children, limits, stopped
+        self._run, self._line = str(request["run"]), str(request["line"])
+        self._done: dict[str, dict[str, Any]] = {}
+        """By name of each step that is done how it went, as the engine keeps it."""
+        self._at = "accept"
+        self._child: Child | None = None
+        self._turn: Turn | None = None
+
+    def accept(self) -> None:
+        """Record that the run is accepted."""
+        plan = self._factory.metadata.get(self._request["plan"], Plan)
+        by, proposal = self._request["by"], self._request.get("proposal")
+        accepted = self._step(
+            "accept", lambda: accept(self._factory, plan, self._run, by=by, proposal=proposal)
+        )
+        self._done["accept"] = {"returned": accepted}
+
+    def carry_out(self, turn: Turn) -> Json:
+        """Walk the steps and return what the run returned; raise what it raised."""
+        self._turn = turn
+        self.look(0.0)
+        try:
+            self._begin()
+            while True:
+                said = self._hear_or_begin_again()
+                if "step" in said:
+                    self._answer(said["step"])
+                elif "bug" in said:
+                    raise BugInChildError(said["bug"])
+                else:
+                    return release(said)
+        finally:
+            if self._child is not None:
+                self._child.kill()
+
+    def fail(self, error: LinewrightError) -> None:
+        """Record that the run ended with an error, once all its processes are gone.
+
+        It is no step of the engine: a run that is resumed may be cancelled before it has walked as far as it did before. Done
+        twice it is done once.
+        """
+        known = {
+            name: str(outcome["returned"]["digest"])
+            for name, outcome in self._done.items()
+            if isinstance(outcome.get("returned"), dict) and "digest" in outcome["returned"]
+        }
+        work = Work(factory=self._factory, spec=self._spec, sources={}, known=known)
+        finish(work, self._run, error=error.to_json())
+        forget_cancellation(self._factory, self._run)
+
+    def look(self, waited: float = 0.0) -> None:
+        """Stop where the process ends or the run was cancelled, and let others begin where nothing was heard for long.
+
+        Raises
+        ------
+        Interrupted
+            If this process ends.
+        """
+        if self._stopped.is_set():
+            raise Interrupted
+        if self._at not in _TOO_LATE and (asked := cancellation_of(self._factory, self._run)) is not None:
+            raise _Over(_cancelled(self._run, asked))
+        if waited > QUIET_S and self._turn is not None:
+            self._turn.rest()
+
+    @property
+    def _spec(self) -> LineSpec:
+        return LineSpec.model_validate(self._factory.metadata.get(self._request["declared"], Declared).spec)
+
+    def _begin(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        self._child = self._children.take()
+        self._child.send(self._request)
+
+    def _hear(self) -> dict[str, Any]:
+        """Return what the child says next, but for news, which are passed on."""
+        assert self._child is not None  # noqa: S101 -- it was begun
+        while True:
+            said = self._child.receive(idle_s=self._limits.idle_s, quiet=self.look)
+            if self._turn is not None:
+                self._turn.go_on()
+            if "progress" not in said:
+                return said
+            self._factory.report(msgspec.convert(said["progress"], Progress))
+
+    def _hear_or_begin_again(self) -> dict[str, Any]:
+        """Return what the child says between two steps; one that ended there is followed by another."""
+        while True:
+            try:
+                return self._hear()
+            except ChildEnded as ended:
+                self._note(ended.end)
+                self._begin()
+
+    def _answer(self, name: str) -> None:
+        """Have a step done, by the child, unless it was done before; tell the child how it went."""
+        if name not in self._done:
+            self._at = name
+            try:
+                self._done[name] = {"returned": self._step(name, lambda: self._do(name))}
+            except LinewrightError as error:
+                self._done[name] = {"raised": error.to_json()}
+                if error.details.get(_OVER):
+                    raise _Over(error) from error
+            except _Over:
+                raise
+            except Exception as error:  # noqa: BLE001 -- a bug: the child ends the run with it
+                self._done[name] = {"bug": str(error)}
+        assert self._child is not None  # noqa: S101 -- it has asked
+        self._child.send({"outcome": self._done[name]})
+
+    def _do(self, name: str) -> Json:
+        assert self._child is not None  # noqa: S101 -- it has asked
+        self._child.send({"do": name})
+        while True:
+            try:
+                said = self._hear()
+            except ChildEnded as ended:
+                self._note_or_raise(ended.end)
+                self._begin()
+                continue
+            except _Over as over:
+                raise over.error from None
+            if said.get("step") == name:
+                self._child.send({"do": name})
+            elif "step" in said:
+                # A further attempt is told what those before it have done.
+                self._child.send({"outcome": self._done[said["step"]]})
+            elif "not_ended" in said:
+                raise NotEnded(cast("BackendError", from_json(said["not_ended"])))
+            elif "bug" in said["did"]:
+                raise BugInChildError(said["did"]["bug"])
+            else:
+                return release(said["did"])
+
+    def _note_or_raise(self, end: End) -> None:
+        try:
+            self._note(end)
+        except _Over as over:
+            raise over.error from None
+
+    def _note(self, end: End) -> None:
+        """Record how a child ended.
+
+        Raises
+        ------
+        _Over
+            If that was the last attempt.
+        """
+        context = self._factory.context
+        before = context.metadata.events(AttemptEnded, line=self._line)
+        attempt = 1 + sum(one.run == self._run and one.step == self._at for one in before)
+        context.metadata.record(
+            AttemptEnded(
+                at=context.now(),
+                by=context.actor,
+                because=f"{self._at}: {end.to_text()}",
+                line=self._line,
+                run=self._run,
+                step=self._at,
+                attempt=attempt,
+                how=end.how,
+                signal=end.signal,
+                code=end.code,
+                last=end.last,
+            )
+        )
+        says = f"{self._line}: the process of the run ended at step {self._at}: {end.to_text()}"
+        if attempt >= MOST_ATTEMPTS:
+            raise _Over(self._gave_up(end, attempt))
+        self._factory.report(
+            Progress(
+                station=self._at, says=f"{says}; attempt {attempt + 1} of {MOST_ATTEMPTS} begins", stays=True
+            )
+        )
+
+    def _gave_up(self, end: End, attempts: int) -> LinewrightError:
+        is_own_code = self._at == "train" and self._spec.train.python is not None
+        kind = UserCodeError if is_own_code else Terminal
+        hints = {
+            "memory": "allow more (factory.yaml: runs: {memory: …}), or read fewer rows or columns",
+            "deadline": "allow more (factory.yaml: runs: {idle_s: …}), if it would have come to an end",
+        }
+        return kind(
+            f"the process of the run ended {attempts} times at step {self._at}",
+            where=f"{self._line}, run {self._run}",
+            found=f"{end.to_text()}: {end.last}" if end.last else end.to_text(),
+            hint=hints.get(
+                end.how,
+                "see what it wrote above; what ends a process is often too little memory, or code that came with the line",
+            ),
+            details={_OVER: True, "run": self._run, "step": self._at, "how": end.how, "signal": end.signal},
+        )
+
+
+_OVER = "over"
+"""Among the details of an error: the run ended with it, and no child is needed to record that."""
+
+
+def _cancelled(run: str, asked: Cancellation) -> Conflict:
+    because = f": {asked.because}" if asked.because else ""
+    return Conflict(
+        f"the run was cancelled by {asked.by}{because}",
+        where=f"run {run}",
+        details={_OVER: True, "run": run, "cancelled": asked.by},
+    )
+
+
+def record_cancelled(factory: Factory, line: str, run: str) -> None:
+    """Record the end of a run that was cancelled while no process carries out runs; the caller holds the executor's lock."""
+    asked = cancellation_of(factory, run)
+    accepted = next((one for one in factory.metadata.events(Accepted, line=line) if one.run == run), None)
+    if asked is not None and accepted is not None:
+        spec = LineSpec.model_validate(factory.metadata.get(accepted.declared, Declared).spec)
+        error = _cancelled(run, asked).to_json()
+        finish(Work(factory=factory, spec=spec, sources={}), run, error=error)
+
+
+def end_of(factory: Factory, line: str, run: str) -> Finished | None:
+    """Return the end of a run; `None` where it has none yet."""
+    return next((one for one in factory.metadata.events(Finished, line=line) if one.run == run), None)
