@@ -29,6 +29,11 @@ def quiet(_: Progress) -> None:
     """Report nothing."""
 
 
+def patient() -> bool:
+    """Wait as long as it takes."""
+    return True
+
+
 class Factory:
     """An opened factory folder. Stores are opened when they are first used.
 
@@ -42,6 +47,8 @@ class Factory:
         Who acts, for the record (default: the user of the operating system).
     now
         The time, UTC, RFC 3339 with microseconds; a world that simulates brings its own.
+    waits
+        Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second.
     """
 
     def __init__(
@@ -51,11 +58,13 @@ class Factory:
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
         now: Callable[[], str] = now_utc,
+        waits: Callable[[], bool] = patient,
     ) -> None:
         self.root = root
         self.report = report
         self.actor = actor or _user()
         self.now = now
+        self.waits = waits
 
     @classmethod
     def open(
@@ -65,6 +74,7 @@ class Factory:
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
         now: Callable[[], str] = now_utc,
+        waits: Callable[[], bool] = patient,
     ) -> Self:
         """Open the factory in a folder.
 
@@ -85,7 +95,7 @@ class Factory:
                 hint="make one with `linewright new NAME --data FILE --label COLUMN`, or `linewright init` where line files are here already; "
                 "or point at it with --factory DIR",
             )
-        factory = cls(root, report=report, actor=actor, now=now)
+        factory = cls(root, report=report, actor=actor, now=now, waits=waits)
         read_factory_file(root)
         factory._check_format()
         return factory

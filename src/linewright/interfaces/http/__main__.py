@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
@@ -47,17 +48,18 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
-    root = factory.root
+    root, stopping = factory.root, Event()
     with (
         open_executor(factory) as engine,
         closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
     ):
         app = control_app(
-            lambda: Factory.open(root, report=_say),
+            lambda: Factory.open(root, report=_say, waits=lambda: not stopping.is_set()),
             OPERATIONS,
             access=Access(control_token(factory.state)),
             expensive=Expensive(root, actor=factory.actor, report=_say),
             root=root,
+            stopping=stopping,
             replies=SqliteReplies(factory.state / "replies.sqlite"),
         )
         # Whoever started this process starts it again, and then it resumes what has no end yet.

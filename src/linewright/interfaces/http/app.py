@@ -52,6 +52,7 @@ class ControlApp(FastAPI):
         *,
         access: Access,
         root: Path | None,
+        stopping: Event,
         replies: Replies | None,
         hosts: Iterable[str],
     ) -> None:
@@ -66,8 +67,7 @@ class ControlApp(FastAPI):
         self._operations, self._access = operations, access
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
-        self.stopping = Event()
-        """Set once the server is told to end: whoever waits for long work is answered then."""
+        self.stopping = stopping
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
@@ -101,6 +101,7 @@ def control_app(
     access: Access,
     expensive: Expensive | None = None,
     root: Path | None = None,
+    stopping: Event | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
 ) -> ControlApp:
@@ -118,13 +119,17 @@ def control_app(
         Carries out what is expensive, in the same factory; without it that is done here as everything else is.
     root
         The factory's folder; errors say where something is in it, and not where it is itself.
+    stopping
+        Set by `serve_control` once it is told to end: whoever waits for long work is answered then.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
-    app = ControlApp(loaded, access=access, root=root, replies=replies, hosts=hosts)
+    app = ControlApp(
+        loaded, access=access, root=root, stopping=stopping or Event(), replies=replies, hosts=hosts
+    )
     index = to_json(
         {
             "name": "linewright",

@@ -29,6 +29,8 @@ MOST_WAITING = 4
 """Requests that wait for their turn; more are refused."""
 DEADLINE_S = 300.0
 """Seconds after which a request for an expensive operation has its answer, whatever that is: by then whoever asked has given up."""
+SHARE = 0.25
+"""Of the memory that this machine could give, what each may take: all at once leave half for runs and models."""
 LEAST_MEMORY = 2**30
 """Bytes that each may have at least: less would not hold the libraries and a table."""
 MODULE = "linewright.interfaces.http.apart"
@@ -56,7 +58,7 @@ class Expensive:
     deadline_s
         Seconds that a request may take, waiting included.
     memory
-        Bytes that each process may have (default: of what this machine gives to loaded models, an equal part).
+        Bytes that each process may have (default: a quarter of this machine's, or of its control group's).
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Expensive:
         memory: int | None = None,
     ) -> None:
         self._root, self._actor, self._report, self._deadline_s = root, actor, report, deadline_s
-        self._memory = memory or max(usual_budget() // AT_ONCE, LEAST_MEMORY)
+        self._memory = memory or max(usual_budget(share=SHARE), LEAST_MEMORY)
         self._turns = CapacityLimiter(AT_ONCE)
 
     async def carry_out(
