@@ -1,16 +1,17 @@
 """Errors over the network say where something is in the factory's folder, and not where that folder is on this machine."""
 
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from ports import free_port
 
 from linewright.interfaces.http.app import control_app
 from linewright.line.execute import execute_inline
@@ -42,40 +43,33 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def endpoint(root: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+def test_the_endpoint_names_no_path_of_its_machine(root, tmp_path):
+    """User names, layouts and mounts help whoever looks for a way in; 503 and 502 named them on 10deb10."""
+    damaged = tmp_path / "damaged"
+    shutil.copytree(root, damaged)
+    for artifact in (damaged / ".linewright" / "artifacts").glob("*/*"):
+        artifact.chmod(0o600)
+        artifact.write_bytes(b"x")
+    port = free_port()
     command = [sys.executable, "-m", "linewright", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=damaged, stderr=subprocess.DEVNULL)
     url, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
         while True:
             assert time.monotonic() < until
             try:
-                if httpx.get(f"{url}/v2/models/parts/ready").status_code == 200:
-                    break
+                answer = httpx.post(f"{url}/v1/lines/parts/predict", json={"rows": [{"w": 1.5}]})
+                break
             except httpx.TransportError:
                 time.sleep(0.05)
-        yield url
     finally:
         process.terminate()
         process.wait(timeout=60)
 
-
-def test_the_endpoint_names_no_path_of_its_machine(root, endpoint):
-    """User names, layouts and mounts help whoever looks for a way in; 503 and 502 named them on 10deb10."""
-    labels = root / ".linewright" / "feedback"
-    for path in sorted(labels.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    (labels / "parts.sqlite").mkdir(parents=True)
-    body = {"labels": [{"key": "x", "label": "yes"}]}
-    answer = httpx.post(f"{endpoint}/v1/lines/parts/feedback", json=body)
-
-    assert answer.status_code in {502, 503}, answer.text
-    assert ".linewright/feedback/parts.sqlite" in answer.text
-    assert str(root) not in answer.text
-    assert str(root.parent) not in answer.text
+    assert 503 == answer.status_code, answer.text
+    assert ".linewright/artifacts/" in answer.text
+    assert str(damaged) not in answer.text
+    assert str(tmp_path) not in answer.text
 
 
 def test_errors_of_the_control_plane_name_no_path_of_its_machine(root):
