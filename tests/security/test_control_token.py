@@ -23,6 +23,8 @@ from linewright.serve.access import Access, control_token, read_token
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY")
 DOCS = Path(__file__).parents[2] / "docs"
+CLIENT = httpx.Client(timeout=30)
+"""For all requests: making one takes longer than a request."""
 FORM = re.compile(r"lw_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 
 
@@ -59,8 +61,8 @@ def paths(up: Up) -> set[str]:
 
 
 def ask(up: Up, method: str, path: str, **headers: str) -> httpx.Response:
-    with httpx.Client(base_url=f"http://127.0.0.1:{up.control}", timeout=30) as client:
-        return client.request(method, path, headers={"content-type": "application/json", **headers})
+    url = f"http://127.0.0.1:{up.control}{path}"
+    return CLIENT.request(method, url, headers={"content-type": "application/json", **headers})
 
 
 def test_no_route_and_no_method_answers_without_the_token(up):

@@ -13,6 +13,8 @@ from linewright.line.factory import Factory
 from linewright.line.new import new_line
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+CLIENT = httpx.Client(timeout=30)
+"""For all requests: making one takes longer than a request."""
 PAGES = {
     "another site": {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"},
     "another site, without an origin": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
@@ -46,7 +48,7 @@ def test_no_method_is_answered_on_the_control_plane_with_or_without_the_token(up
     for path in ("/", "/api/v1/status", "/api/v1/check", "/api/v1/plan", "/openapi.json", "/nothing"):
         for token in ({}, bearer(up.root)):
             headers = {**PAGES[page], **token, "Content-Type": "application/json"}
-            answer = httpx.request(method, f"http://127.0.0.1:{up.control}{path}", headers=headers)
+            answer = CLIENT.request(method, f"http://127.0.0.1:{up.control}{path}", headers=headers)
 
             assert 403 == answer.status_code, (path, token)
             assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -59,7 +61,7 @@ def test_no_method_is_answered_on_the_control_plane_with_or_without_the_token(up
 )
 def test_no_read_is_answered_on_the_endpoint(up, path, page):
     """Names of lines and columns, and figures of use, are nobody else's."""
-    answer = httpx.get(f"http://127.0.0.1:{up.port}{path}", headers=PAGES[page])
+    answer = CLIENT.get(f"http://127.0.0.1:{up.port}{path}", headers=PAGES[page])
 
     assert 403 == answer.status_code
 
@@ -82,7 +84,7 @@ def test_programs_our_own_pages_and_addresses_that_people_type_are_answered(up, 
         (up.port, "/"),
     ):
         sent = {name: value.format(port=port) for name, value in headers.items()}
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", headers={**bearer(up.root), **sent})
+        answer = CLIENT.get(f"http://127.0.0.1:{port}{path}", headers={**bearer(up.root), **sent})
 
         assert 200 == answer.status_code, path
 
@@ -91,8 +93,8 @@ def test_a_link_to_the_index_may_be_followed(up):
     """A person who clicks sees the index, which holds nothing; no page gets it."""
     visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
-    assert 200 == httpx.get(f"http://127.0.0.1:{up.control}/", headers=visit).status_code
-    assert 403 == httpx.get(f"http://127.0.0.1:{up.control}/api/v1/status", headers=visit).status_code
+    assert 200 == CLIENT.get(f"http://127.0.0.1:{up.control}/", headers=visit).status_code
+    assert 403 == CLIENT.get(f"http://127.0.0.1:{up.control}/api/v1/status", headers=visit).status_code
 
 
 def test_twenty_reads_that_a_page_has_sent_and_left_cost_nothing(up):

@@ -295,7 +295,7 @@ def test_nothing_that_a_caller_or_a_file_names_is_fetched(tmp_path):
             found = factory.check(name).lines[0]
             assert found.errors, name
             with pytest.raises(LinewrightError, match=r"\S"):
-                factory.run(name)
+                execute_inline(factory, name)
         with pytest.raises(RequestError, match=r"\S"):
             new_line(tmp_path, "more", data=Path(f"{url}/parts.csv"), label="bad")
 

@@ -14,13 +14,13 @@ from linewright.operations.face import Factory
 
 HEAD = "line: x\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n"
 MISTAKES = {
-    "unknown words": HEAD + "".join(f"word{number}: 1\n" for number in range(20_000)),
-    "keys twice": HEAD + "about: a\n" * 20_000,
-    "anchors": HEAD + "tags: [" + ", ".join(f"&a{number} x" for number in range(20_000)) + "]\n",
-    "wrong values": HEAD + "gates:\n" + "  - 1\n" * 20_000,
+    "unknown words": HEAD + "".join(f"word{number}: 1\n" for number in range(5_000)),
+    "keys twice": HEAD + "about: a\n" * 5_000,
+    "anchors": HEAD + "tags: [" + ", ".join(f"&a{number} x" for number in range(5_000)) + "]\n",
+    "wrong values": HEAD + "gates:\n" + "  - 1\n" * 5_000,
     "columns": HEAD
     + "contract:\n  columns:\n"
-    + "".join(f"    c{n}: {{typ: number}}\n" for n in range(10_000)),
+    + "".join(f"    c{n}: {{typ: number}}\n" for n in range(5_000)),
 }
 
 
