@@ -34,7 +34,8 @@ class Busy:
     def __init__(self):
         self.started = []
 
-    def start(self, _workflow, run, _request):
+    def start(self, _workflow, run, _request, *, group):
+        assert group
         self.started.append(run)
 
     def follow(self, run, *, timeout=None):

@@ -54,6 +54,12 @@ def leave():
 def exit_by_exception():
     sys.exit(0)
 
+class PanicException(BaseException):
+    pass
+
+def panic():
+    raise PanicException("called `Option::unwrap()` on a `None` value")
+
 def hang():
     time.sleep(120)
 
@@ -183,6 +189,18 @@ def test_code_that_would_end_its_process_is_a_failure_of_the_run(factory):
         execute(factory, "poison")
 
     assert "failed" == factory.metadata.events(Finished, line="poison")[0].outcome
+
+
+def test_a_panic_of_a_native_library_is_a_failure_of_the_run(factory):
+    """It is no `Exception`: the request hung, the run never ended, and each restart panicked again."""
+    declare(factory, "poison", 'python: "poison.py:panic"')
+
+    with pytest.raises(LinewrightError, match="a library gave up: PanicException"):
+        execute(factory, "poison")
+
+    (ended,) = factory.metadata.events(Finished, line="poison")
+    assert "failed" == ended.outcome
+    assert [] == factory.metadata.events(AttemptEnded, line="poison")
 
 
 def test_a_run_whose_process_was_killed_once_comes_to_its_end(factory):

@@ -1,6 +1,6 @@
 """One attempt of a run, in a child process: `line.attempts` starts it and follows it.
 
-``python -m linewright.line.attempt FACTORY CHANNEL`` gets the request of a run, walks its steps and asks before each of them whether it
+``python -m linewright.line.attempt FACTORY CHANNEL`` may first be asked for plans. Then it gets the request of a run, walks its steps and asks before each of them whether it
 is done already. It sends ``step`` and gets ``outcome`` or ``do``; after ``do`` it sends ``did`` and gets ``outcome``. In between it sends
 ``progress``; in the end ``returned``, ``raised``, ``bug`` or ``not_ended``.
 """
@@ -9,14 +9,17 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from linewright.engine.child import Channel, parent
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
+from linewright.line.plan import make_plan
 from linewright.line.run import run_line
+from linewright.line.stations import load_steps
 from linewright.store.values import to_builtins
 
 
@@ -43,11 +46,21 @@ def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is)
     def report(progress: Progress) -> None:
         channel.send({"progress": to_builtins(progress)})
 
-    request = channel.receive()
-    with Factory.open(Path(root), report=report) as factory:
+    load_steps()
+    with suppress(EOFError), Factory.open(Path(root), report=report) as factory:
         prepare(factory)
+        while "plan" in (request := channel.receive()) and "run" not in request:
+            channel.send(_planned(factory, request))
         channel.send(_said(factory, channel, request))
     return 0
+
+
+def _planned(factory: Factory, asked: dict[str, Any]) -> dict[str, Any]:
+    def plan() -> Json:
+        spec = factory.line(asked["plan"])
+        return cast("Json", to_builtins(make_plan(factory, spec, as_of=asked["as_of"])))
+
+    return _captured(plan, "the plan")
 
 
 def _said(factory: Factory, channel: Channel, request: Json) -> dict[str, Any]:
@@ -55,7 +68,7 @@ def _said(factory: Factory, channel: Channel, request: Json) -> dict[str, Any]:
         channel.send({"step": name})
         said = channel.receive()
         if "do" in said:
-            channel.send({"did": _did(do, name)})
+            channel.send({"did": _captured(do, f"the answer of step {name!r}")})
             said = channel.receive()
         if "bug" in said["outcome"]:
             raise _BugBeforeError(said["outcome"]["bug"])
@@ -71,10 +84,10 @@ def _said(factory: Factory, channel: Channel, request: Json) -> dict[str, Any]:
         return {"bug": _told(error)}
 
 
-def _did(do: Callable[[], Json], name: str) -> dict[str, Any]:
+def _captured(do: Callable[[], Json], what: str) -> dict[str, Any]:
     try:
-        return capture(do, f"the answer of step {name!r}")
-    except Exception as error:  # noqa: BLE001 -- a bug of one step: the run ends with it, and the record has that
+        return capture(do, what)
+    except Exception as error:  # noqa: BLE001 -- a bug: whoever follows this process decides what ends with it
         return {"bug": _told(error)}
 
 

@@ -16,7 +16,15 @@ from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
 from linewright.engine.seam import Interrupted, Json, NotEnded, Step, Workflow, release
 from linewright.engine.turns import Turn, Turns
-from linewright.errors import BackendError, Conflict, LinewrightError, Terminal, UserCodeError, from_json
+from linewright.errors import (
+    BackendError,
+    Conflict,
+    LinewrightError,
+    Terminal,
+    Transient,
+    UserCodeError,
+    from_json,
+)
 from linewright.line.cancelling import Cancellation, cancellation_of, forget_cancellation
 from linewright.line.factory import Factory
 from linewright.line.factory_file import RunLimits, read_factory_file
@@ -27,6 +35,8 @@ from linewright.line.work import Work
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
+WARM_S = 600.0
+"""How long a process that was started ahead waits for a run."""
 QUIET_S = 10.0
 """Seconds without news after which a run no longer keeps others from beginning."""
 _TOO_LATE = frozenset({"release", "finish"})
@@ -63,10 +73,11 @@ class Children:
         self._ahead: Future[Child] | None = None
 
     def warm(self) -> None:
-        """Start one ahead, unless one waits already: it loads its libraries meanwhile."""
+        """Start one ahead, unless one waits already: it loads its libraries meanwhile. After `WARM_S` seconds it is let go."""
         with self._lock:
             if self._ahead is None:
                 self._ahead = self._starter.submit(self._start)
+                self._let_go_later(self._ahead)
 
     def take(self) -> Child:
         """Return one that waits, or a new one."""
@@ -74,14 +85,34 @@ class Children:
             ahead, self._ahead = self._ahead, None
         return (ahead or self._starter.submit(self._start)).result()
 
+    def give_back(self, child: Child) -> None:
+        """Have a child that has done its work wait for the next run, unless one waits already."""
+        with self._lock:
+            if self._ahead is not None:
+                child.kill()
+                return
+            self._ahead = Future()
+            self._ahead.set_result(child)
+            self._let_go_later(self._ahead)
+
     def close(self) -> None:
         """End what was started ahead; whoever took a child ends it."""
-        with self._lock:
-            ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            with suppress(OSError):
-                ahead.result().kill()
+        if self._ahead is not None:
+            self._let_go(self._ahead)
         self._starter.shutdown(wait=False)
+
+    def _let_go_later(self, ahead: Future[Child]) -> None:
+        timer = threading.Timer(WARM_S, self._let_go, args=(ahead,))
+        timer.daemon = True
+        timer.start()
+
+    def _let_go(self, ahead: Future[Child]) -> None:
+        with self._lock:
+            if self._ahead is not ahead:
+                return
+            self._ahead = None
+        with suppress(OSError):
+            ahead.result().kill()
 
     def _start(self) -> Child:
         module, *arguments = self._program
@@ -97,10 +128,14 @@ class Attempts:
         Whose runs they are.
     program
         Module and first arguments of what carries out an attempt.
+    stays_warm
+        Whether a process for the next run is started after each run.
     """
 
-    def __init__(self, factory: Factory, program: Sequence[str] = PROGRAM) -> None:
-        self._factory = factory
+    def __init__(
+        self, factory: Factory, program: Sequence[str] = PROGRAM, *, stays_warm: bool = False
+    ) -> None:
+        self._factory, self._stays_warm = factory, stays_warm
         self._limits = read_factory_file(factory.root).runs
         self._turns = Turns(self._limits.at_once)
         self._children = Children(factory, self._limits.bytes, program)
@@ -111,6 +146,44 @@ class Attempts:
     def workflows(self) -> Mapping[str, Workflow]:
         """What an engine needs to carry out runs."""
         return {WORKFLOW: self._run_line}
+
+    def plan(self, line: str, as_of: str | None) -> Plan:
+        """Make the plan of a line in a child: it reads sources, and has their databases carry out queries.
+
+        Raises
+        ------
+        Terminal
+            If the child ended.
+        LinewrightError
+            As `line.plan.make_plan` does.
+        """
+        child = self._children.take()
+        try:
+            child.send({"plan": line, "as_of": as_of})
+            said = self._heard(child)
+        except ChildEnded as ended:
+            raise Terminal(
+                "the process that planned the run ended",
+                where=line,
+                found=ended.end.to_text(),
+                hint=f"see what keeps it from reading the sources: linewright check {line}",
+            ) from ended
+        except BaseException:
+            child.kill()
+            raise
+        self._children.give_back(child)
+        if "bug" in said:
+            raise BugInChildError(said["bug"])
+        return msgspec.convert(release(said), Plan)
+
+    def _heard(self, child: Child) -> dict[str, Any]:
+        def look(_waited: float) -> None:
+            if self._stopped.is_set():
+                raise Transient("this process ends", hint="try again in a moment")
+
+        while "progress" in (said := child.receive(idle_s=self._limits.idle_s, quiet=look)):
+            self._factory.report(msgspec.convert(said["progress"], Progress))
+        return said
 
     def stop(self) -> None:
         """Have each run that is at work stop where it is, without an end; it is resumed later."""
@@ -137,11 +210,14 @@ class Attempts:
         run.accept()
         try:
             with self._turns.take(is_urgent=asked.get("proposal") is None, look=run.look) as turn:
-                return run.carry_out(turn)
+                given = run.carry_out(turn)
         except _Over as over:
             # No child is needed to say so, and none may be left that could.
             run.fail(over.error)
             raise over.error from None
+        if self._stays_warm:
+            self.warm()
+        return given
 
 
 class _Over(Exception):  # noqa: N818 -- a signal between two functions, never seen outside

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -78,8 +78,14 @@ def execute(
             )
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
+    is_new = not factory.metadata.versions(line)
     try:
-        with open_executor(factory, watch, only=line, program=program) as engine:
+        with (
+            closing(Attempts(factory, program)) as attempts,
+            open_executor(factory, watch, only=line, attempts=attempts) as engine,
+        ):
+            if is_new:
+                attempts.warm()  # there will surely be a run
             for run in engine.unfinished(line):
                 resumed.follow(engine, run)
             return _carry_out(
@@ -134,7 +140,7 @@ def open_executor(
     observe: Observe = ignore,
     *,
     only: str | None = None,
-    program: Sequence[str] = PROGRAM,
+    attempts: Attempts | None = None,
 ) -> Generator[DurableEngine]:
     """Open the factory's executor; the caller holds its lock.
 
@@ -144,8 +150,8 @@ def open_executor(
         Told of each step that really runs.
     only
         The one line whose runs it carries out (default: all); what was interrupted of others is left to whoever comes for it.
-    program
-        Module and first arguments of what carries out an attempt.
+    attempts
+        What carries the runs out, closed by the caller (default: its own).
     """
     file = factory.state / "engine.sqlite"
     says = f"another process holds {file} (fuser -v {file} names it); runs go on once it has ended"
@@ -153,14 +159,13 @@ def open_executor(
     def held() -> None:
         factory.report(Progress(station="engine", says=says, stays=True))
 
-    with closing(Attempts(factory, program)) as attempts:
-        if only is not None and not factory.metadata.versions(only):
-            attempts.warm()  # it has no model yet, so there will be a run
+    with ExitStack() as closes:
+        works = attempts or closes.enter_context(closing(Attempts(factory)))
         engine = DurableEngine(
-            factory.engine_url, attempts.workflows, observe, held=held, only=only, give_up=attempts.stop
+            factory.engine_url, works.workflows, observe, held=held, only=only, give_up=works.stop
         )
-        with closing(engine):
-            yield engine
+        closes.enter_context(closing(engine))
+        yield engine
 
 
 def _client(factory: Factory, lock: ProcessLock) -> EngineClient | None:
@@ -201,7 +206,7 @@ def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: 
         `None` where nothing would change.
     """
     spec = factory.line(line)
-    plan = make_plan(factory, spec, as_of=as_of)
+    plan = _planned(factory, spec, as_of)
     if not plan.changes:
         return None
     run, request = prepare(factory, spec, plan, proposal=proposal)
@@ -222,7 +227,7 @@ def _carry_out(
 ) -> RunResult:
     spec = factory.line(line)
     try:
-        now = make_plan(factory, spec, as_of=as_of)
+        now = _planned(factory, spec, as_of)
         if plan is not None:
             _same(factory, plan, now)
         if not now.changes:
@@ -233,6 +238,12 @@ def _carry_out(
     except (RequestError, ContractBreach) as error:
         raise placed(error, factory.path_of(line)) from error
     return result_of(factory, spec, run=run, did=tuple(done["did"]))
+
+
+def _planned(factory: Factory, spec: LineSpec, as_of: str | None) -> Plan:
+    if factory.planner is not None:
+        return factory.planner(spec.line, as_of)
+    return make_plan(factory, spec, as_of=as_of)
 
 
 def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunResult:

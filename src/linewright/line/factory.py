@@ -11,6 +11,7 @@ from typing import Self
 from linewright.engine.context import Context, Progress
 from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
+from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.sealed import SealedLog
@@ -47,8 +48,6 @@ class Factory:
         Who acts, for the record (default: the user of the operating system).
     now
         The time, UTC, RFC 3339 with microseconds; a world that simulates brings its own.
-    waits
-        Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second.
     """
 
     def __init__(
@@ -58,13 +57,15 @@ class Factory:
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
         now: Callable[[], str] = now_utc,
-        waits: Callable[[], bool] = patient,
     ) -> None:
         self.root = root
         self.report = report
         self.actor = actor or _user()
         self.now = now
-        self.waits = waits
+        self.waits: Callable[[], bool] = patient
+        """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
+        self.planner: Callable[[str, str | None], Plan] | None = None
+        """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
 
     @classmethod
     def open(
@@ -74,7 +75,6 @@ class Factory:
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
         now: Callable[[], str] = now_utc,
-        waits: Callable[[], bool] = patient,
     ) -> Self:
         """Open the factory in a folder.
 
@@ -95,7 +95,7 @@ class Factory:
                 hint="make one with `linewright new NAME --data FILE --label COLUMN`, or `linewright init` where line files are here already; "
                 "or point at it with --factory DIR",
             )
-        factory = cls(root, report=report, actor=actor, now=now, waits=waits)
+        factory = cls(root, report=report, actor=actor, now=now)
         read_factory_file(root)
         factory._check_format()
         return factory

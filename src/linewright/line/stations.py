@@ -265,3 +265,9 @@ STATIONS = (
         carried_out_by="linewright.line.judging:gate_station",
     ),
 )
+
+
+def load_steps() -> None:
+    """Import what carries out the stations, ahead of the first one."""
+    for station in STATIONS:
+        import_module(station.carried_out_by.partition(":")[0])

@@ -21,6 +21,7 @@ from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
@@ -49,28 +50,36 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root, stopping = factory.root, Event()
-    with (
-        open_executor(factory) as engine,
-        closing(Tending(lambda: Factory.open(root, report=_say, actor="linewright"), engine)),
-    ):
-        app = control_app(
-            lambda: Factory.open(root, report=_say, waits=lambda: not stopping.is_set()),
-            OPERATIONS,
-            access=Access(control_token(factory.state)),
-            expensive=Expensive(root, actor=factory.actor, report=_say),
-            root=root,
-            stopping=stopping,
-            replies=SqliteReplies(factory.state / "replies.sqlite"),
-        )
-        # Whoever started this process starts it again, and then it resumes what has no end yet.
-        serve_control(
-            app,
-            listening,
-            ready=lambda _: listens(True),
-            is_stopped=lambda: engine.trouble is not None,
-        )
-        if engine.trouble is not None:
-            raise engine.trouble
+    with closing(Attempts(factory, stays_warm=True)) as attempts:
+
+        def opened(actor: str = "") -> Factory:
+            other = Factory.open(root, report=_say, actor=actor)
+            other.planner = attempts.plan
+            other.waits = lambda: not stopping.is_set()
+            return other
+
+        with (
+            open_executor(factory, attempts=attempts) as engine,
+            closing(Tending(lambda: opened("linewright"), engine)),
+        ):
+            app = control_app(
+                opened,
+                OPERATIONS,
+                access=Access(control_token(factory.state)),
+                expensive=Expensive(root, actor=factory.actor, report=_say),
+                root=root,
+                stopping=stopping,
+                replies=SqliteReplies(factory.state / "replies.sqlite"),
+            )
+            # Whoever started this process starts it again, and then it resumes what has no end yet.
+            serve_control(
+                app,
+                listening,
+                ready=lambda _: listens(True),
+                is_stopped=lambda: engine.trouble is not None,
+            )
+            if engine.trouble is not None:
+                raise engine.trouble
 
 
 def _waiting(holder: int | None) -> None:
