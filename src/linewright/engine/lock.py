@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from linewright.errors import Terminal, Transient
+from linewright.store.rights import LOCK
 
 _PAUSE_S = 0.1
 
@@ -66,7 +67,7 @@ class ProcessLock:
 
     def _open(self) -> int:
         try:
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, LOCK)
         except OSError as error:
             hint = "check that its folder exists and that this user may write there"
             raise Terminal(

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Self
 
 from linewright.errors import RequestError, of_exit_code
+from linewright.store.rights import asked_umask
 
 LOOK_S = 0.1
 """How often groups are looked after."""
@@ -363,6 +364,7 @@ def _start(child: Child) -> _Running:
             stdin=subprocess.DEVNULL,
             pass_fds=(told, *child.inherits),
             process_group=0,  # what a terminal sends is heard here alone, and told on
+            umask=asked_umask(),
         )
     except OSError:
         os.close(pipe)

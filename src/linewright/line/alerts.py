@@ -10,7 +10,7 @@ from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainP
 from linewright.watch.retrain import SHIFTS
 
 E = TypeVar("E", bound=Event)
-WINDOWLESS = frozenset[Monitor]({"retraining", "log"})
+WINDOWLESS = frozenset[Monitor]({"retraining", "log", "clock"})
 """Monitors that look at no window, so that no window can show what they found, or that it is over."""
 
 

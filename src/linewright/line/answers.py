@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from linewright.errors import RequestError
+from linewright.store.rights import as_asked
 
 _TRIES = 10
 _NO_WARNINGS: Mapping[int, list[str]] = {}
@@ -104,6 +105,7 @@ def _held(draft: Path) -> BinaryIO:
         file = draft.open("wb")
         fcntl.flock(file, fcntl.LOCK_EX)
         if draft.exists():
+            as_asked(draft)
             return file
         file.close()  # another process took it for one that was left, before it was held
     raise OSError(errno.EBUSY, "another process removes the draft again and again")

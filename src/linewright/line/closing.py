@@ -1,6 +1,6 @@
 """A window that is being closed: what those who look at it share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +25,8 @@ class Closing:
     model: Model
     past: Sequence[Watched]
     """Windows that were closed before, oldest first."""
+    position: Mapping[str, int]
+    """Place of the prediction log, by segment, up to which any window has counted."""
     start: str
     end: str
 

@@ -20,6 +20,7 @@ from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
+from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.sql import SqlMetadata
 
 FORMAT = "1"
@@ -112,7 +113,7 @@ class Factory:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
         root = _resolved(path)
         try:
-            (root / "lines").mkdir(parents=True, exist_ok=True)
+            make_asked_folder(root / "lines")
         except OSError as error:
             raise RequestError(f"a factory cannot be made here: {error.strerror}", where=str(root)) from error
         if not (root / FACTORY_FILE).exists():
@@ -124,7 +125,7 @@ class Factory:
         found = file.read_text().strip() if file.exists() else ""
         if not found:
             # Replaced as a whole: a kill must not leave a factory that cannot be opened.
-            self.state.mkdir(parents=True, exist_ok=True)
+            self.state.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
             draft = file.with_name(f".FORMAT.{os.getpid()}")
             draft.write_text(FORMAT + "\n")
             draft.replace(file)

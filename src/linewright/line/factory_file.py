@@ -10,8 +10,11 @@ from pydantic import Field
 from linewright.line.fit import fit_spec
 from linewright.line.mistakes import EnoughError, Mistakes
 from linewright.line.nodes import read_nodes, read_text
+from linewright.line.spec import LINE_NAME
+from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
+from linewright.store.rights import as_asked, make_asked_folder
 
 FACTORY_FILE = "factory.yaml"
 
@@ -26,6 +29,50 @@ format: 1
 """
 
 
+LineName = Annotated[str, Field(pattern=LINE_NAME)]
+Size = Annotated[str, Field(pattern=SIZE)]
+
+
+class LimitsSpec(Spec):
+    """How much clients may ask of the endpoint; more is refused with 429. What is not said is without limit."""
+
+    concurrent_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests whose body has come, that are answered at one time."""
+    rows_per_second: Annotated[float, Field(gt=0)] | None = None
+    """Rows a second in the long run; a second's worth may come at once."""
+    log_bytes_per_day: Size | None = None
+    """What the prediction log may grow by in a day of UTC, e.g. ``20GiB``."""
+
+    def of_one(self, *, where: str) -> Limits:
+        """Return them as an endpoint takes them."""
+        size = self.log_bytes_per_day
+        return Limits(
+            concurrent_requests=self.concurrent_requests,
+            rows_per_second=self.rows_per_second,
+            log_bytes_per_day=None if size is None else to_bytes(size, where=f"{where}: log_bytes_per_day"),
+        )
+
+
+class FactoryLimitsSpec(LimitsSpec):
+    """How much clients may ask of the endpoint, of all lines together and of one; more is refused with 429."""
+
+    concurrent_requests: Annotated[int, Field(ge=1)] | None = CONCURRENT
+    """Requests whose body has come, that are answered at one time; `null` is without limit."""
+    lines: dict[LineName, LimitsSpec] = Field(default_factory=dict[str, LimitsSpec])
+    """Limits of single lines, by name."""
+
+    def to_limits(self, *, where: str) -> AllLimits:
+        """Return them as an endpoint takes them.
+
+        Raises
+        ------
+        RequestError
+            If a size is less than 1 MiB.
+        """
+        lines = {name: one.of_one(where=f"{where}: lines: {name}") for name, one in self.lines.items()}
+        return AllLimits(together=self.of_one(where=where), lines=lines)
+
+
 def _at_once() -> int:
     return max(2, (os.cpu_count() or 1) // 2)
 
@@ -33,7 +80,7 @@ def _at_once() -> int:
 class RunLimits(Spec):
     """What each run may take: it is carried out in a process of its own."""
 
-    memory: Annotated[str, Field(pattern=SIZE)] | None = None
+    memory: Size | None = None
     """Memory of the process, e.g. ``8GiB``: heap, stacks and private mappings. `None` is three quarters of the memory of the machine or
     control group."""
     idle_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
@@ -57,9 +104,11 @@ class FactoryFile(Spec):
     """Version of the folder's form."""
     about: str = ""
     """One sentence for people."""
-    model_memory: Annotated[str, Field(pattern=SIZE)] | None = None
+    model_memory: Size | None = None
     """What the loaded models of all lines may take in all processes of the endpoint, e.g. ``2GiB``; ``--model-memory`` goes before
     it. `None` is half of the memory of the machine or control group."""
+    limits: FactoryLimitsSpec = FactoryLimitsSpec()
+    """How much clients may ask of the endpoint."""
     runs: RunLimits = RunLimits()
     """What each run may take."""
 
@@ -87,11 +136,12 @@ def read_factory_file(root: Path) -> FactoryFile:
 
 def write_factory_file(root: Path) -> None:
     """Make a folder a factory; a `factory.yaml` that is there is left as it is."""
-    root.mkdir(parents=True, exist_ok=True)
+    make_asked_folder(root)
     try:
         with os.fdopen(
             os.open(root / FACTORY_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w"
         ) as file:
             file.write(_TEXT)
+        as_asked(root / FACTORY_FILE)
     except FileExistsError:
         return

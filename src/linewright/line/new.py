@@ -30,6 +30,7 @@ from linewright.line.file import parse_line
 from linewright.line.spec import LINE_NAME
 from linewright.line.traps import TOLD, exclusion, row_traps
 from linewright.model.spec import FUNCTION, TrainSpec
+from linewright.store.rights import as_asked, make_asked_folder
 
 _TEST = 0.2
 
@@ -363,10 +364,11 @@ def _is_weight(profile: Profile, name: str) -> bool:
 
 def _write(path: Path, text: str) -> None:
     """Write the file whole or not at all, and never over another."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_asked_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as file:
+            as_asked(part)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

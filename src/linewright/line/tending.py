@@ -5,12 +5,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError
+from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
@@ -19,6 +20,7 @@ from linewright.line.outages import follow_file, tend_log
 from linewright.line.retraining import retraining_due
 from linewright.line.rollout import tend_canary
 from linewright.line.sealing import seal_next
+from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
@@ -27,10 +29,14 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
+DISK_LOOK_S = 60.0
+"""How often the disk is looked at."""
+FAR_H = 2 * WARNED_H
+"""Hours for which it must last again until it is told of anew: a rate is never the same twice."""
 _FATES = {
     Deployed: "{0.part}",
     Promoted: "is promoted",
@@ -44,6 +50,7 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     spec = factory.line(line)
     follow_file(factory, spec)
     tend_log(factory, line)
+    tend_clock(factory, line)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
     seal_next(factory, line)
@@ -90,6 +97,7 @@ class Tending:
         self._closed = threading.Event()
         self._duties = (
             ("log", self._log),
+            ("clock", self._clock),
             ("watch", self._watch),
             ("canary", self._canary),
             ("retrain", self._retrain),
@@ -98,6 +106,10 @@ class Tending:
         self._looks: dict[tuple[str, str], _Look] = {}
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
+        self._said: set[str] = set()
+        """Alerts about the clock that this process has told of, whoever of it opened them."""
+        self._disk_at, self._is_near = 0.0, False
+        """When the disk is looked at next, and whether people were told that it will be full."""
         self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
         self._thread.start()
 
@@ -109,16 +121,38 @@ class Tending:
     def _work(self) -> None:
         with self._open() as factory:
             while not self._closed.wait(self._every_s):
+                self._disk(factory)
                 for line in factory.names():
                     for what, look in self._duties:
                         if self._closed.is_set():
                             return
                         self._look(factory, line, what, look)
 
+    def _disk(self, factory: Factory) -> None:
+        """Tell once that the disk will soon be full, and again once it was far from that in between."""
+        if time.monotonic() < self._disk_at:
+            return
+        self._disk_at = time.monotonic() + DISK_LOOK_S
+        with suppress(
+            OSError, LinewrightError
+        ):  # what keeps it from looking is told where it keeps others from working
+            found = forecast(factory)
+            if found.is_near and not self._is_near:
+                says = f"{found.to_text(factory.root)}: {MAKE_ROOM}"
+                factory.report(Progress(station="disk", says=says, stays=True))
+            self._is_near = found.is_near or (self._is_near and (found.full_in_h or FAR_H) < FAR_H)
+
     def _log(self, factory: Factory, spec: LineSpec) -> None:
         for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
             if news is not None:
                 factory.report(Progress(station="log", says=f"{spec.line}: {news.because}", stays=True))
+
+    def _clock(self, factory: Factory, spec: LineSpec) -> None:
+        tend_clock(factory, spec.line)
+        told = clock_alert(factory, spec.line)
+        if told is not None and told.id not in self._said:
+            self._said.add(told.id)
+            factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
 
     def _watch(self, factory: Factory, spec: LineSpec) -> None:
         watched = close_window(factory, spec)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from msgspec.structs import replace
+
 from linewright.data.spec import duration_micros
-from linewright.errors import Transient
+from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
@@ -22,7 +24,7 @@ from linewright.release.facts import Promoted
 from linewright.serve.facts import Prediction
 from linewright.serve.scoring import Scorer
 from linewright.serve.segments import read_log
-from linewright.store.clock import said, text_of
+from linewright.store.clock import text_of
 from linewright.store.seams import Version
 from linewright.watch.alerts import news
 from linewright.watch.ending import MANY, Ending
@@ -56,19 +58,19 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
     Watched or None
         What was recorded; `None` where no window has ended, or nothing serves.
 
-    Raises
-    ------
-    Transient
-        If windows are closed far into the future, by a clock that was set back since; the next one ends after the last of them.
+    Notes
+    -----
+    Windows that a clock once ahead has closed stay as they are, and what they counted is not counted again. Those whose end
+    lies beyond now do not hold up the next one: it begins where the last window of the past ended, and lasts until a whole
+    window's time has gone by since the clock was seen to be back. Where a clock is set back by less than a window, nothing is
+    closed until it is there again.
     """
     champion = _champion(factory, spec.line)
     if champion is None or spec.watch is None:
         return None
     newest = newest_of(factory, spec.line, Watched)
-    start = newest.end if newest else _floor(_first_promotion(factory, spec.line), spec.watch)
-    end = _floor(factory.now(), spec.watch)
-    if end <= start:
-        _refuse_future(spec, start, end)
+    start, end = _start(factory, spec, spec.watch, newest), _floor(factory.now(), spec.watch)
+    if start is None or end <= start:
         return None
     closing = Closing(
         factory=factory,
@@ -77,6 +79,7 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
         champion=champion,
         model=load(champion.digest, factory.artifacts.get),
         past=closed_windows(factory, spec),
+        position=newest.position if newest else {},
         start=start,
         end=end,
     )
@@ -89,11 +92,14 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
 
 
 def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:
-    """Return the closed windows that matter now, oldest first: those that monitors remember, and a label's delay more."""
+    """Return the closed windows that matter now, oldest first: those that monitors remember, and a label's delay more.
+
+    Of a clock that was once ahead, those are left out that end beyond now, or after a window began that was closed later.
+    """
     limit = REMEMBERED
     if spec.watch is not None and spec.label.delay is not None:
         limit += duration_micros(spec.label.delay) // max(1, duration_micros(spec.watch.every)) + 1
-    return _closed(factory, spec.line, limit)
+    return _in_order(_closed(factory, spec.line, limit), factory.now())
 
 
 def _closed(factory: Factory, line: str, limit: int) -> list[Watched]:
@@ -106,8 +112,17 @@ def _since(factory: Factory, line: str, alerts: Sequence[Alerted]) -> list[Watch
     while True:
         found = _closed(factory, line, limit)
         if len(found) < limit or found[0].start <= began or sum(one.n for one in found) >= 10 * MANY:
-            return found
+            return _in_order(found, factory.now())
         limit *= 2
+
+
+def _in_order(windows: Sequence[Watched], now: str) -> list[Watched]:
+    """Return those of closed windows, in the order of their closing, that follow each other in time up to now."""
+    kept: list[Watched] = []
+    for one in reversed(windows):
+        if one.end <= (kept[-1].start if kept else now):
+            kept.append(one)
+    return kept[::-1]
 
 
 def _record(
@@ -136,7 +151,7 @@ def _record(
         findings=findings,
         position=dict(position),
     )
-    found = [one for one in open_alerts(factory, line) if one.monitor not in WINDOWLESS]
+    found = [one for one in _by_now(factory, line) if one.monitor not in WINDOWLESS]
     delay = closing.spec.label.delay
     ending = Ending(
         metadata=metadata,
@@ -157,12 +172,21 @@ def _record(
     return watched
 
 
+def _by_now(factory: Factory, line: str) -> list[Alerted]:
+    """Return the open alerts; those of a clock once ahead as of the instant at which it was seen to be back, or no window could end them."""
+    told, now = clock_alert(factory, line), factory.now()
+    return [
+        replace(one, since=told.since) if told is not None and one.since > now else one
+        for one in open_alerts(factory, line)
+    ]
+
+
 # Counting
 
 
 def _count(closing: Closing, reference: Reference) -> tuple[Window, dict[str, int]]:
     spec, model = closing.spec, closing.model
-    position = dict(closing.past[-1].position) if closing.past else {}
+    position = dict(closing.position)
     seen = seen_by(model.package.encoder)
     tally, scorer = Tally(reference, seen=seen), Scorer(model)
     records = _until(closing.factory, spec.line, position, closing.end)
@@ -198,16 +222,28 @@ def _until(factory: Factory, line: str, position: dict[str, int], end: str) -> I
 # Time
 
 
-def _refuse_future(spec: LineSpec, start: str, end: str) -> None:
-    assert spec.watch is not None  # noqa: S101 -- only lines with the section are watched
-    if earlier(start, spec.watch.every) > end:
-        raise Transient(
-            "the clock was once far ahead, so no window is closed until it is there again",
-            where=spec.line,
-            found=f"windows up to {said(start)}",
-            allowed=f"up to {said(end)}",
-            hint="check that the clock of this machine is right; answers are logged and will be counted",
-        )
+def _start(factory: Factory, spec: LineSpec, watch: WatchSpec, newest: Watched | None) -> str | None:
+    """Return where the next window begins; `None` while a clock that was set back is not there again, or was not seen for long enough."""
+    start = newest.end if newest else _floor(_first_promotion(factory, spec.line), watch)
+    if start <= factory.now():
+        return start
+    tend_clock(factory, spec.line)
+    told = clock_alert(factory, spec.line)
+    # Shorter than a whole window, it would have few rows, since others have counted the rest: that is no news of the traffic.
+    if told is None or earlier(_floor(factory.now(), watch), watch.every) < told.since:
+        return None
+    return _last_end(factory, spec.line, told.since) or _floor(told.since, watch)
+
+
+def _last_end(factory: Factory, line: str, instant: str) -> str | None:
+    """Return the end of the window that was closed last of those that ended by an instant; `None` where none did."""
+    limit = REMEMBERED
+    while True:
+        found = factory.metadata.events(Watched, line=line, newest_first=True, limit=limit)
+        ends = (one.end for one in found if one.end <= instant)
+        if (end := next(ends, None)) is not None or len(found) < limit:
+            return end
+        limit *= 4
 
 
 def _champion(factory: Factory, line: str) -> Version | None:

@@ -15,6 +15,7 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.words import short
+from linewright.store.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.living import LINE, live
@@ -155,6 +156,7 @@ def demo(
     life = live(lived, root, report=factory.report, watcher=watcher)
     picture = root / PICTURE
     picture.write_text(to_svg(life), encoding="utf-8")
+    as_asked(picture)
     totals = worth(life)
     return Demo(
         factory=str(root),

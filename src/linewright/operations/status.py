@@ -1,10 +1,13 @@
 """The operation that says how lines stand."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from linewright.errors import BackendError, NotFound
+from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.closing import later
@@ -15,6 +18,7 @@ from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
+from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
 from linewright.model.figures import count
 from linewright.operations.declare import operation
@@ -110,6 +114,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     proposals: int
     uncounted: str | None = None
     """Why predictions that came of late are not counted; `None` where all are."""
+    clock_ahead_until: str | None = None
+    """Up to when the record of the line reaches beyond now, since the clock was once ahead; `None` where it does not."""
     log_fails: str | None = None
     """What fails about the prediction log at this moment, as endpoints see it; `None` where nothing does."""
     log_damage: tuple[str, ...] = ()
@@ -152,11 +158,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     endpoint: str | None
     lines: tuple[LineStatus, ...]
+    disk: DiskForecast | None = None
+    """What is free on the disk of the state, and for how long; `None` where it does not tell."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
         up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
-        return "\n".join([f"factory {self.factory}, {up}", *(_status_text(line) for line in self.lines)])
+        told = [f"factory {self.factory}, {up}"]
+        if self.disk is not None and self.disk.is_near:
+            told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
 # The text
@@ -166,6 +177,11 @@ def _status_text(line: LineStatus) -> str:
     told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
+    if line.clock_ahead_until:
+        told.append(
+            f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
+            "what waits for a time may wait until then"
+        )
     if line.trouble:
         tried = ", and its candidate is not judged" if line.canary else ""
         told.append(f"  its file is wrong, so it is neither watched nor trained{tried}: {line.trouble}")
@@ -316,7 +332,14 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
         factory=str(factory.root),
         endpoint=url,
         lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
+        disk=_disk(factory),
     )
+
+
+def _disk(factory: Factory) -> DiskForecast | None:
+    with suppress(OSError):
+        return forecast(factory)
+    return None
 
 
 def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
@@ -361,6 +384,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         uncounted=uncounted,
         alerts=len(alerts),
         proposals=int(open_proposal(factory, name) is not None),
+        clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=curl(factory, name, url) if url and with_example else None,

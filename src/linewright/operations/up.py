@@ -17,6 +17,7 @@ from linewright.operations.declare import operation
 from linewright.release.pointer import project
 from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.address import require_loopback
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.memory import to_bytes
 from linewright.serve.pickles import forbid_pickles
@@ -98,8 +99,8 @@ def serve(
     """
     require_loopback(host)
     forbid_pickles()
-    budget = _budget(factory, model_memory)
-    serve_lines(factory.state, host, port, workers=workers, model_memory=budget)
+    budget, limits = _budget(factory, model_memory), _limits(factory)
+    serve_lines(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
 
 
 def _budget(factory: Factory, option: str | None) -> int | None:
@@ -109,6 +110,11 @@ def _budget(factory: Factory, option: str | None) -> int | None:
     path = factory.root / FACTORY_FILE
     declared = read_factory_file(factory.root).model_memory
     return None if declared is None else to_bytes(declared, where=f"{path}: model_memory")
+
+
+def _limits(factory: Factory) -> AllLimits:
+    """Return how much clients may ask of the endpoint, as the factory's file says."""
+    return read_factory_file(factory.root).limits.to_limits(where=f"{factory.root / FACTORY_FILE}: limits")
 
 
 def _up(  # noqa: PLR0917 -- the options of `up`
@@ -132,6 +138,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             folder,
             workers=workers,
             model_memory=model_memory,
+            limits=_limits(factory),
             news=(f"endpoint on {url}", *_examples(factory, url)),
             listens=announcement.make,
         )

@@ -29,6 +29,7 @@ from linewright.release.facts import (
     WhenLogFails,
     Withdrawn,
 )
+from linewright.store.rights import LOCK
 from linewright.store.seams import MetadataReader, Pointer
 from linewright.store.values import Event, decode, digest_of
 
@@ -586,7 +587,7 @@ def require_bytes(context: Context, package: str) -> None:
 @contextmanager
 def _only_writer(path: Path) -> Generator[None]:
     # The kernel frees the lock when its holder is killed, so it never has to be cleared by hand.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,6 @@
 """The endpoint as a program that imports little.
 
-``python -m linewright.serve [--model-memory=SIZE] STATE HOST PORT [WORKERS]`` serves. With more behind it, it is one of several
+``python -m linewright.serve [--model-memory=SIZE] [--limits=JSON] STATE HOST PORT [WORKERS]`` serves. With more behind it, it is one of several
 processes that a supervisor starts: ``python -m linewright.serve [...] STATE HOST PORT LISTENER FOLDER WORD``, where HOST and PORT
 are for people who look at the list of processes, LISTENER is the descriptor of the socket, FOLDER what the processes share, and
 WORD for `under_supervision`.
@@ -13,38 +13,52 @@ from pathlib import Path
 
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
+from linewright.serve.limits import AllLimits
 from linewright.serve.memory import to_bytes
 from linewright.serve.pickles import forbid_pickles
 from linewright.serve.siblings import Siblings
-from linewright.serve.workers import MODEL_MEMORY, serve_lines
+from linewright.serve.workers import LIMITS, MODEL_MEMORY, serve_lines
 from linewright.store.disk import faults_explained
+from linewright.store.rights import owner_only
 
 
 def main(*arguments: str) -> int:
     """Serve the lines of a factory, given its state folder, and return the exit code."""
     forbid_pickles()
     sizes = [each.removeprefix(MODEL_MEMORY) for each in arguments if each.startswith(MODEL_MEMORY)]
-    state, host, port, *more = (each for each in arguments if not each.startswith(MODEL_MEMORY))
+    limits = [each.removeprefix(LIMITS) for each in arguments if each.startswith(LIMITS)]
+    state, host, port, *more = (each for each in arguments if not each.startswith((MODEL_MEMORY, LIMITS)))
     try:
         with faults_explained(Path(state)):
             budget = to_bytes(sizes[-1]) if sizes else None
+            asked = AllLimits.of(limits[-1]) if limits else AllLimits()
             if len(more) > 1:
-                _work(Path(state), *more, model_memory=budget)
+                _work(Path(state), *more, model_memory=budget, limits=asked)
             else:
                 workers = int(more[0]) if more else 1
-                serve_lines(Path(state), host, int(port), workers=workers, model_memory=budget)
+                serve_lines(Path(state), host, int(port), workers=workers, model_memory=budget, limits=asked)
     except LinewrightError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
 
 
-def _work(state: Path, listener: str, folder: str, word: str, *, model_memory: int | None) -> None:
+def _work(
+    state: Path, listener: str, folder: str, word: str, *, model_memory: int | None, limits: AllLimits
+) -> None:
     listens = under_supervision(word)
     server = import_module("linewright.serve.server")  # here alone: the supervisor of several does without it
     siblings = Siblings(Path(folder))
-    server.work(socket.socket(fileno=int(listener)), state, siblings, listens, model_memory=model_memory)
+    server.work(
+        socket.socket(fileno=int(listener)),
+        state,
+        siblings,
+        listens,
+        model_memory=model_memory,
+        limits=limits,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    with owner_only():
+        sys.exit(main(*sys.argv[1:]))

@@ -23,7 +23,17 @@ from linewright.serve.answer import Loaded
 from linewright.serve.arms import Guard
 from linewright.serve.feedback import Feedback
 from linewright.serve.fresh import Fresh
-from linewright.serve.health import as_one, is_answering, is_ready, to_gauges, to_health, to_memory_gauges
+from linewright.serve.health import (
+    as_one,
+    is_answering,
+    is_ready,
+    to_disk_gauges,
+    to_gauges,
+    to_health,
+    to_memory_gauges,
+)
+from linewright.serve.limits import LOOK_S as LIMITS_LOOK_S
+from linewright.serve.limits import AllLimits, Gate, Gates, LogUse
 from linewright.serve.live import Live
 from linewright.serve.log import PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
@@ -92,6 +102,8 @@ class App:
         Bytes of bodies and answers that may be in memory at one time.
     model_memory
         Bytes that loaded models may take (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of this process.
     now
         The time that predictions and labels are recorded with.
     siblings
@@ -107,6 +119,7 @@ class App:
         body_deadline_s: float = BODY_DEADLINE_S,
         budget: int = BUDGET,
         model_memory: int | None = None,
+        limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
         now: Callable[[], str] = now_utc,
         siblings: Siblings | None = None,
     ) -> None:
@@ -126,6 +139,8 @@ class App:
         self._indexed: dict[str, int] = {}
         """By line, the bytes of its log that labels surely find."""
         self._budget = Budget(budget)
+        self._log_use = LogUse(state / "log", now, self._written_bytes)
+        self._gates = Gates(limits, self._log_use)
         # One: beside each other, large requests would take turns at the interpreter and at its caches, and be no sooner done.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
@@ -144,7 +159,10 @@ class App:
         gc.set_threshold(*GC_THRESHOLD)
         if self._siblings is not None:
             self._siblings.enter()
-        tasks = [asyncio.create_task(work) for work in (self._keep_catching_up(), self._keep_telling())]
+        if self._gates.are_of_bytes:
+            await _in_thread(None, self._log_use.look)
+        works = (self._keep_catching_up(), self._keep_telling(), self._keep_looking_at_the_log())
+        tasks = [asyncio.create_task(work) for work in works]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
@@ -183,13 +201,30 @@ class App:
                     self._siblings.tell(self._told(number))
             await asyncio.sleep(LISTEN_S)
 
+    async def _keep_looking_at_the_log(self) -> None:
+        """Count what all processes have logged today, where that is limited."""
+        while self._gates.are_of_bytes:
+            await asyncio.sleep(LIMITS_LOOK_S)
+            with suppress(OSError):  # the next look may tell more
+                await _in_thread(None, self._log_use.look)
+
+    def _written_bytes(self, line: str) -> int:
+        return self._logs[line].written_bytes if line in self._logs else 0
+
     def _told(self, number: int = 0) -> Told:
         gauges = to_gauges(self._lines.live, self._logs, self._damage, self._indexed, self._outages)
         memory = to_memory_gauges(self._lines.live, self._lines.use_of_memory)
         return Told(
             number=number,
             tallies=add_tallies([self._metrics.tallies]),  # a copy: it goes on counting
-            samples=[*gauges, *memory, *self._mirrors.to_samples(), *process.to_samples()],
+            samples=[
+                *gauges,
+                *memory,
+                *self._mirrors.to_samples(),
+                *self._gates.to_samples(),
+                *to_disk_gauges(self._state),
+                *process.to_samples(),
+            ],
             health=self._own_health(),
         )
 
@@ -451,13 +486,17 @@ class App:
         with self._budget.take() as take:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             body = await request.read_body(take, self._body_deadline_s)
-            if len(body) <= INLINE_BYTES:
-                ask = answer.read_ask(body, live.alone)
-                rows, work = len(ask.rows), partial(self._predict, ask)
-                response = await self._loaded(request, arguments, live, work)
-            else:
-                work = partial(self._predict_many, body)
-                rows, response = await self._loaded(request, arguments, live, work)
+            with self._gates.of(live.line) as gate:
+                if len(body) <= INLINE_BYTES:
+                    ask = answer.read_ask(body, live.alone)
+                    rows, work = len(ask.rows), partial(self._predict, ask)
+                    gate.take(rows)
+                    response = await self._loaded(request, arguments, live, work)
+                else:
+                    gate.take(0)  # to know how many it has takes as long as many small requests
+                    work = partial(self._predict_many, body)
+                    rows, response = await self._loaded(request, arguments, live, work)
+                    gate.owe(rows)
         self._metrics.count_rows(request.line, request.version, rows)
         return response
 
@@ -483,12 +522,15 @@ class App:
         with self._budget.take() as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
-            return await self._loaded(request, arguments, live, partial(self._infer, request, body))
+            with self._gates.of(live.line) as gate:
+                gate.take(0)
+                return await self._loaded(request, arguments, live, partial(self._infer, request, body, gate))
 
-    async def _infer(self, request: Request, body: bytes, loaded: Loaded) -> Response:
+    async def _infer(self, request: Request, body: bytes, gate: Gate, loaded: Loaded) -> Response:
         json_length = request.header(oip_binary.HEADER.encode())
         work = partial(oip.read_infer, body, loaded.scorer.form.columns, json_length)
         asked = await self._compute(work, small=len(body) <= INLINE_BYTES)
+        gate.owe(len(asked.rows))
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
         is_small = len(asked.rows) <= INLINE_ROWS and not aside
@@ -509,7 +551,8 @@ class App:
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
             work = partial(answer.accept, labels, body, package, idempotency_key)
-            return await _in_thread(self._labelling, work)
+            with self._gates.of(live.line):
+                return await _in_thread(self._labelling, work)
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""

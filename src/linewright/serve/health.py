@@ -1,6 +1,9 @@
 """How an endpoint says that it is well."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from linewright.serve.live import Live
@@ -150,6 +153,16 @@ def _outages(outages: Sequence[tuple[str, Outages]]) -> Iterator[Sample]:
         says = "Rows that this process answered and no log has."
         labels = (("line", name),)
         yield Sample("linewright_unlogged_rows_total", says, labels, one.unlogged_rows, "counter")
+
+
+def to_disk_gauges(state: Path) -> Iterator[Sample]:
+    """Give what is free on the disk of the state, for `Metrics.to_text`; nothing where it does not tell."""
+    with suppress(OSError):
+        about = os.statvfs(state)
+        free = about.f_bavail * about.f_frsize
+        yield Sample(
+            "linewright_disk_free_bytes", "Bytes free on the disk of the state.", (), free, over="min"
+        )
 
 
 def to_memory_gauges(lines: Mapping[str, Live], use: UseOfMemory) -> Iterator[Sample]:

@@ -43,12 +43,13 @@ _REFUSALS: Mapping[int, str] = {
     413: "The body is larger than 10 MiB.",
     415: "The body is of another type, or compressed.",
     422: "A value, a column or a form is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
+    429: "More is asked for than the limits of `factory.yaml` allow: requests at one time, rows a second, or bytes of log a day.",
     502: "What is stored here is damaged or may not be written; trying again will not help.",
     503: "No model serves yet, or it is still being loaded, a person halted the line, too much at one time, or the disk is full; try again.",
 }
 _READING = (403,)
 _OF_LINE = (403, 404, 503)
-_WRITING = (400, 403, 404, 408, 413, 415, 422, 503)
+_WRITING = (400, 403, 404, 408, 413, 415, 422, 429, 503)
 
 
 class Operation(NamedTuple):
@@ -356,7 +357,7 @@ def _response(status: int, says: str) -> dict[str, Any]:
         "description": says,
         "content": {"application/json": {"schema": _named("Error", "")}},
     }
-    if status == 503:
+    if status in {429, 503}:
         said["headers"] = {
             "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
         }

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from linewright.errors import RequestError
 from linewright.serve.app import App
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.news import tell_stderr
 from linewright.serve.request import BODY_DEADLINE_S, BODY_IS_HERE, BUDGET, SEND_AT_ONCE, Header
@@ -334,6 +335,7 @@ def serve(
     body_deadline_s: float = BODY_DEADLINE_S,
     budget: int = BUDGET,
     model_memory: int | None = None,
+    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -353,6 +355,8 @@ def serve(
         Bytes of bodies and answers that may be in memory at one time.
     model_memory
         Bytes that loaded models may take (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of this process.
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -385,6 +389,7 @@ def serve(
             body_deadline_s=min(body_deadline_s, 60.0),
             budget=budget,
             model_memory=model_memory,
+            limits=limits,
             now=now,
         )
         try:
@@ -403,6 +408,7 @@ def serve_on(
     is_stopped: Callable[[], bool] = lambda: False,
     stopping: Callable[[], None] = lambda: None,
     model_memory: int | None = None,
+    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -423,6 +429,8 @@ def serve_on(
         Called when it was told to stop, before the requests that have begun are answered.
     model_memory
         Bytes that models loaded in this process may take (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of this process.
 
     Returns
     -------
@@ -435,6 +443,7 @@ def serve_on(
         tell=tell_stderr,
         siblings=siblings,
         model_memory=model_memory,
+        limits=limits,
     )
     return _run(
         app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
@@ -448,6 +457,7 @@ def work(
     listens: Callable[[bool], None],
     *,
     model_memory: int | None = None,
+    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
 ) -> None:
     """Serve as one of several processes; SIGHUP says that others serve in its place.
 
@@ -457,6 +467,8 @@ def work(
         Called once connections are accepted, see `serve_on`.
     model_memory
         Bytes that models loaded in this process may take (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of this process.
     """
     replaced: list[int] = []
 
@@ -471,6 +483,7 @@ def work(
         started=listens,
         is_replaced=lambda: bool(replaced),
         model_memory=model_memory,
+        limits=limits,
     )
 
 

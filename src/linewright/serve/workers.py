@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.memory import SMALLEST, usual_budget
 from linewright.serve.news import tell_stderr
@@ -21,6 +22,8 @@ MOST = 256
 """Processes of one endpoint."""
 MODEL_MEMORY = "--model-memory="
 """The option of the program that says how many bytes the models loaded in one process may take."""
+LIMITS = "--limits="
+"""The option that says how much clients may ask of one process, as `AllLimits.to_text` does."""
 
 
 def serve_lines(
@@ -30,6 +33,7 @@ def serve_lines(
     *,
     workers: int = 1,
     model_memory: int | None = None,
+    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
 ) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve.
 
@@ -43,6 +47,8 @@ def serve_lines(
         Processes that serve.
     model_memory
         Bytes that loaded models may take, in all processes together (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of all processes together.
 
     Raises
     ------
@@ -58,7 +64,13 @@ def serve_lines(
     with shared(state) as folder, listening(host, port) as listener:
         announcement = Announcement(state, shown(listener))
         child = endpoint_child(
-            state, listener, folder, workers=workers, model_memory=model_memory, listens=announcement.make
+            state,
+            listener,
+            folder,
+            workers=workers,
+            model_memory=model_memory,
+            limits=limits,
+            listens=announcement.make,
         )
         group = Group(child, _tell)
         with Signals() as signals:
@@ -66,7 +78,7 @@ def serve_lines(
                 if serve_on is None:
                     group.start()
                 elif not _serve_here(
-                    partial(serve_on, model_memory=model_memory), state, folder, group, signals
+                    partial(serve_on, model_memory=model_memory, limits=limits), state, folder, group, signals
                 ):
                     return
                 look_after([group], signals)
@@ -82,6 +94,7 @@ def endpoint_child(
     *,
     workers: int,
     model_memory: int | None = None,
+    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
     news: tuple[str, ...] = (),
     listens: Callable[[], None],
 ) -> Child:
@@ -93,6 +106,8 @@ def endpoint_child(
         What they share, see `shared`.
     model_memory
         Bytes that loaded models may take, in all of them together (default: `memory.usual_budget`).
+    limits
+        How much clients may ask of all of them together.
     news
         What is told once one of them listens.
     listens
@@ -100,7 +115,8 @@ def endpoint_child(
     """
     host, port = listener.getsockname()[:2]
     share = max((usual_budget() if model_memory is None else model_memory) // workers, SMALLEST)
-    words = (f"{MODEL_MEMORY}{share}", str(state), host, str(port), str(listener.fileno()), str(folder))
+    options = (f"{MODEL_MEMORY}{share}", f"{LIMITS}{limits.share(workers).to_text()}")
+    words = (*options, str(state), host, str(port), str(listener.fileno()), str(folder))
     return Child(
         name="endpoint",
         arguments=("linewright.serve", *words),

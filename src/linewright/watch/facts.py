@@ -23,6 +23,7 @@ Monitor = Literal[
     "calibration",
     "retraining",
     "log",
+    "clock",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]
 

@@ -32,6 +32,7 @@ from linewright.line.tending import tend_inline
 from linewright.model.package import Model, load
 from linewright.serve.server import serve
 from linewright.store.clock import text_of
+from linewright.store.rights import make_asked_folder
 from linewright.watch.facts import Alerted, Proposed
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.life import Day, Life, Moment
@@ -113,7 +114,7 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
 def _write_line(world: FraudWorld, root: Path) -> None:
     """Write the history whose truth is known when the line begins, and a line file for it."""
     data = root / "data" / "payments.csv"
-    data.parent.mkdir(parents=True, exist_ok=True)
+    make_asked_folder(data.parent)
     known = range(world.go_live - world.label_delay.days)
     pl.concat([world.day(number).labelled for number in known]).write_csv(data)
     made = new_line(root, LINE, data=data, label=LABEL, positive="yes", key=KEY, time=TIME)

@@ -10,6 +10,7 @@ from typing import Any
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine
 from linewright.operations import OPERATIONS
+from linewright.store.rights import owner_only
 
 INTERRUPTED = 130
 
@@ -19,7 +20,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every message
-    code = run(sys.argv[1:], OPERATIONS, _open_factory)
+    with owner_only():
+        code = run(sys.argv[1:], OPERATIONS, _open_factory)
     if code == INTERRUPTED:
         # A station that is still at work would hold the process until it is done; its run is resumed later.
         sys.stdout.flush()

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem, get_completion_class, shell_c
 from linewright.errors import RequestError
 from linewright.operations.declare import Entry
 from linewright.operations.parameter import function_name
+from linewright.store.rights import as_asked, make_asked_folder
 
 COMPLETE_VAR = "_LINEWRIGHT_COMPLETE"
 """Environment variable by which a shell asks for completions."""
@@ -48,8 +49,9 @@ def install(command: click.Command, shell: str, home: Path) -> str:
     """Write the script below `home`, have the shell read it at its start, and say so; twice is once."""
     name = _shell(shell)
     file = home / _SCRIPTS[name]
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_asked_folder(file.parent)
     file.write_text(script(command, name))
+    as_asked(file)
     if name in _STARTUP_FILES:
         startup, line = home / _STARTUP_FILES[name], f"source '{file}'"
         before = startup.read_text() if startup.exists() else ""

@@ -28,6 +28,7 @@ from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.serve.access import Access, control_token
 from linewright.store.disk import faults_explained
+from linewright.store.rights import owner_only
 
 
 def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> int:
@@ -93,7 +94,8 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
+    with owner_only():
+        code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
     sys.stderr.flush()
     # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

@@ -2,6 +2,7 @@
 
 import resource
 import secrets
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -16,22 +17,23 @@ import msgspec
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
 from linewright.line.plan import begin
+from linewright.line.space import MAKE_ROOM, forecast
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.serve.access import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
+from linewright.store.rights import OTHERS
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
-_AHEAD_S = 2.0
-"""Difference of clocks that is no ailment."""
 _RESTORE = "restore a backup into a new folder: linewright restore FILE --factory NEW-FOLDER"
 
 
@@ -142,6 +144,17 @@ def _space(factory: Factory, needs: Needs) -> Iterator[Problem]:
         )
 
 
+def _growth(factory: Factory, needs: Needs) -> Iterator[Problem]:
+    found = forecast(factory)
+    if found.is_near and found.free_bytes >= needs.free_bytes:  # less is told of already
+        yield Problem(
+            what=found.to_text(factory.root),
+            where=str(factory.state / "log"),
+            next=MAKE_ROOM,
+            exit_code=Transient.exit_code,
+        )
+
+
 def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
     folders = [factory.state, *(path for path in _inside(factory) if path.is_dir() and not path.is_symlink())]
     for folder in [one for one in folders if one.is_dir()][:50]:
@@ -150,7 +163,7 @@ def _writable(factory: Factory, _: Needs) -> Iterator[Problem]:
             probe.write_bytes(b"x")
         except OSError as error:
             found = explain(error, folder, "the folder")
-            owns = f"let this user write it: chown -R $(id -un) {factory.state}, or mount it writable"
+            owns = f"let this user write it: chown -R $(id -un) {shlex.quote(str(factory.state))}, or mount it writable"
             # Of a full disk owners are not the trouble, and one folder says it for all.
             yield problem_of(
                 found, next="linewright gc, or free space" if isinstance(found, Transient) else owns
@@ -171,8 +184,18 @@ def _owners(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"{len(strange)} files do not belong to the owner of the folder, so that it may not change them",
             where=str(strange[0]),
-            next=f"chown -R --reference={factory.state} {factory.state}",
+            next=f"chown -R --reference={shlex.quote(str(factory.state))} {shlex.quote(str(factory.state))}",
             exit_code=Terminal.exit_code,
+        )
+
+
+def _rights(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if factory.state.is_dir() and (found := factory.state.stat().st_mode) & OTHERS:
+        yield Problem(
+            what=f"other users of this machine may enter the state (rights {found & 0o777:04o}): they can read rows and labels, and lock its files",
+            where=str(factory.state),
+            next=f"chmod -R go-rwx {shlex.quote(str(factory.state))}",
+            exit_code=Transient.exit_code,
         )
 
 
@@ -216,20 +239,20 @@ def _executor(factory: Factory, _: Needs) -> Iterator[Problem]:
         yield Problem(
             what=f"the executor's lock is held, and not by process {holder}, which it names",
             where=str(file),
-            next=f"find who holds it (fuser -v {file}; perhaps another machine or container), and stop that",
+            next=f"find who holds it (fuser -v {shlex.quote(str(file))}; perhaps another machine or container), and stop that",
             exit_code=Transient.exit_code,
         )
 
 
 def _clock(factory: Factory, _: Needs) -> Iterator[Problem]:
-    newest = factory.metadata.newest_at()
-    if newest is None:
-        return
-    ahead = (_instant(newest) - _instant(factory.now())).total_seconds()
-    if ahead > _AHEAD_S:
+    beyond = {line: until for line in factory.metadata.lines() if (until := ahead_until(factory, line))}
+    latest = max(factory.metadata.newest_at() or "", *beyond.values(), "")
+    ahead = (_instant(latest) - _instant(factory.now())).total_seconds() if latest else 0.0
+    if ahead > AHEAD_S:
+        lines = f"line {', '.join(beyond)}" if beyond else "this machine"
         yield Problem(
-            what=f"the clock is {ahead:,.0f} s behind the newest event, of {newest}",
-            where="this machine",
+            what=f"the clock is {ahead:,.0f} s behind the record, which reaches up to {latest}: it is behind now, or was ahead",
+            where=lines,
             next="set the clock (timedatectl set-ntp true), or wait",
             exit_code=Transient.exit_code,
         )
@@ -335,7 +358,7 @@ def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 _MINOR = Transient.exit_code
-_ON_THE_RECORD = frozenset({"clock", "lines", "serving", "runs", "champions"})
+_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
 """Examinations that open the factory's record."""
 _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "folder": _folder,
@@ -345,9 +368,11 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "space": _space,
     "writable": _writable,
     "owners": _owners,
+    "rights": _rights,
     "databases": _databases,
     "executor": _executor,
     "ports": _ports,
+    "growth": _growth,
     "clock": _clock,
     "lines": _lines,
     "serving": _pointers,

@@ -23,6 +23,7 @@ from linewright.model.figures import count
 from linewright.release.pointer import project
 from linewright.serve.log import sync_folder
 from linewright.store.disk import explained
+from linewright.store.rights import OWNER_ONLY
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
@@ -88,7 +89,7 @@ def _restore(factory: Factory, file: Path, *, is_new: bool) -> Restored:
     root, stage = factory.root, factory.root / _STAGE
     _require_empty(root)
     shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir()
+    (stage / STATE).mkdir(mode=OWNER_ONLY, parents=True)  # else as wide as this process makes folders
     try:
         restored, factory_file = _unpack(factory, file, stage)
         _project(stage)

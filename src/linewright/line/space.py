@@ -1,0 +1,112 @@
+"""When the disk of a factory is full, at the rate at which its prediction logs grow."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.serve.facts import Sealed, Segment
+from linewright.serve.segments import ENDING
+from linewright.store.clock import now_utc, text_of
+
+LOOKED_BACK_S = 6 * 3600.0
+"""Seconds over which growth is measured: as long as small segments wait until they are sealed."""
+SHORTEST_S = 600.0
+"""Seconds over which it is measured at least: a burst is no trend."""
+WARNED_H = 24.0
+"""Hours before the disk is full from which on people are told: each day somebody looks."""
+MAKE_ROOM = "free space, or say in factory.yaml what may be logged a day (limits: log_bytes_per_day)"
+"""What to do next."""
+_FEW, _MANY = 20, 2_000
+"""Sealed segments of a line by which it is told how small they become, and that are looked at."""
+_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
+_STAMP_LENGTH = 25
+"""Form and length of the time at which a segment was begun, with which its name begins."""
+
+
+class DiskForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What is free on the disk of a factory, and for how long."""
+
+    free_bytes: int
+    growth_bytes_per_hour: float
+    """What prediction logs grew by in the last hours, without what their sealing gave back; 0 where they did not."""
+    full_in_h: float | None
+    """Hours until nothing is free at this rate; `None` where logs do not grow."""
+
+    @property
+    def is_near(self) -> bool:
+        """Whether people should be told."""
+        return self.full_in_h is not None and self.full_in_h < WARNED_H
+
+    def to_text(self, folder: Path) -> str:
+        """Say it."""
+        rate = f"{self.growth_bytes_per_hour / 1e6:,.0f} MB an hour"
+        return f"at this rate ({rate} of prediction logs) the disk of {folder} is full in {self.full_in_h or 0:.1f} hours"
+
+
+def forecast(factory: Factory) -> DiskForecast:
+    """Look at the disk and at the logs of all lines.
+
+    Raises
+    ------
+    OSError
+        If the disk does not tell.
+    """
+    free = shutil.disk_usage(factory.state).free
+    # The clock that stamps files, which in a world that simulates is another one than the factory's.
+    now = datetime.fromisoformat(now_utc())
+    since = now - timedelta(seconds=LOOKED_BACK_S)
+    parts = list(_segments(factory.state / "log", since))
+    for line in factory.metadata.lines():
+        parts += _by_sealing(factory, line, since)
+    grown = max(sum(size for _, size in parts), 0.0)
+    begun = min((begun for begun, _ in parts), default=since)
+    hours = max((now - begun).total_seconds(), SHORTEST_S) / 3600
+    rate = grown / hours
+    return DiskForecast(
+        free_bytes=free,
+        growth_bytes_per_hour=round(rate),
+        full_in_h=free / rate if round(rate) else None,
+    )
+
+
+def _segments(logs: Path, since: datetime) -> Iterator[tuple[datetime, float]]:
+    """Give from when on each segment was written since an instant, and how many bytes, as if it grew evenly."""
+    for path in logs.glob(f"*/*{ENDING}"):
+        with suppress(FileNotFoundError, ValueError):  # sealed meanwhile; or not named by us
+            about, begun = path.stat(), _begun(path.name)
+            until = datetime.fromtimestamp(about.st_mtime, tz=begun.tzinfo)
+            if until > since:
+                first = max(begun, since)
+                lasted = max((until - begun).total_seconds(), 1e-6)
+                share = min(max((until - first).total_seconds(), 0.0) / lasted, 1.0)
+                yield first, about.st_size * share
+
+
+def _begun(name: str) -> datetime:
+    return datetime.strptime(f"{name[:_STAMP_LENGTH]}+0000", f"{_STAMP}%z")
+
+
+def _by_sealing(factory: Factory, line: str, since: datetime) -> Iterator[tuple[datetime, float]]:
+    """Give the same of segments that were sealed since: what is left of them, less what they had already been before."""
+    events = factory.metadata.events(Sealed, line=line, newest_first=True, limit=_MANY)
+    lately = [one for one in events if one.at >= text_of(since)]
+    ratio = _ratio(factory, lately[:_FEW]) if lately else 1.0
+    for one in lately:
+        with suppress(ValueError):
+            begun = _begun(one.name)
+            yield max(begun, since), ratio * one.bytes - (one.bytes if begun < since else 0)
+
+
+def _ratio(factory: Factory, sealed: list[Sealed]) -> float:
+    """Return what is left of the bytes of segments when they are sealed."""
+    left = 0
+    for one in sealed:
+        with suppress(LinewrightError, OSError):
+            left += factory.artifacts.path(factory.metadata.get(one.segment, Segment).blob).stat().st_size
+    return left / max(sum(one.bytes for one in sealed), 1)

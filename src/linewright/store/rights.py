@@ -1,0 +1,65 @@
+"""Who may read what is written: state is its owner's alone, a file that a person asks for by name is as they make their files.
+
+The rights of new files are the process's own business (its umask), so a program says once, at its start, that it writes state;
+those few that write for a person say so of each file.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+OWNER_ONLY = 0o700
+"""Rights of the folder of all state: whoever cannot pass it reaches nothing below, whatever the rights there are."""
+LOCK = 0o600
+"""Rights of a file that is locked: whoever may open it may hold the lock."""
+OTHERS = 0o077
+"""The rights of everybody but the owner."""
+_UNCHANGED = -1
+_before: list[int] = []
+"""The umask that this process was started with, while it makes files for their owner alone."""
+
+
+@contextmanager
+def owner_only() -> Generator[None]:
+    """Have all files and folders that this process makes be its user's alone, in a block.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with owner_only():
+    ...     _ = (folder / "state").write_bytes(b"")
+    >>> f"{(folder / 'state').stat().st_mode & OTHERS:o}"
+    '0'
+    """
+    _before.append(os.umask(OTHERS))
+    try:
+        yield
+    finally:
+        os.umask(_before.pop())
+
+
+def asked_umask() -> int:
+    """Return the umask of the person who started this process, for children: they make files for people too; -1 means the current one."""
+    return _before[0] if _before else _UNCHANGED
+
+
+def as_asked(path: Path) -> None:
+    """Give a file or folder that was just made for a person the rights that they give their files."""
+    if _before:
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~_before[0])
+
+
+def make_asked_folder(folder: Path) -> None:
+    """Make a folder for a person, with those above it; what is there stays as it is.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        as_asked(made)
