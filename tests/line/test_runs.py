@@ -18,9 +18,10 @@ from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
 from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
+from linewright.operations.halt import halt
 from linewright.operations.lines import plan
 from linewright.operations.record import models, runs
-from linewright.operations.release import halt, promote, rollback
+from linewright.operations.release import promote, rollback
 from linewright.operations.run import Ran, run
 from linewright.operations.status import status
 from linewright.release.facts import Promoted

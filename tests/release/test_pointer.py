@@ -1,5 +1,6 @@
 """The pointer: one champion, one chain, and a file that never says what the metadata does not."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,11 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.engine.context import Context
-from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError
+from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Certificate, Package
+from linewright.release import stop
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
-from linewright.release.pointer import champions, halt, project, promote, refuse, rollback
+from linewright.release.pointer import (
+    champions,
+    halt,
+    is_projected,
+    project,
+    promote,
+    record_pending,
+    refuse,
+    rollback,
+)
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
 from linewright.store.sql import SqlMetadata
@@ -110,7 +121,7 @@ def folder(tmp_path):
 def test_a_certified_model_becomes_champion_in_the_record_and_on_the_endpoint(context, folder):
     """The three places that must agree: pointer, event, file."""
     event = serve(context, folder, "a")
-    expected = Serving(line=LINE, generation=1, champion=Arm(model=1, package=event.package))
+    expected = Serving(line=LINE, generation=1, champion=Arm(model=1, package=event.package), go=True)
 
     assert (event.model, event.before, event.generation, event.by) == (1, None, 1, "ada")
     assert [event] == context.metadata.events(Promoted, line=LINE)
@@ -300,7 +311,10 @@ def test_rolling_back_again_goes_further_back_and_then_there_is_none(context, fo
     assert rollback(context, folder, LINE, "bad").model == 2
     assert rollback(context, folder, LINE, "bad too").model == 1
     assert on_disk(folder) == Serving(
-        line=LINE, generation=5, champion=Arm(model=1, package=context.metadata.versions(LINE)[0].digest)
+        line=LINE,
+        generation=5,
+        champion=Arm(model=1, package=context.metadata.versions(LINE)[0].digest),
+        go=True,
     )
     with pytest.raises(RequestError, match="no champion to go back to"):
         rollback(context, folder, LINE, "all bad")
@@ -368,6 +382,8 @@ def test_record_pointer_and_file_agree_after_any_history(tmp_path_factory, steps
         assert list(range(1, made + 1)) == sorted(event.generation for event in events)
         assert project(metadata, folder, LINE) == on_disk(folder)
         assert made == on_disk(folder).generation
+        assert stop.may_answer(folder, LINE) != metadata.pointer(LINE).halt
+        assert not stop.is_pending(folder, LINE)
 
 
 # Halt
@@ -391,6 +407,128 @@ def test_a_promotion_does_not_lift_a_halt(context, folder):
     serve(context, folder, "b")
 
     assert (on_disk(folder).halt, on_disk(folder).champion.model) == (True, 2)
+
+
+class Unreachable:
+    """A record that cannot be reached."""
+
+    def __getattr__(self, name):
+        raise Transient("another process holds the database")
+
+
+def unrecorded(context, folder, because="fire", by="ada"):
+    """Halt the line while the record cannot be reached."""
+    cut_off = dataclasses.replace(context, metadata=Unreachable(), actor=by)
+    with pytest.raises(Transient, match="holds the database"):
+        halt(cut_off, folder, LINE, halt=True, because=because)
+
+
+def halted(context):
+    return [(one.halt, one.by, one.because) for one in context.metadata.events(Halted, line=LINE)]
+
+
+def test_nothing_but_its_record_lifts_a_halt_that_is_not_recorded_yet(context, folder):
+    """A promotion, a candidate that was refused, a start: each writes the file anew, from a record that knows of no halt."""
+    serve(context, folder, "a")
+    unrecorded(context, folder)
+    serve(context, folder, "b")
+    project(context.metadata, folder, LINE)
+
+    assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+    assert not is_projected(context.metadata, folder, LINE)
+    event = record_pending(context, folder, LINE)
+    assert (True, "ada", "fire") == (event.halt, event.by, event.because)
+    assert event.stopped < event.at
+    assert (True, False) == (on_disk(folder).halt, stop.is_pending(folder, LINE))
+    assert is_projected(context.metadata, folder, LINE)
+    assert None is record_pending(context, folder, LINE)
+    assert [(True, "ada", "fire")] == halted(context)
+
+
+def test_whoever_frees_a_line_frees_it_of_the_halt_that_was_not_recorded(context, folder):
+    """The record has both, in their order; a halt after that is another one."""
+    serve(context, folder, "a")
+    unrecorded(context, folder)
+    halt(context, folder, LINE, halt=False, because="out")
+
+    assert [(True, "ada", "fire"), (False, "ada", "out")] == halted(context)
+    assert (True, True) == (stop.may_answer(folder, LINE), is_projected(context.metadata, folder, LINE))
+    unrecorded(context, folder, "again")
+    assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+
+
+def test_two_halts_that_could_not_be_recorded_leave_the_first_ones_reason(context, folder):
+    """And whoever halts a line that another one has halted records both."""
+    serve(context, folder, "a")
+    unrecorded(context, folder, "fire", by="ada")
+    unrecorded(context, folder, "flood", by="bob")
+    halt(context, folder, LINE, halt=True, because="storm")
+
+    assert [(True, "ada", "fire"), (True, "ada", "storm")] == halted(context)
+    assert not stop.is_pending(folder, LINE)
+
+
+def test_a_halt_that_comes_while_a_line_is_freed_wins(context, folder, monkeypatch):
+    """At each step of the one that frees it: of two that meet, the stop is the safer."""
+    serve(context, folder, "a")
+    for step in ("before the file is there", "after the file is there"):
+        halt(context, folder, LINE, halt=True, because="fire")
+        renamed = Path.rename
+
+        def meet(path, target, step=step, renamed=renamed):
+            if str(path).endswith(".go.new"):
+                monkeypatch.setattr(Path, "rename", renamed)
+                if step == "after the file is there":
+                    renamed(path, target)
+                unrecorded(context, folder, step, by="bob")
+                return None if step == "after the file is there" else renamed(path, target)
+            return renamed(path, target)
+
+        monkeypatch.setattr(Path, "rename", meet)
+        halt(context, folder, LINE, halt=False, because="out")
+
+        assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+        assert ("bob", step) == ((event := record_pending(context, folder, LINE)).by, event.because)
+        halt(context, folder, LINE, halt=False, because="out")
+        assert stop.may_answer(folder, LINE)
+
+
+def test_a_reason_that_is_longer_than_its_room_loses_its_end(context, folder):
+    """The room is there before, so that a full disk does not take it away."""
+    serve(context, folder, "a")
+    unrecorded(context, folder, "é" * 10_000, by="x" * 10_000)
+    event = record_pending(context, folder, LINE)
+
+    assert stop.ROOM > len(event.because.encode()) > stop.ROOM // 2
+    assert event.because.endswith("é…")
+
+
+def test_two_processes_record_a_pending_halt_once(tmp_path, folder):
+    """The worker and a person who tries again come to it at the same moment."""
+    with SqlMetadata(f"sqlite:///{tmp_path / 'state.db'}") as metadata:
+        context = context_of(metadata, MemoryArtifacts())
+        serve(context, folder, "a")
+        for _ in range(5):
+            unrecorded(context, folder)
+            both = [threading.Thread(target=record_pending, args=(context, folder, LINE)) for _ in range(4)]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+            halt(context, folder, LINE, halt=False, because="out")
+
+        assert [(True, "ada", "fire"), (False, "ada", "out")] * 5 == halted(context)
+
+
+def test_a_record_that_does_not_know_the_line_is_told_nothing(context, folder):
+    """One that was made anew in the place of one that is gone: the halt belongs to the other."""
+    serve(context, folder, "a")
+    unrecorded(context, folder)
+    with SqlMetadata("sqlite://") as other:
+        assert None is record_pending(context_of(other, MemoryArtifacts()), folder, LINE)
+        assert [] == other.events(Halted)
+
+    assert stop.is_pending(folder, LINE)
 
 
 # The file
@@ -434,7 +572,7 @@ def test_a_torn_file_is_replaced(context, folder, torn):
 
 def test_a_line_without_a_model_serves_none(context, folder):
     """Its endpoint knows the line and says that nothing serves yet."""
-    assert Serving(line=LINE, generation=0, champion=None) == project(context.metadata, folder, LINE)
+    assert Serving(line=LINE, generation=0, champion=None, go=True) == project(context.metadata, folder, LINE)
     assert on_disk(folder).champion is None
 
 

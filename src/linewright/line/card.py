@@ -63,7 +63,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         asked=asked.because if asked else None,
         proposal=accepted.proposal,
         champion=pointer.champion,
-        halted=pointer.halt,
+        halted=factory.is_halted(version.line),
         events=_events(factory, version),
         time_range=_time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
     )

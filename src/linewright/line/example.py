@@ -45,7 +45,7 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
     url
         Where the endpoint answers, e.g. ``http://127.0.0.1:8000``.
     """
-    if factory.metadata.pointer(line).halt:
+    if factory.is_halted(line):
         return None
     try:
         package = factory.metadata.get(find_model(factory, line).digest, Package)

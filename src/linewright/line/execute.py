@@ -78,13 +78,12 @@ def execute(
             )
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
-    is_new = not factory.metadata.versions(line)
     try:
         with (
             closing(Attempts(factory, program)) as attempts,
             open_executor(factory, watch, only=line, attempts=attempts) as engine,
         ):
-            if is_new:
+            if not factory.metadata.versions(line):
                 attempts.warm()  # there will surely be a run
             for run in engine.unfinished(line):
                 resumed.follow(engine, run)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from linewright.engine.context import Context, Progress
-from linewright.errors import LinewrightError, NotFound, RequestError
+from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
 from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
+from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.fits import LocalFits
@@ -23,6 +24,7 @@ from linewright.store.local import LocalArtifacts
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.sql import SqlMetadata
 
+_METADATA = "metadata.sqlite"
 FORMAT = "1"
 """Form of the state folder; another one is refused."""
 
@@ -67,6 +69,7 @@ class Factory:
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
         self.planner: Callable[[str, str | None], Plan] | None = None
         """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
+        self.busy_s: float | None = None
 
     @classmethod
     def open(
@@ -88,17 +91,8 @@ class Factory:
         RequestError
             If its state was written by a newer Linewright.
         """
-        root = _resolved(path)
-        if not (root / FACTORY_FILE).is_file():
-            raise NotFound(
-                "there is no factory here",
-                where=str(root),
-                hint="make one with `linewright new NAME --data FILE --label COLUMN`, or `linewright init` where line files are here already; "
-                "or point at it with --factory DIR",
-            )
-        factory = cls(root, report=report, actor=actor, now=now)
-        read_factory_file(root)
-        factory._check_format()
+        factory = cls(_resolved(path), report=report, actor=actor, now=now)
+        factory.require_factory()
         return factory
 
     @classmethod
@@ -119,6 +113,18 @@ class Factory:
         if not (root / FACTORY_FILE).exists():
             write_factory_file(root)
         return cls.open(root, report=report, actor=actor, now=now)
+
+    def require_factory(self) -> None:
+        """Require what `open` requires."""
+        if not (self.root / FACTORY_FILE).is_file():
+            raise NotFound(
+                "there is no factory here",
+                where=str(self.root),
+                hint="make one with `linewright new NAME --data FILE --label COLUMN`, or `linewright init` where line files are here already; "
+                "or point at it with --factory DIR",
+            )
+        read_factory_file(self.root)
+        self._check_format()
 
     def _check_format(self) -> None:
         file = self.state / "FORMAT"
@@ -159,13 +165,26 @@ class Factory:
 
     @cached_property
     def metadata(self) -> SqlMetadata:
-        """What was computed and what happened."""
-        return SqlMetadata(self.metadata_url)
+        """What was computed and what happened.
+
+        Raises
+        ------
+        Corrupt
+            If its file is gone: a new one in its place would forget what serves.
+        """
+        file = self.state / _METADATA
+        if not file.exists() and any(self.serving.glob("*.json")):
+            raise Corrupt(
+                "the record of this factory is gone, and its lines serve",
+                where=str(file),
+                hint="put the file back, or restore a backup: linewright restore FILE --factory NEW-FOLDER",
+            )
+        return SqlMetadata(self.metadata_url, busy_s=self.busy_s)
 
     @property
     def metadata_url(self) -> str:
         """SQLAlchemy URL of the metadata store."""
-        return f"sqlite:///{self.state / 'metadata.sqlite'}"
+        return f"sqlite:///{self.state / _METADATA}"
 
     @property
     def engine_url(self) -> str:
@@ -214,6 +233,27 @@ class Factory:
             )
         return path
 
+    def require(self, line: str) -> None:
+        """Require that a line is declared, or known to the record.
+
+        Raises
+        ------
+        NotFound
+            If there is no such line; the message names those there are.
+        """
+        names = sorted({*self.names(), *self.metadata.lines()})
+        if line not in names:
+            raise NotFound(
+                "there is no such line",
+                found=line,
+                allowed=", ".join(names) or "(none yet)",
+                hint=did_you_mean(line, names),
+            )
+
+    def is_halted(self, line: str) -> bool:
+        """Return whether a person halted a line, also where the record does not say it yet."""
+        return is_halted(self.metadata, self.serving, line)
+
     def line(self, name: str) -> LineSpec:
         """Read a line's file.
 
@@ -252,6 +292,13 @@ class Factory:
         _ = self.metadata  # opened here, so that it is closed here
         other = copy(self)
         other.actor = actor
+        return other
+
+    def in_a_hurry(self, busy_s: float) -> Self:
+        """Return this factory with a record of its own that waits at most `busy_s` seconds for other processes; close it."""
+        other = copy(self)
+        other.__dict__.pop("metadata", None)
+        other.busy_s = busy_s
         return other
 
     def close(self) -> None:

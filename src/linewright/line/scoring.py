@@ -151,7 +151,7 @@ def _terminated_as_interrupted() -> Generator[None]:
 
 
 def _refuse_halted(factory: Factory, line: str) -> None:
-    if factory.metadata.pointer(line).halt:
+    if factory.is_halted(line):
         raise Transient(
             "a person halted this line; it does not answer",
             where=line,

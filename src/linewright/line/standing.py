@@ -21,7 +21,7 @@ def ways_out(factory: Factory, line: str) -> tuple[str, ...]:
     ways: list[str] = []
     if len(champions(factory.metadata, line)) > 1 and not going_back(factory, line):
         ways.append(f"linewright rollback {line}")
-    if not factory.metadata.pointer(line).halt:
+    if not factory.is_halted(line):
         ways.append(f"linewright halt {line}")
     return tuple(ways)
 
@@ -45,7 +45,7 @@ def after_run(
         return (f"linewright {'promote' if waits else 'card'} {candidate}",)
     if certificate.verdict != "promote":
         return (*ways_out(factory, line), f"linewright card {candidate}")
-    if factory.metadata.pointer(line).halt:
+    if factory.is_halted(line):
         return (f"linewright halt {line} --off",)
     return (f"linewright status {line}" if endpoint(factory.state) else "linewright up",)
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
@@ -24,15 +25,19 @@ from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.release.pointer import record_pending
+from linewright.release.stop import pending
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"halt": 1.0, "log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
+_LONGEST = {"halt": 5.0}
+"""Where a pause may not be that long, in seconds: a halt is to be on record soon after that is possible again."""
 DISK_LOOK_S = 60.0
 """How often the disk is looked at."""
 FAR_H = 2 * WARNED_H
@@ -121,12 +126,22 @@ class Tending:
     def _work(self) -> None:
         with self._open() as factory:
             while not self._closed.wait(self._every_s):
+                for line in pending(factory.serving):
+                    self._look(line, "halt", partial(self._halt, factory, line))
                 self._disk(factory)
                 for line in factory.names():
                     for what, look in self._duties:
                         if self._closed.is_set():
                             return
-                        self._look(factory, line, what, look)
+                        self._look(line, what, partial(_by_file, factory, line, look))
+
+    def _halt(self, factory: Factory, line: str) -> None:
+        # With a record of its own: the file may be another by now than the one that was opened, and others wait for this thread.
+        with factory.in_a_hurry(LOOK_S) as now:
+            halted = record_pending(now.context, now.serving, line)
+        if halted is not None:
+            says = f"{line} was halted by {halted.by}, and only now the record says so: {halted.because}"
+            factory.report(Progress(station="halt", says=says, stays=True))
 
     def _disk(self, factory: Factory) -> None:
         """Tell once that the disk will soon be full, and again once it was far from that in between."""
@@ -179,9 +194,7 @@ class Tending:
             factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
             self._begun[spec.line] = due.proposal
 
-    def _look(
-        self, factory: Factory, line: str, what: str, look: Callable[[Factory, LineSpec], None]
-    ) -> None:
+    def _look(self, line: str, what: str, look: Callable[[], None]) -> None:
         """Look at a line for one thing, if it is time; what goes wrong is told once, and harms nothing else."""
         one = self._looks.setdefault((line, what), _Look())
         began = time.monotonic()
@@ -189,7 +202,7 @@ class Tending:
             return
         trouble = None
         try:
-            look(factory, factory.line(line))
+            look()
         except LinewrightError as error:
             trouble = f"error: {line} is not looked after now: {error}\n"
         except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug about one line must not end the watch over all
@@ -201,10 +214,15 @@ class Tending:
         if had_trouble and self._told(line) == {None}:
             sys.stderr.write(f"{line} is looked after again\n")
         now = time.monotonic()
-        one.next_at = now + max((now - began) * _REST[what], patience_s(one.failures))
+        pause_s = min(patience_s(one.failures), _LONGEST.get(what, _LONGEST_PAUSE_S))
+        one.next_at = now + max((now - began) * _REST[what], pause_s)
 
     def _told(self, line: str) -> set[str | None]:
         return {look.trouble for (name, _), look in self._looks.items() if name == line}
+
+
+def _by_file(factory: Factory, line: str, look: Callable[[Factory, LineSpec], None]) -> None:
+    look(factory, factory.line(line))
 
 
 @dataclass

@@ -68,7 +68,7 @@ OPERATIONS: Mapping[str, Entry] = {
         _RELEASE,
         "Let the previous champion of a line serve again, or take back the candidate that is tried.",
     ),
-    "halt": _entry("release", _RELEASE, "Stop a line's endpoint from answering, or free it."),
+    "halt": _entry("halt", _RELEASE, "Stop a line's endpoint from answering, or free it."),
     "doctor": _entry(
         "care", _CARE, "Find what keeps the factory from working, and the command that mends it."
     ),

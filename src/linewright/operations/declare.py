@@ -17,6 +17,9 @@ RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+First = Callable[[Mapping[str, Any]], Callable[[Path], object] | None]
+"""Takes arguments as `Operation.check` returned them, and returns what must not wait: it takes the folder of a factory. `None` where
+nothing of it is urgent."""
 
 
 class Entry(NamedTuple):
@@ -36,6 +39,7 @@ class _Flags(NamedTuple):
     local: bool
     anywhere: bool
     short: Mapping[str, str]
+    first: First | None
 
 
 _DECLARED: dict[Callable[..., Any], _Flags] = {}
@@ -49,6 +53,7 @@ def operation(
     local: bool = False,
     anywhere: bool = False,
     short: Mapping[str, str] | None = None,
+    first: First | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as an operation; the function itself stays as it is.
 
@@ -72,10 +77,13 @@ def operation(
         Whether it works in a folder that holds no factory: it gets one that was not opened.
     short
         One-letter options by parameter, e.g. ``{"out": "o"}``.
+    first
+        Says what must not wait: it is done once the arguments are found right, before the factory is opened and before anything that
+        could fail or wait.
     """
 
     def declare(function: F) -> F:
-        _DECLARED[function] = _Flags(writes, expensive, streams, local, anywhere, short or {})
+        _DECLARED[function] = _Flags(writes, expensive, streams, local, anywhere, short or {}, first)
         return function
 
     return declare
@@ -98,6 +106,11 @@ class Operation:
     result: Any
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
     function: Callable[..., Any]
+    first: First | None = None
+
+    def urgent(self, values: Mapping[str, Any]) -> Callable[[Path], object] | None:
+        """Return what of it must not wait, given values that `check` returned; `None` where nothing is urgent."""
+        return self.first(values) if self.first is not None else None
 
     def call(self, factory: Any, arguments: Mapping[str, Any], *, text: bool = False) -> Any:
         """Check the arguments and carry the operation out.
@@ -234,6 +247,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         parameters=tuple(parameters),
         result=result,
         function=function,
+        first=flags.first,
     )
 
 

@@ -3,10 +3,9 @@
 import msgspec
 from msgspec.structs import replace
 
-from linewright.errors import GateRefused, NotFound, RequestError
+from linewright.errors import GateRefused, RequestError
 from linewright.line.barred import reads_barred
 from linewright.line.factory import Factory
-from linewright.line.mistakes import did_you_mean
 from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.model.facts import Package
@@ -186,7 +185,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
     because
         Why, for the record.
     """
-    _known(factory, line)
+    factory.require(line)
     withdrawn = pointer.withdraw(
         factory.context, factory.serving, line, because or "asked for", trigger="person"
     )
@@ -209,57 +208,3 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         decides=_decides(factory, line, event.model, event.before),
         barred=reads_barred(factory, line, event.package),
     )
-
-
-class Stopped(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a line's endpoint answers."""
-
-    line: str
-    halted: bool
-    generation: int
-    because: str
-    was_halted: bool = False
-    """Whether it was halted before."""
-
-    def to_text(self) -> str:
-        """Say whether it answers."""
-        if self.halted:
-            already = " already" if self.was_halted else ""
-            return f"{self.line} is halted{already}: its endpoint answers 503 until `linewright halt {self.line} --off`"
-        return f"{self.line} answers again" if self.was_halted else f"{self.line} was not halted"
-
-
-@operation(writes=True)
-def halt(factory: Factory, line: str, /, *, off: bool = False, because: str = "") -> Stopped:
-    """Stop a line's endpoint from answering, or free it.
-
-    Parameters
-    ----------
-    line
-        Name of the line.
-    off
-        Free it again.
-    because
-        Why, for the record.
-    """
-    _known(factory, line)
-    was = factory.metadata.pointer(line).halt
-    event = pointer.halt(factory.context, factory.serving, line, halt=not off, because=because or "asked for")
-    return Stopped(
-        line=line,
-        halted=event.halt,
-        generation=event.generation,
-        because=event.because,
-        was_halted=was,
-    )
-
-
-def _known(factory: Factory, line: str) -> None:
-    names = sorted({*factory.names(), *factory.metadata.lines()})
-    if line not in names:
-        raise NotFound(
-            "there is no such line",
-            found=line,
-            allowed=", ".join(names) or "(none yet)",
-            hint=did_you_mean(line, names),
-        )

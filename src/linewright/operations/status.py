@@ -26,6 +26,7 @@ from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
+from linewright.release.stop import Note, note_of
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
@@ -112,6 +113,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Labelled predictions: a label by key counts once for each prediction about that key."""
     alerts: int
     proposals: int
+    halt_recorded: bool = True
+    """Whether the record knows of the halt; `False` for one that it could not take up yet."""
     uncounted: str | None = None
     """Why predictions that came of late are not counted; `None` where all are."""
     clock_ahead_until: str | None = None
@@ -214,6 +217,8 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield (
             f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
         )
+    if not line.halt_recorded:
+        yield "  the halt is not in the record yet: `linewright halt` again, or `linewright up`, enters it"
     if line.canary:
         yield f"  {_canary_text(line.canary)}"
     elif line.waits:
@@ -356,7 +361,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
     moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
     last = max(filter(None, moves), key=lambda event: event.generation, default=None)
-    halted = newest_of(factory, name, Halted) if pointer.halt else None
+    halted = _halted(factory, name)
     damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
     digest, found = digests.get(pointer.champion), judged(factory, name)
     newest = found.get(digest) if digest else None
@@ -376,9 +381,10 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         because=last.because if last else None,
         challenger=_named(name, challenging),
         trouble=factory.trouble_with(name),
-        halted=pointer.halt,
+        halted=halted is not None,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,
+        halt_recorded=isinstance(halted, Halted) if halted else True,
         predictions=predictions,
         labels=labels,
         uncounted=uncounted,
@@ -405,6 +411,15 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         if champion is not None and champion.verdict != "promote"
         else None,
     )
+
+
+def _halted(factory: Factory, line: str) -> Halted | Note | None:
+    """Return who halted a line: what the record says, else what was left of a halt that is not recorded yet."""
+    if factory.metadata.pointer(line).halt:
+        return newest_of(factory, line, Halted)
+    if not factory.is_halted(line):
+        return None
+    return note_of(factory.serving, line) or Note(by="unknown", because="nothing of it could be kept", at="")
 
 
 def _canary(factory: Factory, line: str) -> CanaryStatus | None:

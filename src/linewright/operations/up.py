@@ -1,6 +1,7 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
 import shlex
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated
 
@@ -9,12 +10,13 @@ from msgspec import Meta
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import Child, supervise
-from linewright.errors import Transient
+from linewright.errors import LinewrightError, Transient
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
-from linewright.release.pointer import project
+from linewright.release.pointer import project, record_pending
+from linewright.release.stop import unguarded
 from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.address import require_loopback
 from linewright.serve.limits import AllLimits
@@ -25,6 +27,8 @@ from linewright.serve.siblings import shared
 from linewright.serve.workers import MOST, endpoint_child, serve_lines
 
 MOST_EXAMPLES = 3
+_GUARD_S = 1.0
+"""How long an endpoint that starts waits for others who hold the record, in seconds."""
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Workers = Annotated[int, Meta(ge=1, le=MOST)]
 
@@ -100,6 +104,7 @@ def serve(
     require_loopback(host)
     forbid_pickles()
     budget, limits = _budget(factory, model_memory), _limits(factory)
+    _guard_older(factory)
     serve_lines(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
 
 
@@ -164,7 +169,17 @@ def _ask_status(factory: Factory, url: str) -> str:
     return f'curl -s -H "Authorization: Bearer $(cat {token})" {url}/api/v1/status'
 
 
+def _guard_older(factory: Factory) -> None:
+    """Have the files of an older Linewright written anew, so that a halt needs nothing; without the record they serve as they are."""
+    lines = unguarded(factory.serving)
+    if lines:
+        with suppress(LinewrightError, OSError), factory.in_a_hurry(_GUARD_S) as now:
+            for line in lines:
+                project(now.metadata, now.serving, line)
+
+
 def _project_all(factory: Factory) -> None:
     # A kill between a promotion and the file that tells endpoints of it is repaired here.
     for line in factory.metadata.lines():
+        record_pending(factory.context, factory.serving, line)
         project(factory.metadata, factory.serving, line)

@@ -55,6 +55,8 @@ class Halted(Event, frozen=True, kw_only=True, tag="halted"):
 
     halt: bool
     generation: int
+    stopped: str | None = None
+    """When the endpoint was stopped, where that could be recorded only later; `None` where it was recorded then."""
 
 
 class Configured(Event, frozen=True, kw_only=True, tag="configured"):
@@ -224,5 +226,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that a request row may have, whichever model answers: those of the newest models of the line. What a model does
     not read is kept with the row, so that clients need not change at the moment at which a model does."""
     halt: bool = False
+    go: bool = False
+    """Whether the line answers only while `LINE.go` is beside this file, see `release.stop`; older files know of no such file."""
     when_log_fails: WhenLogFails = "refuse"
     version: int = 1

@@ -16,6 +16,7 @@ import msgspec
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
+from linewright.release import stop
 from linewright.release.facts import (
     Arm,
     Configured,
@@ -38,6 +39,9 @@ E = TypeVar("E", bound=Event)
 ATTEMPTS = 10
 NEWEST = 5
 """Models of a line whose columns a row may have, whichever of them answers."""
+_LATELY = 100
+"""Halts and releases of a line among which one is looked for that was recorded already: no more come at one time."""
+_WHY_UNKNOWN = "it is not known who halted the line and why: this could not be kept when it was stopped"
 BASELINE = "baseline"
 """What a certificate calls the rival of a line's first candidate."""
 
@@ -341,30 +345,134 @@ def _newest(metadata: MetadataReader, line: str, kind: type[E]) -> E | None:
     return next(iter(metadata.events(kind, line=line, newest_first=True, limit=1)), None)
 
 
-def halt(context: Context, serving_dir: Path, line: str, halt: bool, because: str) -> Halted:
+def halt(
+    context: Context, serving_dir: Path, line: str, halt: bool, because: str, *, at: str | None = None
+) -> Halted:
     """Stop the endpoint of a line from answering, or free it.
 
-    A halt does not yield to a promotion at the same moment: it tries again on what that left.
+    The endpoint stops before anything is recorded, see `release.stop`; a halt that cannot be recorded now stays pending, and
+    `record_pending` records it. A halt does not yield to a promotion at the same moment: it tries again on what that left.
+
+    Parameters
+    ----------
+    at
+        When it was asked for, where the caller stopped the line and left a note already (default: now).
 
     Raises
     ------
     Conflict
         If the line moves so often that it lost ten times.
     """
+    note = stop.Note(by=context.actor, because=because, at=at or context.now())
+    if halt:
+        stop.stop(serving_dir, line)
+        if not stop.leave(serving_dir, line, note):
+            record_pending(context, serving_dir, line)  # the note of another person may be there
+            stop.leave(serving_dir, line, note)
+    else:
+        # Freed is who was halted: else a halt that is still pending would look like one that comes only now.
+        record_pending(context, serving_dir, line)
+    try:
+        event = _halted(context, serving_dir, line, note, halt=halt)
+    except _Recorded as recorded:
+        event = recorded.event
+        project(context.metadata, serving_dir, line)
+    if halt:
+        stop.settle(serving_dir, line, note)
+    return event
+
+
+def record_pending(context: Context, serving_dir: Path, line: str) -> Halted | None:
+    """Record the halt of a line that could not be recorded when the line was stopped.
+
+    Returns
+    -------
+    Halted or None
+        `None` where none was pending, or the record does not know the line: then it is not the one that this line was served by.
+
+    Raises
+    ------
+    LinewrightError
+        If it cannot be recorded now either; it stays pending.
+    """
+    if not stop.is_pending(serving_dir, line) or line not in context.metadata.lines():
+        return None
+    note = stop.note_of(serving_dir, line)
+    unknown = stop.Note(by="unknown", because=_WHY_UNKNOWN, at=context.now())
+    try:
+        event = _halted(
+            context, serving_dir, line, note or unknown, is_late=note is not None, is_new=note is None
+        )
+    except _Recorded:
+        event = None
+        project(context.metadata, serving_dir, line)
+    stop.settle(serving_dir, line, note)
+    return event
+
+
+def is_halted(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
+    """Return whether a line is halted, by the record or by a halt that is not recorded yet."""
+    return metadata.pointer(line).halt or stop.is_pending(serving_dir, line)
+
+
+def _halted(
+    context: Context,
+    serving_dir: Path,
+    line: str,
+    note: stop.Note,
+    *,
+    halt: bool = True,
+    is_late: bool = False,
+    is_new: bool = False,
+) -> Halted:
+    """Record that a line is halted or freed.
+
+    Parameters
+    ----------
+    is_late
+        Whether it happened before, at the time of the note.
+    is_new
+        Whether it is recorded only where the line is not halted already.
+
+    Raises
+    ------
+    _Recorded
+        If another process has recorded the same.
+    """
 
     def halted(now: Pointer) -> tuple[Pointer, Halted]:
-        after = msgspec.structs.replace(now, generation=now.generation + 1, halt=halt)
+        earlier = _recorded(context.metadata, line, note) if halt else None
+        if is_new and now.halt:
+            earlier = _newest(context.metadata, line, Halted)
+        if earlier is not None:
+            raise _Recorded(earlier)
         event = Halted(
-            at=context.now(),
-            by=context.actor,
-            because=because,
+            at=context.now() if is_late else note.at,
+            by=note.by,
+            because=note.because,
             line=line,
             halt=halt,
-            generation=after.generation,
+            generation=now.generation + 1,
+            stopped=note.at if is_late else None,
         )
-        return after, event
+        return msgspec.structs.replace(now, generation=event.generation, halt=halt), event
 
     return _insist(context, serving_dir, line, halted)
+
+
+class _Recorded(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
+    """Another process has recorded the same halt."""
+
+    def __init__(self, event: Halted) -> None:
+        super().__init__(event.line)
+        self.event = event
+
+
+def _recorded(metadata: MetadataReader, line: str, note: stop.Note) -> Halted | None:
+    for event in metadata.events(Halted, line=line, newest_first=True, limit=_LATELY):
+        if event.halt and event.by == note.by and note.at in {event.at, event.stopped}:
+            return event
+    return None
 
 
 def refuse(context: Context, serving_dir: Path, refused: Refused) -> Refused:
@@ -410,6 +518,9 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
     It may be called at any time by any number of processes; the file is replaced as a whole, survives power loss, and
     its generation never falls behind what the metadata said when any of these calls began.
 
+    The file that lets the line answer comes before the first one that names it, and again where the record has freed the line. A
+    pending halt stands: it took that file away, and the record does not know of it yet.
+
     Returns
     -------
     Serving
@@ -421,15 +532,20 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
         # Read under the lock: else a slow writer could put an older generation over a newer one.
         serving = _serving(metadata, line)
         body = _body(serving)
+        if serving.halt:
+            stop.forbid(serving_dir, line)
+        else:
+            stop.allow(serving_dir, line)
         if not (path.exists() and path.read_bytes() == body):
             _replace(path, body)
     return serving
 
 
 def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
-    """Return whether the file that endpoints of a line follow says what the metadata says."""
-    path = serving_dir / f"{line}.json"
-    return path.is_file() and path.read_bytes() == _body(_serving(metadata, line))
+    """Return whether the files that endpoints of a line follow say what the metadata says."""
+    path, serving = serving_dir / f"{line}.json", _serving(metadata, line)
+    is_told = path.is_file() and path.read_bytes() == _body(serving)
+    return is_told and stop.may_answer(serving_dir, line) != serving.halt
 
 
 def champions(metadata: MetadataReader, line: str) -> list[int]:
@@ -477,6 +593,7 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         champion=champion,
         known=_known(metadata, line, now.champion),
         halt=now.halt,
+        go=True,
         when_log_fails=when_log_fails(metadata, line),
     )
     if canary is None:

@@ -38,6 +38,7 @@ class Live:
 
     line: str
     halt: bool = False
+    """Whether a person halted it: the pointer says so, or the file is gone that lets it answer."""
     arm: Arm | None = None
     """The model that answers; `None` where none could be loaded yet."""
     generation: int = 0

@@ -8,6 +8,7 @@ asked for the longest time are let go. Such a line rests: it serves as before, a
 again, which are verified again.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.model.package import load, read_package
 from linewright.release.facts import Arm, Serving
+from linewright.release.stop import may_answer
 from linewright.serve.live import Canary, Live, Shadow, kept, still_wanted
 from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.scoring import RequestForm, Scorer, form_of
@@ -39,6 +41,7 @@ LOAD_WAIT_S = 10.0
 FREED = 16 * 2**20
 """Bytes of models that are let go, or a sixteenth of the budget where that is more, before freed memory is given back."""
 
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE}
 Get = Callable[[str], bytes]
 Signature = tuple[int, int, int]
 
@@ -180,8 +183,10 @@ class Lines:
             found = self._found()
         except OSError as error:
             self._complain(str(error))
+            self._heed_stops()
             return
         if found is not None:
+            self._heed_stops()
             for line in self._live.keys() - found.keys():
                 self._forget(line)
             for line, signature in found.items():
@@ -210,6 +215,32 @@ class Lines:
             self._looked_at = now
             return _signatures(self._folder, {})
         return _signatures(self._folder, self._seen) if now < self._alert_until else None
+
+    def _heed_stops(self) -> None:
+        """Halt the lines whose file that lets them answer is gone, and free those where it is back.
+
+        Whoever takes it away changes the folder. It is asked for by name: that needs no descriptor, of which there may be none left.
+        """
+        for line, live in list(self._live.items()):
+            wanted = live.wanted
+            if wanted is not None and wanted.go and (is_halted := self._is_halted(wanted, live)) != live.halt:
+                self._halt(line, wanted, is_halted)
+
+    def _is_halted(self, wanted: Serving, now: Live) -> bool:
+        if wanted.halt or not wanted.go:
+            return wanted.halt
+        try:
+            return not may_answer(self._folder, wanted.line)
+        except OSError:  # the folder cannot be asked: then nobody has said anything
+            return now.halt
+
+    def _halt(self, line: str, wanted: Serving, is_halted: bool) -> None:
+        with self._lock:
+            now = self._live.get(line)
+            if now is None or now.wanted != wanted:
+                return
+            self._put(replace(now, halt=is_halted))
+        self._tell({"event": "halted" if is_halted else "freed", "line": line})
 
     def drop_canary(self, line: str, package: str, because: str) -> None:
         """Take a candidate out of service here, at once, and leave word of it for those who decide, and for other endpoints."""
@@ -262,13 +293,18 @@ class Lines:
             if serving.line != line:
                 raise msgspec.ValidationError(f"it is about line {serving.line!r}")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._refuse(line, f"its pointer cannot be read: {error}")
+            if isinstance(error, OSError):
+                self._seen.pop(line)  # the file may be sound, so it is read again
+            if getattr(error, "errno", None) in _EXHAUSTED:
+                self._complain(str(error))
+            else:
+                self._refuse(line, f"its pointer cannot be read: {error}")
             return
         self._retry_at.pop(line, None)
         with self._lock:
             now = self._live.get(line) or Live(line=line)
             # A halt holds at once, whatever becomes of the model beside it.
-            now = replace(now, wanted=serving, halt=serving.halt, refused=None)
+            now = replace(now, wanted=serving, halt=self._is_halted(serving, now), refused=None)
             settled = now.arm == serving.champion
             now = replace(now, generation=serving.generation) if settled else now
             scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
@@ -282,7 +318,7 @@ class Lines:
                 "line": line,
                 "generation": serving.generation,
                 "model": model,
-                "halt": serving.halt,
+                "halt": now.halt,
             }
         )
 

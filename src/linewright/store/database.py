@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ _DISK_FULL = "53100"
 """PostgreSQL's code."""
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, busy_s: float | None = None) -> sa.Engine:
     """Return an engine for a SQLite or PostgreSQL URL. Nothing is connected yet.
 
     On SQLite a transaction of `writing` starts with ``BEGIN IMMEDIATE``: it waits for other writers at its start, and
     can then read and write without being refused. A database in memory has one connection, which threads share in turn.
+
+    Parameters
+    ----------
+    busy_s
+        How long a connection to SQLite waits for other processes, in seconds, where that is not the usual 30.
 
     Raises
     ------
@@ -44,7 +50,7 @@ def open_database(url: str) -> sa.Engine:
         raise _not_a_database("not a URL") from error
     match parsed.get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed)
+            return _open_sqlite(parsed, busy_s)
         case "postgresql":
             return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
         case other:
@@ -55,7 +61,7 @@ def _not_a_database(found: str) -> SpecError:
     return SpecError("not a database for a factory", found=found, allowed="sqlite:///FILE, postgresql://…")
 
 
-def _open_sqlite(url: sa.URL) -> sa.Engine:
+def _open_sqlite(url: sa.URL, busy_s: float | None) -> sa.Engine:
     in_memory = url.database in {None, "", ":memory:"}
     engine = sa.create_engine(
         url,
@@ -64,13 +70,13 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
         pool_size=1 if in_memory else 5,
         max_overflow=0 if in_memory else 10,
     )
-    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "connect", partial(_on_connect, busy_s))
     event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _on_connect(connection: Any, _record: object) -> None:
-    set_pragmas(connection)
+def _on_connect(busy_s: float | None, connection: Any, _record: object) -> None:
+    set_pragmas(connection, busy_s=busy_s)
     # The driver would begin transactions by its own rules; `_on_begin` does.
     connection.isolation_level = None
 
@@ -80,10 +86,12 @@ def _on_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def set_pragmas(connection: Any) -> None:
-    """Make a new `sqlite3` connection durable, strict and patient (30 s) with other writers; close it on failure."""
+def set_pragmas(connection: Any, *, busy_s: float | None = None) -> None:
+    """Make a new `sqlite3` connection durable, strict and patient (30 s, or `busy_s`) with other writers; close it on failure."""
+    # The first one holds for those after it, which may have to wait.
+    pragmas = _PRAGMAS if busy_s is None else (f"busy_timeout={busy_s * 1000:.0f}", *_PRAGMAS[1:])
     try:
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()

@@ -104,13 +104,15 @@ class SqlMetadata:
         ``sqlite:///FILE``, ``sqlite://`` (in memory) or ``postgresql://…``. The folder of the file must exist.
     kinds
         Kinds of events that `history` returns; by default all that are loaded when it is called.
+    busy_s
+        How long to wait for other processes on SQLite, in seconds, where that is not the usual 30.
 
     Raises
     ------
     Terminal
         If it cannot be opened, or was written by a newer Linewright.
     Transient
-        If it is busy for longer than 30 s, or the server does not answer.
+        If it is busy for longer than that, or the server does not answer.
 
     Examples
     --------
@@ -120,8 +122,10 @@ class SqlMetadata:
     (1, Pointer(generation=0, champion=None, challenger=None, halt=False))
     """
 
-    def __init__(self, url: str, *, kinds: Sequence[type[Event]] | None = None) -> None:
-        self._engine = open_database(url)
+    def __init__(
+        self, url: str, *, kinds: Sequence[type[Event]] | None = None, busy_s: float | None = None
+    ) -> None:
+        self._engine = open_database(url, busy_s=busy_s)
         self._kinds = kinds
         self._insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         try:

@@ -204,6 +204,9 @@ class OperationCommand(click.Command):
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         try:
+            if (do_first := self._operation.urgent(values)) is not None:
+                with faults_explained(settings.root):
+                    do_first(settings.root)
             with (
                 faults_explained(settings.root),
                 panics_explained(),

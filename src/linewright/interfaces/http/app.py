@@ -41,6 +41,8 @@ _READERS = 16
 """Reads that are carried out at once; more wait."""
 _WRITERS = 4
 """Requests for one operation that writes which are carried out at once; more wait."""
+_FIRST = 64
+"""Requests at once for what must not wait."""
 
 
 class ControlApp(FastAPI):
@@ -71,9 +73,13 @@ class ControlApp(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
-        inner = super().build_middleware_stack()
         return Guard(
-            inner, access=self._access, replies=self._replies, hosts=self._hosts, relative=self._relative
+            super().build_middleware_stack(),
+            access=self._access,
+            replies=self._replies,
+            hosts=self._hosts,
+            relative=self._relative,
+            is_urgent=self._is_urgent,
         )
 
     async def _refused(self, _: Request, error: Exception) -> Response:
@@ -81,6 +87,15 @@ class ControlApp(FastAPI):
         headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
+
+    def _is_urgent(self, path: str, body: bytes) -> bool:
+        for operation in self._operations:
+            if operation.first is not None and operation.writes and path_of(operation) == path:
+                try:
+                    return operation.urgent(operation.check(msgspec.json.decode(body, type=dict))) is not None
+                except (LinewrightError, ValueError):
+                    return False
+        return False
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description, with the schemas of all results."""
@@ -144,7 +159,7 @@ def control_app(
     async def show_index() -> Response:
         return Response(index, media_type=_JSON)
 
-    readers = CapacityLimiter(_READERS)
+    readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
         "/",
         show_index,
@@ -159,7 +174,13 @@ def control_app(
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
             _apart(each, expensive, app.stopping)
             if each.expensive and expensive is not None
-            else _endpoint(each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers),
+            else _endpoint(
+                each,
+                open_factory,
+                CapacityLimiter(_WRITERS) if each.writes else readers,
+                root or Path(),
+                urgent,
+            ),
             methods=[method_of(each)],
             summary=each.summary,
             description=each.description,
@@ -265,15 +286,27 @@ class _Server(uvicorn.Server):
 
 
 def _endpoint(
-    operation: Operation, open_factory: OpenFactory, threads: CapacityLimiter
+    operation: Operation,
+    open_factory: OpenFactory,
+    threads: CapacityLimiter,
+    root: Path,
+    urgent: CapacityLimiter,
 ) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
         with faults_explained(), panics_explained(), open_factory() as factory:
             return to_json(operation.carry_out(factory, values))
 
+    def do_first(arguments: Mapping[str, Any]) -> None:
+        what = operation.urgent(operation.check(arguments, text=not operation.writes))
+        if what is not None:
+            with faults_explained(root):
+                what(root)
+
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
+        if operation.first is not None:
+            await run_sync(do_first, arguments, limiter=urgent)
         return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
 
     return endpoint

@@ -10,12 +10,13 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from linewright.errors import LinewrightError, RequestError, Unauthenticated
+from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access import Access
 from linewright.serve.address import our_host, require_own_page
@@ -29,6 +30,8 @@ BODY_LIMIT = 1 << 20
 """Most bytes of a request body."""
 BODY_SECONDS = 60.0
 """Seconds in which a whole body must have come; absolute, so that a slow sender cannot hold a place for ever."""
+KEPT_SECONDS = 0.5
+"""How long what must not wait waits until it is known whether its key was sent before: a quarter of the time that a halt has."""
 SECURITY_HEADERS = (
     (
         b"content-security-policy",
@@ -64,6 +67,8 @@ class Guard:
         Leaves out of an error where the factory is on this machine.
     body_seconds
         Seconds in which a whole body must have come.
+    is_urgent
+        Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
     """
 
     def __init__(
@@ -75,9 +80,11 @@ class Guard:
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
+        is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
         self._relative = relative
         self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
+        self._is_urgent = is_urgent
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -149,8 +156,15 @@ class Guard:
             raise RequestError(
                 "this control plane keeps no answers", where="Idempotency-Key", hint="leave it out"
             )
-        request = _fingerprint(scope, body)
-        before = await asyncio.to_thread(self._replies.begin, key, request)
+        request, is_urgent = _fingerprint(scope, body), self._is_urgent(scope["path"], body)
+        try:
+            async with asyncio.timeout(KEPT_SECONDS if is_urgent else None):
+                before = await asyncio.to_thread(self._replies.begin, key, request)
+        except (Transient, TimeoutError):
+            if not is_urgent:
+                raise
+            await self._app(scope, receive, send)
+            return
         if before is not None:
             await _send(send, before)
             return
@@ -161,10 +175,11 @@ class Guard:
             # Kept before it is sent: an answer that somebody saw is the answer that every repeat gets. What ended
             # without an answer stays taken, since nobody knows how far it came.
             if caught.reply is not None:
-                if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                    await asyncio.to_thread(self._replies.release, key)
-                else:
-                    await asyncio.to_thread(self._replies.finish, key, caught.reply)
+                with suppress(*[Transient] if is_urgent else ()):
+                    if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                        await asyncio.to_thread(self._replies.release, key)
+                    else:
+                        await asyncio.to_thread(self._replies.finish, key, caught.reply)
                 await _send(send, caught.reply)
 
 

@@ -127,7 +127,7 @@ class SqliteReplies:
             connection.execute("begin immediate")
             with connection:
                 yield connection
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise Transient(f"cannot keep answers: {error}", where=str(self._path)) from error
         finally:
             connection.close()

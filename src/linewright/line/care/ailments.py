@@ -26,6 +26,7 @@ from linewright.line.plan import begin
 from linewright.line.space import MAKE_ROOM, forecast
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
+from linewright.release.stop import is_pending
 from linewright.serve.access import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
@@ -307,7 +308,14 @@ def _lines(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 def _pointers(factory: Factory, _: Needs) -> Iterator[Problem]:
     for line in factory.metadata.lines():
-        if not is_projected(factory.metadata, factory.serving, line):
+        if is_pending(factory.serving, line):
+            yield Problem(
+                what="the line is halted, and the record does not say so yet",
+                where=line,
+                next=f"linewright halt {line} (again), or start `linewright up`: either enters it",
+                exit_code=Transient.exit_code,
+            )
+        elif not is_projected(factory.metadata, factory.serving, line):
             yield Problem(
                 what="the endpoint is told something else than the record says",
                 where=str(factory.serving / f"{line}.json"),

@@ -28,6 +28,8 @@ from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
+from linewright.release.pointer import record_pending
+from linewright.release.stop import pending
 from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
 from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, read_file
@@ -178,6 +180,7 @@ def make_backup(factory: Factory, target: Path) -> BackedUp:
     """
     file = _named(factory, target)
     factory.metadata.head()  # the databases are there, and of this version
+    unrecorded = tuple(_unrecorded(factory))
     with explained(file, "the backup"):
         # In the folder of the backup: it has the space, and the rename stays within one file system.
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as scratch:
@@ -187,7 +190,18 @@ def make_backup(factory: Factory, target: Path) -> BackedUp:
                 raise _there(file)
             draft.replace(file)
         sync_folder(file.parent)
-    return msgspec.structs.replace(made, file=str(file))
+    return msgspec.structs.replace(made, file=str(file), problems=(*unrecorded, *made.problems))
+
+
+def _unrecorded(factory: Factory) -> Iterator[Problem]:
+    """Record the halts that are pending, since a backup holds the record alone; give those that cannot be recorded now."""
+    for line in pending(factory.serving):
+        try:
+            record_pending(factory.context, factory.serving, line)
+        except LinewrightError as error:
+            yield problem_of(
+                error, where=f"the halt of {line}, which is not recorded and so not in the backup"
+            )
 
 
 def _named(factory: Factory, target: Path) -> Path:
