@@ -7,19 +7,47 @@ from typing import Protocol
 
 import polars as pl
 
+from linewright.data.limits import most_held, too_large
 from linewright.errors import SpecError
 
 BATCH = 1 << 24
 """How many bytes of text one batch is made of, about; no row may be longer."""
 
 
-_VIEW = 16  # what a text takes in memory beside its letters
+VIEW = 16
+"""Bytes that a text takes in memory beside its letters."""
 
 
 def size_of(frame: pl.DataFrame) -> int:
     """Return how many bytes a table takes in memory, about; of text, polars counts the letters only."""
     texts = sum(dtype == pl.String for dtype in frame.dtypes)
-    return int(frame.estimated_size()) + _VIEW * texts * frame.height
+    return int(frame.estimated_size()) + VIEW * texts * frame.height
+
+
+class Held:
+    """Counts the rows that are to be held in memory together.
+
+    Parameters
+    ----------
+    where
+        What errors name.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where, self._most, self._bytes = where, most_held(), 0
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Count some more rows, and return them.
+
+        Raises
+        ------
+        RequestError
+            If all of them take more than half of the memory that this process could have.
+        """
+        self._bytes += size_of(frame)
+        if self._bytes > self._most:
+            raise too_large(self._where, self._most)
+        return frame
 
 
 def refuse_patterns(columns: Sequence[str], where: str) -> None:
@@ -84,6 +112,11 @@ def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 class Part(Protocol):
     """One file, or the rows of one query: what a source is made of."""
+
+    @property
+    def where(self) -> str:
+        """Place in the line file, for messages."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...]:

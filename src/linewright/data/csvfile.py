@@ -10,13 +10,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
 from linewright.data.batch import BATCH, Batch, Ragged
+from linewright.data.limits import FREE, too_many_columns, too_many_rows
 from linewright.data.packed import open_unpacked
 from linewright.data.spec import FileSource
 from linewright.data.textfile import (
@@ -31,6 +32,8 @@ from linewright.data.textfile import (
 from linewright.errors import RequestError, SpecError
 
 _BLOCK = 1 << 20
+_MOST_RAGGED = 500_000
+"""Rows with another number of fields than the header, from which on the file is no table: they are all kept."""
 _NO_MARK = bytes(set(range(256)) - set(b'"\r\n'))
 """All bytes but those that say, with the separator, where records start and end."""
 
@@ -61,8 +64,14 @@ class CsvFile:
         RequestError
             For a file that is damaged, not in its encoding, or has a quote that is never closed.
         """
+        aside = _SetAside()
         with _explained(self.path, self.spec, self.where, self.size):
-            yield from self._parsed()
+            try:
+                yield from self._parsed(aside)
+            except pa.ArrowInvalid as error:
+                if aside.is_too_much:
+                    raise self._no_table() from error
+                raise
 
     def starts(self) -> Iterator[tuple[int, int, bool]]:
         """Give where rows start, see `batch.Part`."""
@@ -75,8 +84,8 @@ class CsvFile:
     def _records(self) -> Iterator[tuple[int, int, int]]:
         """Give a line, how many records start on it and on the lines after it, and the fields of each; none is blank."""
         separator, number = self.spec.separator, 1
-        with open_text(self.path, self.spec.encoding) as text:
-            while block := text.read(_BLOCK) + text.readline():
+        with open_text(self.path, self.spec) as text:
+            while block := text.read(_BLOCK) + text.readline(self.size):
                 if records := self._plain(block):
                     yield number, records, len(self.first)
                     number += records
@@ -84,7 +93,8 @@ class CsvFile:
                 lines = io.StringIO(block, newline="")
                 for line in lines:
                     if '"' in line:
-                        reader = csv.reader(chain([line], lines, text), delimiter=separator)
+                        rest = _Lines(text, self.size)
+                        reader = csv.reader(chain([line], lines, rest), delimiter=separator)
                         yield number, 1, len(next(reader))
                         number += reader.line_num
                     else:
@@ -101,11 +111,20 @@ class CsvFile:
         is_plain = block.endswith("\n") and marks in {(separators + end) * lines for end in (b"\n", b"\r\n")}
         return lines if separators and is_plain else 0
 
-    def _parsed(self) -> Iterator[Batch]:
-        aside = _SetAside()
+    def _no_table(self) -> RequestError:
+        return RequestError(
+            "there are too many rows with another number of fields than the header",
+            where=self.where,
+            found=self.path.name,
+            allowed=f"{_MOST_RAGGED:,} rows, {FREE >> 20} MiB of them",
+            hint="is it another separator?",
+        )
+
+    def _parsed(self, aside: "_SetAside") -> Iterator[Batch]:
+        limits, count = self.spec.limits, 0
         last: tuple[str, ...] | None = None
         with (
-            open_unpacked(self.path) as file,
+            open_unpacked(self.path, limits.ratio) as file,
             closing(_Paced(file, known_encoding(self.spec, self.where))) as paced,
             self._reader(paced, aside) as reader,
             closing(paced),  # before the reader, which waits for its last read
@@ -114,6 +133,9 @@ class CsvFile:
                 paced.take()
                 frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([rows])))
                 ragged = aside.due(frame.height)
+                count += frame.height + len(ragged)
+                if count > limits.rows + self.spec.header:
+                    raise too_many_rows(self.where, limits.rows)
                 if not frame.height and not ragged:
                     continue
                 yield Batch(frame=self._named(frame, is_first=last is None), ragged=ragged)
@@ -131,7 +153,7 @@ class CsvFile:
             yield Batch(frame=empty, ragged=rest)
 
     def _refuse_open_quote(self) -> None:
-        line = _open_quote(self.path, self.spec)
+        line = _open_quote(self.path, self.spec, self.size)
         if line is not None:
             raise RequestError(
                 "a quote opens in this row and is never closed",
@@ -232,8 +254,17 @@ class _SetAside:
         self._waiting: deque[tuple[int, Ragged]] = deque()
         self._refused = 0
         self._good = 0
+        self._letters = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether there are so many that the file is no table."""
+        return self._refused > _MOST_RAGGED or self._letters > FREE
 
     def __call__(self, row: Any) -> str:
+        if self.is_too_much:
+            return "error"
+        self._letters += len(row.text)
         ragged = Ragged(fields=row.actual_columns, expected=row.expected_columns, text=row.text)
         self._waiting.append((row.number - 1 - self._refused, ragged))
         self._refused += 1
@@ -273,10 +304,12 @@ def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> 
     encoding = known_encoding(spec, where)
     _refuse_bad_separator(spec, where)
     with _explained(path, spec, where, size):
-        text_head(path, encoding, where)
-        first = _first_record(path, spec)
+        text_head(path, spec, where)
+        first = _first_record(path, spec, size)
     if first is None:
         raise RequestError("the file has no header", where=where, found=path.name, hint=f"read as {encoding}")
+    if len(first) > spec.limits.columns:
+        raise too_many_columns(where, path.name, spec.limits.columns)
     names = tuple(name.strip() for name in spec.names or first)
     if spec.names and len(names) != len(first):
         raise _wrong_count(names, first, spec, path, where)
@@ -315,11 +348,13 @@ def _explained(path: Path, spec: FileSource, where: str, size: int) -> Generator
         with explained(path, spec, where):
             yield
     except (pa.ArrowInvalid, csv.Error) as error:
-        line = undecodable_line(path, spec.encoding)
+        is_long = "straddl" in str(error) or isinstance(error, csv.Error)
+        # What unpacks without end is not looked through once more for a reason why a row of it is long.
+        line = undecodable_line(path, spec, most=2 * size if is_long else None)
         if line is not None:
             raise not_in_encoding(path, spec, where, line) from error
-        if "straddl" in str(error) or isinstance(error, csv.Error):
-            opens = _open_quote(path, spec)
+        if is_long:
+            opens = _open_quote(path, spec, size)
             raise RequestError(
                 f"a row is longer than {size_in_words(size)}",
                 where=where if opens is None else f"{where}: {path.name}, line {opens}",
@@ -360,18 +395,49 @@ def _refuse_bad_names(names: Sequence[str], spec: FileSource, where: str) -> Non
     )
 
 
-def _first_record(path: Path, spec: FileSource) -> list[str] | None:
+class _Lines:
+    """Lines of a text, as many as one row may have."""
+
+    def __init__(self, text: TextIO, size: int) -> None:
+        self._text, self._size = text, size
+        self._left = size
+
+    def begin(self) -> None:
+        """Say that a row begins."""
+        self._left = self._size
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise csv.Error("a row is too long")
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _first_record(path: Path, spec: FileSource, size: int) -> list[str] | None:
     csv.field_size_limit(BATCH)
-    with open_text(path, spec.encoding) as text:
-        return next((fields for fields in csv.reader(text, delimiter=spec.separator) if fields), None)
+    with open_text(path, spec) as text:
+        lines = _Lines(text, size)
+        for fields in csv.reader(lines, delimiter=spec.separator):
+            if fields:
+                return fields
+            lines.begin()
+    return None
 
 
-def _open_quote(path: Path, spec: FileSource) -> int | None:
+def _open_quote(path: Path, spec: FileSource, size: int) -> int | None:
     """Return the line of the row in which a quote opens that is never closed, or not within what a row may be long."""
-    with open_text(path, spec.encoding) as text:
-        reader = csv.reader(text, delimiter=spec.separator, strict=True)
+    with open_text(path, spec) as text:
+        lines = _Lines(text, size)
+        reader = csv.reader(lines, delimiter=spec.separator, strict=True)
         line = 0
         while True:
+            lines.begin()
             try:
                 next(reader)
             except StopIteration:

@@ -9,11 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch
+from linewright.data.batch import BATCH, VIEW, Batch
+from linewright.data.limits import FREE, swollen, too_many_columns, too_many_rows
 from linewright.data.spec import FileSource
-from linewright.data.textfile import explained, known_encoding, open_text, size_in_words, text_head
+from linewright.data.textfile import explained, open_text, size_in_words, text_head
 from linewright.errors import RequestError, SpecError
 
+_CELL = 4
+"""Bytes of text that a cell counts for, at least, when a batch is measured: what an object lacks is a cell too."""
 _OBJECT = re.compile(r'\s*\{\s*["}]')
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
@@ -41,9 +44,15 @@ class JsonLines:
         """
         rows: list[Mapping[str, str | None]] = []
         size, is_empty = 0, True
+        # Objects may lack nearly all of the fields: a cell takes memory all the same.
+        cells = len(self.columns)
+        left = max(FREE, int(self.spec.limits.ratio * self.path.stat().st_size))
         for _, length, row in self._rows():
             rows.append(row)
-            size += length
+            size += max(length, _CELL * cells)
+            left -= VIEW * cells
+            if left < 0:
+                raise swollen(self.where, self.path.name, self.spec.limits.ratio)
             if size >= self.size:
                 yield self._batch(rows)
                 rows, size, is_empty = [], 0, False
@@ -54,10 +63,9 @@ class JsonLines:
         """Give the line of each row; none is ragged."""
         return ((number, 1, False) for number, _, _ in self._rows())
 
-    def names(self) -> Iterator[str]:
-        """Give the name of each field of each row."""
-        for _, _, row in self._rows():
-            yield from row
+    def rows(self) -> Iterator[Mapping[str, str | None]]:
+        """Give each row, by the names of its fields."""
+        return (row for _, _, row in self._rows())
 
     def _batch(self, rows: Sequence[Mapping[str, str | None]]) -> Batch:
         return Batch(
@@ -68,13 +76,16 @@ class JsonLines:
 
     def _rows(self) -> Iterator[tuple[int, int, Mapping[str, str | None]]]:
         """Each row with its line and the length of its text."""
-        with explained(self.path, self.spec, self.where), open_text(self.path, self.spec.encoding) as text:
-            number = 0
+        with explained(self.path, self.spec, self.where), open_text(self.path, self.spec) as text:
+            number = rows = 0
             while line := text.readline(self.size + 1):
                 number += 1
                 if len(line) > self.size:
                     raise self._wrong(number, f"a row is longer than {size_in_words(self.size)}")
                 if not line.isspace():
+                    rows += 1
+                    if rows > self.spec.limits.rows:
+                        raise too_many_rows(self.where, self.spec.limits.rows)
                     yield number, len(line), self._row(line, number)
 
     def _row(self, line: str, number: int) -> Mapping[str, str | None]:
@@ -145,7 +156,7 @@ def is_json_lines(path: Path, spec: FileSource, where: str) -> bool:
         If it is no text in that encoding, or a JSON array.
     """
     with explained(path, spec, where):
-        head = text_head(path, known_encoding(spec, where), where)
+        head = text_head(path, spec, where)
     if _ARRAY.match(head):
         raise RequestError(
             "the file is one JSON array", where=where, found=path.name, allowed="one object a line"
@@ -164,7 +175,11 @@ def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BAT
         If it is damaged, not in its encoding, or a line is not an object of plain values.
     """
     found = JsonLines(path=path, spec=spec, where=where, columns=(), size=size)
-    names = tuple(dict.fromkeys(found.names()))
+    names = dict[str, None]()
+    for row in found.rows():
+        names |= dict.fromkeys(row)
+        if len(names) > spec.limits.columns:
+            raise too_many_columns(where, path.name, spec.limits.columns)
     if "" in names:
         raise SpecError("a field has no name", where=where, found=path.name, hint="give each field a name")
-    return JsonLines(path=path, spec=spec, where=where, columns=names, size=size)
+    return JsonLines(path=path, spec=spec, where=where, columns=tuple(names), size=size)

@@ -13,6 +13,8 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
+from linewright.data.limits import FREE
+
 _HEAD = 16
 _BLOCK = 1 << 20
 _MAGIC = {
@@ -33,14 +35,27 @@ class Unpackable(Exception):  # noqa: N818 -- said to people as a `RequestError`
         self.hint = hint
 
 
+class Swollen(Unpackable):
+    """A packed file that holds too many times its own size."""
+
+    def __init__(self, ratio: float) -> None:
+        super().__init__(f"the file unpacks to more than {ratio:g} times its size", "look what is in it")
+        self.ratio = ratio
+
+
 @contextmanager
-def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
+def open_unpacked(path: Path, ratio: float) -> Generator[BinaryIO, None, None]:
     """Open a file for reading what is packed in it, or the file itself.
+
+    Parameters
+    ----------
+    ratio
+        How many times its size may come out of it, once that is more than 256 MiB.
 
     Raises
     ------
     Unpackable
-        If it is damaged, here or at any later read; or a ZIP of anything but one file.
+        If it is damaged, or too much comes out of it, here or at any later read; or a ZIP of anything but one file.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -51,7 +66,7 @@ def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
             return
         try:
             with _opened(kind, file) as unpacked:
-                yield unpacked
+                yield cast("BinaryIO", _Counted(unpacked, ratio, path.stat().st_size))
         except (
             OSError,
             EOFError,
@@ -61,6 +76,32 @@ def open_unpacked(path: Path) -> Generator[BinaryIO, None, None]:
             NotImplementedError,
         ) as error:
             raise Unpackable(f"the {kind} file is damaged: {error}") from error
+
+
+class _Counted(io.BufferedIOBase):
+    """What comes out of a packed file, as long as it is not too much."""
+
+    def __init__(self, file: BinaryIO, ratio: float, size: int) -> None:
+        self._file, self._ratio = file, ratio
+        self._left = max(FREE, int(ratio * size))
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._taken(self._file.read(-1 if size is None else size))
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._taken(self._file.read(_BLOCK if size < 0 else size))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._taken(self._file.readline(-1 if size is None else size))
+
+    def _taken(self, some: bytes) -> bytes:
+        self._left -= len(some)
+        if self._left < 0:
+            raise Swollen(self._ratio)
+        return some
 
 
 def packing(head: bytes) -> str | None:

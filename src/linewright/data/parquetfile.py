@@ -1,6 +1,11 @@
-"""Parquet files, some rows at a time."""
+"""Parquet files, some rows at a time.
 
-from collections.abc import Generator, Iterator
+What a file says of its size is after its encodings, which make next to nothing of equal values: three kilobytes can hold a
+hundred thousand texts of a megabyte. So rows are counted by what they are in memory, measured as they are read, and never more
+of them are read at once than memory holds if each has the longest text of the file.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +13,25 @@ from typing import cast
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from linewright.data.batch import BATCH, Batch
+from linewright.data.limits import FREE, swollen, too_many_columns, too_many_rows
+from linewright.data.spec import FileLimits
 from linewright.errors import RequestError, SpecError
 
 PARQUET = b"PAR1"
 _MOST_ROWS = 1 << 18
+_FIRST_ROWS = 1 << 10
+"""Rows that are read to see how large rows are."""
+_MOST_AT_ONCE = 1 << 27
+"""Bytes that a batch may have if each of its texts is the longest of its column."""
+_ANY_TEXT = 1 << 20
+"""Bytes that a text is taken to have where nothing says how long it can be, so that 128 rows are read at a time."""
 _BUFFER = 1 << 20
 _WORD = 8
+_WIDEST = 16  # bytes of a value that is no text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +42,9 @@ class ParquetFile:
     where: str
     """Place in the line file, for messages."""
     schema: pa.Schema
-    batch_rows: int
+    size: int
+    """How many bytes a batch is made of, about; no text may be longer."""
+    limits: FileLimits
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -39,12 +56,22 @@ class ParquetFile:
         return self._frame(self.schema.empty_table())
 
     def batches(self) -> Iterator[Batch]:
-        """Give the rows in the types that the file says."""
-        empty = True
+        """Give the rows in the types that the file says.
+
+        Raises
+        ------
+        RequestError
+            If it is damaged, has a text that is longer than a row may be, or is much larger inside than outside.
+        """
+        empty, unpacked = True, 0
+        most = max(FREE, int(self.limits.ratio * self.path.stat().st_size))
         with _opened(self.path, self.where) as file:
-            for rows in file.iter_batches(self.batch_rows, use_threads=False):
+            for rows in self._read(file):
                 empty = False
-                yield Batch(frame=self._frame(pa.Table.from_batches([rows])))
+                unpacked += sum(map(_as_text, rows.columns))
+                if unpacked > most:
+                    raise swollen(self.where, self.path.name, self.limits.ratio)
+                yield Batch(frame=self._frame(rows))
         if empty:
             yield Batch(frame=self.empty())
 
@@ -52,35 +79,136 @@ class ParquetFile:
         """Give nothing: the file has no lines."""
         return iter(())
 
-    def _frame(self, table: pa.Table) -> pl.DataFrame:
+    def _read(self, file: pyarrow.parquet.ParquetFile) -> Iterator[pa.Table]:
+        measured = 0.0
+        for groups, longest in self._spans(file):
+            about = [file.metadata.row_group(group) for group in groups]
+            held = sum(one.num_rows for one in about)
+            safe = max(1, _MOST_AT_ONCE // longest)
+            if not measured:
+                first = next(file.iter_batches(min(safe, _FIRST_ROWS), groups, use_threads=False), None)
+                measured = first.nbytes / max(first.num_rows, 1) if first else 0.0
+            said = sum(one.total_byte_size for one in about) // max(held, 1)
+            width = max(_WORD * len(self.columns), said, int(measured), 1)
+            wanted = min(_MOST_ROWS, max(1, self.size // width))
+            some, count, size = list[pa.RecordBatch](), 0, 0
+            for rows in file.iter_batches(min(wanted, safe), groups, use_threads=False):
+                some.append(rows)
+                count, size = count + rows.num_rows, size + rows.nbytes
+                if count >= wanted or size >= self.size:
+                    measured = size / max(count, 1)
+                    yield pa.Table.from_batches(some)
+                    some, count, size = [], 0, 0
+            if some:
+                yield pa.Table.from_batches(some)
+
+    def _spans(self, file: pyarrow.parquet.ParquetFile) -> Iterator[tuple[list[int], int]]:
+        """Give row groups that are read together, as they are small, and what the longest row can have."""
+        columns = [file.schema.column(number) for number in range(file.metadata.num_columns)]
+        paths = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        widths = sum(max(column.length, _WIDEST) for column in columns)
+        with pyarrow.parquet.ParquetFile(
+            self.path,
+            metadata=file.metadata,
+            read_dictionary=paths,
+            page_checksum_verification=True,
+            buffer_size=_BUFFER,
+            pre_buffer=False,
+        ) as peeked:
+            groups, longest, held = list[int](), 0, 0
+            for group in range(file.metadata.num_row_groups):
+                about = file.metadata.row_group(group)
+                longest = max(longest, widths + self._longest(peeked, group, paths))
+                groups.append(group)
+                held += about.total_byte_size
+                if held > self.size:
+                    yield groups, longest
+                    groups, longest, held = [], 0, 0
+            if groups:
+                yield groups, longest
+
+    def _longest(self, peeked: pyarrow.parquet.ParquetFile, group: int, paths: Sequence[str]) -> int:
+        """Return how long the texts of a row can be: with the first row come the dictionaries of all."""
+        if not paths:
+            return 0
         try:
-            frame = cast("pl.DataFrame", pl.from_arrow(table))
-        except pl.exceptions.PolarsError as error:
-            raise SpecError(
-                f"a column has a type that tables cannot hold: {error}", where=self.where
-            ) from error
+            first = next(peeked.iter_batches(1, [group], paths, use_threads=False), None)
+        except (pa.ArrowException, OSError):
+            # Not for DELTA_BYTE_ARRAY, where a text goes on from the one before it; and where the file is damaged, its reader says it.
+            return _ANY_TEXT
+        found = [_longest_of(column) for column in first.columns] if first else []
+        if max(found, default=0) > self.size:
+            raise RequestError(
+                f"there is a text of {max(found):,} bytes",
+                where=self.where,
+                found=self.path.name,
+                allowed=f"at most {self.size:,} bytes",
+                hint="shorten it, or write the file without its column",
+            )
+        # Nothing is asked of the metadata of a column: pyarrow aborts the process where these are damaged.
+        about = peeked.metadata.row_group(group)
+        return sum(found) + about.total_byte_size // max(about.num_rows, 1)
+
+    def _frame(self, table: pa.Table) -> pl.DataFrame:
+        with sound(self.where, self.path.name):
+            try:
+                frame = cast("pl.DataFrame", pl.from_arrow(table))
+            except pl.exceptions.PolarsError as error:
+                raise SpecError(
+                    f"a column has a type that tables cannot hold: {error}", where=self.where
+                ) from error
         frame.columns = list(self.columns)
         return frame
 
 
-def open_parquet(path: Path, where: str, *, size: int = BATCH) -> ParquetFile:
-    """Open a Parquet file by its schema; a batch is of about `size` bytes.
+def _as_text(column: pa.ChunkedArray) -> int:
+    """Return how many bytes a column would have at least if it were written as text."""
+    is_fixed = pa.types.is_primitive(column.type) or pa.types.is_null(column.type)
+    return len(column) if is_fixed else column.nbytes
+
+
+def _longest_of(column: pa.Array) -> int:
+    if isinstance(column, pa.DictionaryArray):
+        lengths = pc.call_function("binary_length", [column.dictionary])
+        return pc.call_function("max", [lengths]).as_py() or 0
+    return column.nbytes
+
+
+@contextmanager
+def sound(where: str, name: str) -> Generator[None, None, None]:
+    """Say which file it is whose bytes polars panics at: its panic is no `Exception`, and nobody would hear of it."""
+    try:
+        yield
+    except pl.exceptions.PanicException as error:
+        raise RequestError(
+            f"the file is damaged: {' '.join(str(error).split())[:200]}",
+            where=where,
+            found=name,
+            hint="write it again",
+        ) from error
+
+
+def open_parquet(
+    path: Path, where: str, *, size: int = BATCH, limits: FileLimits | None = None
+) -> ParquetFile:
+    """Open a Parquet file by its schema; a batch is of about `size` bytes in memory.
 
     Raises
     ------
     SpecError, RequestError
-        If two columns have the same name, or it cannot be read.
+        If two columns have the same name, it has more rows or columns than `limits` allow, or it cannot be read.
     """
+    limits = limits or FileLimits()
     with _opened(path, where) as file:
         schema, about = file.schema_arrow, file.metadata
-    names = [str(name).strip() for name in schema.names]
+        names = [str(name).strip() for name in schema.names]
+    if about.num_columns > limits.columns:
+        raise too_many_columns(where, path.name, limits.columns)
+    if about.num_rows > limits.rows:
+        raise too_many_rows(where, limits.rows)
     if len(set(names)) < len(names):
         raise SpecError("two columns have the same name", where=where, found=", ".join(names))
-    # What the file says of its size is after its encodings, which may make next to nothing of a word in memory.
-    packed = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-    width = max(_WORD * len(names), packed // max(about.num_rows, 1), 1)
-    rows = min(_MOST_ROWS, max(1, size // width))
-    return ParquetFile(path=path, where=where, schema=schema, batch_rows=rows)
+    return ParquetFile(path=path, where=where, schema=schema, size=size, limits=limits)
 
 
 @contextmanager
@@ -91,7 +219,7 @@ def _opened(path: Path, where: str) -> Generator[pyarrow.parquet.ParquetFile, No
             path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False
         ) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RequestError(
             f"the Parquet file cannot be read: {error}", where=where, found=path.name, hint="write it again"
         ) from error

@@ -35,6 +35,7 @@ def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
             tables,
             where=f"contract.checks[{number}].sql",
             allowed=f"{TABLE}({listed(frame.columns)})",
+            limits=one.limits,
         )
         if wrong.num_rows:
             yield _finding(one, wrong, frame.height, one.on_breach or on_whole(contract))

@@ -7,18 +7,18 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch, Part, Ragged, refuse_patterns
+from linewright.data.batch import BATCH, Batch, Held, Part, Ragged, refuse_patterns
 from linewright.data.csvfile import CsvFile, open_csv
 from linewright.data.files import files_of
 from linewright.data.jsonlines import JsonLines, is_json_lines, open_json_lines
 from linewright.data.near import near_file
-from linewright.data.parquetfile import PARQUET, ParquetFile, open_parquet
+from linewright.data.parquetfile import PARQUET, ParquetFile, open_parquet, sound
 from linewright.data.spec import FileSource, SourceSpec, SqliteSource
 from linewright.data.sqlitefile import read_query, run_query
 from linewright.data.textfile import FORMATS
@@ -65,8 +65,9 @@ class Source:
         for number, part in enumerate(self.parts):
             rows = ragged = 0
             for batch in part.batches():
-                frame = clean(batch.frame.select(self.columns), self.missing)
-                frame = with_points(frame) if self.decimal == "," else frame
+                with sound(part.where, self.file_names[number] if self.file_names else self.name):
+                    frame = clean(batch.frame.select(self.columns), self.missing)
+                    frame = with_points(frame) if self.decimal == "," else frame
                 yield Batch(frame=frame, ragged=batch.ragged)
                 rows, ragged = rows + frame.height, ragged + len(batch.ragged)
             self._counted[number] = rows, ragged
@@ -227,13 +228,22 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
 
 
 def whole(source: Source) -> Raw:
-    """Return all rows of a source, in memory."""
-    batches = list(source.batches())
+    """Return all rows of a source, in memory.
+
+    Raises
+    ------
+    SpecError, RequestError
+        As `Source.batches` does; and if memory cannot hold them.
+    """
+    held, frames, ragged = Held(source.parts[0].where), list[pl.DataFrame](), list[Ragged]()
+    for batch in source.batches():
+        frames.append(held(batch.frame))
+        ragged += batch.ragged
     return Raw(
         name=source.name,
-        frame=pl.concat([batch.frame for batch in batches], rechunk=True),
+        frame=pl.concat(frames, rechunk=True),
         is_text=source.is_text,
-        ragged=tuple(row for batch in batches for row in batch.ragged),
+        ragged=tuple(ragged),
         source=source,
     )
 
@@ -334,7 +344,9 @@ def _open_part(path: Path, spec: FileSource, where: str, size: int) -> Part:
             hint="take it out, and rename columns in table.sql",
         )
     return (
-        open_parquet(path, where, size=size) if is_parquet else open_json_lines(path, spec, where, size=size)
+        open_parquet(path, where, size=size, limits=spec.limits)
+        if is_parquet
+        else open_json_lines(path, spec, where, size=size)
     )
 
 
@@ -350,9 +362,9 @@ def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     """
     if isinstance(spec, SqliteSource):
         hashed = hashlib.sha256()
-        with run_query(_database(spec, root, where), spec, where) as cursor:
-            hashed.update(ascii([column[0] for column in cursor.description]).encode())
-            for row in cursor:
+        with run_query(_database(spec, root, where), spec, where) as (names, rows):
+            hashed.update(ascii(names).encode())
+            for row in chain.from_iterable(rows):
                 hashed.update(ascii(row).encode())
         return digest_of({"rows": hashed.hexdigest()})
     files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
@@ -366,8 +378,11 @@ def _digest_of_file(path: Path) -> str:
 
 
 def _reading(spec: FileSource) -> dict[str, Any]:
-    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were."""
-    said = spec.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)
+    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were.
+
+    Limits are no part of it: a file that can be read is read the same.
+    """
+    said = spec.model_dump(mode="json", exclude={"file", "limits"}, exclude_defaults=True)
     return {**spec.model_dump(mode="json", include={"separator", "encoding", "missing"}), **said}
 
 

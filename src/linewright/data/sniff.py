@@ -13,12 +13,13 @@ from linewright.data.jsonlines import looks_like_json_lines
 from linewright.data.packed import Unpackable, open_unpacked
 from linewright.data.parquetfile import PARQUET
 from linewright.data.seen import NUMBERS, TIMES
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileLimits, FileSource
 from linewright.data.textfile import refuse_foreign
 from linewright.data.types import cast, infer_most
 from linewright.errors import RequestError
 
 _BLOCK = 1 << 16
+_RATIO = FileLimits().ratio
 _LINES = 50
 _SEPARATORS = ",;\t|"
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
@@ -53,7 +54,7 @@ def sniff(path: Path, written: str) -> FileSource:
     (';', 'cp1252')
     """
     try:
-        with open_unpacked(path) as file:
+        with open_unpacked(path, _RATIO) as file:
             head = file.read(_BLOCK)
         if head.startswith(PARQUET):
             return FileSource(file=written)
@@ -72,7 +73,7 @@ def sniff(path: Path, written: str) -> FileSource:
 
 def first_fields(path: Path, spec: FileSource) -> tuple[str, ...]:
     """Return the fields of the first line of a CSV file; none of another file."""
-    with open_unpacked(path) as file:
+    with open_unpacked(path, _RATIO) as file:
         head = file.read(_BLOCK)
     text = head.decode(spec.encoding, "replace").lstrip("\ufeff")
     if head.startswith(PARQUET) or looks_like_json_lines(text):
@@ -103,7 +104,7 @@ def _encoding(path: Path, head: bytes) -> str:
         return "utf-16"
     for encoding in ("utf-8", "cp1252"):
         decoder = codecs.getincrementaldecoder(encoding)()
-        with open_unpacked(path) as file:
+        with open_unpacked(path, _RATIO) as file:
             try:
                 while block := file.read(_BLOCK):
                     decoder.decode(block)

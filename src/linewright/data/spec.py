@@ -43,6 +43,30 @@ def duration_micros(text: str) -> int:
     return round(float(parts[1]) * _MICROS[parts[2]])
 
 
+MOST_ROWS = 100_000_000
+"""Rows that a source may have where nobody says otherwise: several times what a machine's memory holds of an honest table."""
+
+
+class FileLimits(Spec):
+    """How large a file may turn out to be. No honest table meets these; a small file that unpacks without end does."""
+
+    rows: Annotated[int, Field(ge=1)] = MOST_ROWS
+    """Most rows, of each file."""
+    columns: Annotated[int, Field(ge=1)] = 10_000
+    """Most columns, or names of fields in JSON lines."""
+    ratio: Annotated[float, Field(ge=1)] = 500
+    """How many times as large as the file its contents may be, once they are larger than 256 MiB."""
+
+
+class QueryLimits(Spec):
+    """How much a query may give, and how long it may take."""
+
+    rows: Annotated[int, Field(ge=1)] = MOST_ROWS
+    """Most rows."""
+    seconds: Annotated[float, Field(gt=0, le=86_400)] = 60
+    """How long it may take to give one more row, in seconds."""
+
+
 class FileSource(Spec):
     """A table in a file, or in several of the same columns: CSV, JSON lines or Parquet, by what it holds.
 
@@ -64,6 +88,8 @@ class FileSource(Spec):
     """Whether the first line of a CSV file names its columns; without it, `names` are needed."""
     names: tuple[str, ...] | None = None
     """Names of all columns of a CSV file, in order, instead of those of its header."""
+    limits: FileLimits = FileLimits()
+    """How large the file may turn out to be."""
 
 
 class SqliteSource(Spec):
@@ -72,7 +98,9 @@ class SqliteSource(Spec):
     sqlite: str
     """Path of the database file."""
     query: str
-    """One SELECT statement; the database is opened read-only."""
+    """One SELECT statement over tables and views, with SQLite's own functions; the database is opened read-only."""
+    limits: QueryLimits = QueryLimits()
+    """How much the query may give, and how long it may take."""
 
 
 SourceSpec = FileSource | SqliteSource
@@ -83,6 +111,8 @@ class TableSpec(Spec):
 
     sql: str | None = None
     """DuckDB SQL over the sources by name. Without it the table is the one source that no column `references`."""
+    limits: QueryLimits = QueryLimits()
+    """How much the SQL may give, and how long it may take."""
     key: str | None = None
     """Column that names a row: unique, never a feature, returned with predictions, used for feedback."""
     time: str | None = None
@@ -175,6 +205,8 @@ class SqlCheck(Spec):
     """What is checked, in a few words."""
     sql: str
     """One DuckDB SELECT over `rows`, the table in its types after the rules of the columns; what it returns is wrong."""
+    limits: QueryLimits = QueryLimits()
+    """How much the SQL may give, and how long it may take."""
     on_breach: OnWhole | None = None
     """What a breach does: stop the run or warn (default: warn where the contract's `on_breach` says so, else stop)."""
 

@@ -1,19 +1,84 @@
-"""The rows of a query on a SQLite database, which is only read."""
+"""The rows of a query on a SQLite database, which is only read.
+
+Both are untrusted: the query, and the file, whose views and tables may do more than they say. So a query may use ordinary tables
+and views, and functions that are known to be harmless; SQLite's extensions, which a file can bring as virtual tables, it may not.
+"""
 
 import sqlite3
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 import polars as pl
 
-from linewright.data.batch import Batch
+from linewright.data.batch import BATCH, Batch
+from linewright.data.limits import most_held, too_large, too_many_rows
 from linewright.data.spec import SqliteSource
+from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError
 
-_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
+# https://www.sqlite.org/lang_corefunc.html, but for load_extension and those that say something of the program
+_CORE = """
+    -> ->> abs changes char coalesce concat concat_ws format glob hex ifnull iif if instr last_insert_rowid length like
+    likelihood likely lower ltrim max min nullif octet_length printf quote random randomblob replace round rtrim sign soundex
+    sqlite_version substr substring total_changes trim typeof unhex unicode unistr unistr_quote unlikely upper zeroblob
+"""
+# …/lang_datefunc.html, …/lang_aggfunc.html, …/windowfunctions.html, …/lang_mathfunc.html
+_OF_VALUES = """
+    date time datetime julianday unixepoch strftime timediff current_date current_time current_timestamp
+    avg count group_concat string_agg sum total median percentile percentile_cont percentile_disc
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+    acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2 mod pi pow power radians
+    sin sinh sqrt tan tanh trunc
+"""
+# …/json1.html
+_JSON = """
+    json json_array json_array_insert json_array_length json_error_position json_extract json_group_array json_group_object
+    json_insert json_object json_patch json_pretty json_quote json_remove json_replace json_set json_type json_valid
+    jsonb jsonb_array jsonb_array_insert jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object
+    jsonb_patch jsonb_remove jsonb_replace jsonb_set
+"""
+_FUNCTIONS = frozenset((_CORE + _OF_VALUES + _JSON).split())
+"""What a query may call: what SQLite documents of itself. `zeroblob` and its like give no more than `_LIMITS` allows."""
+_TABLES = frozenset({"sqlite_master", "sqlite_schema", "json_each", "json_tree"})
+"""What a query may read beside the tables and views of the file."""
+_SHADOWS = (
+    "content",
+    "docsize",
+    "segdir",
+    "segments",
+    "stat",
+    "config",
+    "data",
+    "idx",
+    "node",
+    "parent",
+    "rowid",
+)
+"""What SQLite's virtual tables keep their rows in: tables of their name and such an ending."""
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: BATCH,  # bytes of a text, a blob or a row: what a row of a file may have
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 20,  # bytes: a line file may have no more; each table and view, too
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 500,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 100,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 1_000_000,  # steps of the compiled query; hundreds of joined views have thousands
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,  # its time grows with a power of it
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+Row = tuple[Any, ...]
+_STEPS = 200
+"""Steps of SQLite's machine between two looks at the clock: some microseconds, or some tens of rows, which may be long."""
+_LOOK_S = 0.005
+"""Seconds between two looks at memory, in which a few dozen megabytes can be filled."""
+_ROWS = 10_000
+"""Rows that are given at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +86,8 @@ class Query:
     """The rows of a query, which are in memory as a whole."""
 
     frame: pl.DataFrame
+    where: str
+    """Place in the line file, for messages."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -42,22 +109,21 @@ def read_query(path: Path, spec: SqliteSource, where: str) -> Query:
     Raises
     ------
     SpecError, RequestError
-        If it fails, gives two columns the same name or bytes, or the file is no database.
+        As `run_query`; and if it gives two columns the same name, bytes, or more than memory holds.
     """
-    return Query(frame=_read_sqlite(path, spec, where))
+    return Query(frame=_read_sqlite(path, spec, where), where=where)
 
 
 def _read_sqlite(path: Path, spec: SqliteSource, where: str) -> pl.DataFrame:
-    with run_query(path, spec, where) as cursor:
-        names = [str(column[0]) for column in cursor.description]
-        rows = cursor.fetchall()
-    if len(set(names)) < len(names):
-        raise SpecError(
-            "two columns have the same name",
-            where=f"{where}.query",
-            found=", ".join(names),
-            hint="name them with AS",
-        )
+    with run_query(path, spec, where) as (names, answer):
+        if len(set(names)) < len(names):
+            raise SpecError(
+                "two columns have the same name",
+                where=f"{where}.query",
+                found=", ".join(names),
+                hint="name them with AS",
+            )
+        rows = list(chain.from_iterable(answer))
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return pl.DataFrame(
         [_from_sqlite(name, column, where) for name, column in zip(names, columns, strict=True)]
@@ -78,43 +144,144 @@ def _from_sqlite(name: str, values: Sequence[Any], where: str) -> pl.Series:
     return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
 
 
+class _Watch:
+    """Ends a query that gives no row for so many seconds, or more rows than memory holds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._rows = deque[Row]()
+        self._heard, self._until, self._look = 0, 0.0, 0.0
+        self._most = most_held()
+        self._most_resident = resident() + self._most
+        self.has_ended = self.is_too_large = False
+        self._hear(monotonic())
+
+    def _hear(self, now: float) -> None:
+        self._heard, self._until = len(self._rows), now + self._seconds
+
+    def __call__(self) -> bool:
+        """Return whether the query is to end: SQLite asks now and then, also while rows are gathered."""
+        now = monotonic()
+        if len(self._rows) != self._heard:
+            self._hear(now)
+        if now > self._look:
+            self._look = now + _LOOK_S
+            self.is_too_large = resident() > self._most_resident
+        self.has_ended = now > self._until
+        return self.has_ended or self.is_too_large
+
+    def error(self, where: str) -> RequestError | None:
+        """Return why it ended the query; `None` where it did not."""
+        if self.has_ended:
+            return SpecError(
+                f"the query gave no row for {self._seconds:g} s, and was ended",
+                where=f"{where}.query",
+                hint=f"ask for less, or allow more by {where}.limits.seconds",
+            )
+        return too_large(f"{where}.query", self._most) if self.is_too_large else None
+
+    def over(self, cursor: sqlite3.Cursor, most: int, where: str) -> Iterator[Sequence[Row]]:
+        """Give the rows of a query, some at a time."""
+        given = 0
+        while True:
+            self._rows = deque[Row]()
+            self._hear(monotonic())
+            self._rows.extend(islice(cursor, _ROWS))
+            given += len(self._rows)
+            if given > most:
+                raise too_many_rows(where, most)
+            if not self._rows:
+                return
+            yield self._rows
+
+
 @contextmanager
-def run_query(path: Path, spec: SqliteSource, where: str) -> Generator[sqlite3.Cursor, None, None]:
-    """Run one SELECT, and give the cursor that its rows come from.
+def run_query(
+    path: Path, spec: SqliteSource, where: str
+) -> Generator[tuple[list[str], Iterator[Sequence[Row]]], None, None]:
+    """Run one SELECT, and give the names of its columns, and its rows, some at a time.
 
-    The database is opened read-only, and nothing but reading is allowed to the statement.
+    The database is opened read-only. The statement may read ordinary tables and views, call functions that are documented as
+    part of SQLite, and use neither virtual tables nor what an extension brings. A value or a row has at most 16 MiB.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If it fails, does anything else, gives no row for `limits.seconds` or more than `limits.rows`; or the file is no database.
     """
-
-    def only_reading(action: int, *_: object) -> int:
-        return sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
-
+    watch = _Watch(spec.limits.seconds)
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.set_authorizer(only_reading)
+        connection.set_progress_handler(watch, _STEPS)
+        for limit, most in _LIMITS.items():
+            connection.setlimit(limit, most)
         try:
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("PRAGMA cell_size_check=ON")
+            connection.set_authorizer(_Allowed(connection))
             cursor = connection.execute(spec.query)
         except (sqlite3.Error, sqlite3.Warning) as error:
-            raise _query_error(error, connection, where) from error
+            raise _query_error(error, connection, watch, where) from error
         # sqlite3 says by an empty description that the statement (a comment, say) returns no rows.
         if not cast("object", cursor.description):
             raise SpecError("the query returns no table", where=f"{where}.query", allowed="one SELECT")
         try:
-            yield cursor
+            yield (
+                [str(column[0]) for column in cursor.description],
+                watch.over(cursor, spec.limits.rows, where),
+            )
         except sqlite3.Error as error:
-            raise _query_error(error, connection, where) from error
+            raise _query_error(error, connection, watch, where) from error
 
 
-def _query_error(error: Exception, connection: sqlite3.Connection, where: str) -> RequestError:
+class _Allowed:
+    """Says what a statement may do: read what is an ordinary table or a view, and call `_FUNCTIONS`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        # SQLite itself writes "CREATE TABLE" before what a person has written of a table.
+        tables = {
+            name.lower(): bool(is_ordinary)
+            for name, is_ordinary in connection.execute(
+                "SELECT name, type = 'view' OR (sql GLOB 'CREATE TABLE *' AND rootpage > 0) FROM sqlite_master "
+                "WHERE type IN ('table', 'view')"
+            )
+        }
+        brought = {name for name, is_ordinary in tables.items() if not is_ordinary}
+        brought |= {f"{name}_{ending}" for name in brought for ending in _SHADOWS}
+        modules = {str(name).lower() for (name,) in connection.execute("PRAGMA module_list")}
+        self._readable = (_TABLES | tables.keys()) - brought
+        self._unreadable = brought | (modules - self._readable)
+
+    def __call__(self, action: int, first: str | None, second: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_FUNCTION:
+            is_allowed = (second or "").lower() in _FUNCTIONS
+        elif action == sqlite3.SQLITE_READ:
+            # Of a table none of whose columns is used, as in count(*), no column is named; it may be one of a WITH.
+            table = (first or "").lower()
+            is_allowed = table in self._readable or (not second and table not in self._unreadable)
+        else:
+            is_allowed = action in _READS
+        return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
+
+
+def _query_error(error: Exception, connection: sqlite3.Connection, watch: _Watch, where: str) -> RequestError:
+    if (ended := watch.error(where)) is not None:
+        return ended
     if "not a database" in str(error) or "malformed" in str(error):
         return RequestError(
             f"this is not a SQLite database, or it is damaged: {error}", where=f"{where}.sqlite"
         )
-    connection.set_authorizer(None)
-    tables = [
-        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
-    ]
     return SpecError(
         f"the query fails: {error}",
         where=f"{where}.query",
-        allowed="one SELECT, which changes nothing",
-        hint=f"the database has {', '.join(map(repr, tables)) or 'no tables'}",
+        allowed="one SELECT over ordinary tables and views, with SQLite's own functions, which changes nothing",
+        hint=f"the database has {_tables(connection) or 'no tables'}",
     )
+
+
+def _tables(connection: sqlite3.Connection) -> str:
+    connection.set_authorizer(None)
+    try:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') LIMIT 100")
+        return ", ".join(repr(name) for (name,) in found)
+    except sqlite3.Error:
+        return "tables that cannot be read"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Batch, Ragged, ahead, refuse_patterns
+from linewright.data.batch import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.duck import select
 from linewright.data.facts import Column, Finding
 from linewright.data.near import listed, nearest
@@ -204,6 +204,7 @@ def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
         {raw.name: _typed(raw, data).to_arrow() for raw in raws},
         where="table.sql",
         allowed="; ".join(f"{raw.name}({listed(raw.frame.columns)})" for raw in raws),
+        limits=data.table.limits,
     )
     _refuse_twins(result.column_names)
     refuse_patterns(result.column_names, "table.sql")
@@ -326,7 +327,8 @@ def _inferred(
     """Return the narrowest type of each of these columns; all their values decide, so they are in memory at once."""
     if not names:
         return {}
-    found = pl.concat([batch.frame.select(names) for batch in batches()])
+    held = Held(source.parts[0].where if isinstance(source, Source) else "table")
+    found = pl.concat([held(batch.frame.select(names)) for batch in batches()])
     is_text = source is not None and source.is_text
     return {name: _narrowest(found[name], data, is_text=is_text) for name in names}
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from linewright.data.packed import Unpackable, open_unpacked, packing
+from linewright.data.limits import swollen
+from linewright.data.packed import Swollen, Unpackable, open_unpacked, packing
 from linewright.data.parquetfile import PARQUET
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
@@ -23,10 +24,13 @@ _HEAD = 1 << 16
 
 
 @contextmanager
-def open_text(path: Path, encoding: str) -> Generator[TextIO, None, None]:
+def open_text(path: Path, spec: FileSource) -> Generator[TextIO, None, None]:
     """Open a file for reading text with the line ends that it has; a byte order mark is not part of the text."""
-    known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-    with open_unpacked(path) as file, io.TextIOWrapper(file, encoding=known, newline="") as text:
+    known = "utf-8-sig" if codecs.lookup(spec.encoding).name == "utf-8" else spec.encoding
+    with (
+        open_unpacked(path, spec.limits.ratio) as file,
+        io.TextIOWrapper(file, encoding=known, newline="") as text,
+    ):
         yield text
 
 
@@ -36,8 +40,10 @@ def explained(path: Path, spec: FileSource, where: str) -> Generator[None, None,
     try:
         yield
     except UnicodeDecodeError as error:
-        line = undecodable_line(path, spec.encoding)
+        line = undecodable_line(path, spec)
         raise not_in_encoding(path, spec, where, line) from error
+    except Swollen as error:
+        raise swollen(where, path.name, error.ratio) from error
     except Unpackable as error:
         raise RequestError(error.what, where=where, found=path.name, hint=error.hint) from error
 
@@ -62,15 +68,16 @@ def known_encoding(spec: FileSource, where: str) -> str:
     return "utf-8" if name == "utf-8-sig" else name
 
 
-def text_head(path: Path, encoding: str, where: str) -> str:
+def text_head(path: Path, spec: FileSource, where: str) -> str:
     """Return the beginning of a file of text.
 
     Raises
     ------
-    RequestError
-        If it is empty, or no text.
+    SpecError, RequestError
+        If there is no such encoding, it is empty, or no text.
     """
-    with open_unpacked(path) as file:
+    encoding = known_encoding(spec, where)
+    with open_unpacked(path, spec.limits.ratio) as file:
         head = file.read(_HEAD)
     refuse_foreign(head, where, path.name)
     if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
@@ -112,16 +119,36 @@ def not_in_encoding(path: Path, spec: FileSource, where: str, line: int | None) 
     )
 
 
-def undecodable_line(path: Path, encoding: str) -> int | None:
-    """Find the first line that is not in the encoding; `None` where lines cannot be told apart before decoding."""
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+def undecodable_line(path: Path, spec: FileSource, *, most: int | None = None) -> int | None:
+    """Find the first line that is not in the encoding.
+
+    Parameters
+    ----------
+    most
+        Bytes of the file that are looked at, about; `None` for all.
+
+    Returns
+    -------
+    int or None
+        `None` where all can be decoded, and where lines cannot be told apart before decoding.
+    """
+    name = codecs.lookup(spec.encoding).name
+    if name.startswith(("utf-16", "utf-32")):
         return None
-    with open_unpacked(path) as file:
-        for number, line in enumerate(file, 1):
+    decoder = codecs.getincrementaldecoder(name)()
+    lines, looked_at = 1, 0
+    with open_unpacked(path, spec.limits.ratio) as file:
+        while most is None or looked_at < most:
+            block = file.read(_HEAD)
             try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                return number
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                # What the decoder had kept of the block before is part of a character, and has no line end.
+                return lines + bytes(error.object[: error.start]).count(b"\n")
+            if not block:
+                return None
+            lines += block.count(b"\n")
+            looked_at += len(block)
     return None
 
 

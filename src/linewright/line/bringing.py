@@ -11,7 +11,8 @@ from linewright.data.seen import UNUSABLE
 from linewright.errors import RequestError
 from linewright.line.matching import Match, match
 from linewright.line.mlflow import DESCRIPTION, Described, describe
-from linewright.model.given import MOST_BYTES, Given, choose_output, look_at, require_answers, spelled_classes
+from linewright.model.given import MOST_BYTES, Given, choose_output, require_answers, spelled_classes
+from linewright.model.trying import tried
 
 OPTION = "--model"
 
@@ -65,7 +66,7 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     """
     described = _described(file)
     found, data = _read(described.file if described else file)
-    given = look_at(data, where=f"{OPTION} {file}")
+    given = tried(data, where=f"{OPTION} {file}")
     signed = _signed(given, described.columns) if described else ()
     profile = _as_read(profile, given, signed)
     reads = _match(given, profile, exclude, signed)

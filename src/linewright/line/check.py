@@ -34,9 +34,9 @@ from linewright.line.work import (
     read_vectors_file,
     resolve_task,
 )
-from linewright.model.given import look_at
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
+from linewright.model.trying import tried
 
 
 class Sound(NamedTuple):
@@ -77,7 +77,7 @@ def check_line(factory: Factory, name: str) -> Sound:
 
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
-        look_at(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
+        tried(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     check_engine(factory.root, spec.train)
     if spec.train.word_vectors is not None:
         parse(read_vectors_file(factory.root, spec.train.word_vectors), where=VECTORS_FILE)

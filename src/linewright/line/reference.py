@@ -36,7 +36,8 @@ def reference_for(closing: Closing) -> Reference:
     metadata = factory.metadata
     accepted = _accepted(factory, champion)
     cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
-    inputs = {"package": champion.digest, "contract": digest_of(spec.contract.model_dump(mode="json"))} | (
+    contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
+    inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
         {"since": cause} if cause else {}
     )
     key = digest_of({"station": "reference", "code": 2, "inputs": inputs})

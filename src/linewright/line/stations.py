@@ -81,7 +81,7 @@ def words(part: str) -> str:
 def _ingest_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
     asked = {
-        "table": spec.table.model_dump(mode="json"),
+        "table": spec.table.model_dump(mode="json", exclude={"limits"}),
         "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
         "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
@@ -98,7 +98,9 @@ def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
 
     Words that came later are left out where they say nothing, so that what was settled without them stays settled.
     """
-    asked = contract.model_dump(mode="json", exclude={"fresh": True, "rows": {"change"}})
+    asked = contract.model_dump(
+        mode="json", exclude={"fresh": True, "rows": {"change"}, "checks": {"__all__": {"limits"}}}
+    )
     for said, words in (
         (asked, ("checks",)),
         (asked["rows"], ("on_breach",)),
@@ -152,7 +154,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "train": said | plugged,
         "metric": headline(work),
         "task": work.rules.name,
-        "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
         "value": value.model_dump(mode="json") if value else None,
@@ -172,7 +174,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     asked = {
         "model": model.model_dump(mode="json", exclude={"file"}),
         "task": work.rules.name,
-        "table": spec.table.model_dump(mode="json", exclude={"sql", "zone"}),
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
         "value": spec.value.model_dump(mode="json") if spec.value else None,
     }

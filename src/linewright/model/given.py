@@ -121,7 +121,7 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
         raise RequestError(
             "the model is too large", where=where, found=len(data), allowed=f"at most {MOST_BYTES:,} bytes"
         )
-    data = _as_onnx(data, where)
+    data = as_onnx(data, where)
     if len(data) > MOST_BYTES:
         raise RequestError(
             "the model is too large",
@@ -148,7 +148,8 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
     return model
 
 
-def _as_onnx(data: bytes, where: str) -> bytes:
+def as_onnx(data: bytes, where: str) -> bytes:
+    """Return a file as ONNX, which it is or becomes (`model.foreign`)."""
     converted = convert(data, where=where)
     return converted.graph if converted else data
 
@@ -326,7 +327,7 @@ class GivenModel:
     def __init__(
         self, data: bytes, adopted: Adopted, *, encoder: Encoder, classes: Sequence[str], where: str
     ) -> None:
-        data = _as_onnx(data, where)
+        data = as_onnx(data, where)
         check_graph(data)
         self._session = open_session(data, where)
         # The runtime gives a map with its classes sorted, which is not always the order of the probabilities.

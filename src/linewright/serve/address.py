@@ -14,11 +14,11 @@ def is_loopback(host: str) -> bool:
 
     Examples
     --------
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-    [True, True, True, False, False]
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::1%example.org", "example.org")]
+    [True, True, True, False, False, False]
     """
     try:
-        return ip_address(host).is_loopback
+        return "%" not in host and ip_address(host).is_loopback  # what follows a % may be anything
     except ValueError:
         return host.lower() == "localhost"
 

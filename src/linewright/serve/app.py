@@ -46,6 +46,7 @@ from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
     BUG,
+    HEADERS,
     HUNG_UP,
     SEND_AT_ONCE,
     Budget,
@@ -65,6 +66,7 @@ from linewright.serve.segments import Damage
 from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
+from linewright.store.disk import is_out_of_files, too_many_files
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
@@ -278,7 +280,7 @@ class App:
         request = Request(
             method=scope["method"],
             path=scope["path"],
-            headers=dict(scope["headers"]),
+            headers=scope.get(HEADERS) or dict(scope["headers"]),
             receive=receive,
             scope=scope,
         )
@@ -290,6 +292,10 @@ class App:
             except (LinewrightError, Refusal) as error:
                 refusal = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
                 response = msgspec.structs.replace(refusal, body=self._relative(refusal.body))
+            except OSError as error:
+                if not is_out_of_files(error):
+                    raise
+                response = to_refusal(too_many_files(), in_words=request.path.startswith(_PROTOCOL))
             sent = await self._send(response, send, scope.get(SEND_AT_ONCE))
         except Gone:
             sent = HUNG_UP
@@ -587,7 +593,7 @@ async def _at_most(waiting: "Future[None]", seconds: float, line: str) -> None:
 def _require_ours(request: Request, scheme: str) -> None:
     """Refuse what a page that is not ours made a browser send."""
     given = request.headers.get(b"host")
-    if given is not None:  # programs may leave it out, browsers never do
+    if given is not None:  # HTTP/1.0 has none, as some health checks speak it; browsers always send one
         _our_host(given)
     origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
     if (

@@ -5,13 +5,12 @@ Nothing here loads or lets go of a model: `pointer.Lines` does, and asks here wh
 
 import ctypes
 import re
-from collections.abc import Iterator
 from contextlib import suppress
-from os import sysconf
 from pathlib import Path
 
 import msgspec
 
+from linewright.engine.machine import memory
 from linewright.errors import RequestError
 from linewright.model.facts import Package
 
@@ -70,32 +69,8 @@ def to_bytes(text: str, *, where: str = "model memory") -> int:
 
 
 def usual_budget(root: Path = Path("/"), *, share: float = SHARE) -> int:
-    """Return a share of what the machine has, or of what its control group allows where that is less: in bytes."""
-    machine = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES")
-    return max(int(share * min([machine, *_limits(root)])), SMALLEST)
-
-
-def _limits(root: Path) -> Iterator[int]:
-    """Give the limits of the control groups that this process is in, of version 2 and of version 1; none where none is set."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers == "":
-            base, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        own = base / path.lstrip("/")
-        # In a container the path may be that of the host; then the limit stands at the base.
-        for folder in (own, *own.parents):
-            with suppress(OSError, ValueError):  # "max" is none
-                yield int((folder / name).read_text())
-            if folder == base:
-                break
+    """Return a share of what the machine has, or of what its control group or its limits allow where that is less: in bytes."""
+    return max(int(share * memory(root)), SMALLEST)
 
 
 def cost_of(package: Package) -> int:

@@ -17,6 +17,8 @@ BUDGET = 256 * 2**20
 """Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
 BODY_IS_HERE = "linewright.body_is_here"
 """Key of a scope: set once the whole body was received, so that nothing has to be waited for."""
+HEADERS = "linewright.headers"
+"""Key of a scope: its headers by name; of those that decide anything there is one of a name."""
 SEND_AT_ONCE = "linewright.send_at_once"
 """Key of a scope: what writes a whole answer in one piece, a `SendAtOnce`."""
 AT_ONCE = 65_536

@@ -1,16 +1,20 @@
 """What an error of the file system, or of a file of SQLite, means, and what to do next."""
 
 import errno
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from linewright.errors import BackendError, Corrupt, Terminal, Transient
+from linewright.errors import BackendError, Corrupt, LinewrightError, Terminal, Transient
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, errno.EIO}
+_NO_FILES = {errno.EMFILE, errno.ENFILE}
+_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, *_NO_FILES, errno.EIO}
+_FEW_FILES = 8
+"""So many may have been closed again when an error for want of files is looked at: those of one database, and of clients."""
 
 
 def explain(error: OSError, path: Path, what: str = "the artifact folder") -> BackendError:
@@ -28,6 +32,8 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
             where=where,
             hint="free some space, then try again",
         )
+    if is_out_of_files(error):
+        return too_many_files(where)
     if error.errno in _NOT_WRITABLE:
         return Terminal(
             f"{what} cannot be written or read",
@@ -36,6 +42,34 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
             hint="let this user read and write it",
         )
     return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")
+
+
+def is_out_of_files(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that nothing more can be opened, here or on the whole machine."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_FILES:
+            return True
+        error = error.__cause__
+    return False
+
+
+def too_many_files(where: str = "") -> Transient:
+    """Say that nothing more can be opened just now."""
+    hint = "try again in a moment; where it lasts, let the process open more files (`ulimit -n`)"
+    return Transient("too many files and connections are open", where=where, hint=hint)
+
+
+def has_few_files() -> bool:
+    """Whether this process can hardly open anything more: SQLite does not say why it could not open a file."""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FEW_FILES))
+    except OSError as error:
+        return is_out_of_files(error)
+    finally:
+        for each in opened:
+            os.close(each)
+    return False
 
 
 @contextmanager
@@ -49,7 +83,7 @@ def explained(path: Path, what: str = "the artifact folder") -> Generator[None]:
 
 @contextmanager
 def faults_explained(where: Path | None = None) -> Generator[None]:
-    """Explain a disk that is full, broken or not to be written, wherever it shows; any other error passes.
+    """Explain a disk that is full, broken or not to be written, and too many files, wherever it shows; any other error passes.
 
     Parameters
     ----------
@@ -58,6 +92,11 @@ def faults_explained(where: Path | None = None) -> Generator[None]:
     """
     try:
         yield
+    except LinewrightError as error:
+        # Whoever could not open it may have taken it for a mistake of the file.
+        if not is_out_of_files(error) or isinstance(error, Transient):
+            raise
+        raise too_many_files() from error
     except OSError as error:
         if error.errno not in _FAULTS:
             raise
@@ -87,6 +126,8 @@ def explain_sqlite(
     if name.startswith("SQLITE_READONLY"):
         hint = "let this user write the file and its folder"
         return Terminal(f"{what} cannot be written", where=where, found=says, hint=hint)
+    if name.startswith("SQLITE_CANTOPEN") and has_few_files():
+        return too_many_files(where)
     if name.startswith("SQLITE_CANTOPEN"):
         hint = "check that its folder exists and that this user may write there"
         return Terminal(f"{what} cannot be opened", where=where, found=says, hint=hint)

@@ -29,8 +29,8 @@ from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
 from linewright.serve.relative import Relative
-from linewright.serve.server import BoundedProtocol
-from linewright.store.disk import faults_explained
+from linewright.serve.server import bounded
+from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]
 """Opens what operations work on; called once a request, in a thread, and closed after it."""
@@ -64,7 +64,12 @@ class ControlApp(FastAPI):
             docs_url=None,  # both pages would load scripts from elsewhere
             redoc_url=None,
             redirect_slashes=False,
-            exception_handlers={LinewrightError: self._refused, HTTPException: _no_route, Exception: _bug},
+            exception_handlers={
+                LinewrightError: self._refused,
+                HTTPException: _no_route,
+                OSError: self._fault,
+                Exception: _bug,
+            },
         )
         self._operations, self._access = operations, access
         self._relative = bytes if root is None else Relative(root)
@@ -87,6 +92,11 @@ class ControlApp(FastAPI):
         headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
+
+    async def _fault(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, OSError) and is_out_of_files(error):
+            return await self._refused(request, too_many_files())
+        raise error
 
     def _is_urgent(self, path: str, body: bytes) -> bool:
         for operation in self._operations:
@@ -247,8 +257,9 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=bounded(),
             log_config=None,
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",

@@ -28,7 +28,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 1 << 20
 """Most bytes of a request body."""
-BODY_SECONDS = 60.0
+BODY_SECONDS = 30.0
 """Seconds in which a whole body must have come; absolute, so that a slow sender cannot hold a place for ever."""
 KEPT_SECONDS = 0.5
 """How long what must not wait waits until it is known whether its key was sent before: a quarter of the time that a halt has."""
@@ -272,5 +272,9 @@ async def _send(send: Send, reply: Reply, more: Iterable[tuple[bytes, bytes]] = 
         (b"content-type", reply.content_type.encode("latin-1")),
         (b"content-length", str(len(reply.body)).encode()),
     ]
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    if reply.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers.append((b"connection", b"close"))  # else the rest of the body would be waited for
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -121,13 +121,11 @@ class SqliteReplies:
     def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
         # A connection a call, so that any thread may call. `begin immediate`: reading a key and taking it is one
         # step for all processes. Rollback journal: SQLite before 3.51.3 can corrupt a WAL with several writers.
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         try:
-            connection.execute("pragma synchronous = full")
-            connection.execute("begin immediate")
-            with connection:
-                yield connection
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)) as connection:
+                connection.execute("pragma synchronous = full")
+                connection.execute("begin immediate")
+                with connection:
+                    yield connection
         except sqlite3.DatabaseError as error:
             raise Transient(f"cannot keep answers: {error}", where=str(self._path)) from error
-        finally:
-            connection.close()

@@ -1,0 +1,120 @@
+"""A model that somebody brings is tried in a process of its own before anything else meets it.
+
+What is wrong with a file may be such that no look at its bytes sees it: a graph that never ends or takes all memory, already when
+the runtime makes it ready. The child looks at the file, lets it answer made-up rows, and says what the file says about itself.
+
+``python -m linewright.model.trying FILE WHERE CHANNEL``
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.machine import memory
+from linewright.errors import LinewrightError, RequestError, from_json
+from linewright.model.given import Given, GivenInput, as_onnx, look_at
+from linewright.model.graph import ERRORS, open_session
+
+PATIENCE_S = 15.0
+"""A model that has not answered by then is refused, as an endpoint would refuse it."""
+_BYTES_S = 1 << 20
+"""Bytes of a file that are read and looked through in a second, at the slowest: a large one gets time for that as well."""
+_START_S = 60.0
+"""Seconds in which the child has loaded its libraries."""
+_MEMORY = 8 * 2**30
+"""Bytes of memory that it may have, and at most half of what this process could have."""
+_NO_MEMORY = ("bad_alloc", "allocate memory")
+"""What onnxruntime says where there is none."""
+_ROWS = 2
+
+
+def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
+    """Return what a file says about itself, after it answered in a process of its own.
+
+    Parameters
+    ----------
+    data
+        Its bytes; nothing about them is trusted.
+    where
+        What errors name.
+    patience_s
+        Seconds that it may take to answer (default: `PATIENCE_S`).
+
+    Raises
+    ------
+    RequestError, Denied
+        As `given.look_at`; and if it does not answer in time, takes too much memory, or ends its process.
+    """
+    patience_s = PATIENCE_S if patience_s is None else patience_s
+    with tempfile.NamedTemporaryFile(prefix="linewright-model-") as file:
+        file.write(data)
+        file.flush()
+        said = _said(Path(file.name), where, patience_s, patience_s + len(data) / _BYTES_S)
+    if "error" in said:
+        raise from_json(said["error"])
+    return msgspec.convert(said["given"], Given)
+
+
+def _said(file: Path, where: str, patience_s: float, idle_s: float) -> dict[str, Any]:
+    most = min(_MEMORY, memory() // 2)
+    try:
+        with Child("linewright.model.trying", [str(file), where], memory=most, shows_errors=False) as child:
+            child.receive(idle_s=_START_S)
+            return child.receive(idle_s=idle_s)
+    except ChildEnded as ended:
+        because = {
+            "deadline": f"it did not answer within {patience_s:g} s",
+            "memory": f"it takes more than {most / 2**30:.1f} GiB of memory",
+        }.get(ended.end.how, f"it ended the process that tried it ({ended.end.to_text()})")
+        raise _refused(because, where) from ended
+
+
+def _refused(because: str, where: str) -> RequestError:
+    return RequestError(
+        f"the model was refused: {because}",
+        where=where,
+        hint="bring a model that answers at once, with the memory of a small machine",
+    )
+
+
+def main(file: str, where: str, word: str) -> None:
+    """Try a file, and send what it says, or what is wrong with it."""
+    channel = parent(word)
+    channel.send({"ready": True})
+    data = Path(file).read_bytes()
+    try:
+        given = look_at(data, where=where)
+        _answer(as_onnx(data, where), given, where)
+        said = {"given": msgspec.to_builtins(given)}
+    except LinewrightError as error:
+        said = {"error": error.to_json()}
+    channel.send(said)
+
+
+def _answer(graph: bytes, given: Given, where: str) -> None:
+    """Have it answer rows of nothing. That it fails on them says little: they are none of its data."""
+    session = open_session(graph, where)
+    try:
+        session.run(None, {one.name: _rows(one) for one in given.inputs})
+    except ERRORS as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise _refused("it takes more memory than it may have", where) from error
+
+
+def _rows(one: GivenInput) -> np.ndarray:
+    shape = (_ROWS, one.width or 1)
+    if one.dtype == "string":
+        return np.full(shape, "", dtype=object)
+    return np.zeros(
+        shape,
+        dtype={"float": np.float32, "double": np.float64, "int64": np.int64, "bool": np.bool_}[one.dtype],
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

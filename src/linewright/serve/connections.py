@@ -1,0 +1,119 @@
+"""Which connections a server has room for: so many that files can still be opened beside them, and the idle ones go first."""
+
+import asyncio
+import resource
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Protocol
+
+MOST_CONNECTIONS = 4_000
+"""Connections of one process, however many files it may open: each takes memory too, 16 KB idle and 0.8 MB where requests wait."""
+FEWEST_CONNECTIONS = 16
+"""So many are taken however few files are left: a server that nobody can reach is of no use."""
+RESERVE = 256
+"""Files that are left for all that is no connection (log, labels, pointers, databases); of few files that may be open, a half."""
+TOLD_EVERY_S = 60.0
+"""Time between two times that it is told how many requests were refused before they were any."""
+
+
+class Connection(Protocol):
+    """What can be closed to make room."""
+
+    def make_room(self) -> None:
+        """Close at once."""
+        ...
+
+
+class Room(Enum):
+    """Whether there is room for one more connection."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    """It can be told that there is none."""
+    DROPPED = "dropped"
+    """There are too few files left even for that."""
+
+
+class Connections:
+    """The connections of one server: how many there may be, and which of them wait for their clients, longest first.
+
+    Parameters
+    ----------
+    tell
+        Called with one JSON object about what was refused, at most once in `TOLD_EVERY_S`.
+    """
+
+    def __init__(self, tell: Callable[[dict[str, object]], None]) -> None:
+        self._tell = tell
+        files = open_file_limit()
+        reserve = min(RESERVE, files // 2)
+        self.most = max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - reserve))
+        """How many there may be; a quarter of the reserve more are told that there are too many."""
+        self._most_told = self.most + reserve // 4
+        self._number = 0
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._stalled: OrderedDict[Connection, None] = OrderedDict()
+        self._noted: Counter[str] = Counter()
+
+    def enter(self) -> Room:
+        """Count one more, and close the one that is idle for longest where there is no room beside it."""
+        self._number += 1
+        if self._number <= self.most:
+            return Room.TAKEN
+        longest = next(iter(self._idle), None) or next(iter(self._stalled), None)
+        if longest is not None:
+            self.note("closed-to-make-room")
+            self.is_busy(longest)  # it is still counted until it is closed, and is not closed twice
+            longest.make_room()
+            return Room.TAKEN
+        if self._number <= self._most_told:
+            return Room.REFUSED
+        self.note(Room.DROPPED.value)
+        return Room.DROPPED
+
+    def leave(self, connection: Connection) -> None:
+        """Count one less."""
+        self._number -= 1
+        self.is_busy(connection)
+
+    def is_idle(self, connection: Connection) -> None:
+        """Note that one waits for a request, or for the rest of its head; noted again, it keeps its place."""
+        self._idle[connection] = None
+
+    def is_stalled(self, connection: Connection) -> None:
+        """Note that one waits for its client within a request: it is closed only where nobody is idle."""
+        self._idle.pop(connection, None)
+        self._stalled[connection] = None
+
+    def is_busy(self, connection: Connection) -> None:
+        """Note that one waits for us."""
+        self._idle.pop(connection, None)
+        if self._stalled:
+            self._stalled.pop(connection, None)
+
+    def note(self, what: str) -> None:
+        """Count what was refused before it was a request; it is told with the others, so that a flood of them is none of words."""
+        if not self._noted:
+            asyncio.get_running_loop().call_later(TOLD_EVERY_S, self._tell_noted)
+        self._noted[what] += 1
+
+    def _tell_noted(self) -> None:
+        noted, self._noted = self._noted, Counter()
+        self._tell(
+            {"event": "clients-refused", "within_s": TOLD_EVERY_S, "counts": dict(sorted(noted.items()))}
+        )
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: shells give 1,024, which as many idle clients would fill."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # a system that allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def open_file_limit() -> int:
+    """Return how many files this process may have open."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if most != resource.RLIM_INFINITY else 2**31
