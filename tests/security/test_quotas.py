@@ -62,7 +62,9 @@ def factory(tmp_path_factory):
         assert execute_inline(made, FREE).promoted
         serving = msgspec.json.decode((made.serving / f"{FREE}.json").read_bytes())
         for line in ("few", "slow", "small"):
-            (made.serving / f"{line}.json").write_bytes(msgspec.json.encode({**serving, "line": line}))
+            (made.serving / f"{line}.json").write_bytes(
+                msgspec.json.encode({**serving, "line": line, "go": False})
+            )
         with (root / "factory.yaml").open("a") as file:
             file.write(LIMITS)
         yield made

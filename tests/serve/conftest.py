@@ -334,6 +334,12 @@ def small_parts(monkeypatch):
 def to_form_4():
     """Return what makes of a file of labels what it was before its index of keys had parts."""
     return """
+        DROP TRIGGER by_id_insert;
+        DROP TRIGGER by_id_update;
+        DROP TRIGGER by_key_insert;
+        DROP TRIGGER by_key_update;
+        DROP TABLE changes;
+        DROP TABLE chained;
         DROP VIEW keyed_in_requests;
         DROP TABLE request_keys;
         DROP TABLE requests;

@@ -157,7 +157,7 @@ def test_a_label_replaces_the_one_that_it_names(line, by):
     assert answers[0] == line.accept({**who, "label": "No"}, idempotency_key="first")
     assert (1, 1) == line.labels.counts()
     assert 1 == line.labels.count_since(instant(1))
-    assert (1, []) == line.labels.audit()
+    assert (1, [], 2) == line.labels.audit()
 
 
 @pytest.mark.parametrize("by", BY)
@@ -474,7 +474,7 @@ def test_a_kill_loses_no_acknowledged_correction_and_keeps_half_of_none(line, by
     assert (-signal.SIGKILL, "1\n") == (done.returncode, done.stdout), done.stderr
     assert dict(zip(ids, ("Yes", "No", "No"), strict=True)) == line.known()
     assert dict.fromkeys(ids, "No") == line.known(instant(1))
-    assert (3, []) == line.labels.audit()
+    assert (3, [], 4) == line.labels.audit()
 
 
 # The file
@@ -489,9 +489,10 @@ def test_a_history_that_does_not_hang_together_is_found(line):
     with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database, database:
         database.execute("UPDATE earlier_by_id SET replaced = ?", (instant(50),))
         database.execute("DELETE FROM by_key")
-    wrong = line.labels.audit().wrong
+    *wrong, changed = line.labels.audit().wrong
 
     assert 2 == len(wrong)
+    assert "key 'b'" in changed
     assert all("do not follow one another" in each for each in wrong)
     assert ids[0].replace("-", "") in wrong[0]
     assert "key 'b'" in wrong[1]

@@ -84,6 +84,12 @@ with Factory.open(".") as factory:
     os.utime(min(factory.log_of("visits").glob("*.log")), (1, 1))
     assert seal_next(factory, "visits")
 """
+CHECKPOINT = """\
+from linewright.line.checkpoint import checkpoint_all
+from linewright.line.factory import Factory
+with Factory.open(".") as factory:
+    assert not checkpoint_all(factory)[1]
+"""
 TIME = '''\
 """Time and ids of a process, from its environment: imported by Python at its start."""
 import itertools
@@ -168,6 +174,8 @@ def live(folder: Path, code: Path) -> None:
         _be_watched(made)
     if (code / "src" / "linewright" / "line" / "sealing.py").exists():
         made.python(HISTORY + 7, 0, "-c", SEAL)
+    if (code / "src" / "linewright" / "line" / "checkpoint.py").exists():
+        made.python(HISTORY + 7, 1, "-c", CHECKPOINT)
 
 
 def _be_watched(made: "Made") -> None:

@@ -185,6 +185,16 @@ def test_what_was_sealed_is_read(past):
     assert [] == past.gives("verify")["problems"]
 
 
+@pytest.mark.parametrize("past", ["0.1-checkpoints"], indirect=True)
+def test_what_was_behind_a_checkpoint_is_proved_still(past):
+    """The same digests of the same bytes, or an upgrade would look like a forgery; then that is what people would believe of one."""
+    found = past.gives("verify")
+
+    assert [] == found["problems"]
+    assert (0, 0) == (found["unproved_predictions"], found["unproved_labels"])
+    assert 0 < found["labels"]
+
+
 def test_an_old_answer_is_shown_and_gets_its_label_late(past):
     """Truth comes months later, and to the log of another version."""
     first, truth, late = past.asked["answer"]["predictions"][0], MAKE["rows"](10), past.root / "late.csv"

@@ -26,7 +26,7 @@ def too_many_rows(where: str, most: int, *, key: str = "") -> RequestError:
     return RequestError(
         f"there are more than {most:,} rows",
         where=where,
-        hint=f"read fewer, or allow more by {key or f'{where}.limits.rows'}",
+        hint=f"read fewer, or allow more by {key or _key(where, 'rows')}",
     )
 
 
@@ -36,7 +36,7 @@ def too_many_columns(where: str, name: str, most: int) -> RequestError:
         f"there are more than {most:,} columns",
         where=where,
         found=name,
-        hint=f"look whether rows and columns are exchanged, or allow more by {where}.limits.columns",
+        hint=f"look whether rows and columns are exchanged, or allow more by {_key(where, 'columns')}",
     )
 
 
@@ -46,5 +46,10 @@ def swollen(where: str, name: str, ratio: float) -> RequestError:
         f"the file unpacks to more than {ratio:g} times its size",
         where=where,
         found=name,
-        hint=f"look what is in it; if it is honest, allow more by {where}.limits.ratio",
+        hint=f"look what is in it; if it is honest, allow more by {_key(where, 'ratio')}",
     )
+
+
+def _key(where: str, word: str) -> str:
+    """Return what allows more; a file that is handed in is read as the line's source is."""
+    return f"{where}.limits.{word}" if where.startswith("sources.") else f"limits.{word} of the line's source"

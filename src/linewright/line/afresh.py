@@ -16,6 +16,7 @@ from linewright.line.sealed import SealedLog
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
+from linewright.store.names import line_path
 from linewright.store.seams import Artifacts, MetadataReader, Pointer, Version
 from linewright.store.sql import SqlMetadata
 from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
@@ -74,7 +75,7 @@ class Afresh(Factory):
 
     def fits_of(self, line: str) -> LocalFits:
         """Return what was finished in the folder of its own: nothing that another training did is found."""
-        return LocalFits(self._scratch / "fits" / line)
+        return LocalFits(line_path(self._scratch / "fits", line))
 
     @property
     def context(self) -> Context:

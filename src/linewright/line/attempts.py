@@ -35,6 +35,8 @@ from linewright.line.work import Work
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
+START_S = 120.0
+"""How long a child may take to load its libraries, at least: on a busy machine that takes longer than a step may be silent."""
 WARM_S = 600.0
 """How long a process that was started ahead waits for a run."""
 QUIET_S = 10.0
@@ -248,6 +250,7 @@ class _Run:
         """By name of each step that is done how it went, as the engine keeps it."""
         self._at = "accept"
         self._child: Child | None = None
+        self._has_begun = False
         self._turn: Turn | None = None
 
     def accept(self) -> None:
@@ -314,14 +317,16 @@ class _Run:
     def _begin(self) -> None:
         if self._child is not None:
             self._child.kill()
-        self._child = self._children.take()
+        self._child, self._has_begun = self._children.take(), False
         self._child.send(self._request)
 
     def _hear(self) -> dict[str, Any]:
         """Return what the child says next, but for news, which are passed on."""
         assert self._child is not None  # noqa: S101 -- it was begun
         while True:
-            said = self._child.receive(idle_s=self._limits.idle_s, quiet=self.look)
+            idle_s = self._limits.idle_s if self._has_begun else max(self._limits.idle_s, START_S)
+            said = self._child.receive(idle_s=idle_s, quiet=self.look)
+            self._has_begun = True
             if self._turn is not None:
                 self._turn.go_on()
             if "progress" not in said:

@@ -57,7 +57,8 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
     more = _of_candidates(factory, line)
     row = {**_key(package), **_time(factory, line, package, rows), **more, **rows[0]}
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
-    return f"curl -s {url}/v1/lines/{line}/predict -H 'Content-Type: application/json' -d {body}"
+    asked = shlex.quote(f"{url}/v1/lines/{line}/predict")
+    return f"curl -s {asked} -H 'Content-Type: application/json' -d {body}"
 
 
 def _of_candidates(factory: Factory, line: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from linewright.serve.feedback import Feedback
 from linewright.store.clock import now_utc, seed_of, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
+from linewright.store.names import is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.sql import SqlMetadata
 
@@ -156,7 +157,7 @@ class Factory:
 
     def fits_of(self, line: str) -> LocalFits:
         """Return what a training of a line that has not ended has finished so far."""
-        return LocalFits(self.state / "fits" / line)
+        return LocalFits(line_path(self.state / "fits", line))
 
     @property
     def serving(self) -> Path:
@@ -221,7 +222,7 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        path, names = self.root / "lines" / f"{line}.yaml", self.names()
+        names = self.names()
         if line not in names:
             raise NotFound(
                 "there is no such line",
@@ -231,7 +232,8 @@ class Factory:
                 hint=did_you_mean(line, names)
                 or "make it with `linewright new NAME --data FILE --label COLUMN`",
             )
-        return path
+        # One of those that are there: of a file that no line can be named as, reading it says so.
+        return self.root / "lines" / f"{line}.yaml"
 
     def require(self, line: str) -> None:
         """Require that a line is declared, or known to the record.
@@ -271,9 +273,15 @@ class Factory:
             return str(error)
         return None
 
+    def logged(self) -> list[str]:
+        """Names of the lines that have a prediction log in files, sorted; whatever else lies in the folder of logs is none of ours."""
+        return sorted(
+            path.name for path in (self.state / "log").glob("*") if is_line_name(path.name) and path.is_dir()
+        )
+
     def log_of(self, line: str) -> Path:
         """Return the folder of a line's prediction log."""
-        return self.state / "log" / line
+        return line_path(self.state / "log", line)
 
     def sealed_of(self, line: str) -> SealedLog:
         """Return the segments of a line's prediction log that are no files in its folder any more."""
@@ -281,7 +289,7 @@ class Factory:
 
     def copies_of(self, line: str) -> Path:
         """Return the folder of what models of a line answered beside the path of the answer: a folder for each trial, by its salt."""
-        return self.state / "shadow" / line
+        return line_path(self.state / "shadow", line)
 
     def labels_of(self, line: str) -> Feedback:
         """Return the predictions and labels of a line."""

@@ -1,6 +1,7 @@
 """The models of a line: by name, number and alias, and what the gates said of each."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -52,7 +53,11 @@ def _aliased(factory: Factory, line: str, alias: str) -> str:
         factory.path_of(line)
         yet = " yet" if alias == "champion" else ""
         names = [f"{line}@{one.version}" for one in factory.metadata.versions(line)]
-        hint = f"name a version: {listed(names[::-1], _MOST_NAMED)}" if names else f"linewright run {line}"
+        hint = (
+            f"name a version: {listed(names[::-1], _MOST_NAMED)}"
+            if names
+            else f"linewright run {shlex.quote(line)}"
+        )
         raise NotFound(f"the line has no {alias}{yet}", where=line, hint=hint)
     return f"{line}@{version}"
 

@@ -139,12 +139,13 @@ def release(work: Work, run: str) -> bool:
         Whether the candidate is the champion now.
     """
     context, line, certificate = work.factory.context, work.spec.line, work.certificate
+    now = context.now()
     model = work.metadata.register(
         line,
         certificate.package,
-        at=context.now(),
+        at=now,
         event=lambda number: Registered(
-            at=context.now(),
+            at=now,
             by=context.actor,
             because="a run adopted it" if work.trained.adopted else "a run trained it",
             line=line,

@@ -5,6 +5,7 @@ A step takes and returns digests only. Its station first looks for its result by
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -18,6 +19,7 @@ from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, Step, Workflow
 from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
 from linewright.line.barred import in_spite, unequal
+from linewright.line.checkpoint import checkpoint
 from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Outcome, Plan, RunResult
@@ -249,6 +251,10 @@ def finish(
     except BackendError as because:
         # Else the engine would know an end of the run that the record does not have, and never would have.
         raise NotEnded(because) from because
+    with suppress(
+        LinewrightError
+    ):  # it is no end of the run; the worker makes it again, and tells what is wrong
+        checkpoint(work.factory, line)
     return True
 
 

@@ -11,9 +11,10 @@ from functools import partial
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, Transient
 from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
+from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -27,6 +28,7 @@ from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.pointer import record_pending
 from linewright.release.stop import pending
+from linewright.store.chain import Head
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
@@ -36,6 +38,8 @@ _REST = {"halt": 1.0, "log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "
 """How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
 waits for is looked up in the log again and again, and sealing can wait."""
 _LONGEST_PAUSE_S = 300.0
+_AGAIN_S = 60.0
+"""When a checkpoint that the disk or a database did not allow is tried again."""
 _LONGEST = {"halt": 5.0}
 """Where a pause may not be that long, in seconds: a halt is to be on record soon after that is possible again."""
 DISK_LOOK_S = 60.0
@@ -109,6 +113,10 @@ class Tending:
             ("seal", self._seal),
         )
         self._looks: dict[tuple[str, str], _Look] = {}
+        self._checkpoint_at = 0.0
+        self._head: Head | None = None
+        self._unproved: set[str] = set()
+        """What kept lines from their last checkpoint."""
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
         self._said: set[str] = set()
@@ -134,6 +142,7 @@ class Tending:
                         if self._closed.is_set():
                             return
                         self._look(line, what, partial(_by_file, factory, line, look))
+                self._checkpoint(factory)
 
     def _halt(self, factory: Factory, line: str) -> None:
         # With a record of its own: the file may be another by now than the one that was opened, and others wait for this thread.
@@ -193,6 +202,29 @@ class Tending:
         if start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal):
             factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
             self._begun[spec.line] = due.proposal
+
+    def _checkpoint(self, factory: Factory) -> None:
+        """Make a checkpoint of every line if it is time, and tell the head of the record where it is another one."""
+        now = time.monotonic()
+        if now < self._checkpoint_at or self._closed.is_set():
+            return
+        self._checkpoint_at = now + CHECKPOINT_S
+        try:
+            head, trouble = checkpoint_all(factory, is_stopped=self._closed.is_set)
+        except LinewrightError as error:
+            head, trouble = self._head, [error]
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            head, trouble = self._head, []
+            sys.stderr.write(traceback.format_exc())
+        if head is not None and head != self._head:
+            self._head = head
+            factory.report(Progress(station="audit", says=head_in_words(head), stays=True))
+        if any(isinstance(error, Transient) for error in trouble):
+            self._checkpoint_at = now + _AGAIN_S
+        told = {f"error: no checkpoint now: {error}\n" for error in trouble}
+        for each in sorted(told - self._unproved):
+            sys.stderr.write(each)
+        self._unproved = told
 
     def _look(self, line: str, what: str, look: Callable[[], None]) -> None:
         """Look at a line for one thing, if it is time; what goes wrong is told once, and harms nothing else."""

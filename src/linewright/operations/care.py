@@ -19,6 +19,10 @@ Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$")]
 """A number and a unit: s, m, h, d or w."""
 
 
+Head = Annotated[str, Meta(pattern=r"^(sha256:)?[0-9a-f]{64}$")]
+"""A digest of the last event."""
+
+
 @operation(writes=False, local=True, anywhere=True)
 def doctor(
     factory: Factory,
@@ -60,12 +64,18 @@ def verify(factory: Factory, model: str | None = None, /) -> Verified:
 
 
 @operation(writes=False, expensive=True)
-def audit_verify(factory: Factory, /) -> Followed:
+def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followed:
     """Check that no entry of the record was changed or removed.
 
     Each entry carries a digest of itself and of the one before, so that a changed, removed or inserted one is seen.
+
+    Parameters
+    ----------
+    against
+        A head of the record that was kept elsewhere, as `up` and this command print it. The record must contain it: then nothing
+        before it was changed since, by nobody.
     """
-    return verify_chain(factory)
+    return verify_chain(factory, against)
 
 
 @operation(writes=False, local=True)

@@ -1,5 +1,6 @@
 """The demo: the whole life of a line in a world with known truth, through the same stations that users run."""
 
+import shlex
 import sys
 import textwrap
 import time
@@ -74,9 +75,9 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 "",
                 f"{self.seconds:.0f} s for {len(self.life.days)} days. It is yours to look around in:",
                 f"  {self.picture}",
-                f"  linewright up --factory {self.factory}",
-                f"  linewright card {self.champion} --factory {self.factory}",
-                f"  linewright alerts --over --factory {self.factory}",
+                f"  linewright up --factory {shlex.quote(self.factory)}",
+                f"  linewright card {self.champion} --factory {shlex.quote(self.factory)}",
+                f"  linewright alerts --over --factory {shlex.quote(self.factory)}",
                 "With your own data, in an empty folder:",
                 "  linewright new NAME --data FILE --label COLUMN",
                 "  linewright run NAME",

@@ -1,5 +1,6 @@
 """The operation that says how lines stand."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -509,4 +510,8 @@ def _next(factory: Factory, line: str, champion: Judged | None, *, waits: str | 
     if approve or factory.metadata.pointer(line).champion is not None:
         return approve
     versions = factory.metadata.versions(line)
-    return (f"linewright card {line}@{versions[-1].version}" if versions else f"linewright run {line}",)
+    return (
+        f"linewright card {line}@{versions[-1].version}"
+        if versions
+        else f"linewright run {shlex.quote(line)}",
+    )

@@ -11,6 +11,7 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import Child, supervise
 from linewright.errors import LinewrightError, Transient
+from linewright.line.checkpoint import checkpoint_all, head_in_words
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
@@ -156,6 +157,14 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             supervise((endpoint, worker), tell)
         finally:
             announcement.withdraw()
+    # Now that nothing is logged any more: what is edited while the factory is down is seen.
+    try:
+        head, trouble = checkpoint_all(factory)
+    except LinewrightError as error:
+        tell(f"no checkpoint: {error}")
+        return
+    for says in (*(f"no checkpoint: {error}" for error in trouble), head_in_words(head)):
+        tell(says)
 
 
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from linewright.release.facts import (
     WhenLogFails,
     Withdrawn,
 )
+from linewright.store.names import line_path
 from linewright.store.rights import LOCK
 from linewright.store.seams import MetadataReader, Pointer
 from linewright.store.values import Event, decode, digest_of
@@ -527,8 +528,8 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
         What the file says now.
     """
     serving_dir.mkdir(parents=True, exist_ok=True)
-    path = serving_dir / f"{line}.json"
-    with _only_writer(serving_dir / f".{line}.lock"):
+    path = line_path(serving_dir, line, ".json")
+    with _only_writer(path.with_name(f".{line}.lock")):
         # Read under the lock: else a slow writer could put an older generation over a newer one.
         serving = _serving(metadata, line)
         body = _body(serving)
@@ -541,9 +542,14 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
     return serving
 
 
+def recorded(metadata: MetadataReader, line: str) -> Serving:
+    """Return what endpoints of a line are to be told, as the metadata says."""
+    return _serving(metadata, line)
+
+
 def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
     """Return whether the files that endpoints of a line follow say what the metadata says."""
-    path, serving = serving_dir / f"{line}.json", _serving(metadata, line)
+    path, serving = line_path(serving_dir, line, ".json"), _serving(metadata, line)
     is_told = path.is_file() and path.read_bytes() == _body(serving)
     return is_told and stop.may_answer(serving_dir, line) != serving.halt
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from linewright.release.facts import Serving
+from linewright.store.names import line_path
 
 GO = ".go"
 """Ending of the file that lets a line answer."""
@@ -208,11 +209,11 @@ def pending(serving_dir: Path) -> list[str]:
 
 
 def _go(serving_dir: Path, line: str) -> Path:
-    return serving_dir / f"{line}{GO}"
+    return line_path(serving_dir, line, GO)
 
 
 def _mark(serving_dir: Path, line: str) -> Path:
-    return serving_dir / f".{line}.halt"
+    return line_path(serving_dir, line, GO).with_name(f".{line}.halt")
 
 
 def _served(serving_dir: Path, line: str) -> Serving | Exception | None:

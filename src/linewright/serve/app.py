@@ -67,6 +67,7 @@ from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
 from linewright.serve.together import Together
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
+from linewright.store.names import is_line_name, line_path
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
@@ -81,7 +82,6 @@ MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
 _PROTOCOL = "/v2/"
 """What is below it is the Open Inference Protocol's."""
-_LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
 
 T = TypeVar("T")
 Handler = Callable[["App", Request, tuple[str, ...]], Awaitable[Response]]
@@ -335,7 +335,7 @@ class App:
         if live is not None:
             request.line = name
             return live
-        if _LINE_NAME.fullmatch(name) and (self._state.parent / "lines" / f"{name}.yaml").is_file():
+        if is_line_name(name) and line_path(self._state.parent / "lines", name, ".yaml").is_file():
             raise _no_model(name)
         raise NotFound(
             "no line of that name is served here",
@@ -418,7 +418,7 @@ class App:
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
             say = self._outages_of(line).say
-            self._logs[line] = PredictionLog(self._state / "log" / line, say=say, fresh=Fresh())
+            self._logs[line] = PredictionLog(line_path(self._state / "log", line), say=say, fresh=Fresh())
         return self._logs[line]
 
     def _labels_of(self, line: str) -> Feedback:

@@ -130,3 +130,23 @@ class Sealed(Event, frozen=True, kw_only=True, tag="sealed"):
     name: str
     bytes: int
     """Name and length of the file that it was."""
+
+
+class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+    """The records of a segment up to a position."""
+
+    bytes: int
+    """The position behind the last of them."""
+    digest: str
+    """Of their frames as they are stored, one after the other."""
+
+
+class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpointed"):
+    """What the prediction log and the labels of a line were: from now on they cannot be changed unseen."""
+
+    segments: dict[str, Prefix] = {}  # noqa: RUF012 -- msgspec copies it
+    """Segments that were not sealed and had grown since the checkpoint before, by name."""
+    changes: int = 0
+    """How many changes of labels there were: each that came, and each correction."""
+    labels: str = ""
+    """Digest of the last of them, in which all before it are chained; empty where there was none."""

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from linewright.errors import Corrupt, RequestError
+from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
+from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
@@ -43,6 +44,8 @@ from linewright.serve.truths import (
 )
 from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained
+from linewright.store.names import line_path
+from linewright.store.schema import Part, schema_of
 from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0
@@ -81,7 +84,7 @@ CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
 CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
 PRAGMA user_version = 5;
 """
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART, REQUESTS)
+_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART, REQUESTS, CHANGES)
 """What brings a file from each version of its form to the next."""
 
 
@@ -108,6 +111,8 @@ class Audit(NamedTuple):
 
     labels: int
     wrong: list[str]
+    changes: int = 0
+    """How many changes of labels there are: each that came, and each correction."""
 
 
 class Feedback:
@@ -151,7 +156,7 @@ class Feedback:
         fresh: Fresh | None = None,
     ) -> "Feedback":
         """Return the labels of a line, from the state folder of its factory."""
-        file, log = state / "feedback" / f"{line}.sqlite", state / "log" / line
+        file, log = line_path(state / "feedback", line, ".sqlite"), line_path(state / "log", line)
         return cls(file, log, now=now, sealed=sealed, fresh=fresh)
 
     def beside(self, log_folder: Path) -> "Feedback":
@@ -218,6 +223,7 @@ class Feedback:
                 answer[kept] = answer.get(kept, 0) + 1
                 if kept == "unknown" and answer[kept] <= MOST_NAMED:
                     answer.setdefault("unknown_first", []).append(unknown(label, place))
+            chain_up(database)
             if idempotency_key is not None:
                 remember(database, idempotency_key, body, answer, received)
             return answer
@@ -357,16 +363,32 @@ class Feedback:
         with self._connected() as database:
             return dict(database.execute("SELECT name, position FROM segments ORDER BY name").fetchall())
 
-    def audit(self) -> Audit:
-        """Check the file, that each label counts once and is about a prediction, and that no counted prediction is gone.
+    def chained(self) -> Chained | None:
+        """Return the end of the chain of changes of labels; `None` where no label was ever kept."""
+        if not self._file.exists():
+            return None
+        with self._connected() as database:
+            database.execute("BEGIN IMMEDIATE")
+            end = chain_up(database)
+            database.execute("COMMIT")
+        return end if end.changes else None
+
+    def audit(self, marks: Mapping[int, str] | None = None) -> Audit:
+        """Check the file, that each label counts once, is about a prediction and is what was kept, and that no counted prediction is gone.
 
         Nothing is written.
+
+        Parameters
+        ----------
+        marks
+            Digests of the chain of changes that are known from elsewhere, by how many changes there were then.
         """
         with self._connected() as database:
             found = [str(row[0]) for row in database.execute("PRAGMA quick_check")]
             if found != ["ok"]:
                 return Audit(0, [f"the file is damaged: {each}" for each in found])
-            wrong = wrong_labels(database)
+            changes, changed = wrong_changes(database, marks or {})
+            wrong = [*wrong_labels(database), *changed]
             (labels,) = database.execute(
                 "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
             ).fetchone()
@@ -377,7 +399,7 @@ class Feedback:
             for name, position in counted.items()
             if there.get(name, -1) < position
         ]
-        return Audit(labels, wrong)
+        return Audit(labels, wrong, changes)
 
     def count_since(self, instant: str) -> int:
         """Count the labels that were received after an instant, corrections among them."""
@@ -439,10 +461,36 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA synchronous = EXTRA")
     if _version(database) < len(_STEPS):
         database.execute("BEGIN IMMEDIATE")
-        for step in _STEPS[_version(database) :]:
-            for statement in step.strip().split(";\n"):
-                database.execute(statement)
+        _step_up(database, len(_STEPS))
+        chain_up(database)
         database.execute("COMMIT")
+
+
+def _step_up(database: sqlite3.Connection, version: int) -> None:
+    for step in _STEPS[_version(database) : version]:
+        for statement in step.strip().split(";\n"):
+            database.execute(statement)
+
+
+def schema_at(version: int) -> frozenset[Part]:
+    """Return the schema that a file of labels of a version of its form has.
+
+    Raises
+    ------
+    Terminal
+        If it is newer than what is known here.
+    """
+    if version > len(_STEPS):
+        raise Terminal(
+            "labels were written by a newer Linewright",
+            found=version,
+            allowed=f"up to {len(_STEPS)}",
+            hint="upgrade this installation",
+        )
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        database.create_function("number_after", 2, number_after, deterministic=True)
+        _step_up(database, version)
+        return schema_of(database)
 
 
 def _version(database: sqlite3.Connection) -> int:

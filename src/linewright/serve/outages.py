@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from linewright.serve.facts import Fault, Outage
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.store.clock import now_utc, uuid7
+from linewright.store.names import line_path
 from linewright.store.values import canonical_json
 
 MOST_FILES = 20
@@ -100,7 +101,7 @@ class Outages:
         self._tell(
             {"event": "log-fails", "line": self._line, "fault": outage.fault, "because": outage.because}
         )
-        path = self._serving / f"{self._line}.{uuid7()}{_ENDING}"
+        path = line_path(self._serving, self._line, f".{uuid7()}{_ENDING}")
         file = None
         with suppress(OSError):  # the log of the process says it, and the metrics do
             if len(_files(self._serving, self._line)) < MOST_FILES:
@@ -136,7 +137,8 @@ def outages_of(serving: Path, line: str) -> list[Found]:
 
 def _files(serving: Path, line: str) -> list[Path]:
     # A site's line is named as its template with a dot and more, so the pattern alone finds its files too.
-    return sorted(path for path in serving.glob(f"{line}.*{_ENDING}") if path.stem.rpartition(".")[0] == line)
+    found = serving.glob(line_path(serving, line, f".*{_ENDING}").name)
+    return sorted(path for path in found if path.stem.rpartition(".")[0] == line)
 
 
 def _read(path: Path) -> Found | None:

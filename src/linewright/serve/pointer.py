@@ -30,6 +30,7 @@ from linewright.serve.live import Canary, Live, Shadow, kept, still_wanted
 from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.scoring import RequestForm, Scorer, form_of
 from linewright.serve.trouble import Trouble, note_trouble, trouble_with
+from linewright.store.names import is_line_name, line_path
 
 POLL_S = 0.2
 ALL_S = 2.0
@@ -289,7 +290,7 @@ class Lines:
 
     def _read(self, line: str) -> None:
         try:
-            serving = msgspec.json.decode((self._folder / f"{line}.json").read_bytes(), type=Serving)
+            serving = msgspec.json.decode(line_path(self._folder, line, ".json").read_bytes(), type=Serving)
             if serving.line != line:
                 raise msgspec.ValidationError(f"it is about line {serving.line!r}")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -564,6 +565,8 @@ def _signatures(folder: Path, known: Mapping[str, Signature]) -> dict[str, Signa
         files = sorted((entry.name, entry) for entry in entries if entry.name.endswith(".json"))
     for name, entry in files:
         line = name.removesuffix(".json")
+        if not is_line_name(line):
+            continue
         if (before := known.get(line)) is not None and before[1] == entry.inode():
             found[line] = before
             continue

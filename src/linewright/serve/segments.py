@@ -7,7 +7,9 @@ A segment that nobody writes to any more may be sealed: its file goes, and its r
 and positions. Endpoints neither seal nor need what is sealed; whoever reads the whole log says where that is.
 """
 
+import errno
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,9 +114,24 @@ def frame_of(payload: bytes) -> bytes:
 
 def is_being_written(segment: Path) -> bool:
     """Whether a writer has a segment: half a frame at its end is then one that is not whole yet."""
-    with suppress(FileNotFoundError), segment.open("rb") as file:
+    with suppress(FileNotFoundError), open_segment(segment) as file:
         return is_held(file)
     return False
+
+
+def open_segment(path: Path) -> IO[bytes]:
+    """Open a segment to read it. A pipe or a device in its place is none, and is not waited for.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def read_log(
@@ -199,7 +216,7 @@ def read_segment(
     if stop is not None and offset >= stop:
         return
     try:
-        file = (folder / name).open("rb")
+        file = open_segment(folder / name)
     except FileNotFoundError:
         yield from sealed.frames(name, offset, stop)
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from linewright.serve.files import write_whole
+from linewright.store.names import line_path
 
 _ENDING = ".trouble"
 
@@ -29,7 +30,7 @@ def note_trouble(serving: Path, line: str, trouble: Trouble) -> None:
     OSError
         If it cannot be written.
     """
-    write_whole(serving / f"{line}{_ENDING}", msgspec.json.encode(trouble))
+    write_whole(line_path(serving, line, _ENDING), msgspec.json.encode(trouble))
 
 
 def trouble_with(serving: Path, line: str, package: str) -> str | None:
@@ -43,7 +44,7 @@ def trouble_with(serving: Path, line: str, package: str) -> str | None:
         Digest of the canary; what was said of another one counts no more.
     """
     try:
-        found = msgspec.json.decode((serving / f"{line}{_ENDING}").read_bytes(), type=Trouble)
+        found = msgspec.json.decode(line_path(serving, line, _ENDING).read_bytes(), type=Trouble)
     except (OSError, msgspec.MsgspecError):
         return None
     return found.because if found.package == package else None

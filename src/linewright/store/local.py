@@ -1,9 +1,11 @@
 """Artifacts in a folder: one file a blob, named by its digest, complete or absent whatever is killed and when."""
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -82,12 +84,13 @@ class LocalArtifacts:
         NotFound
             If there are none.
         Corrupt
-            If what is stored there has another digest.
+            If what is stored there has another digest, or is no file: a link, a pipe or a device is not read.
         """
         path = self._path(digest)
         with explained(path):
             try:
-                data = path.read_bytes()
+                with _opened(path) as file:
+                    data = file.read()
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound("no artifact has that digest", where=digest) from None
         _require_same(path, digest_of_bytes(data), digest)
@@ -98,12 +101,20 @@ class LocalArtifacts:
         path = self._path(digest)
         with explained(path):
             try:
-                with path.open("rb") as file:
+                with _opened(path) as file:
                     found, size = _digest_of_blocks(_blocks(file)), file.tell()
             except (FileNotFoundError, NotADirectoryError):
                 raise NotFound("no artifact has that digest", where=digest) from None
         _require_same(path, found, digest)
         return size
+
+    def has_other_name(self, digest: str) -> bool:
+        """Return whether the bytes with that digest can be changed by another name too: a hard link to their file."""
+        path = self._path(digest)
+        with suppress(FileNotFoundError):
+            # While `bring_back` is at work a file has two for a moment.
+            return path.lstat().st_nlink > 1 and not path.with_name(_ASIDE + path.name).exists()
+        return False
 
     def path(self, digest: str) -> Path:
         """Return where the bytes with that digest lie, or would lie; for copies that are hashed on their way."""
@@ -196,17 +207,61 @@ def _names(folder: Path, form: re.Pattern[str]) -> list[str]:
 
 def _holds(path: Path, data: bytes) -> bool:
     try:
-        return path.read_bytes() == data
-    except FileNotFoundError:
+        with _opened(path) as file:
+            return file.read() == data
+    except (FileNotFoundError, Corrupt):
         return False
 
 
 def _hashes_to(path: Path, digest: str) -> bool:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return _digest_of_blocks(_blocks(file)) == digest
-    except FileNotFoundError:
+    except (FileNotFoundError, Corrupt):
         return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a stored file, and nothing else: a pipe would be waited for, and a link leads out of the store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    Corrupt
+        If it is no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in {
+            errno.ELOOP,
+            errno.ENXIO,
+        }:  # a link; a socket, or a device that nothing is behind
+            raise
+        raise _no_file(path) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _no_file(path: Path) -> Corrupt:
+    hint = "find out who put it there, and restore the file from a backup"
+    return Corrupt("what is stored is no file", where=str(path), found=_kind(path), hint=hint)
+
+
+def _kind(path: Path) -> str:
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        kinds = (
+            (stat.S_ISLNK, "a link"),
+            (stat.S_ISFIFO, "a pipe"),
+            (stat.S_ISDIR, "a folder"),
+            (stat.S_ISSOCK, "a socket"),
+        )
+        return next((name for is_it, name in kinds if is_it(mode)), "a device")
+    return "nothing"
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

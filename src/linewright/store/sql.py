@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
-from linewright.store.chain import Head, Link, link
+from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
 from linewright.store.seams import Pointer, Recorded, Version
 from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
@@ -245,6 +245,13 @@ class SqlMetadata:
     def head(self) -> Head:
         """Return the end of the chain of events."""
         return _head_of(self._rows(_head))
+
+    def head_after(self, entries: int) -> str | None:
+        """Return the digest of the chain as it was after so many events; `None` where there are fewer."""
+        if entries <= 0:
+            return ROOT
+        rows = self._rows(sa.select(_events.c.chain).order_by(_events.c.seq).offset(entries - 1).limit(1))
+        return rows[0].chain if rows else None
 
     def newest_at(self) -> str | None:
         """Return the time of the newest event; `None` where nothing has happened yet."""

@@ -303,7 +303,9 @@ def _lines(factory: Factory, _: Needs) -> Iterator[Problem]:
         try:
             begin(factory, factory.line(line))
         except LinewrightError as error:
-            yield problem_of(error, next=f"{error.hint or 'mend it'}; then linewright check {line}")
+            yield problem_of(
+                error, next=f"{error.hint or 'mend it'}; then linewright check {shlex.quote(line)}"
+            )
 
 
 def _pointers(factory: Factory, _: Needs) -> Iterator[Problem]:

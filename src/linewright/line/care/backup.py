@@ -9,6 +9,7 @@ every other, so that a file that was cut off is not taken for a backup.
 import hashlib
 import io
 import os
+import shlex
 import sqlite3
 import tarfile
 import tempfile
@@ -32,7 +33,7 @@ from linewright.release.pointer import record_pending
 from linewright.release.stop import pending
 from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
-from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, read_file
+from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained
 
@@ -94,7 +95,7 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.file}: {in_bytes(self.bytes)}; {', '.join(counts)}",
                 *(f"not in it, since it is outside of the folder: {source}" for source in self.left_out),
                 *(problem.to_text() for problem in self.problems),
-                f"Next: linewright restore {self.file} --factory NEW-FOLDER",
+                f"Next: linewright restore {shlex.quote(self.file)} --factory NEW-FOLDER",
             ]
         )
 
@@ -338,7 +339,7 @@ def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> Line
 
 
 def _logged(factory: Factory) -> list[str]:
-    return sorted({*factory.metadata.lines(), *(path.name for path in (factory.state / "log").glob("*"))})
+    return sorted({*factory.metadata.lines(), *factory.logged()})
 
 
 def _add_log(
@@ -364,7 +365,7 @@ def _add_log(
 def _as_file(log: Path, name: str, sealed: SealedSegments) -> IO[bytes]:
     """Open a segment, or what it was before it was sealed."""
     try:
-        return (log / name).open("rb")
+        return open_segment(log / name)
     except FileNotFoundError:
         file = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever asked closes it
         file.writelines(frame_of(frame.payload) for frame in sealed.frames(name))

@@ -119,9 +119,7 @@ def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
         if number % _TOLD == 0:
             factory.report(Progress(station="gc", says=f"{number:,} references read", done=number))
     # A log of which all is sealed has no folder in a factory that was restored.
-    for line in sorted(
-        {*factory.metadata.lines(), *(path.name for path in (factory.state / "log").glob("*"))}
-    ):
+    for line in sorted({*factory.metadata.lines(), *factory.logged()}):
         for frame in read_frames(factory.log_of(line), sealed=factory.sealed_of(line)):
             left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
     for folder in sorted(factory.state.glob("shadow/*/*")):

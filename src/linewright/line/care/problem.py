@@ -1,9 +1,16 @@
 """What may be wrong with a factory, as a value."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from linewright.errors import Corrupt, LinewrightError
 from linewright.model.figures import count
+
+AGAIN = "restore it from a backup (linewright restore FILE --factory NEW-FOLDER)"
+OLDER = "find out who put an older copy of the record in its place, and put the newest back"
+PUT_BACK = ": an older record was put back"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,3 +62,12 @@ def in_bytes(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {name}"
     return count(number, "byte")
+
+
+def guarded(problems: list[Problem], check: Callable[[], Any]) -> Any:
+    """Return what a check found; one that cannot go on is a problem, and the others are made all the same."""
+    try:
+        return check()
+    except LinewrightError as error:
+        problems.append(problem_of(error))
+        return None

@@ -1,7 +1,9 @@
 """Whether the record keeps its invariants: what happened, read once from its first event to its last."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,14 +14,20 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
+from linewright.serve.facts import Checkpointed
 from linewright.store.chain import Link
-from linewright.store.seams import Pointer
+from linewright.store.seams import Pointer, Version
 from linewright.store.values import Event
 
 _BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"
+_TAKES = timedelta(minutes=1)
+"""Most between the two times that an older version noted of one registration: the second came when the database let it in."""
 _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn)
+    for kind in (
+        *(Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn),
+        Checkpointed,
+    )
 }
 
 
@@ -35,8 +43,19 @@ class _Told:
     finished: set[str] = field(default_factory=set[str])
     promoted: set[str] = field(default_factory=set[str])
     """Runs that promoted."""
+    segments: dict[str, dict[int, str]] = field(default_factory=dict[str, dict[int, str]])
+    """Digests of the log's segments at its checkpoints, by name and position."""
+    labels: dict[int, str] = field(default_factory=dict[int, str])
+    """Digests of the labels, by how many changes of them there were."""
     fixed_before: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Digests of the line files that had been accepted when a package was registered."""
+
+    def note(self, event: Checkpointed) -> None:
+        """Note the digests of a checkpoint."""
+        for name, prefix in event.segments.items():
+            self.segments.setdefault(name, {})[prefix.bytes] = prefix.digest
+        if event.changes:
+            self.labels[event.changes] = event.labels
 
 
 class Record:
@@ -45,7 +64,7 @@ class Record:
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
         self._lines: dict[str, _Told] = {}
-        self._models: dict[str, dict[int, str]] = {}
+        self._models: dict[str, dict[int, Version]] = {}
         self.problems: list[Problem] = []
         self.events = 0
 
@@ -63,6 +82,11 @@ class Record:
         for line in self._factory.metadata.lines():
             self._compare(line, self._lines.get(line, _Told()))
         return sum(len(told.accepted.keys() - told.finished) for told in self._lines.values())
+
+    def checkpoints(self) -> dict[str, tuple[Mapping[str, Mapping[int, str]], Mapping[int, str]]]:
+        """Return by line the digests that its checkpoints have: of segments by position, and of labels by the number of their changes."""
+        told = self._lines.items()
+        return {line: (one.segments, one.labels) for line, one in told if one.segments or one.labels}
 
     def _see(self, one: Link, kind: type[Event]) -> None:
         where = f"event {one.seq} ({one.kind} of {one.line})"
@@ -95,6 +119,9 @@ class Record:
                 told.fixed_before[event.package] = frozenset(told.accepted.values())
                 if self._registered(event.line, event.model) != event.package:
                     yield f"{event.line}@{event.model} is registered as another package"
+                yield from self._since_when(event)
+            case Checkpointed():
+                told.note(event)
             case _:
                 pass
 
@@ -162,9 +189,22 @@ class Record:
             yield f"its certificate says {certificate.verdict}, and it does not say that it was forced"
 
     def _registered(self, line: str, model: int) -> str | None:
+        version = self._version(line, model)
+        return None if version is None else version.digest
+
+    def _since_when(self, event: Registered) -> Iterator[str]:
+        version = self._version(event.line, event.model)
+        if version is None:
+            return
+        with suppress(ValueError):
+            apart = datetime.fromisoformat(event.at) - datetime.fromisoformat(version.at)
+            if timedelta(0) <= apart <= _TAKES:
+                return
+        yield f"{event.line}@{event.model} was registered at {event.at}, and the list of models says {version.at[:40]}"
+
+    def _version(self, line: str, model: int) -> Version | None:
         if model not in self._models.get(line, {}):
-            versions = self._factory.metadata.versions(line)
-            self._models[line] = {one.version: one.digest for one in versions}
+            self._models[line] = {one.version: one for one in self._factory.metadata.versions(line)}
         return self._models[line].get(model)
 
     def _compare(self, line: str, told: _Told) -> None:

@@ -4,19 +4,22 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
-import tarfile
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
 from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
+from linewright.line.care.members import Content, CutOff, Member, NotPlain, members_of
 from linewright.line.care.problem import in_bytes
+from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
@@ -29,7 +32,19 @@ _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
 _BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
 _BLOCK = 2**20
-_MOST_DOCUMENT = 2**30
+_MOST_NAMED = 5
+_MOST_BYTES = {HEADER: 2**16, SUMS: 2**30, FACTORY_FILE: 2**20}
+"""Bytes of what is read whole: of the sums, some 150 for each file; of `factory.yaml` what reading it allows."""
+_PART = re.compile(r"(?!\.*$)[^/\0]+")
+"""A part of a path: not empty, and not of dots alone."""
+_MOST_NAME = 255
+"""Bytes of a part of a path, on every file system that is in use."""
+_LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
+_OF_STATE = re.compile(
+    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies)\.sqlite|feedback/{_LINE}\.sqlite|log/{_LINE}/[^/]+\.log"
+    r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
+)
+"""What a backup has of the state, and where."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -50,7 +65,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
         """Say where it is and what is in it."""
         return (
             f"The factory of {self.at[:19]}Z is in {self.factory}: {in_bytes(self.bytes)}, {count(self.blobs, 'blob')}; "
-            f"lines: {', '.join(self.lines) or 'none'}.\nNext: linewright verify --factory {self.factory}"
+            f"lines: {', '.join(self.lines) or 'none'}.\nNext: linewright verify --factory {shlex.quote(self.factory)}"
         )
 
 
@@ -69,7 +84,7 @@ def restore_backup(factory: Factory, file: Path) -> Restored:
     Transient
         If another process restores into the folder.
     RequestError
-        If the file is no backup, or one of a newer Linewright.
+        If the file is no backup, has anything that no backup has, or is one of a newer Linewright.
     Corrupt
         If it is cut off or changed.
     """
@@ -92,6 +107,7 @@ def _restore(factory: Factory, file: Path, *, is_new: bool) -> Restored:
     (stage / STATE).mkdir(mode=OWNER_ONLY, parents=True)  # else as wide as this process makes folders
     try:
         restored, factory_file = _unpack(factory, file, stage)
+        _require_ours(stage)
         _project(stage)
         _move_out(stage, root, factory_file)
     except BaseException:
@@ -124,11 +140,13 @@ def _require_empty(root: Path) -> None:
     found = {path.name for path in root.iterdir()}
     if FACTORY_FILE in found and _STAGE in found:
         raise _not_empty(
-            root, f"it was restored already: linewright verify --factory {root}; or name another folder"
+            root,
+            f"it was restored already: linewright verify --factory {shlex.quote(str(root))}; or name another folder",
         )
     if _STAGE in found and found - {_STAGE}:
         raise _not_empty(
-            root, f"a restore into it was interrupted: remove it (rm -r {root}), or name another folder"
+            root,
+            f"a restore into it was interrupted: remove it (rm -r {shlex.quote(str(root))}), or name another folder",
         )
     if found - {_STAGE}:
         raise _not_empty(root, _NAME_ONE)
@@ -146,22 +164,21 @@ class _Reading:
         self.found: dict[str, str] = {}
         self.blobs = self.bytes = 0
         self.documents: dict[str, bytes] = {}
+        self._files, self._folders = set[str](), set[str]()
 
-    def take(self, member: tarfile.TarInfo, data: IO[bytes]) -> None:
+    def take(self, member: Member) -> None:
         """Take one member."""
-        if member.name in {HEADER, SUMS} and member.size <= _MOST_DOCUMENT:
-            self.documents[member.name] = data.read()
+        if member.name in _MOST_BYTES and member.name not in self.documents:
+            self._document(member.name, member)
             return
-        name = member.name.removeprefix(INSIDE)
-        path = self.folder / name
-        if member.name == name or not name or ".." in Path(name).parts or Path(name).is_absolute():
-            raise _no_backup(f"a member named {member.name!r}")
+        name = self._name(member.name)
         if name == FACTORY_FILE:  # kept out of the folder until all else is there
-            self.documents[name] = data.read()
+            self._document(name, member)
             self.found[name] = "sha256:" + hashlib.sha256(self.documents[name]).hexdigest()
             return
+        path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = self._write(path, data)
+        digest = self._write(path, member.data)
         path.chmod(member.mode & 0o777)
         if match := _BLOB.fullmatch(name):
             _require_same(name, digest, f"sha256:{match[1]}{match[2]}")
@@ -169,7 +186,27 @@ class _Reading:
         else:
             self.found[name] = digest
 
-    def _write(self, path: Path, data: IO[bytes]) -> str:
+    def _document(self, name: str, member: Member) -> None:
+        if member.size > _MOST_BYTES[name]:
+            raise _no_backup(f"{member.name} of {member.size:,} bytes; at most {_MOST_BYTES[name]:,}")
+        self.documents[name] = member.data.read()
+
+    def _name(self, said: str) -> str:
+        """Return the path inside the factory of a member that a backup can have, and that does not stand in another's way."""
+        name = said.removeprefix(INSIDE)
+        parts = name.split("/")
+        above = {"/".join(parts[:number]) for number in range(1, len(parts))}
+        if said == name or not all(map(_can_be_part, parts)) or parts[0] == _STAGE:
+            raise _no_backup(f"a member named {said[:200]!r}")
+        if parts[0] == STATE and not _OF_STATE.fullmatch(name):
+            raise _no_backup(f"a member that no backup has, {said[:200]!r}")
+        if name in self._files or name in self._folders or above & self._files:
+            raise _no_backup(f"a second member for {said[:200]!r}")
+        self._files.add(name)
+        self._folders |= above
+        return name
+
+    def _write(self, path: Path, data: Content) -> str:
         hashed = hashlib.sha256()
         with path.open("xb") as file:
             while block := data.read(_BLOCK):
@@ -179,20 +216,23 @@ class _Reading:
         return "sha256:" + hashed.hexdigest()
 
 
+def _can_be_part(part: str) -> bool:
+    return _PART.fullmatch(part) is not None and len(os.fsencode(part)) <= _MOST_NAME
+
+
 def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]:
     reading = _Reading(stage)
     header: Header | None = None
     try:
-        with tarfile.open(file, "r|") as archive:
-            for number, member in enumerate(archive, 1):
-                data = archive.extractfile(member) if member.isreg() else None
-                if data is None:
-                    raise _no_backup(f"a member that is no file, {member.name!r}")
-                reading.take(member, data)
+        with file.open("rb") as archive:
+            for number, member in enumerate(members_of(archive, os.fstat(archive.fileno()).st_size), 1):
+                reading.take(member)
                 header = header or _header(reading)
                 if number % 1000 == 0:
                     factory.report(Progress(station="restore", says=f"{number:,} files", done=number))
-    except (tarfile.TarError, EOFError) as error:
+    except NotPlain as error:
+        raise _no_backup(str(error)) from error
+    except CutOff as error:
         if header is None:
             raise _no_backup(str(error)) from error
         raise _cut_off(file, str(error)) from error
@@ -258,6 +298,20 @@ def _no_backup(found: str) -> RequestError:
 def _cut_off(file: Path, found: str) -> Corrupt:
     hint = "copy it again from where it was kept, or use an earlier backup"
     return Corrupt("the backup is cut off", where=str(file), found=found, hint=hint)
+
+
+def _require_ours(stage: Path) -> None:
+    """Require of each database the schema that our code makes, before anything is written to it: a trigger would act by our hand."""
+    for path in databases_of(stage / STATE):
+        name = str(path.relative_to(stage))
+        try:
+            strange = strange_in(path)
+            names = [] if strange or path.name != METADATA else names_in(path)
+        except sqlite3.DatabaseError as error:
+            raise _no_backup(f"{name}: {error}") from error
+        if strange or names:
+            what = "; ".join([*strange, *(f"a line named {line[:100]!r}" for line in names)][:_MOST_NAMED])
+            raise _no_backup(f"{name}: {what}")
 
 
 def _project(stage: Path) -> None:

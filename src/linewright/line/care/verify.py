@@ -1,32 +1,33 @@
 """Whether a factory still is what it says: every digest, the record's invariants, the logs and the labels."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+import shlex
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from linewright.data.dataset import blobs_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
-from linewright.line.care.problem import Problem, how_many, in_bytes, problem_of, worst
+from linewright.line.care.logs import Logs
+from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, how_many, in_bytes, problem_of, worst
 from linewright.line.care.record import Record
 from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, results_of_event
+from linewright.line.care.schemas import databases_of, strange_in
+from linewright.line.care.told import told_otherwise
+from linewright.line.checkpoint import kept_head
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.records import count_of
-from linewright.serve.segments import Damage, lengths, read_frames, read_segment
-from linewright.store.chain import Chain, Link, follow
+from linewright.store.chain import ROOT, Chain, Head, Link, follow
+from linewright.store.disk import explain_sqlite, is_busy
 from linewright.store.seams import Version
 
 _PAGE = 500
 _TOLD = 10_000
 """How often progress is told, in things checked."""
-_AGAIN = "restore it from a backup (linewright restore FILE --factory NEW-FOLDER)"
-_LOST = f"{_AGAIN}, or run the line again: linewright run"
+_LOST = f"{AGAIN}, or run the line again: linewright run"
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,10 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: int
     """Runs that were accepted and have not ended: the next `run` or `up` ends them."""
     problems: tuple[Problem, ...]
+    unproved_predictions: int = 0
+    """Those logged since the newest checkpoint of their segment: nobody can tell yet whether they were edited since."""
+    unproved_labels: int = 0
+    """Changes of labels since the newest checkpoint."""
 
     @property
     def exit_code(self) -> int:
@@ -49,6 +54,10 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Say the counts, then each problem and what to do."""
+        unproved = [
+            *([count(self.unproved_predictions, "prediction")] if self.unproved_predictions else []),
+            *([f"{count(self.unproved_labels, 'change')} of labels"] if self.unproved_labels else []),
+        ]
         counts = [
             f"{count(self.blobs, 'blob')} ({in_bytes(self.bytes)})",
             count(self.results, "result"),
@@ -60,6 +69,11 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
             [
                 f"Checked {', '.join(counts)}: {how_many(self.problems)}.",
                 *([f"{count(self.unfinished, 'run')} not ended yet."] if self.unfinished else []),
+                *(
+                    [f"Not proved yet, since it is newer than the last checkpoint: {', '.join(unproved)}."]
+                    if unproved
+                    else []
+                ),
                 *(problem.to_text() for problem in self.problems),
             ]
         )
@@ -75,6 +89,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     first_bad: int | None
     """Number of the first entry that is wrong."""
     problems: tuple[Problem, ...]
+    contains: int | None = None
+    """Number of events after which the head that was asked for was the last; `None` where it never was, or none was asked for."""
 
     @property
     def exit_code(self) -> int:
@@ -83,8 +99,12 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """Say how many entries are right, and the first that is not."""
-        said = f"{count(self.entries, 'event')} from the first one on as recorded; the last is {self.head}"
-        return "\n".join([said, *(problem.to_text() for problem in self.problems)])
+        said = [f"{count(self.entries, 'event')} from the first one on as recorded; the last is {self.head}"]
+        if self.contains is not None:
+            said.append(
+                f"The head that was kept was the last after {count(self.contains, 'event')}, and all before it is as it was."
+            )
+        return "\n".join([*said, *(problem.to_text() for problem in self.problems)])
 
 
 def verify_factory(factory: Factory) -> Verified:
@@ -94,26 +114,31 @@ def verify_factory(factory: Factory) -> Verified:
     """
     problems: list[Problem] = []
     record = Record(factory)
-    found = _guarded(problems, lambda: _check_events(factory, record, problems)) or 0
-    damaged, blobs, size = _check_blobs(factory)
-    results = _guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
-    predictions, labels = _check_logs(factory, damaged, problems)
+    problems += _check_schemas(factory)
+    found = guarded(problems, lambda: _check_events(factory, record, problems)) or 0
+    guarded(problems, lambda: problems.extend(chain.from_iterable(told_otherwise(factory))))
+    damaged, blobs, size = _check_blobs(factory, problems)
+    results = guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
+    logs = Logs(factory, damaged, problems)
+    logs.check(record.checkpoints())
     return Verified(
         blobs=blobs,
         bytes=size,
         results=results,
         events=record.events,
-        predictions=predictions,
-        labels=labels,
+        predictions=logs.predictions,
+        labels=logs.labels,
         unfinished=found,
         problems=(*problems, *record.problems),
+        unproved_predictions=logs.unproved_predictions,
+        unproved_labels=logs.unproved_labels,
     )
 
 
 def verify_model(factory: Factory, version: Version) -> Verified:
     """Check what one model rests on: every result and every byte that a rebuild or an endpoint would read."""
     problems: list[Problem] = []
-    evidence = _guarded(problems, lambda: evidence_of(factory, version).digests) or {"": version.digest}
+    evidence = guarded(problems, lambda: evidence_of(factory, version).digests) or {"": version.digest}
     results, blobs, size = 0, set[str](), 0
     waiting, seen = list(evidence.values()), set[str]()
     while waiting:
@@ -121,12 +146,12 @@ def verify_model(factory: Factory, version: Version) -> Verified:
         if digest in seen:
             continue
         seen.add(digest)
-        needs = _guarded(problems, lambda digest=digest: _needs_of_result(factory, digest)) or Needs()
+        needs = guarded(problems, lambda digest=digest: _needs_of_result(factory, digest)) or Needs()
         results += 1
         waiting += needs.results
         blobs |= {*needs.blobs, *chain.from_iterable(_blobs_of(factory, needs, problems))}
     for digest in sorted(blobs):
-        size += _guarded(problems, lambda digest=digest: factory.artifacts.verify(digest)) or 0
+        size += guarded(problems, lambda digest=digest: factory.artifacts.verify(digest)) or 0
     return Verified(
         blobs=len(blobs),
         bytes=size,
@@ -139,17 +164,52 @@ def verify_model(factory: Factory, version: Version) -> Verified:
     )
 
 
-def verify_chain(factory: Factory) -> Followed:
-    """Follow the chain of events."""
+def verify_chain(factory: Factory, against: str | None = None) -> Followed:
+    """Follow the chain of events.
+
+    Parameters
+    ----------
+    against
+        A head that was kept elsewhere, with or without ``sha256:``: the chain must contain it.
+    """
     head = factory.metadata.head()
-    found = follow(factory.metadata.links(), head)
-    problem = _broken(found)
+    sought = _Sought(ROOT if against is None else f"sha256:{against.removeprefix('sha256:')}")
+    found = follow(sought.among(factory.metadata.links()), head)
+    problems = [broken] if (broken := _broken(found)) else []
+    contains = sought.found(found)
+    if contains is None:
+        problems.append(
+            Problem(
+                what="the record does not contain the head that was kept: its end was cut off, or it was made anew",
+                where=sought.digest,
+                next="compare with a backup of that time (linewright restore FILE --factory NEW-FOLDER), and find out who wrote the file",
+            )
+        )
     return Followed(
         entries=found.entries,
         head=found.head,
         first_bad=found.first_bad,
-        problems=(problem,) if problem else (),
+        problems=tuple(problems),
+        contains=None if against is None else contains,
     )
+
+
+class _Sought:
+    """Passes entries of a chain on, and notes after how many of them a digest was the last."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        self._place = 0 if digest == ROOT else None
+
+    def among(self, links: Iterable[Link]) -> Iterator[Link]:
+        for number, one in enumerate(links, 1):
+            if one.chain == self.digest:
+                self._place = number
+            yield one
+
+    def found(self, followed: Chain) -> int | None:
+        """Return the place; `None` where it is not among those that were found right."""
+        return self._place if self._place is not None and self._place <= followed.entries else None
 
 
 def _broken(found: Chain) -> Problem | None:
@@ -164,13 +224,38 @@ def _broken(found: Chain) -> Problem | None:
 
 
 def _check_events(factory: Factory, record: Record, problems: list[Problem]) -> int:
-    head = factory.metadata.head()
-    reading = record.read(_with_results(factory, factory.metadata.links(page=_PAGE), problems))
-    found = _broken(follow(reading, head))
-    problems += [found] if found else []
+    kept: Head = guarded(problems, lambda: kept_head(factory)) or Head(0, ROOT)
+    head, sought = factory.metadata.head(), _Sought(kept.digest)
+    reading = record.read(sought.among(_with_results(factory, factory.metadata.links(page=_PAGE), problems)))
+    found = follow(reading, head)
+    broken = _broken(found)
+    problems += [broken] if broken else []
+    if broken is None and sought.found(found) is None:
+        what = (
+            f"the record is an older copy, or was made anew: it does not contain the head that was kept beside it after "
+            f"{count(kept.entries, 'event')}, {kept.digest}"
+        )
+        problems.append(Problem(what=what, where="the record", next=OLDER))
     for _ in reading:  # what follows the first bad entry
         pass
     return record.close()
+
+
+def _check_schemas(factory: Factory) -> Iterator[Problem]:
+    for path in databases_of(factory.state):
+        try:
+            strange = strange_in(path)
+        except sqlite3.DatabaseError as error:
+            found = explain_sqlite(error, str(path)) or Corrupt(
+                f"the database cannot be read: {error}", where=str(path)
+            )
+            yield problem_of(found, next="" if is_busy(error) else AGAIN)
+            continue
+        except LinewrightError as error:
+            yield problem_of(error, where=str(path))
+            continue
+        for what in strange:
+            yield Problem(what=f"the schema was changed: {what}", where=str(path), next=AGAIN)
 
 
 def _with_results(factory: Factory, links: Iterator[Link], problems: list[Problem]) -> Iterator[Link]:
@@ -202,7 +287,7 @@ def _known(factory: Factory, wanted: Iterable[tuple[str, ...]]) -> set[str]:
     return known
 
 
-def _check_blobs(factory: Factory) -> tuple[dict[str, LinewrightError], int, int]:
+def _check_blobs(factory: Factory, problems: list[Problem]) -> tuple[dict[str, LinewrightError], int, int]:
     """Hash all bytes; return what is wrong with those that have changed, and how many there are."""
     damaged: dict[str, LinewrightError] = {}
     blobs = size = 0
@@ -214,6 +299,11 @@ def _check_blobs(factory: Factory) -> tuple[dict[str, LinewrightError], int, int
             continue
         except LinewrightError as error:
             damaged[digest] = error
+        if factory.artifacts.has_other_name(digest):
+            path = factory.artifacts.path(digest)
+            find = f"find it (find / -xdev -samefile {shlex.quote(str(path))}), and put a copy in the place of the file"
+            what = "stored bytes have another name, by which they can be changed"
+            problems.append(Problem(what=what, where=str(path), next=find))
         _tell(factory, "artifacts", blobs)
     return damaged, blobs, size
 
@@ -240,11 +330,11 @@ def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], pro
 
 
 def _damaged(error: LinewrightError, digest: str, kind: str) -> Problem:
-    return problem_of(error, where=f"{error.where} (of {kind} {digest[7:19]})", next=_AGAIN)
+    return problem_of(error, where=f"{error.where} (of {kind} {digest[7:19]})", next=AGAIN)
 
 
 def _changed(digest: str, kind: str) -> Problem:
-    return Problem(what="a stored result has changed", where=f"{kind} {digest}", next=_AGAIN)
+    return Problem(what="a stored result has changed", where=f"{kind} {digest}", next=AGAIN)
 
 
 def _missing(factory: Factory, needs: Mapping[str, Needs]) -> Iterator[Problem]:
@@ -290,101 +380,6 @@ def _is_sound(factory: Factory, blob: str) -> bool:
     except (NotFound, Corrupt):
         return False
     return True
-
-
-class _Answered(msgspec.Struct):
-    digest: str
-
-
-_ANSWERED = msgspec.json.Decoder(_Answered)
-
-
-def _check_logs(
-    factory: Factory, damaged: Mapping[str, LinewrightError], problems: list[Problem]
-) -> tuple[int, int]:
-    predictions = labels = 0
-    folder = factory.state / "log"
-    logged = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set[str]()
-    labelled = {path.stem for path in (factory.state / "feedback").glob("*.sqlite")}
-    for line in sorted(logged | labelled):
-        predictions += _guarded(problems, lambda line=line: _check_log(factory, line, damaged, problems)) or 0
-        if line in labelled:
-            labels += _guarded(problems, lambda line=line: _check_labels(factory, line, problems)) or 0
-    for folder in sorted(factory.state.glob("shadow/*/*")):
-        problems += _check_copies(factory, folder)
-    return predictions, labels
-
-
-def _check_log(
-    factory: Factory, line: str, damaged: Mapping[str, LinewrightError], problems: list[Problem]
-) -> int:
-    damage: list[Damage] = []
-    known = {version.digest for version in factory.metadata.versions(line)}
-    log, sealed = factory.log_of(line), factory.sealed_of(line)
-    frames, strange = 0, set[str]()
-
-    def check_segment(name: str) -> None:
-        nonlocal frames
-        for frame in read_segment(log, name, damaged=damage.append, sealed=sealed):
-            before, frames = frames, frames + count_of(frame.payload)
-            try:
-                strange.update({_ANSWERED.decode(frame.payload).digest} - known)
-            except msgspec.MsgspecError as error:
-                damage.append(Damage(frame.segment, frame.offset, str(error)))
-            if before // _TOLD < frames // _TOLD:
-                _tell(factory, "prediction log", frames // _TOLD * _TOLD)
-
-    for name in sorted(lengths(log, sealed)):
-        try:
-            check_segment(name)
-        except Corrupt as error:
-            blob = error.details.get("blob")
-            # Else it is told of the `Segment` already.
-            if blob is None or (blob not in damaged and factory.artifacts.has(blob)):
-                problems.append(problem_of(error, next=_AGAIN))
-    counted = factory.labels_of(line).counted()
-    for one in damage:
-        if not one.is_end_of_killed(counted):
-            where = f"{log / one.segment}, byte {one.offset}"
-            problems.append(
-                Problem(what=f"a logged prediction is damaged: {one.why}", where=where, next=_AGAIN)
-            )
-    problems += _strangers(strange, f"log of {line}")
-    return frames
-
-
-def _check_copies(factory: Factory, folder: Path) -> Iterator[Problem]:
-    """Tell of copies of rows that no model of their line answered.
-
-    One that is damaged is no problem: it is only not compared, and can be computed again.
-    """
-    line, strange = folder.parent.name, set[str]()
-    known = {version.digest for version in factory.metadata.versions(line)}
-    for frame in read_frames(folder):
-        with suppress(msgspec.MsgspecError):
-            strange |= {_ANSWERED.decode(frame.payload).digest} - known
-    return _strangers(strange, f"copies answered for {line}")
-
-
-def _strangers(strange: Iterable[str], where: str) -> Iterator[Problem]:
-    for digest in sorted(strange):
-        what = f"predictions were answered by a model that is not registered: {digest}"
-        yield Problem(what=what, where=where, next=_AGAIN)
-
-
-def _check_labels(factory: Factory, line: str, problems: list[Problem]) -> int:
-    audit = factory.labels_of(line).audit()
-    problems += [Problem(what=what, where=f"labels of {line}", next=_AGAIN) for what in audit.wrong]
-    return audit.labels
-
-
-def _guarded(problems: list[Problem], check: Callable[[], Any]) -> Any:
-    """Return what a check found; one that cannot go on is a problem, and the others are made all the same."""
-    try:
-        return check()
-    except LinewrightError as error:
-        problems.append(problem_of(error))
-        return None
 
 
 def _tell(factory: Factory, what: str, number: int) -> None:

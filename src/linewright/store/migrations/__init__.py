@@ -3,8 +3,9 @@
 Imported only when a migration must run, since Alembic takes a third of a second to import.
 """
 
+import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from alembic.config import Config
@@ -12,22 +13,35 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from linewright.store.schema import Part, schema_of
+
 
 def revisions() -> tuple[str, ...]:
     """Return the ids of all revisions, oldest first."""
     return tuple(script.revision for script in _directory().walk_revisions())[::-1]
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Bring the schema to the newest revision, within the transaction that `connection` has open."""
+def upgrade(connection: sa.Connection, *, to: str = "head") -> None:
+    """Bring the schema to a revision (default: the newest), within the transaction that `connection` has open."""
     directory = _directory()
 
     def steps(revision: Any, _context: MigrationContext) -> Any:
-        return directory._upgrade_revs("head", revision)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] -- what alembic.command.upgrade calls
+        return directory._upgrade_revs(to, revision)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] -- what alembic.command.upgrade calls
 
     with EnvironmentContext(Config(), directory, fn=steps) as environment:
         environment.configure(connection=connection)
         environment.run_migrations()
+
+
+def schema_at(revision: str) -> frozenset[Part]:
+    """Return the schema that a SQLite file of a revision has."""
+    engine = sa.create_engine("sqlite://")
+    try:
+        with engine.begin() as connection:
+            upgrade(connection, to=revision)
+            return schema_of(cast("sqlite3.Connection", connection.connection.driver_connection))
+    finally:
+        engine.dispose()
 
 
 def _directory() -> ScriptDirectory:

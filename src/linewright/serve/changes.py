@@ -1,0 +1,133 @@
+"""What became of labels, one change after the other, each with a digest of itself and of the one before.
+
+Triggers enter each change beside the label itself, so that no writer leaves it out, a process of an older Linewright neither.
+The digest of the last one goes into the factory's record now and then: from then on no change before it can be altered, removed
+or put in between unseen.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from linewright.store.values import digest_of_bytes
+
+NONE = "sha256:" + "0" * 64
+"""What the first change is chained to."""
+_BATCH = 10_000
+
+
+def _trigger(by: str, when: str) -> str:
+    return (
+        f"CREATE TRIGGER by_{by}_{when} AFTER {when} ON by_{by} BEGIN INSERT INTO changes (named, who, label, at, received) "  # noqa: S608 -- names of this module
+        f"VALUES ('{by}', NEW.{by}, NEW.label, NEW.at, NEW.received); END;\n"
+    )
+
+
+CHANGES = f"""
+CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, who NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL);
+INSERT INTO changes (named, who, label, at, received) SELECT named, who, label, at, received FROM (
+  SELECT 'id' AS named, id AS who, label, at, received, rowid AS place FROM earlier_by_id
+  UNION ALL SELECT 'key', key, label, at, received, rowid FROM earlier_by_key
+  UNION ALL SELECT 'id', id, label, at, received, 9223372036854775807 FROM by_id
+  UNION ALL SELECT 'key', key, label, at, received, 9223372036854775807 FROM by_key) ORDER BY received, place, who;
+CREATE TABLE chained (changes INTEGER NOT NULL, digest TEXT NOT NULL);
+INSERT INTO chained VALUES (0, '{NONE}');
+{_trigger("id", "insert")}{_trigger("id", "update")}{_trigger("key", "insert")}{_trigger("key", "update")}PRAGMA user_version = 7;
+"""  # noqa: S608 -- names of this module
+"""Table of the changes, and of the digest of the last; the others are older, see `feedback`."""
+
+
+class Chained(NamedTuple):
+    """The end of the chain of changes."""
+
+    changes: int
+    digest: str
+
+
+def chain_up(database: sqlite3.Connection) -> Chained:
+    """Chain the changes that came since the last time, within a write transaction, and return the end."""
+    before = chained(database)
+    followed = deque(_follow(database, before), maxlen=1)
+    after = followed[0] if followed else before
+    if after != before:
+        database.execute("UPDATE chained SET changes = ?, digest = ?", after)
+    return after
+
+
+def chained(database: sqlite3.Connection) -> Chained:
+    """Return the end of the chain as it was kept."""
+    row = database.execute("SELECT changes, digest FROM chained").fetchone()
+    return Chained(0, NONE) if row is None else Chained(int(row[0]), str(row[1]))
+
+
+def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tuple[int, list[str]]:
+    """Compare changes with their digests, and with the labels.
+
+    Parameters
+    ----------
+    marks
+        Digests that are known from elsewhere, by how many changes there were then.
+
+    Returns
+    -------
+    tuple
+        How many changes there are, and what is wrong, each in a sentence.
+    """
+    kept, wrong = chained(database), list[str]()
+    right = there = 0
+    for end in _follow(database, Chained(0, NONE)):
+        there = end.changes
+        expected = {marks.get(there, end.digest), kept.digest if there == kept.changes else end.digest}
+        if expected == {end.digest}:
+            right = there if there in marks else right
+        elif not wrong:
+            wrong.append(
+                f"labels were changed: of the changes {right + 1:,} to {there:,} one is not what was kept"
+            )
+    if (most := max([*marks, kept.changes])) > there:
+        wrong.append(f"labels are lost: {most:,} changes of them were kept, and {there:,} are there")
+    return there, [*wrong, *_unlike(database)]
+
+
+def _follow(database: sqlite3.Connection, end: Chained) -> Iterator[Chained]:
+    """Chain the changes behind an end, and give each new one."""
+    query = "SELECT named, who, label, at, received, seq FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
+    place = _place(database, end.changes)
+    while rows := database.execute(query, (place, _BATCH)).fetchall():
+        for named, who, label, at, received, _ in rows:
+            told = msgspec.json.encode(
+                [named, who.hex() if isinstance(who, bytes) else who, label, at, received]
+            )
+            end = Chained(end.changes + 1, digest_of_bytes(end.digest.encode() + b"\n" + told))
+            yield end
+        place = rows[-1][-1]
+
+
+def _place(database: sqlite3.Connection, changes: int) -> int:
+    """Return the number of the change that is the last of so many; they are numbered from 1 without gaps, unless one was removed."""
+    if not changes:
+        return 0
+    (most,) = database.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()
+    return min(changes, most)
+
+
+_UNLIKE = """
+WITH newest AS (SELECT max(seq) AS seq FROM changes WHERE named = '{by}' GROUP BY who),
+told AS (
+  SELECT {by} AS who, label, at, received, 1 AS now, 1 AS n FROM by_{by}
+  UNION ALL SELECT {by}, label, at, received, 0, 1 FROM earlier_by_{by}
+  UNION ALL SELECT who, label, at, received, seq IN (SELECT seq FROM newest), -1 FROM changes WHERE named = '{by}')
+SELECT DISTINCT who FROM (SELECT who FROM told GROUP BY who, label, at, received, now HAVING sum(n) <> 0) ORDER BY who
+"""
+"""Whose labels, the present one and those it replaced, are not what their changes made of them; in one statement, so of one moment."""
+
+
+def _unlike(database: sqlite3.Connection) -> Iterator[str]:
+    """Say which labels are not what their changes made of them."""
+    for by, says in (("id", "prediction {}"), ("key", "key {!r}")):
+        for (who,) in database.execute(_UNLIKE.format(by=by)).fetchall():
+            name = says.format(who.hex() if isinstance(who, bytes) else who)
+            yield f"the label of {name} is not what was kept: it was changed, removed or added since"

@@ -1,0 +1,48 @@
+"""Names of lines as parts of paths: one that is read back from a store is no more to be trusted than one of a request."""
+
+import re
+from pathlib import Path
+
+from linewright.errors import Corrupt
+
+_LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
+
+
+def is_line_name(name: str) -> bool:
+    """Whether a line, or a line of a site, can have this name.
+
+    Examples
+    --------
+    >>> [is_line_name(name) for name in ("claims", "inspect.lyon", "", "..", "a/b", "../claims", "Claims")]
+    [True, True, False, False, False, False, False]
+    """
+    return _LINE_NAME.fullmatch(name) is not None
+
+
+def line_path(folder: Path, line: str, ending: str = "") -> Path:
+    """Return where a folder has the file or the folder of a line; only a name of a line ever becomes a path.
+
+    Parameters
+    ----------
+    ending
+        What follows the name, such as ``.json``.
+
+    Raises
+    ------
+    Corrupt
+        If no line can have this name: whoever took it from a request has refused it before, so a store was changed.
+
+    Examples
+    --------
+    >>> line_path(Path("serving"), "claims", ".json").as_posix()
+    'serving/claims.json'
+    """
+    if not is_line_name(line):
+        raise Corrupt(
+            "no line can have this name",
+            where=str(folder),
+            found=line[:100],
+            allowed="a-z, 0-9 and hyphens, at most 63 of them; of a site's line a dot and the same again",
+            hint="linewright verify says what else was changed; restore a backup",
+        )
+    return folder / f"{line}{ending}"
