@@ -6,6 +6,7 @@ LinewrightError
     NotFound             nothing has that name or id            exit 2, HTTP 404
     Conflict             it contradicts what is already there   exit 2, HTTP 409
     Denied               it is not allowed                      exit 2, HTTP 403
+    Unauthenticated      it does not say who asks               exit 2, HTTP 401
   ContractBreach         the data broke its contract            exit 3, HTTP 409
   GateRefused            the candidate is not good enough       exit 4, HTTP 409
   UserCodeError          code that came with the line failed    exit 5, HTTP 422
@@ -15,6 +16,8 @@ LinewrightError
       Corrupt            stored bytes are not what was stored   exit 7, HTTP 502
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -129,6 +132,12 @@ class Denied(RequestError):  # noqa: N818
     http_status = 403
 
 
+class Unauthenticated(RequestError):  # noqa: N818
+    """It does not say who asks."""
+
+    http_status = 401
+
+
 class ContractBreach(LinewrightError):  # noqa: N818
     """The data broke its contract."""
 
@@ -169,6 +178,27 @@ class Terminal(BackendError):  # noqa: N818
 
 class Corrupt(Terminal):
     """Stored bytes are not what was stored."""
+
+
+@contextmanager
+def panics_explained() -> Generator[None]:
+    """Turn a panic of a native library into a `Terminal`: it is no `Exception`, so that nothing else would catch it.
+
+    What Python or Linewright itself sends past every `except Exception` (Ctrl-C, the end of the process, a cancelled task) passes.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        name = type(error)
+        if name.__module__.partition(".")[0] in {"builtins", "asyncio", "linewright"}:
+            raise
+        raise Terminal(
+            "a library that reads or computes gave up",
+            found=f"{name.__name__}: {str(error)[:200]}",
+            hint="the file that it read may be damaged; if it is not, report it as a bug of linewright",
+        ) from error
 
 
 def from_json(value: dict[str, Any]) -> LinewrightError:

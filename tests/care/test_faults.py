@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control import bearer
 from ports import free_port
 
 from linewright.interfaces.cli import main
@@ -270,6 +271,10 @@ def post(port: int, what: str, body: Any) -> tuple[int, Any]:
     )
 
 
+def newest_run(root: Path, port: int) -> str:
+    return _asked(port, "GET", "/api/v1/runs", None, bearer(root))[1]["runs"][0]["state"]
+
+
 def get(port: int, path: str) -> tuple[int, Any]:
     return _asked(port, "GET", path)
 
@@ -310,7 +315,7 @@ def test_under_up_a_full_disk_ends_the_worker_with_what_to_do_until_there_is_spa
         full, answer = post(port, "predict", {"rows": [asking(root)]})
         alive = get(port, "/v2/health/live")[0]
         (disk / "filler").unlink()
-        until(lambda: is_answering(control) and get(control, "/api/v1/runs")[1]["runs"][0]["state"] == "done")
+        until(lambda: is_answering(control) and newest_run(root, control) == "done")
         again = post(port, "predict", {"rows": [asking(root)]})[0]
     said, found = (tmp_path / "said").read_text(), verified(root)
 

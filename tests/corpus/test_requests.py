@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from control import bearer
 from ports import free_port
 
 ROW = {"part": "Q1", "width": 11.5, "colour": "red", "made": "2025-03-01"}
@@ -412,7 +413,7 @@ def up(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         served = Up(root, *(f"127.0.0.1:{port}" for port in ports))
         try:
             wait_for(f"http://{served.data}/v2/models/parts/ready", process)
-            wait_for(f"http://{served.control}{STATUS}", process)
+            wait_for(f"http://{served.control}/", process)
             yield served
         finally:
             os.kill(process.pid, signal.SIGTERM)
@@ -436,16 +437,19 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
 def send(up: Up, case: Case) -> tuple[int, str]:
     """Send it, and return the status (0 where the endpoint only hung up) and the text of the answer."""
     host, _, port = up.address(case.path).partition(":")
+    asked_by = bearer(up.root) if case.path.startswith("/api/") else {}
     if case.raw:
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(case.raw)
+            start, _, rest = case.raw.partition(b"\r\n")
+            fields = "".join(f"{name}: {value}\r\n" for name, value in asked_by.items())
+            connection.sendall(start + b"\r\n" + fields.encode() + rest)
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         return int(answer[9:12] or 0), answer.decode()
     body = case.body if case.body is None or isinstance(case.body, bytes) else json.dumps(case.body).encode()
     with closing(http.client.HTTPConnection(host, int(port), timeout=30)) as connection:
         connection.putrequest(case.method, case.path, skip_host="host" in case.headers)
-        for name, value in case.headers.items():
+        for name, value in {**asked_by, **case.headers}.items():
             connection.putheader(name, value)
         if body is not None:
             connection.putheader("content-length", str(len(body)))
@@ -488,4 +492,5 @@ def test_a_bad_request_is_refused_by_its_place_and_nothing_is_kept_of_it(name, u
     assert before == remembered(up.root, kept)
     good = httpx.post(f"http://{up.data}{PREDICT}", json=rows(ROW), timeout=30)
     assert 200 == good.status_code, good.text
-    assert 200 == httpx.get(f"http://{up.control}{STATUS}", timeout=30).status_code
+    status = httpx.get(f"http://{up.control}{STATUS}", headers=bearer(up.root), timeout=30)
+    assert 200 == status.status_code

@@ -118,7 +118,7 @@ class Reader:
 
     def run(self, command: str) -> str:
         done = subprocess.run(
-            ["bash", "-c", command.replace("localhost:8000", f"localhost:{self.port}")],
+            ["bash", "-c", self.addressed(command)],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -128,6 +128,11 @@ class Reader:
         )
         self.code = done.returncode
         return done.stdout + done.stderr
+
+    def addressed(self, command: str) -> str:
+        """Return a command with the ports that our servers have in place of the usual ones."""
+        ports = {8000: self.port, 8080: self.control}
+        return re.sub(r"localhost:(8000|8080)", lambda usual: f"localhost:{ports[int(usual[1])]}", command)
 
     def start(self) -> str:
         said = self.folder.with_name("up.log")

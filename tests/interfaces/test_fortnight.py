@@ -124,7 +124,7 @@ class Up:
 
     def wait(self) -> None:
         """Wait until endpoint and control plane answer."""
-        for url in (f"{self.url}/v2/health/ready", f"http://127.0.0.1:{self.control}/api/v1/status"):
+        for url in (f"{self.url}/v2/health/ready", f"http://127.0.0.1:{self.control}/"):
             wait_until(lambda url=url: answers(url), f"{url} does not answer")
 
     @property

@@ -34,6 +34,7 @@ from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declare import Entry, operation
+from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
 
 
@@ -134,6 +135,9 @@ def entry(summary: str) -> Entry:
     return Entry(module=__name__, summary=summary, group="Test")
 
 
+TOKEN = "lw_00000000_" + "a" * 43
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
 TABLE = {
     "add": entry("Add a number to what was added before."),
     "show-lines": entry("Show lines."),
@@ -154,14 +158,20 @@ class Served:
     ) -> None:
         self.calls = [] if calls is None else calls
         self.replies = replies
-        app = control_app(lambda: nullcontext(self.calls), table, replies=SqliteReplies(replies), hosts=hosts)
+        app = control_app(
+            lambda: nullcontext(self.calls),
+            table,
+            access=Access(TOKEN),
+            replies=SqliteReplies(replies),
+            hosts=hosts,
+        )
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
         self._thread.start()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.Client(base_url=self.url)
+        self.client = httpx.Client(base_url=self.url, headers=BEARER)
 
     def add(self, number: int = 1, key: str | None = None, **arguments: Any) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
@@ -338,12 +348,14 @@ def test_only_our_own_names_are_answered(served, host, status):
         ({"sec-fetch-site": "same-site"}, 403),
     ],
 )
-def test_a_write_from_another_sites_page_is_refused(served, headers, status):
+def test_a_request_from_another_sites_page_is_refused(served, headers, status):
     """A browser says where a page came from; programs say nothing."""
     filled = {name: value.format(port=served.port) for name, value in headers.items()}
+    read = served.client.get("/api/v1/audit-verify", headers=filled)
     answer = served.client.post("/api/v1/add", json={"number": 1}, headers=filled)
 
     assert (status, status == 200) == (answer.status_code, served.calls == [1])
+    assert status == read.status_code
 
 
 @pytest.mark.parametrize(
@@ -370,6 +382,7 @@ def test_a_large_body_is_refused_before_and_while_it_comes(served):
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     connection.putrequest("POST", "/api/v1/add")
     connection.putheader("content-type", "application/json")
+    connection.putheader("authorization", BEARER["Authorization"])
     connection.putheader("content-length", str(BODY_LIMIT + 1))
     connection.endheaders()
     announced = connection.getresponse().status
@@ -463,13 +476,14 @@ def test_those_who_wait_for_runs_keep_nobody_from_reading_or_from_another_write(
     served = Served(tmp_path / "replies.sqlite", table=table, calls=held)
     with closing(served), ThreadPoolExecutor(50) as pool:
         waiting = [
-            pool.submit(httpx.post, f"{served.url}/api/v1/hold", json={}, timeout=60) for _ in range(50)
+            pool.submit(httpx.post, f"{served.url}/api/v1/hold", json={}, headers=BEARER, timeout=60)
+            for _ in range(50)
         ]
         try:
             while not held:
                 time.sleep(0.01)
-            read = httpx.get(f"{served.url}/api/v1/audit-verify", timeout=10)
-            written = httpx.post(f"{served.url}/api/v1/add", json={"number": 1}, timeout=10)
+            read = httpx.get(f"{served.url}/api/v1/audit-verify", headers=BEARER, timeout=10)
+            written = httpx.post(f"{served.url}/api/v1/add", json={"number": 1}, headers=BEARER, timeout=10)
         finally:
             held.let_go.set()
         answers = [one.result().status_code for one in waiting]
@@ -546,7 +560,7 @@ def test_old_answers_are_forgotten(tmp_path):
 def test_keys_that_cannot_be_kept_are_refused():
     """A promise that nobody keeps is worse than none."""
     calls: list[int] = []
-    app = control_app(lambda: nullcontext(calls), TABLE)
+    app = control_app(lambda: nullcontext(calls), TABLE, access=Access(TOKEN))
 
     answer = ask(app, [b'{"number": 1}'], headers={b"idempotency-key": b"k"})
 
@@ -576,7 +590,12 @@ def ask(app: Any, body: list[bytes], headers: dict[bytes, bytes], pause: float =
         "raw_path": b"/api/v1/add",
         "scheme": "http",
     }
-    given = {b"host": b"127.0.0.1", b"content-type": b"application/json", **headers}
+    given = {
+        b"host": b"127.0.0.1",
+        b"authorization": BEARER["Authorization"].encode(),
+        b"content-type": b"application/json",
+        **headers,
+    }
     whole = {**scope, "query_string": b"", "root_path": "", "headers": list(given.items())}
     asyncio.run(app(whole, receive, send))
     return statuses[0]
@@ -588,7 +607,7 @@ def test_a_body_that_drips_in_is_cut_off_at_an_absolute_deadline():
     async def never(*_: Any) -> None:
         raise AssertionError
 
-    guard = Guard(never, replies=None, body_seconds=0.05)
+    guard = Guard(never, access=Access(TOKEN), replies=None, body_seconds=0.05)
 
     assert 408 == ask(guard, [b" "] * 1000, headers={}, pause=0.01)
 
@@ -655,7 +674,7 @@ from contextlib import nullcontext
 spec = importlib.util.spec_from_file_location("frame", sys.argv[1])
 frame = sys.modules["frame"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(frame)
-app = frame.control_app(lambda: nullcontext([]), frame.TABLE)
+app = frame.control_app(lambda: nullcontext([]), frame.TABLE, access=frame.Access(frame.TOKEN))
 from linewright.interfaces.http.app import serve_control
 serve_control(app, frame.bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 print("drained", flush=True)
@@ -672,7 +691,9 @@ def test_sigterm_lets_requests_finish_and_then_ends_with_0():
         answers: list[int] = []
         url = f"http://127.0.0.1:{port}/api/v1/add"
         asking = threading.Thread(
-            target=lambda: answers.append(httpx.post(url, json={"number": 1, "wait": 0.6}).status_code)
+            target=lambda: answers.append(
+                httpx.post(url, json={"number": 1, "wait": 0.6}, headers=BEARER).status_code
+            )
         )
         asking.start()
         time.sleep(0.3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from control import bearer
 from ports import free_port
 
 from linewright.engine.lock import ProcessLock
@@ -173,7 +174,9 @@ def test_a_second_up_is_refused_and_the_first_one_is_still_known(factory):
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
         second = started(factory, free_port(), free_port())
         _, said = second.communicate(timeout=60)
-        status = httpx.get(f"http://127.0.0.1:{control}/api/v1/status", timeout=10).json()
+        status = httpx.get(
+            f"http://127.0.0.1:{control}/api/v1/status", headers=bearer(factory), timeout=10
+        ).json()
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)

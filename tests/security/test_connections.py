@@ -125,7 +125,8 @@ def test_no_file_left_is_said_to_pass(plane):
             ],
         ],
         "control": [
-            *[("GET", f"/api/v1/{name}", "") for name in ("status", "runs", "plan", "check")],
+            *[("GET", f"/api/v1/{name}", "") for name in ("status", "runs", "check")],
+            ("POST", "/api/v1/plan", "{}"),
             ("POST", path, body),
         ],
     }[plane.kind]

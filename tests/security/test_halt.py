@@ -32,6 +32,7 @@ from linewright.operations import OPERATIONS
 from linewright.release.configure import configure
 from linewright.release.facts import Halted
 from linewright.release.pointer import promote
+from linewright.serve.access import Access
 
 PROMISED_S = 2.0
 """From the start of the command to the last answer but 503, in seconds."""
@@ -39,6 +40,9 @@ DISK_BYTES = 8 * 2**20
 WAIT_S, IDLE_S = 30.0, 3.0
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 PATH = "/v1/lines/claims/predict"
+TOKEN = "lw_00000000_" + "a" * 43
+JSON = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+"""Headers of a request to the control plane."""
 SHARED = (0x40000002, 510)
 """Where SQLite's shared lock lies in a file: its first byte, and how many."""
 
@@ -386,8 +390,9 @@ def controlled(root: Path) -> Iterator[str]:
     replies = SqliteReplies(root / ".linewright" / "replies.sqlite")
     opened = bound("127.0.0.1", 0)
     port, listens, ended = opened.getsockname()[1], threading.Event(), threading.Event()
-    more = {"root": root} if "root" in control_app.__kwdefaults__ else {}
-    app = control_app(lambda: Factory.open(root, actor="ada"), OPERATIONS, replies=replies, **more)
+    app = control_app(
+        lambda: Factory.open(root, actor="ada"), OPERATIONS, access=Access(TOKEN), replies=replies, root=root
+    )
     how = {"ready": lambda _: listens.set(), "is_stopped": ended.is_set}
     serving = threading.Thread(target=serve_control, args=(app, opened), kwargs=how)
     serving.start()
@@ -405,7 +410,7 @@ def test_over_http_while_others_wait(root, start):
 
     def press(address: str) -> None:
         body = json.dumps({"line": "claims", "because": "fire"})
-        headers = {"Content-Type": "application/json", "Idempotency-Key": "halt-1"}
+        headers = {**JSON, "Idempotency-Key": "halt-1"}
         with closing(http.client.HTTPConnection(address, timeout=90)) as connection:
             connection.request("POST", "/api/v1/halt", body, headers)
             answer = connection.getresponse()
@@ -434,7 +439,7 @@ def test_over_http_while_others_wait(root, start):
 def _post_another(address: str) -> None:
     with suppress(OSError), closing(http.client.HTTPConnection(address, timeout=90)) as connection:
         body = json.dumps({"line": "nobody"})
-        connection.request("POST", "/api/v1/halt", body, {"Content-Type": "application/json"})
+        connection.request("POST", "/api/v1/halt", body, JSON)
         connection.getresponse().read()
 
 
@@ -491,7 +496,7 @@ def test_a_name_that_is_none_takes_no_file_away(root, tmp_path, name):
         assert 2 == done.returncode
     with controlled(root) as control, closing(http.client.HTTPConnection(control, timeout=30)) as connection:
         body = json.dumps({"line": name})
-        connection.request("POST", "/api/v1/halt", body, {"Content-Type": "application/json"})
+        connection.request("POST", "/api/v1/halt", body, JSON)
         assert connection.getresponse().status in {404, 422}
 
     assert all(victim.exists() for victim in victims)

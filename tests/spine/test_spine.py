@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from control import bearer
 from ports import free_port
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
@@ -40,8 +41,9 @@ def up(folder: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as endpoint,
             httpx.Client(base_url=f"http://127.0.0.1:{control}", timeout=20) as plane,
         ):
-            for client, path in ((endpoint, "/v2/health/ready"), (plane, "/api/v1/status")):
+            for client, path in ((endpoint, "/v2/health/ready"), (plane, "/")):
                 wait_for(client, path)
+            plane.headers.update(bearer(folder))
             yield endpoint, plane
     finally:
         process.send_signal(signal.SIGTERM)

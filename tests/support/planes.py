@@ -69,10 +69,14 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.serve import connections
+from linewright.serve.access import Access
+class Anyone(Access):  # these tests are about what comes before the token
+    def require(self, given): pass
 connections.TOLD_EVERY_S = 1.0
 guard.Guard.__init__.__kwdefaults__["body_seconds"] = 2.0
 root = Path(sys.argv[1])
-app = control_app(lambda: Factory.open(root), OPERATIONS, replies=SqliteReplies(root / "replies.sqlite"))
+replies = SqliteReplies(root / "replies.sqlite")
+app = control_app(lambda: Factory.open(root), OPERATIONS, access=Anyone(""), replies=replies)
 serve_control(app, bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 """,
     "held": _APP.replace("APP", "held"),

@@ -11,7 +11,9 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import msgspec
 
 from linewright.engine.child import Channel, parent
 from linewright.engine.context import Progress
@@ -58,7 +60,8 @@ def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is)
 def _planned(factory: Factory, asked: dict[str, Any]) -> dict[str, Any]:
     def plan() -> Json:
         spec = factory.line(asked["plan"])
-        return cast("Json", to_builtins(make_plan(factory, spec, as_of=asked["as_of"])))
+        # Through its bytes: `to_builtins` leaves tuples, which are no JSON.
+        return msgspec.json.decode(msgspec.json.encode(make_plan(factory, spec, as_of=asked["as_of"])))
 
     return _captured(plan, "the plan")
 

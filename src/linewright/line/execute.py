@@ -295,6 +295,13 @@ def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str)
         except Transient as error:
             if error.details.get("unfinished") != run:
                 raise
+        if not factory.waits():
+            raise Transient(
+                "the control plane ends before the run does; the run goes on once it is back",
+                where=f"run {run}",
+                hint=f"`linewright show {run}` says how it ended",
+                details={"unfinished": run},
+            )
         if lock.acquire():
             raise _ExecutorEnded
         now = _station_at_work(client.done(run))

@@ -34,6 +34,11 @@ def quiet(_: Progress) -> None:
     """Report nothing."""
 
 
+def patient() -> bool:
+    """Wait as long as it takes."""
+    return True
+
+
 class Factory:
     """An opened factory folder. Stores are opened when they are first used.
 
@@ -61,6 +66,8 @@ class Factory:
         self.report = report
         self.actor = actor or _user()
         self.now = now
+        self.waits: Callable[[], bool] = patient
+        """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
         self.planner: Callable[[str, str | None], Plan] | None = None
         """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
         self.busy_s: float | None = None

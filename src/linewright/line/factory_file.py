@@ -1,13 +1,14 @@
 """The file `factory.yaml`, which makes a folder a factory."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from linewright.line.fit import fit_spec
-from linewright.line.mistakes import Mistakes
+from linewright.line.mistakes import EnoughError, Mistakes
 from linewright.line.nodes import read_nodes, read_text
 from linewright.line.spec import LINE_NAME
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
@@ -124,8 +125,10 @@ def read_factory_file(root: Path) -> FactoryFile:
     """
     path = root / FACTORY_FILE
     mistakes = Mistakes(str(path))
-    nodes = read_nodes(read_text(path), mistakes)
-    spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
+    spec = None
+    with suppress(EnoughError):
+        nodes = read_nodes(read_text(path), mistakes)
+        spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec

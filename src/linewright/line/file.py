@@ -1,5 +1,6 @@
 """Read a line file: ``lines/NAME.yaml``."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from pydantic import TypeAdapter
 from linewright.errors import LinewrightError, SpecError, from_json
 from linewright.line.checks import check_sections
 from linewright.line.fit import fit_spec
-from linewright.line.mistakes import Mistakes, did_you_mean, dotted
+from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LineSpec
@@ -27,13 +28,19 @@ def read_line(path: Path) -> LineSpec:
     SpecError
         If it says what it may not say; see `parse_line`.
     """
-    return _parsed(read_text(path), str(path))
+    outcome = _parsed(read_text(path), str(path))
+    if isinstance(outcome, SpecError):
+        raise SpecError(**outcome.to_parts())  # another one each time: who catches it may change it
+    return outcome
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str, name: str) -> LineSpec:
-    # The value is frozen and follows from the text alone; a worker reads the same file again and again.
-    return parse_line(text, name=name)
+def _parsed(text: str, name: str) -> LineSpec | SpecError:
+    # The value is frozen and follows from the text alone; a worker reads the same file again and again, also one that is wrong.
+    try:
+        return parse_line(text, name=name)
+    except SpecError as error:
+        return SpecError(**error.to_parts())  # without the frames that it was raised in
 
 
 def parse_line(text: str, *, name: str) -> LineSpec:
@@ -49,8 +56,8 @@ def parse_line(text: str, *, name: str) -> LineSpec:
     Raises
     ------
     SpecError
-        Its `where` is ``file:line:column`` of the first mistake, both from 1; `details["errors"]` lists all mistakes
-        with path, line, column, what, found, allowed and hint.
+        Its `where` is ``file:line:column`` of the first mistake, both from 1; `details["errors"]` lists all mistakes, or the first
+        hundred, with path, line, column, what, found, allowed and hint.
 
     Examples
     --------
@@ -65,10 +72,11 @@ def parse_line(text: str, *, name: str) -> LineSpec:
     mistakes = Mistakes(name)
     root = read_nodes(text, mistakes)
     spec = None
-    if root is not None:
-        check_secrets(root, mistakes)
-        spec = fit_spec(LineSpec, root, mistakes)
-        if spec is not None:
+    with suppress(EnoughError):
+        if root is not None:
+            check_secrets(root, mistakes)
+            spec = fit_spec(LineSpec, root, mistakes)
+        if root is not None and spec is not None:
             check_sections(spec, root, mistakes)
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec

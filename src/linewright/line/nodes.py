@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ruamel.yaml.reader import ReaderError
 
 from linewright.data.near import near_file
 from linewright.errors import NotFound, SpecError
-from linewright.line.mistakes import Mistake, Mistakes
+from linewright.line.mistakes import EnoughError, Mistake, Mistakes
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -106,7 +107,10 @@ def read_nodes(text: str, mistakes: Mistakes) -> Entries | None:
     try:
         roots = _Builder(mistakes).build(YAML(typ="safe", pure=True).parse(text))
     except YAMLError as error:
-        mistakes.add(_syntax_mistake(error, text))
+        with suppress(EnoughError):
+            mistakes.add(_syntax_mistake(error, text))
+        return None
+    except EnoughError:
         return None
     if roots and isinstance(roots[0], Entries):
         return roots[0]

@@ -47,7 +47,7 @@ def doctor(
     return examine(factory, Needs(free_bytes=free * 10**6, ports=(port, control_port)))
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def verify(factory: Factory, model: str | None = None, /) -> Verified:
     """Check every stored byte, and that the record keeps its promises.
 
@@ -63,7 +63,7 @@ def verify(factory: Factory, model: str | None = None, /) -> Verified:
     return verify_model(factory, find_model(factory, model))
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followed:
     """Check that no entry of the record was changed or removed.
 
@@ -108,7 +108,7 @@ def restore(factory: Factory, file: Path, /) -> Restored:
     return restore_backup(factory, file)
 
 
-@operation(writes=True)
+@operation(writes=True, expensive=True)
 def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") -> Freed:
     """Free the stored bytes that nothing refers to.
 

@@ -188,7 +188,7 @@ def _place(row: dict[str, Any]) -> str:
     return f"row {row['row']}" + (f" in {row['file']}" if row.get("file") else "")
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def datasets(
     factory: Factory,
     line: str,

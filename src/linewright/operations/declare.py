@@ -34,6 +34,7 @@ class Entry(NamedTuple):
 
 class _Flags(NamedTuple):
     writes: bool
+    expensive: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -47,6 +48,7 @@ _DECLARED: dict[Callable[..., Any], _Flags] = {}
 def operation(
     *,
     writes: bool,
+    expensive: bool = False,
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
@@ -63,7 +65,10 @@ def operation(
     Parameters
     ----------
     writes
-        Whether it may change the factory: POST instead of GET.
+        Whether it may change or store anything in the factory: POST instead of GET.
+    expensive
+        Whether it may read files, carry out SQL or a model, or read much of what is stored: for a client of the control plane it
+        runs in a process of its own, with limits.
     streams
         Whether its result is an iterator of structs, shown one by one.
     local
@@ -78,7 +83,7 @@ def operation(
     """
 
     def declare(function: F) -> F:
-        _DECLARED[function] = _Flags(writes, streams, local, anywhere, short or {}, first)
+        _DECLARED[function] = _Flags(writes, expensive, streams, local, anywhere, short or {}, first)
         return function
 
     return declare
@@ -93,6 +98,7 @@ class Operation:
     description: str
     """What the docstring says between summary and first section."""
     writes: bool
+    expensive: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -234,6 +240,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         summary=summary,
         description=description,
         writes=flags.writes,
+        expensive=flags.expensive,
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,

@@ -45,7 +45,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return self.html or f"{self.markdown}\nAs a page: linewright card {self.model} --html > card.html"
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
     """Show the model card of a model, as Markdown or as a page.
 
@@ -102,7 +102,7 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
     return Shown(id=found.id, kind=found.kind, body=found.body)
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def replay(factory: Factory, /, *, prediction: str, explain: bool = False) -> Replayed:
     """Compute a logged answer again with the model that gave it, and compare.
 
@@ -162,7 +162,7 @@ def _because(claim: Claim) -> Because:
     )
 
 
-@operation(writes=True)
+@operation(writes=True, expensive=True)
 def rebuild(
     factory: Factory,
     model: str,

@@ -168,7 +168,7 @@ def _placed(error: dict[str, Any], said: str) -> str:
     return f"{error['where']}: {error['what']}" if said == "what" and error["where"] else error[said]
 
 
-@operation(writes=False)
+@operation(writes=False, expensive=True)
 def check(factory: Factory, /, *lines: str) -> Checked:
     """Check the line files, and whether the data keep their contracts.
 
@@ -259,7 +259,7 @@ class Plans(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(plan.to_text() for plan in self.plans) or "There is no line yet."
 
 
-@operation(writes=False)
+@operation(writes=True, expensive=True)
 def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
     """Say what a run would change, and why.
 

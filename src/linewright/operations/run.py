@@ -67,6 +67,8 @@ def _run(factory: Factory, name: str) -> RunResult | FailedRun:
     try:
         return execute(factory, name)
     except LinewrightError as error:
+        if not factory.waits():
+            raise  # nobody waits for those that follow either
         return FailedRun(line=name, error=error.to_json(), exit_code=error.exit_code)
 
 

@@ -1,5 +1,6 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+import shlex
 from contextlib import suppress
 from itertools import islice
 from typing import Annotated
@@ -17,6 +18,7 @@ from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.operations.declare import operation
 from linewright.release.pointer import project, record_pending
 from linewright.release.stop import unguarded
+from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.address import require_loopback
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
@@ -124,6 +126,7 @@ def _limits(factory: Factory) -> AllLimits:
 def _up(  # noqa: PLR0917 -- the options of `up`
     factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: int | None
 ) -> None:
+    control_token(factory.state)  # one that others could read is refused before anything starts
     _project_all(factory)
 
     def tell(says: str) -> None:
@@ -134,6 +137,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         address = shown(listener)
         announcement = Announcement(factory.state, address)
         url, control = f"http://{address}", "control plane and worker"
+        asked_at = f"http://{f'[{host}]' if ':' in host else host}:{control_port}"
         endpoint = endpoint_child(
             factory.state,
             listener,
@@ -147,7 +151,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         worker = Child(
             name=control,
             arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
-            news=(f"{control} on http://{f'[{host}]' if ':' in host else host}:{control_port}",),
+            news=(f"{control} on {asked_at}", f"try: {_ask_status(factory, asked_at)}"),
         )
         try:
             supervise((endpoint, worker), tell)
@@ -166,6 +170,12 @@ def _up(  # noqa: PLR0917 -- the options of `up`
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:
     commands = (curl(factory, line, url) for line in factory.metadata.lines())
     return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
+
+
+def _ask_status(factory: Factory, url: str) -> str:
+    """Return the command that asks the control plane; the token itself stays in its file."""
+    token = shlex.quote(str(factory.state / TOKEN_FILE))
+    return f'curl -s -H "Authorization: Bearer $(cat {token})" {url}/api/v1/status'
 
 
 def _guard_older(factory: Factory) -> None:

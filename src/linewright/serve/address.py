@@ -65,7 +65,7 @@ def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
 
 
 def require_own_page(host: SplitResult, *, scheme: str, origins: Sequence[str], sites: Sequence[str]) -> None:
-    """Refuse a write that a page of another site sends.
+    """Refuse a request that a page of another site sends.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def require_own_page(host: SplitResult, *, scheme: str, origins: Sequence[str], 
     if set(sites) <= {"same-origin", "none"} and all(_is_same(origin, host, scheme) for origin in origins):
         return
     raise Denied(
-        "a write must not come from another site's page",
+        "a request must not come from another site's page",
         where="Origin",
         found=", ".join(origins or sites)[:200],
         allowed="none, or our own",

@@ -41,6 +41,7 @@ from linewright.serve.mirror import Mirrors
 from linewright.serve.outages import Outages
 from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines
 from linewright.serve.probe import Probe
+from linewright.serve.relative import Relative
 from linewright.serve.request import (
     BODY_DEADLINE_S,
     BUDGET,
@@ -126,6 +127,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
         self._siblings = siblings
+        self._relative = Relative(state.parent)
         self._probe = Probe(state)
         self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe, budget=model_memory)
         self._guard = Guard(self._lines.drop_canary)
@@ -288,7 +290,8 @@ class App:
                 _require_ours(request, scope["scheme"])
                 response = await self._respond(request)
             except (LinewrightError, Refusal) as error:
-                response = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
+                refusal = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
+                response = msgspec.structs.replace(refusal, body=self._relative(refusal.body))
             except OSError as error:
                 if not is_out_of_files(error):
                     raise
@@ -593,7 +596,9 @@ def _require_ours(request: Request, scheme: str) -> None:
     if given is not None:  # HTTP/1.0 has none, as some health checks speak it; browsers always send one
         _our_host(given)
     origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
-    if request.method == "POST" and (origin is not None or site is not None):
+    if (
+        origin is not None or site is not None
+    ):  # a read too: it costs, and a page need not see the answer to have it made
         origins, sites = [origin] if origin is not None else [], [site] if site is not None else []
         require_own_page(_our_host(given or b""), scheme=scheme, origins=origins, sites=sites)
 

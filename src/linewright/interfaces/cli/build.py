@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from linewright import __version__
-from linewright.errors import LinewrightError, NotFound, RequestError
+from linewright.errors import LinewrightError, NotFound, RequestError, panics_explained
 from linewright.interfaces.cli import complete
 from linewright.interfaces.cli.options import (
     FACTORY_FILE,
@@ -209,6 +209,7 @@ class OperationCommand(click.Command):
                     do_first(settings.root)
             with (
                 faults_explained(settings.root),
+                panics_explained(),
                 self._open(settings.root, progress, self._operation.anywhere) as factory,
             ):
                 result = self._operation.carry_out(factory, values)

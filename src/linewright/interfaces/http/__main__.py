@@ -12,18 +12,21 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
+from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
+from linewright.serve.access import Access, control_token
 from linewright.store.disk import faults_explained
 from linewright.store.rights import owner_only
 
@@ -47,20 +50,28 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
-    root = factory.root
+    root, stopping = factory.root, Event()
     with closing(Attempts(factory, stays_warm=True)) as attempts:
 
         def opened(actor: str = "") -> Factory:
             other = Factory.open(root, report=_say, actor=actor)
             other.planner = attempts.plan
+            other.waits = lambda: not stopping.is_set()
             return other
 
         with (
             open_executor(factory, attempts=attempts) as engine,
             closing(Tending(lambda: opened("linewright"), engine)),
         ):
-            replies = SqliteReplies(factory.state / "replies.sqlite")
-            app = control_app(opened, OPERATIONS, replies=replies, root=root)
+            app = control_app(
+                opened,
+                OPERATIONS,
+                access=Access(control_token(factory.state)),
+                expensive=Expensive(root, actor=factory.actor, report=_say),
+                root=root,
+                stopping=stopping,
+                replies=SqliteReplies(factory.state / "replies.sqlite"),
+            )
             # Whoever started this process starts it again, and then it resumes what has no end yet.
             serve_control(
                 app,

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import Any, cast
 
 import msgspec
@@ -18,12 +20,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from linewright import __version__
-from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
+from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
+from linewright.serve.relative import Relative
 from linewright.serve.server import bounded
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
@@ -43,7 +48,16 @@ _FIRST = 64
 class ControlApp(FastAPI):
     """FastAPI behind the guard, with an OpenAPI description of the operations."""
 
-    def __init__(self, operations: list[Operation], *, replies: Replies | None, hosts: Iterable[str]) -> None:
+    def __init__(
+        self,
+        operations: list[Operation],
+        *,
+        access: Access,
+        root: Path | None,
+        stopping: Event,
+        replies: Replies | None,
+        hosts: Iterable[str],
+    ) -> None:
         super().__init__(
             title="Linewright control plane",
             version=__version__,
@@ -51,22 +65,38 @@ class ControlApp(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
             exception_handlers={
-                LinewrightError: _refused,
+                LinewrightError: self._refused,
                 HTTPException: _no_route,
-                OSError: _fault,
+                OSError: self._fault,
                 Exception: _bug,
             },
         )
-        self._operations, self._replies, self._hosts = operations, replies, tuple(hosts)
+        self._operations, self._access = operations, access
+        self._relative = bytes if root is None else Relative(root)
+        self._replies, self._hosts = replies, tuple(hosts)
+        self.stopping = stopping
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
         return Guard(
             super().build_middleware_stack(),
+            access=self._access,
             replies=self._replies,
             hosts=self._hosts,
+            relative=self._relative,
             is_urgent=self._is_urgent,
         )
+
+    async def _refused(self, _: Request, error: Exception) -> Response:
+        problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
+        headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
+        body = self._relative(to_json(problem.to_json()))
+        return Response(body, problem.http_status, headers=headers, media_type=_JSON)
+
+    async def _fault(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, OSError) and is_out_of_files(error):
+            return await self._refused(request, too_many_files())
+        raise error
 
     def _is_urgent(self, path: str, body: bytes) -> bool:
         for operation in self._operations:
@@ -83,6 +113,8 @@ class ControlApp(FastAPI):
             described = super().openapi()
             schemas = described.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(components(self._operations))
+            described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            described["security"] = [{"token": []}]
             self.openapi_schema = described
         return self.openapi_schema
 
@@ -91,9 +123,12 @@ def control_app(
     open_factory: OpenFactory,
     operations: Mapping[str, Entry],
     *,
+    access: Access,
+    expensive: Expensive | None = None,
+    root: Path | None = None,
+    stopping: Event | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
-    root: Path = Path(),
 ) -> ControlApp:
     """Return the control plane of a factory.
 
@@ -103,15 +138,23 @@ def control_app(
         Opens what operations work on, once a request. To share one: ``lambda: nullcontext(factory)``.
     operations
         Table of the operations; those that hold a terminal are left out.
+    access
+        Who may ask.
+    expensive
+        Carries out what is expensive, in the same factory; without it that is done here as everything else is.
+    root
+        The factory's folder; errors say where something is in it, and not where it is itself.
+    stopping
+        Set by `serve_control` once it is told to end: whoever waits for long work is answered then.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
-    root
-        The factory's folder.
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
-    app = ControlApp(loaded, replies=replies, hosts=hosts)
+    app = ControlApp(
+        loaded, access=access, root=root, stopping=stopping or Event(), replies=replies, hosts=hosts
+    )
     index = to_json(
         {
             "name": "linewright",
@@ -128,14 +171,25 @@ def control_app(
 
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
-        "/", show_index, methods=["GET"], summary="List the operations.", response_class=Response
+        "/",
+        show_index,
+        methods=["GET"],
+        summary="List the operations.",
+        response_class=Response,
+        openapi_extra={"security": []},
     )
     for each in loaded:
         app.add_api_route(
             path_of(each),
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
-            _endpoint(
-                each, open_factory, CapacityLimiter(_WRITERS) if each.writes else readers, root, urgent
+            _apart(each, expensive, app.stopping)
+            if each.expensive and expensive is not None
+            else _endpoint(
+                each,
+                open_factory,
+                CapacityLimiter(_WRITERS) if each.writes else readers,
+                root or Path(),
+                urgent,
             ),
             methods=[method_of(each)],
             summary=each.summary,
@@ -181,7 +235,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve_control(
-    app: FastAPI,
+    app: ControlApp,
     listening: socket.socket,
     *,
     ready: Callable[[int], None] | None = None,
@@ -215,6 +269,7 @@ def serve_control(
             timeout_graceful_shutdown=_DRAIN_S,
         ),
         is_stopped=is_stopped,
+        stopping=app.stopping,
     )
     listening.listen(128)
     if ready:
@@ -225,9 +280,13 @@ def serve_control(
 class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
 
-    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool]) -> None:
+    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event) -> None:
         super().__init__(config)
-        self._is_stopped = is_stopped
+        self._is_stopped, self._stopping = is_stopped, stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._is_stopped()
@@ -246,7 +305,7 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     def carry_out(arguments: Mapping[str, Any]) -> bytes:
         values = operation.check(arguments, text=not operation.writes)
-        with faults_explained(), open_factory() as factory:
+        with faults_explained(), panics_explained(), open_factory() as factory:
             return to_json(operation.carry_out(factory, values))
 
     def do_first(arguments: Mapping[str, Any]) -> None:
@@ -260,6 +319,23 @@ def _endpoint(
         if operation.first is not None:
             await run_sync(do_first, arguments, limiter=urgent)
         return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
+
+    return endpoint
+
+
+def _apart(
+    operation: Operation, expensive: Expensive, stopping: Event
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        arguments = await _body(request) if operation.writes else _query(request)
+        operation.check(arguments, text=not operation.writes)  # what is wrong is refused at once
+
+        async def hung_up() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        done = await expensive.carry_out(operation, arguments, hung_up=hung_up, stopping=stopping)
+        return Response(done, media_type=_JSON)
 
     return endpoint
 
@@ -303,18 +379,6 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         )
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
-    headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
-    return Response(to_json(problem.to_json()), problem.http_status, headers=headers, media_type=_JSON)
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    if isinstance(error, OSError) and is_out_of_files(error):
-        return await _refused(request, too_many_files())
-    raise error
-
-
 async def _no_route(request: Request, error: Exception) -> Response:
     status, headers = 500, {}
     if isinstance(error, HTTPException):
@@ -331,5 +395,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _bug(_: Request, error: Exception) -> Response:
-    what = f"this is a bug in linewright, please report it: {type(error).__name__}"
+    name = error.name if isinstance(error, Bug) else type(error).__name__
+    what = f"this is a bug in linewright, please report it: {name}"
     return Response(to_json({"error": "Bug", "message": what}), 500, media_type=_JSON)

@@ -1,8 +1,9 @@
 """What every request to the control plane must pass before any of our code acts on it.
 
-The control plane trusts whoever can reach it, so until there are tokens it must be reachable from this machine only, and
-not through a browser that a stranger's page steers: the name in `Host` must be ours (DNS rebinding), a write must come
-from our own pages (`Origin`) and be JSON (which a form cannot send).
+Whoever asks must be on this machine and hold the factory's token, and must not be a browser that a stranger's page steers: the name in
+`Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
+`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send). A read is no exception: what it costs is paid before the browser
+keeps its answer from the page that asked.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.replies import Replies, Reply
+from linewright.serve.access import Access
 from linewright.serve.address import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
@@ -44,6 +46,7 @@ SECURITY_HEADERS = (
 
 _JSON = "application/json"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -54,10 +57,14 @@ class Guard:
     ----------
     app
         What answers the requests that pass.
+    access
+        Who may ask.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
+    relative
+        Leaves out of an error where the factory is on this machine.
     body_seconds
         Seconds in which a whole body must have come.
     is_urgent
@@ -68,12 +75,15 @@ class Guard:
         self,
         app: App,
         *,
+        access: Access,
         replies: Replies | None,
         hosts: Iterable[str] = (),
+        relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
-        self._app, self._replies, self._body_seconds = app, replies, body_seconds
+        self._relative = relative
+        self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
         self._is_urgent = is_urgent
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -89,11 +99,17 @@ class Guard:
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         try:
             host = our_host(_headers(scope, b"host"), self._hosts)
+            if not _is_visit(scope):
+                origins, sites = _headers(scope, b"origin"), _headers(scope, b"sec-fetch-site")
+                require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
+            if (scope["method"], scope["path"]) != (
+                "GET",
+                "/",
+            ):  # the index: it says what there is, and nothing of the factory
+                self._access.require(_headers(scope, b"authorization"))
             if scope["method"] in _READS:
                 await self._app(scope, receive, send)
                 return
-            origins, sites = _headers(scope, b"origin"), _headers(scope, b"sec-fetch-site")
-            require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
             _check_content_type(scope)
             body = await self._body(scope, receive)
             key = _idempotency_key(scope)
@@ -104,7 +120,9 @@ class Guard:
         except _Refused as refused:
             await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
         except LinewrightError as error:
-            await _send(send, Reply(error.http_status, _JSON, msgspec.json.encode(error.to_json())))
+            told = self._relative(msgspec.json.encode(error.to_json()))
+            reply = Reply(error.http_status, _JSON, told)
+            await _send(send, reply, _CHALLENGE if isinstance(error, Unauthenticated) else ())
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
         too_large = _Refused(
@@ -190,6 +208,12 @@ class _Caught:
                 self.reply = Reply(self._status, self._type, self._body)
 
 
+def _is_visit(scope: MutableMapping[str, Any]) -> bool:
+    """Return whether a person follows a link to the index: a browser then shows it, and gives it to no page."""
+    is_index = (scope["method"], scope["path"]) == ("GET", "/")
+    return is_index and _headers(scope, b"sec-fetch-mode") == ["navigate"] and not _headers(scope, b"origin")
+
+
 def _check_content_type(scope: MutableMapping[str, Any]) -> None:
     given = _headers(scope, b"content-type")
     if [each.partition(";")[0].strip().lower() for each in given] != [_JSON]:
@@ -242,8 +266,9 @@ def _with_headers(send: Send) -> Send:
     return send_with_headers
 
 
-async def _send(send: Send, reply: Reply) -> None:
+async def _send(send: Send, reply: Reply, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     headers = [
+        *more,
         (b"content-type", reply.content_type.encode("latin-1")),
         (b"content-length", str(len(reply.body)).encode()),
     ]

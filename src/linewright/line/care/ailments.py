@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from linewright.engine.lock import ProcessLock
-from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, Terminal, Transient
 from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
@@ -27,6 +27,7 @@ from linewright.line.space import MAKE_ROOM, forecast
 from linewright.model.figures import count
 from linewright.release.pointer import is_projected, require_bytes
 from linewright.release.stop import is_pending
+from linewright.serve.access import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
@@ -357,6 +358,15 @@ def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
                     )
 
 
+def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
+    try:
+        read_token(factory.state / TOKEN_FILE)
+    except FileNotFoundError:  # the first start of the control plane makes it
+        return
+    except Denied as error:
+        yield problem_of(error)
+
+
 _MINOR = Transient.exit_code
 _ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
 """Examinations that open the factory's record."""
@@ -378,5 +388,6 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "serving": _pointers,
     "runs": _runs,
     "champions": _champions,
+    "token": _token,
 }
 """In the order in which they make sense: what others rest on first."""

@@ -1,0 +1,193 @@
+"""Expensive operations on behalf of clients: few at once, each in a process of its own, with limits, and gone with who asked.
+
+What is expensive reads files, carries out SQL or hashes all that is stored. In this process it would take memory that it never gives
+back, could not be stopped, and could take everything else along.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import anyio
+import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from linewright.engine.child import Child, ChildEnded, End
+from linewright.engine.context import Progress
+from linewright.errors import LinewrightError, Terminal, Transient, from_json
+from linewright.interfaces.http.apart import Asked, Told
+from linewright.operations.declare import Operation
+from linewright.serve.memory import usual_budget
+
+AT_ONCE = 2
+"""Expensive operations that are carried out at once: each takes a processor, and a share of the memory."""
+MOST_WAITING = 4
+"""Requests that wait for their turn; more are refused."""
+DEADLINE_S = 300.0
+"""Seconds after which a request for an expensive operation has its answer, whatever that is: by then whoever asked has given up."""
+SHARE = 0.25
+"""Of the memory that this machine could give, what each may take: all at once leave half for runs and models."""
+LEAST_MEMORY = 2**30
+"""Bytes that each may have at least: less would not hold the libraries and a table."""
+MODULE = "linewright.interfaces.http.apart"
+
+
+class Bug(Exception):  # noqa: N818 -- not ours to raise: something went wrong that nobody foresaw
+    """An exception that nobody foresaw ended the process; its traceback is on stderr."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Expensive:
+    """Carries out expensive operations in processes of their own.
+
+    Parameters
+    ----------
+    root
+        The factory's folder.
+    actor
+        Who acts, for the record.
+    report
+        Called with each step forward.
+    deadline_s
+        Seconds that a request may take, waiting included.
+    memory
+        Bytes that each process may have (default: a quarter of this machine's, or of its control group's).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        actor: str,
+        report: Callable[[Progress], None],
+        deadline_s: float = DEADLINE_S,
+        memory: int | None = None,
+    ) -> None:
+        self._root, self._actor, self._report, self._deadline_s = root, actor, report, deadline_s
+        self._memory = memory or max(usual_budget(share=SHARE), LEAST_MEMORY)
+        self._turns = CapacityLimiter(AT_ONCE)
+
+    async def carry_out(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        *,
+        hung_up: Callable[[], Awaitable[None]],
+        stopping: Event,
+    ) -> bytes:
+        """Carry an operation out and return its result as JSON.
+
+        Parameters
+        ----------
+        operation
+            What to carry out, in this factory.
+        arguments
+            What `Operation.check` has found right, as it came.
+        hung_up
+            Returns once nobody waits for the answer any more; then the process is killed.
+        stopping
+            Set once this process is to end.
+
+        Raises
+        ------
+        Transient
+            If too many wait already, the turn did not come in time, whoever asked hung up, or this process ends.
+        Terminal
+            If it did not end in time, or its process was killed or took too much memory.
+        LinewrightError
+            Whatever the operation raised.
+        Bug
+            If it raised something that nobody foresaw.
+        """
+        if self._turns.statistics().tasks_waiting >= MOST_WAITING:
+            raise Transient(
+                f"{AT_ONCE} expensive operations are at work, and {MOST_WAITING} wait for their turn",
+                where=operation.name,
+                hint="ask again in a moment",
+            )
+        asked = Asked(
+            operation=operation.name,
+            arguments=dict(arguments),
+            text=not operation.writes,
+            actor=self._actor,
+        )
+        gone = Event()
+        follow = partial(self._outcome, asked, gone, stopping, time.monotonic() + self._deadline_s)
+        outcome: bytes | Exception = Transient(
+            "its turn did not come in time", where=operation.name, hint="ask again later"
+        )
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                await hung_up()
+                gone.set()
+                group.cancel_scope.cancel()  # while it waits for its turn; what is at work is seen to end
+
+            group.start_soon(watch)
+            with anyio.move_on_after(self._deadline_s):
+                outcome = await run_sync(follow, limiter=self._turns)
+            group.cancel_scope.cancel()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _outcome(self, asked: Asked, gone: Event, stopping: Event, until: float) -> bytes | Exception:
+        """Return the result or the error, as a value: raised, it would come out of the group as a group."""
+
+        def look(_: float = 0.0) -> None:
+            if gone.is_set():
+                raise Transient("whoever asked hung up", where=asked.operation)
+            if stopping.is_set():
+                hint = "ask again once it is back"
+                raise Transient("the control plane ends", where=asked.operation, hint=hint)
+            if time.monotonic() > until:
+                raise self._late(asked)
+
+        try:
+            look()
+            return self._follow(asked, look)
+        except ChildEnded as ended:
+            return self._died(asked, ended.end)
+        except Exception as error:  # noqa: BLE001 -- a value on its way
+            return error
+
+    def _follow(self, asked: Asked, look: Callable[..., None]) -> bytes:
+        # In one thread: the kernel ends a child with the thread that started it.
+        with Child(MODULE, (str(self._root),), memory=self._memory) as child:
+            child.send(asked)
+            while True:
+                told = msgspec.convert(child.receive(quiet=look), Told)
+                look()
+                if told.progress is not None:
+                    self._report(told.progress)
+                elif told.done is not None:
+                    return told.done.encode()
+                elif told.error is not None:
+                    raise from_json(told.error)
+                else:
+                    raise Bug(told.bug or "")
+
+    def _late(self, asked: Asked) -> LinewrightError:
+        return Terminal(
+            f"it did not end within {self._deadline_s:g} s, and was ended",
+            where=asked.operation,
+            hint=f"as a command it has no deadline: linewright {asked.operation}",
+        )
+
+    def _died(self, asked: Asked, end: End) -> LinewrightError:
+        hint = f"as a command it says more: linewright {asked.operation}"
+        if end.how == "memory":
+            hint = f"it may have {self._memory / 2**30:.1f} GiB here; as a command it has no limit: linewright {asked.operation}"
+        return Terminal(
+            f"its process ended before it was done: {end.to_text()}",
+            where=asked.operation,
+            found=end.last or None,
+            hint=hint,
+        )

@@ -1,0 +1,150 @@
+"""Who may ask: what a request must carry, and where that is kept. Below both servers, so that both ask the same question.
+
+So far there is one identity, that of the factory's owner: whoever can read the factory's folder has the token of its control plane.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shlex
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from linewright.errors import Denied, Unauthenticated
+
+TOKEN_FILE = "control.token"  # noqa: S105 -- the name of the file
+"""In the state folder; it holds the token of the control plane and nothing else."""
+TOKEN_PATH = f".linewright/{TOKEN_FILE}"
+"""As people find it, from the factory's folder."""
+_RANDOM_BYTES = 32
+"""256 bits: nobody guesses them, however often they ask."""
+_FORM = re.compile(r"lw_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
+_MOST_BYTES = 200
+"""Of the file, how much is read: more than a token has."""
+
+
+class Access:
+    """Who may ask the control plane of a factory: whoever sends its token.
+
+    Parameters
+    ----------
+    token
+        What `control_token` returned. Its digest alone is kept.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._digest = _digest(token)
+
+    def require(self, given: Sequence[str]) -> None:
+        """Refuse a request that does not carry the token.
+
+        Parameters
+        ----------
+        given
+            The values of its ``Authorization`` headers.
+
+        Raises
+        ------
+        Unauthenticated
+            If there is not exactly one, or it is not ``Bearer`` with the token.
+        """
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        # Digests are compared, and in constant time: how long it takes says nothing about the token.
+        if scheme.lower() == "bearer" and hmac.compare_digest(_digest(token.strip()), self._digest):
+            return
+        what = "this is not the token of the control plane" if given else "the control plane wants its token"
+        raise Unauthenticated(
+            what,
+            where="Authorization",
+            allowed="Bearer TOKEN",
+            hint=f"the token is in {TOKEN_PATH} of the factory's folder: "
+            f'curl -H "Authorization: Bearer $(cat {TOKEN_PATH})" …',
+        )
+
+
+def control_token(state: Path) -> str:
+    """Return the token of a factory's control plane; where there is none yet it is made, and kept.
+
+    Parameters
+    ----------
+    state
+        The state folder of the factory.
+
+    Raises
+    ------
+    Denied
+        If others than its owner may read or change the file, or another user owns it, or it holds no token.
+    OSError
+        If it cannot be made or read.
+    """
+    path = state / TOKEN_FILE
+    with suppress(FileNotFoundError):
+        return read_token(path)
+    draft = state / f".{TOKEN_FILE}.{secrets.token_hex(8)}"
+    token = f"lw_{secrets.token_hex(4)}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        # As a whole or not at all, and never over another one: of two that begin at once both have the token of the first.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return read_token(path)
+
+
+def read_token(path: Path) -> str:
+    """Return the token that a file holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    Denied
+        If others than its owner may read or change it, or another user owns it, or it holds no token.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _useless(path, "the token of the control plane cannot be read", error.strerror) from error
+    try:
+        found = os.fstat(descriptor)
+        is_file = stat.S_ISREG(found.st_mode)
+        held = os.read(descriptor, _MOST_BYTES) if is_file else b""
+    finally:
+        os.close(descriptor)
+    if is_file and found.st_uid != os.geteuid():
+        owner = f"user {found.st_uid}"
+        raise _useless(path, "the token of the control plane belongs to another user", owner)
+    if is_file and stat.S_IMODE(found.st_mode) & 0o077:
+        raise Denied(
+            "others may read or change the token of the control plane",
+            where=str(path),
+            found=f"{stat.S_IMODE(found.st_mode):04o}",
+            allowed="0600",
+            hint=f"chmod 600 {shlex.quote(str(path))}; if somebody may have read it, remove it: the next start makes another",
+        )
+    token = held.decode("ascii", "replace").strip()
+    if not _FORM.fullmatch(token):
+        # What it holds instead is not told: it may be a secret all the same.
+        raise _useless(path, "there is no token of the control plane in its file", None)
+    return token
+
+
+def _useless(path: Path, what: str, found: str | None) -> Denied:
+    hint = f"remove it: rm {shlex.quote(str(path))}; the next start makes another"
+    return Denied(what, where=str(path), found=found, allowed="a file of this user, 0600", hint=hint)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

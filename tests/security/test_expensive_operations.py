@@ -1,0 +1,360 @@
+"""Expensive operations that a client asks for: in processes of their own, few at once, and gone with the client or at their deadline."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from control import memory_kib, processes
+
+from linewright.errors import LinewrightError, RequestError
+from linewright.interfaces.http import expensive
+from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.expensive import MOST_WAITING, Expensive
+from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.care.ailments import Needs, examine
+from linewright.line.execute import execute_inline
+from linewright.line.new import new_line
+from linewright.operations import OPERATIONS
+from linewright.operations.declare import load, to_json
+from linewright.operations.face import Factory
+from linewright.serve.access import Access
+
+TOKEN = "lw_00000000_" + "a" * 43
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+DEADLINE_S = 6.0
+ENDLESS = "select w from parts, (select sum(a.range * b.range) as s from range(10000000) a, range(10000000) b) where s > 0"
+LINE = """
+line: {name}
+sources: {{parts: {{file: parts.csv}}}}
+{table}
+label: {{column: bad}}
+"""
+
+
+class Plane:
+    """A control plane on a free port, in a thread of this process; its expensive operations are in processes of their own."""
+
+    def __init__(self, root: Path, **limits: Any) -> None:
+        self.root = root
+        work = Expensive(root, actor="somebody", report=lambda _: None, **limits)
+        replies = SqliteReplies(root / ".linewright" / "replies.sqlite")
+        self.app = control_app(
+            lambda: Factory.open(root), OPERATIONS, access=Access(TOKEN), expensive=work, replies=replies
+        )
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        self._server = uvicorn.Server(uvicorn.Config(self.app, log_config=None, lifespan="off", ws="none"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
+        self._thread.start()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=BEARER, timeout=60)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.client.get(path)
+
+    def children(self) -> list[int]:
+        return processes(expensive.MODULE.encode(), str(self.root).encode())
+
+    def close(self) -> None:
+        self.client.close()
+        self.app.stopping.set()
+        self._server.should_exit = True
+        self._thread.join()
+
+    @contextmanager
+    def asking(
+        self, path: str, method: str = "GET", body: str = "", key: str = ""
+    ) -> Iterator[socket.socket]:
+        """Ask, and hold the connection without reading the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            fields = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+            if body:
+                fields += f"Content-Length: {len(body)}\r\nIdempotency-Key: {key}\r\n"
+            connection.sendall(f"{method} {path} HTTP/1.1\r\n{fields}\r\n{body}".encode())
+            yield connection
+
+
+def until(happened: Callable[[], Any], seconds: float = 20) -> float:
+    """Wait for something that will happen, and return how long that took."""
+    begun = time.monotonic()
+    while not happened():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a factory with a line that is quickly checked, and one whose check has no end."""
+    root = tmp_path_factory.mktemp("expensive") / "factory"
+    root.mkdir()
+    rows = [f"{number},{number * 0.37:.3f},{'yes' if number % 2 else 'no'}" for number in range(500)]
+    (root / "parts.csv").write_text("\n".join(["part,w,bad", *rows]) + "\n")
+    Factory.create(root).close()
+    (root / "lines" / "quick.yaml").write_text(LINE.format(name="quick", table=""))
+    table = f'table: {{sql: "{ENDLESS}"}}'
+    (root / "lines" / "endless.yaml").write_text(LINE.format(name="endless", table=table))
+    return root
+
+
+@pytest.fixture(scope="module")
+def plane(root: Path) -> Iterator[Plane]:
+    one = Plane(root, deadline_s=DEADLINE_S)
+    yield one
+    one.close()
+
+
+def test_an_expensive_operation_gives_the_same_answer_as_the_command(plane, root):
+    """A process between client and operation must not be seen in what comes out of it."""
+    with Factory.open(root) as factory:
+        expected = json.loads(to_json(factory.check("quick")))
+    answer = plane.get("/api/v1/check?lines=quick")
+    wrong = plane.get("/api/v1/check?lines=quack")
+
+    assert (200, expected) == (answer.status_code, answer.json())
+    assert "there is no such line" in wrong.text
+    assert 422 == plane.get("/api/v1/check?lien=quick").status_code
+    assert 404 == plane.get("/api/v1/card?model=quick@9").status_code
+    assert [] == plane.children()
+
+
+def test_what_a_client_asked_for_is_gone_within_two_seconds_of_its_hanging_up(plane):
+    """Twenty who ask and leave must not leave twenty queries behind (CVE-2026-27482 class)."""
+    with plane.asking("/api/v1/check?lines=endless"):
+        until(plane.children)
+        time.sleep(1)  # it is at work
+    took = until(lambda: not plane.children())
+
+    assert took < 2
+
+
+def test_a_write_that_was_left_can_be_asked_for_again_under_its_key(plane):
+    """Nobody waits for the answer any more, so none is kept: who comes back has it carried out."""
+    with plane.asking("/api/v1/plan", "POST", json.dumps({"lines": ["endless"]}), key="once"):
+        until(plane.children)
+    until(lambda: not plane.children())
+    again = plane.client.post(
+        "/api/v1/plan", json={"lines": ["endless"]}, headers={"Idempotency-Key": "once"}
+    )
+
+    assert again.status_code != 409, again.text
+
+
+def test_a_process_that_is_killed_is_told_and_kills_nobody_else(plane):
+    """The kernel's choice when memory is short must not be the control plane, nor leave a client without an answer."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(plane.get, "/api/v1/check?lines=endless")
+        until(plane.children)
+        time.sleep(0.5)
+        os.kill(plane.children()[0], signal.SIGKILL)
+        answer = asked.result()
+
+    assert (502, "Terminal") == (answer.status_code, answer.json()["error"])
+    assert "signal SIGKILL" in answer.json()["what"]
+    assert 200 == plane.get("/api/v1/status").status_code
+
+
+def test_a_query_without_end_ends_at_the_deadline_and_status_answers_meanwhile(plane):
+    """On 10deb10 it took 12.6 GB, `status` never answered again, and SIGTERM took 94 s."""
+    begun, slowest = time.monotonic(), 0.0
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(plane.get, "/api/v1/check?lines=endless")
+        while not asked.done():
+            before = time.monotonic()
+            assert 200 == plane.get("/api/v1/status").status_code
+            slowest = max(slowest, time.monotonic() - before)
+            time.sleep(0.1)
+        took = time.monotonic() - begun
+        answer = asked.result()
+
+    assert 502 == answer.status_code, answer.text
+    assert f"did not end within {DEADLINE_S:g} s" in answer.json()["what"]
+    assert "linewright check" in answer.json()["hint"]
+    assert took < DEADLINE_S + 2
+    assert slowest < 2
+    assert [] == plane.children()
+
+
+def test_few_are_at_work_at_once_few_wait_and_the_others_are_told_to_come_later(plane):
+    """What costs a processor and a share of the memory is not had twenty times at once."""
+    most, path = expensive.AT_ONCE + MOST_WAITING, "/api/v1/check?lines=endless"
+    seen = 0
+    with ThreadPoolExecutor(most + 4) as pool:
+        asked = [pool.submit(plane.get, path) for _ in range(most + 4)]
+        while not all(one.done() for one in asked):
+            seen = max(seen, len(plane.children()))
+            time.sleep(0.05)
+        answers = [one.result() for one in asked]
+    refused = [one for one in answers if one.status_code == 503]
+    early = [one for one in refused if "wait for their turn" in one.json()["what"]]
+
+    assert expensive.AT_ONCE == seen
+    assert 4 == len(early)
+    assert {True} == {"retry-after" in one.headers for one in refused}
+    assert {502, 503} == {one.status_code for one in answers}
+
+
+def test_what_takes_too_much_memory_is_ended_alone(root):
+    """A table that is larger than the machine is told, and costs the worker nothing."""
+    sql = "select w, bad, list_sum(l) as total from parts, (select list(range) as l from range(200000000))"
+    (root / "lines" / "wide.yaml").write_text(LINE.format(name="wide", table=f'table: {{sql: "{sql}"}}'))
+    plane = Plane(root, deadline_s=60, memory=700 * 2**20)
+    try:
+        before = memory_kib(os.getpid())
+        answer = plane.get("/api/v1/check?lines=wide")
+        status = plane.get("/api/v1/status").status_code
+        grown = memory_kib(os.getpid()) - before
+    finally:
+        plane.close()
+        (root / "lines" / "wide.yaml").unlink()
+
+    assert 200 == status
+    assert "emory" in answer.text, answer.text
+    assert grown < 100_000
+
+
+def test_a_server_that_is_told_to_end_answers_those_who_wait_at_once(root):
+    """A deployment does not wait for a query, and no client is left with a torn connection."""
+    plane = Plane(root, deadline_s=60)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(plane.get, "/api/v1/check?lines=endless")
+            until(plane.children)
+            begun = time.monotonic()
+            plane.app.stopping.set()
+            answer = asked.result()
+            took = time.monotonic() - begun
+    finally:
+        plane.close()
+
+    assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+    assert took < 2
+    assert [] == plane.children()
+
+
+@contextmanager
+def nobody_may_call() -> Iterator[tuple[str, list[Any]]]:
+    """Listen on this machine, and give the address and who called."""
+    called: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        over = threading.Event()
+
+        def listen() -> None:
+            while not over.is_set():
+                try:
+                    connection, address = server.accept()
+                except TimeoutError:
+                    continue
+                called.append(address)
+                connection.close()
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", called
+        finally:
+            over.set()
+            listener.join()
+
+
+def test_nothing_that_a_caller_or_a_file_names_is_fetched(tmp_path):
+    """An address that somebody gives makes this machine ask for it, from within its network (CVE-2023-43654 class)."""
+    (tmp_path / "parts.csv").write_text(
+        "part,w,bad\n" + "".join(f"{n},{n}.5,{'ab'[n % 2]}\n" for n in range(200))
+    )
+    with nobody_may_call() as (url, called), Factory.create(tmp_path) as factory:
+        lines = {
+            "file": f'sources: {{parts: {{file: "{url}/parts.csv"}}}}',
+            "glob": f'sources: {{parts: {{file: "{url}/*.parquet"}}}}',
+            "sqlite": f'sources: {{parts: {{sqlite: "{url}/parts.db", query: "select 1"}}}}',
+            "uri": f'sources: {{parts: {{sqlite: "file:{url}/parts.db?mode=ro", query: "select 1"}}}}',
+            "csv": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "select * from read_csv('{url}/a.csv')"}}""",  # noqa: S608
+            "name": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "select * from '{url}/a.parquet'"}}""",  # noqa: S608
+            "text": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "select * from read_text('{url}/a')"}}""",  # noqa: S608
+            "install": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "install httpfs from '{url}'"}}""",
+            "model": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{model: {{file: "{url}/model.onnx"}}}}',
+            "words": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{word_vectors: "{url}/words.vec"}}',
+            "python": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{python: "{url}/m.py:build"}}',
+        }
+        for name, text in lines.items():
+            (tmp_path / "lines" / f"{name}.yaml").write_text(
+                f"line: {name}\n{text}\nlabel: {{column: bad}}\n"
+            )
+        for name in lines:
+            found = factory.check(name).lines[0]
+            assert found.errors, name
+            with pytest.raises(LinewrightError, match=r"\S"):
+                execute_inline(factory, name)
+        with pytest.raises(RequestError, match=r"\S"):
+            new_line(tmp_path, "more", data=Path(f"{url}/parts.csv"), label="bad")
+
+    assert [] == called
+
+
+def test_no_argument_of_an_operation_is_an_address():
+    """A parameter that took one would be a way out that no test of files sees."""
+    names = {
+        (name, parameter.name)
+        for name in OPERATIONS
+        for parameter in load(name, OPERATIONS).parameters
+        if any(
+            word in parameter.name for word in ("url", "uri", "address", "webhook", "endpoint", "callback")
+        )
+    }
+
+    assert set() == names
+
+
+CODE = """
+from pathlib import Path
+from sklearn.linear_model import LogisticRegression
+
+Path(__file__).with_name("was-run").touch()
+
+
+def build():
+    Path(__file__).with_name("was-run").touch()
+    return LogisticRegression()
+"""
+
+
+def test_looking_at_a_line_runs_no_code_of_it(tmp_path):
+    """Whoever checks a line file that somebody sent has not agreed to run it (CVE-2026-116692 class)."""
+    rows = [f"{n},{n * 7 % 50}.5,{'yes' if n * 7 % 50 > 24 else 'no'}" for n in range(400)]
+    (tmp_path / "parts.csv").write_text("\n".join(["part,w,bad", *rows]) + "\n")
+    (tmp_path / "m.py").write_text(CODE)
+    was_run = tmp_path / "was-run"
+    with Factory.create(tmp_path) as factory:
+        train = 'table: {key: part}\ntrain: {python: "m.py:build", budget: quick}'
+        (tmp_path / "lines" / "own.yaml").write_text(LINE.format(name="own", table=train))
+        factory.check("own")
+        factory.plan("own")
+
+        assert not was_run.exists()
+
+        ran = execute_inline(factory, "own")
+        assert was_run.exists(), "a run does run it, which is what this test would else not see"
+        was_run.unlink()
+        if not ran.promoted:
+            factory.promote(ran.candidate, force=True, because="any model will do")
+        (tmp_path / "ask.csv").write_text("part,w\nx,1.5\n")
+        factory.check("own")
+        factory.plan("own")
+        factory.status()
+        factory.verify()
+        factory.card("own@1")
+        factory.predict("own", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+        examine(factory, Needs(free_bytes=0, ports=()))
+
+        assert not was_run.exists()
