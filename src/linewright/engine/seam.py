@@ -2,11 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from linewright.errors import LinewrightError, Terminal, from_json
+from linewright.errors import LinewrightError, Terminal, from_json, panics_explained
 from linewright.store.disk import faults_explained
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -132,45 +131,23 @@ def capture(call: Callable[[], Json], what: str) -> dict[str, Json]:
     exception is a bug and passes through.
     """
     try:
-        with faults_explained(), panics_explained(what):
+        with faults_explained(), panics_explained():
             return {"returned": check_json(call(), what)}
     except LinewrightError as error:
-        details = {name: _plain(part) for name, part in error.details.items()}
-        return {"raised": {**error.to_json(), "found": _plain(error.found), "details": details}}
-
-
-@contextmanager
-def panics_explained(what: str) -> Generator[None]:
-    """Raise `Terminal` in the place of what no ``except Exception`` would see, and of a lack of memory.
-
-    Parameters
-    ----------
-    what
-        What was at work, for the message.
-    """
-    try:
-        yield
+        return _raised(error)
     except MemoryError as error:
         hint = "allow more (factory.yaml: runs: {memory: …}), or read fewer rows or columns"
-        raise Terminal(
-            "there was not enough memory", where=what, found=str(error)[:200] or None, hint=hint
-        ) from error
+        found = str(error)[:200] or None
+        return _raised(Terminal("there was not enough memory", where=what, found=found, hint=hint))
     except SystemExit as error:
-        raise Terminal(
-            "code that ran here would have ended the process",
-            where=what,
-            found=f"sys.exit({error.code!r})",
-            hint="raise an error instead",
-        ) from error
-    except (Exception, KeyboardInterrupt, GeneratorExit, NotEnded, Interrupted):
-        raise
-    except BaseException as error:
-        raise Terminal(
-            f"a library gave up: {type(error).__name__}",
-            where=what,
-            found=str(error)[:500],
-            hint="report it with the file",
-        ) from error
+        ends = "code that ran here would have ended the process"
+        hint = "raise an error instead"
+        return _raised(Terminal(ends, where=what, found=f"sys.exit({error.code!r})", hint=hint))
+
+
+def _raised(error: LinewrightError) -> dict[str, Json]:
+    details = {name: _plain(part) for name, part in error.details.items()}
+    return {"raised": {**error.to_json(), "found": _plain(error.found), "details": details}}
 
 
 def _plain(value: object) -> Json:
