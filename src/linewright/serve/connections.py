@@ -18,11 +18,19 @@ TOLD_EVERY_S = 60.0
 """Time between two times that it is told how many requests were refused before they were any."""
 
 
+TURN_S = 0.05
+"""How long one of the connections that sent requests ahead keeps the others from being read on, at most: its client may not read."""
+
+
 class Connection(Protocol):
-    """What can be closed to make room."""
+    """What can be closed to make room, and read on."""
 
     def make_room(self) -> None:
         """Close at once."""
+        ...
+
+    def read_on(self) -> None:
+        """Understand the next part of what was sent ahead."""
         ...
 
 
@@ -56,6 +64,9 @@ class Connections:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._stalled: OrderedDict[Connection, None] = OrderedDict()
         self._noted: Counter[str] = Counter()
+        self._ahead: OrderedDict[Connection, None] = OrderedDict()
+        self._turn: Connection | None = None
+        self._turn_timer: asyncio.TimerHandle | None = None
 
     def enter(self) -> Room:
         """Count one more, and close the one that is idle for longest where there is no room beside it."""
@@ -77,6 +88,7 @@ class Connections:
         """Count one less."""
         self._number -= 1
         self.is_busy(connection)
+        self.is_level(connection)
 
     def is_idle(self, connection: Connection) -> None:
         """Note that one waits for a request, or for the rest of its head; noted again, it keeps its place."""
@@ -92,6 +104,39 @@ class Connections:
         self._idle.pop(connection, None)
         if self._stalled:
             self._stalled.pop(connection, None)
+
+    def is_ahead(self, connection: Connection) -> None:
+        """Note that one has sent requests ahead.
+
+        Such connections are read on one after another, a part each: a client that waits for each answer waits for one of them then,
+        and not for all.
+        """
+        if self._turn is connection:
+            self._turn = None
+        self._ahead[connection] = None
+        self._next_turn()
+
+    def is_level(self, connection: Connection) -> None:
+        """Note that one has sent nothing ahead any more."""
+        self._ahead.pop(connection, None)
+        if self._turn is connection:
+            self._turn = None
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        if self._turn is not None or not self._ahead:
+            return
+        self._turn, _ = self._ahead.popitem(last=False)
+        if self._turn_timer is not None:
+            self._turn_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._turn_timer = loop.call_later(TURN_S, self._end_turn, self._turn)
+        loop.call_soon(self._turn.read_on)
+
+    def _end_turn(self, connection: Connection) -> None:
+        if self._turn is connection:
+            self._turn = None
+            self._next_turn()
 
     def note(self, what: str) -> None:
         """Count what was refused before it was a request; it is told with the others, so that a flood of them is none of words."""

@@ -182,16 +182,18 @@ class BoundedProtocol(HttpToolsProtocol):
         return int(length) - self._received if length.isdigit() else 0
 
     def _is_behind(self) -> bool:
-        if self._unread and not self.pipeline:
-            self.loop.call_soon(self._catch_up)
+        if not self.pipeline:
+            (self._places.is_ahead if self._unread else self._places.is_level)(self)
         return bool(self.pipeline or self._unread)
 
-    def _catch_up(self) -> None:
+    def read_on(self) -> None:
         """Understand what was left, now that no request waits."""
         data, self._unread = self._unread, b""
         if data and not self.transport.is_closing():
             self.data_received(data)
         self.flow.resume_reading()
+        if not self._unread and not self.pipeline:
+            self._places.is_level(self)
 
     def _take(self, data: bytes) -> None:
         """Count the bytes, and wait for the rest of a head that has begun."""
