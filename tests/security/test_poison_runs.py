@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from ports import free_port
+from control import factory_up
 
 from linewright.engine.durable import EngineClient
 from linewright.engine.lock import ProcessLock
@@ -349,39 +349,17 @@ def test_what_a_schedule_asks_for_lets_a_persons_run_pass():
 def test_the_control_plane_outlives_a_run_that_kills_its_process(factory):
     """It was there for two seconds of every twelve: schedules, canaries and monitors of all lines stood still."""
     declare(factory, "poison", 'python: "poison.py:kill"')
-    control = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "linewright",
-        "up",
-        "--port",
-        str(free_port()),
-        "--control-port",
-        str(control),
-    ]
-    up = subprocess.Popen(command, cwd=factory.root, stderr=subprocess.PIPE, text=True)
-    told: list[str] = []
-    assert up.stderr is not None
-    listener = threading.Thread(target=lambda: told.extend(up.stderr or ()), daemon=True)
-    listener.start()
-    try:
-        until(lambda: any("control plane and worker on" in line for line in told))
-        lock = ProcessLock(factory.state / "executor.lock")
-        before = lock.holder()
-        with pytest.raises(UserCodeError, match="ended 3 times at step train"):
-            execute(factory, "poison")
-        ran = execute(factory, "sound")
-        after = lock.holder()
-    finally:
-        up.terminate()
-        up.wait(30)
-        listener.join(10)
-        up.stderr.close()
+    with factory_up(factory.root) as up:
+        before = up.worker()
+        killed = up.post("/api/v1/run", {"lines": ["poison"]}, timeout=120)
+        ran = up.post("/api/v1/run", {"lines": ["sound"]}, timeout=120)
+        after = up.worker()
+        told = up.log.read_text()
 
     assert before == after
-    assert ran.promoted, ran.to_text()
-    assert not [line for line in told if "control plane and worker ended" in line]
+    assert (422, "UserCodeError") == (killed.status_code, killed.json()["error"])
+    assert (200, True) == (ran.status_code, ran.json()["promoted"]), ran.text
+    assert "control plane and worker ended" not in told
 
 
 def test_an_executor_that_is_killed_takes_its_runs_processes_along(factory):

@@ -35,7 +35,9 @@ from linewright.line.work import Work
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
-START_S = 120.0
+MOST_PLANNING = 4
+"""How many plans are made at a time, each in a process of its own."""
+START_S = 60.0
 """How long a child may take to load its libraries, at least: on a busy machine that takes longer than a step may be silent."""
 WARM_S = 600.0
 """How long a process that was started ahead waits for a run."""
@@ -142,6 +144,7 @@ class Attempts:
         self._turns = Turns(self._limits.at_once)
         self._children = Children(factory, self._limits.bytes, program)
         self._stopped = threading.Event()
+        self._planning = threading.Semaphore(MOST_PLANNING)
         self.warm = self._children.warm
 
     @property
@@ -159,6 +162,10 @@ class Attempts:
         LinewrightError
             As `line.plan.make_plan` does.
         """
+        with self._planning:
+            return self._planned(line, as_of)
+
+    def _planned(self, line: str, as_of: str | None) -> Plan:
         child = self._children.take()
         try:
             child.send({"plan": line, "as_of": as_of})
@@ -183,7 +190,7 @@ class Attempts:
             if self._stopped.is_set():
                 raise Transient("this process ends", hint="try again in a moment")
 
-        while "progress" in (said := child.receive(idle_s=self._limits.idle_s, quiet=look)):
+        while "progress" in (said := child.receive(idle_s=max(self._limits.idle_s, START_S), quiet=look)):
             self._factory.report(msgspec.convert(said["progress"], Progress))
         return said
 

@@ -35,6 +35,7 @@ class Entry(NamedTuple):
 class _Flags(NamedTuple):
     writes: bool
     expensive: bool
+    waits: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -49,6 +50,7 @@ def operation(
     *,
     writes: bool,
     expensive: bool = False,
+    waits: bool = False,
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
@@ -69,6 +71,8 @@ def operation(
     expensive
         Whether it may read files, carry out SQL or a model, or read much of what is stored: for a client of the control plane it
         runs in a process of its own, with limits.
+    waits
+        Whether it waits for runs, maybe for long, and does little itself: many clients may do so at a time.
     streams
         Whether its result is an iterator of structs, shown one by one.
     local
@@ -83,7 +87,7 @@ def operation(
     """
 
     def declare(function: F) -> F:
-        _DECLARED[function] = _Flags(writes, expensive, streams, local, anywhere, short or {}, first)
+        _DECLARED[function] = _Flags(writes, expensive, waits, streams, local, anywhere, short or {}, first)
         return function
 
     return declare
@@ -99,6 +103,7 @@ class Operation:
     """What the docstring says between summary and first section."""
     writes: bool
     expensive: bool
+    waits: bool
     streams: bool
     local: bool
     anywhere: bool
@@ -241,6 +246,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         description=description,
         writes=flags.writes,
         expensive=flags.expensive,
+        waits=flags.waits,
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,

@@ -39,7 +39,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
         return "\n\n".join(run.to_text() for run in (*self.runs, *self.failed)) or "There is no line yet."
 
 
-@operation(writes=True)
+@operation(writes=True, waits=True)
 def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunResult | Ran:
     """Train, judge and release lines; finish what was interrupted.
 
@@ -109,7 +109,7 @@ def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
     return Cancelled(**cancel_run(factory, run, because))
 
 
-@operation(writes=True)
+@operation(writes=True, waits=True)
 def retrain(factory: Factory, line: str, /) -> RunResult:
     """Train a line again with the rows and labels that are known by now.
 

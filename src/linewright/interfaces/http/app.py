@@ -41,6 +41,8 @@ _READERS = 16
 """Reads that are carried out at once; more wait."""
 _WRITERS = 4
 """Requests for one operation that writes which are carried out at once; more wait."""
+_WAITERS = 100
+"""The same of one that waits for runs: those of a line that hangs must not keep other lines from being asked for."""
 _FIRST = 64
 """Requests at once for what must not wait."""
 
@@ -187,7 +189,7 @@ def control_app(
             else _endpoint(
                 each,
                 open_factory,
-                CapacityLimiter(_WRITERS) if each.writes else readers,
+                CapacityLimiter(_WAITERS if each.waits else _WRITERS) if each.writes else readers,
                 root or Path(),
                 urgent,
             ),
