@@ -146,6 +146,8 @@ class App:
         # One: beside each other, large requests would take turns at the interpreter and at its caches, and be no sooner done.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")
+        # What waits for the disk alone, so that it does not wait for explanations too.
+        self._durable = ThreadPoolExecutor(2, thread_name_prefix="durable")
         self._labelling = ThreadPoolExecutor(2, thread_name_prefix="label")
 
     def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
@@ -179,6 +181,7 @@ class App:
         self._probe.close()
         self._computing.shutdown()
         self._aside.shutdown()
+        self._durable.shutdown()
         self._mirrors.close()
         self._labelling.shutdown()
         for log in self._logs.values():
@@ -510,6 +513,8 @@ class App:
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+        if ask.durable and not ask.explain and ask.rows:
+            return _in_thread(self._durable, work)
         return self._compute(work, small=not ask.rows, aside=ask.durable or ask.explain)
 
     async def _predict_many(self, body: bytes, loaded: Loaded) -> tuple[int, Response]:
@@ -540,7 +545,10 @@ class App:
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
         is_small = len(asked.rows) <= INLINE_ROWS and not aside
-        response = await self._compute(work, small=is_small, aside=aside)
+        if asked.durable and not asked.explain:
+            response = await _in_thread(self._durable, work)
+        else:
+            response = await self._compute(work, small=is_small, aside=aside)
         self._metrics.count_rows(request.line, request.version, len(asked.rows))
         return response
 
