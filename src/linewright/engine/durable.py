@@ -43,6 +43,8 @@ _VERSION = "linewright-1"
 _QUEUE = "runs-by-line"
 _WORKFLOW = "run"
 _POLL_S = 0.2
+_MOST_BEGUN = 200
+"""Runs that are taken out of the queue at a time; each has a thread, in which it may wait for its turn."""
 _GIVEN_UP_S = 2.0
 """How long steps may take to end once they were told to give up."""
 _HELD_S = 60.0
@@ -381,7 +383,10 @@ class DurableEngine(EngineClient):
             with _explained(self._url):
                 # Before the launch: a queue that is registered later is noticed only after a second.
                 self._client.register_queue(
-                    _QUEUE, partition_worker_concurrency=1, polling_interval_sec=_POLL_S
+                    _QUEUE,
+                    worker_concurrency=_MOST_BEGUN,
+                    partition_worker_concurrency=1,
+                    polling_interval_sec=_POLL_S,
                 )
                 DBOS(config=config)
                 DBOS.workflow(name=_WORKFLOW)(self._workflow())
