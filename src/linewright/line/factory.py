@@ -1,6 +1,5 @@
 """A factory: one folder with its lines and all their state."""
 
-import getpass
 import os
 from collections.abc import Callable
 from copy import copy
@@ -18,7 +17,7 @@ from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
-from linewright.store.clock import now_utc, seed_of, uuid7
+from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
@@ -64,7 +63,7 @@ class Factory:
     ) -> None:
         self.root = root
         self.report = report
-        self.actor = actor or _user()
+        self.actor = actor or user()
         self.now = now
         self.waits: Callable[[], bool] = patient
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
@@ -326,10 +325,3 @@ def _resolved(path: str | Path) -> Path:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise RequestError(f"the folder cannot be found: {error}", where=str(path)) from error
-
-
-def _user() -> str:
-    try:
-        return os.environ.get("LINEWRIGHT_ACTOR") or getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
