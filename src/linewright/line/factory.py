@@ -9,7 +9,7 @@ from typing import Self
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
+from linewright.line.factory_file import FACTORY_FILE, read_factory_file, strange_limits, write_factory_file
 from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
@@ -61,7 +61,7 @@ class Factory:
         actor: str = "",
         now: Callable[[], str] = now_utc,
     ) -> None:
-        self.root = root
+        self.root = _resolved(root)
         self.report = report
         self.actor = actor or user()
         self.now = now
@@ -91,7 +91,7 @@ class Factory:
         RequestError
             If its state was written by a newer Linewright.
         """
-        factory = cls(_resolved(path), report=report, actor=actor, now=now)
+        factory = cls(Path(path), report=report, actor=actor, now=now)
         factory.require_factory()
         return factory
 
@@ -212,6 +212,17 @@ class Factory:
     def names(self) -> list[str]:
         """Names of the declared lines, sorted."""
         return sorted(path.stem for path in (self.root / "lines").glob("*.yaml"))
+
+    def strange_limits(self) -> list[LinewrightError]:
+        """Return what is wrong with the limits of ``factory.yaml`` beyond its form.
+
+        Raises
+        ------
+        SpecError
+            If its form is wrong.
+        """
+        served = (path.stem for path in self.serving.glob("*.json"))
+        return strange_limits(self.root, read_factory_file(self.root), {*self.names(), *served})
 
     def path_of(self, line: str) -> Path:
         """Return the path of a line's file.
