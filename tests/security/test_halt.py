@@ -513,6 +513,21 @@ def test_one_halt_is_one_entry_while_the_factory_is_up(root):
     assert 5 == len([one for one in halts(root) if not one.halt])
 
 
+def test_without_a_record_it_is_told_which_lines_are_halted(root):
+    """Who has halted a line since its record is damaged asks whether it stopped, and was told of the damage alone."""
+    file = root / ".linewright" / "metadata.sqlite"
+    whole = file.read_bytes()
+    file.write_bytes(b"\xff" * 4096 + whole[4096:])
+    asking = command(root, "status")
+    before = json.loads(subprocess.run(asking, stdout=subprocess.PIPE, check=False).stdout)
+    subprocess.run(command(root, "halt", "claims"), check=True, capture_output=True)
+    after = subprocess.run(asking, stdout=subprocess.PIPE, check=False)
+
+    assert "halted" not in before["hint"]
+    assert 7 == after.returncode
+    assert "claims: halted all the same" in json.loads(after.stdout)["hint"]
+
+
 def test_the_note_is_there_before_the_command_imports_the_factory(root):
     """Who is killed while their command starts, or waits for a slow disk, has said already who they are and why."""
     code = (

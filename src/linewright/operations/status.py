@@ -27,7 +27,7 @@ from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import short
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
-from linewright.release.stop import Note, note_of
+from linewright.release.stop import Note, note_of, stopped
 from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
@@ -322,6 +322,18 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
     line
         Name of one line (default: all).
     """
+    try:
+        return _status(factory, line)
+    except BackendError as error:
+        # Whoever halted a line because of the trouble wants to know that it is.
+        with suppress(OSError):
+            if lines := stopped(factory.serving):
+                halted = f"{', '.join(lines)}: halted all the same, the endpoint answers 503"
+                error.hint = f"{error.hint}; {halted}" if error.hint else halted
+        raise
+
+
+def _status(factory: Factory, line: str | None) -> Status:
     names = sorted({*factory.names(), *factory.metadata.lines()})
     if line is not None:
         if line not in names:

@@ -72,6 +72,12 @@ def is_stopped(serving_dir: Path, line: str) -> bool:
     return not may_answer(serving_dir, line) and _is_guarded(_served(serving_dir, line))
 
 
+def stopped(serving_dir: Path) -> list[str]:
+    """Return the lines that endpoints take as stopped, sorted: by their files, so that it can be told without the record."""
+    lines = (path.stem for path in serving_dir.glob("*.json"))
+    return sorted(line for line in lines if _NAME.fullmatch(line) and is_stopped(serving_dir, line))
+
+
 def unguarded(serving_dir: Path) -> list[str]:
     """Return the lines whose serving files were written before such a stop was known, sorted: a halt reaches them by the record alone."""
     lines = (path.stem for path in serving_dir.glob("*.json"))
