@@ -111,6 +111,7 @@ def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
 
     assert 0 == process.returncode
     assert "endpoint restarted; the old processes end once their clients have gone" in news
+    assert "limits and model memory stay as they were" in news
 
 
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):

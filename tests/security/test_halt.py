@@ -21,17 +21,19 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from control import factory_up
 from ports import free_port
 
 from linewright import Factory
 from linewright.engine.inline import InlineEngine
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
-from linewright.line.tending import Tending
+from linewright.line.tending import UNKNOWN_AFTER_S, Tending
 from linewright.operations import OPERATIONS
 from linewright.release.configure import configure
 from linewright.release.facts import Halted
 from linewright.release.pointer import promote
+from linewright.release.stop import Note, leave, stop
 from linewright.serve.access import Access
 
 PROMISED_S = 2.0
@@ -195,9 +197,16 @@ def halts(root: Path) -> list[Halted]:
 
 
 @contextmanager
-def tended(root: Path) -> Iterator[None]:
+def tended(root: Path, *, unknown_after_s: float = UNKNOWN_AFTER_S) -> Iterator[None]:
     """Look after the lines of a factory, as the worker of `up` does."""
-    with closing(Tending(lambda: Factory.open(root, actor="linewright"), InlineEngine({}), every_s=0.05)):
+    with closing(
+        Tending(
+            lambda: Factory.open(root, actor="linewright"),
+            InlineEngine({}),
+            every_s=0.05,
+            unknown_after_s=unknown_after_s,
+        )
+    ):
         yield
 
 
@@ -477,12 +486,64 @@ def test_with_nothing_but_a_shell(root, start):
         assert 200 == client.ask()[0]
         (root / ".linewright" / "serving" / "claims.go").unlink()
         client.until(503, time.monotonic() + PROMISED_S)
-        with tended(root):
+        with tended(root, unknown_after_s=1.0):
             until(lambda: bool(halts(root)))
 
     (event,) = halts(root)
     assert (True, "unknown") == (event.halt, event.by)
     assert "not known who" in event.because
+
+
+def test_one_halt_is_one_entry_while_the_factory_is_up(root):
+    """The worker looks for halts that are not recorded, and sees one before the command that made it is there to record it.
+
+    A second entry by nobody knows whom, before the true one, would have people look for an intruder.
+    """
+    with factory_up(root):
+        said = list[Any]()
+        for number in range(5):
+            halting = command(root, "halt", "claims", "--because", f"fire {number}")
+            halting_by = {**os.environ, "LINEWRIGHT_ACTOR": "ada"}
+            said.append(json.loads(subprocess.check_output(halting, env=halting_by)))
+            subprocess.run(command(root, "halt", "claims", "--off"), check=True, capture_output=True)
+
+    fires = [("ada", f"fire {number}") for number in range(5)]
+    assert [(True, False, True)] * 5 == [(one["halted"], one["was_halted"], one["recorded"]) for one in said]
+    assert fires == [(one.by, one.because) for one in halts(root) if one.halt]
+    assert 5 == len([one for one in halts(root) if not one.halt])
+
+
+def test_the_note_is_there_before_the_command_imports_the_factory(root):
+    """Who is killed while their command starts, or waits for a slow disk, has said already who they are and why."""
+    code = (
+        "import sys\n"
+        "class Killed:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'linewright.line.factory':\n"
+        "            import os; os.kill(os.getpid(), 9)\n"
+        "sys.meta_path.insert(0, Killed())\n"
+        "from linewright.interfaces.cli import main\n"
+        "main()\n"
+    )
+    halting = [sys.executable, "-c", code, "halt", "claims", "--because", "fire", "--factory", str(root)]
+    done = subprocess.run(halting, env={**os.environ, "LINEWRIGHT_ACTOR": "ada"}, check=False)
+    assert -9 == done.returncode
+    with tended(root):
+        until(lambda: bool(halts(root)))
+
+    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
+
+
+def test_a_halt_whose_note_comes_late_is_not_somebody_elses(root):
+    """The worker waits for the one who stopped the line to say who they are, as long as a busy machine may need."""
+    serving = root / ".linewright" / "serving"
+    with tended(root):
+        assert stop(serving, "claims")
+        time.sleep(1.5)
+        assert leave(serving, "claims", Note(by="ada", because="fire", at="2026-11-28T09:30:00.000000Z"))
+        until(lambda: bool(halts(root)))
+
+    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "../elsewhere", "a/b", ".", "", "claims\0"])

@@ -14,6 +14,13 @@ def memory(root: Path = Path("/")) -> int:
     return min([machine, *_limits(root), *(most for most in own if most != resource.RLIM_INFINITY)])
 
 
+def more_memory() -> str:
+    """Say what to do where a run lacks memory, and how much it may have where this process has a limit."""
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    now = "" if most == resource.RLIM_INFINITY else f"; it is {most / 2**30:.3g}GiB now"
+    return f"allow more (factory.yaml: runs: {{memory: …}}{now}), or read fewer rows or columns"
+
+
 def resident() -> int:
     """Return how many bytes of memory this process has."""
     pages = Path("/proc/self/statm").read_bytes().split()[1]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+from linewright.engine.machine import more_memory
 from linewright.errors import LinewrightError, Terminal, from_json, panics_explained
 from linewright.store.disk import faults_explained
 
@@ -136,9 +137,8 @@ def capture(call: Callable[[], Json], what: str) -> dict[str, Json]:
     except LinewrightError as error:
         return _raised(error)
     except MemoryError as error:
-        hint = "allow more (factory.yaml: runs: {memory: …}), or read fewer rows or columns"
         found = str(error)[:200] or None
-        return _raised(Terminal("there was not enough memory", where=what, found=found, hint=hint))
+        return _raised(Terminal("there was not enough memory", where=what, found=found, hint=more_memory()))
     except SystemExit as error:
         ends = "code that ran here would have ended the process"
         hint = "raise an error instead"

@@ -49,6 +49,8 @@ class Child:
     """Whether a restart puts fresh processes in its place; it takes SIGHUP as the word to end once its clients have gone."""
     news: tuple[str, ...] = ()
     """What is told once it listens."""
+    kept: str = ""
+    """What a restart leaves as it was, in words, so that nobody takes it for changed; empty where there is no such thing."""
     listens: Callable[[], None] = _nothing
     """Called once, when its first process listens."""
     ended: Callable[[], None] = _nothing
@@ -226,7 +228,8 @@ class Group:
         self._places, self._coming = [_Place(one) for one in self._coming], []
         self._has_listened = self.has_taken_over = True
         self.is_well = self._are_well()
-        self.tell(f"{self.child.name} restarted; the old processes end once their clients have gone")
+        kept = f"; {self.child.kept}" if self.child.kept else ""
+        self.tell(f"{self.child.name} restarted; the old processes end once their clients have gone{kept}")
 
     def _send_away(self, because: str) -> None:
         for one in self._coming:

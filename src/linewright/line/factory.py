@@ -1,6 +1,5 @@
 """A factory: one folder with its lines and all their state."""
 
-import getpass
 import os
 from collections.abc import Callable
 from copy import copy
@@ -10,7 +9,7 @@ from typing import Self
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file, write_factory_file
+from linewright.line.factory_file import FACTORY_FILE, read_factory_file, strange_limits, write_factory_file
 from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
@@ -18,7 +17,7 @@ from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
-from linewright.store.clock import now_utc, seed_of, uuid7
+from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
@@ -62,9 +61,9 @@ class Factory:
         actor: str = "",
         now: Callable[[], str] = now_utc,
     ) -> None:
-        self.root = root
+        self.root = _resolved(root)
         self.report = report
-        self.actor = actor or _user()
+        self.actor = actor or user()
         self.now = now
         self.waits: Callable[[], bool] = patient
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
@@ -92,7 +91,7 @@ class Factory:
         RequestError
             If its state was written by a newer Linewright.
         """
-        factory = cls(_resolved(path), report=report, actor=actor, now=now)
+        factory = cls(Path(path), report=report, actor=actor, now=now)
         factory.require_factory()
         return factory
 
@@ -214,6 +213,17 @@ class Factory:
         """Names of the declared lines, sorted."""
         return sorted(path.stem for path in (self.root / "lines").glob("*.yaml"))
 
+    def strange_limits(self) -> list[LinewrightError]:
+        """Return what is wrong with the limits of ``factory.yaml`` beyond its form.
+
+        Raises
+        ------
+        SpecError
+            If its form is wrong.
+        """
+        served = (path.stem for path in self.serving.glob("*.json"))
+        return strange_limits(self.root, read_factory_file(self.root), {*self.names(), *served})
+
     def path_of(self, line: str) -> Path:
         """Return the path of a line's file.
 
@@ -326,10 +336,3 @@ def _resolved(path: str | Path) -> Path:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise RequestError(f"the folder cannot be found: {error}", where=str(path)) from error
-
-
-def _user() -> str:
-    try:
-        return os.environ.get("LINEWRIGHT_ACTOR") or getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -1,14 +1,16 @@
 """The file `factory.yaml`, which makes a folder a factory."""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.fit import fit_spec
-from linewright.line.mistakes import EnoughError, Mistakes
+from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean
 from linewright.line.nodes import read_nodes, read_text
 from linewright.line.spec import LINE_NAME
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
@@ -132,6 +134,33 @@ def read_factory_file(root: Path) -> FactoryFile:
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec
+
+
+def strange_limits(root: Path, spec: FactoryFile, lines: Collection[str]) -> list[LinewrightError]:
+    """Return what is wrong with the limits of a `factory.yaml` beyond its form: sizes that are too small, lines that are not there.
+
+    Parameters
+    ----------
+    lines
+        Names of the lines that there are.
+    """
+    where = f"{root / FACTORY_FILE}: limits"
+    found: list[LinewrightError] = [
+        SpecError(
+            "there is no such line, so that nothing is limited by this",
+            where=f"{where}: lines",
+            found=name,
+            allowed=", ".join(sorted(lines)) or "no line: there is none yet",
+            hint=did_you_mean(name, lines) or "name a line that there is, or take it out",
+        )
+        for name in spec.limits.lines
+        if name not in lines
+    ]
+    try:
+        spec.limits.to_limits(where=where)
+    except RequestError as error:
+        found.append(error)
+    return found
 
 
 def write_factory_file(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Looking after lines while they serve: windows close on time, and what monitoring proposes becomes a run."""
 
+import math
 import sys
 import threading
 import time
@@ -27,8 +28,9 @@ from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.pointer import record_pending
-from linewright.release.stop import pending
+from linewright.release.stop import note_of, pending
 from linewright.store.chain import Head
+from linewright.store.clock import said
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
@@ -42,6 +44,9 @@ _AGAIN_S = 60.0
 """When a checkpoint that the disk or a database did not allow is tried again."""
 _LONGEST = {"halt": 5.0}
 """Where a pause may not be that long, in seconds: a halt is to be on record soon after that is possible again."""
+UNKNOWN_AFTER_S = 10.0
+"""When a halt without a note is recorded as one by nobody knows whom, in seconds: whoever stopped the line says who they are within
+moments, and on a busy machine within some seconds."""
 DISK_LOOK_S = 60.0
 """How often the disk is looked at."""
 FAR_H = 2 * WARNED_H
@@ -93,6 +98,8 @@ class Tending:
         Carries out the runs.
     every_s
         How often to look, in seconds.
+    unknown_after_s
+        How long a line must be stopped, in seconds, until it is recorded that nobody knows by whom.
     """
 
     def __init__(
@@ -101,8 +108,12 @@ class Tending:
         engine: Engine,
         *,
         every_s: float = LOOK_S,
+        unknown_after_s: float = UNKNOWN_AFTER_S,
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
+        self._unknown_after_s = unknown_after_s
+        self._unknown: dict[str, float] = {}
+        """Lines that are stopped and nobody has said by whom → when that was seen first, by the monotonic clock."""
         self._closed = threading.Event()
         self._duties = (
             ("log", self._log),
@@ -134,7 +145,7 @@ class Tending:
     def _work(self) -> None:
         with self._open() as factory:
             while not self._closed.wait(self._every_s):
-                for line in pending(factory.serving):
+                for line in self._pending(factory):
                     self._look(line, "halt", partial(self._halt, factory, line))
                 self._disk(factory)
                 for line in factory.names():
@@ -144,12 +155,22 @@ class Tending:
                         self._look(line, what, partial(_by_file, factory, line, look))
                 self._checkpoint(factory)
 
+    def _pending(self, factory: Factory) -> list[str]:
+        """Return the lines whose halt is to be recorded now: whoever stopped one a moment ago has yet to say who they are."""
+        stopped, now = pending(factory.serving), time.monotonic()
+        self._unknown = {
+            line: self._unknown.get(line, now) for line in stopped if note_of(factory.serving, line) is None
+        }
+        return [line for line in stopped if now - self._unknown.get(line, -math.inf) >= self._unknown_after_s]
+
     def _halt(self, factory: Factory, line: str) -> None:
         # With a record of its own: the file may be another by now than the one that was opened, and others wait for this thread.
         with factory.in_a_hurry(LOOK_S) as now:
             halted = record_pending(now.context, now.serving, line)
         if halted is not None:
-            says = f"{line} was halted by {halted.by}, and only now the record says so: {halted.because}"
+            says = (
+                f"{line} was halted by {halted.by} at {said(halted.stopped or halted.at)}: {halted.because}"
+            )
             factory.report(Progress(station="halt", says=says, stays=True))
 
     def _disk(self, factory: Factory) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
+from linewright.engine.machine import more_memory
 from linewright.errors import LinewrightError, RequestError, UserCodeError
 from linewright.model.convert import Live, NoExportError, convert, spread
 from linewright.model.facts import Task
@@ -101,7 +102,9 @@ def others_code(what: str, origin: Origin, *, hint: str = "") -> Generator[None]
             if text
             else f"{what} failed: {type(error).__name__}",
             where=_line(error.__traceback__, origin.file) or origin.at,
-            hint=_hint(text) or (hint if _is_of_form(error) else ""),
+            hint=more_memory()
+            if isinstance(error, MemoryError)
+            else _hint(text) or (hint if _is_of_form(error) else ""),
         ) from error
 
 

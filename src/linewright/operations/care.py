@@ -15,11 +15,23 @@ from linewright.line.factory import Factory
 from linewright.line.registry import find_model
 from linewright.operations.declare import operation
 
-Duration = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$")]
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$",
+        description="a number and a unit: s, m, h, d or w, e.g. 1d",
+    ),
+]
 """A number and a unit: s, m, h, d or w."""
 
 
-Head = Annotated[str, Meta(pattern=r"^(sha256:)?[0-9a-f]{64}$")]
+Head = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sha256:)?[0-9a-f]{64}$",
+        description="a head: sha256: and 64 hexadecimal digits in lower case",
+    ),
+]
 """A digest of the last event."""
 
 
@@ -34,7 +46,7 @@ def doctor(
 ) -> Examined:
     """Find what keeps the factory from working, and the command that mends it.
 
-    It looks at packages, limits, space, permissions, owners, databases, locks, ports, clock, line files and their sources,
+    It looks at `factory.yaml`, packages, limits, space, permissions, owners, databases, locks, ports, clock, line files and their sources,
     what endpoints are told, interrupted runs, and the bytes of each champion. Nothing is changed.
 
     Parameters

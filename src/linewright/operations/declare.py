@@ -17,9 +17,11 @@ RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
 
 F = TypeVar("F", bound=Callable[..., Any])
-First = Callable[[Mapping[str, Any]], Callable[[Path], object] | None]
-"""Takes arguments as `Operation.check` returned them, and returns what must not wait: it takes the folder of a factory. `None` where
-nothing of it is urgent."""
+Urgent = Callable[[Path, str], Callable[[Any], Any]]
+"""What must not wait: it takes the folder of a factory and the name of the one who asks, empty where that is not known yet. It returns
+what carries out the rest, given the factory."""
+First = Callable[[Mapping[str, Any]], Urgent | None]
+"""Takes arguments as `Operation.check` returned them, and returns what must not wait; `None` where nothing of it is urgent."""
 
 
 class Entry(NamedTuple):
@@ -113,7 +115,7 @@ class Operation:
     function: Callable[..., Any]
     first: First | None = None
 
-    def urgent(self, values: Mapping[str, Any]) -> Callable[[Path], object] | None:
+    def urgent(self, values: Mapping[str, Any]) -> Urgent | None:
         """Return what of it must not wait, given values that `check` returned; `None` where nothing is urgent."""
         return self.first(values) if self.first is not None else None
 

@@ -7,14 +7,17 @@ from typing import Any
 import msgspec
 
 from linewright.errors import LinewrightError
-from linewright.operations.declare import operation
+from linewright.operations.declare import Urgent, operation
 from linewright.release import pointer
 from linewright.release.stop import Note, forbid, leave, stop
+from linewright.store.clock import now_utc
 
 RECORD_S = 3.0
 """How long to wait for others who hold the record, in seconds: the endpoint has stopped by then, and a person waits."""
 _SERVING = Path(".linewright", "serving")
 """Where `Factory.serving` is, in a factory that is not opened yet."""
+_ASKED_FOR = "asked for"
+"""Why, where nobody said it."""
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +48,22 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _at_once(values: Mapping[str, Any]) -> Callable[[Path], object] | None:
+def _at_once(values: Mapping[str, Any]) -> Urgent | None:
     if values["off"]:
         return None
-    return lambda root: stop(root / _SERVING, values["line"])
+    line, because = values["line"], values["because"] or _ASKED_FOR
+
+    def begin(root: Path, by: str) -> Callable[[Any], Stopped]:
+        has_stopped = stop(root / _SERVING, line)
+        if not by:
+            return lambda factory: halt(factory, line, because=because)
+        # Before the factory is imported: the worker of `up` looks sooner than that is done.
+        note = Note(by=by, because=because, at=now_utc())
+        if has_stopped:
+            leave(root / _SERVING, line, note)
+        return lambda factory: _recorded(factory, line, note, has_stopped)
+
+    return begin
 
 
 @operation(writes=True, anywhere=True, first=_at_once)
@@ -67,16 +82,20 @@ def halt(factory: Any, line: str, /, *, off: bool = False, because: str = "") ->
     because
         Why, for the record.
     """
-    because = because or "asked for"
+    because = because or _ASKED_FOR
     if off:
         factory.require_factory()
         return _freed(factory, line, because)
-    serving = factory.serving
     note = Note(by=factory.actor, because=because, at=factory.now())
     # Before anything is opened: the record may be damaged, or held by another process.
-    has_stopped = stop(serving, line)
+    has_stopped = stop(factory.serving, line)
     if has_stopped:
-        leave(serving, line, note)
+        leave(factory.serving, line, note)
+    return _recorded(factory, line, note, has_stopped)
+
+
+def _recorded(factory: Any, line: str, note: Note, has_stopped: bool) -> Stopped:
+    """Record a halt, as well as that is possible now; where the line has not stopped yet, it must be."""
     try:
         factory.require_factory()
         with factory.in_a_hurry(RECORD_S) as now:
@@ -84,9 +103,14 @@ def halt(factory: Any, line: str, /, *, off: bool = False, because: str = "") ->
     except Exception as error:
         if not has_stopped:
             raise
-        forbid(serving, line)
+        forbid(factory.serving, line)
         return Stopped(
-            line=line, halted=True, generation=None, because=because, recorded=False, not_recorded=_why(error)
+            line=line,
+            halted=True,
+            generation=None,
+            because=note.because,
+            recorded=False,
+            not_recorded=_why(error),
         )
 
 
@@ -96,8 +120,9 @@ def _why(error: Exception) -> str:
 
 def _halted(factory: Any, line: str, note: Note) -> Stopped:
     factory.require(line)
-    was = factory.metadata.pointer(line).halt
     event = pointer.halt(factory.context, factory.serving, line, halt=True, because=note.because, at=note.at)
+    # By what came before this halt: the worker may have recorded this very one meanwhile.
+    was = pointer.was_halted(factory.metadata, event)
     return Stopped(line=line, halted=True, generation=event.generation, because=event.because, was_halted=was)
 
 

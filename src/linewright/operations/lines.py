@@ -7,10 +7,11 @@ import msgspec
 
 from linewright.data.facts import Finding
 from linewright.data.traps import Trap
-from linewright.errors import LinewrightError, RequestError
+from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check import check_line
 from linewright.line.doubts import plan_doubts
 from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Change
 from linewright.line.file import placed
 from linewright.line.file import schema as line_schema
@@ -139,15 +140,20 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What checking lines found."""
 
     lines: tuple[CheckedLine, ...]
+    factory: tuple[dict[str, Any], ...] = ()
+    """What is wrong with `factory.yaml`; it is looked at where no line is named."""
 
     @property
     def exit_code(self) -> int:
-        """The worst of the lines."""
-        return max((line.exit_code for line in self.lines), default=0)
+        """The worst of the lines and of `factory.yaml`."""
+        return max((*(line.exit_code for line in self.lines), SpecError.exit_code if self.factory else 0))
 
     def to_text(self) -> str:
         """Say, line by line, what is right and what is not."""
-        return "\n".join(_checked_text(line) for line in self.lines) or "There is no line yet."
+        told = [_checked_text(line) for line in self.lines] or ["There is no line yet."]
+        if self.factory:
+            told += [f"{FACTORY_FILE}: not right", *(f"  {error['message']}" for error in self.factory)]
+        return "\n".join(told)
 
 
 def _checked_text(line: CheckedLine) -> str:
@@ -175,9 +181,13 @@ def check(factory: Factory, /, *lines: str) -> Checked:
     Parameters
     ----------
     lines
-        Names of lines (default: all).
+        Names of lines (default: all, and `factory.yaml`).
     """
-    return Checked(lines=tuple(_check(factory, name) for name in lines or factory.names()))
+    strange = () if lines else factory.strange_limits()
+    return Checked(
+        lines=tuple(_check(factory, name) for name in lines or factory.names()),
+        factory=tuple(error.to_json() for error in strange),
+    )
 
 
 def _check(factory: Factory, name: str) -> CheckedLine:

@@ -61,9 +61,7 @@ class Parameter:
     @property
     def allowed(self) -> str:
         """What it may be, in words."""
-        one = " or ".join(repr(choice) for choice in self.choices) or _SCALARS[self.element] + _bounds(
-            self.type
-        )
+        one = " or ".join(repr(choice) for choice in self.choices) or _in_words(self.type, self.element)
         if self.count == 1:
             return one
         return f"a list of {one}" if self.count == MANY else f"{self.count} times {one}"
@@ -174,14 +172,26 @@ def _core(annotation: Any) -> Any:
     return annotation
 
 
+def _in_words(annotation: Any, element: Any) -> str:
+    """Say what a value may be: as its `Meta` describes it, else by its type and limits."""
+    described = [meta.description for meta in _metas(annotation) if meta.description]
+    return described[0] if described else _SCALARS[element] + _bounds(annotation)
+
+
+def _metas(annotation: Any) -> list[msgspec.Meta]:
+    if get_origin(annotation) in (Union, UnionType):
+        return [meta for kind in get_args(annotation) for meta in _metas(kind)]
+    return [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+
+
 def _bounds(annotation: Any) -> str:
     """Say the limits of an `Annotated` number in words."""
-    if get_origin(annotation) in (Union, UnionType):
-        return "".join(_bounds(kind) for kind in get_args(annotation))
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    metas = [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
     limits = [
-        f"{words[key]} {getattr(m, key)}" for m in metas for key in words if getattr(m, key) is not None
+        f"{words[key]} {getattr(m, key)}"
+        for m in _metas(annotation)
+        for key in words
+        if getattr(m, key) is not None
     ]
     return ", " + " and ".join(limits) if limits else ""
 

@@ -416,6 +416,12 @@ def is_halted(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
     return metadata.pointer(line).halt or stop.is_pending(serving_dir, line)
 
 
+def was_halted(metadata: MetadataReader, halted: Halted) -> bool:
+    """Return whether a line was halted before it was halted or freed, by the record."""
+    lately = metadata.events(Halted, line=halted.line, newest_first=True, limit=_LATELY)
+    return next((event.halt for event in lately if event.generation < halted.generation), False)
+
+
 def _halted(
     context: Context,
     serving_dir: Path,

@@ -124,6 +124,7 @@ def endpoint_child(
         inherits=(listener.fileno(),),
         gives_way=True,
         news=news,
+        kept="limits and model memory stay as they were when this command was started: stop and start it to change them",
         listens=listens,
         ended=partial(fold, folder),
         stops=listener.close,

@@ -3,6 +3,7 @@
 Everything else takes them from `engine.context.Context`, which is filled from here.
 """
 
+import getpass
 import hashlib
 import os
 import time
@@ -44,6 +45,14 @@ def said(instant: str) -> str:
     '2026-11-25 13:14:00Z'
     """
     return f"{instant[:10]} {instant[11:19]}Z"
+
+
+def user() -> str:
+    """Return the name of the person at work: LINEWRIGHT_ACTOR, else that of the user of this machine."""
+    try:
+        return os.environ.get("LINEWRIGHT_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def uuid7() -> str:

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from linewright.interfaces.cli.show import (
 )
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.operations.parameter import nearest
+from linewright.store.clock import user
 from linewright.store.disk import faults_explained
 
 OpenFactory = Callable[[Path, ProgressLine, bool], AbstractContextManager[Any]]
@@ -204,15 +206,16 @@ class OperationCommand(click.Command):
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         try:
+            carry_out = partial(self._operation.carry_out, values=values)
             if (do_first := self._operation.urgent(values)) is not None:
                 with faults_explained(settings.root):
-                    do_first(settings.root)
+                    carry_out = do_first(settings.root, user())
             with (
                 faults_explained(settings.root),
                 panics_explained(),
                 self._open(settings.root, progress, self._operation.anywhere) as factory,
             ):
-                result = self._operation.carry_out(factory, values)
+                result = carry_out(factory)
                 for part in result if self._operation.streams and not settings.as_json else [result]:
                     text = json_text(to_json(part)) if settings.as_json else _human(part)
                     progress.clear()

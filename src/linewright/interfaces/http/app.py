@@ -314,7 +314,7 @@ def _endpoint(
         what = operation.urgent(operation.check(arguments, text=not operation.writes))
         if what is not None:
             with faults_explained(root):
-                what(root)
+                what(root, "")
 
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)

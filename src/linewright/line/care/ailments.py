@@ -16,7 +16,17 @@ from pathlib import Path
 import msgspec
 
 from linewright.engine.lock import ProcessLock
-from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, Terminal, Transient
+from linewright.errors import (
+    Corrupt,
+    Denied,
+    LinewrightError,
+    NotFound,
+    RequestError,
+    SpecError,
+    Terminal,
+    Transient,
+    from_json,
+)
 from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
@@ -104,6 +114,16 @@ def _folder(factory: Factory, _: Needs) -> Iterator[Problem]:
             next="linewright init, or name its folder with --factory DIR",
             exit_code=NotFound.exit_code,
         )
+
+
+def _settings(factory: Factory, _: Needs) -> Iterator[Problem]:
+    try:
+        found = factory.strange_limits()
+    except SpecError as error:
+        found = [from_json(mistake) for mistake in error.details.get("errors") or [error.to_json()]]
+    for error in found:
+        allowed = f"allowed is {error.allowed}" if error.allowed else f"mend {FACTORY_FILE}"
+        yield problem_of(error, next=error.hint or allowed)
 
 
 def _packages(_: Factory, __: Needs) -> Iterator[Problem]:
@@ -389,5 +409,6 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "runs": _runs,
     "champions": _champions,
     "token": _token,
+    "settings": _settings,
 }
 """In the order in which they make sense: what others rest on first."""
