@@ -17,6 +17,7 @@ from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from linewright.line.factory_file import FactoryFile
 from linewright.line.new import new_line
 from linewright.line.spec import LineSpec
 from linewright.watch.spec import RetrainSpec, WatchSpec
@@ -192,8 +193,11 @@ def test_each_example_is_carried_out_or_compared(page):
 
 
 def fits(block: str) -> None:
-    """See that a part of a line file is one: with what it does not say, it is a line."""
+    """See that a part of a line file is one: with what it does not say, it is a line; or that it is a `factory.yaml`."""
     said = YAML(typ="safe").load(block)
+    if "format" in said:
+        FactoryFile.model_validate(said)
+        return
     least = {"line": "x", "sources": {"x": {"file": "x.csv"}}, "label": {"column": "y"}}
 
     LineSpec.model_validate(least | said)

@@ -35,6 +35,17 @@ match channel.receive():
     case "grandchild":
         channel.send(os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60"))
         time.sleep(60)
+    case "session":
+        import subprocess
+        away = "import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session=True, stdout=subprocess.DEVNULL).pid)"
+        channel.send(int(subprocess.check_output([sys.executable, "-c", away])))
+        time.sleep(60)
+    case "family":
+        import subprocess
+        hold = "import time; held = bytearray(200 * 2**20); time.sleep(60)"
+        for _ in range(3):
+            subprocess.Popen([sys.executable, "-c", hold])
+        time.sleep(60)
     case "wait":
         time.sleep(60)
 """
@@ -75,10 +86,20 @@ def test_the_parent_learns_how_a_child_ended(module, order, says):
             child.receive(idle_s=1 if order == "hang" else 30)
 
 
-def test_what_a_child_started_ends_with_it(module):
-    """A training that started programs leaves none of them behind."""
+def test_what_a_child_started_counts_as_its_memory(module):
+    """Six processes of less than the limit each are more than the limit."""
+    with Child(module, memory=2**29, shows_errors=False) as child:
+        child.send("family")
+
+        with pytest.raises(ChildEnded, match="more memory than allowed"):
+            child.receive(idle_s=30)
+
+
+@pytest.mark.parametrize("order", ["grandchild", "session"])
+def test_what_a_child_started_ends_with_it(module, order):
+    """A training that started programs leaves none of them behind, also where they left its session and their parent."""
     with Child(module) as child:
-        child.send("grandchild")
+        child.send(order)
         pid = child.receive(idle_s=30)
     until = time.monotonic() + 10
     while _is_alive(pid) and time.monotonic() < until:

@@ -1,8 +1,8 @@
 """A child process for work that may fail in ways which no `except` sees: it is killed, aborts, hangs or takes all memory.
 
 The child is ``python -m MODULE ARGUMENTS… CHANNEL``, in a process group of its own, with a limit of memory. Parent and child send
-each other JSON values, one a line, over a socket. The child ends when its parent does; its whole group ends when the parent is done
-with it.
+each other JSON values, one a line, over a socket. The child ends when its parent does. What it has started ends when the parent is done
+with it, also where that left its group, and counts as its memory.
 """
 
 import ctypes
@@ -36,7 +36,9 @@ _NO_MEMORY = (
     "Out of Memory",
 )
 """What libraries write before they abort for want of memory."""
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_TREE_S = 1.0
+"""How often it is looked what a child has started, and what all of that takes."""
 _GRACE_S = 1.0
 """How long a child may take to end by itself once its channel is closed."""
 
@@ -171,6 +173,10 @@ class Child:
                 ours.close()
                 raise
         self._channel = Channel(ours)
+        self._memory = memory
+        self._tree: dict[int, str] = {}
+        """What the child has started, as it was last seen: by number of the process, when it began."""
+        self._seen_at = 0.0
         self._last: deque[bytes] = deque()
         self._kept = 0
         self._listener = threading.Thread(target=self._listen, args=(shows_errors,), daemon=True)
@@ -217,6 +223,7 @@ class Child:
                     with suppress(TimeoutError, EOFError):
                         return self._channel.receive(0.0)
                     raise ChildEnded(self._end()) from None
+                self._look_at_tree()
                 quiet(waited)
             except EOFError:
                 self._wait(_GRACE_S)
@@ -227,11 +234,28 @@ class Child:
         self._channel.close()
         if self._process.returncode is not None:
             return
+        started = self._tree | _descendants(self._process.pid)
         # Before it is waited for: until then its number, which is that of its group, is nobody else's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        for pid, began in started.items():
+            if _began(pid) == began:  # else it ended, and the number may be another's
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._listener.join(_GRACE_S)
+
+    def _look_at_tree(self) -> None:
+        """Note what the child has started, and end all of it where it takes more memory together than the child may."""
+        now = time.monotonic()
+        if now < self._seen_at + _TREE_S:
+            return
+        self._seen_at, self._tree = now, _descendants(self._process.pid)
+        if self._memory is None or not self._tree:
+            return
+        if sum(map(_memory_of, (self._process.pid, *self._tree))) > self._memory:
+            self.kill()
+            raise ChildEnded(End(how="memory", last="with all that it has started"))
 
     def _has_ended(self) -> bool:
         if self._process.returncode is not None:
@@ -306,7 +330,10 @@ def parent(word: str) -> Channel:
 def end_with_parent(pid: int) -> None:
     """Have the kernel kill this process when its parent, which has this number, ends."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        system = ctypes.CDLL(None)
+        system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # What its children start and leave behind stays its own, so that it can be found and ended.
+        system.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != pid:  # it ended before it could be followed
             os._exit(1)
 
@@ -318,6 +345,37 @@ def limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _descendants(pid: int) -> dict[int, str]:
+    """Return the processes that one has started, and those that these have: by number, when each began."""
+    found: dict[int, str] = {}
+    waiting = [pid]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with suppress(OSError):
+                for child in map(int, task.read_text().split()):
+                    found[child] = _began(child)
+                    waiting.append(child)
+    return found
+
+
+def _began(pid: int) -> str:
+    """Return when a process began, in ticks since the machine started; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def _memory_of(pid: int) -> int:
+    """Return the bytes of memory that a process holds for itself; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    held = (line.split() for line in status.splitlines() if line.startswith(("RssAnon:", "VmSwap:")))
+    return sum(int(words[1]) for words in held) * 1024
 
 
 def _name_of(number: int) -> str:

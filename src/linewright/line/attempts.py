@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -132,14 +133,14 @@ class Attempts:
         Whose runs they are.
     program
         Module and first arguments of what carries out an attempt.
-    stays_warm
-        Whether a process for the next run is started after each run.
+    of_all_lines
+        Whether runs of many lines come, side by side: then news name their line, and a process for the next run is started after each.
     """
 
     def __init__(
-        self, factory: Factory, program: Sequence[str] = PROGRAM, *, stays_warm: bool = False
+        self, factory: Factory, program: Sequence[str] = PROGRAM, *, of_all_lines: bool = False
     ) -> None:
-        self._factory, self._stays_warm = factory, stays_warm
+        self._factory, self._of_all_lines = factory, of_all_lines
         self._limits = read_factory_file(factory.root).runs
         self._turns = Turns(self._limits.at_once)
         self._children = Children(factory, self._limits.bytes, program)
@@ -215,6 +216,7 @@ class Attempts:
             children=self._children,
             limits=self._limits,
             stopped=self._stopped,
+            names_line=self._of_all_lines,
         )
         run.accept()
         try:
@@ -224,7 +226,7 @@ class Attempts:
             # No child is needed to say so, and none may be left that could.
             run.fail(over.error)
             raise over.error from None
-        if self._stays_warm:
+        if self._of_all_lines:
             self.warm()
         return given
 
@@ -249,7 +251,9 @@ class _Run:
         children: Children,
         limits: RunLimits,
         stopped: threading.Event,
+        names_line: bool,
     ) -> None:
+        self._names_line = names_line
         self._factory, self._step, self._request = factory.asked_by(request["by"]), step, request
         self._children, self._limits, self._stopped = children, limits, stopped
         self._run, self._line = str(request["run"]), str(request["line"])
@@ -338,7 +342,13 @@ class _Run:
                 self._turn.go_on()
             if "progress" not in said:
                 return said
-            self._factory.report(msgspec.convert(said["progress"], Progress))
+            self._report(msgspec.convert(said["progress"], Progress))
+
+    def _report(self, progress: Progress) -> None:
+        named = (
+            replace(progress, station=f"{self._line} {progress.station}") if self._names_line else progress
+        )
+        self._factory.report(named)
 
     def _hear_or_begin_again(self) -> dict[str, Any]:
         """Return what the child says between two steps; one that ended there is followed by another."""
@@ -425,7 +435,7 @@ class _Run:
         says = f"{self._line}: the process of the run ended at step {self._at}: {end.to_text()}"
         if attempt >= MOST_ATTEMPTS:
             raise _Over(self._gave_up(end, attempt))
-        self._factory.report(
+        self._report(
             Progress(
                 station=self._at, says=f"{says}; attempt {attempt + 1} of {MOST_ATTEMPTS} begins", stays=True
             )

@@ -175,7 +175,7 @@ def _examples(factory: Factory, url: str) -> tuple[str, ...]:
 def _ask_status(factory: Factory, url: str) -> str:
     """Return the command that asks the control plane; the token itself stays in its file."""
     token = shlex.quote(str(factory.state / TOKEN_FILE))
-    return f'curl -s -H "Authorization: Bearer $(cat {token})" {url}/api/v1/status'
+    return f'curl -s -H @<(echo "Authorization: Bearer $(cat {token})") {url}/api/v1/status'
 
 
 def _guard_older(factory: Factory) -> None:

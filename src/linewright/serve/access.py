@@ -62,7 +62,7 @@ class Access:
             where="Authorization",
             allowed="Bearer TOKEN",
             hint=f"the token is in {TOKEN_PATH} of the factory's folder: "
-            f'curl -H "Authorization: Bearer $(cat {TOKEN_PATH})" …',
+            f'curl -H @<(echo "Authorization: Bearer $(cat {TOKEN_PATH})") …',
         )
 
 

@@ -51,7 +51,7 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root, stopping = factory.root, Event()
-    with closing(Attempts(factory, stays_warm=True)) as attempts:
+    with closing(Attempts(factory, of_all_lines=True)) as attempts:
 
         def opened(actor: str = "") -> Factory:
             other = Factory.open(root, report=_say, actor=actor)
