@@ -26,7 +26,7 @@ MEMORY = 1_200
 """MiB that a process which reads a bomb may have at its highest; 150 of them are its libraries."""
 
 READ = """\
-    import json, resource, sys
+    import json, sys
     from pathlib import Path
     from time import monotonic
     from linewright.data.read import open_source, whole
@@ -42,7 +42,9 @@ READ = """\
             whole(source)
     except LinewrightError as error:
         said = str(error)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    # Not `ru_maxrss`: that begins with what the process which started this one took.
+    told = Path("/proc/self/status").read_text().splitlines()
+    memory = next(int(line.split()[1]) for line in told if line.startswith("VmHWM")) >> 10
     print(json.dumps({"said": said, "memory": memory, "seconds": monotonic() - began}))
 """
 

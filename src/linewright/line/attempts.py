@@ -33,6 +33,7 @@ from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Pl
 from linewright.line.run import WORKFLOW, accept, finish
 from linewright.line.spec import LineSpec
 from linewright.line.work import Work
+from linewright.store.values import decoder
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
@@ -50,6 +51,10 @@ _TOO_LATE = frozenset({"release", "finish"})
 
 PROGRAM = ("linewright.line.attempt",)
 """The module that carries out one attempt, and its first arguments."""
+
+
+for _kind in (Plan, Progress):
+    decoder(_kind)  # their form is known before several threads ask for it
 
 
 class BugInChildError(Exception):

@@ -21,6 +21,7 @@ from linewright.serve.log import sync_file
 from linewright.serve.segments import ENDING, Frame, frame_of, read_segment
 from linewright.store.chain import Head
 from linewright.store.disk import explained
+from linewright.store.values import decoder
 
 CHECKPOINT_S = 600.0
 """How often the worker makes them: what somebody changes before the next one is not proved by it."""
@@ -143,7 +144,7 @@ def kept_head(factory: Factory) -> Head | None:
     """
     path = factory.state / _HEAD
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        kept = decoder(_Kept).decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -20,6 +20,7 @@ from linewright.model.margins import weighted
 from linewright.model.parts import Parts, read_parts, read_tensor, with_output
 from linewright.model.shapley import TreeExplainer
 from linewright.model.trees import ROWS, read_trees
+from linewright.store.values import decoder
 
 Floats = NDArray[np.float64]
 
@@ -164,7 +165,7 @@ def _summed(parts: Parts, where: str) -> list[Summed]:
     if _SUMMED not in parts.metadata:
         return [Summed(weight=1.0, suffix="")] if _CENTRE in parts.metadata else []
     try:
-        return msgspec.json.decode(parts.metadata[_SUMMED], type=list[Summed])
+        return decoder(list[Summed]).decode(parts.metadata[_SUMMED])
     except msgspec.MsgspecError as error:
         raise Corrupt("the graph does not say what it sums", where=where, found=str(error)) from error
 
@@ -212,7 +213,7 @@ class _Linear:
 
     def __init__(self, graph: bytes, parts: Parts, *, width: int, where: str, suffix: str) -> None:
         try:
-            centre = msgspec.json.decode(parts.metadata[_CENTRE + suffix], type=Centre)
+            centre = decoder(Centre).decode(parts.metadata[_CENTRE + suffix])
             coefficients, intercept = (
                 read_tensor(parts.constants[name + suffix]) for name in (COEFFICIENTS, INTERCEPT)
             )

@@ -23,7 +23,7 @@ from linewright.model.graph import Graph, Input, open_graph
 from linewright.model.margins import to_scores
 from linewright.model.tasks import task
 from linewright.store.seams import Artifacts, Metadata
-from linewright.store.values import canonical_json, decode, digest_of, digest_of_bytes
+from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
 
 SMALLEST = 1e-30
 """`log_odds` takes no probability to be smaller; float32 goes a little below."""
@@ -261,7 +261,7 @@ def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
     body = get(package.golden)
     _check_bytes(body, package.golden)
     try:
-        golden = msgspec.json.decode(body, type=Golden)
+        golden = decoder(Golden).decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(f"not golden rows: {error}", where=package.golden) from error
     if len(golden.rows) != len(golden.predictions):

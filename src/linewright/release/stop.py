@@ -16,6 +16,7 @@ import msgspec
 
 from linewright.release.facts import Serving
 from linewright.store.names import line_path
+from linewright.store.values import decoder
 
 GO = ".go"
 """Ending of the file that lets a line answer."""
@@ -225,7 +226,7 @@ def _mark(serving_dir: Path, line: str) -> Path:
 def _served(serving_dir: Path, line: str) -> Serving | Exception | None:
     """Return what endpoints of a line follow, or why it cannot be read; `None` where there is no such file."""
     try:
-        return msgspec.json.decode((serving_dir / f"{line}.json").read_bytes(), type=Serving)
+        return decoder(Serving).decode((serving_dir / f"{line}.json").read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -247,7 +248,7 @@ def _fitting(note: Note) -> Note:
 
 def _read(body: bytes) -> Note | None:
     try:
-        return msgspec.json.decode(body, type=Note)
+        return decoder(Note).decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

@@ -19,7 +19,7 @@ from linewright.serve.facts import Fault, Outage
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.names import line_path
-from linewright.store.values import canonical_json
+from linewright.store.values import canonical_json, decoder
 
 MOST_FILES = 20
 """Outages of a line that are kept for those who look after it; while they do not look, further ones are told by the process alone."""
@@ -143,6 +143,6 @@ def _files(serving: Path, line: str) -> list[Path]:
 
 def _read(path: Path) -> Found | None:
     with suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
-        outage = msgspec.json.decode(file.read(), type=Outage)
+        outage = decoder(Outage).decode(file.read())
         return Found(path, outage, outage.until is not None or not is_held(file))
     return None  # it is being written, or was just taken away

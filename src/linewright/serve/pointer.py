@@ -31,6 +31,7 @@ from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.scoring import RequestForm, Scorer, form_of
 from linewright.serve.trouble import Trouble, note_trouble, trouble_with
 from linewright.store.names import is_line_name, line_path
+from linewright.store.values import decoder
 
 POLL_S = 0.2
 ALL_S = 2.0
@@ -290,7 +291,7 @@ class Lines:
 
     def _read(self, line: str) -> None:
         try:
-            serving = msgspec.json.decode(line_path(self._folder, line, ".json").read_bytes(), type=Serving)
+            serving = decoder(Serving).decode(line_path(self._folder, line, ".json").read_bytes())
             if serving.line != line:
                 raise msgspec.ValidationError(f"it is about line {serving.line!r}")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

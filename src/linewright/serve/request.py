@@ -9,6 +9,7 @@ import msgspec
 
 from linewright.data.near import nearest
 from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.store.values import decoder
 
 MAX_BODY = 10 * 2**20
 BODY_DEADLINE_S = 30.0
@@ -340,7 +341,7 @@ def read_json(body: bytes, kind: type[T], *, form: str) -> T:
         Where it is JSON of another form than `kind` (with the place).
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         _refuse_broken(body, form)
         if "out of range" in str(error):

@@ -19,6 +19,7 @@ import msgspec
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.serve.metrics import Sample, Tally, add_samples, add_tallies
 from linewright.store.clock import uuid7
+from linewright.store.values import decoder
 
 LISTEN_S = 0.05
 """How often a process looks whether another one asks."""
@@ -189,6 +190,6 @@ def _is_alive(folder: Path, name: str) -> bool:
 
 def _read(folder: Path, name: str) -> Told | None:
     try:
-        return msgspec.json.decode((folder / name).read_bytes(), type=Told)
+        return decoder(Told).decode((folder / name).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None

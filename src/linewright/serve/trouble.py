@@ -10,6 +10,7 @@ import msgspec
 
 from linewright.serve.files import write_whole
 from linewright.store.names import line_path
+from linewright.store.values import decoder
 
 _ENDING = ".trouble"
 
@@ -44,7 +45,7 @@ def trouble_with(serving: Path, line: str, package: str) -> str | None:
         Digest of the canary; what was said of another one counts no more.
     """
     try:
-        found = msgspec.json.decode(line_path(serving, line, _ENDING).read_bytes(), type=Trouble)
+        found = decoder(Trouble).decode(line_path(serving, line, _ENDING).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
     return found.because if found.package == package else None

@@ -14,7 +14,7 @@ from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
 from linewright.store.seams import Pointer, Recorded, Version
-from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
+from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
@@ -447,7 +447,7 @@ def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, lim
 
 def _read_event(kind: type[E], row: Any) -> E:
     try:
-        return msgspec.json.decode(row.body, type=kind)
+        return decoder(kind).decode(row.body)
     except msgspec.MsgspecError as error:
         raise Corrupt(f"not a {kind.__name__}: {error}", where=f"event {row.seq}") from error
 

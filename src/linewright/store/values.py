@@ -5,6 +5,7 @@ happened: who, when and why; it refers to results by digest.
 """
 
 import hashlib
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     version: int = 1
 
 
+T = TypeVar("T")
 R = TypeVar("R", bound=Result)
 
 
@@ -74,6 +76,23 @@ def digest_of(value: object) -> str:
     return digest_of_bytes(canonical_json(value))
 
 
+_decoders: dict[Any, Any] = {}
+_building = threading.Lock()
+
+
+def decoder(kind: type[T]) -> "msgspec.json.Decoder[T]":
+    """Return the decoder of a kind, made once.
+
+    One thread at a time makes one: msgspec shows what it knows of a class to other threads before it knows all of it, and one that
+    decodes by that ends the process (msgspec 0.22, seen with two threads and one class of many fields).
+    """
+    found = _decoders.get(kind)
+    if found is None:
+        with _building:
+            found = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return found
+
+
 def decode(kind: type[R], body: bytes, *, digest: str) -> R:
     """Read a result from bytes that have the given digest.
 
@@ -88,7 +107,7 @@ def decode(kind: type[R], body: bytes, *, digest: str) -> R:
             "stored bytes have changed", where=digest, found=found, hint="restore them from a backup"
         )
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decoder(kind).decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(f"not a {kind.__name__}: {error}", where=digest) from error
 

@@ -17,7 +17,7 @@ from linewright.release.facts import Deployed, Halted, Promoted, Refused, Rolled
 from linewright.serve.facts import Checkpointed
 from linewright.store.chain import Link
 from linewright.store.seams import Pointer, Version
-from linewright.store.values import Event
+from linewright.store.values import Event, decoder
 
 _BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"
 _TAKES = timedelta(minutes=1)
@@ -91,7 +91,7 @@ class Record:
     def _see(self, one: Link, kind: type[Event]) -> None:
         where = f"event {one.seq} ({one.kind} of {one.line})"
         try:
-            event = msgspec.json.decode(one.body, type=kind)
+            event = decoder(kind).decode(one.body)
         except msgspec.MsgspecError as error:
             self._tell(f"it cannot be read: {error}", where)
             return

@@ -12,6 +12,7 @@ from linewright.release.facts import Serving
 from linewright.release.pointer import recorded
 from linewright.release.stop import is_pending, may_answer
 from linewright.store.names import line_path
+from linewright.store.values import decoder
 
 _NOT_COMPARED = frozenset({"known", "version"})
 """What endpoints are told that other versions told otherwise, and that decides about no answer."""
@@ -45,7 +46,7 @@ def _told(factory: Factory, line: str) -> tuple[str, int] | None:
     try:
         # Before the record: the file follows it, so what it is ahead of it was not written by us.
         file = path.read_bytes() if path.is_file() else None
-        found = None if file is None else msgspec.json.decode(file, type=Serving)
+        found = None if file is None else decoder(Serving).decode(file)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return f"what endpoints are told cannot be read: {error}", Corrupt.exit_code
     said = recorded(factory.metadata, line)
