@@ -34,7 +34,7 @@ from linewright.operations.evidence import card
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
-from linewright.release.pointer import canary_of
+from linewright.release.pointer import canary_of, project
 from linewright.release.sequential import bounds
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
@@ -476,6 +476,7 @@ def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_sh
     begun, pointer = canary_of(living.factory.metadata, LINE), living.factory.metadata.pointer(LINE)
     wrong = replace(begun, share=0.5, generation=pointer.generation + 1)
     living.factory.metadata.move(LINE, replace(pointer, generation=wrong.generation), wrong)
+    project(living.factory.metadata, living.factory.serving, LINE)
 
     assert None is waits
     assert 2 == begun.model
