@@ -200,6 +200,7 @@ class _Paced:
         self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
         self._rest = b""
         self._ahead = 0
+        self._is_read = False
         self._turn = threading.Condition()
         self.closed = False
         self.last = b""
@@ -210,8 +211,17 @@ class _Paced:
         with self._turn:
             self._turn.wait_for(lambda: self.closed or self._ahead < self._AHEAD, timeout=self._PATIENCE)
             self._ahead += 1
-        if self.closed:
-            return b""
+            if self.closed:
+                return b""
+            self._is_read = True
+        try:
+            return self._block(size)
+        finally:
+            with self._turn:
+                self._is_read = False
+                self._turn.notify_all()
+
+    def _block(self, size: int) -> bytes:
         parts, missing = [self._rest], size - len(self._rest)
         while missing > 0 and (more := self._more(missing)):
             parts.append(more)
@@ -238,10 +248,11 @@ class _Paced:
             self._turn.notify()
 
     def close(self) -> None:
-        """Let a read that waits return."""
+        """Let a read that waits return, and wait for one that is at work: its thread is Arrow's, and must not outlive the interpreter."""
         with self._turn:
             self.closed = True
-            self._turn.notify()
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: not self._is_read, timeout=self._PATIENCE)
 
 
 class _SetAside:
