@@ -8,6 +8,7 @@ with it, also where that left its group, and counts as its memory.
 import ctypes
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -120,6 +121,10 @@ class Channel:
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         return msgspec.json.decode(line)
+
+    def has_come(self) -> bool:
+        """Return whether something can be received at once."""
+        return bool(self._received or select.select([self._connection], [], [], 0.0)[0])
 
     def close(self) -> None:
         """Close this end."""

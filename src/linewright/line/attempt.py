@@ -48,7 +48,8 @@ def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is)
     def report(progress: Progress) -> None:
         channel.send({"progress": to_builtins(progress)})
 
-    load_steps()
+    if not channel.has_come():
+        load_steps()  # it was started ahead
     with suppress(EOFError), Factory.open(Path(root), report=report) as factory:
         prepare(factory)
         while "plan" in (request := channel.receive()) and "run" not in request:
