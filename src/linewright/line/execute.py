@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from msgspec.structs import replace
 
+from linewright.data.spec import SqliteSource
 from linewright.engine.context import Progress
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
@@ -18,7 +20,7 @@ from linewright.errors import ContractBreach, LinewrightError, NotFound, Request
 from linewright.line.attempts import PROGRAM, Attempts, end_of, record_cancelled
 from linewright.line.cancelling import ask_to_cancel, forget_cancellation, require_id
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Plan, RunResult
+from linewright.line.facts import Accepted, Finished, Plan, RunResult
 from linewright.line.file import placed
 from linewright.line.outages import follow_file
 from linewright.line.plan import make_plan
@@ -83,8 +85,8 @@ def execute(
             closing(Attempts(factory, program)) as attempts,
             open_executor(factory, watch, only=line, attempts=attempts) as engine,
         ):
-            if not factory.metadata.versions(line):
-                attempts.warm()  # there will surely be a run
+            if _will_run(factory, line):
+                attempts.warm()
             for run in engine.unfinished(line):
                 resumed.follow(engine, run)
             return _carry_out(
@@ -131,6 +133,20 @@ def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
         return {"run": run, "line": line, "state": "asked"}
     forget_cancellation(factory, run)
     return {"run": run, "line": line, "state": ended.outcome, "promoted": ended.promoted}
+
+
+def _will_run(factory: Factory, line: str) -> bool:
+    """Guess, before anything is read, whether there is something to do: a file of the line is newer than its last run."""
+    last = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
+    if not last:
+        return True
+    ended = datetime.fromisoformat(last[0].at).timestamp()
+    with suppress(LinewrightError, OSError):
+        sources = factory.line(line).sources.values()
+        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in sources)
+        files = (factory.path_of(line), *(factory.root / name for name in named))
+        return any(file.is_file() and file.stat().st_mtime > ended for file in files)
+    return False
 
 
 @contextmanager
