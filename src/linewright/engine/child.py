@@ -40,6 +40,8 @@ _NO_MEMORY = (
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TREE_S = 1.0
 """How often it is looked what a child has started, and what all of that takes."""
+_NICE = 10
+"""How far a child stands back for the processes that answer, where there are too few processors for both."""
 _GRACE_S = 1.0
 """How long a child may take to end by itself once its channel is closed."""
 
@@ -329,6 +331,8 @@ def parent(word: str) -> Channel:
     os.dup2(2, 1)
     end_with_parent(pid)
     limit_memory(memory)
+    with suppress(OSError):
+        os.nice(_NICE)
     return Channel(socket.socket(fileno=descriptor))
 
 
