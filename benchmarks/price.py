@@ -1,16 +1,16 @@
 """What two checkouts cost: a request to the endpoint, and a run, in turn, in one table.
 
-    python benchmarks/price.py BEFORE [--after CHECKOUT] [--rounds N] [--requests N]
+    python benchmarks/price.py BEFORE [--after CHECKOUT] [--rounds N] [--blocks N] [--requests N]
 
 BEFORE and CHECKOUT (this one, where it is not said) are folders of the repository in which `make install` was done. Each has a factory of
-its own with the same line. In each round both answer requests of one row over one kept connection, and both carry out a run whose source
-has one row more than before, one after the other. CPU of a request is that of the endpoint's process, by the kernel's count; that of a run
-is that of the command and all its children. The median over the rounds counts.
+its own with the same line. In each round both endpoints are started anew and answer blocks of requests of one row over one kept
+connection, in turn; then both carry out a run, in turn, whose source has one row more than before. CPU of a request is that of the
+endpoint's process, by the kernel's count; that of a run is that of the command and all its children. A difference is the median over
+the rounds of one side minus the other, with the interval from the second smallest to the second largest.
 """
 
 import argparse
 import csv
-import os
 import random
 import resource
 import signal
@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,17 +75,30 @@ def run(side: Side) -> None:
     side.run_cpu_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def ask(side: Side, requests: int) -> None:
+def ask(sides: list[Side], blocks: int, requests: int) -> None:
+    """Ask both endpoints in turn, block by block: what the machine does meanwhile meets both."""
+    with ExitStack() as stack:
+        served = [(side, *stack.enter_context(serving(side)), []) for side in sides]
+        for _, _, port, connection, _ in served:
+            answer(connection, port, 500)
+        for number in range(blocks):
+            for _, pid, port, connection, taken in served if number % 2 else served[::-1]:
+                before = cpu_s(pid)
+                answer(connection, port, requests)
+                taken.append((cpu_s(pid) - before) / requests * 1e6)
+        for side, _, _, _, taken in served:
+            side.request_us.append(statistics.median(taken))
+
+
+@contextmanager
+def serving(side: Side) -> Iterator[tuple[int, int, socket.socket]]:
+    """Yield the id of an endpoint's process, its port and a connection to it."""
     port = free_port()
     command = [side.command, "serve", "--port", str(port)]
     process = subprocess.Popen(command, cwd=side.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        connection = connected(port)
-        with connection:
-            answer(connection, port, 500)
-            before = cpu_s(process.pid)
-            answer(connection, port, requests)
-            side.request_us.append((cpu_s(process.pid) - before) / requests * 1e6)
+        with connected(port) as connection:
+            yield process.pid, port, connection
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -111,8 +126,9 @@ def answer(connection: socket.socket, port: int, requests: int) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU of all threads of a process, by the scheduler's count of nanoseconds."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def free_port() -> int:
@@ -125,8 +141,9 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("before", type=Path)
     words.add_argument("--after", type=Path, default=Path(__file__).resolve().parents[1])
-    words.add_argument("--rounds", type=int, default=5)
-    words.add_argument("--requests", type=int, default=20_000)
+    words.add_argument("--rounds", type=int, default=10)
+    words.add_argument("--blocks", type=int, default=10)
+    words.add_argument("--requests", type=int, default=1_000, help="of a block")
     asked = words.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sides = [
@@ -139,20 +156,29 @@ def main() -> None:
             side.run_s.clear()
             side.run_cpu_s.clear()
         for number in range(asked.rounds):
-            for side in sides if number % 2 else sides[::-1]:
-                ask(side, asked.requests)
+            in_turn = sides if number % 2 else sides[::-1]
+            ask(in_turn, asked.blocks, asked.requests)
+            for side in in_turn:
                 with (side.root / "rows.csv").open("a") as file:
                     file.write(f"0.{5000 + number},0.5000,no\n")
                 run(side)
-    print(f"{asked.rounds} rounds of {asked.requests:,} requests and one run, medians; seed {SEED}\n")
-    print("| what | before | after | difference |\n|---|---:|---:|---:|")
+    print(
+        f"{asked.rounds} rounds of {asked.blocks} blocks of {asked.requests:,} requests and a run; seed {SEED}\n"
+    )
+    print("| what | before | after | difference | from | to |\n|---|---:|---:|---:|---:|---:|")
     for what, unit, of in (
         ("a request, CPU of the endpoint", "us", "request_us"),
         ("a run, CPU", "s", "run_cpu_s"),
         ("a run, wall", "s", "run_s"),
     ):
-        before, after = (statistics.median(getattr(side, of)) for side in sides)
-        print(f"| {what} | {before:.2f} {unit} | {after:.2f} {unit} | {after - before:+.2f} {unit} |")
+        before, after = (getattr(side, of) for side in sides)
+        more = sorted(b - a for a, b in zip(before, after, strict=True))
+        middle = statistics.median
+        low, high = (more[1], more[-2]) if len(more) > 2 else (more[0], more[-1])
+        print(
+            f"| {what} | {middle(before):.2f} {unit} | {middle(after):.2f} {unit} "
+            f"| {middle(more):+.2f} {unit} | {low:+.2f} | {high:+.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ class Scorer:
         else:
             # What is missing is beyond both ends; only then has each column to be asked whether it may be.
             is_within = (x >= self._low) & (x <= self._high)
-            if is_within.all() and self._read_time is None and not self._unread:
+            if np.count_nonzero(is_within) == is_within.size and self._read_time is None and not self._unread:
                 return {}
             doubtful = ~(is_within | (np.isnan(x) & ~self._complete)).all(axis=1)
         said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}

@@ -253,8 +253,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_body_left = True
         super().on_headers_complete()
         self.headers = []  # takes what follows the body: no header is among that (RFC 9112, 7.1.2)
-        self._scope[HEADERS] = given
-        self._scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
+        scope = self._scope
+        scope[HEADERS] = given
+        scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
         if not self.pipeline:
             self._running = self.cycle
         if self._is_leaving:
