@@ -13,9 +13,9 @@ from functools import partial
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
+from linewright.line.clock_skew import clock_alert, tend_clock
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult

@@ -12,8 +12,8 @@ from itertools import islice
 from msgspec.structs import replace
 
 from linewright.data.spec import duration_micros
-from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
+from linewright.line.clock_skew import clock_alert, tend_clock
 from linewright.line.closing import Closing, earlier
 from linewright.line.factory import Factory
 from linewright.line.performance import confirmations_of, performance_of

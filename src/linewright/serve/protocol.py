@@ -110,7 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if room is Room.REFUSED:
             self._refuse(503, Transient("too many connections at one time", hint="try again in a moment"))
             return
-        self._places.is_idle(self)
+        self._places.mark_idle(self)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for the client to read; the answer is in memory until then, so not for ever."""
         super().pause_writing()
-        self._places.is_stalled(self)
+        self._places.mark_stalled(self)
         if self._read_timer is None:
             self._read_timer = self.loop.call_later(self._linger_s, self._reset)
 
@@ -135,11 +135,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
-        self._places.is_busy(self)
+        self._places.mark_busy(self)
         if self._has_body_left:
-            self._places.is_stalled(self)
+            self._places.mark_stalled(self)
         elif not self.cycle or self.cycle.response_complete:
-            self._places.is_idle(self)
+            self._places.mark_idle(self)
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -164,7 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_behind(self) -> bool:
         if not self.pipeline:
-            (self._places.is_ahead if self._unread else self._places.is_level)(self)
+            (self._places.mark_pipelining if self._unread else self._places.unmark_pipelining)(self)
         return bool(self.pipeline or self._unread)
 
     def read_on(self) -> None:
@@ -174,7 +174,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.data_received(data)
         self.flow.resume_reading()
         if not self._unread and not self.pipeline:
-            self._places.is_level(self)
+            self._places.unmark_pipelining(self)
 
     def _take(self, data: bytes) -> None:
         """Count the bytes, and wait for the rest of a head that has begun."""
@@ -188,13 +188,13 @@ class BoundedProtocol(HttpToolsProtocol):
         is_answered = not self.cycle or self.cycle.response_complete
         if not is_answered or self._has_body_left:
             if self._has_body_left:
-                self._places.is_stalled(self)
+                self._places.mark_stalled(self)
             if self._received > MAX_MESSAGE:
                 self._abort()
             elif is_answered and self._head_timer is None:
                 self._arm()
             return
-        self._places.is_idle(self)
+        self._places.mark_idle(self)
         if self._is_between and not was_between:
             # The rest of a body that was answered before it came: the connection is idle from here on.
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -246,7 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the clock: the body is here, also where it was answered before."""
         self._disarm()
         if not self.flow.write_paused:
-            self._places.is_busy(self)
+            self._places.mark_busy(self)
         self._has_body_left, self._is_between = False, True
         self._scope[BODY_IS_HERE] = True
         super().on_message_complete()
@@ -257,12 +257,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._running = self.pipeline[-1][0]
         super().on_response_complete()
         if self.transport.is_closing():
-            self._places.is_stalled(self)
+            self._places.mark_stalled(self)
             self._end_within(self._linger_s)
         elif self.flow.write_paused:
-            self._places.is_stalled(self)
+            self._places.mark_stalled(self)
         elif self.cycle.response_complete:
-            self._places.is_idle(self)
+            self._places.mark_idle(self)
 
     @property
     def _scope(self) -> dict[str, Any]:
@@ -389,7 +389,7 @@ class BoundedProtocol(HttpToolsProtocol):
             # The requests before get their answers, and then the connection ends.
             last.keep_alive = False
             return
-        self._places.is_busy(self)
+        self._places.mark_busy(self)
         body = msgspec.json.encode(error.to_json())
         later = "retry-after: 1\r\n" if isinstance(error, Transient) else ""
         head = (

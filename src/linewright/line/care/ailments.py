@@ -28,8 +28,8 @@ from linewright.errors import (
     Transient,
     from_json,
 )
-from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
+from linewright.line.clock_skew import AHEAD_S, ahead_until
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
