@@ -225,7 +225,7 @@ class Child:
                 if idle_s is not None and waited > idle_s:
                     self.kill()
                     raise ChildEnded(End(how="deadline", last=self._last_line())) from None
-                if self._has_ended():
+                if self.has_ended():
                     # A process that the child made may hold the other end, and what was sent last may not be read yet.
                     with suppress(TimeoutError, EOFError):
                         return self._channel.receive(0.0)
@@ -264,7 +264,8 @@ class Child:
             self.kill()
             raise ChildEnded(End(how="memory", last="with all that it has started"))
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Return whether it has ended, by itself or by a signal."""
         if self._process.returncode is not None:
             return True
         ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -272,7 +273,7 @@ class Child:
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self._has_ended() and time.monotonic() < until:
+        while not self.has_ended() and time.monotonic() < until:
             time.sleep(0.01)
 
     def _end(self) -> End:
@@ -316,7 +317,7 @@ class Child:
         self.kill()
 
 
-def parent(word: str) -> Channel:
+def parent(word: str, *, gives_way: bool = True) -> Channel:
     """Begin as a child: take the limits, end with the parent, and return the channel to it.
 
     What is printed goes to stderr from here on.
@@ -325,14 +326,17 @@ def parent(word: str) -> Channel:
     ----------
     word
         The last argument that `Child` gave.
+    gives_way
+        Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
     """
     descriptor, pid, memory = map(int, word.split(":"))
     os.set_inheritable(descriptor, False)
     os.dup2(2, 1)
     end_with_parent(pid)
     limit_memory(memory)
-    with suppress(OSError):
-        os.nice(_NICE)
+    if gives_way:
+        with suppress(OSError):
+            os.nice(_NICE)
     return Channel(socket.socket(fileno=descriptor))
 
 
