@@ -149,6 +149,8 @@ class Child:
         limit.
     shows_errors
         Whether what it writes to stdout and stderr goes to our stderr.
+    gives_way
+        Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Child:
         *,
         memory: int | None = None,
         shows_errors: bool = True,
+        gives_way: bool = True,
     ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -174,11 +177,13 @@ class Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=(theirs.fileno(),),
-                    process_group=0,
+                    start_new_session=True,
                 )
             except OSError:
                 ours.close()
                 raise
+        if gives_way:
+            _stand_back(self._process.pid)
         self._channel = Channel(ours)
         self._memory = memory
         self._tree: dict[int, str] = {}
@@ -317,7 +322,7 @@ class Child:
         self.kill()
 
 
-def parent(word: str, *, gives_way: bool = True) -> Channel:
+def parent(word: str) -> Channel:
     """Begin as a child: take the limits, end with the parent, and return the channel to it.
 
     What is printed goes to stderr from here on.
@@ -326,18 +331,22 @@ def parent(word: str, *, gives_way: bool = True) -> Channel:
     ----------
     word
         The last argument that `Child` gave.
-    gives_way
-        Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
     """
     descriptor, pid, memory = map(int, word.split(":"))
     os.set_inheritable(descriptor, False)
     os.dup2(2, 1)
     end_with_parent(pid)
     limit_memory(memory)
-    if gives_way:
-        with suppress(OSError):
-            os.nice(_NICE)
     return Channel(socket.socket(fileno=descriptor))
+
+
+def _stand_back(pid: int) -> None:
+    """Have a process wait for those that answer, from its first instant on: its imports alone take a second."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+        os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+        # Linux may share processors between sessions first (sched_autogroup_enabled), whatever their processes say.
+        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
 
 
 def end_with_parent(pid: int) -> None:

@@ -106,7 +106,9 @@ class Probe:
         return self._child.receive(idle_s=self._patience_s, quiet=self._look)["wrong"]
 
     def _start(self) -> Child:
-        return Child("linewright.serve.probe", (str(self._state),), memory=MEMORY, shows_errors=False)
+        return Child(
+            "linewright.serve.probe", (str(self._state),), memory=MEMORY, shows_errors=False, gives_way=False
+        )
 
     def _look(self, _waited: float) -> None:
         if self._is_closed:
@@ -141,7 +143,7 @@ def _refused(digest: str, because: str) -> Corrupt:
 def main(state: str, word: str) -> None:
     """Try the packages whose digests come, until nobody asks any more."""
     forbid_pickles()
-    channel = parent(word, gives_way=False)
+    channel = parent(word)
     artifacts = LocalArtifacts(Path(state) / "artifacts")
     channel.send({"ready": True})
     with suppress(EOFError):
