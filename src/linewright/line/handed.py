@@ -46,10 +46,11 @@ class Handed:
         """
         for batch in self.source.batches():
             if batch.ragged:
-                raise self._ragged(batch.ragged[0])
+                raise self.ragged(batch.ragged[0])
             yield batch.frame
 
-    def _ragged(self, first: Ragged) -> RequestError:
+    def ragged(self, first: Ragged) -> RequestError:
+        """Return the error that names the first row of another number of fields than the header."""
         failed = sum(len(batch.ragged) for batch in self.source.batches())
         at, *_ = self.source.ragged_lines()
         what, hint = (
