@@ -148,7 +148,7 @@ def why(factory: Factory, evidence: str, /) -> Because:
     Parameters
     ----------
     evidence
-        LINE@VERSION, or the beginning of an evidence id on a card or of an alert's id.
+        LINE@VERSION, LINE for its champion, or the beginning of an evidence id on a card or of an alert's id.
     """
     return _because(explain(factory, evidence))
 
