@@ -1,7 +1,9 @@
 """Frames in place of files: a notebook does with a DataFrame what the command line does with a file, to the bit."""
 
+import asyncio
 import datetime as dt
 import importlib.util
+import logging
 from pathlib import Path
 
 import msgspec
@@ -205,6 +207,24 @@ def test_long_calls_show_how_far_they_are_and_leave_no_trace():
     assert {"text/plain": "", "text/html": ""} == drawn[-1]
     assert ["up  an address"] == [one["text/plain"] for one in kept]
     assert ["gate  asking"] == [one["text/plain"] for one in again]
+
+
+def test_a_run_in_a_notebook_warns_of_no_loop(made):
+    """A kernel runs an event loop, which waits for the cell; nobody who reads a notebook can do anything about that."""
+    factory, *_ = made
+    told: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: told.append(record.getMessage())
+    logging.getLogger("dbos").addHandler(listener)
+
+    async def cell():
+        return factory.run("shop")
+
+    try:
+        assert asyncio.run(cell()).promoted
+    finally:
+        logging.getLogger("dbos").removeHandler(listener)
+    assert [] == told
 
 
 def test_a_long_table_is_cut_and_a_struct_that_says_nothing_is_listed():
