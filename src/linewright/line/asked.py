@@ -60,7 +60,7 @@ class Asked:
             If the file is not the one any more that was looked through.
         """
         start = ragged = 0
-        for batch in self.handed.source.batches():
+        for batch in self.handed.parts():
             yield self._part(batch, start, ragged)
             start, ragged = start + batch.frame.height, ragged + len(batch.ragged)
         if _state(self.handed.file) != self.state:
@@ -104,7 +104,7 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
     state = _state(handed.file)
     columns = _columns(handed, package)
     found = _Found()
-    for batch in handed.source.batches():
+    for batch in handed.parts():
         if batch.ragged and strict:
             raise handed.ragged(batch.ragged[0])
         whole = _with_all(batch.frame, columns)
@@ -114,7 +114,7 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
     if found.failed and (strict or found.failed == found.rows):
         raise _unreadable(handed, found)
     if found.ragged and not found.rows:
-        raise handed.ragged(next(row for batch in handed.source.batches() for row in batch.ragged))
+        raise handed.ragged(next(row for batch in handed.parts() for row in batch.ragged))
     places = find_places(handed.source, found.bad, found.ragged)
     if _state(handed.file) != state:
         raise _has_changed(handed.file)

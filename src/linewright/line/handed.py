@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Ragged
+from linewright.data.batch import BATCH, Batch, Ragged
 from linewright.data.read import Raw, Source, open_file, whole
 from linewright.data.sniff import first_fields, names_apart
 from linewright.data.spec import FileSource, table_sources
@@ -35,15 +35,19 @@ class Handed:
         """Names of the columns, in order."""
         return self.source.columns
 
+    def parts(self) -> Iterator[Batch]:
+        """Give the rows, some at a time, and those of another number of fields beside them: at least one batch, the same ones each time."""
+        yield from self.source.batches()
+
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Give the rows, some at a time: at least one batch, and the same ones at each call.
+        """Give the rows of `parts`, and refuse what has another number of fields.
 
         Raises
         ------
         RequestError
             If the file cannot be read on, or a row has another number of fields than the header.
         """
-        for batch in self.source.batches():
+        for batch in self.parts():
             if batch.ragged:
                 raise self.ragged(batch.ragged[0])
             yield batch.frame
