@@ -207,7 +207,7 @@ def test_what_a_time_brings_is_done_though_nothing_was_written(line, clock):
 
     with closing(Tending(lambda: Factory.open(line.root, now=clock), engine, every_s=0.01)):
         after(lambda: clock.move(hours=1), lambda: counted(line))
-        after(lambda: clock.move(days=7), lambda: engine.started)
+        after(lambda: clock.move(days=7), lambda: engine.started and len(counted(line)) == 2)
 
     assert [0, 0] == counted(line)
     assert 1 == len(engine.started)
