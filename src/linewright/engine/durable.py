@@ -43,6 +43,8 @@ _VERSION = "linewright-1"
 _QUEUE = "runs-by-line"
 _WORKFLOW = "run"
 _POLL_S = 0.2
+_QUEUE_POLL_S = 0.5
+"""How often the queue is looked at: each look takes some queries, whether or not anything was asked for."""
 _MOST_BEGUN = 200
 """Runs that are taken out of the queue at a time; each has a thread, in which it may wait for its turn."""
 _GIVEN_UP_S = 2.0
@@ -254,7 +256,7 @@ class DurableEngine(EngineClient):
     """The executor of a factory: carries out its runs, one of a group at a time, and resumes those that a crash interrupted.
 
     Two live executors of one factory would run steps twice: hold `engine.lock.ProcessLock` while one is open. A process
-    has at most one. Runs begin within about 0.2 s, also those that an `EngineClient` asks for.
+    has at most one. Runs begin within about half a second, also those that an `EngineClient` asks for.
 
     Parameters
     ----------
@@ -388,7 +390,7 @@ class DurableEngine(EngineClient):
                     _QUEUE,
                     worker_concurrency=_MOST_BEGUN,
                     partition_worker_concurrency=1,
-                    polling_interval_sec=_POLL_S,
+                    polling_interval_sec=_QUEUE_POLL_S,
                 )
                 DBOS(config=config)
                 DBOS.workflow(name=_WORKFLOW)(self._workflow())

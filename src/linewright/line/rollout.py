@@ -101,6 +101,11 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
         return None  # someone moved the line meanwhile; the next look sees where it stands
 
 
+def is_trial_open(factory: Factory, line: str) -> bool:
+    """Return whether `tend_canary` has more to do for a line: a candidate is tried, or copies of its rows are to be removed."""
+    return canary_of(factory.metadata, line) is not None or any(factory.copies_of(line).glob("*"))
+
+
 def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial) -> Deployed | Promoted:
     context, line = factory.context, spec.line
     steps = (spec.release.steps or ()) if canary.rollout == "canary" else ()
