@@ -12,6 +12,7 @@ from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.closing import later
+from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
@@ -164,6 +165,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[LineStatus, ...]
     disk: DiskForecast | None = None
     """What is free on the disk of the state, and for how long; `None` where it does not tell."""
+    undelivered: tuple[Delivery, ...] = ()
+    """Destinations of `notify` that do not take what they are told."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
@@ -171,6 +174,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         told = [f"factory {self.factory}, {up}"]
         if self.disk is not None and self.disk.is_near:
             told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        told += [f"  not told: {one.to_text()}" for one in self.undelivered]
         return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
@@ -351,6 +355,7 @@ def _status(factory: Factory, line: str | None) -> Status:
         endpoint=url,
         lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
         disk=_disk(factory),
+        undelivered=tuple(undelivered(factory)),
     )
 
 

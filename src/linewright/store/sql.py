@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -230,11 +230,31 @@ class SqlMetadata:
         for row in self._paged(query, _results.c.digest, "", page):
             yield row.digest, row.kind, row.body
 
-    def links(self, *, page: int = 500) -> Iterator[Link]:
-        """Iterate over all events as they are stored, oldest first; nothing is verified."""
+    def links(
+        self, *, after: int = 0, kinds: Collection[str] = (), line: str | None = None, page: int = 500
+    ) -> Iterator[Link]:
+        """Iterate over events as they are stored, oldest first; nothing is verified.
+
+        Parameters
+        ----------
+        after
+            Number of the event after which to begin.
+        kinds, line
+            Only events of these kinds, and of this line (default: all).
+        page
+            How many are read at once.
+        """
         query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq)
-        for row in self._paged(query, _events.c.seq, 0, page):
+        if kinds:
+            query = query.where(_events.c.kind.in_(kinds))
+        if line is not None:
+            query = query.where(_events.c.line == line)
+        for row in self._paged(query, _events.c.seq, after, page):
             yield Link(*row)
+
+    def newest_seq(self) -> int:
+        """Return the number of the newest event; 0 where nothing has happened yet."""
+        return self._rows(sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq")))[0].seq
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
         """Iterate over (key, digest) of all settled stations and chunks, by key."""

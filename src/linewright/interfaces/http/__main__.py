@@ -24,6 +24,7 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
+from linewright.line.notifying import Notifying
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.serve.access import Access, control_token
@@ -62,6 +63,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
         with (
             open_executor(factory, attempts=attempts) as engine,
             closing(Tending(lambda: opened("linewright"), engine)),
+            closing(Notifying(lambda: opened("linewright"))),
         ):
             app = control_app(
                 opened,

@@ -41,7 +41,7 @@ _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies)\.sqlite|feedback/{_LINE}\.sqlite|log/{_LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies|outbox)\.sqlite|feedback/{_LINE}\.sqlite|log/{_LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""
