@@ -23,8 +23,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """NAME of `factory.yaml`, or LINE/NAME; of e-mail with /RECIPIENT behind it."""
     by: str
     """`webhook`, `slack` or `email`."""
-    begun: bool
-    """Whether it is told already: from when `linewright up` or `linewright notify send` saw it first."""
     waiting: int
     """Events that it has not been told yet."""
     delivered: int
@@ -49,8 +47,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     def to_text(self) -> str:
         """Say it in one line."""
         told = f"{self.destination} ({self.by}): "
-        if not self.begun:
-            return f"{told}not begun: it is told of what happens from when `linewright up` sees it"
         last = f", last on {said(self.delivered_at)}" if self.delivered_at else ""
         told += f"{count(self.delivered, 'event')} told{last}; {self.waiting:,} waiting"
         if self.refused:
@@ -124,9 +120,8 @@ def send_now(factory: Factory, name: str | None, *, refused: bool) -> list[Tried
         Whether what they refused is tried again too, before the rest.
     """
     outbox, tried = Outbox(factory.state), list[Tried]()
-    newest = factory.metadata.newest_seq()
     for one in chosen(factory, name):
-        outbox.begin(one.name, newest)
+        outbox.begin(one.name, one.first(factory))
         again, trouble = _send_refused(factory, outbox, one) if refused else (0, "")
         courier = Courier(factory, outbox, one, outbox.places()[one.name])
         taken = courier.deliver()
@@ -154,8 +149,7 @@ def _delivery(factory: Factory, outbox: Outbox, to: Destination, place: Place | 
     return Delivery(
         destination=to.name,
         by=next(iter(type(to.spec).model_fields.keys() & {"webhook", "slack", "email"})),
-        begun=place is not None,
-        waiting=sum(1 for _ in to.messages(factory, after=place.seq)) if place else 0,
+        waiting=sum(1 for _ in to.messages(factory, after=place.seq if place else to.first(factory))),
         delivered=place.delivered if place else 0,
         delivered_at=place.delivered_at if place else None,
         failures=place.failures if place else 0,

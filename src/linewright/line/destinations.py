@@ -1,18 +1,22 @@
 """Who is told of what happens: the destinations that `factory.yaml` and the line files name."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from linewright.errors import LinewrightError, NotFound, SpecError
+from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.mistakes import did_you_mean
 from linewright.people.messages import Message, kinds_of, message_of
 from linewright.people.send import Sender, open_sender
 from linewright.people.spec import DestinationSpec, EmailSpec
+from linewright.store.clock import text_of
 
 _WORD = b"notify"
+_MOST_BEFORE = "1d"
 _Read = Callable[[Factory, Path], "Iterator[Destination]"]
 
 
@@ -29,6 +33,15 @@ class Destination:
     """Of e-mail, who gets it."""
     where: str = "notify"
     """Where it is declared, for messages."""
+    since: str = field(default="", compare=False)
+    """When the file that declares it was changed last."""
+
+    def first(self, factory: Factory) -> int:
+        """Return the number of the event behind which it begins where it is new.
+
+        What happened since its file was changed is told, so that nothing is missed before `up` sees it, though of no more than a day.
+        """
+        return factory.metadata.newest_seq(by=max(self.since, earlier(factory.now(), _MOST_BEFORE)))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -78,7 +91,11 @@ class Declared:
             if known is not None and known[0] == stamp:
                 continue
             try:
-                self._files[path] = stamp, tuple(read(self.factory, path))
+                since = text_of(datetime.fromtimestamp(found.st_mtime, UTC))
+                self._files[path] = (
+                    stamp,
+                    tuple(replace(one, since=since) for one in read(self.factory, path)),
+                )
                 self.wrong.pop(path, None)
             except (LinewrightError, OSError) as error:
                 self.wrong[path] = str(error)

@@ -155,7 +155,7 @@ class Courier:
 class Notifying:
     """A thread that tells all destinations of a factory what happens, until it is closed.
 
-    What happened while nothing ran is told when it runs again. A destination that is new is told of what happens from then on.
+    What happened while nothing ran is told when it runs again.
 
     Parameters
     ----------
@@ -176,8 +176,6 @@ class Notifying:
         self._turns: dict[str, Future[None]] = {}
         self._newest: int | None = None
         """Number of the newest event that was looked at."""
-        self._before = 0
-        """That of the newest event when it was looked last whether somebody else is to be told."""
         self._files_at = 0.0
         self._told: set[str] = set()
         """What was said about files and bugs, so that it is said once."""
@@ -205,11 +203,10 @@ class Notifying:
     def _look(self, factory: Factory, declared: Declared, outbox: Outbox, pool: ThreadPoolExecutor) -> None:
         newest = factory.metadata.newest_seq()
         if self._newest is None:
-            self._newest = self._before = newest
+            self._newest = newest
         if time.monotonic() >= self._files_at:
             self._files_at = time.monotonic() + _FILES_S
             self._declare(factory, declared, outbox)
-            self._before = newest
         if newest > self._newest:
             self._mark(factory, newest)
         for name, courier in self._couriers.items():
@@ -230,7 +227,7 @@ class Notifying:
         else:
             places = outbox.places()
             for name in found.keys() - places.keys():
-                outbox.begin(name, self._before)
+                outbox.begin(name, found[name].first(factory))
             places = outbox.places()
             for name, one in found.items():
                 before = self._couriers.get(name)

@@ -252,9 +252,10 @@ class SqlMetadata:
         for row in self._paged(query, _events.c.seq, after, page):
             yield Link(*row)
 
-    def newest_seq(self) -> int:
-        """Return the number of the newest event; 0 where nothing has happened yet."""
-        return self._rows(sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq")))[0].seq
+    def newest_seq(self, *, by: str | None = None) -> int:
+        """Return the number of the newest event, or of the newest that happened by an instant; 0 where there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq"))
+        return self._rows(query if by is None else query.where(_events.c.at <= by))[0].seq
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
         """Iterate over (key, digest) of all settled stations and chunks, by key."""
