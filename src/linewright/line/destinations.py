@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from linewright.errors import LinewrightError, NotFound, SpecError
-from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.mistakes import did_you_mean
@@ -16,7 +15,7 @@ from linewright.people.spec import DestinationSpec, EmailSpec
 from linewright.store.clock import text_of
 
 _WORD = b"notify"
-_MOST_BEFORE = "1d"
+_MOST_BEFORE = timedelta(days=1)
 _Read = Callable[[Factory, Path], "Iterator[Destination]"]
 
 
@@ -41,7 +40,8 @@ class Destination:
 
         What happened since its file was changed is told, so that nothing is missed before `up` sees it, though of no more than a day.
         """
-        return factory.metadata.newest_seq(by=max(self.since, earlier(factory.now(), _MOST_BEFORE)))
+        least = text_of(datetime.fromisoformat(factory.now()) - _MOST_BEFORE)
+        return factory.metadata.newest_seq(by=max(self.since, least))
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -19,9 +19,11 @@ from linewright.line.mistakes import did_you_mean
 from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, challenger_of, judged
+from linewright.line.retraining import waits_in
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
+from linewright.line.waiting import Wait
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
@@ -33,7 +35,7 @@ from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
 from linewright.store.clock import said
-from linewright.watch.facts import Alerted, Performance
+from linewright.watch.facts import Alerted, Performance, Waiting
 from linewright.watch.monitors import FEWEST_LABELS
 
 
@@ -155,6 +157,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     going_back: str | None = None
     """Which columns that the line bars by now the model reads that a rollback would bring back; `None` where it reads none, or
     the gates let the champion pass."""
+    waiting: tuple[Wait, ...] = ()
+    """What the line's next training waits for, and the candidate of the last one, and until when."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +183,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The text
+
+_TOLD_HERE = frozenset({"cooldown", "labels"})
+"""What a training may wait for; of the rest the status has lines of its own."""
 
 
 def _status_text(line: LineStatus) -> str:
@@ -230,6 +237,9 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield f"  challenger {line.challenger} waits: {line.waits}"
     elif line.challenger:
         yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    for wait in line.waiting:
+        if wait.reason in _TOLD_HERE:
+            yield f"  {wait.to_text()}"
     if line.taken_back:
         yield f"  {line.taken_back}"
     if line.stopped:
@@ -273,7 +283,8 @@ def _runs_text(line: LineStatus) -> Iterator[str]:
 def _counts_text(line: LineStatus) -> Iterator[str]:
     yield (
         f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
-        f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
+        f"{count(line.alerts, 'open alert')}"
+        + (", a training is proposed" if line.proposals and not line.waiting else "")
     )
     if line.uncounted:
         yield f"  what was answered of late is not counted: {line.uncounted}"
@@ -390,6 +401,10 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest else None
+    proposal, cooling = open_proposal(factory, name), newest_of(factory, name, Waiting)
+    # Most lines wait for nothing, and to look closer takes long.
+    may_wait = bool(alerts) or proposal is not None or challenging is not None or is_tried
+    may_wait = may_wait or (cooling is not None and (cooling.until or "") > factory.now())
     return LineStatus(
         line=name,
         champion=_named(name, pointer.champion),
@@ -407,7 +422,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         labels=labels,
         uncounted=uncounted,
         alerts=len(alerts),
-        proposals=int(open_proposal(factory, name) is not None),
+        proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
@@ -428,6 +443,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         going_back=(going_back(factory, name) or None)
         if champion is not None and champion.verdict != "promote"
         else None,
+        waiting=waits_in(factory, name) if may_wait else (),
     )
 
 

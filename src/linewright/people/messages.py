@@ -148,7 +148,7 @@ def _proposed(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:
 
 
 def _waiting(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:
-    return "waiting", f"{event['line']} {event['because']}"
+    return "waiting", f"{event['line']}: {event['because']}"
 
 
 def _refused(event: dict[str, Any], metadata: MetadataReader) -> tuple[Topic, str]:
