@@ -72,14 +72,12 @@ def waits_of(factory: Factory, spec: LineSpec) -> tuple[Wait, ...]:
     Where something asks for a training and nothing is returned, it begins now.
     """
     champion, canary = factory.metadata.pointer(spec.line).champion, canary_of(factory.metadata, spec.line)
-    if champion is None:
-        return ()
     if canary is not None:
         until = later(canary.at, spec.release.bake or BAKE)
         model = f"{spec.line}@{canary.model}"
         return (Wait(line=spec.line, reason="trial", until=until, model=model, because=canary.because),)
     approval = _unapproved(factory, spec.line)
-    if spec.retrain is None:
+    if spec.retrain is None or champion is None:
         return approval
     found, refused = open_proposal(factory, spec.line), len(refusals(factory, spec.line))
     if refused >= REFUSALS:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
-from linewright.store.seams import Pointer, Recorded, Version
+from linewright.store.seams import Pointer, Recorded, Tally, Version
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
@@ -205,12 +205,7 @@ class SqlMetadata:
     def pointer(self, line: str) -> Pointer:
         """Return which models serve; the default `Pointer` for a line without one."""
         rows = self._rows(sa.select(_pointers).where(_pointers.c.line == line))
-        if not rows:
-            return Pointer()
-        row = rows[0]
-        return Pointer(
-            generation=row.generation, champion=row.champion, challenger=row.challenger, halt=row.halt
-        )
+        return _pointer_of(rows[0]) if rows else Pointer()
 
     def versions(self, line: str) -> list[Version]:
         """Return the registered models of a line, oldest first."""
@@ -256,6 +251,29 @@ class SqlMetadata:
         """Return the number of the newest event, or of the newest that happened by an instant; 0 where there is none."""
         query = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq"))
         return self._rows(query if by is None else query.where(_events.c.at <= by))[0].seq
+
+    def pointers(self) -> dict[str, Pointer]:
+        """Return which models serve, of each line that has a pointer."""
+        return {row.line: _pointer_of(row) for row in self._rows(sa.select(_pointers))}
+
+    def tally(self) -> list[Tally]:
+        """Return how many events of each kind each line has, and when the newest of them happened; by line and kind."""
+        groups = (
+            sa.select(
+                _events.c.line,
+                _events.c.kind,
+                sa.func.count().label("number"),
+                sa.func.max(_events.c.seq).label("seq"),
+            )
+            .group_by(_events.c.line, _events.c.kind)
+            .subquery()
+        )
+        query = (
+            sa.select(groups.c.line, groups.c.kind, groups.c.number, _events.c.at)
+            .join(_events, _events.c.seq == groups.c.seq)
+            .order_by(groups.c.line, groups.c.kind)
+        )
+        return [Tally(*row) for row in self._rows(query)]
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
         """Iterate over (key, digest) of all settled stations and chunks, by key."""
@@ -457,6 +475,12 @@ def _head_of(rows: Sequence[Any]) -> Head:
             "the end of the chain of events is gone", where="heads", hint="restore it from a backup"
         )
     return Head(rows[0].entries, rows[0].digest)
+
+
+def _pointer_of(row: Any) -> Pointer:
+    return Pointer(
+        generation=row.generation, champion=row.champion, challenger=row.challenger, halt=bool(row.halt)
+    )
 
 
 def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:
