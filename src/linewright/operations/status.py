@@ -3,14 +3,15 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
 
 from linewright.errors import BackendError, NotFound
-from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
+from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
 from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.example import curl
@@ -19,7 +20,6 @@ from linewright.line.mistakes import did_you_mean
 from linewright.line.outages import log_fails
 from linewright.line.performance import certified_metric
 from linewright.line.registry import Judged, challenger_of, judged
-from linewright.line.retraining import waits_in
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
@@ -443,8 +443,13 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         going_back=(going_back(factory, name) or None)
         if champion is not None and champion.verdict != "promote"
         else None,
-        waiting=waits_in(factory, name) if may_wait else (),
+        waiting=_waits(factory, name) if may_wait else (),
     )
+
+
+def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:
+    # What counts labels takes long to import, and most lines wait for nothing.
+    return import_module("linewright.line.retraining").waits_in(factory, line)
 
 
 def _halted(factory: Factory, line: str) -> Halted | Note | None:
