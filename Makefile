@@ -42,7 +42,7 @@ test: $(READY)
 	@$(PYTEST)
 
 fast: $(READY)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m unit
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .
