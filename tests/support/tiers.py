@@ -19,6 +19,7 @@ _MODULES = frozenset({
 })  # fmt: skip
 """What nobody of the unit tier names."""
 _OBJECTS = frozenset({
+    "linewright.interfaces.cli.main",
     "linewright.line.apart.rebuild_apart",
     "linewright.line.bringing.bring",
     "linewright.line.execute.execute",
@@ -27,6 +28,7 @@ _OBJECTS = frozenset({
     "linewright.model.train.train",
     "linewright.model.trainers.TRAINERS",
     "linewright.operations.demo.demo",
+    "linewright.operations.face.Factory",
     "linewright.operations.run.retrain",
     "linewright.operations.run.run",
     "linewright.testing.trainers.TrainerContract",
@@ -54,6 +56,8 @@ def is_unit(item: pytest.Item) -> bool:
     """Return whether a test can reach nothing that takes long."""
     if not isinstance(item, pytest.Function):
         return True  # a doctest
+    if item.get_closest_marker("slow") is not None:
+        return False
     found = item._fixtureinfo.name2fixturedefs.values()
     reached = [item.function, *(one.func for each in found for one in each)]
     if item.cls is not None:
