@@ -23,7 +23,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
 from linewright.line.file import placed
 from linewright.line.outages import follow_file
-from linewright.line.plan import make_plan
+from linewright.line.plan import last_declared, make_plan, trains_anew
 from linewright.line.promised import require_fresh
 from linewright.line.release import require_champion
 from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
@@ -136,16 +136,22 @@ def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
 
 
 def _will_run(factory: Factory, line: str) -> bool:
-    """Guess, before anything is read, whether there is something to do: a file of the line is newer than its last run."""
+    """Guess, before anything is read, whether there is something to train: a source is newer than the last run, or the file asks for it.
+
+    What decides by other amounts or gates needs none of the libraries that train.
+    """
     last = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
     if not last:
         return True
     ended = datetime.fromisoformat(last[0].at).timestamp()
     with suppress(LinewrightError, OSError):
-        sources = factory.line(line).sources.values()
-        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in sources)
-        files = (factory.path_of(line), *(factory.root / name for name in named))
-        return any(file.is_file() and file.stat().st_mtime > ended for file in files)
+        spec = factory.line(line)
+        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in spec.sources.values())
+        files = (factory.root / name for name in named)
+        if any(file.is_file() and file.stat().st_mtime > ended for file in files):
+            return True
+        before = last_declared(factory, line) if factory.path_of(line).stat().st_mtime > ended else spec
+        return last[0].outcome != "done" or before is None or trains_anew(spec, before)
     return False
 
 

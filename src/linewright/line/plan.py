@@ -32,6 +32,7 @@ from linewright.model.figures import listed
 from linewright.store.values import digest_of, digest_of_bytes
 
 _MOST_NAMED = 5
+_TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}
 _PLACES = frozenset({"file", "sqlite"})
 """Where a source lies does not matter for what it holds."""
 
@@ -149,6 +150,9 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
 def _change(standing: Standing, work: Work, *, after: str) -> Change:
     name = standing.station.name
     before = work.metadata.last_inputs(work.spec.line, name)
+    if not before and work.metadata.last_inputs(work.spec.line, STATIONS[-1].name):
+        because = f"{after} may give it something new" if after else "it was part of another step before"
+        return Change(step=name, because=because, from_=None, to=standing.key)
     if not before:
         return Change(step=name, because="it was never done for this line", from_=None, to=standing.key)
     if standing.inputs is None:
@@ -190,7 +194,7 @@ def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
 
 def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
     """Say which columns may lack values now, or may no more: that is part of a dataset, though no row of it differs."""
-    last = _last_declared(work) if "table and contract" in moved else None
+    last = last_declared(work.factory, work.spec.line) if "table and contract" in moved else None
     before, now = last.contract.columns if last else {}, work.spec.contract.columns
     turned = {
         name: rule.nullable
@@ -221,7 +225,7 @@ def _said(part: str, before: str | None, work: Work) -> str:
 def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     """Return which options alone tell a source from what was read last; none where the source itself changed."""
     now = work.spec.sources.get(name)
-    last = _last_declared(work)
+    last = last_declared(work.factory, work.spec.line)
     was = last.sources.get(name) if last else None
     if before is None or now is None or was is None or type(was) is not type(now):
         return []
@@ -233,8 +237,15 @@ def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     return [repr(option) for option in moved] if is_only_that else []
 
 
-def _last_declared(work: Work) -> LineSpec | None:
-    accepted = work.metadata.events(Accepted, line=work.spec.line, newest_first=True, limit=1)
+def last_declared(factory: Factory, line: str) -> LineSpec | None:
+    """Return the line file as the latest run was accepted with it; `None` where none was."""
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True, limit=1)
     if not accepted:
         return None
-    return LineSpec.model_validate(work.metadata.get(accepted[0].declared, Declared).spec)
+    return LineSpec.model_validate(factory.metadata.get(accepted[0].declared, Declared).spec)
+
+
+def trains_anew(spec: LineSpec, before: LineSpec) -> bool:
+    """Return whether two line files may ask for different trainings; what else they say, amounts and gates say, trains nothing."""
+    now, then = (one.model_dump(mode="json", exclude=_TRAINS_NOTHING) for one in (spec, before))
+    return now != then

@@ -130,6 +130,12 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     pile up."""
 
 
+VALUE = "value"
+"""The metric of what decisions are worth."""
+ROWS_OF_VALUE = 1_000
+"""Rows that it is told for: of one alone amounts are too small to read."""
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """What the four decisions of a binary task were declared to be worth: each a number, or a column with its sign, see `ValueSpec`."""
 

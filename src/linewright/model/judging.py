@@ -13,7 +13,7 @@ import numpy.typing as npt
 from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
-from linewright.model.facts import ClusterKind, GroupRates, Outcome, Task
+from linewright.model.facts import ROWS_OF_VALUE, ClusterKind, GroupRates, Outcome, Task
 from linewright.model.figures import as_declared, count, figure, in_words, roughly
 from linewright.model.gate_words import (
     END,
@@ -26,7 +26,7 @@ from linewright.model.gate_words import (
 )
 from linewright.model.intervals import class_units, units_of
 from linewright.model.measures import are_alike, difference_of, measure_of, spreads
-from linewright.model.metrics import ROWS_OF_VALUE, Floats, MetricRule, metric
+from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.said import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 

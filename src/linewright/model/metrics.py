@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.facts import ROWS_OF_VALUE, VALUE, Task
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[Any]
@@ -23,8 +23,6 @@ Statistic = Callable[[Floats], Floats]
 """From weights, shape (b, n), to values, shape (b,); NaN where those weights leave the value undefined."""
 
 SMALLEST_PROBABILITY = 1e-15
-ROWS_OF_VALUE = 1_000
-"""Rows that `value` is told for: of one alone amounts are too small to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,7 +374,7 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
             _binary(name="recall", uses="decision", guess="rate", prepare=_recall),
             _classes(name="f1_macro", by_class=True, guess="rate", prepare=_f1_macro),
             MetricRule(
-                name="value",
+                name=VALUE,
                 tasks=("binary",),
                 greater_is_better=True,
                 uses="worth",

@@ -7,13 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
-from linewright.model.facts import Value
+from linewright.model.facts import VALUE, Value
 from linewright.model.spec import ValueSpec
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-VALUE = "value"
-"""The name of the metric."""
 WORDS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
