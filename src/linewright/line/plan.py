@@ -7,16 +7,16 @@ import msgspec
 
 from linewright.data.promises import gone
 from linewright.data.read import fingerprint, open_source
-from linewright.data.references import table_sources
-from linewright.data.spec import FileSource, SourceSpec
+from linewright.data.spec import FileSource, SourceSpec, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Change, Declared, Plan
+from linewright.line.facts import Change, Plan
 from linewright.line.file import unsupported
 from linewright.line.promised import before_of
 from linewright.line.release import release_due
+from linewright.line.run_record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
 from linewright.line.work import (
@@ -32,7 +32,6 @@ from linewright.model.figures import listed
 from linewright.store.values import digest_of, digest_of_bytes
 
 _MOST_NAMED = 5
-_TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}
 _PLACES = frozenset({"file", "sqlite"})
 """Where a source lies does not matter for what it holds."""
 
@@ -100,11 +99,6 @@ def survey(work: Work) -> tuple[list[Standing], Work]:
         if digest is not None:
             work = work.knowing(station.name, digest)
     return standings, work
-
-
-def declared(spec: LineSpec) -> Declared:
-    """Return a line file as a result, so that a run can refer to exactly what was declared."""
-    return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
 
 
 def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:
@@ -235,17 +229,3 @@ def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     }
     is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
     return [repr(option) for option in moved] if is_only_that else []
-
-
-def last_declared(factory: Factory, line: str) -> LineSpec | None:
-    """Return the line file as the latest run was accepted with it; `None` where none was."""
-    accepted = factory.metadata.events(Accepted, line=line, newest_first=True, limit=1)
-    if not accepted:
-        return None
-    return LineSpec.model_validate(factory.metadata.get(accepted[0].declared, Declared).spec)
-
-
-def trains_anew(spec: LineSpec, before: LineSpec) -> bool:
-    """Return whether two line files may ask for different trainings; what else they say, amounts and gates say, trains nothing."""
-    now, then = (one.model_dump(mode="json", exclude=_TRAINS_NOTHING) for one in (spec, before))
-    return now != then

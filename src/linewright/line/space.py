@@ -57,7 +57,7 @@ def forecast(factory: Factory) -> DiskForecast:
     OSError
         If the disk does not tell.
     """
-    free = shutil.disk_usage(factory.state).free
+    free = shutil.disk_usage(factory.state if factory.state.is_dir() else factory.root).free
     # The clock that stamps files, which in a world that simulates is another one than the factory's.
     now = datetime.fromisoformat(now_utc())
     since = now - timedelta(seconds=LOOKED_BACK_S)

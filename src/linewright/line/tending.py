@@ -13,13 +13,14 @@ from functools import partial
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
+from linewright.line.clock_skew import clock_alert, tend_clock
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.outages import follow_file, tend_log
+from linewright.line.reference import MakeReference
 from linewright.line.retraining import retraining_due
 from linewright.line.rollout import tend_canary
 from linewright.line.sealing import seal_next
@@ -100,6 +101,8 @@ class Tending:
         How often to look, in seconds.
     unknown_after_s
         How long a line must be stopped, in seconds, until it is recorded that nobody knows by whom.
+    make_reference
+        As in `close_window`.
     """
 
     def __init__(
@@ -109,8 +112,10 @@ class Tending:
         *,
         every_s: float = LOOK_S,
         unknown_after_s: float = UNKNOWN_AFTER_S,
+        make_reference: MakeReference | None = None,
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
+        self._make_reference = make_reference
         self._unknown_after_s = unknown_after_s
         self._unknown: dict[str, float] = {}
         """Lines that are stopped and nobody has said by whom → when that was seen first, by the monotonic clock."""
@@ -200,7 +205,7 @@ class Tending:
             factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
 
     def _watch(self, factory: Factory, spec: LineSpec) -> None:
-        watched = close_window(factory, spec)
+        watched = close_window(factory, spec, make_reference=self._make_reference)
         if watched is None:
             return
         for alert in open_alerts(factory, spec.line):

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from linewright.errors import BackendError, NotFound
-from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
+from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
 from linewright.line.example import curl
 from linewright.line.factory import Factory

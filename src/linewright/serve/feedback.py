@@ -22,7 +22,6 @@ from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
-from linewright.serve.log import sync_folder
 from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
@@ -43,7 +42,7 @@ from linewright.serve.truths import (
     wrong_labels,
 )
 from linewright.store.clock import now_utc
-from linewright.store.disk import explain_sqlite, faults_explained
+from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.names import line_path
 from linewright.store.schema import Part, schema_of
 from linewright.store.values import digest_of_bytes

@@ -28,8 +28,8 @@ from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
+from linewright.serve.protocol import bounded
 from linewright.serve.relative import Relative
-from linewright.serve.server import bounded
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]

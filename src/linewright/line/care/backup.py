@@ -31,11 +31,10 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.release.pointer import record_pending
 from linewright.release.stop import pending
-from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
 from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
-from linewright.store.disk import explain_sqlite, explained
+from linewright.store.disk import explain_sqlite, explained, sync_folder
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
