@@ -247,6 +247,7 @@ def test_a_metric_that_is_read_first_may_be_value_and_still_trains_nothing(tmp_p
         ]
 
 
+@pytest.mark.slow
 def test_the_command_that_follows_a_new_matrix_takes_a_few_seconds_of_cpu(tmp_path):
     """What a person types, with all its processes: no library that trains is loaded for it."""
     root = tmp_path / "factory"

@@ -31,14 +31,14 @@ def compared(by, said, *, name="roc_auc", others=(), task="binary", classes=2, *
         "test_x": tested[0],
         "seed": 3,
     }
-    truth, scores = (changes.pop(word, None) for word in ("truth", "scores"))
+    truth, scores, threshold = (changes.pop(word, None) for word in ("truth", "scores", "threshold"))
     found = fit_linear(**(given | changes))
     if found is None:
         return None
     return beside_linear(
         [metric(one, task) for one in (name, *others)],
-        own=say(task, said(tested) if scores is None else scores, 0.5),
-        linear=say(task, found.scores, 0.5),
+        own=say(task, said(tested) if scores is None else scores, threshold),
+        linear=say(task, found.scores, threshold),
         truth=tested[by] if truth is None else truth,
         weight=np.ones(N),
         clusters=None,

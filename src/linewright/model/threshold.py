@@ -49,7 +49,7 @@ def choose_threshold(
     Threshold
         With `amounts`: the probability at which both answers are worth the same, unless another threshold earned more on
         these rows by more than chance explains while the probabilities are right. Among equally good thresholds the
-        one with the fewest alarms. Where amounts differ from row to row, both answers are worth the same for the mean amounts.
+        one with the fewest alarms. Where amounts differ from row to row, that which is worth most if the probabilities are right.
 
     Examples
     --------
@@ -81,7 +81,11 @@ def _best_value(
     probability: Floats, target: npt.NDArray[np.int64], weight: Floats, amounts: Amounts, of: str
 ) -> Threshold:
     gain, cost = _typical(amounts.gain, target == 1, weight), _typical(amounts.cost, target == 0, weight)
-    fair = cost / (gain + cost) if gain + cost > 0 else 0.0
+    is_each = bool(np.ptp(amounts.gain) or np.ptp(amounts.cost))
+    if is_each:
+        fair = _most_expected(probability, weight, amounts)
+    else:
+        fair = cost / (gain + cost) if gain + cost > 0 else 0.0
     # What an alarm adds to leaving the row alone.
     added = weight * np.where(target == 1, amounts.gain, -amounts.cost)
     steps = _steps(probability, weight, added)
@@ -97,12 +101,22 @@ def _best_value(
             f"break even; if the probabilities were right, chance would explain {chance:,.0f}"
         )
         return Threshold(at=best, because=because)
-    each = "" if np.ptp(amounts.gain) == np.ptp(amounts.cost) == 0 else " on average"
+    how = (
+        f"expected to be worth most by the amounts of each row (a hit gains {gain:.6g} on average, a false alarm costs {cost:.6g})"
+        if is_each
+        else f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g})"
+    )
     because = (
-        f"break-even of the declared amounts (a hit gains {gain:.6g}{each}, a false alarm costs {cost:.6g}{each}); on {rows} "
-        f"alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
+        f"{how}; on {rows} alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
     )
     return Threshold(at=fair, because=because)
+
+
+def _most_expected(probability: Floats, weight: Floats, amounts: Amounts) -> float:
+    """Return the threshold that is worth most if the probabilities are right, whatever became of these rows."""
+    expected = weight * (probability * amounts.gain - (1 - probability) * amounts.cost)
+    steps = _steps(probability, weight, expected)
+    return steps.cut(int(np.argmax(steps.amount >= steps.amount.max() - _TIE * np.abs(expected).sum())))
 
 
 def _typical(amount: Floats, of_kind: npt.NDArray[np.bool_], weight: Floats) -> float:
