@@ -123,7 +123,7 @@ def _is_of_tests(kind: type) -> bool:
 
 def _is_full(cell: Any) -> bool:
     try:
-        cell.cell_contents
+        _ = cell.cell_contents
     except ValueError:
         return False
     return True
