@@ -9,7 +9,7 @@ from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_wit
 from linewright.data.spec import duration_micros
 from linewright.data.split import is_hashed_to_test
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
-from linewright.line.closing import earlier
+from linewright.line.closing import earlier, later
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.gathering import in_types_of
@@ -55,6 +55,34 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
     if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
         found = _propose(factory, spec, only_every=True)  # a schedule waits for no finding
     return Due(proposal=found[0], as_of=factory.now()) if found is not None else None
+
+
+def next_proposal(factory: Factory, spec: LineSpec, *, after: str) -> str | None:
+    """Return the instant at which a training may be due though nothing was written about the line by then.
+
+    Returns
+    -------
+    str or None
+        That instant; `after` where a proposal waits already; `None` where only a label or the record can bring one.
+    """
+    if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
+        return None
+    if canary_of(factory.metadata, spec.line) is not None:
+        return None
+    waiting, trained, now = (
+        open_proposal(factory, spec.line),
+        _last_training(factory, spec.line),
+        factory.now(),
+    )
+    if waiting is not None:
+        return now
+    if trained is None:
+        return None
+    pauses = (
+        spec.retrain.cooldown,
+        *(one.every for one in spec.retrain.when if isinstance(one, EveryTrigger)),
+    )
+    return min((at for pause in pauses if (at := later(trained, pause)) > after), default=None)
 
 
 def _must_wait(factory: Factory, spec: LineSpec, proposal: RetrainProposal, *, is_stopped: bool) -> bool:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from linewright.errors import BackendError, NotFound
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
+from linewright.line.checked import CheckedFiles
 from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
 from linewright.line.example import curl
@@ -346,12 +348,23 @@ def _status(factory: Factory, line: str | None) -> Status:
         names = [line]
     address = endpoint(factory.state)
     url = f"http://{address}" if address else None
-    return Status(
-        factory=str(factory.root),
-        endpoint=url,
-        lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
-        disk=_disk(factory),
+    reading = _Reading(
+        factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
     )
+    lines = tuple(_line_status(reading, name, _counted(factory.labels_of(name))) for name in names)
+    reading.files.keep()
+    return Status(factory=str(factory.root), endpoint=url, lines=lines, disk=_disk(factory))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What is read for all lines at once."""
+
+    factory: Factory
+    url: str | None
+    """Of the endpoint."""
+    with_example: bool
+    files: CheckedFiles
 
 
 def _disk(factory: Factory) -> DiskForecast | None:
@@ -363,19 +376,22 @@ def _disk(factory: Factory) -> DiskForecast | None:
 def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
     """Return the damage of the log, what is counted, and why that is not all: counting writes, and the disk may be full."""
     try:
-        return feedback.catch_up(), feedback.counts(), None
+        return *feedback.standing(), None
     except BackendError as error:
         return [], feedback.counts(caught_up=False), str(error)
 
 
-def _line_status(factory: Factory, name: str, url: str | None, *, with_example: bool) -> LineStatus:
+def _line_status(
+    reading: _Reading, name: str, counted: tuple[list[Damage], Counts, str | None]
+) -> LineStatus:
+    factory, url = reading.factory, reading.url
     metadata = factory.metadata
     pointer = metadata.pointer(name)
     digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
     moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
     last = max(filter(None, moves), key=lambda event: event.generation, default=None)
     halted = _halted(factory, name)
-    damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
+    damage, (predictions, labels), uncounted = counted
     digest, found = digests.get(pointer.champion), judged(factory, name)
     newest = found.get(digest) if digest else None
     champion = None if newest is None or newest.is_outdated else newest
@@ -384,7 +400,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
-    performance = realised(factory, name, digest) if digest else None
+    performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
     return LineStatus(
         line=name,
         champion=_named(name, pointer.champion),
@@ -393,7 +409,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         since=last.at if last else None,
         because=last.because if last else None,
         challenger=_named(name, challenging),
-        trouble=factory.trouble_with(name),
+        trouble=reading.files.trouble_with(name),
         halted=halted is not None,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,
@@ -406,7 +422,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
-        example=curl(factory, name, url) if url and with_example else None,
+        example=curl(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
