@@ -52,6 +52,7 @@ _GIVEN_UP_S = 2.0
 _HELD_S = 60.0
 """How often it is told that another process holds the database."""
 _LOCKED, _FULL = "database is locked", "database or disk is full"
+_IN_A_LOOP = "called from a running asyncio event loop"
 """What SQLite says where another process holds the file, and where there is no space."""
 _WAITING = ["ENQUEUED", "DELAYED"]
 _UNFINISHED = [*_WAITING, "PENDING"]
@@ -79,10 +80,11 @@ class _JsonSerializer(Serializer):
 
 def is_news(record: logging.LogRecord) -> bool:
     """Return whether what DBOS logs is shown."""
-    # The traceback of a bug was shown already, and that the database is held, or its disk full, is told in our words.
+    # The traceback of a bug was shown already, and that the database is held, or its disk full, is told in our words. In a notebook
+    # a loop runs, and is meant to wait for its cell.
     said = record.getMessage()
     error = str(record.exc_info[1]) if record.exc_info else ""
-    is_told = any(words in text for words in (_LOCKED, _FULL) for text in (said, error))
+    is_told = any(words in text for words in (_LOCKED, _FULL, _IN_A_LOOP) for text in (said, error))
     return not said.startswith("Exception encountered in background workflow") and not is_told
 
 

@@ -389,7 +389,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         problem: LinewrightError = NotFound("no such path", found=path, hint="GET / lists the operations")
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("Allow", "")
+        allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
+        headers["Allow"] = allowed
         problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
     else:
         problem = RequestError(HTTPStatus(status).phrase, where=path)
