@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import commands
 import polars as pl
 import pytest
 from onnx import TensorProto, helper
@@ -592,8 +593,9 @@ def said(
 
     def carry_out(*words: str) -> tuple[int, str, str]:
         if words[0] in OF_THEIR_OWN:
+            python = commands.python() if words[0] == "run" else [sys.executable]
             ended = subprocess.run(
-                [sys.executable, "-m", "linewright", *words],
+                [*python, "-m", "linewright", *words],
                 check=False,
                 capture_output=True,
                 text=True,

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import commands
 import numpy as np
 import polars as pl
 import pytest
@@ -608,7 +609,7 @@ def test_both_trials_by_commands_whatever_is_killed(served, tmp_path):
 def command(root: Path, *arguments: str) -> dict:
     """Carry a command out in a process of its own and return its JSON."""
     done = subprocess.run(
-        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        [*commands.python(), "-m", "linewright", *arguments, "--json"],
         cwd=root,
         capture_output=True,
         text=True,

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Live through two worlds of each kind, since a life takes a minute; who changes monitors, gates or training asks for more (`--lives 5`)."""
+    """Live through one world of each kind, since a life takes a minute; who changes monitors, gates or training asks for more (`--lives 5`)."""
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(1, metafunc.config.getoption("--lives") + 1))
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from linewright.line.barred import going_back
 from linewright.line.checked import CheckedFiles
 from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
+from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
@@ -23,6 +25,7 @@ from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
+from linewright.line.waiting import Wait
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
@@ -34,7 +37,7 @@ from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
 from linewright.store.clock import said
-from linewright.watch.facts import Alerted, Performance
+from linewright.watch.facts import Alerted, Performance, Waiting
 from linewright.watch.monitors import FEWEST_LABELS
 
 
@@ -156,6 +159,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     going_back: str | None = None
     """Which columns that the line bars by now the model reads that a rollback would bring back; `None` where it reads none, or
     the gates let the champion pass."""
+    waiting: tuple[Wait, ...] = ()
+    """What the line's next training waits for, and the candidate of the last one, and until when."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +171,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[LineStatus, ...]
     disk: DiskForecast | None = None
     """What is free on the disk of the state, and for how long; `None` where it does not tell."""
+    undelivered: tuple[Delivery, ...] = ()
+    """Destinations of `notify` that do not take what they are told."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
@@ -173,10 +180,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         told = [f"factory {self.factory}, {up}"]
         if self.disk is not None and self.disk.is_near:
             told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        told += [f"  not told: {one.to_text()}" for one in self.undelivered]
         return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
 # The text
+
+_TOLD_HERE = frozenset({"cooldown", "labels"})
+"""What a training may wait for; of the rest the status has lines of its own."""
 
 
 def _status_text(line: LineStatus) -> str:
@@ -228,6 +239,9 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield f"  challenger {line.challenger} waits: {line.waits}"
     elif line.challenger:
         yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    for wait in line.waiting:
+        if wait.reason in _TOLD_HERE:
+            yield f"  {wait.to_text()}"
     if line.taken_back:
         yield f"  {line.taken_back}"
     if line.stopped:
@@ -271,7 +285,8 @@ def _runs_text(line: LineStatus) -> Iterator[str]:
 def _counts_text(line: LineStatus) -> Iterator[str]:
     yield (
         f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
-        f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
+        f"{count(line.alerts, 'open alert')}"
+        + (", a training is proposed" if line.proposals and not line.waiting else "")
     )
     if line.uncounted:
         yield f"  what was answered of late is not counted: {line.uncounted}"
@@ -353,7 +368,13 @@ def _status(factory: Factory, line: str | None) -> Status:
     )
     lines = tuple(_line_status(reading, name, _counted(factory.labels_of(name))) for name in names)
     reading.files.keep()
-    return Status(factory=str(factory.root), endpoint=url, lines=lines, disk=_disk(factory))
+    return Status(
+        factory=str(factory.root),
+        endpoint=url,
+        lines=lines,
+        disk=_disk(factory),
+        undelivered=tuple(undelivered(factory)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,6 +422,10 @@ def _line_status(
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
+    proposal, cooling = open_proposal(factory, name), newest_of(factory, name, Waiting)
+    # Most lines wait for nothing, and to look closer takes long.
+    may_wait = bool(alerts) or proposal is not None or challenging is not None or is_tried
+    may_wait = may_wait or (cooling is not None and (cooling.until or "") > factory.now())
     return LineStatus(
         line=name,
         champion=_named(name, pointer.champion),
@@ -418,7 +443,7 @@ def _line_status(
         labels=labels,
         uncounted=uncounted,
         alerts=len(alerts),
-        proposals=int(open_proposal(factory, name) is not None),
+        proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
@@ -439,7 +464,13 @@ def _line_status(
         going_back=(going_back(factory, name) or None)
         if champion is not None and champion.verdict != "promote"
         else None,
+        waiting=_waits(factory, name) if may_wait else (),
     )
+
+
+def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:
+    # What counts labels takes long to import, and most lines wait for nothing.
+    return import_module("linewright.line.retraining").waits_in(factory, line)
 
 
 def _halted(factory: Factory, line: str) -> Halted | Note | None:

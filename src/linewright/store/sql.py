@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
-from linewright.store.seams import Pointer, Recorded, Version
+from linewright.store.seams import Pointer, Recorded, Tally, Version
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
@@ -281,11 +281,51 @@ class SqlMetadata:
         for row in self._paged(query, _results.c.digest, "", page):
             yield row.digest, row.kind, row.body
 
-    def links(self, *, page: int = 500) -> Iterator[Link]:
-        """Iterate over all events as they are stored, oldest first; nothing is verified."""
+    def links(
+        self, *, after: int = 0, kinds: Collection[str] = (), line: str | None = None, page: int = 500
+    ) -> Iterator[Link]:
+        """Iterate over events as they are stored, oldest first; nothing is verified.
+
+        Parameters
+        ----------
+        after
+            Number of the event after which to begin.
+        kinds, line
+            Only events of these kinds, and of this line (default: all).
+        page
+            How many are read at once.
+        """
         query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq)
-        for row in self._paged(query, _events.c.seq, 0, page):
+        if kinds:
+            query = query.where(_events.c.kind.in_(kinds))
+        if line is not None:
+            query = query.where(_events.c.line == line)
+        for row in self._paged(query, _events.c.seq, after, page):
             yield Link(*row)
+
+    def newest_seq(self, *, by: str | None = None) -> int:
+        """Return the number of the newest event, or of the newest that happened by an instant; 0 where there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq"))
+        return self._rows(query if by is None else query.where(_events.c.at <= by))[0].seq
+
+    def tally(self) -> list[Tally]:
+        """Return how many events of each kind each line has, and when the newest of them happened; by line and kind."""
+        groups = (
+            sa.select(
+                _events.c.line,
+                _events.c.kind,
+                sa.func.count().label("number"),
+                sa.func.max(_events.c.seq).label("seq"),
+            )
+            .group_by(_events.c.line, _events.c.kind)
+            .subquery()
+        )
+        query = (
+            sa.select(groups.c.line, groups.c.kind, groups.c.number, _events.c.at)
+            .join(_events, _events.c.seq == groups.c.seq)
+            .order_by(groups.c.line, groups.c.kind)
+        )
+        return [Tally(*row) for row in self._rows(query)]
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
         """Iterate over (key, digest) of all settled stations and chunks, by key."""
