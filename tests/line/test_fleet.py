@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from linewright.line import tending
 from linewright.line.changes import ALL, Changes
 from linewright.line.checked import CheckedFiles
 from linewright.line.factory import Factory
@@ -78,8 +79,9 @@ def counts():
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
-    """Take files as settled at once: these tests would wait two seconds each for it."""
+    """Take files as settled at once, and rest after no look: what is counted must not depend on how busy the machine is."""
     monkeypatch.setattr(files, "YOUNG_S", 0.0)
+    monkeypatch.setattr(tending, "_REST", dict.fromkeys(tending._REST, 0.0))
 
 
 @pytest.fixture

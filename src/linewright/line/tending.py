@@ -228,7 +228,10 @@ class Tending:
                 self._rests_until[what] = now_at + min(seconds * _REST[what], _LONGEST_PAUSE_S)
 
     def _look_of(self, line: str, what: str) -> "_Look":
-        return self._looks.setdefault(line, {}).setdefault(what, _Look())
+        looks = self._looks.get(line)
+        if looks is None:
+            looks = self._looks[line] = {duty.what: _Look() for duty in self._duties}
+        return looks.get(what) or looks.setdefault(what, _Look())
 
     def _pending(self, factory: Factory) -> list[str]:
         """Return the lines whose halt is to be recorded now: whoever stopped one a moment ago has yet to say who they are."""
