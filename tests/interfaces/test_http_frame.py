@@ -638,7 +638,13 @@ def test_openapi_describes_each_argument_and_result(served):
     by_name = {each["name"]: each for each in read["parameters"]}
 
     assert "3.1" == described["openapi"][:3]
-    assert {"/", "/api/v1/add", "/api/v1/show-lines", "/api/v1/audit-verify"} == described["paths"].keys()
+    assert {
+        "/",
+        "/metrics",
+        "/api/v1/add",
+        "/api/v1/show-lines",
+        "/api/v1/audit-verify",
+    } == described["paths"].keys()
     assert "Add a number to what was added before." == write["summary"]
     assert ["number"] == body["required"]
     assert {"type": "integer", "description": "What to add."} == body["properties"]["number"]
