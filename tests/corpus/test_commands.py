@@ -412,7 +412,7 @@ CASES: dict[str, Case] = {
         words=predict("a.csv"), files={"a.csv": table("N,1", head="part,width")}, says=("a.csv", "colour")
     ),
     "predict: text for a number": Case(
-        words=predict("a.csv"),
+        words=predict("a.csv", "--out", "out.csv", "--strict"),
         files={"a.csv": table("N,1,red,2025-01-01", "N,wide,red,2025-01-01", head=ASKED)},
         says=("line 3", "width", "'wide'"),
     ),
@@ -427,7 +427,7 @@ CASES: dict[str, Case] = {
         says=("line 2", "width"),
     ),
     "predict: ragged": Case(
-        words=predict("a.csv"),
+        words=predict("a.csv", "--out", "out.csv", "--strict"),
         files={"a.csv": table("N,1,red,2025-01-01", "N,1,red", head=ASKED)},
         says=("line 3",),
     ),

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from linewright.data.batch import Batch, Held, Ragged, ahead, refuse_patterns
-from linewright.data.duck import select
 from linewright.data.facts import Column, Finding
 from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source, clean, whole
@@ -199,6 +198,8 @@ def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
 
 
 def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
+    from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
+
     result = select(
         str(data.table.sql),
         {raw.name: _typed(raw, data).to_arrow() for raw in raws},

@@ -1,19 +1,17 @@
 """A factory: one folder with its lines and all their state."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self, cast
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, strange_limits, write_factory_file
-from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
-from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
@@ -22,7 +20,12 @@ from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
+from linewright.store.snapshot import Snapshot
 from linewright.store.sql import SqlMetadata
+
+if TYPE_CHECKING:
+    from linewright.line.attempts import Attempts
+    from linewright.line.sealed import SealedLog
 
 _METADATA = "metadata.sqlite"
 FORMAT = "1"
@@ -67,8 +70,8 @@ class Factory:
         self.now = now
         self.waits: Callable[[], bool] = patient
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
-        self.planner: Callable[[str, str | None], Plan] | None = None
-        """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
+        self.attempts: Attempts | None = None
+        """What plans, and looks at what runs gave, in processes that may fail (default: that is done here)."""
         self.busy_s: float | None = None
 
     @classmethod
@@ -232,8 +235,10 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        names = self.names()
-        if line not in names:
+        path = self.root / "lines" / f"{line}.yaml"
+        # The file is asked for, and not the folder listed, which takes long where there are a thousand; a name with a slash is none.
+        if path.stem != line or not os.path.lexists(path):
+            names = self.names()
             raise NotFound(
                 "there is no such line",
                 where=str(self.root / "lines"),
@@ -243,7 +248,7 @@ class Factory:
                 or "make it with `linewright new NAME --data FILE --label COLUMN`",
             )
         # One of those that are there: of a file that no line can be named as, reading it says so.
-        return self.root / "lines" / f"{line}.yaml"
+        return path
 
     def require(self, line: str) -> None:
         """Require that a line is declared, or known to the record.
@@ -267,13 +272,8 @@ class Factory:
         return is_halted(self.metadata, self.serving, line)
 
     def line(self, name: str) -> LineSpec:
-        """Read a line's file.
-
-        The value is that of its canonical form, as a run keeps it: what is planned from the file and what is carried
-        out from the record must be the same.
-        """
-        spec = read_line(self.path_of(name))
-        return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
+        """Read a line's file."""
+        return read_line(self.path_of(name))
 
     def trouble_with(self, line: str) -> str | None:
         """Say what is wrong with a line's file; `None` where nothing is."""
@@ -293,8 +293,10 @@ class Factory:
         """Return the folder of a line's prediction log."""
         return line_path(self.state / "log", line)
 
-    def sealed_of(self, line: str) -> SealedLog:
+    def sealed_of(self, line: str) -> "SealedLog":
         """Return the segments of a line's prediction log that are no files in its folder any more."""
+        from linewright.line.sealed import SealedLog  # noqa: PLC0415 -- pyarrow takes a while to import
+
         return SealedLog(line, self.metadata, self.artifacts)
 
     def copies_of(self, line: str) -> Path:
@@ -310,6 +312,12 @@ class Factory:
         _ = self.metadata  # opened here, so that it is closed here
         other = copy(self)
         other.actor = actor
+        return other
+
+    def at_once(self, lines: Sequence[str]) -> Self:
+        """Return this factory as it is now, whose record is read for all of some lines at once; it only reads, and serves one request."""
+        other = copy(self)
+        other.__dict__["metadata"] = cast("SqlMetadata", Snapshot(self.metadata, lines))
         return other
 
     def in_a_hurry(self, busy_s: float) -> Self:
