@@ -49,6 +49,11 @@ def nothing_is_started(request: pytest.FixtureRequest) -> Iterator[None]:
     GUARD.is_on = False
 
 
+@pytest.fixture
+def processes() -> None:
+    """Say of a test that it starts processes, where nothing that it names does."""
+
+
 def _postgres_programs() -> Path | None:
     """Return the folder that holds `initdb` and `pg_ctl`, the newest first; `None` where there is none."""
     installed = sorted(

@@ -497,6 +497,7 @@ def test_shells_complete_commands_options_and_line_names_at_once(tmp_path, words
     assert expected == [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 
+@pytest.mark.usefixtures("processes")  # it asks the shell for its version
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_installed_once(tmp_path, monkeypatch, capsys, shell):
     """A second time changes nothing in the person's own files."""

@@ -236,6 +236,7 @@ MEETS = {
 }
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("way", MEETS)
 def test_no_command_meets_a_model_before_it_was_tried(tmp_path, monkeypatch, way):
     """`new --model` and `check` are the first that meet a file from elsewhere."""

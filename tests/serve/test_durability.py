@@ -11,6 +11,9 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 WINDOW_S = 1.0
 
 
+pytestmark = pytest.mark.usefixtures("processes")
+
+
 @pytest.fixture(scope="module")
 def durability():
     """Give the benchmark as a module."""

@@ -19,6 +19,7 @@ _MODULES = frozenset({
 })  # fmt: skip
 """What nobody of the unit tier names."""
 _OBJECTS = frozenset({
+    "linewright.engine.child.Child",
     "linewright.interfaces.cli.main",
     "linewright.line.apart.rebuild_apart",
     "linewright.line.bringing.bring",
@@ -26,6 +27,10 @@ _OBJECTS = frozenset({
     "linewright.line.execute.execute_inline",
     "linewright.line.execute.open_executor",
     "linewright.model.train.train",
+    "linewright.model.given.look_at",
+    "linewright.model.trying.tried",
+    "linewright.serve.mirror.Mirrors",
+    "linewright.serve.probe.Probe",
     "linewright.model.trainers.TRAINERS",
     "linewright.operations.demo.demo",
     "linewright.operations.face.Factory",
@@ -33,6 +38,8 @@ _OBJECTS = frozenset({
     "linewright.operations.run.run",
     "linewright.testing.trainers.TrainerContract",
 })  # fmt: skip
+_FIXTURES = frozenset({"postgres_database", "postgres_url", "processes"})
+"""Fixtures that nobody of the unit tier asks for, nor names; `processes` is for a test that shows by no name what it starts."""
 _EVENTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 
 
@@ -48,7 +55,7 @@ class Guard:
         if self.is_on and event in _EVENTS:
             raise AssertionError(
                 f"{event}: a test of the unit tier starts no process and listens on no socket; "
-                "let it, or a helper of it, name what does (tests/support/tiers.py)"
+                "name what does in tests/support/tiers.py, or have the test use the fixture `processes`"
             )
 
 
@@ -56,7 +63,7 @@ def is_unit(item: pytest.Item) -> bool:
     """Return whether a test can reach nothing that takes long."""
     if not isinstance(item, pytest.Function):
         return True  # a doctest
-    if item.get_closest_marker("slow") is not None:
+    if item.get_closest_marker("slow") is not None or not _FIXTURES.isdisjoint(item.fixturenames):
         return False
     found = item._fixtureinfo.name2fixturedefs.values()
     reached = [item.function, *(one.func for each in found for one in each)]
@@ -73,7 +80,7 @@ def _is_costly(thing: Any) -> bool:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if _is_named(one):
+        if _is_named(one) or not (_MODULES | _FIXTURES).isdisjoint(_words(one)):
             return True
         waiting += _reached(one)
     return False
@@ -116,6 +123,12 @@ def _reached(thing: Any) -> Iterator[Any]:
         yield thing.fget
 
 
+def _words(thing: Any) -> Iterator[str]:
+    """Give the names and the texts in the code of a function of the tests; what it imports by itself is among them."""
+    if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(_TESTS):
+        yield from _names(thing.__code__)
+
+
 def _is_of_tests(kind: type) -> bool:
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return bool(file) and str(file).startswith(_TESTS)
@@ -123,10 +136,9 @@ def _is_of_tests(kind: type) -> bool:
 
 def _is_full(cell: Any) -> bool:
     try:
-        _ = cell.cell_contents
-    except ValueError:
+        return cell.cell_contents is not None
+    except ValueError:  # nothing was put into it yet
         return False
-    return True
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -134,3 +146,5 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+        elif isinstance(constant, str):
+            yield constant
