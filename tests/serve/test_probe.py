@@ -102,6 +102,8 @@ def test_a_process_that_was_killed_while_it_waited_costs_no_package(claims, prob
     """Where memory is short it goes first: a sound model must not be refused for that."""
     probe(claims.models[1])
     os.kill(probe._child.pid, signal.SIGKILL)
+    while not probe._child.has_ended():
+        time.sleep(0.01)
     probe(claims.make(2))
 
 

@@ -518,7 +518,7 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
             hint=did_you_mean(release.unit, columns),
         )
     if release.rollout == "canary":
-        if release.steps == (1.0,):
+        if release.steps is None:
             yield Problem(
                 path=("release", "rollout"),
                 what="a canary has no step",
@@ -526,7 +526,7 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
                 allowed="immediate, or a canary with steps",
                 hint="write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]",
             )
-    elif release.steps != (1.0,):
+    elif release.steps not in (None, (1.0,)):
         yield Problem(
             path=("release", "steps"),
             what="only a canary goes in steps",
@@ -551,6 +551,8 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
 
 def _steps(spec: LineSpec) -> Iterator[Problem]:
     steps = spec.release.steps
+    if steps is None:
+        return
     if not steps:
         yield Problem(path=("release", "steps"), what="there is no step", allowed="shares that end with 1.0")
         return

@@ -159,9 +159,10 @@ def explain(factory: Factory, name: str) -> Claim:
     Parameters
     ----------
     name
-        LINE@VERSION (its newest certificate, else its package), or the beginning of a digest or of an alert's id.
+        LINE@VERSION (its newest certificate, else its package), LINE for its champion, or the beginning of a digest or of an
+        alert's id.
     """
-    if "@" in name:
+    if "@" in name or name in factory.names():
         version = find_model(factory, name)
         evidence = evidence_of(factory, version)
         claim = _claim(factory, evidence.certificate_digest or version.digest, {})
@@ -184,7 +185,7 @@ def explain(factory: Factory, name: str) -> Claim:
             "no evidence has that id" if not found else "more than one evidence id has that beginning",
             found=name,
             allowed=", ".join(digest for digest, _ in found)
-            or "LINE@VERSION or the first digits of a digest",
+            or "LINE, LINE@VERSION or the first digits of a digest",
             hint=_of_prediction(name) if not found and is_id(name) else "",
         )
     return _claim(factory, found[0][0], {})

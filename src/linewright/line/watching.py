@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from linewright.data.spec import duration_micros
 from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.clock_skew import clock_alert, tend_clock
-from linewright.line.closing import Closing, earlier
+from linewright.line.closing import Closing, earlier, later
 from linewright.line.factory import Factory
 from linewright.line.performance import confirmations_of, performance_of
 from linewright.line.reference import (
@@ -103,6 +103,13 @@ def close_window(
         window=window, performance=performance_of(closing), confirmations=confirmations_of(closing)
     )
     return _record(closing, reference, judged, position)
+
+
+def next_close(factory: Factory, spec: LineSpec, *, after: str) -> str | None:
+    """Return the next instant at which a window may have ended; `None` where none will before the file or the record of the line changes."""
+    if spec.watch is None or factory.metadata.pointer(spec.line).champion is None:
+        return None
+    return later(_floor(after, spec.watch), spec.watch.every)
 
 
 def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:

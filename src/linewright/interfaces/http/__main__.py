@@ -25,6 +25,7 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
+from linewright.line.notifying import Notifying
 from linewright.line.reference import make_reference_in_child
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
@@ -70,6 +71,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
                     make_reference=partial(make_reference_in_child, is_stopped=stopping.is_set),
                 )
             ),
+            closing(Notifying(lambda: opened("linewright"))),
         ):
             app = control_app(
                 opened,

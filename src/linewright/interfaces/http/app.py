@@ -24,6 +24,7 @@ from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard
+from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
@@ -179,6 +180,13 @@ def control_app(
         summary="List the operations.",
         response_class=Response,
         openapi_extra={"security": []},
+    )
+    app.add_api_route(
+        PATH,
+        metrics_route(open_factory),
+        methods=["GET"],
+        summary="Tell how all lines stand, as Prometheus reads it.",
+        response_class=Response,
     )
     for each in loaded:
         app.add_api_route(
@@ -389,7 +397,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         problem: LinewrightError = NotFound("no such path", found=path, hint="GET / lists the operations")
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("Allow", "")
+        allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
+        headers["Allow"] = allowed
         problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
     else:
         problem = RequestError(HTTPStatus(status).phrase, where=path)

@@ -30,6 +30,7 @@ from linewright.errors import (
 )
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
 from linewright.line.clock_skew import AHEAD_S, ahead_until
+from linewright.line.deliveries import deliveries
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
@@ -398,6 +399,35 @@ def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
                     )
 
 
+def _news(factory: Factory, _: Needs) -> Iterator[Problem]:
+    """Give the destinations that do not take what they are told, and what waits while nobody tells it."""
+    is_up = endpoint(factory.state) is not None
+    for one in deliveries(factory):
+        send = f"linewright notify send {shlex.quote(one.destination)}"
+        if one.failures:
+            says = f"{count(one.waiting, 'event waits', 'events wait')} to be told since {one.failing_since}: {one.trouble}"
+            yield Problem(
+                what=says,
+                where=f"notify: {one.destination}",
+                next=f"mend it; linewright notify test {shlex.quote(one.destination)}; then {send}, or wait",
+                exit_code=Transient.exit_code,
+            )
+        elif one.waiting and not is_up:
+            yield Problem(
+                what=f"{count(one.waiting, 'event waits', 'events wait')} to be told, and the factory is not up",
+                where=f"notify: {one.destination}",
+                next=f"linewright up, or {send}",
+                exit_code=Transient.exit_code,
+            )
+        if one.refused:
+            yield Problem(
+                what=f"it refused {count(one.refused, 'event')} again and again; they were set aside",
+                where=f"notify: {one.destination}",
+                next=f"mend it; then {send} --refused",
+                exit_code=Transient.exit_code,
+            )
+
+
 def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
     try:
         read_token(factory.state / TOKEN_FILE)
@@ -408,7 +438,7 @@ def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 _MINOR = Transient.exit_code
-_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
+_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions", "notify"})
 """Examinations that open the factory's record."""
 _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "folder": _folder,
@@ -428,6 +458,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "serving": _pointers,
     "runs": _runs,
     "champions": _champions,
+    "notify": _news,
     "token": _token,
     "settings": _settings,
 }

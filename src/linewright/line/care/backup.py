@@ -294,7 +294,7 @@ def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mappin
     together = [name for name in _DATABASES if (factory.state / name).is_file()]
     copy_databases([factory.state / name for name in together], scratch)
     feedback = sorted((factory.state / "feedback").glob("*.sqlite"))
-    others = [*feedback, *factory.state.glob("replies.sqlite")]
+    others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
     for name in together:
         archive.add(f"{STATE}/{name}", scratch / name)
     for path in others:
