@@ -225,7 +225,7 @@ def test_where_a_model_was_trained_is_on_the_record(ran):
     evidence = evidence_of(ran, find_model(ran, "tumours@1"))
     noted = evidence.registered.computed_in
 
-    assert {"train", "package", "evaluate"} == set(noted)
+    assert {"train", "package", "explain", "decide", "evaluate"} == set(noted)
     assert noted["train"] == computed_in(ran.metadata, evidence.package.trained)
     assert environment() == ran.metadata.get(noted["train"], Environment)
     assert {"line/training.py", "model/train.py", "features/learn.py"} <= set(environment().code)

@@ -190,7 +190,9 @@ def test_a_challenger_trained_here_has_to_beat_it(tmp_path):
         seen = factory.metadata.get(factory.metadata.get(adopted.digest, Package).trained, Trained)
         by_hand = factory.metadata.get(factory.metadata.get(challenger.digest, Package).trained, Trained)
 
-    assert ["train", "package", "evaluate", "gate", "release"] == [step.step for step in steps]
+    assert ["train", "package", "explain", "decide", "evaluate", "gate", "release"] == [
+        step.step for step in steps
+    ]
     assert "the model file" in steps[0].because
     assert ("churn@1", "churn@2") == (adopted.candidate, challenger.candidate)
     assert challenger.promoted, challenger.to_text()
