@@ -22,7 +22,9 @@ from linewright.line.asked import Asked, look_through
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.handed import open_handed
+from linewright.line.made import with_made
 from linewright.line.registry import find_model
+from linewright.model.facts import Package
 from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.release.pointer import limits_of
@@ -79,7 +81,8 @@ def predict_file(
     with _told_of_interruption(factory, done, out), AnswersFile(out) as answers:
         _refuse_halted(factory, version.line)
         loaded = _load(factory, version)
-        asked = look_through(open_handed(factory, version.line, file), loaded.package)
+        handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
+        asked = look_through(with_made(handed, loaded.scorer), loaded.package)
         for table in _answered(factory, loaded, asked, done, explain=explain):
             answers.write(table)
         if not asked.rows:
@@ -157,6 +160,11 @@ def _refuse_halted(factory: Factory, line: str) -> None:
             where=line,
             hint=f"`linewright halt {line} --off` lets it answer again",
         )
+
+
+def _source_of(package: Package) -> str:
+    """Return the source that rows of a file are of; empty where it is the line's only one."""
+    return package.row_sql.source if package.row_sql else ""
 
 
 def _load(factory: Factory, version: Version) -> Loaded:
