@@ -133,7 +133,9 @@ def rendered(node: Node, scope: Scope, depth: int = 0) -> str:
             word = "TRY_CAST" if node["try_cast"] else "CAST"
             return f"{word}({of(node['child'])} AS {_type(node.get('type_expr') or {})})"
         case "CASE":
-            whens = [f"WHEN {of(one['when_expr'])} THEN {of(one['then_expr'])}" for one in node["case_checks"]]
+            whens = [
+                f"WHEN {of(one['when_expr'])} THEN {of(one['then_expr'])}" for one in node["case_checks"]
+            ]
             return f"CASE {' '.join(whens)} ELSE {of(node['else_expr'])} END"
         case "COMPARISON" if node["type"] in _COMPARISONS:
             return f"({of(node['left'])} {_COMPARISONS[node['type']]} {of(node['right'])})"

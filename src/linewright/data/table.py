@@ -139,7 +139,10 @@ def build_table(
     if source is None:
         raws = [whole(one) if isinstance(one, Source) else one for one in sources]
         frames = {raw.name: _typed(raw, data) for raw in raws}
-        sources, rows = raws, Raw(name="", frame=_carried_out(str(data.table.sql), frames, data), is_text=False)
+        sources, rows = (
+            raws,
+            Raw(name="", frame=_carried_out(str(data.table.sql), frames, data), is_text=False),
+        )
     else:
         frames, rows = {}, source
     columns = rows.columns

@@ -115,7 +115,9 @@ def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
             if not said[word]:
                 del said[word]
     for name, rule in contract.columns.items():
-        asked["columns"][name]["nullable"] = rule.may_lack  # whether a request may leave it out changes no row
+        asked["columns"][name]["nullable"] = (
+            rule.may_lack
+        )  # whether a request may leave it out changes no row
     return asked
 
 

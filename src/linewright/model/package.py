@@ -84,7 +84,10 @@ class Model:
         """
         scores = calibrate(self.package.calibration, self.raw_scores(x))
         # A sum is finite where all are, and seldom where one is not: then each is looked at.
-        if not math.isfinite(np.add.reduce(scores, axis=None)) and not (finite := np.isfinite(scores).all(axis=1)).all():
+        if (
+            not math.isfinite(np.add.reduce(scores, axis=None))
+            and not (finite := np.isfinite(scores).all(axis=1)).all()
+        ):
             row = int(finite.argmin())
             raise RequestError(
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}

@@ -115,7 +115,9 @@ class Needs:
         return known
 
     def _shape(self, names: frozenset[str]) -> Shape:
-        computes = tuple(name for name, reads in self.reads.items() if name not in names and names >= {*reads})
+        computes = tuple(
+            name for name, reads in self.reads.items() if name not in names and names >= {*reads}
+        )
         absent = [name for name in self.required if name not in names and name not in computes]
         lacks = [one for name in absent for one in self.reads.get(name, (name,)) if one not in names]
         return Shape(computes, tuple(dict.fromkeys(lacks)) if self._strict else ())
@@ -153,7 +155,9 @@ class Needs:
             return rows
         done = list(rows)
         for computes, numbers in by_shape.items():
-            told = self.computed(computes, [rows[number] for number in numbers], lambda n, c, of=numbers: place(of[n], c))
+            told = self.computed(
+                computes, [rows[number] for number in numbers], lambda n, c, of=numbers: place(of[n], c)
+            )
             for number, values in zip(numbers, told, strict=True):
                 done[number] = {**rows[number], **dict(zip(computes, values, strict=True))}
         return done
@@ -230,9 +234,13 @@ def type_of(kind: str) -> str:
     """
     if kind in _INTEGERS:
         return "integer"
-    return {"FLOAT": "number", "DOUBLE": "number", "BOOLEAN": "boolean", "DATE": "date", "VARCHAR": "text"}.get(
-        kind, "datetime"
-    )
+    return {
+        "FLOAT": "number",
+        "DOUBLE": "number",
+        "BOOLEAN": "boolean",
+        "DATE": "date",
+        "VARCHAR": "text",
+    }.get(kind, "datetime")
 
 
 def _native(value: Any, kind: str, missing: frozenset[str]) -> Any:

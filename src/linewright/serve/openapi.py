@@ -413,7 +413,9 @@ _SHAPE: Schema = {
     "maxItems": 2,
     "description": "[n] or [n, 1]: n values.",
 }
-_PLACE = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"})})
+_PLACE = _object(
+    {"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"}), "optional": _TRUTH}, "optional"
+)
 _SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(
         {

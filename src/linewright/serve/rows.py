@@ -168,7 +168,6 @@ class RowReader:
                 gone.append((column.name, _mistake(what, None, allowed)))
         yield from gone  # behind what is there and wrong: many columns may be left out
 
-
     def _allowed(self, name: str) -> str:
         return KINDS[self._known[name].type].allowed
 
@@ -295,7 +294,9 @@ def to_schema(
         if needs is None
         else [name for name in needs.required if name not in needs.reads]
     )
-    made = {} if needs is None else {name: needs.reads[name] for name in needs.required if name in needs.reads}
+    made = (
+        {} if needs is None else {name: needs.reads[name] for name in needs.required if name in needs.reads}
+    )
     either = [
         {"anyOf": [{"required": [name]}, {"required": list(reads)}]} for name, reads in made.items() if reads
     ]

@@ -110,7 +110,9 @@ class TypedBodies:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def typed_bodies(columns: tuple[RequestColumn, ...], needed: frozenset[str] = frozenset()) -> TypedBodies | None:
+def typed_bodies(
+    columns: tuple[RequestColumn, ...], needed: frozenset[str] = frozenset()
+) -> TypedBodies | None:
     """Return what reads such rows; `None` where no type can be made for them.
 
     Types are kept: one is a few kilobytes in a circle, which would stay in memory each time that a model is let go and loaded again.
