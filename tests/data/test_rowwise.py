@@ -79,7 +79,7 @@ def sent(rows: RowSql) -> dict[str, str]:
 )
 def test_an_expression_of_one_row_is_carried_out_to_the_bit(found, expression, reads):
     """It is tried on the rows of the source, as a request would be read, before anybody relies on it."""
-    rows = found(f"select *, {expression} as made from claims")
+    rows = found(f"select *, {expression} as made from claims")  # noqa: S608 -- what it is about
 
     assert {"made": reads} == {name: set(columns) for name, columns in made(rows).items()}
     assert not rows.must_be_sent
@@ -105,7 +105,7 @@ def test_an_expression_of_one_row_is_carried_out_to_the_bit(found, expression, r
 )
 def test_what_does_not_surely_follow_from_the_row_must_be_sent(found, expression, because):
     """Listed are parts that are known; whatever else SQL has, now or later, is not carried out on a request."""
-    rows = found(f"select *, {expression} as made from claims")
+    rows = found(f"select *, {expression} as made from claims")  # noqa: S608 -- what it is about
 
     assert {} == made(rows)
     assert {"made": because} == sent(rows)

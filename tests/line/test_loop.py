@@ -32,7 +32,8 @@ from linewright.line.plan import begin, make_plan
 from linewright.line.refusals import refusals
 from linewright.line.registry import find_model
 from linewright.line.retraining import retraining_due, waits_for
-from linewright.line.run import WORKFLOW, prepare, workflows
+from linewright.line.run import workflows
+from linewright.line.run_record import WORKFLOW, prepare
 from linewright.line.scoring import predict_file
 from linewright.line.tending import Tending, tend_inline
 from linewright.line.watching import close_window

@@ -25,11 +25,11 @@ from linewright.model.facts import Package, Trained
 from linewright.model.package import load
 from linewright.operations.lines import check
 from linewright.operations.use import predict
+from linewright.release.facts import Arm
 from linewright.serve import oip
 from linewright.serve.answer import Loaded, read_ask
 from linewright.serve.answer import infer as infer_answer
 from linewright.serve.answer import predict as predict_answer
-from linewright.release.facts import Arm
 from linewright.serve.log import PredictionLog
 from linewright.serve.openapi import row_schema
 from linewright.serve.scoring import Scorer
@@ -160,7 +160,7 @@ def test_a_raw_row_is_what_training_saw_of_it_to_the_bit(factory, scorer, raw):
     assert seen[:20].tobytes() == alone.tobytes()
 
 
-def test_a_row_of_the_table_is_answered_as_it_was(factory, scorer, asking, raw):
+def test_a_row_of_the_table_is_answered_as_it_was(factory, asking, raw):
     """Clients that made the columns themselves, as they had to, go on; what they send is taken."""
     rows, _ = asking
     row = table_of(factory).row(0, named=True)

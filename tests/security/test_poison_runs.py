@@ -24,7 +24,7 @@ from linewright.line.execute import execute, open_executor
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.plan import make_plan
-from linewright.line.run import WORKFLOW, prepare
+from linewright.line.run_record import WORKFLOW, prepare
 from linewright.operations.care import verify
 from linewright.operations.evidence import show
 from linewright.operations.record import runs

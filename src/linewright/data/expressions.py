@@ -24,32 +24,249 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "256MB",  # a request of 10 MB, some of its columns several times
 }
 TYPES = frozenset(
-    """BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE VARCHAR DATE TIMESTAMP""".split()
+    [
+        "BOOLEAN",
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "UTINYINT",
+        "USMALLINT",
+        "UINTEGER",
+        "UBIGINT",
+        "FLOAT",
+        "DOUBLE",
+        "VARCHAR",
+        "DATE",
+        "TIMESTAMP",
+    ]
 ) | {"TIMESTAMP WITH TIME ZONE"}
 """Types that a column of a source may have."""
 _CAST_TO = TYPES | frozenset(
-    "BOOL INT INT2 INT4 INT8 HUGEINT FLOAT4 FLOAT8 REAL DECIMAL NUMERIC TEXT STRING CHAR BPCHAR DATETIME TIMESTAMPTZ INTERVAL".split()
+    [
+        "BOOL",
+        "INT",
+        "INT2",
+        "INT4",
+        "INT8",
+        "HUGEINT",
+        "FLOAT4",
+        "FLOAT8",
+        "REAL",
+        "DECIMAL",
+        "NUMERIC",
+        "TEXT",
+        "STRING",
+        "CHAR",
+        "BPCHAR",
+        "DATETIME",
+        "TIMESTAMPTZ",
+        "INTERVAL",
+    ]
 )
-_OPERATORS = frozenset("+ - * / // % ** ^ & | << >> ~ || ~~ !~~ ~~* !~~* ~~~ ^@".split())
+_OPERATORS = frozenset(
+    [
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "**",
+        "^",
+        "&",
+        "|",
+        "<<",
+        ">>",
+        "~",
+        "||",
+        "~~",
+        "!~~",
+        "~~*",
+        "!~~*",
+        "~~~",
+        "^@",
+    ]
+)
 _FUNCTIONS = frozenset(
-    """
-    abs acos acosh add asin asinh atan atan2 atanh cbrt ceil ceiling cos cosh cot degrees divide even exp floor fmod
-    gcd greatest isfinite isinf isnan lcm least ln log log10 log2 mod multiply pi pow power radians round round_even
-    sign signbit sin sinh sqrt subtract tan tanh trunc xor bit_count if ifnull nullif
-
-    ascii bit_length char_length character_length chr concat concat_ws contains damerau_levenshtein ends_with hamming
-    ilike_escape instr jaccard jaro_similarity jaro_winkler_similarity lcase left len length levenshtein like_escape
-    lower lpad ltrim md5 mismatches nfc_normalize not_ilike_escape not_like_escape octet_length ord overlay position
-    prefix regexp_extract regexp_full_match regexp_matches regexp_replace replace reverse right rpad rtrim sha1 sha256
-    split split_part starts_with str_split string_split strip_accents strlen strpos substr substring suffix translate
-    trim ucase unicode upper list_value list_contains list_extract list_position array_length
-
-    century date_add date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname dayofmonth
-    dayofweek dayofyear decade epoch epoch_ms epoch_us era hour isodow isoyear julian last_day make_date make_timestamp
-    microsecond millennium millisecond minute month monthname quarter second strftime strptime time_bucket to_days
-    to_hours to_microseconds to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp to_weeks to_years
-    try_strptime week weekday weekofyear year yearweek
-    """.split()
+    [
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "cbrt",
+        "ceil",
+        "ceiling",
+        "cos",
+        "cosh",
+        "cot",
+        "degrees",
+        "divide",
+        "even",
+        "exp",
+        "floor",
+        "fmod",
+        "gcd",
+        "greatest",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "lcm",
+        "least",
+        "ln",
+        "log",
+        "log10",
+        "log2",
+        "mod",
+        "multiply",
+        "pi",
+        "pow",
+        "power",
+        "radians",
+        "round",
+        "round_even",
+        "sign",
+        "signbit",
+        "sin",
+        "sinh",
+        "sqrt",
+        "subtract",
+        "tan",
+        "tanh",
+        "trunc",
+        "xor",
+        "bit_count",
+        "if",
+        "ifnull",
+        "nullif",
+        "ascii",
+        "bit_length",
+        "char_length",
+        "character_length",
+        "chr",
+        "concat",
+        "concat_ws",
+        "contains",
+        "damerau_levenshtein",
+        "ends_with",
+        "hamming",
+        "ilike_escape",
+        "instr",
+        "jaccard",
+        "jaro_similarity",
+        "jaro_winkler_similarity",
+        "lcase",
+        "left",
+        "len",
+        "length",
+        "levenshtein",
+        "like_escape",
+        "lower",
+        "lpad",
+        "ltrim",
+        "md5",
+        "mismatches",
+        "nfc_normalize",
+        "not_ilike_escape",
+        "not_like_escape",
+        "octet_length",
+        "ord",
+        "overlay",
+        "position",
+        "prefix",
+        "regexp_extract",
+        "regexp_full_match",
+        "regexp_matches",
+        "regexp_replace",
+        "replace",
+        "reverse",
+        "right",
+        "rpad",
+        "rtrim",
+        "sha1",
+        "sha256",
+        "split",
+        "split_part",
+        "starts_with",
+        "str_split",
+        "string_split",
+        "strip_accents",
+        "strlen",
+        "strpos",
+        "substr",
+        "substring",
+        "suffix",
+        "translate",
+        "trim",
+        "ucase",
+        "unicode",
+        "upper",
+        "list_value",
+        "list_contains",
+        "list_extract",
+        "list_position",
+        "array_length",
+        "century",
+        "date_add",
+        "date_diff",
+        "date_part",
+        "date_sub",
+        "date_trunc",
+        "datediff",
+        "datepart",
+        "datesub",
+        "datetrunc",
+        "day",
+        "dayname",
+        "dayofmonth",
+        "dayofweek",
+        "dayofyear",
+        "decade",
+        "epoch",
+        "epoch_ms",
+        "epoch_us",
+        "era",
+        "hour",
+        "isodow",
+        "isoyear",
+        "julian",
+        "last_day",
+        "make_date",
+        "make_timestamp",
+        "microsecond",
+        "millennium",
+        "millisecond",
+        "minute",
+        "month",
+        "monthname",
+        "quarter",
+        "second",
+        "strftime",
+        "strptime",
+        "time_bucket",
+        "to_days",
+        "to_hours",
+        "to_microseconds",
+        "to_milliseconds",
+        "to_minutes",
+        "to_months",
+        "to_quarters",
+        "to_seconds",
+        "to_timestamp",
+        "to_weeks",
+        "to_years",
+        "try_strptime",
+        "week",
+        "weekday",
+        "weekofyear",
+        "year",
+        "yearweek",
+    ]
 )
 _COMPARISONS: Mapping[str, str] = {
     "COMPARE_EQUAL": "=",
@@ -68,6 +285,8 @@ _ROW = " row"
 """Name of a column that expressions without columns are evaluated over; names of sources have no blank before them."""
 
 Node = Mapping[str, Any]
+Of = Callable[[Node], str]
+"""Renders an expression within another one."""
 Scope = Callable[[Sequence[str]], str]
 """Renders the column that a name, with its table or without, refers to; raises `Refused` where it is none of the row."""
 
@@ -122,36 +341,16 @@ def rendered(node: Node, scope: Scope, depth: int = 0) -> str:
     def of(child: Node) -> str:
         return rendered(child, scope, depth + 1)
 
-    match node.get("class"):
-        case "COLUMN_REF":
-            return scope(node["column_names"])
-        case "CONSTANT":
-            return _constant(node.get("literal") or {})
-        case "FUNCTION":
-            return _function(node, of)
-        case "CAST":
-            word = "TRY_CAST" if node["try_cast"] else "CAST"
-            return f"{word}({of(node['child'])} AS {_type(node.get('type_expr') or {})})"
-        case "CASE":
-            whens = [
-                f"WHEN {of(one['when_expr'])} THEN {of(one['then_expr'])}" for one in node["case_checks"]
-            ]
-            return f"CASE {' '.join(whens)} ELSE {of(node['else_expr'])} END"
-        case "COMPARISON" if node["type"] in _COMPARISONS:
-            return f"({of(node['left'])} {_COMPARISONS[node['type']]} {of(node['right'])})"
-        case "CONJUNCTION" if node["type"] in {"CONJUNCTION_AND", "CONJUNCTION_OR"}:
-            word = node["type"].removeprefix("CONJUNCTION_")
-            return "(" + f" {word} ".join(map(of, node["children"])) + ")"
-        case "BETWEEN" if node["type"] == "COMPARE_BETWEEN":
-            return f"({of(node['input'])} BETWEEN {of(node['lower'])} AND {of(node['upper'])})"
-        case "OPERATOR":
-            return _operator(node, of)
-        case "SUBQUERY":
-            raise Refused("source")
-        case "WINDOW":
-            raise Refused("rows")
-        case _:
-            raise Refused("form")
+    kind = node.get("class", "")
+    if kind == "COLUMN_REF":
+        return scope(node["column_names"])
+    if kind not in _FORMS:
+        raise Refused(_OTHERS.get(kind, "form"))
+    return _FORMS[kind](node, of)
+
+
+def _literal(node: Node, _of: Of) -> str:
+    return _constant(node.get("literal") or {})
 
 
 def _constant(literal: Node) -> str:
@@ -169,7 +368,36 @@ def _constant(literal: Node) -> str:
             raise Refused("form")
 
 
-def _function(node: Node, of: Callable[[Node], str]) -> str:
+def _cast(node: Node, of: Of) -> str:
+    word = "TRY_CAST" if node["try_cast"] else "CAST"
+    return f"{word}({of(node['child'])} AS {_type(node.get('type_expr') or {})})"
+
+
+def _case(node: Node, of: Of) -> str:
+    whens = [f"WHEN {of(one['when_expr'])} THEN {of(one['then_expr'])}" for one in node["case_checks"]]
+    return f"CASE {' '.join(whens)} ELSE {of(node['else_expr'])} END"
+
+
+def _comparison(node: Node, of: Of) -> str:
+    if node["type"] not in _COMPARISONS:
+        raise Refused("form")
+    return f"({of(node['left'])} {_COMPARISONS[node['type']]} {of(node['right'])})"
+
+
+def _conjunction(node: Node, of: Of) -> str:
+    word = str(node["type"]).removeprefix("CONJUNCTION_")
+    if word not in {"AND", "OR"}:
+        raise Refused("form")
+    return "(" + f" {word} ".join(map(of, node["children"])) + ")"
+
+
+def _between(node: Node, of: Of) -> str:
+    if node["type"] != "COMPARE_BETWEEN":
+        raise Refused("form")
+    return f"({of(node['input'])} BETWEEN {of(node['lower'])} AND {of(node['upper'])})"
+
+
+def _function(node: Node, of: Of) -> str:
     name, arguments = str(node["function_name"]).lower(), node.get("arguments") or []
     is_more = node.get("filter") or node.get("distinct") or node["order_bys"]["orders"] or node.get("schema")
     if is_more or any(one.get("name") for one in arguments):
@@ -182,7 +410,7 @@ def _function(node: Node, of: Callable[[Node], str]) -> str:
     raise Refused("function")
 
 
-def _operator(node: Node, of: Callable[[Node], str]) -> str:
+def _operator(node: Node, of: Of) -> str:
     given = [of(one) for one in node["children"]]
     match node["type"], given:
         case "OPERATOR_NOT", [one]:
@@ -207,6 +435,21 @@ def _type(node: Node) -> str:
         raise Refused("form")
     given = ", ".join(_constant(one["literal"]) for one in sizes)
     return f"{name}({given})" if given else name
+
+
+_FORMS: Mapping[str, Callable[[Node, Of], str]] = {
+    "CONSTANT": _literal,
+    "FUNCTION": _function,
+    "CAST": _cast,
+    "CASE": _case,
+    "COMPARISON": _comparison,
+    "CONJUNCTION": _conjunction,
+    "BETWEEN": _between,
+    "OPERATOR": _operator,
+}
+"""By class of DuckDB's parser, what renders it."""
+_OTHERS: Mapping[str, NotDerived] = {"SUBQUERY": "source", "WINDOW": "rows"}
+"""Classes whose reason is known."""
 
 
 def again(connection: duckdb.DuckDBPyConnection, sql: str, columns: Sequence[str]) -> str | None:
@@ -292,7 +535,8 @@ def statement_of(expressions: Sequence[RowExpression], types: Mapping[str, str])
     """Return the SELECT of some expressions, with one list of values as parameter for each column."""
     columns = [f"{_column(kind)} AS {quoted(name)}" for name, kind in types.items()]
     source = ", ".join(columns) or f"{_column('BIGINT')} AS {quoted(_ROW)}"
-    return f"SELECT {', '.join(map(_told, expressions))} FROM (SELECT {source})"
+    # Expressions are rendered from the list, types are listed, and names are quoted.
+    return f"SELECT {', '.join(map(_told, expressions))} FROM (SELECT {source})"  # noqa: S608
 
 
 def _column(kind: str) -> str:

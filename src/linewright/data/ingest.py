@@ -12,8 +12,7 @@ from linewright.data.dataset import write_dataset
 from linewright.data.facts import MOST_LABELS, Finding, Ingested, Quarantine
 from linewright.data.order import order_finding
 from linewright.data.read import Source, open_source, whole
-from linewright.data.references import table_sources
-from linewright.data.spec import DataSpec
+from linewright.data.spec import DataSpec, table_sources
 from linewright.data.table import build_table
 from linewright.engine.context import Context, Progress
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import polars as pl
 import pyarrow as pa
 
-from linewright.data.duck import select
 from linewright.data.facts import Finding
 from linewright.data.near import listed
 from linewright.data.spec import ContractSpec, OnWhole, SqlCheck
@@ -28,7 +27,11 @@ def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
     SpecError
         For SQL that fails.
     """
-    tables = {TABLE: frame.to_arrow()} if contract.checks else {}
+    if not contract.checks:
+        return
+    from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
+
+    tables = {TABLE: frame.to_arrow()}
     for number, one in enumerate(contract.checks):
         wrong = select(
             one.sql,

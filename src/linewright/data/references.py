@@ -7,30 +7,9 @@ import polars as pl
 from linewright.data.facts import Finding
 from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source
-from linewright.data.spec import ColumnRule, DataSpec, SourceSpec
+from linewright.data.spec import ColumnRule, DataSpec, referred_source
 from linewright.data.types import cast
 from linewright.errors import SpecError
-
-
-def referred_source(references: str, sources: Sequence[str]) -> str | None:
-    """Return the source that ``SOURCE.COLUMN`` names; `None` where there is none. Both names may hold dots.
-
-    Examples
-    --------
-    >>> referred_source("shops.id", ["shops", "sales"]), referred_source("shop.id", ["shops"])
-    ('shops', None)
-    """
-    fitting = [name for name in sources if references.startswith(f"{name}.")]
-    return max(fitting, key=len, default=None)
-
-
-def table_sources(data: DataSpec) -> dict[str, SourceSpec]:
-    """Return the sources that become the table: with SQL all of them, else those that no column refers to."""
-    if data.table.sql is not None or len(data.sources) == 1:
-        return dict(data.sources)
-    rules = data.contract.columns.values()
-    named = {referred_source(rule.references, list(data.sources)) for rule in rules if rule.references}
-    return {name: source for name, source in data.sources.items() if name not in named}
 
 
 def referred_values(

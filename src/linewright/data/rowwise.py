@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import duckdb
+import msgspec
 import polars as pl
 
 from linewright.data.expressions import (
-    TYPES,
     Evaluator,
     Failed,
     Node,
@@ -48,7 +48,7 @@ _TYPE_OF: Mapping[pl.DataType, str] = {
     pl.Datetime("us"): "TIMESTAMP",
     pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
 }
-_CLOCK = frozenset("current_date current_time current_timestamp localtime localtimestamp".split())
+_CLOCK = frozenset(["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"])
 """Functions that are written as columns are."""
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 _TIMES = {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -218,9 +218,10 @@ def _found(connection: duckdb.DuckDBPyConnection, items: _Items, wanted: Sequenc
             sql, reads = _rendered(node, items, taken, told)
             told[name.lower()] = sql, reads
             if name in items.names.values():
-                raise Refused("name")
-            if name in columns:
-                found.expressions.append(_typed(connection, name, sql, reads, items, columns[name]))
+                found.refused[name] = "name"
+            elif name in columns:
+                bare = RowExpression(name=name, sql=sql, reads=reads, type="")
+                found.expressions.append(_typed(connection, bare, items, columns[name]))
         except Refused as error:
             found.refused[name] = error.because
     return found
@@ -234,9 +235,12 @@ def _named(items: _Items) -> Iterator[tuple[str, Node | None]]:
             is_same = item["class"] == "COLUMN_REF" and _column(item["column_names"], items) == name
             if name:
                 yield name, None if is_same else item
-        elif not item.get("columns") and not item.get("rename_list"):
-            if str(item.get("relation_name", "")).lower() in {"", *items.aliases}:
-                yield from _of_star(item, items)
+        elif (
+            not item.get("columns")
+            and not item.get("rename_list")
+            and str(item.get("relation_name", "")).lower() in {"", *items.aliases}
+        ):
+            yield from _of_star(item, items)
 
 
 def _of_star(item: Node, items: _Items) -> Iterator[tuple[str, Node | None]]:
@@ -282,18 +286,12 @@ def _rendered(
 
 
 def _typed(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    sql: str,
-    reads: tuple[str, ...],
-    items: _Items,
-    wanted: Wanted,
+    connection: duckdb.DuckDBPyConnection, bare: RowExpression, items: _Items, wanted: Wanted
 ) -> RowExpression:
     """Return an expression with its type; refuse one that is not the same when it is read again, or does not fit."""
-    if again(connection, sql, reads) != sql:
+    if again(connection, bare.sql, bare.reads) != bare.sql:
         raise Refused("form")
-    types = {one: items.types[one] for one in reads}
-    bare = RowExpression(name=name, sql=sql, reads=reads, type="")
+    types = {one: items.types[one] for one in bare.reads}
     try:
         given = [[None]] * max(1, len(types))
         kind = str(connection.execute(statement_of([bare], types), given).description[0][1])
@@ -303,7 +301,7 @@ def _typed(
     is_local = wanted.is_zoned and wanted.type == "datetime" and kind != "TIMESTAMP WITH TIME ZONE"
     if not fits or is_local:
         raise Refused("type")
-    return RowExpression(name=name, sql=sql, reads=reads, type=kind)
+    return msgspec.structs.replace(bare, type=kind)
 
 
 def _wrong(
@@ -318,7 +316,7 @@ def _wrong(
             columns = {name: _values(tried[name]) for name in one.reads}
             told = evaluator.evaluate([one.name], columns, tried.height)
             if table is None:
-                sql = f"SELECT {one.sql} AS {quoted(one.name)} FROM {quoted(rows.source)}"
+                sql = f"SELECT {one.sql} AS {quoted(one.name)} FROM {quoted(rows.source)}"  # noqa: S608 -- rendered, and quoted
                 expected = reader.carried_out(sql, rows.source, tried)
             else:
                 expected = table[places].select(one.name)

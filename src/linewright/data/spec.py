@@ -1,6 +1,7 @@
 """What a line file may say about its data."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -264,3 +265,24 @@ class DataSpec(Spec):
         """Return the zone of a column's naive times; `None` means UTC."""
         is_zoned = column in {self.table.time, self.table.known, self.label.known}
         return self.table.zone if is_zoned else None
+
+
+def referred_source(references: str, sources: Sequence[str]) -> str | None:
+    """Return the source that ``SOURCE.COLUMN`` names; `None` where there is none. Both names may hold dots.
+
+    Examples
+    --------
+    >>> referred_source("shops.id", ["shops", "sales"]), referred_source("shop.id", ["shops"])
+    ('shops', None)
+    """
+    fitting = [name for name in sources if references.startswith(f"{name}.")]
+    return max(fitting, key=len, default=None)
+
+
+def table_sources(data: DataSpec) -> dict[str, SourceSpec]:
+    """Return the sources that become the table: with SQL all of them, else those that no column refers to."""
+    if data.table.sql is not None or len(data.sources) == 1:
+        return dict(data.sources)
+    rules = data.contract.columns.values()
+    named = {referred_source(rule.references, list(data.sources)) for rule in rules if rule.references}
+    return {name: source for name, source in data.sources.items() if name not in named}

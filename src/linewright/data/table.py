@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 
 from linewright.data.batch import Batch, Held, Ragged, ahead, refuse_patterns
-from linewright.data.duck import select
 from linewright.data.facts import Column, Finding, RowSql
 from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source, clean, whole
-from linewright.data.rowwise import Wanted, row_sql_of
 from linewright.data.spec import ColumnRule, DataSpec, FileSource
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
@@ -169,6 +167,8 @@ def build_table(
 def _row_sql(
     frames: Mapping[str, pl.DataFrame], table: pl.DataFrame, rules: Mapping[str, ColumnRule], data: DataSpec
 ) -> RowSql:
+    from linewright.data.rowwise import Wanted, row_sql_of  # noqa: PLC0415 -- DuckDB takes a while to import
+
     named = dict(_named(data))
     zoned = {name for name in rules if data.zone_of(name) not in {None, "UTC"}}
     wanted = [
@@ -244,6 +244,8 @@ def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
 
 
 def _carried_out(sql: str, frames: Mapping[str, pl.DataFrame], data: DataSpec) -> pl.DataFrame:
+    from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
+
     result = select(
         sql,
         {name: frame.to_arrow() for name, frame in frames.items()},

@@ -174,11 +174,12 @@ class Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=(theirs.fileno(),),
-                    process_group=0,
+                    start_new_session=True,
                 )
             except OSError:
                 ours.close()
                 raise
+        _stand_back(self._process.pid)
         self._channel = Channel(ours)
         self._memory = memory
         self._tree: dict[int, str] = {}
@@ -331,9 +332,16 @@ def parent(word: str) -> Channel:
     os.dup2(2, 1)
     end_with_parent(pid)
     limit_memory(memory)
-    with suppress(OSError):
-        os.nice(_NICE)
     return Channel(socket.socket(fileno=descriptor))
+
+
+def _stand_back(pid: int) -> None:
+    """Have a process wait for those that answer, from its first instant on: its imports alone take a second."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+        os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+        # Linux may share processors between sessions first (sched_autogroup_enabled), whatever their processes say.
+        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
 
 
 def end_with_parent(pid: int) -> None:

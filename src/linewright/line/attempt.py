@@ -1,14 +1,15 @@
 """One attempt of a run, in a child process: `line.attempts` starts it and follows it.
 
-``python -m linewright.line.attempt FACTORY CHANNEL`` may first be asked for plans. Then it gets the request of a run, walks its steps and asks before each of them whether it
-is done already. It sends ``step`` and gets ``outcome`` or ``do``; after ``do`` it sends ``did`` and gets ``outcome``. In between it sends
-``progress``; in the end ``returned``, ``raised``, ``bug`` or ``not_ended``.
+``python -m linewright.line.attempt FACTORY CHANNEL`` gets requests, one after another. One may ask for a plan, or for what a run gave.
+For a run it walks the steps and asks before each of them whether it is done already: it sends ``step`` and gets ``outcome`` or ``do``;
+after ``do`` it sends ``did`` and gets ``outcome``. In between it sends ``progress``; in the end ``returned``, ``raised``, ``bug`` or
+``not_ended``.
 """
 
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from linewright.engine.context import Progress
 from linewright.engine.seam import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
 from linewright.line.plan import make_plan
-from linewright.line.run import run_line
+from linewright.line.run import found, result_of, run_line
+from linewright.line.spec import LineSpec
 from linewright.line.stations import load_steps
 from linewright.store.values import to_builtins
+
+_ASKED: Mapping[str, Callable[..., Any]] = {"plan": make_plan, "result": result_of, "found": found}
 
 
 class _BugBeforeError(Exception):
@@ -52,19 +56,22 @@ def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is)
         load_steps()  # it was started ahead
     with suppress(EOFError), Factory.open(Path(root), report=report) as factory:
         prepare(factory)
-        while "plan" in (request := channel.receive()) and "run" not in request:
-            channel.send(_planned(factory, request))
-        channel.send(_said(factory, channel, request))
+        while True:
+            request = channel.receive()
+            channel.send(
+                _answered(factory, request) if "asks" in request else _said(factory, channel, request)
+            )
     return 0
 
 
-def _planned(factory: Factory, asked: dict[str, Any]) -> dict[str, Any]:
-    def plan() -> Json:
-        spec = factory.line(asked["plan"])
+def _answered(factory: Factory, request: dict[str, Any]) -> dict[str, Any]:
+    def answer() -> Json:
+        spec = LineSpec.model_validate(request["spec"])
+        given = _ASKED[request["asks"]](factory.asked_by(request["by"]), spec, **request["arguments"])
         # Through its bytes: `to_builtins` leaves tuples, which are no JSON.
-        return msgspec.json.decode(msgspec.json.encode(make_plan(factory, spec, as_of=asked["as_of"])))
+        return msgspec.json.decode(msgspec.json.encode(given))
 
-    return _captured(plan, "the plan")
+    return _captured(answer, request["asks"])
 
 
 def _said(factory: Factory, channel: Channel, request: Json) -> dict[str, Any]:

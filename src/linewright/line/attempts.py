@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -29,16 +29,15 @@ from linewright.errors import (
 from linewright.line.cancelling import Cancellation, cancellation_of, forget_cancellation
 from linewright.line.factory import Factory
 from linewright.line.factory_file import RunLimits, read_factory_file
-from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Plan
-from linewright.line.run import WORKFLOW, accept, finish
+from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
+from linewright.line.run_record import WORKFLOW, accept, declared, end_of, finish
 from linewright.line.spec import LineSpec
-from linewright.line.work import Work
 from linewright.store.values import decoder
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
-MOST_PLANNING = 4
-"""How many plans are made at a time, each in a process of its own."""
+MOST_ASKED = 4
+"""How many plans are made at a time, or results looked at, each in a process of its own."""
 START_S = 60.0
 """How long a child may take to load its libraries, at least: on a busy machine that takes longer than a step may be silent."""
 WARM_S = 600.0
@@ -53,7 +52,9 @@ PROGRAM = ("linewright.line.attempt",)
 """The module that carries out one attempt, and its first arguments."""
 
 
-for _kind in (Plan, Progress):
+T = TypeVar("T")
+
+for _kind in (Plan, Progress, RunResult):
     decoder(_kind)  # their form is known before several threads ask for it
 
 
@@ -150,7 +151,7 @@ class Attempts:
         self._turns = Turns(self._limits.at_once)
         self._children = Children(factory, self._limits.bytes, program)
         self._stopped = threading.Event()
-        self._planning = threading.Semaphore(MOST_PLANNING)
+        self._asking = threading.Semaphore(MOST_ASKED)
         self.warm = self._children.warm
 
     @property
@@ -158,7 +159,7 @@ class Attempts:
         """What an engine needs to carry out runs."""
         return {WORKFLOW: self._run_line}
 
-    def plan(self, line: str, as_of: str | None) -> Plan:
+    def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan:
         """Make the plan of a line in a child: it reads sources, and has their databases carry out queries.
 
         Raises
@@ -168,17 +169,44 @@ class Attempts:
         LinewrightError
             As `line.plan.make_plan` does.
         """
-        with self._planning:
-            return self._planned(line, as_of)
+        return self._ask("plan", spec, Plan, as_of=as_of)
 
-    def _planned(self, line: str, as_of: str | None) -> Plan:
+    def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
+        """Return what a run gave, as `line.run.result_of` does, in a child: it looks at sources too."""
+        return self._ask("result", spec, RunResult, run=run, did=did)
+
+    def found(
+        self,
+        spec: LineSpec,
+        *,
+        run: str | None = None,
+        did: Sequence[str] = (),
+        did_before: Sequence[str] = (),
+    ) -> RunResult:
+        """Return what there is already, as `line.run.found` does, in a child."""
+        return self._ask("found", spec, RunResult, run=run, did=did, did_before=did_before)
+
+    def _ask(self, what: str, spec: LineSpec, kind: type[T], **arguments: object) -> T:
+        with self._asking:
+            said = self._asked(
+                spec.line,
+                {
+                    "asks": what,
+                    "spec": declared(spec).spec,
+                    "by": self._factory.actor,
+                    "arguments": arguments,
+                },
+            )
+        return msgspec.convert(release(said), kind)
+
+    def _asked(self, line: str, request: dict[str, Any]) -> dict[str, Any]:
         child = self._children.take()
         try:
-            child.send({"plan": line, "as_of": as_of})
+            child.send(request)
             said = self._heard(child)
         except ChildEnded as ended:
             raise Terminal(
-                "the process that planned the run ended",
+                "the process that looked at the line ended",
                 where=line,
                 found=ended.end.to_text(),
                 hint=f"see what keeps it from reading the sources: linewright check {line}",
@@ -189,7 +217,7 @@ class Attempts:
         self._children.give_back(child)
         if "bug" in said:
             raise BugInChildError(said["bug"])
-        return msgspec.convert(release(said), Plan)
+        return said
 
     def _heard(self, child: Child) -> dict[str, Any]:
         def look(_waited: float) -> None:
@@ -221,7 +249,7 @@ class Attempts:
             children=self._children,
             limits=self._limits,
             stopped=self._stopped,
-            names_line=self._of_all_lines,
+            of_all_lines=self._of_all_lines,
         )
         run.accept()
         try:
@@ -256,9 +284,9 @@ class _Run:
         children: Children,
         limits: RunLimits,
         stopped: threading.Event,
-        names_line: bool,
+        of_all_lines: bool,
     ) -> None:
-        self._names_line = names_line
+        self._of_all_lines = of_all_lines
         self._factory, self._step, self._request = factory.asked_by(request["by"]), step, request
         self._children, self._limits, self._stopped = children, limits, stopped
         self._run, self._line = str(request["run"]), str(request["line"])
@@ -291,6 +319,9 @@ class _Run:
                 elif "bug" in said:
                     raise BugInChildError(said["bug"])
                 else:
+                    if not self._of_all_lines and self._child is not None:
+                        self._children.give_back(self._child)  # it knows what the run gave
+                        self._child = None
                     return release(said)
         finally:
             if self._child is not None:
@@ -307,8 +338,7 @@ class _Run:
             for name, outcome in self._done.items()
             if isinstance(outcome.get("returned"), dict) and "digest" in outcome["returned"]
         }
-        work = Work(factory=self._factory, spec=self._spec, sources={}, known=known)
-        finish(work, self._run, error=error.to_json())
+        finish(self._factory, self._line, self._run, known=known, error=error.to_json())
         forget_cancellation(self._factory, self._run)
 
     def look(self, waited: float = 0.0) -> None:
@@ -351,7 +381,7 @@ class _Run:
 
     def _report(self, progress: Progress) -> None:
         named = (
-            replace(progress, station=f"{self._line} {progress.station}") if self._names_line else progress
+            replace(progress, station=f"{self._line} {progress.station}") if self._of_all_lines else progress
         )
         self._factory.report(named)
 
@@ -483,11 +513,5 @@ def record_cancelled(factory: Factory, line: str, run: str) -> None:
     asked = cancellation_of(factory, run)
     accepted = next((one for one in factory.metadata.events(Accepted, line=line) if one.run == run), None)
     if asked is not None and accepted is not None:
-        spec = LineSpec.model_validate(factory.metadata.get(accepted.declared, Declared).spec)
         error = _cancelled(run, asked).to_json()
-        finish(Work(factory=factory, spec=spec, sources={}), run, error=error)
-
-
-def end_of(factory: Factory, line: str, run: str) -> Finished | None:
-    """Return the end of a run; `None` where it has none yet."""
-    return next((one for one in factory.metadata.events(Finished, line=line) if one.run == run), None)
+        finish(factory, line, run, known={}, error=error)

@@ -9,9 +9,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from linewright.data.pattern import PATTERNED, flaw
-from linewright.data.references import referred_source, table_sources
-from linewright.data.spec import ColumnRule, FileSource, duration_micros
+from linewright.data.spec import ColumnRule, FileSource, duration_micros, referred_source, table_sources
 from linewright.errors import SpecError
 from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.nodes import Entries, find
@@ -246,6 +244,8 @@ def _contract(spec: LineSpec) -> Iterator[Problem]:
 def _spelling(path: Path, rule: ColumnRule) -> Iterator[Problem]:
     if rule.pattern is None:
         return
+    from linewright.data.pattern import PATTERNED, flaw  # noqa: PLC0415 -- polars takes a while to import, and few lines have patterns
+
     if rule.type not in PATTERNED:
         yield Problem(
             path=(*path, "pattern"),

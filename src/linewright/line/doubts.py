@@ -8,11 +8,10 @@ import polars as pl
 
 from linewright.data.place import place_of
 from linewright.data.read import Source, clean, open_source
-from linewright.data.references import table_sources
 from linewright.data.roles import too_few_groups
 from linewright.data.seen import Seen, misfit_evidence, see_all
 from linewright.data.sniff import missing_spellings
-from linewright.data.spec import ColumnRule, FileSource
+from linewright.data.spec import ColumnRule, FileSource, table_sources
 from linewright.data.table import build_table
 from linewright.data.twins import find_sentinels, find_twins
 from linewright.errors import LinewrightError

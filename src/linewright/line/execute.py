@@ -6,9 +6,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
-
-from msgspec.structs import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from linewright.data.spec import SqliteSource
 from linewright.engine.context import Progress
@@ -17,19 +16,17 @@ from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
 from linewright.engine.seam import Engine, Json, Observe, ignore
 from linewright.errors import ContractBreach, LinewrightError, NotFound, RequestError, Transient
-from linewright.line.attempts import PROGRAM, Attempts, end_of, record_cancelled
+from linewright.line.attempts import PROGRAM, Attempts, record_cancelled
 from linewright.line.cancelling import ask_to_cancel, forget_cancellation, require_id
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
 from linewright.line.file import placed
-from linewright.line.outages import follow_file
-from linewright.line.plan import make_plan
-from linewright.line.promised import require_fresh
-from linewright.line.release import require_champion
-from linewright.line.run import WORKFLOW, last_run, prepare, result_of, workflows
+from linewright.line.run_record import WORKFLOW, end_of, prepare
 from linewright.line.spec import LineSpec
-from linewright.line.stations import STATIONS
 from linewright.store.values import digest_of
+
+if TYPE_CHECKING:
+    from linewright.line.stations import Station
 
 _LOOK_S = 1.0
 """How often a run that another process carries out is checked for a dead executor."""
@@ -85,12 +82,20 @@ def execute(
             closing(Attempts(factory, program)) as attempts,
             open_executor(factory, watch, only=line, attempts=attempts) as engine,
         ):
-            if _will_run(factory, line):
+            asked = attempts if _will_run(factory, line) else None
+            if asked is not None:
                 attempts.warm()
             for run in engine.unfinished(line):
                 resumed.follow(engine, run)
             return _carry_out(
-                factory, line, engine, plan=plan, as_of=as_of, follow=engine.follow, resumed=resumed
+                factory,
+                line,
+                engine,
+                plan=plan,
+                as_of=as_of,
+                follow=engine.follow,
+                resumed=resumed,
+                attempts=asked,
             )
     finally:
         lock.release()
@@ -208,7 +213,7 @@ def execute_inline(
     factory: Factory, line: str, *, as_of: str | None = None, proposal: str | None = None
 ) -> RunResult:
     """Plan a line and carry the plan out in this process, without a durable engine: for worlds and tests."""
-    engine = InlineEngine(workflows(factory))
+    engine = InlineEngine(import_module("linewright.line.run").workflows(factory))
     return _carry_out(factory, line, engine, plan=None, as_of=as_of, proposal=proposal, follow=engine.follow)
 
 
@@ -221,7 +226,7 @@ def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: 
         `None` where nothing would change.
     """
     spec = factory.line(line)
-    plan = _planned(factory, spec, as_of)
+    plan = _asked(factory).plan(spec, as_of=as_of)
     if not plan.changes:
         return None
     run, request = prepare(factory, spec, plan, proposal=proposal)
@@ -239,38 +244,64 @@ def _carry_out(
     resumed: "_Resumed | None" = None,
     as_of: str | None = None,
     proposal: str | None = None,
+    attempts: Attempts | None = None,
 ) -> RunResult:
-    spec = factory.line(line)
+    spec, asked = factory.line(line), _asked(factory, attempts)
     try:
-        now = _planned(factory, spec, as_of)
+        now = asked.plan(spec, as_of=as_of)
         if plan is not None:
             _same(factory, plan, now)
         if not now.changes:
-            return _found(factory, spec, resumed)
+            return asked.found(spec, **(resumed.of(line) if resumed is not None else {}))
         run, request = prepare(factory, spec, now, proposal=proposal)
         engine.start(WORKFLOW, run, request, group=line)
         done = cast("dict[str, Any]", follow(run))
     except (RequestError, ContractBreach) as error:
         raise placed(error, factory.path_of(line)) from error
-    return result_of(factory, spec, run=run, did=tuple(done["did"]))
+    return asked.result(spec, run=run, did=done["did"])
 
 
-def _planned(factory: Factory, spec: LineSpec, as_of: str | None) -> Plan:
-    if factory.planner is not None:
-        return factory.planner(spec.line, as_of)
-    return make_plan(factory, spec, as_of=as_of)
+class _Asked(Protocol):
+    """What plans a run, and looks at what it gave; see `line.attempts.Attempts`."""
+
+    def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan: ...
+    def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult: ...
+    def found(
+        self,
+        spec: LineSpec,
+        *,
+        run: str | None = None,
+        did: Sequence[str] = (),
+        did_before: Sequence[str] = (),
+    ) -> RunResult: ...
 
 
-def _found(factory: Factory, spec: LineSpec, resumed: "_Resumed | None") -> RunResult:
-    """Return what there is already, once its champion is found whole and its newest rows are found fresh."""
-    require_champion(factory, spec.line)
-    require_fresh(factory, spec)
-    follow_file(factory, spec)
-    ended = resumed.ended.get(spec.line) if resumed is not None else None
-    if resumed is None or ended is None:
-        return replace(result_of(factory, spec, run=last_run(factory, spec.line), did=()), moved=False)
-    did_before = resumed.before(ended)
-    return result_of(factory, spec, run=ended["run"], did=tuple(ended["did"]), did_before=did_before)
+def _asked(factory: Factory, attempts: Attempts | None = None) -> _Asked:
+    return attempts or factory.attempts or _InThisProcess(factory)
+
+
+@dataclass(frozen=True)
+class _InThisProcess:
+    """Does so here. What it needs takes a second to import, which a process that only follows runs does without."""
+
+    factory: Factory
+
+    def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan:
+        return import_module("linewright.line.plan").make_plan(self.factory, spec, as_of=as_of)
+
+    def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
+        return import_module("linewright.line.run").result_of(self.factory, spec, run=run, did=tuple(did))
+
+    def found(
+        self,
+        spec: LineSpec,
+        *,
+        run: str | None = None,
+        did: Sequence[str] = (),
+        did_before: Sequence[str] = (),
+    ) -> RunResult:
+        of_run = import_module("linewright.line.run").found
+        return of_run(self.factory, spec, run=run, did=tuple(did), did_before=tuple(did_before))
 
 
 @dataclass
@@ -293,9 +324,12 @@ class _Resumed:
             done = cast("dict[str, Any]", engine.follow(run))
             self.ended[done["line"]] = done
 
-    def before(self, done: dict[str, Any]) -> tuple[str, ...]:
-        """Return the stations of a resumed run that were computed before its interruption."""
-        return tuple(name for name in done["did"] if (done["run"], name) not in self._began)
+    def of(self, line: str) -> dict[str, Any]:
+        """Return run, stations and those that were computed before its interruption, of the last one of a line; empty if there is none."""
+        if (done := self.ended.get(line)) is None:
+            return {}
+        before = tuple(name for name in done["did"] if (done["run"], name) not in self._began)
+        return {"run": done["run"], "did": tuple(done["did"]), "did_before": before}
 
 
 class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions, never seen outside
@@ -328,7 +362,8 @@ def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str)
 
 def _station_at_work(done: Sequence[str]) -> Progress | None:
     """Return the station after the steps that have been done; `None` before the first and behind the last."""
-    left = [station for station in STATIONS if station.name not in done]
+    stations: Sequence[Station] = import_module("linewright.line.stations").STATIONS
+    left = [station for station in stations if station.name not in done]
     return Progress(station=left[0].name, says=left[0].doing) if done and left else None
 
 

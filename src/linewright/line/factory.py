@@ -5,15 +5,13 @@ from collections.abc import Callable
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file, strange_limits, write_factory_file
-from linewright.line.facts import Plan
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
-from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
@@ -23,6 +21,10 @@ from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.sql import SqlMetadata
+
+if TYPE_CHECKING:
+    from linewright.line.attempts import Attempts
+    from linewright.line.sealed import SealedLog
 
 _METADATA = "metadata.sqlite"
 FORMAT = "1"
@@ -67,8 +69,8 @@ class Factory:
         self.now = now
         self.waits: Callable[[], bool] = patient
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
-        self.planner: Callable[[str, str | None], Plan] | None = None
-        """Makes the plan of a line as of an instant, in a process that may fail (default: it is made here)."""
+        self.attempts: Attempts | None = None
+        """What plans, and looks at what runs gave, in processes that may fail (default: that is done here)."""
         self.busy_s: float | None = None
 
     @classmethod
@@ -293,8 +295,10 @@ class Factory:
         """Return the folder of a line's prediction log."""
         return line_path(self.state / "log", line)
 
-    def sealed_of(self, line: str) -> SealedLog:
+    def sealed_of(self, line: str) -> "SealedLog":
         """Return the segments of a line's prediction log that are no files in its folder any more."""
+        from linewright.line.sealed import SealedLog  # noqa: PLC0415 -- pyarrow takes a while to import
+
         return SealedLog(line, self.metadata, self.artifacts)
 
     def copies_of(self, line: str) -> Path:

@@ -9,8 +9,7 @@ import polars as pl
 
 from linewright.data.batch import BATCH, Ragged
 from linewright.data.read import Raw, Source, open_file, whole
-from linewright.data.references import table_sources
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileSource, table_sources
 from linewright.errors import RequestError, SpecError
 from linewright.line.alerts import newest_of
 from linewright.line.factory import Factory

@@ -7,8 +7,7 @@ import msgspec
 
 from linewright.data.promises import gone
 from linewright.data.read import fingerprint, open_source
-from linewright.data.references import table_sources
-from linewright.data.spec import FileSource, SourceSpec
+from linewright.data.spec import FileSource, SourceSpec, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
 from linewright.line.check import contradictions_of, refuse
@@ -17,6 +16,7 @@ from linewright.line.facts import Accepted, Change, Declared, Plan
 from linewright.line.file import unsupported
 from linewright.line.promised import before_of
 from linewright.line.release import release_due
+from linewright.line.run_record import declared
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
 from linewright.line.work import (
@@ -99,11 +99,6 @@ def survey(work: Work) -> tuple[list[Standing], Work]:
         if digest is not None:
             work = work.knowing(station.name, digest)
     return standings, work
-
-
-def declared(spec: LineSpec) -> Declared:
-    """Return a line file as a result, so that a run can refer to exactly what was declared."""
-    return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
 
 
 def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:

@@ -10,7 +10,7 @@ from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset, Finding, Ingested
 from linewright.data.promises import Before, evolution, gone, row_change, staleness
 from linewright.data.read import Source, open_source
-from linewright.data.references import table_sources
+from linewright.data.spec import table_sources
 from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished

@@ -4,76 +4,49 @@ A step takes and returns digests only. Its station first looks for its result by
 (a kill between the result and the engine's note of it) computes nothing twice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
-from uuid import UUID
 
-from msgspec import UNSET, convert
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
 from linewright.data.split import findings_of, known_by_heart
 from linewright.engine.context import Progress
-from linewright.engine.seam import Json, NotEnded, Step, Workflow
-from linewright.errors import BackendError, LinewrightError, NotFound, Terminal, Transient
+from linewright.engine.seam import Json, Step, Workflow
+from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.barred import in_spite, unequal
-from linewright.line.checkpoint import checkpoint
 from linewright.line.environment import note
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared, Finished, Outcome, Plan, RunResult
+from linewright.line.facts import Declared, Finished, Plan, RunResult
 from linewright.line.learned import learned_since
-from linewright.line.plan import begin, declared, survey
-from linewright.line.promised import kept_promises
-from linewright.line.release import release, trial_with, version_of, waits_for_approval, withheld
+from linewright.line.outages import follow_file
+from linewright.line.plan import begin, survey
+from linewright.line.promised import kept_promises, require_fresh
+from linewright.line.release import (
+    release,
+    require_champion,
+    trial_with,
+    version_of,
+    waits_for_approval,
+    withheld,
+)
+from linewright.line.run_record import WORKFLOW, accept, finish, last_run
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.classes import found_by_class, hardly_in_words
-from linewright.model.figures import count, listed, with_roots
+from linewright.model.figures import listed, with_roots
 from linewright.model.redecided import redecided_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.release.facts import Promoted
-from linewright.store.values import digest_of, to_builtins
-from linewright.watch.facts import RetrainProposal
+from linewright.store.values import to_builtins
 
-WORKFLOW = "run"
 _MOST_NAMED = 5
 _MOST_CELLS = 5_000_000
 """Cells of a table that a run reads once more to see whether its rows repeat."""
-
-
-def prepare(
-    factory: Factory, spec: LineSpec, plan: Plan, *, proposal: str | None = None
-) -> tuple[str, dict[str, Json]]:
-    """Return the id of a new run of `plan`, and the request that makes an engine accept it.
-
-    The run that answers a proposal has an id that follows from it, so that it is accepted once.
-    """
-    context = factory.context
-    request: dict[str, Json] = {
-        "run": context.new_id() if proposal is None else run_of(proposal),
-        "proposal": proposal,
-        "line": spec.line,
-        "by": context.actor,
-        "declared": context.metadata.keep(declared(spec)),
-        "plan": context.metadata.keep(plan),
-    }
-    return str(request["run"]), request
-
-
-def run_of(proposal: str) -> str:
-    """Return the id of the run that answers a proposal: a UUID made of the proposal's digest (RFC 9562, version 8).
-
-    Examples
-    --------
-    >>> run_of("sha256:" + "0" * 64)
-    '00000000-0000-8000-8000-000000000000'
-    """
-    bits = int(proposal.removeprefix("sha256:")[:32], 16)
-    return str(UUID(int=bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 8 << 76 | 2 << 62))
 
 
 def workflows(factory: Factory) -> Mapping[str, Workflow]:
@@ -111,14 +84,19 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
-        step("finish", lambda: finish(work, run, error=failure))
+        step("finish", lambda: finish(factory, spec.line, run, known=work.known, error=failure))
         raise
     except Exception as error:
         # A bug ends the run as well: it is recorded here, and its traceback goes on to the engine.
         failure = Terminal(f"the run failed by a bug: {type(error).__name__}: {error}").to_json()
-        step("finish", lambda: finish(work, run, error=failure))
+        step("finish", lambda: finish(factory, spec.line, run, known=work.known, error=failure))
         raise
-    step("finish", lambda: finish(work, run, promoted=promoted is True, findings=findings))
+    step(
+        "finish",
+        lambda: finish(
+            factory, spec.line, run, known=work.known, promoted=promoted is True, findings=findings
+        ),
+    )
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
@@ -196,74 +174,6 @@ def _check_sources(work: Work) -> None:
         )
 
 
-def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
-    """Record that a run is accepted, unless it is recorded."""
-    context = factory.context
-    if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
-        context.metadata.record(
-            Accepted(
-                at=context.now(),
-                by=by,
-                because=_asked(factory, proposal) or _why(plan),
-                line=plan.line,
-                run=run,
-                plan=digest_of(plan),
-                declared=plan.declared,
-                as_of=plan.as_of,
-                proposal=proposal,
-            )
-        )
-    return True
-
-
-def finish(
-    work: Work,
-    run: str,
-    *,
-    error: dict[str, Any] | None = None,
-    promoted: bool = False,
-    findings: Sequence[Json] = (),
-) -> Json:
-    """Record the end of a run, unless it is recorded.
-
-    Raises
-    ------
-    NotEnded
-        If it cannot be recorded now.
-    """
-    context, line = work.factory.context, work.spec.line
-    end = Finished(
-        at=context.now(),
-        by=context.actor,
-        because=error["message"] if error else "every station is done",
-        line=line,
-        run=run,
-        outcome=_outcome(error),
-        error=error,
-        ingested=work.known.get("ingest"),
-        certificate=work.known.get("gate"),
-        promoted=promoted,
-        findings=convert(findings, tuple[Finding, ...]),
-    )
-    try:
-        if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
-            context.metadata.record(end)
-    except BackendError as because:
-        # Else the engine would know an end of the run that the record does not have, and never would have.
-        raise NotEnded(because) from because
-    with suppress(
-        LinewrightError
-    ):  # it is no end of the run; the worker makes it again, and tells what is wrong
-        checkpoint(work.factory, line)
-    return True
-
-
-def _outcome(error: Mapping[str, Any] | None) -> Outcome:
-    if error is None:
-        return "done"
-    return "cancelled" if error.get("details", {}).get("cancelled") else "failed"
-
-
 def result_of(
     factory: Factory,
     spec: LineSpec,
@@ -292,6 +202,34 @@ def result_of(
         raise NotFound("the line has no finished run", where=spec.line, found=f"{missing[0]} has not run")
     result = _result(work, run=run, did=did)
     return result if did_before is None else replace(result, resumed=True, did_before=did_before)
+
+
+def found(
+    factory: Factory,
+    spec: LineSpec,
+    *,
+    run: str | None = None,
+    did: tuple[str, ...] = (),
+    did_before: tuple[str, ...] = (),
+) -> RunResult:
+    """Return what there is already, once its champion is found whole and its newest rows are found fresh.
+
+    Parameters
+    ----------
+    run, did, did_before
+        Of a run that was resumed before; else that of the last run is returned.
+
+    Raises
+    ------
+    LinewrightError
+        If the champion is not whole, or its rows are not fresh.
+    """
+    require_champion(factory, spec.line)
+    require_fresh(factory, spec)
+    follow_file(factory, spec)
+    if run is None:
+        return replace(result_of(factory, spec, run=last_run(factory, spec.line), did=()), moved=False)
+    return result_of(factory, spec, run=run, did=did, did_before=did_before)
 
 
 def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
@@ -364,20 +302,3 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
 def _warned(factory: Factory, line: str, run: str) -> tuple[Finding, ...]:
     finished = factory.metadata.events(Finished, line=line, newest_first=True)
     return next((one.findings for one in finished if one.run == run), ())
-
-
-def last_run(factory: Factory, line: str) -> str:
-    """Return the id of the latest finished run of a line; empty if there is none."""
-    finished = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
-    return finished[0].run if finished else ""
-
-
-def _asked(factory: Factory, proposal: str | None) -> str | None:
-    """Return why monitoring or a schedule asked for the run, if it did."""
-    return None if proposal is None else factory.metadata.get(proposal, RetrainProposal).because
-
-
-def _why(plan: Plan) -> str:
-    first, *others = plan.changes
-    after = f", and {count(len(others), 'step')} after it" if others else ""
-    return f"{first.step}: {first.because}{after}"

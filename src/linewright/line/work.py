@@ -13,8 +13,7 @@ import polars as pl
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.near import near_file
-from linewright.data.references import table_sources
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileSource, table_sources
 from linewright.data.target import task_of_many
 from linewright.errors import SpecError, Transient
 from linewright.features.vectors import head

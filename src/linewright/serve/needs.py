@@ -19,7 +19,7 @@ from linewright.data.natives import to_json
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
 from linewright.serve.typed import Row, TypedRow
-from linewright.serve.values import KINDS, MAX_TEXT, shown, spell
+from linewright.serve.values import KINDS, shown, spell
 
 _MOST_SHAPES = 256
 """Sets of names whose needs are kept."""
@@ -78,7 +78,7 @@ class Needs:
         }
         """Those of them that `table.sql` makes of what a row does not say, and why."""
         self.is_sql = bool(self.reads)
-        self.whole = frozenset((*self.required, *(self.reads if self.reads else ())))
+        self.whole = frozenset((*self.required, *(self.reads or ())))
         """Columns of a row for which nothing is computed and nothing is missing."""
         of_features = {name for one in features for name in self.reads.get(one.name, ())}
         self.inputs = tuple(
@@ -184,7 +184,7 @@ class Needs:
             value = row.get(name)
             try:
                 values.append(_native(value, kind, self._missing))
-            except (ValueError, TypeError, OverflowError):
+            except (ValueError, TypeError, OverflowError, AttributeError):
                 raise RequestError(
                     "not a value of this column",
                     where=place(number, name),
@@ -247,29 +247,47 @@ def _native(value: Any, kind: str, missing: frozenset[str]) -> Any:
     """Return a JSON value as the source would have it; raise `ValueError` for one that its type cannot hold."""
     if value is None or (type(value) is str and value.strip() in missing):
         return None
-    match type_of(kind):
-        case "integer":
-            if type(value) is float and value.is_integer():
-                return int(value)
-            if type(value) is int:
-                return value
-        case "number":
-            if type(value) in {int, float} and math.isfinite(value):
-                return float(value)
-        case "boolean":
-            if type(value) is bool or value in (0, 1):
-                return bool(value)
-            if type(value) is str and (read := KINDS["boolean"].read(value)) is not None:
-                return bool(read)
-        case "date":
-            return date.fromisoformat(value.strip())
-        case "datetime":
-            instant = datetime.fromisoformat(value.strip())
-            return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
-        case _:
-            if isinstance(value, str | int | float) and len(text := str(spell(value))) <= MAX_TEXT:
-                return text
+    return _NATIVES[type_of(kind)](value)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return int(value)
     raise ValueError
+
+
+def _number(value: Any) -> float:
+    if type(value) in {int, float} and math.isfinite(value):
+        return float(value)
+    raise ValueError
+
+
+def _boolean(value: Any) -> bool | None:
+    read = KINDS["boolean"].read(value)
+    return None if read is None else bool(read)
+
+
+def _date(value: Any) -> date:
+    return date.fromisoformat(value.strip())
+
+
+def _datetime(value: Any) -> datetime:
+    instant = datetime.fromisoformat(value.strip())
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+def _text(value: Any) -> str | None:
+    return KINDS["text"].read(value)
+
+
+_NATIVES: Mapping[str, Callable[[Any], Any]] = {
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+    "text": _text,
+}
 
 
 def source_columns(rows: RowSql, table: Sequence[str]) -> tuple[RequestColumn, ...]:

@@ -55,7 +55,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
 
         def opened(actor: str = "") -> Factory:
             other = Factory.open(root, report=_say, actor=actor)
-            other.planner = attempts.plan
+            other.attempts = attempts
             other.waits = lambda: not stopping.is_set()
             return other
 

@@ -1,0 +1,158 @@
+"""What the record keeps of a run: that it was accepted, and how it ended.
+
+Whoever starts and follows runs needs this and nothing that computes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from linewright.data.facts import Finding
+from linewright.engine.seam import Json, NotEnded
+from linewright.errors import BackendError, LinewrightError
+from linewright.line.checkpoint import checkpoint
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared, Finished, Outcome, Plan
+from linewright.line.spec import LineSpec
+from linewright.model.figures import count
+from linewright.store.values import digest_of
+from linewright.watch.facts import RetrainProposal
+
+WORKFLOW = "run"
+"""Name of the workflow that carries a run out."""
+
+
+def declared(spec: LineSpec) -> Declared:
+    """Return a line file as a result, so that a run can refer to exactly what was declared."""
+    return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def prepare(
+    factory: Factory, spec: LineSpec, plan: Plan, *, proposal: str | None = None
+) -> tuple[str, dict[str, Json]]:
+    """Return the id of a new run of `plan`, and the request that makes an engine accept it.
+
+    The run that answers a proposal has an id that follows from it, so that it is accepted once.
+    """
+    context = factory.context
+    request: dict[str, Json] = {
+        "run": context.new_id() if proposal is None else run_of(proposal),
+        "proposal": proposal,
+        "line": spec.line,
+        "by": context.actor,
+        "declared": context.metadata.keep(declared(spec)),
+        "plan": context.metadata.keep(plan),
+    }
+    return str(request["run"]), request
+
+
+def run_of(proposal: str) -> str:
+    """Return the id of the run that answers a proposal: a UUID made of the proposal's digest (RFC 9562, version 8).
+
+    Examples
+    --------
+    >>> run_of("sha256:" + "0" * 64)
+    '00000000-0000-8000-8000-000000000000'
+    """
+    bits = int(proposal.removeprefix("sha256:")[:32], 16)
+    return str(UUID(int=bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 8 << 76 | 2 << 62))
+
+
+def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
+    """Record that a run is accepted, unless it is recorded."""
+    context = factory.context
+    if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
+        context.metadata.record(
+            Accepted(
+                at=context.now(),
+                by=by,
+                because=_asked(factory, proposal) or _why(plan),
+                line=plan.line,
+                run=run,
+                plan=digest_of(plan),
+                declared=plan.declared,
+                as_of=plan.as_of,
+                proposal=proposal,
+            )
+        )
+    return True
+
+
+def finish(
+    factory: Factory,
+    line: str,
+    run: str,
+    *,
+    known: Mapping[str, str],
+    error: dict[str, Any] | None = None,
+    promoted: bool = False,
+    findings: Sequence[Json] = (),
+) -> Json:
+    """Record the end of a run, unless it is recorded.
+
+    Parameters
+    ----------
+    known
+        Digest of what each station gave that is done.
+
+    Raises
+    ------
+    NotEnded
+        If it cannot be recorded now.
+    """
+    context = factory.context
+    end = Finished(
+        at=context.now(),
+        by=context.actor,
+        because=error["message"] if error else "every station is done",
+        line=line,
+        run=run,
+        outcome=_outcome(error),
+        error=error,
+        ingested=known.get("ingest"),
+        certificate=known.get("gate"),
+        promoted=promoted,
+        findings=convert(findings, tuple[Finding, ...]),
+    )
+    try:
+        if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
+            context.metadata.record(end)
+    except BackendError as because:
+        # Else the engine would know an end of the run that the record does not have, and never would have.
+        raise NotEnded(because) from because
+    with suppress(
+        LinewrightError
+    ):  # it is no end of the run; the worker makes it again, and tells what is wrong
+        checkpoint(factory, line)
+    return True
+
+
+def _outcome(error: Mapping[str, Any] | None) -> Outcome:
+    if error is None:
+        return "done"
+    return "cancelled" if error.get("details", {}).get("cancelled") else "failed"
+
+
+def end_of(factory: Factory, line: str, run: str) -> Finished | None:
+    """Return the end of a run; `None` where it has none yet."""
+    return next((one for one in factory.metadata.events(Finished, line=line) if one.run == run), None)
+
+
+def last_run(factory: Factory, line: str) -> str:
+    """Return the id of the latest finished run of a line; empty if there is none."""
+    finished = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
+    return finished[0].run if finished else ""
+
+
+def _asked(factory: Factory, proposal: str | None) -> str | None:
+    """Return why monitoring or a schedule asked for the run, if it did."""
+    return None if proposal is None else factory.metadata.get(proposal, RetrainProposal).because
+
+
+def _why(plan: Plan) -> str:
+    first, *others = plan.changes
+    after = f", and {count(len(others), 'step')} after it" if others else ""
+    return f"{first.step}: {first.because}{after}"
