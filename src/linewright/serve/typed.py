@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol, cast
 
 import msgspec
+from msgspec import NODEFAULT
 
 from linewright.model.facts import RequestColumn
 
@@ -86,7 +87,7 @@ class TypedBodies:
         self.row_type = msgspec.defstruct(
             "Row",
             [
-                (fields[column.name], _type_of(column), *(() if column.name in needed else (None,)))
+                (fields[column.name], _type_of(column), NODEFAULT if column.name in needed else None)
                 for column in columns
             ],
             bases=(TypedRow,),
