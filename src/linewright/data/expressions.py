@@ -23,250 +23,44 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "memory_limit": "256MB",  # a request of 10 MB, some of its columns several times
 }
-TYPES = frozenset(
-    [
-        "BOOLEAN",
-        "TINYINT",
-        "SMALLINT",
-        "INTEGER",
-        "BIGINT",
-        "UTINYINT",
-        "USMALLINT",
-        "UINTEGER",
-        "UBIGINT",
-        "FLOAT",
-        "DOUBLE",
-        "VARCHAR",
-        "DATE",
-        "TIMESTAMP",
-    ]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TYPES = _words(
+    """
+    BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE VARCHAR DATE
+    TIMESTAMP
+    """
 ) | {"TIMESTAMP WITH TIME ZONE"}
 """Types that a column of a source may have."""
-_CAST_TO = TYPES | frozenset(
-    [
-        "BOOL",
-        "INT",
-        "INT2",
-        "INT4",
-        "INT8",
-        "HUGEINT",
-        "FLOAT4",
-        "FLOAT8",
-        "REAL",
-        "DECIMAL",
-        "NUMERIC",
-        "TEXT",
-        "STRING",
-        "CHAR",
-        "BPCHAR",
-        "DATETIME",
-        "TIMESTAMPTZ",
-        "INTERVAL",
-    ]
+_CAST_TO = TYPES | _words(
+    """
+    BOOL INT INT2 INT4 INT8 HUGEINT FLOAT4 FLOAT8 REAL DECIMAL NUMERIC TEXT STRING CHAR BPCHAR DATETIME
+    TIMESTAMPTZ INTERVAL
+    """
 )
-_OPERATORS = frozenset(
-    [
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "**",
-        "^",
-        "&",
-        "|",
-        "<<",
-        ">>",
-        "~",
-        "||",
-        "~~",
-        "!~~",
-        "~~*",
-        "!~~*",
-        "~~~",
-        "^@",
-    ]
-)
-_FUNCTIONS = frozenset(
-    [
-        "abs",
-        "acos",
-        "acosh",
-        "add",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "cbrt",
-        "ceil",
-        "ceiling",
-        "cos",
-        "cosh",
-        "cot",
-        "degrees",
-        "divide",
-        "even",
-        "exp",
-        "floor",
-        "fmod",
-        "gcd",
-        "greatest",
-        "isfinite",
-        "isinf",
-        "isnan",
-        "lcm",
-        "least",
-        "ln",
-        "log",
-        "log10",
-        "log2",
-        "mod",
-        "multiply",
-        "pi",
-        "pow",
-        "power",
-        "radians",
-        "round",
-        "round_even",
-        "sign",
-        "signbit",
-        "sin",
-        "sinh",
-        "sqrt",
-        "subtract",
-        "tan",
-        "tanh",
-        "trunc",
-        "xor",
-        "bit_count",
-        "if",
-        "ifnull",
-        "nullif",
-        "ascii",
-        "bit_length",
-        "char_length",
-        "character_length",
-        "chr",
-        "concat",
-        "concat_ws",
-        "contains",
-        "damerau_levenshtein",
-        "ends_with",
-        "hamming",
-        "ilike_escape",
-        "instr",
-        "jaccard",
-        "jaro_similarity",
-        "jaro_winkler_similarity",
-        "lcase",
-        "left",
-        "len",
-        "length",
-        "levenshtein",
-        "like_escape",
-        "lower",
-        "lpad",
-        "ltrim",
-        "md5",
-        "mismatches",
-        "nfc_normalize",
-        "not_ilike_escape",
-        "not_like_escape",
-        "octet_length",
-        "ord",
-        "overlay",
-        "position",
-        "prefix",
-        "regexp_extract",
-        "regexp_full_match",
-        "regexp_matches",
-        "regexp_replace",
-        "replace",
-        "reverse",
-        "right",
-        "rpad",
-        "rtrim",
-        "sha1",
-        "sha256",
-        "split",
-        "split_part",
-        "starts_with",
-        "str_split",
-        "string_split",
-        "strip_accents",
-        "strlen",
-        "strpos",
-        "substr",
-        "substring",
-        "suffix",
-        "translate",
-        "trim",
-        "ucase",
-        "unicode",
-        "upper",
-        "list_value",
-        "list_contains",
-        "list_extract",
-        "list_position",
-        "array_length",
-        "century",
-        "date_add",
-        "date_diff",
-        "date_part",
-        "date_sub",
-        "date_trunc",
-        "datediff",
-        "datepart",
-        "datesub",
-        "datetrunc",
-        "day",
-        "dayname",
-        "dayofmonth",
-        "dayofweek",
-        "dayofyear",
-        "decade",
-        "epoch",
-        "epoch_ms",
-        "epoch_us",
-        "era",
-        "hour",
-        "isodow",
-        "isoyear",
-        "julian",
-        "last_day",
-        "make_date",
-        "make_timestamp",
-        "microsecond",
-        "millennium",
-        "millisecond",
-        "minute",
-        "month",
-        "monthname",
-        "quarter",
-        "second",
-        "strftime",
-        "strptime",
-        "time_bucket",
-        "to_days",
-        "to_hours",
-        "to_microseconds",
-        "to_milliseconds",
-        "to_minutes",
-        "to_months",
-        "to_quarters",
-        "to_seconds",
-        "to_timestamp",
-        "to_weeks",
-        "to_years",
-        "try_strptime",
-        "week",
-        "weekday",
-        "weekofyear",
-        "year",
-        "yearweek",
-    ]
+_OPERATORS = _words("+ - * / // % ** ^ & | << >> ~ || ~~ !~~ ~~* !~~* ~~~ ^@")
+_FUNCTIONS = _words(
+    """
+    abs acos acosh add asin asinh atan atan2 atanh cbrt ceil ceiling cos cosh cot degrees divide even exp floor
+    fmod gcd greatest isfinite isinf isnan lcm least ln log log10 log2 mod multiply pi pow power radians round
+    round_even sign signbit sin sinh sqrt subtract tan tanh trunc xor bit_count if ifnull nullif ascii
+    bit_length char_length character_length chr concat concat_ws contains damerau_levenshtein ends_with hamming
+    ilike_escape instr jaccard jaro_similarity jaro_winkler_similarity lcase left len length levenshtein
+    like_escape lower lpad ltrim md5 mismatches nfc_normalize not_ilike_escape not_like_escape octet_length ord
+    overlay position prefix regexp_extract regexp_full_match regexp_matches regexp_replace replace reverse right
+    rpad rtrim sha1 sha256 split split_part starts_with str_split string_split strip_accents strlen strpos
+    substr substring suffix translate trim ucase unicode upper list_value list_contains list_extract
+    list_position array_length century date_add date_diff date_part date_sub date_trunc datediff datepart
+    datesub datetrunc day dayname dayofmonth dayofweek dayofyear decade epoch epoch_ms epoch_us era hour isodow
+    isoyear julian last_day make_date make_timestamp microsecond millennium millisecond minute month monthname
+    quarter second strftime strptime time_bucket to_days to_hours to_microseconds to_milliseconds to_minutes
+    to_months to_quarters to_seconds to_timestamp to_weeks to_years try_strptime week weekday weekofyear year
+    yearweek
+    """
 )
 _COMPARISONS: Mapping[str, str] = {
     "COMPARE_EQUAL": "=",
@@ -478,12 +272,11 @@ class Evaluator:
     """
 
     def __init__(self, rows: RowSql) -> None:
-        self._connection = connect()
         self._types = {column.name: column.type for column in rows.columns}
         self._expressions = {one.name: one for one in rows.expressions}
         self._local = threading.local()
         for one in rows.expressions:
-            if again(self._connection, one.sql, one.reads) != one.sql:
+            if again(self._connection(), one.sql, one.reads) != one.sql:
                 raise Corrupt("no expression that reads one row", where=one.name, found=one.sql[:200])
             for name in one.reads:
                 if self._types.get(name) not in TYPES:
@@ -509,8 +302,7 @@ class Evaluator:
         reads = self.reads(names)
         given: list[Sequence[Any]] = [columns[name] for name in reads] or [[None] * n]
         try:
-            cursor, statement = self._prepared(tuple(names))
-            return cursor.execute(statement, given).fetchall()
+            return self._connection().execute(self._statement(tuple(names)), given).fetchall()
         except (duckdb.Error, OverflowError, UnicodeError) as error:
             raise Failed(" ".join(str(error).split())[:300]) from error
 
@@ -518,17 +310,21 @@ class Evaluator:
         """Return the columns that some expressions read, each once."""
         return tuple(dict.fromkeys(name for each in names for name in self._expressions[each].reads))
 
-    def _prepared(self, names: tuple[str, ...]) -> tuple[duckdb.DuckDBPyConnection, Any]:
-        local = self._local
-        if not hasattr(local, "cursor"):
-            local.cursor, local.statements = self._connection.cursor(), dict[tuple[str, ...], Any]()
-        if names not in local.statements:
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """Return the connection of this thread: a cursor of another one would not have its settings, such as the zone."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection, self._local.statements = connect(), dict[tuple[str, ...], Any]()
+        return self._local.connection
+
+    def _statement(self, names: tuple[str, ...]) -> Any:
+        statements = self._local.statements
+        if names not in statements:
             sql = statement_of(
                 [self._expressions[name] for name in names],
                 {name: self._types[name] for name in self.reads(names)},
             )
-            local.statements[names] = local.cursor.extract_statements(sql)[0]
-        return local.cursor, local.statements[names]
+            statements[names] = self._connection().extract_statements(sql)[0]
+        return statements[names]
 
 
 def statement_of(expressions: Sequence[RowExpression], types: Mapping[str, str]) -> str:
