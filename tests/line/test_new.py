@@ -495,7 +495,7 @@ def test_words_for_missing_become_missing(tmp_path: Path):
     spec, result = checked(tmp_path, "a")
 
     assert () == result.findings
-    assert ("integer", True) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
+    assert ("integer", None) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
 
 
 def test_parquet_keeps_its_types(tmp_path: Path):
