@@ -9,6 +9,7 @@ READY := .venv/.ready
 help:
 	@echo "make demo    the whole life of a line, in a simulated world with known truth"
 	@echo "make test    all tests"
+	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, the site"
 	@echo "make docs    write the reference pages anew and build the site in site/"
 	@echo "make bench   print the benchmark tables"
@@ -36,13 +37,15 @@ demo: $(READY)
 
 # A file's tests stay in one worker, so that the model that they share is trained once; slow files come first (tests/conftest.py).
 # What changed since the installation is compiled: the tests start some hundred processes.
-PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
+# One worker more than there are usually processors: some tests wait for a clock or for a deadline.
 test: $(READY)
-	@$(PYTEST)
+	@$(PYTEST) -n 3
 
+# Those that can start no process, listen nowhere, carry out no line and fit no model: tests/support/tiers.py.
 fast: $(READY)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -n 2 -m unit
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .

@@ -1,8 +1,8 @@
 """Many lines in one endpoint: what each costs, and whether the thousandth costs more than the first.
 
-    python benchmarks/fleet.py [--lines N] [--room M]
+    python benchmarks/fleet.py [--lines N] [--room M] [--only endpoint|worker]
 
-Twice: with memory for all models, and with memory for M of them. An endpoint starts with one line, and gets a hundred more at a
+First the endpoint, twice: with memory for all models, and with memory for M of them. An endpoint starts with one line, and gets a hundred more at a
 time, each with a package of its own. After each hundred CPU and memory are read. Then, over one connection, one line is asked
 again and again (hot), and each line once; with little memory only those that rest (cold), so that each request loads a package and
 lets another go, and the hot line once more while another client does that.
@@ -11,6 +11,8 @@ Each of the two begins without logs: an endpoint indexes the log of a line when 
 how many came before. With little memory the first M lines stay and all others are let go as soon as they are verified, so the last
 hundred is also compared with the first one that was let go. What it takes to try a package in the process beside the endpoint does
 not depend on the number of lines: where that changes, it is the machine that does.
+
+Then worker and commands, with 100, 200, 400 and N lines with which nothing happens: see `declared.py`.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 from itertools import repeat, takewhile
 from pathlib import Path
 
+import declared
 import httpx
 from msgspec.structs import replace
 from swap import LINE, Models, make, onnx_text, resident, served
@@ -240,13 +243,17 @@ def main() -> None:
     )
     parser.add_argument("--lines", type=int, default=1000, help="a multiple of 100")
     parser.add_argument("--room", type=int, default=100, help="a multiple of 100")
+    parser.add_argument("--only", choices=("endpoint", "worker"), help="one of the two halves")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        models = make(Path(folder) / "factory")
-        digests = packages(models, given.lines)
         print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
-        for room in (None, given.room):
-            measure(models, digests, room)
+        if given.only != "worker":
+            models = make(Path(folder) / "factory")
+            digests = packages(models, given.lines)
+            for room in (None, given.room):
+                measure(models, digests, room)
+        if given.only != "endpoint":
+            declared.measure(Path(folder), given.lines)
 
 
 if __name__ == "__main__":

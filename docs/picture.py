@@ -1,25 +1,63 @@
-"""Makes ``docs/demo.svg``: runs the demo, about a minute, and keeps its picture.
+"""Writes what the front page tells of the demo: runs it, about a minute, and keeps its picture and the table of README.md.
 
-python docs/picture.py [SEED]
+python docs/picture.py
+
+A test holds both against the same life; whatever changes training, gates or monitors changes it.
 """
 
+import re
 import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from linewright.line.factory import Factory
+from linewright.operations.demo import demo
+from linewright.worlds.life import Life
+from linewright.worlds.story import THIN, in_whole, worth
+
+SEED = 1
+ROOT = Path(__file__).parents[1]
+PICTURE, PAGE = ROOT / "docs" / "demo.svg", ROOT / "README.md"
+_TABLE = re.compile(r"(?<=\n)\| \| \|\n\|---\|---\|\n(?:\| (?:day|worth) .*\n)+")
+
+
+def table(life: Life) -> str:
+    """Return the table of the front page: what was found and done, and what the decisions were worth."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {left} | {right} |" for left, right in _rows(life)), ""])
+
+
+def _rows(life: Life) -> Iterator[tuple[str, str]]:
+    asked = {(moment.day, moment.says) for moment in life.moments if moment.kind == "proposed"}
+    for moment in life.moments:
+        if moment.kind in {"alert", "promoted", "refused"}:
+            says = moment.says.replace(" 00:00:00Z", "").rstrip(".")
+            also = "; a training is proposed" if (moment.day, moment.says) in asked else ""
+            yield f"day {moment.day}", f"{moment.kind}: {says}{also}"
+    sums = worth(life)
+    value, never, best = (in_whole(cents).replace(THIN, " ") for cents in sums)
+    yield (
+        "worth of all decisions",
+        f"{life.currency} {value}; never retrained {never}; the best possible by the true chances {best}",
+    )
+
+
+def table_of(page: str) -> str:
+    """Return the table as a front page has it; empty where it has none."""
+    found = _TABLE.search(page)
+    return found[0] if found else ""
 
 
 def main() -> None:
-    """Run the demo with a seed (default 1) in a folder of its own, tell its story, and copy its picture here."""
-    seed = sys.argv[1] if len(sys.argv) > 1 else "1"
+    """Live through the demo in a folder of its own, tell its story, and write both."""
     with tempfile.TemporaryDirectory() as folder:
-        factory = Path(folder) / "factory"
-        command = [sys.executable, "-m", "linewright", "demo", "--seed", seed, "--factory", str(factory)]
-        subprocess.run(command, check=True)
-        shutil.copyfile(factory / "life.svg", HERE / "demo.svg")
+        told = demo(Factory(Path(folder, "factory")), "fraud", seed=SEED)
+        print(told.to_text())  # noqa: T201 -- it is a command
+        shutil.copyfile(told.picture, PICTURE)
+    page, found = _TABLE.subn(lambda _: table(told.life), PAGE.read_text(encoding="utf-8"), count=1)
+    if not found:
+        raise SystemExit(f"{PAGE.name} has no table of the demo")
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import tiers
 from hypothesis import settings
 
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
@@ -23,15 +24,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--lives",
         type=int,
-        default=2,
+        default=1,
         help="worlds of tests/worlds/test_lives.py with an attack, and without",
     )
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    """Mark the unit tier; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    for item in items:
+        if tiers.is_unit(item):
+            item.add_marker(pytest.mark.unit)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+GUARD = tiers.Guard()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_started(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep tests of the unit tier from starting processes and from listening, so that the tier stays what it is."""
+    GUARD.is_on = request.node.get_closest_marker("unit") is not None
+    yield
+    GUARD.is_on = False
 
 
 def _postgres_programs() -> Path | None:

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from sklearn.datasets import load_breast_cancer
 
@@ -96,8 +97,10 @@ def linewright(folder: Path, *arguments: str, before: str = "", **how: Any) -> t
 
 def _apart(folder: Path, arguments: tuple[str, ...], before: str, **how: Any) -> tuple[int, str, str]:
     code = f"import sys; {before or 'pass'}\nfrom linewright.interfaces.cli import main\nsys.exit(main())"
+    is_plain = arguments[0] == "run" and not before and not how
+    words = [*commands.python(), "-m", "linewright"] if is_plain else [sys.executable, "-c", code]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [*words, *arguments],
         cwd=folder, capture_output=True, text=True, timeout=120, check=False, **how,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

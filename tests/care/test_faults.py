@@ -17,6 +17,7 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from control import bearer
 from ports import free_port
@@ -597,8 +598,10 @@ def test_up_whose_engine_is_held_when_it_starts_asks_to_try_again(root, tmp_path
 
 
 def begun(root: Path, *arguments: str) -> "subprocess.Popen[str]":
+    # `up` is told to end by a signal, so it is started as it is.
+    python = [sys.executable] if arguments[0] == "up" else commands.python()
     return subprocess.Popen(
-        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        [*python, "-m", "linewright", *arguments, "--json"],
         cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -4,8 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
+import commands
 import pytest
 
 from linewright.engine.lock import ProcessLock
@@ -98,13 +98,15 @@ def digests(result):
 
 @pytest.mark.slow
 def test_a_gc_after_a_kill_changes_nothing(fresh, template, tmp_path):
-    """Nobody looks whether a run was interrupted before freeing space; every nineteenth boundary is a moment of its own kind."""
+    """Nobody looks whether a run was interrupted before freeing space; every thirty-first boundary is a moment of its own kind."""
     with Factory.open(template) as factory:
         expected = digests(execute(factory, "tumours"))
-    for moment in range(1, 200, 19):
+    for moment in range(1, 200, 31):
         root = tmp_path / f"killed-{moment}"
         shutil.copytree(fresh, root)
-        command = [sys.executable, "-m", "linewright.testing.faults", str(root), "tumours", str(moment)]
+        command = [
+            *commands.python(), "-m", "linewright.testing.faults", str(root), "tumours", str(moment)
+        ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, timeout=120, check=False)
         if done.returncode == 0:
             break

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import commands
 import polars as pl
 import pytest
 from onnx import TensorProto, helper
@@ -411,7 +412,7 @@ CASES: dict[str, Case] = {
         words=predict("a.csv"), files={"a.csv": table("N,1", head="part,width")}, says=("a.csv", "colour")
     ),
     "predict: text for a number": Case(
-        words=predict("a.csv"),
+        words=predict("a.csv", "--out", "out.csv", "--strict"),
         files={"a.csv": table("N,1,red,2025-01-01", "N,wide,red,2025-01-01", head=ASKED)},
         says=("line 3", "width", "'wide'"),
     ),
@@ -426,7 +427,7 @@ CASES: dict[str, Case] = {
         says=("line 2", "width"),
     ),
     "predict: ragged": Case(
-        words=predict("a.csv"),
+        words=predict("a.csv", "--out", "out.csv", "--strict"),
         files={"a.csv": table("N,1,red,2025-01-01", "N,1,red", head=ASKED)},
         says=("line 3",),
     ),
@@ -592,8 +593,9 @@ def said(
 
     def carry_out(*words: str) -> tuple[int, str, str]:
         if words[0] in OF_THEIR_OWN:
+            python = commands.python() if words[0] == "run" else [sys.executable]
             ended = subprocess.run(
-                [sys.executable, "-m", "linewright", *words],
+                [*python, "-m", "linewright", *words],
                 check=False,
                 capture_output=True,
                 text=True,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import commands
 import httpx
 import pytest
 from ports import free_port
@@ -69,7 +70,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port, self.control = free_port(), free_port()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join(map(str, (commands.folder(), Path(sys.executable).parent, os.environ["PATH"])))
         self.environment = {**os.environ, "PATH": path, "NO_COLOR": "1"}
         self.code = 0
         """What the last command exited with; one that shows nothing has to succeed."""
@@ -139,7 +140,16 @@ class Reader:
         said = self.folder.with_name("up.log")
         with said.open("w") as stderr:
             self.server = subprocess.Popen(
-                ["linewright", "up", "--port", str(self.port), "--control-port", str(self.control)],
+                [
+                    sys.executable,
+                    "-m",
+                    "linewright",
+                    "up",
+                    "--port",
+                    str(self.port),
+                    "--control-port",
+                    str(self.control),
+                ],
                 cwd=self.folder,
                 env=self.environment,
                 stderr=stderr,

@@ -278,7 +278,7 @@ def test_arguments_of_a_write_do_not_hide_in_the_query(served):
         ("GET", "/api/v1/up", 404, None),
         ("GET", "/api/v1/add/", 404, None),
         ("GET", "/api/v1/add", 405, "POST"),
-        ("POST", "/api/v1/show-lines", 405, "GET"),
+        ("POST", "/api/v1/show-lines", 405, "GET, HEAD"),
         ("OPTIONS", "/api/v1/add", 405, "POST"),
     ],
 )
@@ -289,6 +289,24 @@ def test_unknown_paths_and_wrong_methods_are_json(served, method, path, status, 
     assert status == answer.status_code
     assert allow == answer.headers.get("allow")
     assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/openapi.json", "/api/v1/show-lines?lines=a", "/api/v1/show-lines?limit=x"]
+)
+def test_what_can_be_got_can_be_asked_for_its_head(served, path):
+    """Load balancers and uptime checks ask with HEAD, and take 405 for a server that is down."""
+    got, head = (served.client.request(method, path) for method in ("GET", "HEAD"))
+    after = served.client.get("/")  # on the same connection: no byte of a body was left there
+    gone = served.client.head("/api/v1/add")
+
+    assert got.status_code == head.status_code
+    assert b"" == head.content
+    assert [got.headers[name] for name in ("content-type", "content-length")] == [
+        head.headers[name] for name in ("content-type", "content-length")
+    ]
+    assert 200 == after.status_code
+    assert (405, "POST") == (gone.status_code, gone.headers["allow"])
 
 
 def test_every_answer_carries_what_browsers_obey_and_no_cookie(served):

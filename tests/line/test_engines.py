@@ -3,13 +3,13 @@
 import csv
 import os
 import subprocess
-import sys
 import tarfile
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import commands
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
@@ -380,7 +380,16 @@ def test_an_estimator_that_needs_every_number_refuses_a_row_without(made):
 def test_what_it_prints_does_not_spoil_what_the_command_prints(made):
     """`--json` is read by programs."""
     factory = made(code=f"print('hello')\n{LINEAR}")
-    command = [sys.executable, "-m", "linewright", "run", "line", "--json", "--factory", str(factory.root)]
+    command = [
+        *commands.python(),
+        "-m",
+        "linewright",
+        "run",
+        "line",
+        "--json",
+        "--factory",
+        str(factory.root),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
 
     assert done.stdout.startswith("{")

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Column
+from linewright.errors import NotFound
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
 from linewright.line.evidence import explain
@@ -50,6 +51,15 @@ def test_it_is_evidence_like_any_other(ran):
     assert result.digest == factory.metadata.get(digest, Explanation).package
     assert "the model needs" in why(factory, digest).to_text()
     assert digest in [one.digest for one in evaluation.rests_on]
+
+
+def test_a_line_without_a_version_means_its_champion(ran):
+    """Everywhere else it does, and who asks why something serves does not know its number."""
+    factory, _ = ran
+
+    assert why(factory, "tumours@1") == why(factory, "tumours")
+    with pytest.raises(NotFound, match="allowed: LINE, LINE@VERSION or the first digits"):
+        why(factory, "tumour")
 
 
 def test_inputs_are_the_columns_that_people_know():

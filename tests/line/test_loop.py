@@ -31,7 +31,7 @@ from linewright.line.lookup import look_up
 from linewright.line.plan import begin, make_plan
 from linewright.line.refusals import refusals
 from linewright.line.registry import find_model
-from linewright.line.retraining import retraining_due, waits_for
+from linewright.line.retraining import missing_labels, retraining_due
 from linewright.line.run import workflows
 from linewright.line.run_record import WORKFLOW, prepare
 from linewright.line.scoring import predict_file
@@ -165,7 +165,8 @@ class Living:
     def waits_for(self) -> str | None:
         found = open_proposal(self.factory, LINE)
         assert found is not None
-        return waits_for(self.factory, self.factory.line(LINE), found[1])
+        missing = missing_labels(self.factory, self.factory.line(LINE), found[1])
+        return missing and missing.to_text()
 
 
 @pytest.fixture(scope="module")

@@ -498,6 +498,28 @@ def test_words_for_missing_become_missing(tmp_path: Path):
     assert ("integer", None) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
 
 
+def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_path: Path):
+    """A spreadsheet that was joined by hand is no reason to stop, and its next export has the same header."""
+    columns = small(score=[f"{i % 50}" for i in range(200)])
+    file = write(tmp_path / "a.csv", columns)
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},score", *(f"{row},{i / 7:.3f}" for i, row in enumerate(rows)), ""]))
+    made = new_line(tmp_path, "a", data=file, label="y")
+    spec, result = checked(tmp_path, "a")
+    (tmp_path / "ask.csv").write_text("score,score\n1,2.5\n")
+    (tmp_path / "other.csv").write_text("score_2\n2.5\n")
+    with Factory.create(tmp_path) as factory:
+        asked = [read_handed(factory, "a", tmp_path / name).columns for name in ("ask.csv", "other.csv")]
+
+    assert (*header.split(","), "score_2") == spec.sources["a"].names
+    assert ("integer", "number") == tuple(spec.contract.columns[name].type for name in ("score", "score_2"))
+    assert [("score_2", "renamed")] == [
+        (one.column, one.verdict) for one in made.findings if one.verdict == "renamed"
+    ]
+    assert () == result.findings
+    assert [("score", "score_2"), ("score_2",)] == asked
+
+
 def test_parquet_keeps_its_types(tmp_path: Path):
     """What a file says about its types is better than what its values look like."""
     frame = pl.DataFrame(small(flag=[True, False] * 100, zip=["01234", "99999"] * 100))

@@ -149,6 +149,51 @@ def test_both_sides_of_a_wrong_number_are_listed(tmp_path):
     assert ("a", "b") == made.reads
 
 
+def test_a_model_of_two_of_thirty_columns_is_adopted_by_naming_them(tmp_path):
+    """A table has what other models read too, and nobody lists 28 columns to leave out."""
+    others = {f"n{i:02}": pl.int_range(400) * (i + 1) % 17 / 3 for i in range(27)}
+    data = write_data(tmp_path, **others)
+    frame = pl.read_csv(data)
+    frame.select(reversed(frame.columns)).write_csv(data)
+    text, package = adopted(tmp_path, softmax(labels=["no", "yes"]), data=data, columns=["a", "b"])
+
+    assert 'columns: ["a", "b"]' in text
+    assert ("a", "b") == package.encoder.columns
+    assert {"feature": 2, "carried": 29} == {
+        role: sum(one.role == role for one in package.columns) for role in ("feature", "carried")
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (["a"], "--columns: the model reads another number of columns"),
+        (
+            ["a", "nothing"],
+            "--columns: the model reads columns that the table does not have: found 'nothing'",
+        ),
+        (["a", "a"], "--columns: a column is named twice"),
+        (["a", "word"], "--columns: column 'word': a column is not of the type"),
+        (["a", "y"], "the model reads the label"),
+    ],
+)
+def test_columns_that_a_model_cannot_read_are_refused(tmp_path, columns, says):
+    """Whoever names them in a wrong order or number must not get a line."""
+    (tmp_path / "m.onnx").write_bytes(bytes_of())
+    ask = {
+        "data": write_data(tmp_path, y=pl.Series([0, 1] * 200))
+        if columns[-1] == "y"
+        else write_data(tmp_path)
+    }
+    with pytest.raises(RequestError) as caught:
+        new_line(tmp_path, "line", label="y", model=tmp_path / "m.onnx", columns=columns, **ask)
+    with pytest.raises(RequestError, match="only a model that is brought"):
+        new_line(tmp_path, "line", label="y", columns=columns, **ask)
+
+    assert says in str(caught.value)
+    assert not (tmp_path / "lines").exists()
+
+
 def test_a_column_that_the_line_excludes_is_not_read_by_a_brought_model_either(tmp_path):
     """Whoever excludes a column because it is not known in time must not be served by a model that needs it."""
     (tmp_path / "m.onnx").write_bytes(bytes_of())

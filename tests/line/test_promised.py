@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from linewright.data.facts import LEAK, NO_COPY, QUESTION
@@ -95,7 +95,7 @@ def test_a_stale_table_ends_the_command_with_three(folder):
     """Whoever starts runs by cron looks at the exit code alone."""
     deliver(folder, [row.replace("2026-11", "2026-01") for row in rows()])
     ended = subprocess.run(
-        [sys.executable, "-m", "linewright", "run", "a", "--factory", str(folder)],
+        [*commands.python(), "-m", "linewright", "run", "a", "--factory", str(folder)],
         check=False,
         capture_output=True,
         text=True,

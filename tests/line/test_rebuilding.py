@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import pytest
 
 import linewright
@@ -69,7 +70,7 @@ def test_a_model_whose_run_was_killed_is_rebuilt_to_the_same_bytes_by_one_worker
         assert process.stderr is not None
         told = next(line for line in process.stderr if line.startswith("train "))
         process.kill()
-    code = subprocess.run(command, capture_output=True, check=False).returncode
+    code = subprocess.run([*commands.python(), *command[1:]], capture_output=True, check=False).returncode
     (factory.root / "cancer.csv").unlink()
     version = find_model(factory, "tumours@1")
     before = (files(factory), factory.metadata.pointer("tumours"), factory.metadata.versions("tumours"))

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import commands
 import numpy as np
 import polars as pl
 import pytest
@@ -29,13 +30,14 @@ from linewright.line.factory import Factory
 from linewright.line.labels import hand_in
 from linewright.line.lookup import look_up
 from linewright.line.registry import judged
-from linewright.line.rollout import not_worse_in_words, tend_canary
+from linewright.line.rollout import is_tried_first, not_worse_in_words, tend_canary
 from linewright.operations.evidence import card
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
 from linewright.release.pointer import canary_of, project
 from linewright.release.sequential import bounds
+from linewright.release.spec import ReleaseSpec
 from linewright.serve.answer import Loaded, answer
 from linewright.serve.arms import Guard
 from linewright.serve.facts import Prediction
@@ -425,6 +427,16 @@ def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
     assert [] == list(verify_factory(living.factory).problems)
 
 
+@pytest.mark.parametrize("rollout", ["canary", "shadow", "blue-green"])
+def test_one_step_to_all_traffic_is_immediate_whatever_the_rollout(living, rollout):
+    """Who is in a hurry changes one word, and takes it back tomorrow."""
+    living.rolled_out(f"{{rollout: {rollout}, steps: [1.0], bake: 1h}}")
+    spec = living.factory.line(LINE)
+
+    assert is_tried_first(living.factory, spec) is False
+    assert is_tried_first(living.factory, spec.model_copy(update={"release": ReleaseSpec(rollout="shadow")}))
+
+
 @pytest.mark.parametrize("rollout", ["shadow", "blue-green"])
 def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(living, rollout):
     """Pairs show it on fewer rows than shares would: the same rows are as hard for both."""
@@ -597,7 +609,7 @@ def test_both_trials_by_commands_whatever_is_killed(served, tmp_path):
 def command(root: Path, *arguments: str) -> dict:
     """Carry a command out in a process of its own and return its JSON."""
     done = subprocess.run(
-        [sys.executable, "-m", "linewright", *arguments, "--json"],
+        [*commands.python(), "-m", "linewright", *arguments, "--json"],
         cwd=root,
         capture_output=True,
         text=True,

@@ -2,8 +2,8 @@
 
 import re
 import subprocess
-import sys
 
+import commands
 import msgspec
 import pytest
 
@@ -84,8 +84,18 @@ def test_planning_what_was_just_run_plans_nothing(tumours):
     before = steps(factory)
     ran = execute_inline(factory, "tumours")
 
-    assert ["ingest", "split", "train", "package", "evaluate", "gate", "release"] == before
-    assert ("ingest", "split", "train", "package", "evaluate", "gate") == ran.did
+    assert [
+        "ingest",
+        "split",
+        "train",
+        "package",
+        "explain",
+        "decide",
+        "evaluate",
+        "gate",
+        "release",
+    ] == before
+    assert ("ingest", "split", "train", "package", "explain", "decide", "evaluate", "gate") == ran.did
     assert ran.promoted
     assert [] == steps(factory)
 
@@ -556,12 +566,19 @@ def test_a_section_without_a_station_is_refused_by_name(tumours):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [3, 9, 14, 20])
+@pytest.mark.parametrize("moment", [3, 14])
 def test_a_killed_run_is_finished_by_the_next_with_equal_digests(tumours, moment):
-    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py; these are some of them."""
+    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py, some more in tests/care/test_gc.py; these are two of them."""
     whole, killed = tumours("whole"), tumours("killed")
     expected = digests(execute_inline(whole, "tumours"))
-    command = [sys.executable, "-m", "linewright.testing.faults", str(killed.root), "tumours", str(moment)]
+    command = [
+        *commands.python(),
+        "-m",
+        "linewright.testing.faults",
+        str(killed.root),
+        "tumours",
+        str(moment),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert -9 == done.returncode, done.stderr
@@ -634,14 +651,10 @@ def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumour
 
 
 def test_what_cannot_change_the_model_plans_no_training(tumours):
-    """The name of a currency and a cap that was not reached move no number."""
+    """A cap that was not reached moves no number."""
     factory = tumours()
-    change(
-        factory, "gates:\n", "value: {true_positive: 90, false_positive: -4, false_negative: -90}\ngates:\n"
-    )
     execute_inline(factory, "tumours")
 
-    change(factory, "value: {true", "value: {currency: USD, true")
     change(factory, "train:\n", "train:\n  max_seconds: 3600\n")
 
     assert [] == steps(factory)
@@ -650,7 +663,7 @@ def test_what_cannot_change_the_model_plans_no_training(tumours):
 def test_a_run_that_is_resumed_says_what_was_done_before_and_after_the_kill(tumours):
     """Reading that nothing was done would make a person doubt that anything had been trained."""
     factory = tumours()
-    command = [sys.executable, "-m", "linewright.testing.faults", str(factory.root), "tumours", "22"]
+    command = [*commands.python(), "-m", "linewright.testing.faults", str(factory.root), "tumours", "22"]
     subprocess.run(command, capture_output=True, timeout=120, check=False)
     killed = status(factory)
 
@@ -663,7 +676,7 @@ def test_a_run_that_is_resumed_says_what_was_done_before_and_after_the_kill(tumo
     )
     assert status(factory).lines[0].unfinished is None
     assert ran.resumed
-    assert ("ingest", "split", "train", "package", "evaluate", "gate") == ran.did
+    assert ("ingest", "split", "train", "package", "explain", "decide", "evaluate", "gate") == ran.did
     assert ("ingest",) == ran.did_before
     assert f"finished the interrupted run {ran.run}" in ran.to_text()
     assert f"before the interruption: {', '.join(ran.did_before)}" in ran.to_text()
@@ -689,7 +702,7 @@ def test_without_a_name_every_line_runs_and_one_that_fails_stops_no_other(tumour
 def test_two_first_runs_at_once_both_end_well(tumours):
     """A colleague's first run must not fail because mine is still making the database."""
     factory = tumours()
-    command = [sys.executable, "-m", "linewright", "run", "tumours", "--json"]
+    command = [*commands.python(), "-m", "linewright", "run", "tumours", "--json"]
 
     both = [
         subprocess.Popen(command, cwd=factory.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

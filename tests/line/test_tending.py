@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -190,6 +191,26 @@ def tend_a_while(factory, clock, engine, until):
     finally:
         tending.close()
     assert not [one for one in threading.enumerate() if one.name == "tending"]
+
+
+def test_what_a_time_brings_is_done_though_nothing_was_written(line, clock):
+    """A line that rests is left alone; when its window ends, or its week is over, nobody writes anything that tells of it."""
+    engine = Busy()
+
+    def after(step, happened):
+        time.sleep(0.3)  # it rests
+        step()
+        deadline = time.monotonic() + 20
+        while not happened():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    with closing(Tending(lambda: Factory.open(line.root, now=clock), engine, every_s=0.01)):
+        after(lambda: clock.move(hours=1), lambda: counted(line))
+        after(lambda: clock.move(days=7), lambda: engine.started and len(counted(line)) == 2)
+
+    assert [0, 0] == counted(line)
+    assert 1 == len(engine.started)
 
 
 def test_a_training_that_waits_in_the_queue_is_planned_once(line, clock):

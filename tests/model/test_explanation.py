@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer
 from linewright.errors import RequestError
 from linewright.features.facts import Encoder, Number
 from linewright.model.dependence import dependence
-from linewright.model.explanation import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation
+from linewright.model.explanation import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation, with_missed
 from linewright.model.export import to_onnx
 from linewright.model.facts import Calibration, Explanation, RequestColumn, Trained, Trial
 from linewright.model.importance import Judged, alike, importance
@@ -506,12 +506,15 @@ def test_where_positives_are_missed_is_found_among_them_alone():
     target = (clear | (is_hidden & (chance.random(6000) < 0.2))).astype(np.int64)
     model = fitted(x[:2000], target[:2000], width=3)
     rows = held_out(model, x[2000:], target[2000:])
-    found = explanation(model, rows, split="sha256:01", seed=4).missed
+    told = explanation(model, rows, split="sha256:01", seed=4)
+    found = with_missed(told, model, rows, seed=4).missed
     numbers = fitted(x[:2000], x[:2000, 0].astype(float), width=3, task="regression", classes=())
-    nothing = explanation(
-        numbers, held_out(numbers, x[2000:], x[2000:, 0].astype(float)), split="sha256:01", seed=4
+    others = held_out(numbers, x[2000:], x[2000:, 0].astype(float))
+    nothing = with_missed(
+        explanation(numbers, others, split="sha256:01", seed=4), numbers, others, seed=4
     ).missed
 
+    assert not told.missed
     assert target[2000:].sum() == found.positives
     assert 0 < found.share < 1
     assert found.slices[0].where[0].startswith("x0 <= ")  # the clear ones lie above

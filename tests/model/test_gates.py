@@ -492,7 +492,8 @@ def test_what_answers_as_the_champion_is_known_as_well_as_what_does_not(name):
     assert -same.low == same.high
     assert 0.01 * share < same.high < 3 * share
     assert same.high - same.low < other.high - other.low
-    assert "(it answers each of the 2,018 test rows as the champion does)" in same.says
+    does = "decides" if name == "accuracy" else "scores"
+    assert f"(it {does} each of the 2,018 test rows as the champion does)" in same.says
     assert "as the champion does" not in other.says
 
 
@@ -511,7 +512,7 @@ def test_what_answers_as_the_champion_passes_where_a_little_worse_is_let_in():
 
     assert ("promote", "hold", "need-more-data") == (passes.verdict, held.verdict, close.verdict)
     for certificate in (passes, held, close):
-        assert "it answers each of the 2,018 test rows as the champion does" in certificate.because
+        assert "it scores each of the 2,018 test rows as the champion does" in certificate.because
     # What n rows never showed is rarer in proportion to n.
     low = close.outcomes[0].low
     assert close.outcomes[0].more_rows == pytest.approx(2018 * (-low / 0.001 - 1), abs=2)

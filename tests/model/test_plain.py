@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from linewright.model.beside import beside_linear
 from linewright.model.linear import Linear, in_chunks
 from linewright.model.metrics import metric
-from linewright.model.plain import MOST_CELLS, MOST_ROWS, beside_linear, rows_to_learn
+from linewright.model.plain import MOST_CELLS, MOST_ROWS, fit_linear, rows_to_learn
+from linewright.model.said import say
 from linewright.model.straight import fit_straight
 
 N = 400
@@ -24,19 +26,26 @@ def compared(by, said, *, name="roc_auc", others=(), task="binary", classes=2, *
         "target": learned[by],
         "weight": np.ones(N),
         "categorical": (),
-        "rules": [metric(one, task) for one in (name, *others)],
         "task": task,
         "classes": classes,
-        "value": None,
         "test_x": tested[0],
-        "truth": tested[by],
-        "test_weight": np.ones(N),
-        "clusters": None,
-        "scores": said(tested),
-        "threshold": 0.5,
         "seed": 3,
     }
-    return beside_linear(**(given | changes))
+    truth, scores, threshold = (changes.pop(word, None) for word in ("truth", "scores", "threshold"))
+    found = fit_linear(**(given | changes))
+    if found is None:
+        return None
+    return beside_linear(
+        [metric(one, task) for one in (name, *others)],
+        own=say(task, said(tested) if scores is None else scores, threshold),
+        linear=say(task, found.scores, threshold),
+        truth=tested[by] if truth is None else truth,
+        weight=np.ones(N),
+        clusters=None,
+        task=task,
+        rows=len(found.learned),
+        seed=3,
+    )
 
 
 def sure(truth):

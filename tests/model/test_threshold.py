@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from linewright.errors import SpecError
 from linewright.model.spec import ValueSpec
 from linewright.model.threshold import choose_threshold
+from linewright.model.value import amounts_of, require_stakes, value_of
 
 COSTS = ValueSpec(currency="EUR", true_positive=900, false_positive=-40, false_negative=-900)
 
@@ -18,6 +19,11 @@ def drawn(n, *, seed=0):
     chance = np.random.default_rng(seed)
     p = expit(chance.normal(size=n) * 2 - 1.5)
     return p, (chance.random(n) < p).astype(np.int64), chance.choice([0.5, 1.0, 2.0], n)
+
+
+def each(n, value=COSTS, **columns):
+    """Return the amounts of n rows."""
+    return amounts_of(value_of(value), n, columns.__getitem__)
 
 
 def worth(probability, target, weight, at, value):
@@ -81,7 +87,7 @@ def test_rows_without_a_positive_leave_one_half():
 def test_with_honest_probabilities_the_threshold_is_where_amounts_break_even():
     """40 / (1,800 + 40): missing costs 1,800 against finding, a false alarm 40."""
     p, target, weight = drawn(20_000)
-    found = choose_threshold(p, target, weight, COSTS)
+    found = choose_threshold(p, target, weight, each(20_000))
 
     assert 40 / 1_840 == pytest.approx(found.at)
     assert "break-even" in found.because
@@ -93,13 +99,13 @@ def test_luck_does_not_move_the_threshold_from_where_amounts_break_even(seed):
     """Where positives are rare, a lucky stretch without any looks like a better threshold than it is."""
     p, target, weight = drawn(2_000, seed=seed)
 
-    assert 40 / 1_840 == pytest.approx(choose_threshold(p, target, weight, COSTS).at)
+    assert 40 / 1_840 == pytest.approx(choose_threshold(p, target, weight, each(2_000)).at)
 
 
 def test_the_added_value_in_the_sentence_is_true():
     """The number that a manager reads is the difference between alarms and no alarms."""
     p, target, weight = drawn(2_000)
-    found = choose_threshold(p, target, weight, COSTS)
+    found = choose_threshold(p, target, weight, each(2_000))
     added = worth(p, target, weight, found.at, COSTS) - worth(p, target, weight, 2.0, COSTS)
 
     assert f"added {added:,.0f}," in found.because
@@ -109,7 +115,7 @@ def test_with_dishonest_probabilities_the_threshold_that_earned_most_is_taken():
     """Then break-even is at the wrong place, and the rows say so."""
     p, target, weight = drawn(4_000)
     shrunk = expit(logit(p) / 4 - 4)
-    found = choose_threshold(shrunk, target, weight, COSTS)
+    found = choose_threshold(shrunk, target, weight, each(4_000))
     best = max(worth(shrunk, target, weight, at, COSTS) for at in np.quantile(shrunk, np.linspace(0, 1, 100)))
 
     assert found.at < 40 / 1_840
@@ -120,7 +126,7 @@ def test_with_dishonest_probabilities_the_threshold_that_earned_most_is_taken():
 def test_alarms_that_cost_nothing_are_always_given():
     """What was declared is taken at its word, and said."""
     p, target, weight = drawn(500)
-    found = choose_threshold(p, target, weight, ValueSpec(true_positive=10))
+    found = choose_threshold(p, target, weight, each(500, ValueSpec(true_positive=10)))
 
     assert 0.0 == found.at
     assert "a false alarm costs 0" in found.because
@@ -133,7 +139,19 @@ def test_alarms_that_cost_nothing_are_always_given():
 )
 def test_amounts_under_which_no_alarm_could_pay_are_refused(value):
     """A line that never answers the positive class is a mistake in the file."""
-    p, target, weight = drawn(100)
-
     with pytest.raises(SpecError, match="no alarm could ever pay"):
-        choose_threshold(p, target, weight, value)
+        require_stakes(each(100, value), value_of(value))
+
+
+def test_amounts_of_each_row_decide_where_alarms_pay():
+    """Where a column says what each row is at stake for, the mean of it would be the wrong place to break even."""
+    p, target, weight = drawn(20_000)
+    amount = np.where(p > 0.5, 1_000.0, 10.0)
+    value = ValueSpec(true_positive="amount", false_negative="-amount", false_positive=-20)
+    found = choose_threshold(p, target, weight, each(20_000, value, amount=amount))
+    even = choose_threshold(p, target, weight, each(20_000, value, amount=np.full(20_000, 10.0)))
+
+    assert 0.5 == pytest.approx(even.at)
+    assert "a hit gains 20, a false alarm costs 20" in even.because
+    assert 0.5 == pytest.approx(found.at, abs=0.01)
+    assert "expected to be worth most by the amounts of each row" in found.because

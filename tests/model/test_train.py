@@ -19,8 +19,10 @@ from linewright.model.conformal import ends
 from linewright.model.ensemble import EnsembleFitted
 from linewright.model.package import calibrate
 from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
+from linewright.model.threshold import choose_threshold
 from linewright.model.train import train
 from linewright.model.trainers import TRAINERS, read_native
+from linewright.model.value import amounts_of, value_of
 from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, mixed_rows
 
 CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": ()}
@@ -60,7 +62,6 @@ def run(x, target, task, **changes):
         "encoder": encoder_of(x, changes.pop("codes", ())),
         "classes": tuple(f"class {i}" for i in range(classes)),
         "folds": folds_of(len(x)),
-        "value": None,
         "seed": 11,
         "report": lambda _: None,
     }
@@ -278,14 +279,15 @@ def test_with_forward_chaining_the_first_block_has_no_scores():
     assert np.isfinite(training.out_of_fold[60:]).all()
 
 
-def test_declared_amounts_set_the_threshold():
-    """Through the calibrated out-of-fold probabilities."""
+def test_what_thresholds_are_chosen_by_comes_with_the_model():
+    """Amounts are declared later: the calibrated out-of-fold probabilities and what each row counts are all that it takes."""
     x, target = coin(2_000)
-    value = ValueSpec(true_positive=9, false_positive=-1)
-    training = run(x, target, "binary", value=value, trainers=scripted(linear=(2.0, 0.0)))
+    training = run(x, target, "binary", trainers=scripted(linear=(2.0, 0.0)))
+    amounts = amounts_of(value_of(ValueSpec(true_positive=9, false_positive=-1)), 2_000, {}.__getitem__)
+    found = choose_threshold(training.out_of_fold[:, 1], target, training.weight, amounts)
 
-    assert 0.1 == pytest.approx(training.threshold)
-    assert "break-even" in training.threshold_because
+    assert 0.1 == pytest.approx(found.at)
+    assert "break-even" in found.because
 
 
 def test_thirty_rows_with_two_in_a_class_are_enough():
@@ -566,7 +568,7 @@ for task in TASKS:
     folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
     budget = {"binary": TrialsBudget(trials=10), "multiclass": "quick", "regression": "normal"}[task]
     made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
-        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), value=None, seed=3, report=lambda _: None)
+        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), seed=3, report=lambda _: None)
     print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.because, made.calibration, made.threshold,
         made.half_width, made.trials)
 """

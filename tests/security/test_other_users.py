@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import commands
 import httpx
 import pytest
 from ports import free_port
@@ -33,7 +34,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become anot
 def say(folder: Path, *arguments: str, umask: int = UMASK) -> str:
     """Carry out a command as a person does, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "linewright", *arguments],
+        [*commands.python(), "-m", "linewright", *arguments],
         cwd=folder, umask=umask, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode in {0, 4}, done.stderr

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import msgspec
 import pytest
 
@@ -36,7 +36,7 @@ def factory(tmp_path: Path) -> Path:
 def asked(root: Path, *words: str, where: str = "") -> tuple[int, Any]:
     """Carry out a command, by default with an absolute folder; return its exit code and what it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "linewright", *words, "--json", "--factory", where or str(root)],
+        [*commands.python(), "-m", "linewright", *words, "--json", "--factory", where or str(root)],
         cwd=root, capture_output=True, check=False, env={**os.environ, "LINEWRIGHT_ACTOR": "ada"},
     )  # fmt: skip
     return done.returncode, msgspec.json.decode(done.stdout)

@@ -15,10 +15,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.data.batch import Ragged
 from linewright.data.read import open_source
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 from linewright.line.asked import look_through
+from linewright.line.broken_rows import Fault, Places, to_table
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.handed import Handed
@@ -176,15 +178,122 @@ def test_the_key_may_stand_where_the_answer_would_and_a_file_may_be_empty(factor
     assert "row,id,warnings\n" == (tmp_path / "out.csv").read_text()
 
 
-# Rows that cannot be asked about
+# Rows that break the contract
+
+BREACHES = {
+    "size": ("many", "column 'size': not number: 'many'"),
+    "seen": ("2024-01-05", "column 'seen': not date: '2024-01-05'"),
+    "ok": ("perhaps", "column 'ok': not boolean: 'perhaps'"),
+    "surplus": ("more", "fields in place of"),
+}
+"""A cell that a column cannot have, and what is said of it."""
 
 
-def asked_in_pieces(factory, file: Path, line: str = "yes-no"):
+def break_rows(rows: list[str], columns: list[str]) -> dict[int, tuple[str, str]]:
+    """Return 20 of the rows, broken, by their numbers, and the reason that is given for each."""
+    broken: dict[int, tuple[str, str]] = {}
+    for number in range(20):
+        column = list(BREACHES)[number % len(BREACHES)]
+        cell, reason = BREACHES[column]
+        at = number * 47 + number % 3
+        cells = rows[at].split(",")
+        if column == "surplus":
+            cells.append(cell)
+        else:
+            cells[columns.index(column)] = cell
+        broken[at] = ",".join(cells), reason
+    return broken
+
+
+@pytest.mark.parametrize("key", [["number"], []])
+def test_a_batch_is_not_ended_by_rows_that_break_the_contract(factory, root, tmp_path, key):
+    """980 of 1,000 rows are answered as if they stood alone, and 20 kept with place and reason: nobody has to mend files at night."""
+    columns = [*key, "size", "colour", "seen", "ok"]
+    frame = pl.read_csv(root / "ask.csv", infer_schema=False)
+    many = pl.concat([frame] * 4).head(1000).with_columns(number=pl.format("k{}", pl.int_range(1000)))
+    rows = many.select(columns).write_csv(include_header=False).splitlines()
+    broken = break_rows(rows, columns)
+    kept = [at for at in range(1000) if at not in broken]
+    files = {
+        "mixed": [broken.get(at, (row,))[0] for at, row in enumerate(rows)],
+        "alone": [rows[at] for at in kept],
+    }
+    answers = {}
+    for name, part in files.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join([",".join(columns), *part, ""]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("linewright.line.scoring.CHUNK", 77)
+            done = predict_file(factory, "yes-no", tmp_path / f"{name}.csv", tmp_path / f"{name}.out.csv")
+        answers[name] = pl.read_csv(tmp_path / f"{name}.out.csv", infer_schema=False).drop("id")
+        assert (980, len(part) - 980) == (done["rows"], done["quarantined"])
+    quarantine = pl.read_csv(tmp_path / "mixed.out.quarantine.csv")
+
+    assert answers["mixed"].drop(*key or ["row"]).equals(answers["alone"].drop(*key or ["row"]))
+    assert [f"k{at}" if key else str(at + 1) for at in kept] == answers["mixed"].to_series().to_list()
+    assert (
+        sorted(broken) == [row - 1 for row in quarantine["row"]] == [line - 2 for line in quarantine["line"]]
+    )
+    assert all(broken[row - 1][1] in reason for row, reason in quarantine.select("row", "reason").iter_rows())
+    assert ["line", "row", "reason", *columns] == quarantine.columns
+    assert not (tmp_path / "alone.out.quarantine.csv").exists()
+
+
+def test_where_no_row_keeps_the_contract_or_one_must_not_break_it_the_file_is_refused(
+    factory, root, tmp_path
+):
+    """A file that was read wrongly as a whole is not a success with no answers; `strict` is for those who want all or nothing."""
+    header, *rows = (root / "ask.csv").read_text().splitlines()
+    one, out = tmp_path / "one.csv", tmp_path / "out.csv"
+    one.write_text("\n".join([header, *rows[:9], "n-1,many,red,,", ""]))
+    stale = tmp_path / "out.quarantine.csv"
+    stale.write_text("of an earlier call\n")
+    with pytest.raises(RequestError, match=r"line 11, column 'size': not number.*nothing was answered"):
+        predict_file(factory, "yes-no", one, out, strict=True)
+    (tmp_path / "all.csv").write_text("\n".join([header, *["n-1,many,red,,"] * 7, ""]))
+    with pytest.raises(RequestError, match=r"7 rows have such cells: line 2, .*nothing was answered"):
+        predict_file(factory, "yes-no", tmp_path / "all.csv", out)
+    assert not out.exists()
+    assert "of an earlier call\n" == stale.read_text()
+
+    predict_file(factory, "yes-no", root / "ask.csv", out)
+
+    assert not stale.exists()
+
+
+def test_rows_that_break_the_contract_never_overwrite_the_rows_that_were_asked(factory, root, tmp_path):
+    """Who mends the kept rows and asks again names the same file of answers easily."""
+    asked = tmp_path / "out.quarantine.csv"
+    asked.write_bytes((root / "ask.csv").read_bytes())
+
+    with pytest.raises(RequestError, match=r"out\.quarantine\.csv: answers would overwrite"):
+        predict_file(factory, "yes-no", asked, tmp_path / "out.csv")
+
+
+def test_columns_of_a_file_keep_their_names_beside_place_and_reason():
+    """And a file that was broken off within a row says so."""
+    places = Places({0: 2}, [3], [1])
+    table = to_table(
+        pl.DataFrame({"row": ["7"], "x": ["many"]}),
+        [0],
+        [[Fault("x", "not number", "many"), Fault("y", "a value is missing", None)]],
+        ragged=[Ragged(fields=1, expected=2, text="8", is_cut=True)],
+        first_ragged=0,
+        places=places,
+    )
+
+    assert [
+        (2, 1, "column 'x': not number: 'many'; column 'y': a value is missing", "7", "many"),
+        (3, 2, "the file ends within this row: 1 fields in place of 2: '8'", None, None),
+    ] == table.rows()
+    assert ["line", "quarantine_row", "reason", "row", "x"] == table.columns
+
+
+def asked_in_pieces(factory, file: Path, line: str = "yes-no", *, strict: bool = True):
     """Look through a file of which a few rows are read at one time."""
     package = factory.metadata.get(find_model(factory, line).digest, Package)
     source = open_source("t", FileSource(file=str(file)), file.parent, size=1500)
     assert 5 < len(list(source.batches()))
-    return look_through(Handed(file, source), package)
+    return look_through(Handed(file, source), package, strict=strict)
 
 
 def test_bad_cells_are_counted_over_the_whole_file_and_the_first_are_named(factory, root, tmp_path):
@@ -220,7 +329,7 @@ def test_a_column_that_is_only_carried_stays_as_it_is_in_every_piece(factory, ro
         price = pl.Series("price", ["7"] * (ROWS - 1) + [last])
         frame.with_columns(price).write_csv(tmp_path / "carried.csv")
         asked = asked_in_pieces(factory, tmp_path / "carried.csv", "prices")
-        types = {part["price"].dtype for part in asked.batches()}
+        types = {part.frame["price"].dtype for part in asked.parts()}
 
         assert {pl.Float64() if last == "7" else pl.String()} == types
 
@@ -230,7 +339,7 @@ def test_a_file_that_changes_while_it_is_answered_gets_no_answers(factory, root,
     file = tmp_path / "ask.csv"
     file.write_bytes((root / "ask.csv").read_bytes())
     asked = asked_in_pieces(factory, file)
-    parts = asked.batches()
+    parts = asked.parts()
     next(parts)
     with file.open("a") as more:
         more.write("n-9999,1,red,,yes\n")

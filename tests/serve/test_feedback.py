@@ -18,6 +18,7 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package, RequestColumn
 from linewright.serve import feedback as feedback_module
+from linewright.serve import files
 from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
@@ -126,6 +127,30 @@ def line(tmp_path, request):
 
 ONE_BY_ONE = pytest.mark.parametrize("line", [False], indirect=True, ids=["one by one"])
 """Of a test about single frames, or of a version that had no others."""
+
+
+def test_what_stands_is_told_whether_or_not_the_index_has_all_of_it(line, monkeypatch):
+    """`status` asks a thousand lines and reads each file once while it stays as it is; what came since must not be missed."""
+    monkeypatch.setattr(files, "YOUNG_S", 0.0)
+    told = [line.labels.standing()]
+    is_made = (line.state / "feedback").exists()
+    first, _ = line.predict("a", "b")
+    told += [line.labels.standing(), line.labels.standing()]
+    line.accept({"id": first, "label": "Yes"}, {"key": "b", "label": "No"})
+    told += [line.labels.standing(), line.labels.standing()]
+    line.predict("b")
+    told += [line.labels.standing()]
+    (segment,) = (line.state / "log" / "claims").glob("*.log")
+    line.log.close()
+    with segment.open("ab") as file:
+        file.write(b"torn")
+    torn = line.labels.standing()
+
+    assert not is_made
+    assert [(0, 0), (2, 0), (2, 0), (2, 2), (2, 2), (3, 3)] == [counted for _, counted in told]
+    assert all(damage == [] for damage, _ in told)
+    assert (line.labels.catch_up(), line.labels.counts()) == torn
+    assert ["torn"] == [each.why for each in torn[0]]
 
 
 def test_a_label_is_found_beside_its_prediction(line):

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -83,19 +86,49 @@ def test_whoever_stops_does_not_wait_for_one_that_hangs(claims):
     assert "ended the process that tried it" in found[0]
 
 
-def test_one_whose_process_is_killed_is_refused(claims, probe, monkeypatch):
+def test_one_whose_process_is_killed_is_refused(claims):
     """As the system does when memory is short."""
+    probe, digest = Probe(claims.state, patience_s=60.0), replaced(claims, endless)
     probe(claims.models[1])
-    listen = probe._ask
+    killing = threading.Timer(1.0, os.kill, (probe._child.pid, signal.SIGKILL))
+    killing.start()
+    with pytest.raises(Corrupt, match=r"ended the process that tried it \(signal SIGKILL\)"):
+        probe(digest)
+    probe(claims.make(3))
+    probe.close()
 
-    def killed(child, digest):
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        return listen(child, digest)
 
-    monkeypatch.setattr(probe, "_ask", killed)
-    with pytest.raises(Corrupt, match=r"ended the process that tried it \(-9\)"):
-        probe(claims.make(2))
+def test_a_process_that_was_killed_while_it_waited_costs_no_package(claims, probe):
+    """Where memory is short it goes first: a sound model must not be refused for that."""
+    probe(claims.models[1])
+    os.kill(probe._child.pid, signal.SIGKILL)
+    while not probe._child.has_ended():
+        time.sleep(0.01)
+    probe(claims.make(2))
+
+
+def test_one_that_never_ends_does_not_outlive_a_killed_endpoint(claims):
+    """It would take a processor for ever, and nobody would know whose it was."""
+    digest = replaced(claims, endless)
+    code = f"from pathlib import Path; from linewright.serve.probe import Probe; Probe(Path({str(claims.state)!r}), patience_s=60.0)({digest!r})"
+    endpoint = subprocess.Popen([sys.executable, "-c", code])
+    while not (children := tried_by(endpoint.pid)):
+        time.sleep(0.05)
+    time.sleep(1.0)
+    endpoint.kill()
+    endpoint.wait()
+    until = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def tried_by(pid: int) -> list[int]:
+    """Return the children of a process."""
+    return [
+        int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()
+    ]
 
 
 def test_the_endpoint_serves_on_while_a_package_hangs(claims, start):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import commands
 import httpx
 import pytest
 from control import bearer
@@ -22,7 +23,7 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 def linewright(folder: Path, *arguments: str, code: int = 0) -> Any:
     """Run a command in a folder and return its JSON."""
-    command = [sys.executable, "-m", "linewright", *arguments, "--json"]
+    command = [*commands.python(), "-m", "linewright", *arguments, "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
 
     assert code == done.returncode, f"{arguments}: {done.stdout}\n{done.stderr}"
@@ -221,6 +222,8 @@ def test_a_real_fraud_table_takes_the_same_path(tmp_path):
     """Clean tables flatter; this one has words for numbers and an age of 0."""
     new = ("new", "claims", "--data", str(SHARED / "insurance_fraud.csv"), "--label", "FraudFound")
     linewright(tmp_path, *new, "--positive", "Yes", "--key", "PolicyNumber")
+    line = tmp_path / "lines" / "claims.yaml"
+    line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
 
     ran = linewright(tmp_path, "run", "claims")
 

@@ -10,11 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
-from linewright.errors import Corrupt, SpecError, Terminal, Transient
+from linewright.errors import Corrupt, NotFound, SpecError, Terminal, Transient
+from linewright.release.facts import Promoted
 from linewright.store.chain import ROOT, follow
 from linewright.store.database import open_database, reading, writing
 from linewright.store.migrations import revisions
 from linewright.store.seams import Pointer
+from linewright.store.snapshot import FEW, Snapshot
 from linewright.store.sql import REVISIONS, TABLES, SqlMetadata
 from linewright.testing.store import Happened, MetadataContract, Sample, happened
 
@@ -448,3 +450,83 @@ def test_a_folder_of_another_user_is_refused_with_a_sentence():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "the database cannot be opened\nthe artifact folder cannot be written or read\n" == done.stdout
+
+
+# Many lines at once
+
+
+def _forced(line, number, certificate):
+    return Promoted(
+        at="2026-11-25T01:02:03.000004Z",
+        by="ada",
+        because="a test",
+        line=line,
+        model=number,
+        package="sha256:aa",
+        before=None,
+        generation=number,
+        certificate=certificate,
+    )
+
+
+def test_a_snapshot_says_of_each_line_what_the_record_says(url):
+    """What is read for a thousand lines at once must be what each of them is asked for alone."""
+    lines = ["a", "b", "b.lyon", "unheard-of"]
+    with SqlMetadata(url) as metadata:
+        kept = [metadata.keep(Sample(value=float(number))) for number in range(3)]
+        for number in range(1, 13):
+            metadata.record(happened(number, line=lines[number % 3]))
+        for number, line in enumerate(lines[:3], 1):
+            metadata.register(line, "sha256:aa", at="2026-11-25T01:02:03.000004Z")
+            metadata.register(line, f"sha256:{number}", at="2026-11-25T01:02:03.000004Z")
+            metadata.move(
+                line, Pointer(generation=1, champion=1, halt=number == 2), _forced(line, 1, kept[number - 1])
+            )
+        snapshot = Snapshot(metadata, lines)
+
+        for line in lines:
+            assert metadata.pointer(line) == snapshot.pointer(line)
+            assert metadata.versions(line) == snapshot.versions(line)
+            for limit in (1, 3, FEW, 2 * FEW, 0):
+                for newest_first in (True, False):
+                    asked = {"line": line, "newest_first": newest_first, "limit": limit}
+                    assert metadata.events(Happened, **asked) == Snapshot(metadata, lines).events(
+                        Happened, **asked
+                    )
+                    assert metadata.events(Promoted, **asked) == snapshot.events(Promoted, **asked)
+        assert metadata.events(Happened) == snapshot.events(Happened)
+        assert [0.0, 1.0, 2.0] == [snapshot.get(digest, Sample).value for digest in kept]
+        with pytest.raises(NotFound, match="no result"):
+            snapshot.get("sha256:ff", Sample)
+
+
+def test_bytes_that_changed_are_not_read_for_many_lines_either(tmp_path):
+    """A certificate that was edited is told, however many were read with it."""
+    file = tmp_path / "metadata.sqlite"
+    with SqlMetadata(f"sqlite:///{file}") as metadata:
+        digest = metadata.keep(Sample(value=1.0))
+        metadata.record(_forced("a", 1, digest))
+        with sqlite3.connect(file) as database:
+            database.executescript(
+                "drop trigger results_no_update; UPDATE results SET body = replace(body, '1', '2')"
+            )
+        snapshot = Snapshot(metadata, ["a"])
+        snapshot.events(Promoted, line="a")
+
+        with pytest.raises(Corrupt, match="stored bytes have changed"):
+            snapshot.get(digest, Sample)
+
+
+def test_the_lines_are_known_that_something_was_recorded_about(url):
+    """The worker asks this twice a second, instead of asking about each line."""
+    with SqlMetadata(url) as metadata:
+        start = metadata.lines_since(None)
+        metadata.record(happened(1, line="a"))
+        first, of_first = metadata.lines_since(start[0])
+        metadata.record(happened(2, line="b"))
+        metadata.record(happened(3, line="b"))
+        second, of_second = metadata.lines_since(first)
+
+        assert (0, set()) == start
+        assert ({"a"}, {"b"}) == (of_first, of_second)
+        assert (second, set()) == metadata.lines_since(second) == metadata.lines_since(None)

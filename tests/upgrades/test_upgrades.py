@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import httpx
 import msgspec
 import numpy as np
@@ -59,7 +60,7 @@ class Past:
 
     def runs(self) -> dict:
         """Carry out a run in a process of its own, since the engine belongs to its process, and return its JSON."""
-        command = [sys.executable, "-m", "linewright", "run", "visits", "--json", "--quiet"]
+        command = [*commands.python(), "-m", "linewright", "run", "visits", "--json", "--quiet"]
         done = subprocess.run(
             command, cwd=self.root, capture_output=True, text=True, timeout=240, check=False
         )

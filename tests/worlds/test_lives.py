@@ -1,9 +1,12 @@
 """What the demo tells is true: its account is held against the world that nobody but the test can look into."""
 
+import importlib.util
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -25,17 +28,26 @@ from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.living import KEY, LINE
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Live through two worlds of each kind, since a life takes a minute; who changes monitors, gates or training asks for more (`--lives 5`)."""
-    metafunc.parametrize("seed", range(1, metafunc.config.getoption("--lives") + 1))
+    """Live through one world of each kind, since a life takes a minute; who changes monitors, gates or training asks for more (`--lives 5`)."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(1, metafunc.config.getoption("--lives") + 1))
 
 
-def lived(folder: Path, seed: int, *, attack: bool) -> tuple[Demo, FraudWorld]:
-    """Run the demo as a user does, and return the world that it was lived in."""
-    print(f"seed {seed}")
-    return demo(Factory(folder), "fraud", attack=attack, seed=seed), FraudWorld(seed, attack=attack)
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory) -> Callable[[int, bool], tuple[Demo, FraudWorld]]:
+    """Run the demo as a user does, once for each life, and return it with the world that it was lived in."""
+
+    @cache
+    def live(seed: int, attack: bool) -> tuple[Demo, FraudWorld]:
+        print(f"seed {seed}")
+        folder = tmp_path_factory.mktemp("life") / "factory"
+        return demo(Factory(folder), "fraud", attack=attack, seed=seed), FraudWorld(seed, attack=attack)
+
+    return live
 
 
 def decided(factory: Factory) -> dict[str, bool]:
@@ -46,8 +58,22 @@ def decided(factory: Factory) -> dict[str, bool]:
     }
 
 
-def test_the_account_of_an_attack_is_what_the_oracle_says(tmp_path: Path, seed: int):
-    told, world = lived(tmp_path / "life", seed, attack=True)
+def test_the_front_page_tells_what_the_demo_tells(lived):
+    """Its table and its picture are the first claim that a visitor can check; `python docs/picture.py` writes both anew."""
+    spec = importlib.util.spec_from_file_location("picture", ROOT / "docs" / "picture.py")
+    picture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(picture)
+    told, _ = lived(picture.SEED, True)
+    page = picture.PAGE.read_text()
+
+    assert picture.table(told.life) == picture.table_of(page)
+    assert Path(told.picture).read_text() == picture.PICTURE.read_text()
+    assert f"linewright demo --seed {picture.SEED}" in page
+    assert f"On day {told.attack_day} a" in page
+
+
+def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
+    told, world = lived(seed, True)
     live = range(world.go_live, world.days)
     with Factory.open(told.factory) as factory:
         did = decided(factory)
@@ -88,8 +114,8 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(tmp_path: Path, seed: 
     assert told.champion == answer_of_up(told.factory, row)["model"]
 
 
-def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(tmp_path: Path, seed: int):
-    told, _ = lived(tmp_path / "life", seed, attack=False)
+def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(lived, seed: int):
+    told, _ = lived(seed, False)
     with Factory.open(told.factory) as factory:
         alerts = factory.metadata.events(Alerted, line=LINE)
         promotions = factory.metadata.events(Promoted, line=LINE)

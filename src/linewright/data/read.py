@@ -83,6 +83,20 @@ class Source:
         """Return the line of the file at which each ragged row starts."""
         return self._find(range(sum(ragged for _, ragged in self._counts)), is_ragged=True)
 
+    def ragged_before(self) -> list[int]:
+        """Return how many rows that are not ragged stand before each ragged row; nothing where that cannot be told."""
+        before: list[int] = []
+        first = 0
+        for part, counts in zip(self.parts, self._counts, strict=True):
+            seen = [0, 0]
+            for _, many, ragged in part.starts():
+                before += [first + seen[False]] * many if ragged else []
+                seen[ragged] += many
+            if tuple(seen) != counts:
+                return []
+            first += counts[False]
+        return before
+
     def files(self, rows: Sequence[int]) -> list[str | None]:
         """Return the name of the file that each of these rows stands in; `None` where the source is one file."""
         return self._files(rows, is_ragged=False)
@@ -164,6 +178,10 @@ class Raw:
     def ragged_lines(self) -> list[int | None]:
         """Return the line of the file at which each ragged row starts."""
         return self.source.ragged_lines() if self.source else [None] * len(self.ragged)
+
+    def ragged_before(self) -> list[int]:
+        """Return how many rows that are not ragged stand before each ragged row; nothing where that cannot be told."""
+        return self.source.ragged_before() if self.source else []
 
     def files(self, rows: Sequence[int]) -> list[str | None]:
         """Return the name of the file that each of these rows stands in; `None` where the source is one file."""

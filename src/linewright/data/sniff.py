@@ -82,6 +82,24 @@ def first_fields(path: Path, spec: FileSource) -> tuple[str, ...]:
     return tuple(field.strip() for field in next((row for row in rows if row), []))
 
 
+def names_apart(fields: Sequence[str]) -> tuple[str, ...]:
+    """Return names for columns of which some have the same: each but the first gets its number.
+
+    Examples
+    --------
+    >>> names_apart(["id", "score", "score", "score_2", "score"])
+    ('id', 'score', 'score_3', 'score_2', 'score_4')
+    """
+    names: list[str] = []
+    for field in fields:
+        name, number = field, 1
+        while field and (name in names or (number > 1 and name in fields)):
+            number += 1
+            name = f"{field}_{number}"
+        names.append(name)
+    return tuple(names)
+
+
 def looks_like_data(fields: Sequence[str]) -> bool:
     """Return whether a first line holds numbers only, so that it is no header.
 

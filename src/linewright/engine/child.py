@@ -149,6 +149,8 @@ class Child:
         limit.
     shows_errors
         Whether what it writes to stdout and stderr goes to our stderr.
+    gives_way
+        Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Child:
         *,
         memory: int | None = None,
         shows_errors: bool = True,
+        gives_way: bool = True,
     ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -179,7 +182,8 @@ class Child:
             except OSError:
                 ours.close()
                 raise
-        _stand_back(self._process.pid)
+        if gives_way:
+            _stand_back(self._process.pid)
         self._channel = Channel(ours)
         self._memory = memory
         self._tree: dict[int, str] = {}
@@ -226,7 +230,7 @@ class Child:
                 if idle_s is not None and waited > idle_s:
                     self.kill()
                     raise ChildEnded(End(how="deadline", last=self._last_line())) from None
-                if self._has_ended():
+                if self.has_ended():
                     # A process that the child made may hold the other end, and what was sent last may not be read yet.
                     with suppress(TimeoutError, EOFError):
                         return self._channel.receive(0.0)
@@ -265,7 +269,8 @@ class Child:
             self.kill()
             raise ChildEnded(End(how="memory", last="with all that it has started"))
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Return whether it has ended, by itself or by a signal."""
         if self._process.returncode is not None:
             return True
         ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -273,7 +278,7 @@ class Child:
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self._has_ended() and time.monotonic() < until:
+        while not self.has_ended() and time.monotonic() < until:
             time.sleep(0.01)
 
     def _end(self) -> End:

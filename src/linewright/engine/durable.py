@@ -43,6 +43,8 @@ _VERSION = "linewright-1"
 _QUEUE = "runs-by-line"
 _WORKFLOW = "run"
 _POLL_S = 0.2
+_QUEUE_POLL_S = 0.5
+"""How often the queue is looked at: each look takes some queries, whether or not anything was asked for."""
 _MOST_BEGUN = 200
 """Runs that are taken out of the queue at a time; each has a thread, in which it may wait for its turn."""
 _GIVEN_UP_S = 2.0
@@ -50,6 +52,7 @@ _GIVEN_UP_S = 2.0
 _HELD_S = 60.0
 """How often it is told that another process holds the database."""
 _LOCKED, _FULL = "database is locked", "database or disk is full"
+_IN_A_LOOP = "called from a running asyncio event loop"
 """What SQLite says where another process holds the file, and where there is no space."""
 _WAITING = ["ENQUEUED", "DELAYED"]
 _UNFINISHED = [*_WAITING, "PENDING"]
@@ -77,10 +80,11 @@ class _JsonSerializer(Serializer):
 
 def is_news(record: logging.LogRecord) -> bool:
     """Return whether what DBOS logs is shown."""
-    # The traceback of a bug was shown already, and that the database is held, or its disk full, is told in our words.
+    # The traceback of a bug was shown already, and that the database is held, or its disk full, is told in our words. In a notebook
+    # a loop runs, and is meant to wait for its cell.
     said = record.getMessage()
     error = str(record.exc_info[1]) if record.exc_info else ""
-    is_told = any(words in text for words in (_LOCKED, _FULL) for text in (said, error))
+    is_told = any(words in text for words in (_LOCKED, _FULL, _IN_A_LOOP) for text in (said, error))
     return not said.startswith("Exception encountered in background workflow") and not is_told
 
 
@@ -252,7 +256,7 @@ class DurableEngine(EngineClient):
     """The executor of a factory: carries out its runs, one of a group at a time, and resumes those that a crash interrupted.
 
     Two live executors of one factory would run steps twice: hold `engine.lock.ProcessLock` while one is open. A process
-    has at most one. Runs begin within about 0.2 s, also those that an `EngineClient` asks for.
+    has at most one. Runs begin within about half a second, also those that an `EngineClient` asks for.
 
     Parameters
     ----------
@@ -386,7 +390,7 @@ class DurableEngine(EngineClient):
                     _QUEUE,
                     worker_concurrency=_MOST_BEGUN,
                     partition_worker_concurrency=1,
-                    polling_interval_sec=_POLL_S,
+                    polling_interval_sec=_QUEUE_POLL_S,
                 )
                 DBOS(config=config)
                 DBOS.workflow(name=_WORKFLOW)(self._workflow())

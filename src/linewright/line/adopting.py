@@ -13,8 +13,8 @@ from linewright.line.matching import encoder_of, match
 from linewright.line.work import (
     MODEL_FILE,
     Work,
+    chosen_by,
     feature_columns,
-    headline,
     label_text,
     planned_bytes,
     read_model_file,
@@ -34,8 +34,8 @@ from linewright.model.given import (
 from linewright.model.library import LibraryModel
 from linewright.model.package import Model
 from linewright.model.parity import parity
-from linewright.model.spec import ModelSpec, ValueSpec
-from linewright.model.threshold import Threshold, choose_threshold
+from linewright.model.scored import Scored, to_bytes
+from linewright.model.spec import ModelSpec
 
 WHERE = "train.model"
 
@@ -73,11 +73,6 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     adopted = Adopted(output=output.name, classes=spelled, widths=found.widths)
     model = GivenModel(data, adopted, encoder=encoder, classes=classes, where=f"{WHERE}.file")
     scores = model.scores(encode(encoder, to_columns(frame, encoder.columns)))
-    threshold = (
-        _threshold(scores, rules.target(labels, classes), weight, spec.value)
-        if rules.name == "binary"
-        else None
-    )
     return Trained(
         dataset=work.ingested.dataset,
         split=work.known["split"],
@@ -89,26 +84,20 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         chosen_because="the line file names a model that was made elsewhere, so none was trained here",
         native=context.artifacts.put(data),
         calibration=Calibration(),
-        threshold=threshold.at if threshold else None,
-        threshold_because=threshold.because if threshold else "",
         half_width=half_width(np.abs(target - scores), weight) if rules.name == "regression" else None,
         band=fit_band(scores, target.astype(np.float64), weight) if rules.name == "regression" else UNSET,
-        baseline=rules.baseline(target, weight, classes, metric=headline(work)),
+        baseline=rules.baseline(target, weight, classes, metric=chosen_by(work)),
         rows=0,
         seed=0,
         libraries={given.producer: given.producer_version} if given.producer else {},
+        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.name == "binary" else UNSET,
         adopted=adopted,
     )
 
 
-def _threshold(
-    scores: np.ndarray, target: np.ndarray, weight: np.ndarray, value: ValueSpec | None
-) -> Threshold:
-    if value is None:
-        return Threshold(
-            at=0.5, because="the likelier class is answered, as nothing says what decisions are worth"
-        )
-    return choose_threshold(scores[:, 1], target, weight, value, of="training")
+def _scored(work: Work, scores: np.ndarray, weight: np.ndarray) -> bytes:
+    """Return what the threshold will be chosen by: all training rows, since nobody knows which of them it has learned from."""
+    return to_bytes(Scored(rows=work.rows.train.astype(np.int64), probability=scores[:, 1], weight=weight))
 
 
 def given_model(trained: Trained, data: bytes) -> GivenModel:

@@ -129,7 +129,7 @@ def to_table(
     frame: pl.DataFrame,
     *,
     key: str | None,
-    start: int = 0,
+    numbers: Sequence[int] = (),
     ids: Sequence[str] = (),
     answers: Sequence[Mapping[str, Any]] = (),
     warnings: Mapping[int, list[str]] = _NO_WARNINGS,
@@ -142,8 +142,8 @@ def to_table(
         The rows that were answered.
     key
         Name of the line's key column; where the rows have none, their number stands for it.
-    start
-        How many rows stand before them in the file.
+    numbers
+        Of the rows in the file, from 1.
     ids
         Of the predictions.
     answers
@@ -151,7 +151,7 @@ def to_table(
     warnings
         By row, from 0; they are the last column.
     """
-    keys = frame[key] if key in frame.columns else pl.Series(range(start + 1, start + frame.height + 1))
+    keys = frame[key] if key in frame.columns else pl.Series(numbers, dtype=pl.Int64)
     name = key if key is not None and key in frame.columns else "row"
     # A key column that is itself called id keeps its name; the prediction's id then stands beside it.
     columns: dict[str, Any] = {

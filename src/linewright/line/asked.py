@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from linewright.data.batch import Batch
 from linewright.data.types import Typing, cast_all
 from linewright.errors import RequestError
+from linewright.line.broken_rows import Fault, Places, find_places, to_table
 from linewright.line.handed import Handed
 from linewright.line.mistakes import did_you_mean
 from linewright.model.facts import Package, RequestColumn
@@ -18,9 +22,20 @@ MOST_NAMED = 5
 """Rows with cells that cannot be read that a message names."""
 
 
+class AskedPart(NamedTuple):
+    """Some rows of a file, after those of the parts before."""
+
+    frame: pl.DataFrame
+    """Rows that can be answered, in their types."""
+    rows: NDArray[np.int64]
+    """Where each stands among the rows that have one field a column, from 0."""
+    broken: pl.DataFrame | None
+    """The others, as `broken_rows.to_table` writes them; `None` where there are none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Rows that can all be answered."""
+    """A file that was looked through."""
 
     handed: Handed
     columns: tuple[RequestColumn, ...]
@@ -28,45 +43,91 @@ class Asked:
     as_written: frozenset[str]
     """Columns that are only carried and hold a cell that is not of their type: they stay as they are."""
     rows: int
+    """Rows that can be answered."""
+    broken: int
+    """Rows that break the contract."""
+    is_cut: bool
+    """Whether the file ends within a row."""
+    places: Places
     state: tuple[int, ...]
     """Of the file when it was looked through."""
 
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Give the rows in their types, some at a time: at least one batch.
+    def parts(self) -> Iterator[AskedPart]:
+        """Give the rows, some at a time: at least one part.
 
         Raises
         ------
         RequestError
             If the file is not the one any more that was looked through.
         """
-        for frame in self.handed.batches():
-            whole = _with_all(frame, self.columns)
-            typed = _typed(whole, self.columns)
-            yield typed.with_columns(whole[name] for name in self.as_written)
+        start = ragged = 0
+        for batch in self.handed.parts():
+            yield self._part(batch, start, ragged)
+            start, ragged = start + batch.frame.height, ragged + len(batch.ragged)
         if _state(self.handed.file) != self.state:
             raise _has_changed(self.handed.file)
 
+    def _part(self, batch: Batch, start: int, ragged: int) -> AskedPart:
+        whole = _with_all(batch.frame, self.columns)
+        typed = _typed(whole, self.columns)
+        frame = typed.with_columns(whole[name] for name in self.as_written)
+        rows = np.arange(start, start + whole.height)
+        if not self.broken:
+            return AskedPart(frame, rows, None)
+        cells = _bad_cells(whole, typed, self.columns)
+        is_bad = _is_bad(cells, whole.height)
+        written = batch.frame.filter(pl.Series(is_bad))
+        table = to_table(
+            written,
+            rows[is_bad].tolist(),
+            _faults(whole, cells, np.flatnonzero(is_bad)),
+            ragged=batch.ragged,
+            first_ragged=ragged,
+            places=self.places,
+        )
+        return AskedPart(frame.filter(pl.Series(~is_bad)), rows[~is_bad], table if table.height else None)
 
-def look_through(handed: Handed, package: Package) -> Asked:
-    """Read a file to its end, and refuse it where a model cannot be asked about each of its rows.
+
+def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
+    """Read a file to its end, and find the rows that a model cannot be asked about.
+
+    Parameters
+    ----------
+    strict
+        Whether one such row is enough to refuse the file.
 
     Raises
     ------
     RequestError
-        If a column is missing or unknown, or a cell is not of its type; it names the first rows.
+        If a column is missing or unknown. If, with `strict`, a row breaks the contract: a cell is not of its type, a value is
+        missing, or it has another number of fields than the header; without it, if no row is left. It names the first rows.
     """
     state = _state(handed.file)
     columns = _columns(handed, package)
     found = _Found()
-    for frame in handed.batches():
-        whole = _with_all(frame, columns)
+    for batch in handed.parts():
+        if batch.ragged and strict:
+            raise handed.ragged(batch.ragged[0])
+        whole = _with_all(batch.frame, columns)
         found.add(whole, _typed(whole, columns), columns)
-    if found.failed:
+        found.ragged += len(batch.ragged)
+        found.is_cut |= any(row.is_cut for row in batch.ragged)
+    if found.failed and (strict or found.failed == found.rows):
         raise _unreadable(handed, found)
+    if found.ragged and not found.rows:
+        raise handed.ragged(next(row for batch in handed.parts() for row in batch.ragged))
+    places = find_places(handed.source, found.bad, found.ragged)
     if _state(handed.file) != state:
         raise _has_changed(handed.file)
     return Asked(
-        handed=handed, columns=columns, as_written=frozenset(found.lossy), rows=found.rows, state=state
+        handed=handed,
+        columns=columns,
+        as_written=frozenset(found.lossy),
+        rows=found.rows - found.failed,
+        broken=found.failed + found.ragged,
+        is_cut=found.is_cut,
+        places=places,
+        state=state,
     )
 
 
@@ -127,40 +188,74 @@ class _Found:
     """What was seen of a file: all that is kept of it."""
 
     rows: int = 0
-    failed: int = 0
-    """Rows with a cell that cannot be read."""
-    first: list[int] = field(default_factory=list[int])
-    """The first of them, from 0."""
+    """Rows that have one field a column."""
+    bad: list[int] = field(default_factory=list[int])
+    """Of them, those with a cell that cannot be read, from 0."""
     column: RequestColumn | None = None
     value: object = None
     """The first of those cells."""
     faults: dict[str, None] = field(default_factory=dict[str, None])
     """What is wrong with such cells, each once."""
     lossy: set[str] = field(default_factory=set[str])
+    ragged: int = 0
+    is_cut: bool = False
+
+    @property
+    def failed(self) -> int:
+        """Rows with a cell that cannot be read."""
+        return len(self.bad)
 
     def add(self, whole: pl.DataFrame, typed: pl.DataFrame, columns: tuple[RequestColumn, ...]) -> None:
         """Look at the next rows, as they are written and in their types."""
-        bad: dict[RequestColumn, pl.Series] = {}
-        for column in columns:
-            values, read = whole[column.name], typed[column.name]
-            is_unread = read.is_null() & values.is_not_null()
-            if column.role == "carried":
-                self.lossy |= {column.name} if is_unread.any() else set()
-            else:
-                bad[column] = is_unread if column.nullable else read.is_null()
-        self._add_bad(whole, bad)
+        carried = [column.name for column in columns if column.role == "carried"]
+        self.lossy |= {name for name in carried if _is_unread(whole[name], typed[name]).any()}
+        cells = _bad_cells(whole, typed, columns)
+        rows = np.flatnonzero(_is_bad(cells, whole.height)).tolist()
+        if rows and self.column is None:
+            self.column = next(column for column, bad in cells.items() if bad[rows[0]])
+            self.value = whole[self.column.name][rows[0]]
+        for column, bad in cells.items():
+            wrong = whole[column.name].filter(bad)
+            self.faults |= dict.fromkeys(_fault(column, value) for value in _ends(wrong))
+        self.bad += [self.rows + row for row in rows]
         self.rows += whole.height
 
-    def _add_bad(self, whole: pl.DataFrame, bad: Mapping[RequestColumn, pl.Series]) -> None:
-        rows = np.flatnonzero(np.logical_or.reduce([cells.to_numpy() for cells in bad.values()])).tolist()
-        if rows and self.column is None:
-            self.column = next(column for column, cells in bad.items() if cells[rows[0]])
-            self.value = whole[self.column.name][rows[0]]
-        for column, cells in bad.items() if rows else ():
-            wrong = whole[column.name].filter(cells)
-            self.faults |= dict.fromkeys(_fault(column, value) for value in _ends(wrong))
-        self.failed += len(rows)
-        self.first += [self.rows + row for row in rows[: MOST_NAMED - len(self.first)]]
+
+def _bad_cells(
+    whole: pl.DataFrame, typed: pl.DataFrame, columns: tuple[RequestColumn, ...]
+) -> Mapping[RequestColumn, pl.Series]:
+    """Return which cells cannot be read, of the columns that have some and that the model reads."""
+    read = [column for column in columns if column.role != "carried"]
+    cells = {
+        column: _is_unread(whole[column.name], typed[column.name])
+        if column.nullable
+        else typed[column.name].is_null()
+        for column in read
+    }
+    return {column: bad for column, bad in cells.items() if bad.any()}
+
+
+def _is_unread(values: pl.Series, read: pl.Series) -> pl.Series:
+    return read.is_null() & values.is_not_null()
+
+
+def _is_bad(cells: Mapping[RequestColumn, pl.Series], height: int) -> NDArray[np.bool_]:
+    return np.logical_or.reduce([bad.to_numpy() for bad in cells.values()] or [np.zeros(height, dtype=bool)])
+
+
+def _faults(
+    whole: pl.DataFrame, cells: Mapping[RequestColumn, pl.Series], rows: NDArray[np.int64]
+) -> list[list[Fault]]:
+    """Return what is wrong with each of some rows."""
+    bad = {column: (cells[column].to_numpy()[rows], whole[column.name].gather(rows)) for column in cells}
+    return [
+        [
+            Fault(column.name, _fault(column, values[row]), values[row])
+            for column, (is_bad, values) in bad.items()
+            if is_bad[row]
+        ]
+        for row in range(len(rows))
+    ]
 
 
 def _ends(wrong: pl.Series) -> Iterator[object]:
@@ -177,7 +272,7 @@ def _fault(column: RequestColumn, value: object) -> str:
 
 def _unreadable(handed: Handed, found: _Found) -> RequestError:
     """Name the first cell that cannot be read, and the first rows that have one."""
-    column, places, many = found.column, handed.places(found.first), found.failed > 1
+    column, places, many = found.column, handed.places(found.bad[:MOST_NAMED]), found.failed > 1
     assert column is not None  # noqa: S101 -- as soon as rows have failed
     more = f" and {found.failed - MOST_NAMED:,} more" if found.failed > MOST_NAMED else ""
     such = "such cells" if len(found.faults) == 1 else f"wrong cells ({'; '.join(found.faults)})"
@@ -189,5 +284,5 @@ def _unreadable(handed: Handed, found: _Found) -> RequestError:
         allowed=column.type + (" or nothing" if column.nullable else ""),
         hint=f"mend the {'rows' if many else 'row'}, or take {'them' if many else 'it'} out; "
         "nothing was answered",
-        details={"row": found.first[0] + 1, "column": column.name, "failed": found.failed},
+        details={"row": found.bad[0] + 1, "column": column.name, "failed": found.failed},
     )

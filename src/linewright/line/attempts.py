@@ -41,7 +41,7 @@ MOST_ASKED = 4
 START_S = 60.0
 """How long a child may take to load its libraries, at least: on a busy machine that takes longer than a step may be silent."""
 WARM_S = 600.0
-"""How long a process that was started ahead waits for a run."""
+"""How long a spare process waits for a run."""
 QUIET_S = 10.0
 """Seconds without news after which a run no longer keeps others from beginning."""
 _TOO_LATE = frozenset({"release", "finish"})
@@ -81,49 +81,59 @@ class Children:
         self._root, self._memory, self._program = factory.root, memory, program
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="children")
         self._lock = threading.Lock()
-        self._ahead: Future[Child] | None = None
+        self._spare: Future[Child] | None = None
+        """One that waits for a run."""
+        self._ending: threading.Timer | None = None
+        """Ends the spare one; one timer at a time, since each is a thread."""
 
     def warm(self) -> None:
-        """Start one ahead, unless one waits already: it loads its libraries meanwhile. After `WARM_S` seconds it is let go."""
+        """Start a spare one, unless one waits already: it loads its libraries meanwhile. It waits for `WARM_S` seconds."""
         with self._lock:
-            if self._ahead is None:
-                self._ahead = self._starter.submit(self._start)
-                self._let_go_later(self._ahead)
+            if self._spare is None:
+                self._keep(self._starter.submit(self._start))
 
     def take(self) -> Child:
         """Return one that waits, or a new one."""
-        with self._lock:
-            ahead, self._ahead = self._ahead, None
-        return (ahead or self._starter.submit(self._start)).result()
+        spare = self._without_spare()
+        return (spare or self._starter.submit(self._start)).result()
 
     def give_back(self, child: Child) -> None:
         """Have a child that has done its work wait for the next run, unless one waits already."""
         with self._lock:
-            if self._ahead is not None:
+            if self._spare is not None:
                 child.kill()
                 return
-            self._ahead = Future()
-            self._ahead.set_result(child)
-            self._let_go_later(self._ahead)
+            spare = Future[Child]()
+            spare.set_result(child)
+            self._keep(spare)
 
     def close(self) -> None:
-        """End what was started ahead; whoever took a child ends it."""
-        if self._ahead is not None:
-            self._let_go(self._ahead)
+        """End the spare one; whoever took a child ends it."""
+        self._end_spare()
         self._starter.shutdown(wait=False)
 
-    def _let_go_later(self, ahead: Future[Child]) -> None:
-        timer = threading.Timer(WARM_S, self._let_go, args=(ahead,))
-        timer.daemon = True
-        timer.start()
+    def _keep(self, spare: Future[Child]) -> None:
+        self._spare = spare
+        self._ending = threading.Timer(WARM_S, self._end_spare, args=(spare,))
+        self._ending.daemon = True
+        self._ending.start()
 
-    def _let_go(self, ahead: Future[Child]) -> None:
+    def _without_spare(self, only: Future[Child] | None = None) -> Future[Child] | None:
+        """Return the spare one, which is none any more; not where it is another than `only`."""
         with self._lock:
-            if self._ahead is not ahead:
-                return
-            self._ahead = None
-        with suppress(OSError):
-            ahead.result().kill()
+            spare = self._spare
+            if spare is None or (only is not None and spare is not only):
+                return None
+            self._spare = None
+            if self._ending is not None:
+                self._ending.cancel()
+            return spare
+
+    def _end_spare(self, only: Future[Child] | None = None) -> None:
+        spare = self._without_spare(only)
+        if spare is not None:
+            with suppress(OSError):
+                spare.result().kill()
 
     def _start(self) -> Child:
         module, *arguments = self._program

@@ -15,6 +15,7 @@ from linewright.model.given import MOST_BYTES, Given, choose_output, require_ans
 from linewright.model.trying import tried
 
 OPTION = "--model"
+COLUMNS = "--columns"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,9 @@ class Brought:
     """Whose file it is, in a few words."""
 
 
-def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> tuple[Brought, Profile]:
+def bring(
+    root: Path, file: Path, profile: Profile, exclude: Sequence[str], columns: Sequence[str] = ()
+) -> tuple[Brought, Profile]:
     """Look at a model, and find its columns and classes in a table.
 
     Parameters
@@ -52,6 +55,8 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
         What the look at the table found.
     exclude
         Columns that a person has excluded.
+    columns
+        Columns in the order of the model's inputs, where a person names them.
 
     Returns
     -------
@@ -68,8 +73,8 @@ def bring(root: Path, file: Path, profile: Profile, exclude: Sequence[str]) -> t
     found, data = _read(described.file if described else file)
     given = tried(data, where=f"{OPTION} {file}")
     signed = _signed(given, described.columns) if described else ()
-    profile = _as_read(profile, given, signed)
-    reads = _match(given, profile, exclude, signed)
+    profile = _as_read(profile, given, columns or signed)
+    reads = _match(given, profile, exclude, signed, columns)
     _refuse_unreadable(reads, profile, exclude)
     label = profile.label
     require_answers(given, label.task, where=OPTION)
@@ -131,9 +136,9 @@ def _read(file: Path) -> tuple[Path, bytes]:
     return found, found.read_bytes()
 
 
-def _as_read(profile: Profile, given: Given, signed: Sequence[str]) -> Profile:
+def _as_read(profile: Profile, given: Given, named: Sequence[str]) -> Profile:
     """Make categories of the columns that the model reads as text, so that it gets them as they are spelled."""
-    names = signed if len(signed) == len(given.inputs) else [one.name for one in given.inputs]
+    names = named if len(named) == len(given.inputs) else [one.name for one in given.inputs]
     inputs = zip(names, given.inputs, strict=True)
     texts = {name for name, one in inputs if one.dtype == "string" and one.width == 1}
     columns = tuple(
@@ -145,11 +150,16 @@ def _as_read(profile: Profile, given: Given, signed: Sequence[str]) -> Profile:
     return msgspec.structs.replace(profile, columns=columns)
 
 
-def _match(given: Given, profile: Profile, exclude: Sequence[str], signed: Sequence[str]) -> Match:
-    """Match with all columns that have no other part; where that does not fit, without those that `look` leaves out."""
+def _match(
+    given: Given, profile: Profile, exclude: Sequence[str], signed: Sequence[str], named: Sequence[str]
+) -> Match:
+    """Match with the columns that a person names, or the signature; else with all columns that have no other part; where that does not fit, without those that `look` leaves out."""
     types: Mapping[str, str] = {column.name: column.type for column in profile.columns}
     apart = {*profile.roles.parts, profile.label.column, *exclude}
     usable = [column for column in profile.columns if column.name not in apart]
+    if named:
+        found = match(given, types, usable=_named(usable), named=named, where=COLUMNS)
+        return msgspec.structs.replace(found, because="you named them")
     if signed:
         found = match(given, types, usable=_named(usable), named=signed, where=OPTION)
         return msgspec.structs.replace(found, because="the signature of the MLflow model names them")

@@ -40,6 +40,8 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         ingested_digest=digests["ingested"],
         parity=evidence.parity,
         parity_digest=digests["parity"],
+        decision=evidence.decision,
+        decision_digest=digests.get("decision"),
         evaluation=evidence.evaluation,
         evaluation_digest=digests.get("evaluation"),
         explanation=evidence.explanation,

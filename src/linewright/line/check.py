@@ -15,6 +15,7 @@ from linewright.data.traps import Trap
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
 from linewright.features.vectors import parse
+from linewright.line.amounts import problems_of, problems_with
 from linewright.line.checks import Problem, check_task
 from linewright.line.doubts import doubts
 from linewright.line.engines import check_engine
@@ -117,7 +118,9 @@ def _traps(
     return (*column_traps(spec, seen), *row_traps(spec, seen, where))
 
 
-def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]) -> list[SpecError]:
+def _contradictions(
+    spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]
+) -> list[LinewrightError]:
     """Return what the line asks for and the data do not have: what a run would stumble over later."""
     dataset = Dataset(columns=columns, rows=frame.height, order=(), chunks=())
     labelled = frame.drop_nulls(spec.label.column)
@@ -125,6 +128,7 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
         return [SpecError("no row has a label", where="label.column", found=spec.label.column)]
     task = resolve_task(spec, dataset, labels_of(frame[spec.label.column]))
     found = _contradictions_of(spec, dataset, task)
+    found += problems_of(frame, spec, columns)
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
@@ -134,13 +138,13 @@ def _contradictions(spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, 
     return found
 
 
-def contradictions_of(work: Work) -> list[SpecError]:
+def contradictions_of(work: Work) -> list[LinewrightError]:
     """Return what a line asks for and its dataset or its task does not have."""
     task = resolve_task(work.spec, work.dataset, work.ingested.labels)
-    return _contradictions_of(work.spec, work.dataset, task)
+    return [*_contradictions_of(work.spec, work.dataset, task), *problems_with(work)]
 
 
-def _contradictions_of(spec: LineSpec, dataset: Dataset, task: str) -> list[SpecError]:
+def _contradictions_of(spec: LineSpec, dataset: Dataset, task: str) -> list[LinewrightError]:
     columns = [column.name for column in dataset.columns]
     problems = [*_unknown_groups(spec, columns), *_idle_vectors(spec, dataset), *check_task(spec, task)]
     return [
@@ -174,11 +178,11 @@ def _idle_vectors(spec: LineSpec, dataset: Dataset) -> Iterator[Problem]:
         )
 
 
-def refuse(errors: list[SpecError]) -> None:
+def refuse(errors: Sequence[LinewrightError]) -> None:
     """Raise the first error, which then carries all of them; nothing where there is none."""
     if not errors:
         return
     first = errors[0]
     parts = first.to_parts()
     parts["details"] = {"errors": [error.to_json() for error in errors]}
-    raise SpecError(**parts)
+    raise type(first)(**parts)

@@ -17,10 +17,9 @@ from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
-from linewright.serve.log import sync_file
 from linewright.serve.segments import ENDING, Frame, frame_of, read_segment
 from linewright.store.chain import Head
-from linewright.store.disk import explained
+from linewright.store.disk import explained, sync_file
 from linewright.store.values import decoder
 
 CHECKPOINT_S = 600.0

@@ -17,7 +17,7 @@ from linewright.line.spec import LineSpec
 from linewright.model.metrics import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
-from linewright.model.threshold import stakes
+from linewright.model.value import VALUE, amounts_of, columns_of, require_stakes, value_of
 from linewright.watch.spec import EveryTrigger
 
 
@@ -365,10 +365,20 @@ def _gates(spec: LineSpec, task: str) -> Iterator[Problem]:
     for path, name in named:
         if name is not None:
             yield from _known_metric(path, name, task)
+        if name == VALUE and spec.value is None:
+            yield Problem(
+                path=path,
+                what="the line does not say what decisions are worth",
+                found=VALUE,
+                allowed="with a section value",
+                hint="add one such as value: {currency: EUR, true_positive: 900, false_positive: -40, false_negative: -900}",
+            )
 
 
 def _headline(spec: LineSpec, task: str) -> str:
     """Return the metric of gates that name none; empty where only the data tell."""
+    if spec.value is not None:
+        return VALUE
     if spec.train.metric != "auto":
         return spec.train.metric
     return TASKS[task].metrics[0] if task in TASKS else ""
@@ -439,10 +449,11 @@ def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
 
 
 def _value(spec: LineSpec) -> Iterator[Problem]:
-    if spec.value is None:
-        return
+    value = value_of(spec.value)
+    if value is None or columns_of(value):
+        return  # columns are looked at with the data
     try:
-        stakes(spec.value)
+        require_stakes(amounts_of(value, 1, {}.__getitem__), value)
     except SpecError as error:
         found = str(error.found)
         yield Problem(path=("value",), what=error.what, found=found, allowed=error.allowed, hint=error.hint)
@@ -507,7 +518,7 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
             hint=did_you_mean(release.unit, columns),
         )
     if release.rollout == "canary":
-        if release.steps == (1.0,):
+        if release.steps is None:
             yield Problem(
                 path=("release", "rollout"),
                 what="a canary has no step",
@@ -515,7 +526,7 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
                 allowed="immediate, or a canary with steps",
                 hint="write its shares of the traffic below it, e.g. steps: [0.05, 0.25, 1.0]",
             )
-    elif release.steps != (1.0,):
+    elif release.steps not in (None, (1.0,)):
         yield Problem(
             path=("release", "steps"),
             what="only a canary goes in steps",
@@ -540,6 +551,8 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
 
 def _steps(spec: LineSpec) -> Iterator[Problem]:
     steps = spec.release.steps
+    if steps is None:
+        return
     if not steps:
         yield Problem(path=("release", "steps"), what="there is no step", allowed="shares that end with 1.0")
         return

@@ -141,6 +141,9 @@ def _sources(draft: Draft) -> Iterator[str]:
             f"numbers have a decimal comma in {_some(draft.commas.decimal)}"
             + (f", so it is taken for one in {_some(too)} too" if too else "")
         )
+    if source.names:
+        words.append(f"names: [{', '.join(map(quoted, source.names))}]")
+        reasons.append("the header has one name for several columns, so these are theirs, in order")
     if draft.missing:
         words.append(f"missing: [{', '.join(map(json.dumps, ['', *draft.missing]))}]")
         seen = ", ".join(f'"{word}" in {_count(many, "column")}' for word, many in draft.missing.items())

@@ -14,6 +14,7 @@ from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged, recorded, registration_of
 from linewright.model.facts import (
     Certificate,
+    Decision,
     Evaluation,
     Explanation,
     Package,
@@ -45,6 +46,8 @@ class Evidence:
     split: Split
     ingested: Ingested
     parity: Parity
+    decision: Decision | None
+    """`None` for a model that was registered before the threshold was a step of its own."""
     certificate_digest: str | None
     certificate: Certificate | None
     """The newest one; `None` while a run is between its last two steps."""
@@ -66,6 +69,7 @@ class Evidence:
             "split": self.trained.split,
             "ingested": self.registered.ingested,
             "parity": self.registered.parity,
+            "decision": self.registered.decision,
             "certificate": self.certificate_digest,
             "promoted on": self.promoted_on,
             "evaluation": self.certificate.evaluation if self.certificate else None,
@@ -94,6 +98,7 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
         split=metadata.get(trained.split, Split),
         ingested=metadata.get(registered.ingested, Ingested),
         parity=metadata.get(registered.parity, Parity),
+        decision=metadata.get(registered.decision, Decision) if registered.decision else None,
         certificate_digest=found.digest if found else None,
         certificate=certificate,
         verdict=found.verdict if found else "",
@@ -154,9 +159,10 @@ def explain(factory: Factory, name: str) -> Claim:
     Parameters
     ----------
     name
-        LINE@VERSION (its newest certificate, else its package), or the beginning of a digest or of an alert's id.
+        LINE@VERSION (its newest certificate, else its package), LINE for its champion, or the beginning of a digest or of an
+        alert's id.
     """
-    if "@" in name:
+    if "@" in name or name in factory.names():
         version = find_model(factory, name)
         evidence = evidence_of(factory, version)
         claim = _claim(factory, evidence.certificate_digest or version.digest, {})
@@ -179,7 +185,7 @@ def explain(factory: Factory, name: str) -> Claim:
             "no evidence has that id" if not found else "more than one evidence id has that beginning",
             found=name,
             allowed=", ".join(digest for digest, _ in found)
-            or "LINE@VERSION or the first digits of a digest",
+            or "LINE, LINE@VERSION or the first digits of a digest",
             hint=_of_prediction(name) if not found and is_id(name) else "",
         )
     return _claim(factory, found[0][0], {})
@@ -358,6 +364,11 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "trained": _trained,
     "split": lambda body: f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}",
     "environment": lambda body: f"{body['python']} on {body['platform']}",
+    "decision": lambda body: (
+        "no threshold: the likeliest class, or the number itself, is answered"
+        if body["threshold"] is None
+        else f"the positive class begins at {body['threshold']:.4g}: {body['because']}"
+    ),
     "dataset": lambda body: f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}",
     "parity": lambda body: (
         f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"

@@ -21,7 +21,7 @@ from linewright.line.cancelling import ask_to_cancel, forget_cancellation, requi
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
 from linewright.line.file import placed
-from linewright.line.run_record import WORKFLOW, end_of, prepare
+from linewright.line.run_record import WORKFLOW, end_of, last_declared, prepare, trains_anew
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
@@ -83,7 +83,7 @@ def execute(
             open_executor(factory, watch, only=line, attempts=attempts) as engine,
         ):
             asked = attempts if _will_run(factory, line) else None
-            if asked is not None:
+            if asked is not None and _may_train(factory, line):
                 attempts.warm()
             for run in engine.unfinished(line):
                 resumed.follow(engine, run)
@@ -152,6 +152,23 @@ def _will_run(factory: Factory, line: str) -> bool:
         files = (factory.path_of(line), *(factory.root / name for name in named))
         return any(file.is_file() and file.stat().st_mtime > ended for file in files)
     return False
+
+
+def _may_train(factory: Factory, line: str) -> bool:
+    """Guess, before anything is read, whether a process should load what trains: other amounts or gates alone need none of it."""
+    last = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
+    before = last_declared(factory, line) if last and last[0].outcome == "done" else None
+    if before is None:
+        return True
+    ended = datetime.fromisoformat(last[0].at).timestamp()
+    with suppress(LinewrightError, OSError):
+        spec = factory.line(line)
+        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in spec.sources.values())
+        files = (factory.root / name for name in named)
+        return trains_anew(spec, before) or any(
+            file.is_file() and file.stat().st_mtime > ended for file in files
+        )
+    return True
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """A factory: one folder with its lines and all their state."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
@@ -20,6 +20,7 @@ from linewright.store.fits import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
+from linewright.store.snapshot import Snapshot
 from linewright.store.sql import SqlMetadata
 
 if TYPE_CHECKING:
@@ -234,8 +235,10 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        names = self.names()
-        if line not in names:
+        path = self.root / "lines" / f"{line}.yaml"
+        # The file is asked for, and not the folder listed, which takes long where there are a thousand; a name with a slash is none.
+        if path.stem != line or not os.path.lexists(path):
+            names = self.names()
             raise NotFound(
                 "there is no such line",
                 where=str(self.root / "lines"),
@@ -245,7 +248,7 @@ class Factory:
                 or "make it with `linewright new NAME --data FILE --label COLUMN`",
             )
         # One of those that are there: of a file that no line can be named as, reading it says so.
-        return self.root / "lines" / f"{line}.yaml"
+        return path
 
     def require(self, line: str) -> None:
         """Require that a line is declared, or known to the record.
@@ -269,13 +272,8 @@ class Factory:
         return is_halted(self.metadata, self.serving, line)
 
     def line(self, name: str) -> LineSpec:
-        """Read a line's file.
-
-        The value is that of its canonical form, as a run keeps it: what is planned from the file and what is carried
-        out from the record must be the same.
-        """
-        spec = read_line(self.path_of(name))
-        return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
+        """Read a line's file."""
+        return read_line(self.path_of(name))
 
     def trouble_with(self, line: str) -> str | None:
         """Say what is wrong with a line's file; `None` where nothing is."""
@@ -314,6 +312,12 @@ class Factory:
         _ = self.metadata  # opened here, so that it is closed here
         other = copy(self)
         other.actor = actor
+        return other
+
+    def at_once(self, lines: Sequence[str]) -> Self:
+        """Return this factory as it is now, whose record is read for all of some lines at once; it only reads, and serves one request."""
+        other = copy(self)
+        other.__dict__["metadata"] = cast("SqlMetadata", Snapshot(self.metadata, lines))
         return other
 
     def in_a_hurry(self, busy_s: float) -> Self:

@@ -12,7 +12,9 @@ from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.fit import fit_spec
 from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean
 from linewright.line.nodes import read_nodes, read_text
+from linewright.line.secret import check_secrets
 from linewright.line.spec import LINE_NAME
+from linewright.people.spec import DestinationSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -113,6 +115,8 @@ class FactoryFile(Spec):
     """How much clients may ask of the endpoint."""
     runs: RunLimits = RunLimits()
     """What each run may take."""
+    notify: Notify = Field(default_factory=dict[str, DestinationSpec])
+    """Who is told of what happens in all lines, by a name of your own."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:
@@ -130,6 +134,8 @@ def read_factory_file(root: Path) -> FactoryFile:
     spec = None
     with suppress(EnoughError):
         nodes = read_nodes(read_text(path), mistakes)
+        if nodes:
+            check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec

@@ -8,7 +8,7 @@ import msgspec
 from linewright.data.facts import Finding, RowSql
 from linewright.line.sql_words import sql_in_words
 from linewright.model.coverage import ONE_IN, is_surely_less, percent_in_words, range_in_words
-from linewright.model.facts import Beyond, MemberOf, Metric, Reliability, Trial
+from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
 from linewright.model.figures import count, few_in_words, in_digits
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
@@ -257,6 +257,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
     reliability: Reliability | None = None
     """How far probabilities are from the shares of the test rows that came true; `None` where answers are numbers."""
+    currency: str = ""
+    """Of the metric `value`, which is told for 1,000 rows; empty where the line does not say what decisions are worth."""
     threshold: float | None = None
     """Probability from which on the positive one of two classes is answered; `None` where there are more, or numbers."""
     unfound: dict[str, int] = {}
@@ -300,7 +302,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 f"  did      {self._did()}",
                 *self._doubts(),
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
-                *metrics_text(self.metrics),
+                *metrics_text(self.metrics, self.currency),
                 f"Next: {' or '.join(self.next)}",
             ]
         )
@@ -384,8 +386,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def metrics_text(metrics: tuple[Metric, ...]) -> list[str]:
-    """Return one aligned line a metric: its name, its value, its interval."""
+def metrics_text(metrics: tuple[Metric, ...], currency: str = "") -> list[str]:
+    """Return one aligned line a metric: its name, its value, its interval, and of amounts the unit."""
     width = max((len(metric.name) for metric in metrics), default=0)
     return [
         f"    {metric.name:<{width}}  {in_digits(metric.value, 4):>8}   "
@@ -394,5 +396,6 @@ def metrics_text(metrics: tuple[Metric, ...]) -> list[str]:
             if metric.low is None or metric.high is None
             else f"{in_digits(metric.low, 4)} to {in_digits(metric.high, 4)}"
         )
+        + (f"   {currency} per {ROWS_OF_VALUE:,} rows" if metric.name == VALUE and currency else "")
         for metric in metrics
     ]

@@ -1,6 +1,7 @@
 """Read a line file: ``lines/NAME.yaml``."""
 
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,18 @@ from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LineSpec
+from linewright.serve.files import Stamp, is_young, stamp_of
+from linewright.store.clock import now_utc
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REMEMBERED = 4_096
+"""Line files that are not parsed again while they stay as they are: more than one factory has."""
 
 
 def read_line(path: Path) -> LineSpec:
-    """Read a line file.
+    """Read a line file, in the canonical form that a run keeps: what is planned from the file and carried out from the record is the same.
+
+    It is parsed once, until it changes.
 
     Raises
     ------
@@ -28,19 +35,38 @@ def read_line(path: Path) -> LineSpec:
     SpecError
         If it says what it may not say; see `parse_line`.
     """
-    outcome = _parsed(read_text(path), str(path))
+    with suppress(OSError):
+        stamp = stamp_of(path.stat())
+        if not is_young(stamp, _now_s()):
+            return _raised(_unchanged(str(path), stamp))
+    return _raised(_parsed(read_text(path), str(path)))
+
+
+def _now_s() -> float:
+    return datetime.fromisoformat(now_utc()).timestamp()
+
+
+def _raised(outcome: LineSpec | SpecError) -> LineSpec:
     if isinstance(outcome, SpecError):
         raise SpecError(**outcome.to_parts())  # another one each time: who catches it may change it
     return outcome
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=_REMEMBERED)
+def _unchanged(name: str, stamp: Stamp) -> LineSpec | SpecError:
+    # The stamp is older than what is read here: a file that changes in between has another one when it is asked for again.
+    del stamp
+    return _parsed(read_text(Path(name)), name)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _parsed(text: str, name: str) -> LineSpec | SpecError:
-    # The value is frozen and follows from the text alone; a worker reads the same file again and again, also one that is wrong.
+    # The value is frozen and follows from the text alone.
     try:
-        return parse_line(text, name=name)
+        spec = parse_line(text, name=name)
     except SpecError as error:
         return SpecError(**error.to_parts())  # without the frames that it was raised in
+    return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
 
 
 def parse_line(text: str, *, name: str) -> LineSpec:

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from linewright.data.near import nearest
 from linewright.line.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.nodes import Entries, Items, Node, Scalar
+from linewright.people.spec import ADDRESS, SECRET, SERVER, URL
 from linewright.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -29,6 +30,10 @@ FORMS: Final = {
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     r"^[^:]+\.py:[A-Za-z_]\w*$": "FILE.py:FUNCTION, the file in the factory's folder",
     r"^\d+ per \d+(\.\d+)?(h|d|w)$": "how many per how long (h, d or w), such as 1 per 90d",
+    SECRET: "env:NAME or file:PATH, which say where it is",
+    URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
+    SERVER: "HOST:PORT, such as smtp.example.com:587",
+    ADDRESS: "an e-mail address",
 }
 """Patterns of the grammar in words."""
 
@@ -258,8 +263,15 @@ def _fit_leaf(kinds: Sequence[Any], node: Node, at: _Place, *, also: Sequence[st
         value = _read(kind, node)
         if value is not UNFIT:
             return value
+    if any(part.pattern in {SECRET, URL} for kind in kinds for part in _patterned(kind)):
+        # It may be the secret itself.
+        return at.wrong(node, f"{at.name} cannot have this value, which is not shown here", allowed=allowed)
     hint = _leaf_hint(bases, node)
     return at.wrong(node, f"{at.name} cannot have this value", found=node.shown, allowed=allowed, hint=hint)
+
+
+def _patterned(kind: Any) -> list[Any]:
+    return [part for part in _parts(kind)[1] if getattr(part, "pattern", None)]
 
 
 def _leaf_hint(bases: set[Any], node: Scalar) -> str:
@@ -315,7 +327,7 @@ def _of_kind(kind: Any) -> str:
     base, constraints = _parts(kind)
     if get_origin(base) is Literal:
         return either([str(word) for word in get_args(base)])
-    patterns = [part.pattern for part in constraints if getattr(part, "pattern", None)]
+    patterns = [part.pattern for part in _patterned(kind)]
     if patterns:
         return FORMS.get(patterns[0], f"text of the form {patterns[0]}")
     if base is str and any(isinstance(part, MinLen) for part in constraints):

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Ragged
+from linewright.data.batch import BATCH, Batch, Ragged
 from linewright.data.read import Raw, Source, open_file, whole
+from linewright.data.sniff import first_fields, names_apart
 from linewright.data.spec import FileSource, table_sources
 from linewright.errors import RequestError, SpecError
 from linewright.line.alerts import newest_of
@@ -35,20 +35,25 @@ class Handed:
         """Names of the columns, in order."""
         return self.source.columns
 
+    def parts(self) -> Iterator[Batch]:
+        """Give the rows, some at a time, and those of another number of fields beside them: at least one batch, the same ones each time."""
+        yield from self.source.batches()
+
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Give the rows, some at a time: at least one batch, and the same ones at each call.
+        """Give the rows of `parts`, and refuse what has another number of fields.
 
         Raises
         ------
         RequestError
             If the file cannot be read on, or a row has another number of fields than the header.
         """
-        for batch in self.source.batches():
+        for batch in self.parts():
             if batch.ragged:
-                raise self._ragged(batch.ragged[0])
+                raise self.ragged(batch.ragged[0])
             yield batch.frame
 
-    def _ragged(self, first: Ragged) -> RequestError:
+    def ragged(self, first: Ragged) -> RequestError:
+        """Return the error that names the first row of another number of fields than the header."""
         failed = sum(len(batch.ragged) for batch in self.source.batches())
         at, *_ = self.source.ragged_lines()
         what, hint = (
@@ -115,7 +120,7 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
 
 def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
-    return open_file(FileSource(file=str(file), **_reading_options(spec, like)), size=size), note
+    return open_file(_file_source(file, spec, like), size=size), note
 
 
 def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
@@ -134,11 +139,17 @@ def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
         return LineSpec.model_validate(declared.spec), note
 
 
-def _reading_options(spec: LineSpec, like: str) -> dict[str, Any]:
+def _file_source(file: Path, spec: LineSpec, like: str) -> FileSource:
     sources = list(table_sources(spec).values())
     if like in spec.sources:
         sources = [spec.sources[like]]
-    if len(sources) == 1 and isinstance(sources[0], FileSource):
-        # A person hands in fewer columns than the source has, or others, so this file names its own.
-        return sources[0].model_dump(exclude={"file", "header", "names"})
-    return {}
+    if len(sources) != 1 or not isinstance(sources[0], FileSource):
+        return FileSource(file=str(file))
+    # A person hands in fewer columns than the source has, or others, so this file names its own.
+    source = sources[0].model_copy(update={"file": str(file), "header": True, "names": None})
+    if not sources[0].names or not sources[0].header or not file.is_file():
+        return source
+    # Where the source's header names two columns alike, so does that of its rows; `new` has told them apart in this way.
+    fields = first_fields(file, source)
+    names = names_apart(fields)
+    return source.model_copy(update={"names": names if names != fields else None})

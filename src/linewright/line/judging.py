@@ -9,21 +9,29 @@ import numpy as np
 from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.facts import Dataset, Split
 from linewright.data.split import identities
+from linewright.features.encode import Columns
 from linewright.features.learn import to_columns
 from linewright.features.table import encode_table
-from linewright.line.explaining import explain_to_people
+from linewright.line.amounts import amounts_of_rows
+from linewright.line.explaining import inputs_of
 from linewright.line.gathering import answered
 from linewright.line.rival import BASELINE, rival_of
-from linewright.line.work import Work, headline, label_text, read_rows, weights
+from linewright.line.work import Work, compared_by, headline, label_text, read_rows, weights
+from linewright.model.beside import beside_linear
 from linewright.model.blocks import blocks_in_time
-from linewright.model.evaluate import evaluate
+from linewright.model.evaluate import evaluate, measured_of
+from linewright.model.explanation import HeldOut, with_missed
 from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
 from linewright.model.gates import certify
+from linewright.model.judging import Alike
 from linewright.model.metrics import metric
-from linewright.model.package import load
-from linewright.model.plain import beside_linear, is_plain, rows_to_learn
+from linewright.model.package import Model, load
 from linewright.model.redecided import redecided
+from linewright.model.said import say
+from linewright.model.scored import from_bytes
 from linewright.model.spec import BeatsGate, FairnessGate
+from linewright.model.threshold import choose_threshold
+from linewright.model.value import Amounts
 from linewright.store.values import digest_of
 
 
@@ -57,45 +65,75 @@ def _seed(work: Work) -> int:
     return work.factory.context.seed(work.known["split"])
 
 
-def evaluate_station(work: Work) -> Evaluation:
-    """Measure the package on the test rows, and explain it to people."""
-    rows, trained, rules = work.rows.test, work.trained, work.rules
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """The test rows of a line, and what a package says of them."""
+
+    model: Model
+    columns: Columns
+    x: np.ndarray
+    """Encoded."""
+    truth: np.ndarray
+    scores: np.ndarray
+    weight: np.ndarray
+    clusters: np.ndarray | None
+    seed: int
+    """Of what the rows alone decide."""
+
+
+def ask_test_rows(work: Work, package: str) -> Asked:
+    """Ask a package about the test rows."""
+    rows = work.rows.test
     frame = work.rows.frame[rows]
-    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
-    model = load(work.parity.package, work.factory.artifacts.get)
-    columns = to_columns(frame, model.package.encoder.columns)
+    truth = work.rules.target(label_text(frame, work.spec.label.column), work.trained.classes)
+    model = load(package, work.factory.artifacts.get)
     x = encode_table(model.package.encoder, frame)
     scores = model.scores(x)
-    weight, clusters = weights(frame, work.spec), _clusters(work, rows, truth, [scores])
+    return Asked(
+        model=model,
+        columns=to_columns(frame, model.package.encoder.columns),
+        x=x,
+        truth=truth,
+        scores=scores,
+        weight=weights(frame, work.spec),
+        clusters=_clusters(work, rows, truth, [scores]),
+        seed=_seed(work),
+    )
+
+
+def evaluate_station(work: Work) -> Evaluation:
+    """Measure the package on the test rows: how it scores, how it decides, and what that is worth."""
+    asked, trained, rules = ask_test_rows(work, work.decision.package), work.trained, work.rules
+    amounts = amounts_of_rows(work, work.rows.test)
+    package = asked.model.package
     measured = evaluate(
-        package=work.parity.package,
+        package=work.decision.package,
         split=work.known["split"],
         task=rules.name,
         classes=trained.classes,
         headline=headline(work),
-        truth=truth,
-        scores=scores,
-        baseline_scores=rules.baseline_scores(trained.baseline, len(rows)),
-        weight=weight,
-        clusters=clusters,
+        truth=asked.truth,
+        scores=asked.scores,
+        baseline_scores=rules.baseline_scores(trained.baseline, len(asked.truth)),
+        weight=asked.weight,
+        clusters=asked.clusters,
         cluster_kind=_kind(work),
-        threshold=trained.threshold,
-        band=model.band,
-        raw_scores=None if model.package.calibration.method == "none" else model.raw_scores(x),
-        seed=_seed(work),
+        threshold=package.threshold,
+        band=asked.model.band,
+        raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
+        amounts=amounts,
+        seed=asked.seed,
     )
-    told = explain_to_people(
-        work,
-        model,
-        x=x,
-        columns=columns,
-        truth=truth,
-        scores=scores,
-        weight=weight,
-        clusters=clusters,
-        seed=_seed(work),
+    held = HeldOut(
+        x=asked.x,
+        inputs=inputs_of(package.encoder, asked.columns),
+        truth=asked.truth,
+        scores=asked.scores,
+        weight=asked.weight,
+        clusters=asked.clusters,
     )
-    plain = _plain(work, x=x, truth=truth, scores=scores, weight=weight, clusters=clusters)
+    told = with_missed(work.explanation, asked.model, held, seed=asked.seed)
+    plain = _plain(work, asked, amounts)
     return msgspec.structs.replace(
         measured,
         explanation=work.metadata.keep(told),
@@ -103,43 +141,49 @@ def evaluate_station(work: Work) -> Evaluation:
     )
 
 
-def _plain(
-    work: Work,
-    *,
-    x: np.ndarray,
-    truth: np.ndarray,
-    scores: np.ndarray,
-    weight: np.ndarray,
-    clusters: np.ndarray | None,
-) -> Plain | None:
-    """Compare with a plain linear model; `None` where the model is one, or was made elsewhere and reads columns in its own way."""
-    trained, rules, spec = work.trained, work.rules, work.spec
-    if trained.adopted or is_plain(trained):
+def _plain(work: Work, asked: Asked, amounts: Amounts | None) -> Plain | None:
+    """Compare with the plain linear model; `None` where there is none."""
+    linear, rules = work.explanation.linear, work.rules
+    if not linear:
         return None
-    rows = work.rows.train[rows_to_learn(len(work.rows.train), x.shape[1], seed=_seed(work))]
-    frame = work.rows.frame[rows]
+    artifacts = work.factory.artifacts
+    threshold = None
+    if linear.scored:
+        rows = from_bytes(artifacts.get(linear.scored))
+        frame = work.rows.frame[rows.rows]
+        threshold = choose_threshold(
+            rows.probability,
+            rules.target(label_text(frame, work.spec.label.column), work.trained.classes).astype(np.int64),
+            rows.weight,
+            amounts_of_rows(work, rows.rows),
+            of="training",
+        ).at
+    scores = np.frombuffer(artifacts.get(linear.scores), dtype="<f8").reshape(asked.scores.shape)
+    names = measured_of(rules.name, headline(work), has_value=amounts is not None)
     return beside_linear(
-        x=encode_table(trained.encoder, frame),
-        target=rules.target(label_text(frame, spec.label.column), trained.classes),
-        weight=weights(frame, spec),
-        categorical=trained.encoder.categorical,
-        rules=[metric(name, rules.name) for name in dict.fromkeys((headline(work), *rules.metrics))],
+        [metric(name, rules.name) for name in names],
+        own=say(rules.name, asked.scores, asked.model.package.threshold, amounts),
+        linear=say(rules.name, scores, threshold, amounts),
+        truth=asked.truth,
+        weight=asked.weight,
+        clusters=asked.clusters,
         task=rules.name,
-        classes=len(trained.classes),
-        value=spec.value,
-        test_x=x,
-        truth=truth,
-        test_weight=weight,
-        clusters=clusters,
-        scores=scores,
-        threshold=trained.threshold,
-        seed=_seed(work),
+        rows=linear.rows,
+        seed=asked.seed,
     )
+
+
+def _alike(package: Package, champion: Package | None) -> Alike:
+    """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
+    if champion is None or package.trained != champion.trained:
+        return "nothing"
+    bare, theirs = (msgspec.structs.replace(one, value=msgspec.UNSET) for one in (package, champion))
+    return "decisions" if bare == theirs else "scores"
 
 
 def gate_station(work: Work) -> Certificate:
     """Ask the gates about the candidate, on its test rows; comparisons leave out what its rival was fitted on."""
-    rules, trained, package = work.rules, work.trained, work.parity.package
+    rules, trained, package = work.rules, work.trained, work.decision.package
     rival = rival_of(work, package)
     compares = any(isinstance(gate, BeatsGate) and gate.beats == "champion" for gate in work.spec.gates)
     fair = fair_rows(work, rival.digest if compares else BASELINE)
@@ -147,23 +191,28 @@ def gate_station(work: Work) -> Certificate:
     frame = work.rows.frame[test]
     truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
     scores = scores_of(work, package, test)
-    rival_scores = scores_of(work, rival.digest, test) if rival.digest != BASELINE else None
+    champion = work.metadata.get(rival.digest, Package) if rival.digest != BASELINE else None
+    rival_scores = None if champion is None else scores_of(work, rival.digest, test)
+    threshold = work.package.threshold
     certificate = certify(
         package=package,
         rival=rival.digest,
         gates=work.spec.gates,
-        headline=headline(work),
+        headline=compared_by(work),
         task=rules.name,
         classes=trained.classes,
         truth=truth,
         scores=scores,
         rival_scores=rival_scores,
-        rival_threshold=None if rival_scores is None else work.metadata.get(rival.digest, Package).threshold,
+        rival_threshold=None if champion is None else champion.threshold,
         baseline_scores=rules.baseline_scores(trained.baseline, len(test)),
         weight=weights(frame, work.spec),
         clusters=_clusters(work, test, truth, [scores] if rival_scores is None else [scores, rival_scores]),
         cluster_kind=_kind(work),
-        threshold=trained.threshold,
+        threshold=threshold,
+        amounts=amounts_of_rows(work, test),
+        currency=work.spec.value.currency if work.spec.value else "",
+        alike=_alike(work.package, champion),
         groups={
             gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
             for gate in work.spec.gates
@@ -175,18 +224,19 @@ def gate_station(work: Work) -> Certificate:
         seed=_seed(work),
         incomparable=rival.incomparable or "",
     )
-    certificate = msgspec.structs.replace(certificate, evaluation=work.known["evaluate"])
-    if rival_scores is None or not trained.classes:
+    certificate = msgspec.structs.replace(
+        certificate, evaluation=work.known["evaluate"], decision=work.known["decide"]
+    )
+    if rival_scores is None or champion is None or not trained.classes:
         return certificate
-    champion = work.metadata.get(rival.digest, Package)
     is_new = ~fair.seen
     return msgspec.structs.replace(
         certificate,
         redecided=redecided(
-            rules.decide(scores, trained.threshold)[is_new],
+            rules.decide(scores, threshold)[is_new],
             rules.decide(rival_scores, champion.threshold)[is_new],
             classes=trained.classes,
-            threshold=trained.threshold,
+            threshold=threshold,
             threshold_before=champion.threshold,
         ),
     )

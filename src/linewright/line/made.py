@@ -1,11 +1,12 @@
 """Columns that `table.sql` makes of a row alone, for rows of a file and for rows that were answered."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
+from linewright.data.batch import Batch
 from linewright.data.types import Typing, cast, cast_all
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
@@ -29,11 +30,11 @@ class _Made(Handed):
     def columns(self) -> tuple[str, ...]:
         return (*self.source.columns, *self.made)
 
-    def batches(self) -> Iterator[pl.DataFrame]:
+    def parts(self) -> Iterator[Batch]:
         start = 0
-        for frame in super().batches():
-            yield frame.with_columns(self._made_of(frame, start))
-            start += frame.height
+        for batch in super().parts():
+            yield replace(batch, frame=batch.frame.with_columns(self._made_of(batch.frame, start)))
+            start += batch.frame.height
 
     def _made_of(self, frame: pl.DataFrame, start: int) -> list[pl.Series]:
         assert self.needs is not None and self.package is not None and self.package.row_sql  # noqa: S101, PT018

@@ -68,10 +68,10 @@ def match(
             where=where,
             found=", ".join(absent),
             allowed=", ".join(types),
-            hint="write the table's columns in the order of the model's inputs, as `columns`",
+            hint="name the table's columns in the order of the model's inputs: `new` with --columns, or `columns` in the line file",
         )
     if len(set(names)) != len(names):
-        raise RequestError("a column is named twice", where=f"{where}.columns", found=", ".join(names))
+        raise RequestError("a column is named twice", where=where, found=", ".join(names))
     dtypes: list[Any] = [
         one.dtype for one, width in zip(given.inputs, widths, strict=True) for _ in range(width)
     ]
@@ -121,7 +121,7 @@ def _other_number(given: Given, names: Sequence[str], where: str) -> RequestErro
         where=where,
         found=f"{len(names)} columns: {', '.join(names) or 'none'}",
         allowed=reads,
-        hint="leave out what it does not read (`new` with --exclude), or write `columns` in the order of its inputs",
+        hint="name those that it reads in the order of its inputs (`new` with --columns, or `columns` in the line file), or leave the others out (--exclude)",
     )
 
 

@@ -19,11 +19,11 @@ from linewright.data.place import place_of
 from linewright.data.read import clean, open_source, with_points
 from linewright.data.sample import sample
 from linewright.data.seen import Seen, see_all
-from linewright.data.sniff import commas, first_fields, looks_like_data, missing_spellings, sniff
+from linewright.data.sniff import commas, first_fields, looks_like_data, missing_spellings, names_apart, sniff
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
-from linewright.line.bringing import bring
+from linewright.line.bringing import COLUMNS, bring
 from linewright.line.draft import Draft, comma_doubt, looked_at, source_name, write_draft
 from linewright.line.engines import check_engine
 from linewright.line.file import parse_line
@@ -108,6 +108,7 @@ def new_line(
     exclude: Sequence[str] = (),
     weight: str | None = None,
     model: Path | None = None,
+    columns: Sequence[str] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
 ) -> NewLine:
@@ -125,6 +126,8 @@ def new_line(
         Columns and the positive value, as in `data.look.look`.
     model
         File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+    columns
+        Columns in the order of that model's inputs, where it does not say them, or the table has others too.
     python, engine
         What chooses and fits the model, as in the section ``train`` of a line file.
 
@@ -143,7 +146,14 @@ def new_line(
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     _check_way(root, model=model, python=python, engine=engine)
-    source, is_outside = _source(root, data, label)
+    if columns and model is None:
+        raise RequestError(
+            "only a model that is brought reads columns in an order",
+            where=COLUMNS,
+            found=", ".join(columns),
+            hint="name its file with --model; to leave columns out of a model that is trained here: --exclude",
+        )
+    source, is_outside, renamed = _source(root, data, label)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
     if not frame.height:
@@ -173,7 +183,7 @@ def new_line(
     )
     brought = None
     if model is not None:
-        brought, profile = bring(root, model, profile, exclude)
+        brought, profile = bring(root, model, profile, exclude, columns)
     by, because = _split(seen, profile)
     read = brought.columns if brought else ()
     excluded = {name: why for name, why in _excluded(profile, exclude).items() if name not in read}
@@ -209,6 +219,7 @@ def new_line(
         findings=(
             *(_remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts),
             *(_comma(column, value) for column, value in draft.doubtful_commas.items()),
+            *(_renamed(column, name) for column, name in renamed.items()),
         ),
         excluded=tuple(excluded),
         key=profile.roles.key,
@@ -245,6 +256,11 @@ def _remark(column: str, verdict: Verdict) -> Remark:
     return Remark(column=column, verdict=verdict.verdict, evidence=verdict.evidence, line=line)
 
 
+def _renamed(column: str, name: str) -> Remark:
+    evidence = f"the header has {name!r} for an earlier column too, so this one is named anew, in sources"
+    return Remark(column=column, verdict="renamed", evidence=evidence)
+
+
 def _comma(column: str, value: str) -> Remark:
     return Remark(column=column, verdict="doubtful comma", evidence=comma_doubt(column, value))
 
@@ -270,8 +286,8 @@ def _exists(path: Path) -> Conflict:
     )
 
 
-def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool]:
-    """Return how the data are read, and whether they lie outside the factory."""
+def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool, dict[str, str]]:
+    """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
     found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name
@@ -286,16 +302,19 @@ def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool]:
             found=f"{files[0].name}: {_way(sources[0])}, {files[other].name}: {_way(sources[other])}",
             hint="name those that belong together by a pattern, e.g. 'data/*.csv'",
         )
-    _refuse_no_header(files[0], sources[0], label)
-    return sources[0], is_outside
+    fields = first_fields(files[0], sources[0])
+    _refuse_no_header(fields, sources[0], label)
+    names = names_apart(fields)
+    renamed = {name: field for name, field in zip(names, fields, strict=True) if name != field}
+    source = sources[0].model_copy(update={"names": names}) if renamed else sources[0]
+    return source, is_outside, renamed
 
 
 def _way(source: FileSource) -> str:
     return f"{source.encoding} with {source.separator!r}"
 
 
-def _refuse_no_header(file: Path, source: FileSource, label: str) -> None:
-    fields = first_fields(file, source)
+def _refuse_no_header(fields: tuple[str, ...], source: FileSource, label: str) -> None:
     if label not in fields and looks_like_data(fields):
         raise RequestError(
             "the first line looks like data: every field is a number",

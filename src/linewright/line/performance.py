@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,8 +17,9 @@ from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.intervals import Spread, units_of
 from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
-from linewright.model.said import Said, guess
+from linewright.model.said import Said, guess, say
 from linewright.model.tasks import task
+from linewright.model.value import VALUE, Amounts, amounts_of, columns_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
 from linewright.serve.segments import RecordsAt
@@ -39,18 +41,29 @@ def performance_of(closing: Closing) -> Performance | None:
     if found is None:
         return None
     begun, end, pairs = found
+    rule = _headline(closing)
+    needed = (
+        columns_of(closing.model.package.value)
+        if rule.uses == "worth" and closing.model.package.value
+        else {}
+    )
     total, answers, labels, made = 0, list[dict[str, Any]](), list[str | float](), list[str]()
+    priced: dict[str, list[float]] = {name: [] for name in needed}
     for record, truth in pairs:
         if record.digest == closing.model.digest:
             total += 1
-            if truth is not None:
+            # A row that was sent without its amount cannot be priced: it counts as one whose label is not known.
+            amounts = {name: _amount(record.row.get(name)) for name in needed}
+            if truth is not None and None not in amounts.values():
                 answers.append(record.answer)
                 labels.append(truth.label)
                 made.append(record.at)
+                for name, amount in amounts.items():
+                    priced[name].append(amount or 0.0)
     if not total:
         return None
-    rule = _headline(closing)
-    spread = _spread(closing, rule, answers, labels) if labels else None
+    judged_rows = _Rows(answers=answers, labels=labels, amounts=_amounts(closing, rule, priced, len(labels)))
+    spread = _spread(closing, rule, judged_rows) if labels else None
     low, high = spread.interval() if spread else (np.nan, np.nan)
     found = judged(closing.factory, closing.spec.line).get(closing.champion.digest)
     certified = certified_metric(closing.factory, found, rule.name)
@@ -69,7 +82,7 @@ def performance_of(closing: Closing) -> Performance | None:
         certified=certified.value if certified else None,
         promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
         greater_is_better=rule.greater_is_better,
-        guess=_finite(_guess(closing, rule, answers, labels)) if labels else None,
+        guess=_finite(_guess(closing, rule, judged_rows)) if labels else None,
         arrived=closing.spec.label.delay is None,
         made=sorted(made)[len(made) // 10] if made and closing.spec.label.delay is None else None,
     )
@@ -155,19 +168,44 @@ def _looked_back(closing: Closing) -> int:
 
 
 def _headline(closing: Closing) -> MetricRule:
-    named, task_name = closing.spec.train.metric, closing.model.package.task
-    return metric(task(task_name).metrics[0] if named == "auto" else named, task_name)
+    named, package = closing.spec.train.metric, closing.model.package
+    # A champion that was made before amounts were declared has none to be priced by.
+    is_default = named == "auto" or (named == VALUE and not package.value)
+    return metric(task(package.task).metrics[0] if is_default else named, package.task)
 
 
-def _spread(
-    closing: Closing,
-    rule: MetricRule,
-    answers: Sequence[Mapping[str, Any]],
-    labels: Sequence[str | float],
-) -> Spread:
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What is judged."""
+
+    answers: Sequence[Mapping[str, Any]]
+    labels: Sequence[str | float]
+    amounts: Amounts | None
+    """Where decisions are priced."""
+
+
+def _amount(value: object) -> float | None:
+    """Return an amount as it was sent; `None` where there is none of at least 0."""
+    try:
+        amount = float(str(value))
+    except ValueError:
+        return None
+    return amount if np.isfinite(amount) and amount >= 0 else None
+
+
+def _amounts(
+    closing: Closing, rule: MetricRule, priced: Mapping[str, Sequence[float]], n: int
+) -> Amounts | None:
+    value = closing.model.package.value
+    if rule.uses != "worth" or not value:
+        return None
+    return amounts_of(value, n, lambda name: np.array(priced[name], dtype=np.float64))
+
+
+def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     package = closing.model.package
-    truth = _truth(labels, package)
-    said, weight = _said(answers, package), np.ones(len(truth))
+    truth = _truth(rows.labels, package)
+    said, weight = _said(rows, package), np.ones(len(truth))
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
     blocks = blocks_in_time(truth, [said.scores])
@@ -182,18 +220,14 @@ def _spread(
     return spread
 
 
-def _guess(
-    closing: Closing,
-    rule: MetricRule,
-    answers: Sequence[Mapping[str, Any]],
-    labels: Sequence[str | float],
-) -> float:
+def _guess(closing: Closing, rule: MetricRule, rows: _Rows) -> float:
     """Return the metric of the baseline that the model was certified beside."""
-    package, weight = closing.model.package, np.ones(len(labels))
+    package, weight = closing.model.package, np.ones(len(rows.labels))
     baseline = closing.factory.metadata.get(package.trained, Trained).baseline
-    scores = task(package.task).baseline_scores(baseline, len(labels))
-    said = guess(package.task, scores, beside=_said(answers, package).decided, weight=weight)
-    return rule.function(_truth(labels, package), said.used_by(rule), weight)
+    scores = task(package.task).baseline_scores(baseline, len(rows.labels))
+    beside = _said(rows, package).decided
+    said = guess(package.task, scores, beside=beside, weight=weight, amounts=rows.amounts)
+    return rule.function(_truth(rows.labels, package), said.used_by(rule), weight)
 
 
 def _error(spread: Spread) -> float:
@@ -205,9 +239,8 @@ def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:
     return task(package.task).target([str(label) for label in labels], package.classes)
 
 
-def _said(answers: Sequence[Mapping[str, Any]], package: Package) -> Said:
-    scores = _scores(answers, package)
-    return Said(scores=scores, decided=task(package.task).decide(scores, package.threshold))
+def _said(rows: _Rows, package: Package) -> Said:
+    return say(package.task, _scores(rows.answers, package), package.threshold, rows.amounts)
 
 
 def _scores(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:

@@ -12,11 +12,11 @@ from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Change, Declared, Plan
+from linewright.line.facts import Change, Plan
 from linewright.line.file import unsupported
 from linewright.line.promised import before_of
 from linewright.line.release import release_due
-from linewright.line.run_record import declared
+from linewright.line.run_record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station, settled, words
 from linewright.line.work import (
@@ -144,6 +144,9 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
 def _change(standing: Standing, work: Work, *, after: str) -> Change:
     name = standing.station.name
     before = work.metadata.last_inputs(work.spec.line, name)
+    if not before and work.metadata.last_inputs(work.spec.line, STATIONS[-1].name):
+        because = f"{after} may give it something new" if after else "it was part of another step before"
+        return Change(step=name, because=because, from_=None, to=standing.key)
     if not before:
         return Change(step=name, because="it was never done for this line", from_=None, to=standing.key)
     if standing.inputs is None:
@@ -185,7 +188,7 @@ def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
 
 def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
     """Say which columns may lack values now, or may no more: that is part of a dataset, though no row of it differs."""
-    last = _last_declared(work) if "table and contract" in moved else None
+    last = last_declared(work.factory, work.spec.line) if "table and contract" in moved else None
     before, now = last.contract.columns if last else {}, work.spec.contract.columns
     turned = {
         name: rule.may_lack
@@ -216,7 +219,7 @@ def _said(part: str, before: str | None, work: Work) -> str:
 def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     """Return which options alone tell a source from what was read last; none where the source itself changed."""
     now = work.spec.sources.get(name)
-    last = _last_declared(work)
+    last = last_declared(work.factory, work.spec.line)
     was = last.sources.get(name) if last else None
     if before is None or now is None or was is None or type(was) is not type(now):
         return []
@@ -226,10 +229,3 @@ def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     }
     is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
     return [repr(option) for option in moved] if is_only_that else []
-
-
-def _last_declared(work: Work) -> LineSpec | None:
-    accepted = work.metadata.events(Accepted, line=work.spec.line, newest_first=True, limit=1)
-    if not accepted:
-        return None
-    return LineSpec.model_validate(work.metadata.get(accepted[0].declared, Declared).spec)

@@ -29,7 +29,7 @@ from linewright.line.facts import Declared, Environment, Level, Plan
 from linewright.line.spec import LineSpec
 from linewright.line.stations import STATIONS, Station
 from linewright.line.work import Rows, Work, read_code_file, read_vectors_file
-from linewright.model.facts import Evaluation, Metric, Trained
+from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.figures import count
 from linewright.model.package import Model, largest_difference, load, read_golden
 from linewright.model.spec import TrainSpec
@@ -39,7 +39,7 @@ from linewright.serve.scoring import TOLERANCE, Scorer
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of_bytes, to_builtins
 
-REPLAYED = ("split", "train", "package", "evaluate")
+REPLAYED = ("split", "train", "package", "explain", "decide", "evaluate")
 """Stations whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""
 _MOST_TOLD = 4
 _LONGEST = 60
@@ -230,9 +230,14 @@ def _lost_rows(factory: Factory, version: Version) -> str | None:
 def _outcomes(evidence: Evidence) -> frozenset[str]:
     """Return the digests of everything that the training and what followed it gave."""
     package, trained = evidence.package, evidence.trained
-    results = {package.trained, evidence.version.digest, evidence.registered.parity}
+    undecided = evidence.parity.package
+    results = {package.trained, evidence.version.digest, evidence.registered.parity, undecided}
+    results.add(evidence.registered.decision)
     blobs = {package.graph, package.golden} | ({trained.native} if trained.adopted is None else set())
+    blobs.add(trained.scored or "")
     judged = {evidence.certificate.evaluation} if evidence.certificate else set[str]()
+    if evidence.evaluation is not None:
+        judged.add(evidence.evaluation.explanation or "")
     return frozenset(results | blobs | judged) - {""}
 
 
@@ -286,7 +291,7 @@ def _replay(work: Work, evidence: Evidence) -> tuple[tuple[Part, ...], Work]:
         if station.name == "evaluate":
             work = _as_judged(work, evidence)
         work = work.knowing(station.name, work.metadata.keep(station.do(work)))
-        parts += _COMPARED[station.name](work, evidence)
+        parts += _COMPARED.get(station.name, _nothing)(work, evidence)
     return tuple(parts), work
 
 
@@ -311,20 +316,33 @@ def _split(station: Station, work: Work, evidence: Evidence) -> Part:
     return _part("split", digest, work.metadata.keep(now), evidence.split, now)
 
 
+def _nothing(_work: Work, _evidence: Evidence) -> Iterator[Part]:
+    """Compare nothing: what is explained is part of what is judged."""
+    yield from ()
+
+
 def _of_training(work: Work, evidence: Evidence) -> Iterator[Part]:
     then, now = evidence.trained, work.trained
-    yield _part("training", evidence.package.trained, work.known["train"], then, now, but=("native",))
+    digest, made, but = evidence.package.trained, work.known["train"], ("native", "scored")
+    yield _part("training", digest, made, then, now, but=but)
     yield Part(name="model", recorded=then.native, rebuilt=now.native)
 
 
 def _of_packaging(work: Work, evidence: Evidence) -> Iterator[Part]:
-    then, now = evidence.package, work.package
-    digest, made, but = evidence.version.digest, work.parity.package, ("graph", "golden", "trained")
-    yield Part(name="graph", recorded=then.graph, rebuilt=now.graph)
-    yield Part(name="golden rows", recorded=then.golden, rebuilt=now.golden)
-    yield _part("package", digest, made, then, now, but=but)
+    undecided = work.metadata.get(work.parity.package, Package)
+    yield Part(name="graph", recorded=evidence.package.graph, rebuilt=undecided.graph)
     digest, made = evidence.registered.parity, work.known["package"]
     yield _part("parity", digest, made, evidence.parity, work.parity, but=("package",))
+
+
+def _of_deciding(work: Work, evidence: Evidence) -> Iterator[Part]:
+    then, now = evidence.package, work.package
+    digest, made, but = evidence.version.digest, work.decision.package, ("graph", "golden", "trained")
+    yield Part(name="golden rows", recorded=then.golden, rebuilt=now.golden)
+    yield _part("package", digest, made, then, now, but=but)
+    if evidence.decision is not None:
+        digest, made = evidence.registered.decision, work.known["decide"]
+        yield _part("decision", digest, made, evidence.decision, work.decision, but=("package",))
 
 
 def _of_judging(work: Work, evidence: Evidence) -> Iterator[Part]:
@@ -336,6 +354,7 @@ def _of_judging(work: Work, evidence: Evidence) -> Iterator[Part]:
 _COMPARED: Mapping[str, Callable[[Work, Evidence], Iterator[Part]]] = {
     "train": _of_training,
     "package": _of_packaging,
+    "decide": _of_deciding,
     "evaluate": _of_judging,
 }
 """What a station's result is compared by, in parts."""
@@ -392,7 +411,7 @@ def _brief(value: Any) -> str:
 def _compared(
     factory: Factory, evidence: Evidence, made: Work, parts: tuple[Part, ...], *, workers: int
 ) -> Rebuilding:
-    rebuilt = made.parity.package
+    rebuilt = made.decision.package
     before = load(evidence.version.digest, factory.artifacts.get)
     after = load(rebuilt, made.factory.artifacts.get)
     answers = _answers(made, before, after, partial(read_golden, before.package, factory.artifacts.get))

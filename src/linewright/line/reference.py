@@ -1,7 +1,14 @@
-"""What live rows are compared with: how the champion's own data were spread, in the cells that windows are counted in."""
+"""What live rows are compared with: how the champion's own data were spread, in the cells that windows are counted in.
 
-from collections.abc import Mapping, Sequence
+``python -m linewright.line.reference FACTORY LINE@VERSION CHANNEL`` computes it in a process of its own: all that a line has ever
+answered is read for that, and the worker, which lives for months, would keep the memory.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +18,24 @@ from linewright.data.facts import EMBARGO, TEST, Dataset, Split
 from linewright.data.moments import micros_of, moments
 from linewright.data.spec import ContractSpec
 from linewright.data.split import identities, is_hashed_to_test
+from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.seam import Json, capture, release
+from linewright.errors import Terminal, Transient
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
 from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
-from linewright.line.closing import Closing
 from linewright.line.factory import Factory
+from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted
 from linewright.line.gathering import ANSWERED_AT, in_types_of, served_rows
+from linewright.line.registry import find_model
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, read_rows
 from linewright.model.facts import Package, Registered, Trained
+from linewright.model.package import load
+from linewright.serve.pickles import forbid_pickles
 from linewright.serve.scoring import Scorer
+from linewright.store.disk import faults_explained
 from linewright.store.seams import Version
 from linewright.store.values import digest_of
 from linewright.watch.facts import Reference, RetrainProposal
@@ -30,22 +44,31 @@ from linewright.watch.spread import reference_of
 _WEEK = 7 * 86_400 * 10**6
 
 
-def reference_for(closing: Closing) -> Reference:
-    """Return how the champion's own data were spread; computed once for each package."""
-    factory, spec, champion, model = closing.factory, closing.spec, closing.champion, closing.model
-    metadata = factory.metadata
+MakeReference = Callable[[Factory, LineSpec, Version], Reference]
+"""Computes the reference of a champion, and keeps it."""
+
+
+def reference_for(
+    factory: Factory, spec: LineSpec, champion: Version, make: MakeReference | None = None
+) -> Reference:
+    """Return how the champion's own data were spread; computed once for each package.
+
+    Parameters
+    ----------
+    make
+        Computes it where that was not done yet (default: `make_reference`).
+    """
+    settled = factory.metadata.settled(digest_of(_station(factory, spec, champion)))
+    if settled is not None:
+        return factory.metadata.get(settled, Reference)
+    return (make or make_reference)(factory, spec, champion)
+
+
+def make_reference(factory: Factory, spec: LineSpec, champion: Version) -> Reference:
+    """Compute the reference of a champion in this process, and keep it."""
+    metadata, model = factory.metadata, load(champion.digest, factory.artifacts.get)
     accepted = _accepted(factory, champion)
     cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
-    contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
-    for name, rule in spec.contract.columns.items():
-        contract["columns"][name]["nullable"] = rule.may_lack
-    inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
-        {"since": cause} if cause else {}
-    )
-    key = digest_of({"station": "reference", "code": 2, "inputs": inputs})
-    settled = metadata.settled(key)
-    if settled is not None:
-        return metadata.get(settled, Reference)
     trained = metadata.get(model.package.trained, Trained)
     dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
     rows = _with_unknown(factory, spec, dataset, split, as_of)
@@ -60,8 +83,27 @@ def reference_for(closing: Closing) -> Reference:
         seen=seen_by(model.package.encoder),
         breaches=breaches(tested, spec.contract),
     )
-    metadata.settle(key, line=spec.line, station="reference", inputs=inputs, digest=metadata.keep(reference))
+    station = _station(factory, spec, champion)
+    metadata.settle(
+        digest_of(station),
+        line=spec.line,
+        station="reference",
+        inputs=station["inputs"],
+        digest=metadata.keep(reference),
+    )
     return reference
+
+
+def _station(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, Any]:
+    """Return what the reference is computed from; its digest is the key under which it is kept."""
+    cause = _cause(factory, _accepted(factory, champion))
+    contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
+    for name, rule in spec.contract.columns.items():
+        contract["columns"][name]["nullable"] = rule.may_lack
+    inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
+        {"since": cause} if cause else {}
+    )
+    return {"station": "reference", "code": 2, "inputs": inputs}
 
 
 def _accepted(factory: Factory, champion: Version) -> Accepted | None:
@@ -191,3 +233,74 @@ def breaches(columns: Columns, contract: ContractSpec) -> dict[str, int]:
             allowed = [rule.allowed is None or level in rule.allowed for level in values.levels]
             counts[name] = int((~np.array([*allowed, rule.may_lack], dtype=bool)[values.codes]).sum())
     return {name: count for name, count in counts.items() if count}
+
+
+# In a process of its own
+
+
+def never() -> bool:
+    """Wait for as long as it takes."""
+    return False
+
+
+def make_reference_in_child(
+    factory: Factory, spec: LineSpec, champion: Version, *, is_stopped: Callable[[], bool] = never
+) -> Reference:
+    """Compute the reference of a champion in a child process, which may take as much memory as a run, and keep it.
+
+    Parameters
+    ----------
+    spec
+        The line as its file has it now: the child reads the file again.
+    is_stopped
+        Asked now and then whether to give up.
+
+    Raises
+    ------
+    Transient
+        If it was given up, or the line's file has changed meanwhile.
+    Terminal
+        If the child ended before it was done.
+    """
+    name = f"{champion.line}@{champion.version}"
+
+    def look(_waited: float) -> None:
+        if is_stopped():
+            raise Transient("this process ends", where=name, hint="try again in a moment")
+
+    memory = read_factory_file(factory.root).runs.bytes
+    try:
+        with Child("linewright.line.reference", (str(factory.root), name), memory=memory) as child:
+            release(child.receive(quiet=look))
+    except ChildEnded as ended:
+        raise Terminal(
+            "the process that computes what live rows are compared with has ended",
+            where=name,
+            found=ended.end.to_text(),
+            hint="allow more memory, if it took too much (factory.yaml: runs: {memory: …})",
+        ) from ended
+    settled = factory.metadata.settled(digest_of(_station(factory, spec, champion)))
+    if settled is None:
+        raise Transient("the line's file has changed meanwhile", where=name, hint="try again in a moment")
+    return factory.metadata.get(settled, Reference)
+
+
+def main(root: str, model: str, word: str) -> int:
+    """Compute the reference of a model, and say that it is kept."""
+    forbid_pickles()
+    channel = parent(word)
+
+    def make() -> Json:
+        with faults_explained(Path(root)), Factory.open(Path(root)) as factory:
+            champion = find_model(factory, model)
+            reference_for(factory, factory.line(champion.line), champion)
+        return True
+
+    channel.send(capture(make, f"the reference of {model}"))
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(*sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)

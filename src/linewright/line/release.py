@@ -15,7 +15,7 @@ from linewright.line.rival import rival_of
 from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.line.stations import STATIONS
 from linewright.line.work import Work, feature_columns
-from linewright.model.facts import Certificate, Limit, Registered
+from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.release.pointer import canary_of, project, promote, refuse, require_bytes
 from linewright.store.clock import said
@@ -147,13 +147,14 @@ def release(work: Work, run: str) -> bool:
         event=lambda number: Registered(
             at=now,
             by=context.actor,
-            because="a run adopted it" if work.trained.adopted else "a run trained it",
+            because=_because(work, certificate.package),
             line=line,
             model=number,
             package=certificate.package,
             run=run,
             ingested=work.known["ingest"],
             parity=work.known["package"],
+            decision=work.known["decide"],
             limits=_limits(work),
             computed_in=_computed_in(work),
         ),
@@ -206,6 +207,19 @@ def release(work: Work, run: str) -> bool:
         )
     project(work.metadata, work.factory.serving, line)
     return False
+
+
+def _because(work: Work, package: str) -> str:
+    """Say what a run did that brought a new model: it trained one, adopted one, or decided anew with one that there was."""
+    mine = work.metadata.get(package, Package)
+    others = (
+        work.metadata.get(one.digest, Package)
+        for one in work.metadata.versions(work.spec.line)
+        if one.digest != package
+    )
+    if any(one.trained == mine.trained for one in others):
+        return "a run chose another threshold for a model that there was"
+    return "a run adopted it" if work.trained.adopted else "a run trained it"
 
 
 def _computed_in(work: Work) -> dict[str, str]:

@@ -1,32 +1,37 @@
 """What the line does about a proposal: it waits for the labels that can decide, trains once, and stops after refusals."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import polars as pl
+from msgspec.structs import replace
 
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
 from linewright.data.spec import duration_micros
 from linewright.data.split import is_hashed_to_test
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
-from linewright.line.closing import earlier
+from linewright.line.closing import earlier, later
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.gathering import in_types_of
 from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of
 from linewright.line.refusals import REFUSALS, refusals, undecided
-from linewright.line.registry import find_model, judged
+from linewright.line.registry import challenger_of, find_model, judged
+from linewright.line.rollout import BAKE
 from linewright.line.spec import LineSpec
+from linewright.line.standing import waits_because
+from linewright.line.waiting import MissingLabels, Wait
 from linewright.line.watching import closed_windows
 from linewright.model.facts import Evaluation, Package
 from linewright.release.facts import RolledBack
 from linewright.release.pointer import canary_of
 from linewright.serve.facts import Prediction, Truth
-from linewright.store.clock import said
-from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal
+from linewright.store.clock import text_of
+from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Waiting
 from linewright.watch.retrain import propose
-from linewright.watch.spec import EveryTrigger
+from linewright.watch.spec import EveryTrigger, RetrainSpec
 
 _SCHEDULES = frozenset({"labels", "every"})
 
@@ -53,33 +58,166 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
     _tell_of_refusals(factory, spec)
     is_stopped = len(refusals(factory, spec.line)) >= REFUSALS
     found = open_proposal(factory, spec.line) or _propose(factory, spec, only_every=is_stopped)
-    if found is not None and _must_wait(factory, spec, found[1], is_stopped=is_stopped):
+    if found is None:
+        _tell_of_waiting(factory, None if is_stopped else _cooling(factory, spec))
+    elif found[1].trigger != "every" and (
+        is_stopped or _tell_of_waiting(factory, _lacking(factory, spec, *found))
+    ):
         found = _propose(factory, spec, only_every=True)  # a schedule waits for no finding
     return Due(proposal=found[0], as_of=factory.now()) if found is not None else None
 
 
-def _must_wait(factory: Factory, spec: LineSpec, proposal: RetrainProposal, *, is_stopped: bool) -> bool:
-    if proposal.trigger == "every":
+def next_proposal(factory: Factory, spec: LineSpec, *, after: str) -> str | None:
+    """Return the instant at which a training may be due though nothing was written about the line by then.
+
+    Returns
+    -------
+    str or None
+        That instant; `after` where a proposal waits already; `None` where only a label or the record can bring one.
+    """
+    if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
+        return None
+    if canary_of(factory.metadata, spec.line) is not None:
+        return None
+    waiting, trained, now = (
+        open_proposal(factory, spec.line),
+        _last_training(factory, spec.line),
+        factory.now(),
+    )
+    if waiting is not None:
+        return now
+    if trained is None:
+        return None
+    pauses = (
+        spec.retrain.cooldown,
+        *(one.every for one in spec.retrain.when if isinstance(one, EveryTrigger)),
+    )
+    return min((at for pause in pauses if (at := later(trained, pause)) > after), default=None)
+
+
+def waits_of(factory: Factory, spec: LineSpec) -> tuple[Wait, ...]:
+    """Return what the line's next training waits for, and the candidate of the last one; nothing is recorded.
+
+    Where something asks for a training and nothing is returned, it begins now.
+    """
+    champion, canary = factory.metadata.pointer(spec.line).champion, canary_of(factory.metadata, spec.line)
+    if canary is not None:
+        until = later(canary.at, spec.release.bake or BAKE)
+        model = f"{spec.line}@{canary.model}"
+        return (Wait(line=spec.line, reason="trial", until=until, model=model, because=canary.because),)
+    approval = _unapproved(factory, spec.line)
+    if spec.retrain is None or champion is None:
+        return approval
+    found, refused = open_proposal(factory, spec.line), len(refusals(factory, spec.line))
+    if refused >= REFUSALS:
+        asks = found[1] if found else _asked(factory, spec, spec.retrain)
+        return approval if asks is None else (*approval, _stopped(factory, spec, asks, refused))
+    wait = _cooling(factory, spec) if found is None else _lacking(factory, spec, *found)
+    return approval if wait is None else (*approval, wait)
+
+
+def waits_in(factory: Factory, line: str) -> tuple[Wait, ...]:
+    """Return what `waits_of` does of a line by its name; nothing where its file is wrong, since nothing is trained then."""
+    return waits_of(factory, factory.line(line)) if factory.trouble_with(line) is None else ()
+
+
+def _unapproved(factory: Factory, line: str) -> tuple[Wait, ...]:
+    """Return that the challenger waits for a person; nothing where it does not."""
+    version = challenger_of(factory, line)
+    digest = next((one.digest for one in factory.metadata.versions(line) if one.version == version), None)
+    why = waits_because(factory, line, judged(factory, line).get(digest)) if digest else None
+    if why is None:
+        return ()
+    return (Wait(line=line, reason="approval", model=f"{line}@{version}", because=why),)
+
+
+def _stopped(factory: Factory, spec: LineSpec, asks: RetrainProposal, refused: int) -> Wait:
+    assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
+    trained = _last_training(factory, spec.line)
+    every = [one.every for one in spec.retrain.when if isinstance(one, EveryTrigger)]
+    until = [later(trained, max(one, spec.retrain.cooldown, key=duration_micros)) for one in every if trained]
+    return Wait(
+        line=spec.line,
+        reason="refusals",
+        until=min(until, default=None),
+        refused=refused,
+        because=asks.because,
+    )
+
+
+def _cooling(factory: Factory, spec: LineSpec) -> Wait | None:
+    """Return that a training would be proposed now, but for the shortest time between two; `None` where it would not."""
+    assert spec.retrain is not None  # noqa: S101 -- as above
+    trained = _last_training(factory, spec.line)
+    until = later(trained, spec.retrain.cooldown) if trained else ""
+    if until <= factory.now():
+        return None
+    asks = _asked(factory, spec, spec.retrain.model_copy(update={"cooldown": "0s"}))
+    if asks is None:
+        return None
+    cooldown = spec.retrain.cooldown
+    return Wait(line=spec.line, reason="cooldown", until=until, cooldown=cooldown, because=asks.because)
+
+
+def _lacking(factory: Factory, spec: LineSpec, digest: str, proposal: RetrainProposal) -> Wait | None:
+    """Return that a proposal waits for labels; `None` where it does not."""
+    missing = missing_labels(factory, spec, proposal)
+    if missing is None:
+        return None
+    return Wait(
+        line=spec.line,
+        reason="labels",
+        proposal=digest,
+        missing=missing,
+        about=missing.about,
+        because=proposal.because,
+    )
+
+
+def _tell_of_waiting(factory: Factory, wait: Wait | None) -> bool:
+    """Record once that a training waits, and return whether it does."""
+    if wait is None:
         return False
-    return is_stopped or waits_for(factory, spec, proposal) is not None
+    context = factory.context
+    told = newest_of(factory, wait.line, Waiting)
+    # Until when labels will come is another guess each time.
+    until = wait.until if wait.reason == "cooldown" else None
+    if told is None or (told.reason, told.proposal, told.until) != (wait.reason, wait.proposal, until):
+        context.metadata.record(
+            Waiting(
+                at=context.now(),
+                by=context.actor,
+                because=f"{wait.to_text()}; {wait.because}",
+                line=wait.line,
+                reason="cooldown" if wait.reason == "cooldown" else "labels",
+                proposal=wait.proposal,
+                until=until,
+            )
+        )
+    return True
+
+
+def _asked(factory: Factory, spec: LineSpec, wanted: RetrainSpec) -> RetrainProposal | None:
+    """Return the training that would be proposed now; nothing is recorded."""
+    trained = _last_training(factory, spec.line)
+    return propose(
+        spec.line,
+        wanted,
+        now=factory.now(),
+        trained=trained,
+        labels=factory.labels_of(spec.line).count_since(trained) if trained else 0,
+        open_alerts=_about_the_champion(factory, spec.line),
+    )
 
 
 def _propose(factory: Factory, spec: LineSpec, *, only_every: bool) -> tuple[str, RetrainProposal] | None:
     assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
     context, metadata = factory.context, factory.metadata
-    trained = _last_training(factory, spec.line)
     wanted = spec.retrain
     if only_every:
         every = tuple(one for one in wanted.when if isinstance(one, EveryTrigger))
         wanted = wanted.model_copy(update={"when": every})
-    proposal = propose(
-        spec.line,
-        wanted,
-        now=context.now(),
-        trained=trained,
-        labels=factory.labels_of(spec.line).count_since(trained) if trained else 0,
-        open_alerts=_about_the_champion(factory, spec.line),
-    )
+    proposal = _asked(factory, spec, wanted)
     if proposal is None:
         return None
     digest = metadata.keep(proposal)
@@ -114,8 +252,8 @@ def _last_training(factory: Factory, line: str) -> str | None:
 # What decides
 
 
-def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> str | None:
-    """Say what a proposal still waits for; `None` where a training can be decided now.
+def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> MissingLabels | None:
+    """Return which labels a proposal still waits for; `None` where a training can be decided now.
 
     Rows that a training has been judged with already would give its candidate and its certificate again: something has to
     be new. After a shift the new rows must be many enough to learn from and, later ones, to judge by: else the gates could
@@ -127,33 +265,46 @@ def waits_for(factory: Factory, spec: LineSpec, proposal: RetrainProposal) -> st
     pairs = _ripe(factory, spec, proposal.since)
     known = _last_known(factory, spec.line)
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
-        return f"none is new since the training that knew those of {said(known)}"
+        return MissingLabels(lacks="news", since=known)
     task = factory.metadata.get(find_model(factory, spec.line).digest, Package).task
-    is_class, of = task != "regression", f"labelled rows{' of the rarer class' if task == 'binary' else ''}"
+    is_class = task != "regression"
     at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
-    since = said(proposal.since)
     latest = latest_with(codes[::-1], wanted, is_class=is_class)
     judged = None if latest is None else len(codes) - latest
-    learned = 0
+    learned, is_by_time = 0, _is_by_time(spec)
     if judged is not None:
-        delay = duration_micros(spec.label.delay) if spec.label.delay and _is_by_time(spec) else 0
-        before = at <= at[judged] - delay if _is_by_time(spec) else np.ones(len(at), dtype=bool)
+        delay = duration_micros(spec.label.delay) if spec.label.delay and is_by_time else 0
+        before = at <= at[judged] - delay if is_by_time else np.ones(len(at), dtype=bool)
         learned = _rarest(codes[before & (np.arange(len(at)) < judged)], is_class=is_class)
-    have = min(_rarest(codes, is_class=is_class), wanted)
+    have = _rarest(codes, is_class=is_class)
+    missing = MissingLabels(
+        lacks="rows",
+        of="labelled rows of the rarer class" if task == "binary" else "labelled rows",
+        since=proposal.since,
+        have=min(have, wanted),
+        wanted=wanted,
+        used=learned,
+        about=_about(factory, spec, proposal.since, have, 2 * wanted) if is_by_time else None,
+    )
     if judged is None:
-        return f"{have:,} of {wanted:,} {of} since {since}"
-    if not _is_by_time(spec):
+        return missing
+    if not is_by_time:
         judging = _judging(factory, spec, pairs)
-        return (
-            None
-            if can_judge(judging, times)
-            else f"more {of} since {since}: {len(judging):,} of them may judge"
-        )
-    if learned >= wanted:
+        can = can_judge(judging, times)
+        return None if can else replace(missing, lacks="judges", used=len(judging))
+    return None if learned >= wanted else replace(missing, lacks="older rows")
+
+
+def _about(factory: Factory, spec: LineSpec, since: str, have: int, wanted: int) -> str | None:
+    """Return when so many rows are there, half of them to learn from and half to judge, if they go on to come as they did."""
+    now = datetime.fromisoformat(factory.now())
+    ripe = datetime.fromisoformat(earlier(factory.now(), spec.label.delay)) if spec.label.delay else now
+    took = ripe - datetime.fromisoformat(since)
+    if not 0 < have < wanted or took.total_seconds() <= 0:
         return None
-    return f"{have:,} of {wanted:,} {of} since {since}, {learned:,} of them old enough to learn from"
+    return text_of(now + took * ((wanted - have) / have))
 
 
 def _is_by_time(spec: LineSpec) -> bool:

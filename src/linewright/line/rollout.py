@@ -43,7 +43,7 @@ def begin_trial(
     """
     line, context = spec.line, factory.context
     rollout = _rollout_of(spec)
-    share = {"canary": spec.release.steps[0], "shadow": 0.0, "blue-green": 1.0}[rollout]
+    share = {"canary": (spec.release.steps or (1.0,))[0], "shadow": 0.0, "blue-green": 1.0}[rollout]
     begins = {
         "canary": f"it begins with {share:.0%} of the rows",
         "shadow": "it begins with copies of the rows",
@@ -72,9 +72,8 @@ def _rollout_of(spec: LineSpec) -> Rollout:
 
 def is_tried_first(factory: Factory, spec: LineSpec) -> bool:
     """Return whether a candidate that passed its gates is tried before it serves; the first model of a line never is."""
-    release, champion = spec.release, factory.metadata.pointer(spec.line).champion
-    is_at_once = release.rollout == "immediate" or (release.rollout == "canary" and release.steps[0] == 1)
-    return champion is not None and not is_at_once
+    champion = factory.metadata.pointer(spec.line).champion
+    return champion is not None and not spec.release.is_immediate
 
 
 def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withdrawn | None:
@@ -102,9 +101,14 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
         return None  # someone moved the line meanwhile; the next look sees where it stands
 
 
+def is_trial_open(factory: Factory, line: str) -> bool:
+    """Return whether `tend_canary` has more to do for a line: a candidate is tried, or copies of its rows are to be removed."""
+    return canary_of(factory.metadata, line) is not None or any(factory.copies_of(line).glob("*"))
+
+
 def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial) -> Deployed | Promoted:
     context, line = factory.context, spec.line
-    steps = spec.release.steps if canary.rollout == "canary" else ()
+    steps = (spec.release.steps or ()) if canary.rollout == "canary" else ()
     share = next((one for one in steps if one > canary.share), 1.0)
     because, evidence = not_worse_in_words(trial, canary.rollout), context.metadata.keep(trial)
     if share < 1:
@@ -220,7 +224,7 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
     if canary.has_mirror:
         mine, theirs = _paired(mine, theirs)
         pairs = _pairs(mine, theirs)
-    steps = max(1, sum(share < 1 for share in release.steps))
+    steps = max(1, sum(share < 1 for share in release.steps or ()))
     confidence = 1 - (1 - CONFIDENCE) / steps
     return Trial(
         line=line,

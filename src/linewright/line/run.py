@@ -277,6 +277,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
+        currency=work.package.value.currency if work.package.value else "",
         threshold=work.package.threshold,
         hardly=hardly_in_words(found_by_class(work.evaluation.confusion), work.package.classes)
         if len(work.package.classes) > 2

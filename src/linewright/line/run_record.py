@@ -21,6 +21,7 @@ from linewright.model.figures import count
 from linewright.store.values import digest_of
 from linewright.watch.facts import RetrainProposal
 
+_TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}
 WORKFLOW = "run"
 """Name of the workflow that carries a run out."""
 
@@ -28,6 +29,20 @@ WORKFLOW = "run"
 def declared(spec: LineSpec) -> Declared:
     """Return a line file as a result, so that a run can refer to exactly what was declared."""
     return Declared(spec=spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def last_declared(factory: Factory, line: str) -> LineSpec | None:
+    """Return the line file as the latest run was accepted with it; `None` where none was."""
+    accepted = factory.metadata.events(Accepted, line=line, newest_first=True, limit=1)
+    if not accepted:
+        return None
+    return LineSpec.model_validate(factory.metadata.get(accepted[0].declared, Declared).spec)
+
+
+def trains_anew(spec: LineSpec, before: LineSpec) -> bool:
+    """Return whether two line files may ask for different trainings; what else they say, amounts and gates say, trains nothing."""
+    now, then = (one.model_dump(mode="json", exclude=_TRAINS_NOTHING) for one in (spec, before))
+    return now != then
 
 
 def prepare(

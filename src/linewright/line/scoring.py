@@ -3,14 +3,16 @@
 import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from linewright.data.files import is_one_of, real
 from linewright.data.spec import FileSource
@@ -18,7 +20,8 @@ from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns
 from linewright.line.answers import AnswersFile, to_table
-from linewright.line.asked import Asked, look_through
+from linewright.line.asked import MOST_NAMED, Asked, AskedPart, look_through
+from linewright.line.broken_rows import Places
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.handed import open_handed
@@ -44,13 +47,21 @@ _LOGGED_TOGETHER, _LOGGED_BYTES = 1_000, 8 * 2**20
 
 
 def predict_file(
-    factory: Factory, line: str, file: Path, out: Path | None, *, explain: bool = False
+    factory: Factory,
+    line: str,
+    file: Path,
+    out: Path | None,
+    *,
+    explain: bool = False,
+    strict: bool = False,
 ) -> dict[str, Any]:
-    """Answer every row of a file with the champion of a line, in the order of the file.
+    """Answer the rows of a file with the champion of a line, in the order of the file.
 
-    The file is read twice, some rows at a time: to see that each can be asked about, and to answer them. Each answer is
+    The file is read twice, some rows at a time: to see which can be asked about, and to answer them. Each answer is
     logged (``via`` batch) before the output appears, so that the truth can be handed in by key or by the ``id`` column of
-    the output. The output appears when it is whole.
+    the output. The output appears when it is whole. Rows that break the contract are written beside it, to
+    ``OUT.quarantine.csv`` (the name of `out` without its ending), each with its place and the reason; where there are none,
+    such a file of an earlier call is removed. Memory grows with the number of these rows only.
 
     Parameters
     ----------
@@ -58,6 +69,8 @@ def predict_file(
         Where to write the answers; `None` is beside the file, ``FILE.LINE.csv``.
     explain
         Whether to write what each column contributed too, see `Model.explain`. A row takes milliseconds then.
+    strict
+        Whether nothing is answered where a row breaks the contract.
 
     Returns
     -------
@@ -67,8 +80,8 @@ def predict_file(
     Raises
     ------
     RequestError
-        If a column is missing or unknown, or a value is not of its type; nothing is answered or written. If the model
-        cannot be explained where that is wanted. If the file changes meanwhile; nothing is written.
+        If a column is missing or unknown, or no row keeps the contract (with `strict`: if one row does not); nothing is answered
+        or written. If the model cannot be explained where that is wanted. If the file changes meanwhile; nothing is written.
     Transient
         If a person halted the line, or the log cannot be written; nothing is written.
     Corrupt
@@ -76,17 +89,39 @@ def predict_file(
     """
     version = find_model(factory, line)
     out = out or file.with_name(f"{file.stem}.{line}.csv")
+    beside = out.with_name(f"{out.stem}.quarantine.csv")
     _refuse_precious(factory, file, out)
+    if not strict:
+        _refuse_precious(factory, file, beside)
     done = _Done()
-    with _told_of_interruption(factory, done, out), AnswersFile(out) as answers:
+    with _told_of_interruption(factory, done, out), ExitStack() as files:
+        answers = files.enter_context(AnswersFile(out))
         _refuse_halted(factory, version.line)
         loaded = _load(factory, version)
+        log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
         handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
-        asked = look_through(with_made(handed, loaded.scorer), loaded.package)
-        for table in _answered(factory, loaded, asked, done, explain=explain):
-            answers.write(table)
+        asked = look_through(with_made(handed, loaded.scorer), loaded.package, strict=strict)
+        # Entered last, so that it is there before the answers are.
+        quarantine = files.enter_context(AnswersFile(beside)) if asked.broken else None
+        for part in asked.parts():
+            if part.broken is not None and quarantine is not None:
+                done.add_broken(part.broken)
+                quarantine.write(part.broken)
+            for start in range(0, part.frame.height, CHUNK):
+                some = AskedPart(part.frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
+                answers.write(
+                    _answer(
+                        factory.context, loaded, log, some, places=asked.places, done=done, explain=explain
+                    )
+                )
+                if asked.rows > CHUNK:
+                    factory.report(
+                        Progress(station="predict", says="answered", done=done.rows, of=asked.rows)
+                    )
         if not asked.rows:
-            answers.write(to_table(next(asked.batches()), key=loaded.package.key))
+            answers.write(to_table(next(asked.parts()).frame, key=loaded.package.key))
+    if not asked.broken and not strict:
+        beside.unlink(missing_ok=True)
     return {
         "line": version.line,
         "model": f"{version.line}@{version.version}",
@@ -96,6 +131,10 @@ def predict_file(
         "first": done.first,
         "warned": done.warned,
         "warnings": _doubts(asked, done),
+        "quarantined": asked.broken,
+        "quarantine": str(beside) if asked.broken else "",
+        "reasons": tuple(f"{file}: {reason}" for reason in done.reasons),
+        "is_cut": asked.is_cut,
         "note": asked.handed.note,
     }
 
@@ -110,14 +149,21 @@ class _Done:
     warned: int = 0
     doubts: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
     """Of the first rows that have some."""
+    reasons: list[str] = field(default_factory=list[str])
+    """Place and reason of the first rows that break the contract."""
 
-    def add(self, table: pl.DataFrame, warnings: dict[int, list[str]]) -> None:
+    def add(self, table: pl.DataFrame, warnings: dict[int, list[str]], rows: NDArray[np.int64]) -> None:
         """Count what was answered."""
         self.first = self.first or tuple(table.head(SHOWN).rows(named=True))
         for row, texts in list(warnings.items())[: SHOWN - len(self.doubts)]:
-            self.doubts[self.rows + row] = texts
+            self.doubts[int(rows[row])] = texts
         self.warned += len(warnings)
         self.rows += table.height
+
+    def add_broken(self, table: pl.DataFrame) -> None:
+        """Remember the first rows that break the contract; `table` is as `broken_rows.to_table` made it."""
+        for line, row, reason, *_ in table.head(MOST_NAMED - len(self.reasons)).iter_rows():
+            self.reasons.append(f"{f'row {row}' if line is None else f'line {line}'}: {reason}")
 
 
 def _doubts(asked: Asked, done: _Done) -> tuple[str, ...]:
@@ -206,26 +252,18 @@ def _source_files(factory: Factory, line: str) -> list[str]:
     return [source.file for source in sources if isinstance(source, FileSource)]
 
 
-def _answered(
-    factory: Factory, loaded: Loaded, asked: Asked, done: _Done, *, explain: bool
-) -> Iterator[pl.DataFrame]:
-    """Answer and log rows, some at a time; give them as rows of the file of answers."""
-    log = PredictionLog(factory.state / "log" / loaded.line)
-    try:
-        for part in (part for frame in asked.batches() for part in frame.iter_slices(CHUNK) if part.height):
-            table, warnings = _answer(factory.context, loaded, log, part, done.rows, explain=explain)
-            done.add(table, warnings)
-            yield table
-            if asked.rows > CHUNK:
-                factory.report(Progress(station="predict", says="answered", done=done.rows, of=asked.rows))
-    finally:
-        log.close()
-
-
 def _answer(
-    context: Context, loaded: Loaded, log: PredictionLog, frame: pl.DataFrame, start: int, *, explain: bool
-) -> tuple[pl.DataFrame, dict[int, list[str]]]:
-    package, scorer = loaded.package, loaded.scorer
+    context: Context,
+    loaded: Loaded,
+    log: PredictionLog,
+    part: AskedPart,
+    *,
+    places: Places,
+    done: _Done,
+    explain: bool,
+) -> pl.DataFrame:
+    """Answer and log rows; return them as rows of the file of answers."""
+    package, scorer, frame = loaded.package, loaded.scorer, part.frame
     x = scorer.encode(to_columns(frame, package.encoder.columns))
     rows, answers = json_rows(frame), scorer.answers(x)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
@@ -237,12 +275,13 @@ def _answer(
     table = to_table(
         frame,
         key=package.key,
-        start=start,
+        numbers=[places.number(row) for row in part.rows.tolist()],
         ids=ids,
         answers=[one | why for one, why in zip(answers, explained, strict=True)] if explained else answers,
         warnings=warnings,
     )
-    return table, warnings
+    done.add(table, warnings, part.rows)
+    return table
 
 
 def _records(

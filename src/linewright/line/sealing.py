@@ -20,11 +20,10 @@ from linewright.line.factory import Factory
 from linewright.line.sealed import read_groups, write_segment
 from linewright.model.figures import count
 from linewright.serve.facts import Sealed, Segment
-from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
-from linewright.serve.segments import ENDING, Damage, Frame, frame_of, read_segment
+from linewright.serve.segments import ENDING, Damage, Frame, frame_of, is_being_written, read_segment
 from linewright.store.clock import now_utc
-from linewright.store.disk import explained
+from linewright.store.disk import explained, sync_folder
 
 SEAL_BYTES = 16 * 2**20
 """Segments of so many bytes are sealed as soon as they are closed."""
@@ -48,7 +47,7 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
     Corrupt
         If a segment has changed since its records were counted, and no other may be sealed.
     """
-    due = _due(factory.log_of(line))
+    due = [path for path in _due(factory.log_of(line)) if not is_being_written(path)]
     counted = _counted(factory, line) if due else {}
     trouble: Corrupt | None = None
     for path in due:

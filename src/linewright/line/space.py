@@ -1,9 +1,9 @@
 """When the disk of a factory is full, at the rate at which its prediction logs grow."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -23,10 +23,9 @@ WARNED_H = 24.0
 MAKE_ROOM = "free space, or say in factory.yaml what may be logged a day (limits: log_bytes_per_day)"
 """What to do next."""
 _FEW, _MANY = 20, 2_000
-"""Sealed segments of a line by which it is told how small they become, and that are looked at."""
-_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
+"""Sealed segments of a line by which it is told how small they become, and of all lines that are read at first."""
 _STAMP_LENGTH = 25
-"""Form and length of the time at which a segment was begun, with which its name begins."""
+"""Characters of the time at which a segment was begun, with which its name begins: UTC, ISO 8601, ``2026-11-28T112233.123456Z``."""
 
 
 class DiskForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +56,16 @@ def forecast(factory: Factory) -> DiskForecast:
     OSError
         If the disk does not tell.
     """
-    free = shutil.disk_usage(factory.state).free
+    free = shutil.disk_usage(factory.state if factory.state.is_dir() else factory.root).free
     # The clock that stamps files, which in a world that simulates is another one than the factory's.
     now = datetime.fromisoformat(now_utc())
     since = now - timedelta(seconds=LOOKED_BACK_S)
     parts = list(_segments(factory.state / "log", since))
-    for line in factory.metadata.lines():
-        parts += _by_sealing(factory, line, since)
+    by_line: dict[str, list[Sealed]] = {}
+    for one in _lately(factory, since):
+        by_line.setdefault(one.line, []).append(one)
+    for lately in by_line.values():
+        parts += _by_sealing(factory, lately, since)
     grown = max(sum(size for _, size in parts), 0.0)
     begun = min((begun for begun, _ in parts), default=since)
     hours = max((now - begun).total_seconds(), SHORTEST_S) / 3600
@@ -79,9 +81,10 @@ def _segments(logs: Path, since: datetime) -> Iterator[tuple[datetime, float]]:
     """Give from when on each segment was written since an instant, and how many bytes, as if it grew evenly."""
     for path in logs.glob(f"*/*{ENDING}"):
         with suppress(FileNotFoundError, ValueError):  # sealed meanwhile; or not named by us
-            about, begun = path.stat(), _begun(path.name)
-            until = datetime.fromtimestamp(about.st_mtime, tz=begun.tzinfo)
+            about = path.stat()
+            until = datetime.fromtimestamp(about.st_mtime, tz=UTC)
             if until > since:
+                begun = _begun(path.name)
                 first = max(begun, since)
                 lasted = max((until - begun).total_seconds(), 1e-6)
                 share = min(max((until - first).total_seconds(), 0.0) / lasted, 1.0)
@@ -89,21 +92,31 @@ def _segments(logs: Path, since: datetime) -> Iterator[tuple[datetime, float]]:
 
 
 def _begun(name: str) -> datetime:
-    return datetime.strptime(f"{name[:_STAMP_LENGTH]}+0000", f"{_STAMP}%z")
+    return datetime.fromisoformat(name[:_STAMP_LENGTH])
 
 
-def _by_sealing(factory: Factory, line: str, since: datetime) -> Iterator[tuple[datetime, float]]:
-    """Give the same of segments that were sealed since: what is left of them, less what they had already been before."""
-    events = factory.metadata.events(Sealed, line=line, newest_first=True, limit=_MANY)
-    lately = [one for one in events if one.at >= text_of(since)]
-    ratio = _ratio(factory, lately[:_FEW]) if lately else 1.0
+def _lately(factory: Factory, since: datetime) -> list[Sealed]:
+    """Return the segments of all lines that were sealed since an instant, newest first."""
+    limit, instant = _MANY, text_of(since)
+    while True:
+        found = factory.metadata.events(Sealed, newest_first=True, limit=limit)
+        if len(found) < limit or found[-1].at < instant:
+            return [one for one in found if one.at >= instant]
+        limit *= 4
+
+
+def _by_sealing(
+    factory: Factory, lately: Sequence[Sealed], since: datetime
+) -> Iterator[tuple[datetime, float]]:
+    """Give the same of segments of a line that were sealed since: what is left of them, less what they had already been before."""
+    ratio = _ratio(factory, lately[:_FEW])
     for one in lately:
         with suppress(ValueError):
             begun = _begun(one.name)
             yield max(begun, since), ratio * one.bytes - (one.bytes if begun < since else 0)
 
 
-def _ratio(factory: Factory, sealed: list[Sealed]) -> float:
+def _ratio(factory: Factory, sealed: Sequence[Sealed]) -> float:
     """Return what is left of the bytes of segments when they are sealed."""
     left = 0
     for one in sealed:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from linewright.data.spec import DataSpec
 from linewright.model.spec import BeatsGate, GateSpec, TrainSpec, ValueSpec
+from linewright.people.spec import Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
@@ -37,6 +38,8 @@ class LineSpec(DataSpec):
     """When the line trains again."""
     value: ValueSpec | None = None
     """What decisions are worth; sets the threshold."""
+    notify: Notify | None = None
+    """Who is told of what happens to this line, by a name of your own; those that `factory.yaml` names are told too."""
     keep: str | None = None
     """How long data and logs are kept."""
     sites: dict[str, dict[str, object]] | None = None

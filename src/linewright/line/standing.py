@@ -7,6 +7,7 @@ from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, Refused
 from linewright.release.pointer import champions
 from linewright.serve.listener import endpoint
+from linewright.store.snapshot import FEW
 from linewright.watch.facts import Performance, Watched
 
 _WINDOWS = 500
@@ -68,7 +69,11 @@ def is_forced(factory: Factory, line: str, package: str) -> bool:
 
 def realised(factory: Factory, line: str, package: str) -> Performance | None:
     """Return how good the predictions of a package turned out to be by its newest window that could tell."""
-    windows = factory.metadata.events(Watched, line=line, newest_first=True, limit=_WINDOWS)
-    found = (one.performance for one in windows if one.package == package and one.performance)
-    digest = next(found, None)
-    return factory.metadata.get(digest, Performance) if digest else None
+    for limit in (FEW, _WINDOWS):
+        windows = factory.metadata.events(Watched, line=line, newest_first=True, limit=limit)
+        found = (one.performance for one in windows if one.package == package and one.performance)
+        if (digest := next(found, None)) is not None:
+            return factory.metadata.get(digest, Performance)
+        if len(windows) < limit:
+            break
+    return None

@@ -20,12 +20,13 @@ from linewright.line.work import (
     MODEL_FILE,
     VECTORS_FILE,
     Work,
+    chosen_by,
     headline,
     missing_texts,
     optional_columns,
     resolve_task,
 )
-from linewright.model.spec import ModelSpec, ValueSpec
+from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
 
 
@@ -143,9 +144,8 @@ def _train_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
     if work.adopts is not None:
         return _adopt_inputs(work, work.adopts)
-    # A cap on seconds ends training or does nothing, and amounts weigh the same in any currency: both count as left out.
+    # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
-    value = spec.value and spec.value.model_copy(update={"currency": ValueSpec().currency})
     said = train.model_dump(
         mode="json", exclude={"split", "metric", "task", "model", "python", "engine", "also", "word_vectors"}
     )
@@ -161,12 +161,11 @@ def _train_inputs(work: Work) -> dict[str, str]:
         code |= {"word vectors": work.sources[VECTORS_FILE]}
     asked = {
         "train": said | plugged,
-        "metric": headline(work),
+        "metric": chosen_by(work),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
-        "value": value.model_dump(mode="json") if value else None,
     }
     older = {"rule about older rows": "left out where they mislead"} if work.as_of else {}
     return {
@@ -185,10 +184,9 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
-        "value": spec.value.model_dump(mode="json") if spec.value else None,
     }
     # The metric says only what the baseline is, and only of numbers two differ: what was settled without it stays settled.
-    baseline = {"baseline": "median"} if headline(work) == "mae" else {}
+    baseline = {"baseline": "median"} if chosen_by(work) == "mae" else {}
     return {
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
@@ -208,13 +206,26 @@ def _package_inputs(work: Work) -> dict[str, str]:
     }
 
 
+def _explain_inputs(work: Work) -> dict[str, str]:
+    return {"package": work.known["package"], "split": work.known["split"]}
+
+
+def _decide_inputs(work: Work) -> dict[str, str]:
+    value = work.spec.value
+    return {
+        "package": work.known["package"],
+        "value": digest_of(value.model_dump(mode="json") if value else None),
+    }
+
+
 def _evaluate_inputs(work: Work) -> dict[str, str]:
     # What was settled before these were measured is measured anew.
     is_number = work.rules.name == "regression"
     numbers = {"measures of numbers": "with coverage and bias"}
     more = numbers if is_number else {"measures of classes": "with calibration error"}
     return {
-        "package": work.parity.package,
+        "decision": work.known["decide"],
+        "explanation": work.known["explain"],
         "split": work.known["split"],
         "metric": headline(work),
         **more,
@@ -223,9 +234,9 @@ def _evaluate_inputs(work: Work) -> dict[str, str]:
 
 def _gate_inputs(work: Work) -> dict[str, str]:
     gates = [gate.model_dump(mode="json") for gate in work.spec.gates]
-    rival = rival_of(work, work.parity.package)
+    rival = rival_of(work, work.decision.package)
     return {
-        "package": work.parity.package,
+        "decision": work.known["decide"],
         "split": work.known["split"],
         "gates": digest_of(gates),
         "evaluation": work.known["evaluate"],
@@ -251,7 +262,7 @@ STATIONS = (
     ),
     Station(
         name="train",
-        code=8,
+        code=9,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
@@ -260,15 +271,31 @@ STATIONS = (
     ),
     Station(
         name="package",
-        code=3,
+        code=4,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
         notes_environment=True,
     ),
     Station(
+        name="explain",
+        code=1,
+        doing="explaining it on the test rows",
+        inputs=_explain_inputs,
+        carried_out_by="linewright.line.explain:explain_station",
+        notes_environment=True,
+    ),
+    Station(
+        name="decide",
+        code=1,
+        doing="choosing the threshold",
+        inputs=_decide_inputs,
+        carried_out_by="linewright.line.deciding:decide_station",
+        notes_environment=True,
+    ),
+    Station(
         name="evaluate",
-        code=9,
+        code=10,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
@@ -276,7 +303,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=8,
+        code=9,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -5,27 +5,30 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import open_alerts
+from linewright.line.changes import Changes, Part
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
+from linewright.line.clock_skew import clock_alert, tend_clock
 from linewright.line.execute import execute_inline, start
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.outages import follow_file, tend_log
-from linewright.line.retraining import retraining_due
-from linewright.line.rollout import tend_canary
+from linewright.line.reference import MakeReference
+from linewright.line.retraining import next_proposal, retraining_due
+from linewright.line.rollout import is_trial_open, tend_canary
 from linewright.line.sealing import seal_next
 from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
-from linewright.line.watching import close_window
+from linewright.line.watching import close_window, next_close
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.pointer import record_pending
 from linewright.release.stop import note_of, pending
@@ -36,14 +39,21 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"halt": 1.0, "log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
-"""How long to look away from a line, for each second of a look: a window that is closed was work to do, but what a proposal
-waits for is looked up in the log again and again, and sealing can wait."""
+_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
+"""How long to look away from all lines, for each second that looks at them took: a window that is closed was work to do, but what
+a proposal waits for is looked up in the log again and again, and sealing can wait. So a thousand lines that wait for something take
+no larger share of a core than one."""
+_SEAL_LOOKS = 20
+"""Looks after which it is looked again for segments to be sealed: nothing tells that one has become old enough."""
+SWEEP_S = 3600.0
+"""Seconds in which each line is looked at once though nothing was written about it, for what no listing shows."""
 _LONGEST_PAUSE_S = 300.0
 _AGAIN_S = 60.0
 """When a checkpoint that the disk or a database did not allow is tried again."""
-_LONGEST = {"halt": 5.0}
-"""Where a pause may not be that long, in seconds: a halt is to be on record soon after that is possible again."""
+_HALT_PAUSE_S = 5.0
+"""Longest pause of a halt that cannot be recorded, in seconds: it is to be on record soon after that is possible again."""
+_AT_ONCE = ""
+"""Before each instant."""
 UNKNOWN_AFTER_S = 10.0
 """When a halt without a note is recorded as one by nobody knows whom, in seconds: whoever stopped the line says who they are within
 moments, and on a busy machine within some seconds."""
@@ -100,6 +110,8 @@ class Tending:
         How often to look, in seconds.
     unknown_after_s
         How long a line must be stopped, in seconds, until it is recorded that nobody knows by whom.
+    make_reference
+        As in `close_window`.
     """
 
     def __init__(
@@ -109,21 +121,28 @@ class Tending:
         *,
         every_s: float = LOOK_S,
         unknown_after_s: float = UNKNOWN_AFTER_S,
+        make_reference: MakeReference | None = None,
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
+        self._make_reference = make_reference
         self._unknown_after_s = unknown_after_s
         self._unknown: dict[str, float] = {}
         """Lines that are stopped and nobody has said by whom → when that was seen first, by the monotonic clock."""
         self._closed = threading.Event()
         self._duties = (
-            ("log", self._log),
-            ("clock", self._clock),
-            ("watch", self._watch),
-            ("canary", self._canary),
-            ("retrain", self._retrain),
-            ("seal", self._seal),
+            _Duty("log", self._log, ("file", "record", "outage")),
+            _Duty("clock", self._clock, ("file", "record")),
+            _Duty("watch", self._watch, ("file", "record")),
+            _Duty("canary", self._canary, ("file", "record")),
+            _Duty("retrain", self._retrain, ("file", "record", "labels")),
+            _Duty("seal", self._seal, ("file",)),
         )
-        self._looks: dict[tuple[str, str], _Look] = {}
+        self._looks: dict[str, dict[str, _Look]] = {}
+        """By line and duty."""
+        self._rests_until = dict.fromkeys(_REST, 0.0)
+        """Until when no line is looked at for a duty, by the monotonic clock."""
+        self._swept, self._sweep_at, self._seal_at = 0.0, 0, 0
+        self._halts_at = 0.0
         self._checkpoint_at = 0.0
         self._head: Head | None = None
         self._unproved: set[str] = set()
@@ -144,16 +163,72 @@ class Tending:
 
     def _work(self) -> None:
         with self._open() as factory:
+            changes = Changes(factory)
             while not self._closed.wait(self._every_s):
-                for line in self._pending(factory):
-                    self._look(line, "halt", partial(self._halt, factory, line))
+                self._record_halts(factory)
                 self._disk(factory)
-                for line in factory.names():
-                    for what, look in self._duties:
-                        if self._closed.is_set():
-                            return
-                        self._look(line, what, partial(_by_file, factory, line, look))
+                names = self._stir(changes)
+                self._tend(factory, names)
                 self._checkpoint(factory)
+
+    def _record_halts(self, factory: Factory) -> None:
+        self._halts_at = time.monotonic() + LOOK_S
+        for line in self._pending(factory):
+            self._look(line, "halt", partial(self._halt, factory, line), longest_s=_HALT_PAUSE_S)
+
+    def _stir(self, changes: Changes) -> list[str]:
+        """Have lines looked at about which something was written, or whose turn it is; return the names of all."""
+        try:
+            changed, everything = changes.look(), False
+        except (LinewrightError, OSError):
+            changed, everything = dict[str, frozenset[Part]](), True  # each line tells what is wrong then
+        names = changes.names
+        for line in names if everything else changed:
+            for duty in self._duties:
+                one = self._look_of(line, duty.what)
+                if everything or not changed[line].isdisjoint(duty.rests_on):
+                    one.is_stirred = True
+                if not everything and "file" in changed[line]:
+                    one.next_at = 0.0  # what was wrong with it may be mended
+        for line in self._turns(names):
+            for duty in self._duties:
+                self._look_of(line, duty.what).is_stirred = True
+        self._seal_at = (self._seal_at + 1) % _SEAL_LOOKS
+        for line in names[self._seal_at :: _SEAL_LOOKS]:
+            self._look_of(line, "seal").is_stirred = True
+        return names
+
+    def _turns(self, names: Sequence[str]) -> Iterator[str]:
+        """Iterate over the lines whose turn it is to be looked at though nothing is known to be new."""
+        self._swept += len(names) * self._every_s / SWEEP_S
+        while names and self._swept >= 1:
+            self._swept -= 1
+            self._sweep_at = (self._sweep_at + 1) % len(names)
+            yield names[self._sweep_at]
+
+    def _tend(self, factory: Factory, names: Sequence[str]) -> None:
+        """Look at the lines that were stirred, and at those for which the time has come that they wait for."""
+        now, began, took = factory.now(), time.monotonic(), dict.fromkeys(_REST, 0.0)
+        duties = [duty for duty in self._duties if self._rests_until[duty.what] <= began]
+        for line in names:
+            for duty in duties:
+                one = self._look_of(line, duty.what)
+                if not one.is_due(now):
+                    continue
+                if self._closed.is_set():
+                    return
+                if time.monotonic() >= self._halts_at:
+                    self._record_halts(factory)
+                is_first = one.is_first
+                seconds = self._look(line, duty.what, partial(_by_file, factory, line, duty.look))
+                took[duty.what] += 0.0 if is_first else seconds
+        now_at = time.monotonic()
+        for what, seconds in took.items():
+            if seconds:
+                self._rests_until[what] = now_at + min(seconds * _REST[what], _LONGEST_PAUSE_S)
+
+    def _look_of(self, line: str, what: str) -> "_Look":
+        return self._looks.setdefault(line, {}).setdefault(what, _Look())
 
     def _pending(self, factory: Factory) -> list[str]:
         """Return the lines whose halt is to be recorded now: whoever stopped one a moment ago has yet to say who they are."""
@@ -187,42 +262,55 @@ class Tending:
                 factory.report(Progress(station="disk", says=says, stays=True))
             self._is_near = found.is_near or (self._is_near and (found.full_in_h or FAR_H) < FAR_H)
 
+    # Each duty returns the instant from which the line is to be looked at again though nothing is written about it; `None` for never.
+
     def _log(self, factory: Factory, spec: LineSpec) -> None:
         for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
             if news is not None:
                 factory.report(Progress(station="log", says=f"{spec.line}: {news.because}", stays=True))
 
-    def _clock(self, factory: Factory, spec: LineSpec) -> None:
+    def _clock(self, factory: Factory, spec: LineSpec) -> str | None:
         tend_clock(factory, spec.line)
         told = clock_alert(factory, spec.line)
-        if told is not None and told.id not in self._said:
+        if told is None:
+            return None
+        if told.id not in self._said:
             self._said.add(told.id)
             factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
+        return _AT_ONCE
 
-    def _watch(self, factory: Factory, spec: LineSpec) -> None:
-        watched = close_window(factory, spec)
-        if watched is None:
-            return
-        for alert in open_alerts(factory, spec.line):
-            if alert.at == watched.at:  # told when it is new, not in each window that finds it again
-                factory.report(Progress(station="watch", says=f"{spec.line}: {alert.because}", stays=True))
+    def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
+        began = factory.now()  # a window that ends during this look is closed by the next one
+        watched = close_window(factory, spec, make_reference=self._make_reference)
+        if watched is not None:
+            for alert in open_alerts(factory, spec.line):
+                if alert.at == watched.at:  # told when it is new, not in each window that finds it again
+                    factory.report(
+                        Progress(station="watch", says=f"{spec.line}: {alert.because}", stays=True)
+                    )
+        return next_close(factory, spec, after=began)
 
-    def _canary(self, factory: Factory, spec: LineSpec) -> None:
+    def _canary(self, factory: Factory, spec: LineSpec) -> str | None:
         done = tend_canary(factory, spec)
         if done is not None:
             says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
             factory.report(Progress(station="canary", says=says, stays=True))
+        return _AT_ONCE if is_trial_open(factory, spec.line) else None
 
-    def _seal(self, factory: Factory, spec: LineSpec) -> None:
-        seal_next(factory, spec.line)
+    def _seal(self, factory: Factory, spec: LineSpec) -> str | None:
+        return None if seal_next(factory, spec.line) is None else _AT_ONCE
 
-    def _retrain(self, factory: Factory, spec: LineSpec) -> None:
+    def _retrain(self, factory: Factory, spec: LineSpec) -> str | None:
+        began = factory.now()
         due = retraining_due(factory, spec)
-        if due is None or self._begun.get(spec.line) == due.proposal:
-            return
-        if start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal):
+        if (
+            due is not None
+            and self._begun.get(spec.line) != due.proposal
+            and start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal)
+        ):
             factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
             self._begun[spec.line] = due.proposal
+        return next_proposal(factory, spec, after=began)
 
     def _checkpoint(self, factory: Factory) -> None:
         """Make a checkpoint of every line if it is time, and tell the head of the record where it is another one."""
@@ -247,15 +335,19 @@ class Tending:
             sys.stderr.write(each)
         self._unproved = told
 
-    def _look(self, line: str, what: str, look: Callable[[], None]) -> None:
-        """Look at a line for one thing, if it is time; what goes wrong is told once, and harms nothing else."""
-        one = self._looks.setdefault((line, what), _Look())
+    def _look(
+        self, line: str, what: str, look: Callable[[], str | None], *, longest_s: float = _LONGEST_PAUSE_S
+    ) -> float:
+        """Look at a line for one thing, if it is time; what goes wrong is told once, and harms nothing else. Return the seconds it took."""
+        one = self._look_of(line, what)
         began = time.monotonic()
         if began < one.next_at:
-            return
+            return 0.0
+        # Before the look: what is written meanwhile is seen by the next one.
+        one.is_stirred = one.is_first = False
         trouble = None
         try:
-            look()
+            one.due = look()
         except LinewrightError as error:
             trouble = f"error: {line} is not looked after now: {error}\n"
         except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug about one line must not end the watch over all
@@ -267,22 +359,44 @@ class Tending:
         if had_trouble and self._told(line) == {None}:
             sys.stderr.write(f"{line} is looked after again\n")
         now = time.monotonic()
-        pause_s = min(patience_s(one.failures), _LONGEST.get(what, _LONGEST_PAUSE_S))
-        one.next_at = now + max((now - began) * _REST[what], pause_s)
+        one.next_at = now + min(patience_s(one.failures), longest_s)
+        return now - began
 
     def _told(self, line: str) -> set[str | None]:
-        return {look.trouble for (name, _), look in self._looks.items() if name == line}
+        return {look.trouble for look in self._looks[line].values()}
 
 
-def _by_file(factory: Factory, line: str, look: Callable[[Factory, LineSpec], None]) -> None:
-    look(factory, factory.line(line))
+def _by_file(factory: Factory, line: str, look: "_LookAt") -> str | None:
+    return look(factory, factory.line(line))
+
+
+_LookAt = Callable[[Factory, LineSpec], str | None]
+
+
+class _Duty(NamedTuple):
+    """Something that a line is looked at for."""
+
+    what: str
+    look: _LookAt
+    rests_on: tuple[Part, ...]
+    """What it asks for: while none of it is written and no time has come, nothing is due."""
 
 
 @dataclass
 class _Look:
     """When a line is looked at next for one thing, and what went wrong the last time."""
 
+    is_stirred: bool = False
+    """Whether something was written since that it asks for."""
+    is_first: bool = True
+    due: str | None = None
+    """The instant at which it is looked at though nothing was written; `None` for never."""
     next_at: float = 0.0
+    """Not before, by the monotonic clock."""
     failures: int = 0
     """In a row."""
     trouble: str | None = None
+
+    def is_due(self, now: str) -> bool:
+        """Whether something may have to be done."""
+        return self.is_stirred or self.failures > 0 or (self.due is not None and self.due <= now)

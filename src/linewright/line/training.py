@@ -24,8 +24,8 @@ from linewright.line.work import (
     CODE_FILE,
     VECTORS_FILE,
     Work,
+    chosen_by,
     feature_columns,
-    headline,
     label_text,
     missing_texts,
     optional_columns,
@@ -40,6 +40,7 @@ from linewright.model.metrics import metric
 from linewright.model.package import Model, build, keep_package, load, open_model
 from linewright.model.parity import parity, refused_by
 from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
+from linewright.model.scored import Scored, to_bytes
 from linewright.model.train import Training, train
 from linewright.model.trainers import TRAINERS, read_native
 from linewright.serve.needs import source_columns
@@ -69,11 +70,10 @@ def train_station(work: Work) -> Trained:
         classes=taught.classes,
         folds=_fold_positions(work, taught),
         spec=spec.train,
-        value=spec.value,
         seed=seed,
         report=context.report,
         at=None if happened is None else happened[taught.rows],
-        metric=metric(headline(work), rules.name),
+        metric=metric(chosen_by(work), rules.name),
         trainers={**TRAINERS, **trainers_of(spec.train)},
         workers=context.workers,
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
@@ -90,14 +90,12 @@ def train_station(work: Work) -> Trained:
         chosen_because=training.because,
         native=context.artifacts.put(training.native),
         calibration=training.calibration,
-        threshold=training.threshold,
-        threshold_because=training.threshold_because,
         half_width=training.half_width,
         baseline=rules.baseline(
             taught.target,
             np.where(training.learned, weight, 0.0),
             taught.classes,
-            metric=headline(work),
+            metric=chosen_by(work),
         ),
         rows=len(weight) if training.recent is None else int(training.learned.sum()),
         seed=seed,
@@ -107,7 +105,20 @@ def train_station(work: Work) -> Trained:
         sample=taught.sample,
         estimated=_estimated(work, training),
         band=training.band or UNSET,
+        scored=context.artifacts.put(_scored(training, taught.rows)) if rules.name == "binary" else UNSET,
         word_vectors=work.sources[VECTORS_FILE] if spec.train.word_vectors is not None else UNSET,
+    )
+
+
+def _scored(training: Training, rows: np.ndarray) -> bytes:
+    """Return what the threshold will be chosen by: the rows that some fold judged."""
+    judged = np.flatnonzero(np.isfinite(training.out_of_fold[:, 1]))
+    return to_bytes(
+        Scored(
+            rows=rows[judged].astype(np.int64),
+            probability=training.out_of_fold[judged, 1],
+            weight=training.weight[judged],
+        )
     )
 
 

@@ -12,12 +12,19 @@ from itertools import islice
 from msgspec.structs import replace
 
 from linewright.data.spec import duration_micros
-from linewright.line.ahead import clock_alert, tend_clock
 from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
-from linewright.line.closing import Closing, earlier
+from linewright.line.clock_skew import clock_alert, tend_clock
+from linewright.line.closing import Closing, earlier, later
 from linewright.line.factory import Factory
 from linewright.line.performance import confirmations_of, performance_of
-from linewright.line.reference import arrays, breaches, predictions, reference_for, seen_by
+from linewright.line.reference import (
+    MakeReference,
+    arrays,
+    breaches,
+    predictions,
+    reference_for,
+    seen_by,
+)
 from linewright.line.spec import LineSpec
 from linewright.model.package import load
 from linewright.release.facts import Promoted
@@ -50,8 +57,15 @@ class _Judged:
     confirmations: Confirmations | None
 
 
-def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
+def close_window(
+    factory: Factory, spec: LineSpec, *, make_reference: MakeReference | None = None
+) -> Watched | None:
     """Close the window that has ended by now, if one has; after a pause, one window holds all that it missed.
+
+    Parameters
+    ----------
+    make_reference
+        Computes what a new champion's rows are compared with (default: it is done here).
 
     Returns
     -------
@@ -83,12 +97,19 @@ def close_window(factory: Factory, spec: LineSpec) -> Watched | None:
         start=start,
         end=end,
     )
-    reference = reference_for(closing)
+    reference = reference_for(factory, spec, champion, make_reference)
     window, position = _count(closing, reference)
     judged = _Judged(
         window=window, performance=performance_of(closing), confirmations=confirmations_of(closing)
     )
     return _record(closing, reference, judged, position)
+
+
+def next_close(factory: Factory, spec: LineSpec, *, after: str) -> str | None:
+    """Return the next instant at which a window may have ended; `None` where none will before the file or the record of the line changes."""
+    if spec.watch is None or factory.metadata.pointer(spec.line).champion is None:
+        return None
+    return later(_floor(after, spec.watch), spec.watch.every)
 
 
 def closed_windows(factory: Factory, spec: LineSpec) -> list[Watched]:

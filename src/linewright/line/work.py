@@ -21,9 +21,18 @@ from linewright.line.alerts import shift_open_at
 from linewright.line.factory import Factory
 from linewright.line.refusals import undecided
 from linewright.line.spec import LineSpec
-from linewright.model.facts import Certificate, Evaluation, Package, Parity, Trained
+from linewright.model.facts import (
+    Certificate,
+    Decision,
+    Evaluation,
+    Explanation,
+    Package,
+    Parity,
+    Trained,
+)
 from linewright.model.spec import ModelSpec
 from linewright.model.tasks import TaskRules, task
+from linewright.model.value import VALUE
 from linewright.store.seams import Metadata
 from linewright.store.values import digest_of_bytes
 
@@ -125,13 +134,23 @@ class Work:
 
     @cached_property
     def parity(self) -> Parity:
-        """How near the package is to the model."""
+        """How near the package is to the model; it names the package before its threshold was chosen."""
         return self.metadata.get(self.known["package"], Parity)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """What the package makes of its columns, and what a linear model says of the same rows."""
+        return self.metadata.get(self.known["explain"], Explanation)
+
+    @cached_property
+    def decision(self) -> Decision:
+        """Where the positive class begins."""
+        return self.metadata.get(self.known["decide"], Decision)
 
     @cached_property
     def package(self) -> Package:
         """The model that can serve."""
-        return self.metadata.get(self.parity.package, Package)
+        return self.metadata.get(self.decision.package, Package)
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -219,6 +238,17 @@ def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
 def headline(work: Work) -> str:
     """Return the metric that people read first."""
     return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
+
+
+def chosen_by(work: Work) -> str:
+    """Return the metric that may choose among models: that which people read first, but for amounts, which train nothing."""
+    first = headline(work)
+    return work.rules.metrics[0] if first == VALUE else first
+
+
+def compared_by(work: Work) -> str:
+    """Return the metric of comparisons that name none."""
+    return VALUE if work.spec.value is not None else headline(work)
 
 
 def read_model_file(factory: Factory, model: ModelSpec) -> bytes:

@@ -53,8 +53,10 @@ def decisions(facts: CardFacts) -> Section:
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None:
         positive = last_of(facts.package.classes)
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {sentence_of(trained.threshold_because)}"
-        sentences.append(Sentence(text=text, evidence=cited))
+        decision = facts.decision
+        because = decision.because if decision else trained.threshold_because
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {sentence_of(because)}"
+        sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest) or cited))
     if facts.certificate and facts.certificate.redecided:
         told = redecided_in_words(
             facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"

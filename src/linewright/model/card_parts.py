@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
-from linewright.model.facts import Certificate, Evaluation, Explanation, Package, Parity, Trained
+from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
 from linewright.store.values import Event
 
 SCALE = 1000
@@ -35,6 +35,9 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     ingested_digest: str | None = None
     parity: Parity | None = None
     parity_digest: str | None = None
+    decision: Decision | None = None
+    """`None` for a model that was registered before the threshold was a step of its own."""
+    decision_digest: str | None = None
     evaluation: Evaluation | None = None
     evaluation_digest: str | None = None
     explanation: Explanation | None = None

@@ -207,7 +207,7 @@ def _metric_bar(metric: Metric, baseline: Metric | None) -> Bar:
     rule = METRICS.get(metric.name)
     own, other = _ends(metric), _ends(baseline) if baseline else None
     ends = [*own, *(other or ())]
-    low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(*ends) * 1.05)
+    low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(0.0, *ends) * 1.05)
     beside = f"; without features {in_words(baseline.value)}" if baseline else ""
     better = "more is better" if rule and rule.greater_is_better else "less is better"
     return Bar(

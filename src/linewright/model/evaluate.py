@@ -18,8 +18,9 @@ from linewright.model.intervals import UNBOUNDED, count_units, units_of
 from linewright.model.measures import measure_of, spreads, to_metric
 from linewright.model.metrics import Floats, MetricRule, metric
 from linewright.model.reliability import measure_reliability
-from linewright.model.said import Said, guess
+from linewright.model.said import Said, guess, say
 from linewright.model.tasks import task as rules_of
+from linewright.model.value import VALUE, Amounts
 
 Answers = npt.NDArray[Any]
 
@@ -41,6 +42,7 @@ def evaluate(
     cluster_kind: ClusterKind = "group",
     band: Band | None = None,
     raw_scores: Floats | None = None,
+    amounts: Amounts | None = None,
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
@@ -71,6 +73,8 @@ def evaluate(
         answer, and how much lies on either side.
     raw_scores : float64 array, shape (n, classes), or None
         For classes: probabilities before calibration, where they were calibrated.
+    amounts
+        What decisions on each row are worth, where the line says it: then their value is measured too.
 
     Returns
     -------
@@ -98,12 +102,12 @@ def evaluate(
     ('roc_auc', 1.0, 0.5, ((50, 0), (0, 50)))
     """
     _require_rows(truth, weight, split)
-    rules = rules_of(task)
-    measured = [metric(name, task) for name in dict.fromkeys((headline, *rules.metrics))]
-    decided = rules.decide(scores, threshold)
+    measured = [metric(name, task) for name in measured_of(task, headline, has_value=amounts is not None)]
+    said = say(task, scores, threshold, amounts)
+    decided = said.decided
     measure = partial(_measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed)
-    own = measure(Said(scores=scores, decided=decided))
-    baseline = measure(guess(task, baseline_scores, beside=decided, weight=weight))
+    own = measure(said)
+    baseline = measure(guess(task, baseline_scores, beside=decided, weight=weight, amounts=amounts))
     if own[0] is None:
         raise ContractBreach(
             f"the test part leaves {headline} undefined",
@@ -146,6 +150,18 @@ def evaluate(
         reliability=UNSET if reliability is None else reliability,
         expected=expected or UNSET,
     )
+
+
+def measured_of(task: Task, headline: str, *, has_value: bool) -> tuple[str, ...]:
+    """Return the metrics that are measured, what people read first at the front.
+
+    Examples
+    --------
+    >>> measured_of("binary", "roc_auc", has_value=True)[:3]
+    ('roc_auc', 'value', 'average_precision')
+    """
+    worth = (VALUE,) if has_value else ()
+    return tuple(dict.fromkeys((headline, *worth, *rules_of(task).metrics)))
 
 
 def confusion(truth: Answers, decided: Answers, classes: int) -> tuple[tuple[int, ...], ...]:

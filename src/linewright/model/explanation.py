@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
@@ -105,7 +106,6 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
         [likely[place].at(sliced) for place in order],
         answers=None if answers is None else answers[sliced],
     )
-    missed = _missed(model, everything.at(sliced), [likely[place].at(sliced) for place in order])
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.
     texts = {column.name for column in model.package.columns if column.type == "text"}
     needed = (chosen[place] for place in order if made[place].rise > 0 and chosen[place].name not in texts)
@@ -128,8 +128,25 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
         slices=weak.slices,
         looked_at=weak.looked_at,
         confirmed_on=weak.confirmed_on,
-        missed=UNSET if missed is None else missed,
     )
+
+
+def with_missed(told: Explanation, model: Model, rows: HeldOut, *, seed: int) -> Explanation:
+    """Return the explanation of a model whose threshold is chosen: also of where it misses positives.
+
+    Parameters
+    ----------
+    told
+        The explanation of its scores on these rows.
+    model, rows, seed
+        As `explanation` takes them.
+    """
+    counted = np.random.default_rng(seed).permutation(np.flatnonzero(rows.weight > 0))
+    sliced = np.sort(counted[:MOST_SLICED])
+    inputs = {one.name: one for one in rows.inputs}
+    columns = [inputs[name].at(sliced) for one in told.shuffled for name in one.columns if name in inputs]
+    missed = _missed(model, _judged(model, rows, seed).at(sliced), columns)
+    return msgspec.structs.replace(told, package=model.digest, missed=UNSET if missed is None else missed)
 
 
 def _missed(model: Model, judged: Judged, columns: Sequence[Input]) -> Missed | None:

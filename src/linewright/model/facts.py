@@ -131,6 +131,22 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     pile up."""
 
 
+VALUE = "value"
+"""The metric of what decisions are worth."""
+ROWS_OF_VALUE = 1_000
+"""Rows that it is told for: of one alone amounts are too small to read."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """What the four decisions of a binary task were declared to be worth: each a number, or a column with its sign, see `ValueSpec`."""
+
+    currency: str
+    true_positive: float | str
+    false_positive: float | str
+    false_negative: float | str
+    true_negative: float | str
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -147,9 +163,10 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     native: str
     """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
     calibration: Calibration
-    threshold: float | None
-    """Probability at and above which the positive class is answered; `None` outside binary tasks."""
-    threshold_because: str
+    threshold: float | None = None
+    """Probability at and above which the positive class is answered, of models that were trained before this was a step of its own: see
+    `Decision`."""
+    threshold_because: str = ""
     half_width: float | None
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
@@ -174,6 +191,9 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Where the built-in engine did not choose what is fitted: what did. Not written where it did."""
     band: Band | UnsetType = UNSET
     """For regression: how wide the intervals of its answers are. Not written by what trained before there was this."""
+    scored: str | UnsetType = UNSET
+    """Of a binary task: digest of the artifact that holds the training rows by which a threshold is chosen, with their probabilities
+    (`model.scored`). Not written before the threshold was a step of its own."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
@@ -222,6 +242,24 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     golden: str
     """Digest of a JSON artifact {"rows": [row…], "predictions": [answer…]} to try after loading."""
     trained: str
+    value: Value | UnsetType = UNSET
+    """What its decisions were declared to be worth when its threshold was chosen; the rows that it answered can be priced by it. Not
+    written where the line did not say, and before this was kept."""
+
+
+class Decision(Result, frozen=True, kw_only=True, tag="decision"):
+    """Where the positive class of a model begins, and why: what follows from amounts, and trains nothing."""
+
+    package: str
+    """Digest of the package that decides so."""
+    threshold: float | None
+    """Probability at and above which the positive class is answered; `None` outside binary tasks."""
+    because: str
+    """One sentence with numbers; empty where there is no threshold."""
+    rows: int
+    """Training rows that it was chosen by."""
+    value: Value | UnsetType = UNSET
+    """What decisions were declared to be worth; not written where the line does not say."""
 
 
 class Parity(Result, frozen=True, kw_only=True, tag="parity"):
@@ -316,6 +354,17 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     """Ends of the 95 % bootstrap interval of that, both models on the same rows and draws."""
+
+
+class Linear(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plain linear model says of the test rows; how it decides is found where the threshold is."""
+
+    scores: str
+    """Digest of the artifact with its answers to the test rows: float64, row by row."""
+    rows: int
+    """Training rows that it learned from."""
+    scored: str | UnsetType = UNSET
+    """Of a binary task: digest of the artifact with these rows and their probabilities, as in `Trained.scored`."""
 
 
 class Plain(Beside, frozen=True, kw_only=True):
@@ -516,8 +565,10 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     confirmed_on: int = 0
     """Test rows of that other half."""
     missed: Missed | UnsetType = UNSET
-    """Where positives are missed; not written where there are not two classes, where no test row is positive, and before this was
-    looked at."""
+    """Where positives are missed; not written where there are not two classes, where no test row is positive, before this was
+    looked at, and before a threshold is chosen."""
+    linear: Linear | UnsetType = UNSET
+    """What a plain linear model says of the same rows; not written where the model is one or was made elsewhere, and before this was kept."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -553,6 +604,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for people."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
+    is_same: bool | UnsetType = UNSET
+    """Of a comparison with the champion: whether both are one model that scores every row alike, so that what the gate asks about cannot
+    differ. Not written where it may."""
     column: str = ""
     """Of a fairness gate: the column of its groups."""
     groups: tuple[GroupRates, ...] = ()
@@ -599,14 +653,16 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
     incomparable: str = ""
     """Why the champion could not be compared with; empty where it was, or where there was none."""
+    decision: str | UnsetType = UNSET
+    """Digest of the candidate's `Decision`; not written before the threshold was a step of its own."""
     redecided: Redecided | UnsetType = UNSET
     """What would be decided otherwise than by the champion; not written where answers are numbers, where there was no champion to
     compare with, and before this was counted."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What the gates said about which the rows could not decide."""
-        return tuple(one.says for one in self.outcomes if one.status == "undecided")
+        """What the gates said about which the rows could not decide, and others may."""
+        return tuple(one.says for one in self.outcomes if one.status == "undecided" and not one.is_same)
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -634,6 +690,8 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     """Digest of what reading the sources gave."""
     parity: str = ""
     """Digest of the proof that the package answers as the trained model does."""
+    decision: str = ""
+    """Digest of its `Decision`; empty where it was registered before the threshold was a step of its own."""
     limits: tuple[Limit, ...] = ()
     computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Digest of the `Environment` that each part of it was first computed in, by station; empty where it was registered

@@ -29,11 +29,12 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Certificate, ClusterKind, Outcome, Task, Verdict
-from linewright.model.judging import Rows, judge
+from linewright.model.judging import Alike, Rows, judge
 from linewright.model.metrics import Floats, metric
-from linewright.model.said import Said, guess
+from linewright.model.said import guess, say
 from linewright.model.spec import BeatsGate, GateSpec
 from linewright.model.tasks import task as rules_of
+from linewright.model.value import Amounts
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
@@ -59,6 +60,9 @@ _AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
     }
 )
 """What is waited for, by whether groups are drawn whole."""
+
+_ONLY_AMOUNTS = "it is the champion's model with the champion's threshold, and only what decisions are declared to be worth differs"
+_ASK_DECISIONS = "Let one ask what its decisions are worth: {beats: champion, metric: value}."
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -91,6 +95,9 @@ def certify(
     incomparable: str = "",
     cluster_kind: ClusterKind = "group",
     min_rows: int = MIN_ROWS,
+    amounts: Amounts | None = None,
+    currency: str = "",
+    alike: Alike = "nothing",
 ) -> Certificate:
     """Judge a candidate by the gates of its line.
 
@@ -129,6 +136,10 @@ def certify(
     min_rows
         Fewest rows (or groups or blocks, where those are drawn) that a gate may be decided by: of the rarer of two classes, of
         the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
+    amounts, currency
+        What decisions on each row are worth, where the line says it: for the metric `value`.
+    alike
+        In what candidate and champion are the same by making.
 
     Returns
     -------
@@ -140,8 +151,7 @@ def certify(
     SpecError
         If a metric does not fit the task, or a fairness gate is asked of a task other than binary or of an unknown column.
     """
-    decide = rules_of(task).decide
-    decided = decide(scores, threshold)
+    candidate = say(task, scores, threshold, amounts)
     rows = Rows(
         task=task,
         classes=classes,
@@ -150,21 +160,22 @@ def certify(
         weight=weight,
         clusters=clusters,
         cluster_kind=cluster_kind,
-        candidate=Said(scores=scores, decided=decided),
-        champion=None
-        if rival_scores is None
-        else Said(scores=rival_scores, decided=decide(rival_scores, rival_threshold)),
-        baseline=guess(task, baseline_scores, beside=decided, weight=weight),
+        candidate=candidate,
+        champion=None if rival_scores is None else say(task, rival_scores, rival_threshold, amounts),
+        baseline=guess(task, baseline_scores, beside=candidate.decided, weight=weight, amounts=amounts),
         groups=groups,
         seen=seen,
         incomparable=incomparable,
         seed=seed,
         min_rows=min_rows,
+        currency=currency,
+        alike=alike,
     )
     outcomes = tuple(judge(gate, rows) for gate in gates)
     verdict, because = conclude(
         gates,
         outcomes,
+        only_amounts=alike == "decisions",
         has_champion=rival_scores is not None,
         by_group=clusters is not None and cluster_kind == "group",
         known=partial(
@@ -208,16 +219,20 @@ def conclude(
     has_champion: bool = False,
     by_group: bool = False,
     known: Callable[[], str] = _nothing_known,
+    only_amounts: bool = False,
 ) -> tuple[Verdict, str]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
     1. There are no gates: *hold*; nothing was asked, so nothing was shown.
     2. A gate failed: *reject*.
-    3. A gate with ``when_small: block`` is undecided: *need-more-data*.
-    4. A `beats` gate is undecided: *need-more-data* if at most 20 times as many rows as there are would decide each
+    3. Candidate and champion decide every row alike, and only the declared amounts differ: *promote*; nothing can get worse by it.
+    4. A gate with ``when_small: block`` is undecided: *need-more-data*.
+    5. A `beats` gate is undecided: *need-more-data* if at most 20 times as many rows as there are would decide each
        such gate (or there were too few rows to tell), else *hold*: no difference worth naming was shown.
-    5. No gate passed: *need-more-data*.
-    6. Otherwise *promote*: what could not be decided is neither for nor against.
+    6. No gate passed: *hold* where a comparison was asked about scores of one model with another threshold, else *need-more-data*.
+    7. Otherwise *promote*: what could not be decided is neither for nor against.
+
+    In 4 and 5 a comparison of a model's scores with themselves is passed over: no row could ever decide it.
 
     Where more data is needed to beat something, it is said what that is worth waiting for: who cannot be told from the baseline may
     know nothing, and who is no better than the champion may turn out worse. `has_champion` says what comparisons with the champion
@@ -236,7 +251,10 @@ def conclude(
         )
     pairs = list(zip(gates, outcomes, strict=True))
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
-    open_gates = [(gate, outcome) for gate, outcome in pairs if outcome.status == "undecided"]
+    same = [outcome for outcome in outcomes if outcome.is_same]
+    open_gates = [
+        (gate, outcome) for gate, outcome in pairs if outcome.status == "undecided" and not outcome.is_same
+    ]
     blocking = [outcome for gate, outcome in open_gates if gate.when_small == "block"]
     comparisons = [
         (outcome, has_champion and gate.beats == "champion")
@@ -245,6 +263,8 @@ def conclude(
     ]
     if failed:
         return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
+    if only_amounts:
+        return "promote", f"Nothing is decided otherwise, so nothing can get worse: {_ONLY_AMOUNTS}."
     if blocking:
         advice = _what_to_do(
             [(one, champion) for one, champion in comparisons if one in blocking],
@@ -256,6 +276,8 @@ def conclude(
     if comparisons:
         return _wait_or_hold(comparisons, by_group=by_group, known=known)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
+    if not passed and same:
+        return "hold", f"Held, because no gate asks about its decisions: {same[0].says}. {_ASK_DECISIONS}"
     if not passed:
         return (
             "need-more-data",
@@ -266,7 +288,7 @@ def conclude(
             "promote",
             f"{_all_passed(len(passed))}: {passed[0].says}.",
         )
-    undecided = ", ".join(outcome.gate for _, outcome in open_gates)
+    undecided = ", ".join(outcome.gate for outcome in outcomes if outcome.status == "undecided")
     counts = f"{len(passed)} of {len(outcomes)} gates were passed, none failed"
     return (
         "promote",

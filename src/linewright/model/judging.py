@@ -4,15 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
-from linewright.model.facts import ClusterKind, GroupRates, Outcome, Task
+from linewright.model.facts import ROWS_OF_VALUE, ClusterKind, GroupRates, Outcome, Task
 from linewright.model.figures import as_declared, count, figure, in_words, roughly
 from linewright.model.gate_words import (
     END,
@@ -30,6 +31,10 @@ from linewright.model.said import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
 Answers = npt.NDArray[Any]
+
+Alike = Literal["nothing", "scores", "decisions"]
+"""In what two models are the same by making, of all rows there can be: in nothing; in scores, where a threshold alone was chosen anew; or in
+decisions too, where amounts alone were declared anew."""
 
 DRAWS = 2_000
 
@@ -55,6 +60,10 @@ class Rows:
     min_rows: int
     excluded: int = 0
     """Rows that were left out before, because the champion had been fitted on them."""
+    currency: str = ""
+    """Of the metric `value`."""
+    alike: Alike = "nothing"
+    """In what the candidate is the champion by making."""
 
     @property
     def n(self) -> int:
@@ -110,6 +119,7 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
     assert bar is not None  # noqa: S101 -- the spec's validator allows a gate with neither
     claim = _claim(rows, rule, None, gate.confidence, bar=bar, rises=rises)
     status = _status(claim, rows, units=rows.units(rule))
+    called = _called(rule, rows)
     return _outcome(
         f"{rule.name} at {'least' if rises else 'most'} {as_declared(bar)}",
         claim,
@@ -117,7 +127,7 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
         status=status,
         more=_more_rows(claim, rows, rows.units(rule)),
         says=_unless_unknown(
-            f"{rule.name} is {in_words(claim.value, beside=bar)}",
+            f"{called} is {in_words(claim.value, beside=bar)}",
             f", {range_in_words(claim, status, gate.confidence)}: the bar of {as_declared(bar)} is {END[status]}",
             rule,
             claim,
@@ -129,6 +139,9 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
 def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     rule = metric(gate.metric or rows.headline, rows.task)
     rival, name, note = _rival(gate, rows)
+    is_same = rows.alike == "decisions" or (rows.alike == "scores" and rule.uses == "scores")
+    if rival is rows.champion and is_same:
+        return _same_model(gate, rule, rows)
     # Who may be worse than a champion may not be worse than the baseline that stands in for one.
     bar = gate.margin if rival is rows.champion else max(gate.margin, 0.0)
     claim = _claim(rows, rule, rival, gate.confidence, bar=bar)
@@ -137,7 +150,7 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     asked = f"at most {as_declared(-bar)} worse" if bar < 0 else f"better{margin}"
     verdict = "" if status == "pass" and not bar else f": that it is {asked} is {SHOWN[status]}"
     alike = f" ({_as_the_rival(rule, rows, rival, name)})" if claim.is_alike else ""
-    found = f"{rule.name} is {better(claim.value, bar)} the {name}'s{note}{alike}"
+    found = f"{_called(rule, rows)} is {better(claim.value, bar)} the {name}'s{note}{alike}"
     known = f", {better_range(claim, status, gate.confidence)}{verdict}"
     if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
         status, known = "fail", f"{known}, but {but}"
@@ -151,10 +164,36 @@ def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     )
 
 
+def _same_model(gate: BeatsGate, rule: MetricRule, rows: Rows) -> Outcome:
+    """Say of a comparison that it compares a model with itself: there is nothing to show, and nothing to wait for."""
+    does, differs = (
+        ("scores", "where it decides")
+        if rows.alike == "scores"
+        else ("decides", "what decisions are declared to be worth")
+    )
+    claim = Claim(value=0.0, low=0.0, high=0.0, bar=gate.margin, rises=True, is_strict=True)
+    outcome = _outcome(
+        f"beats the {gate.beats} on {rule.name}",
+        claim,
+        rows,
+        status="undecided",
+        more=None,
+        says=f"{_called(rule, rows)} is the champion's own: it {does} every row as the champion does, since both are one model and "
+        f"only {differs} differs",
+    )
+    return msgspec.structs.replace(outcome, is_same=True)
+
+
+def _called(rule: MetricRule, rows: Rows) -> str:
+    """Return what a metric is called where its figure follows, with its unit."""
+    return f"{rule.name} ({rows.currency} per {ROWS_OF_VALUE:,} rows)" if rule.uses == "worth" else rule.name
+
+
 def _as_the_rival(rule: MetricRule, rows: Rows, rival: Said, name: str) -> str:
     counts = rows.weight > 0
     if np.array_equal(rows.candidate.used_by(rule)[counts], rival.used_by(rule)[counts]):
-        return f"it answers each of the {counts.sum():,} test rows as the {name} does"
+        does = "answers" if not rows.classes else "scores" if rule.uses == "scores" else "decides"
+        return f"it {does} each of the {counts.sum():,} test rows as the {name} does"
     return f"it puts the {counts.sum():,} test rows in the same order as the {name} does"
 
 
@@ -337,7 +376,11 @@ def _unless_unknown(found: str, known: str, rule: MetricRule, claim: Claim, rows
     Bounds by too few rows decide nothing, so that they are not said: beside the verdict they would read as if they did.
     """
     units = rows.units(rule)
-    says = found if np.isfinite(claim.value) else f"{rule.name} cannot be measured on {count(rows.n, 'row')}"
+    says = (
+        found
+        if np.isfinite(claim.value)
+        else f"{_called(rule, rows)} cannot be measured on {count(rows.n, 'row')}"
+    )
     if units >= rows.min_rows:
         return f"{says}{known}" if np.isfinite(claim.value) else says
     one, of = _drawn(rows)

@@ -76,7 +76,7 @@ def measure_of(
     return Measure(
         value=rule.drawn(truth, said, weight) if rule.drawn else rule.prepare(truth, said),
         error=error,
-        scale="logit" if rule.is_bounded else "log" if is_open else "unknown",
+        scale="logit" if rule.is_bounded else "linear" if rule.is_signed else "log" if is_open else "unknown",
         bounds=(0.0, 1.0) if rule.is_bounded else UNBOUNDED,
         unseen=_hidden(rule, truth, said, weight=weight, clusters=clusters),
     )
@@ -140,6 +140,8 @@ def _hidden_apart(
 
     Of thirty such rows a tenth may be (`unseen_share`): draws agree that they are right, so that a difference of next to nothing was sure.
     """
+    if rule.uses == "worth":
+        return _hidden_worth(rule, truth, said, other, weight=weight, clusters=clusters)
     apart = (weight > 0) & (said != other) if rule.uses == "decision" and said.shape == other.shape else None
     if apart is None or not apart.any():
         return None
@@ -165,6 +167,31 @@ def _hidden_apart(
 
     # Who is no better says nothing that could be too sure.
     return reach if loser and found else None
+
+
+def _hidden_worth(
+    rule: MetricRule, truth: Truth, said: Answers, other: Answers, *, weight: Floats, clusters: Clusters
+) -> Callable[[float, int], float] | None:
+    """Return the same of decisions in money: of thirty rows that one model rightly leaves alone a tenth may be positive, and dear."""
+    apart = (weight > 0) & (said != other).any(axis=1)
+    if not apart.any():
+        return None
+    places = np.arange(len(truth))
+    # How much better one is by what the truth is; where it is better on each row, other truths of them were never seen.
+    gained = said - other
+    is_better = {-1: gained[places, truth] > 0, 1: gained[places, truth] < 0}
+    unseen = [side for side, better in is_better.items() if better[apart].all()]
+    units = count_units(np.flatnonzero(apart), clusters)
+    turned = (
+        weight[apart] @ (rule.losses(1 - truth, said - other) - rule.losses(truth, said - other))[apart]
+        if rule.losses
+        else 0.0
+    )
+
+    def reach(confidence: float, side: int) -> float:
+        return unseen_share(units, confidence) * abs(turned) / weight.sum() if side in unseen else 0.0
+
+    return reach if unseen else None
 
 
 def are_alike(rule: MetricRule, said: Answers, other: Answers, *, weight: Floats) -> bool:
@@ -224,7 +251,7 @@ def _answered_otherwise(
     rule: MetricRule, truth: Truth, said: Answers, weight: Floats, share: float
 ) -> Iterator[tuple[Answers, Floats]]:
     """Yield what else may be said, and the weights, shape (1, 2 n), of rows as they are and as it says it of a share of them."""
-    if rule.uses == "scores":
+    if rule.uses != "decision":
         shuffled = np.random.default_rng(0).permutation(len(truth))
         yield said[shuffled], np.append((1 - share) * weight, share * weight)[np.newaxis]
         return

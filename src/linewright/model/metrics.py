@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
-from linewright.model.facts import Task
+from linewright.model.facts import ROWS_OF_VALUE, VALUE, Task
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[Any]
@@ -40,13 +40,16 @@ class MetricRule:
     name: str
     tasks: tuple[Task, ...]
     greater_is_better: bool
-    uses: Literal["scores", "decision"]
+    uses: Literal["scores", "decision", "worth"]
     """Whether `prepare` takes the model's scores or what was decided from them: class codes, int64, shape (n,); or, of a guess, the share in which
-    a row is said to be of each class, float64, shape (n, classes)."""
+    a row is said to be of each class, float64, shape (n, classes). Or what these decisions are worth: of a negative row and of a positive one,
+    float64, shape (n, 2)."""
     prepare: Callable[[Truth, npt.NDArray[Any]], Statistic]
     """From truth and scores to the statistic; sorts once, so that a weighting costs O(n)."""
     is_bounded: bool
     """Whether all values lie in [0, 1]."""
+    is_signed: bool = False
+    """Whether values may lie on either side of 0."""
     guess: Literal["likelier", "positive", "rate"] = "likelier"
     """What is best decided without features: of each row the likeliest class, or the positive one; or, where no answer to all rows is what a model
     without knowledge gives at its best, each class as often as the model beside it does, at random."""
@@ -103,7 +106,7 @@ def metric(name: str, task: Task) -> MetricRule:
         ...
     linewright.errors.SpecError: no such metric for a binary task: found 'auc', allowed: accuracy, \
 average_precision, balanced_accuracy, brier_score, f1, \
-f1_macro, log_loss, precision, recall, roc_auc. Next: write 'roc_auc'
+f1_macro, log_loss, precision, recall, roc_auc, value. Next: write 'roc_auc'
     """
     rule = METRICS.get(name)
     if rule is not None and task in rule.tasks:
@@ -188,6 +191,10 @@ def _log_losses(truth: Truth, scores: Floats) -> Floats:
 
 def _brier_losses(truth: Truth, scores: Floats) -> Floats:
     return (scores[:, 1] - truth) ** 2
+
+
+def _worths(truth: Truth, worth: Floats) -> Floats:
+    return ROWS_OF_VALUE * worth[np.arange(len(truth)), truth]
 
 
 def _accuracy(truth: Truth, decided: Truth) -> Statistic:
@@ -366,6 +373,15 @@ METRICS: Mapping[str, MetricRule] = MappingProxyType(
             _binary(name="precision", uses="decision", guess="rate", prepare=_precision),
             _binary(name="recall", uses="decision", guess="rate", prepare=_recall),
             _classes(name="f1_macro", by_class=True, guess="rate", prepare=_f1_macro),
+            MetricRule(
+                name=VALUE,
+                tasks=("binary",),
+                greater_is_better=True,
+                uses="worth",
+                is_bounded=False,
+                is_signed=True,
+                **_mean_of(_worths),
+            ),
             _number(name="rmse", prepare=_root_mean_square, losses=_squares, is_root=True),
             _number(name="mse", **_mean_of(_squares)),
             _number(name="mae", **_mean_of(_absolutes)),

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linewright.errors import SpecError
 from linewright.model.facts import Task
 from linewright.model.metrics import Floats, MetricRule
 from linewright.model.tasks import task as rules_of
+from linewright.model.value import Amounts
 
 Answers = npt.NDArray[Any]
 
@@ -19,14 +21,34 @@ class Said:
 
     scores: Floats
     decided: Answers
+    worth: Floats | None = None
+    """What its decisions are worth, shape (n, 2), see `value.Amounts.worth`; `None` where the line does not say."""
 
     def used_by(self, rule: MetricRule) -> Answers:
-        """Return what a metric is computed from."""
+        """Return what a metric is computed from.
+
+        Raises
+        ------
+        SpecError
+            If it is made of amounts that were not declared.
+        """
+        if rule.uses == "worth":
+            return self._worth()
         return self.decided if rule.uses == "decision" else self.scores
+
+    def _worth(self) -> Floats:
+        if self.worth is None:
+            raise SpecError(
+                "the line does not say what decisions are worth, so they have no value",
+                where="value",
+                hint="add a section such as value: {currency: EUR, true_positive: 900, false_positive: -40, false_negative: -900}",
+            )
+        return self.worth
 
     def at(self, rows: npt.NDArray[np.bool_]) -> "Said":
         """Return what it says of some of the rows."""
-        return replace(self, scores=self.scores[rows], decided=self.decided[rows])
+        worth = None if self.worth is None else self.worth[rows]
+        return replace(self, scores=self.scores[rows], decided=self.decided[rows], worth=worth)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,14 +64,22 @@ class Guess(Said):
 
     def used_by(self, rule: MetricRule) -> Answers:
         """Return what a metric is computed from: scores, class codes, or for each row the share in which it is said to be of each class."""
-        if rule.uses == "scores" or rule.guess == "likelier":
+        if rule.uses != "decision" or rule.guess == "likelier":
             return super().used_by(rule)
         if rule.guess == "positive":
             return np.ones(len(self.decided), dtype=np.int64)
         return np.tile(self.rates, (len(self.decided), 1))
 
 
-def guess(task: Task, scores: Floats, *, beside: Answers, weight: Floats) -> Guess:
+def say(task: Task, scores: Floats, threshold: float | None, amounts: Amounts | None = None) -> Said:
+    """Return what a model says whose positive class begins at a threshold, and what its decisions are worth where amounts are known."""
+    decided = rules_of(task).decide(scores, threshold)
+    return Said(scores=scores, decided=decided, worth=None if amounts is None else amounts.worth(decided))
+
+
+def guess(
+    task: Task, scores: Floats, *, beside: Answers, weight: Floats, amounts: Amounts | None = None
+) -> Guess:
     """Return what is said without features.
 
     Parameters
@@ -61,6 +91,8 @@ def guess(task: Task, scores: Floats, *, beside: Answers, weight: Floats) -> Gue
     beside : array, shape (n,)
         What the model decides that is held against it.
     weight : float64 array, shape (n,)
+    amounts
+        What decisions are worth: then it gives an alarm for all rows or for none, whichever is worth more.
 
     Examples
     --------
@@ -73,4 +105,7 @@ def guess(task: Task, scores: Floats, *, beside: Answers, weight: Floats) -> Gue
     if scores.ndim == 2:
         counts = np.bincount(beside, weights=weight, minlength=scores.shape[1])
         rates = tuple((counts / max(counts.sum(), np.finfo(np.float64).tiny)).tolist())
-    return Guess(scores=scores, decided=rules_of(task).decide(scores, None), rates=rates)
+    worth = None
+    if amounts is not None and len(scores):
+        worth = amounts.worth(amounts.best_constant(float(scores[0, 1]), weight))
+    return Guess(scores=scores, decided=rules_of(task).decide(scores, None), rates=rates, worth=worth)

@@ -44,7 +44,7 @@ class TrainSpec(Spec):
     """What kind of answer; `auto` looks at the label."""
     metric: str = "auto"
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
-    chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion."""
+    chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion. `value` is read first, and chooses no model."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
     """How much is tried; the same rows, parted alike, and the same budget give the same model."""
     prefer: Literal["accuracy", "small"] = "accuracy"
@@ -96,7 +96,7 @@ class MetricGate(Spec):
     """A metric must reach a bar, with confidence."""
 
     metric: str
-    """Metric by its scikit-learn name."""
+    """Metric by its scikit-learn name; or `value`, what decisions are worth for 1,000 rows, in the currency of the section `value`."""
     at_least: float | None = None
     """Smallest passing value, on the metric's own scale."""
     at_most: float | None = None
@@ -119,7 +119,7 @@ class BeatsGate(Spec):
     beats: Literal["champion", "baseline"]
     """Rival; while there is no champion, the baseline stands in."""
     metric: str | None = None
-    """Metric to compare (default: the line's)."""
+    """Metric to compare (default: `value` where the line says what decisions are worth, else the line's metric)."""
     margin: float = 0.0
     """How much better it must be, on the metric's own scale; below 0: by how much it may be worse than the champion."""
     confidence: Confidence = 0.95
@@ -158,16 +158,23 @@ class FairnessGate(Spec):
 GateSpec = MetricGate | BeatsGate | FairnessGate
 
 
+Amount = float | Annotated[str, Field(min_length=1)]
+"""What one decision is worth: a number; or a column of the table that holds it, with a minus before its name where it is a cost."""
+
+
 class ValueSpec(Spec):
-    """What decisions are worth, in money; the threshold follows from it."""
+    """What decisions are worth, in money: the threshold follows from it, and gates compare by it. A new amount trains nothing.
+
+    Each amount is a number, or a numeric column of the table with amounts of at least 0: ``true_positive: amount``, ``false_negative: -amount``.
+    """
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
     """ISO 4217 code."""
-    true_positive: float = 0.0
+    true_positive: Amount = 0.0
     """Worth of one positive that was found."""
-    false_positive: float = 0.0
+    false_positive: Amount = 0.0
     """Worth (usually negative) of one false alarm."""
-    false_negative: float = 0.0
+    false_negative: Amount = 0.0
     """Worth (usually negative) of one positive that was missed; less than `true_positive`."""
-    true_negative: float = 0.0
+    true_negative: Amount = 0.0
     """Worth of one negative left alone."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.errors import SpecError
-from linewright.model.margins import Floats
-from linewright.model.spec import ValueSpec
+from linewright.model.value import Amounts, Floats
 
 _TIE = 1e-12
 _RISK = 0.05
@@ -28,7 +26,7 @@ def choose_threshold(
     probability: Floats,
     target: npt.NDArray[np.int64],
     weight: Floats,
-    value: ValueSpec | None,
+    amounts: Amounts | None,
     *,
     of: str = "out-of-fold",
 ) -> Threshold:
@@ -41,22 +39,17 @@ def choose_threshold(
     target : int64 array, shape (n,)
         1 for positive rows.
     weight : float64 array, shape (n,)
-    value
-        What decisions are worth. `None`: the threshold with the best F1.
+    amounts
+        What decisions on each row are worth. `None`: the threshold with the best F1.
     of
         What these rows are called in the reason.
 
     Returns
     -------
     Threshold
-        With `value`: the probability at which both answers are worth the same, unless another threshold earned more on
+        With `amounts`: the probability at which both answers are worth the same, unless another threshold earned more on
         these rows by more than chance explains while the probabilities are right. Among equally good thresholds the
-        one with the fewest alarms.
-
-    Raises
-    ------
-    SpecError
-        If under `value` finding a positive is worth no more than missing it.
+        one with the fewest alarms. Where amounts differ from row to row, that which is worth most if the probabilities are right.
 
     Examples
     --------
@@ -64,9 +57,9 @@ def choose_threshold(
     >>> choose_threshold(p, y, np.ones(4), None).at
     0.4
     """
-    if value is None:
+    if amounts is None:
         return _best_f1(probability, target, weight, of)
-    return _best_value(probability, target, weight, value, of)
+    return _best_value(probability, target, weight, amounts, of)
 
 
 def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats, of: str) -> Threshold:
@@ -85,18 +78,22 @@ def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats,
 
 
 def _best_value(
-    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, value: ValueSpec, of: str
+    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, amounts: Amounts, of: str
 ) -> Threshold:
-    gain, cost = stakes(value)
-    fair = cost / (gain + cost)
+    gain, cost = _typical(amounts.gain, target == 1, weight), _typical(amounts.cost, target == 0, weight)
+    is_each = bool(np.ptp(amounts.gain) or np.ptp(amounts.cost))
+    if is_each:
+        fair = _most_expected(probability, weight, amounts)
+    else:
+        fair = cost / (gain + cost) if gain + cost > 0 else 0.0
     # What an alarm adds to leaving the row alone.
-    added = weight * np.where(target == 1, gain, -cost)
+    added = weight * np.where(target == 1, amounts.gain, -amounts.cost)
     steps = _steps(probability, weight, added)
     best = steps.cut(int(np.argmax(steps.amount >= steps.amount.max() - _TIE * np.abs(added).sum())))
     at_fair = probability >= fair
     moved = (probability >= best).astype(np.float64) - at_fair
     more = float(added @ moved)
-    chance = _by_chance(probability, weight * moved, gain, cost, len(steps.high))
+    chance = _by_chance(probability, weight * moved, amounts, len(steps.high))
     rows = f"{len(target):,} {of} rows"
     if more > max(0.0, chance):
         because = (
@@ -104,46 +101,37 @@ def _best_value(
             f"break even; if the probabilities were right, chance would explain {chance:,.0f}"
         )
         return Threshold(at=best, because=because)
+    how = (
+        f"expected to be worth most by the amounts of each row (a hit gains {gain:.6g} on average, a false alarm costs {cost:.6g})"
+        if is_each
+        else f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g})"
+    )
     because = (
-        f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g}); on {rows} "
-        f"alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
+        f"{how}; on {rows} alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
     )
     return Threshold(at=fair, because=because)
 
 
-def stakes(value: ValueSpec) -> tuple[float, float]:
-    """Return what an alarm gains on a positive row and costs on a negative one, both against leaving it alone.
-
-    Raises
-    ------
-    SpecError
-        If finding a positive is worth no more than missing it. The checks of a line file ask here too, so that nobody
-        waits for a training to hear of it.
-
-    Examples
-    --------
-    >>> stakes(ValueSpec(true_positive=90, false_positive=-10, false_negative=-100))
-    (190.0, 10.0)
-    """
-    gain, cost = value.true_positive - value.false_negative, value.true_negative - value.false_positive
-    if gain <= 0:
-        raise SpecError(
-            "finding a positive is worth no more than missing it, so no alarm could ever pay",
-            where="value",
-            found=f"true_positive {value.true_positive:g}, false_negative {value.false_negative:g}",
-            allowed="true_positive above false_negative",
-            hint="correct the amounts, or `label.positive`; or leave `value` out",
-        )
-    # An alarm that is welcome on negative rows too costs nothing: all rows get one.
-    return gain, max(0.0, cost)
+def _most_expected(probability: Floats, weight: Floats, amounts: Amounts) -> float:
+    """Return the threshold that is worth most if the probabilities are right, whatever became of these rows."""
+    expected = weight * (probability * amounts.gain - (1 - probability) * amounts.cost)
+    steps = _steps(probability, weight, expected)
+    return steps.cut(int(np.argmax(steps.amount >= steps.amount.max() - _TIE * np.abs(expected).sum())))
 
 
-def _by_chance(probability: Floats, moved: Floats, gain: float, cost: float, tried: int) -> float:
+def _typical(amount: Floats, of_kind: npt.NDArray[np.bool_], weight: Floats) -> float:
+    """Return the mean amount of the rows of a kind, or of all where none that counts is of it."""
+    mass = weight * of_kind
+    return float(np.average(amount, weights=mass if mass.any() else np.ones_like(weight)))
+
+
+def _by_chance(probability: Floats, moved: Floats, amounts: Amounts, tried: int) -> float:
     """Return what the best of `tried` thresholds gains at most by chance, if the probabilities are right.
 
     Bernstein's inequality and the union bound. What the rows themselves scatter would mislead: where positives are
     rare, a stretch without any looks certain.
     """
+    gain, cost = amounts.gain, amounts.cost
     expected = float(np.sum(moved * (probability * gain - (1 - probability) * cost)))
     swing = np.abs(moved) * (gain + cost)
     variance = float(np.sum(swing**2 * probability * (1 - probability)))

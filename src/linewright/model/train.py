@@ -1,4 +1,4 @@
-"""Train: search a setting on folds, fit it to all rows that it may learn from, calibrate it and set its threshold."""
+"""Train: search a setting on folds, fit it to all rows that it may learn from, and calibrate it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +34,8 @@ from linewright.model.search import (
     trial_of,
     usable_folds,
 )
-from linewright.model.spec import TrainSpec, ValueSpec
+from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.threshold import choose_threshold
 from linewright.model.trainers import TRAINERS, Trainer, of_width, read_native
 
 _ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
@@ -55,13 +54,13 @@ class Training:
     because: str
     """Why that trial, in one sentence with numbers."""
     calibration: Calibration
-    threshold: float | None
-    threshold_because: str
     half_width: float | None
     band: Band | None
     out_of_fold: Floats
     """Calibrated scores of the training rows by models that did not see them, shape (n, classes) or (n,); NaN for
     rows that no fold judged."""
+    weight: Floats
+    """What each row counts, shape (n,)."""
     learned: npt.NDArray[np.bool_]
     """Which training rows it learned from, shape (n,)."""
     recent: Recent | None
@@ -84,7 +83,6 @@ def train(
     classes: tuple[str, ...],
     folds: Sequence[Fold],
     spec: TrainSpec,
-    value: ValueSpec | None,
     seed: int,
     report: Callable[[Progress], None],
     at: npt.NDArray[Any] | None = None,
@@ -114,8 +112,6 @@ def train(
         never are.
     spec
         Budget and cap. Its `task` and `split` are not read.
-    value
-        What decisions are worth, for the threshold of a binary task.
     seed
         In [0, 2**31).
     report
@@ -200,18 +196,16 @@ def train(
         is_forward=goes_forward(folds),
     )
     scores = calibrate(calibration, blend.scores)
-    threshold = choose_threshold(scores[:, 1], truth, mass, value) if task == "binary" else None
     return Training(
         native=native,
         trials=tuple(trial_of(one, found.rows, blend if found.by_loss else None) for one in tried),
         chosen=blend.name,
         because=found.because,
         calibration=calibration,
-        threshold=threshold.at if threshold else None,
-        threshold_because=threshold.because if threshold else "",
         half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
         band=fit_band(scores, truth, mass) if task == "regression" else None,
         out_of_fold=by_row(scores, judged, len(x)),
+        weight=rows.weight,
         learned=rows.learned,
         recent=recent,
         encoder=extended(encoder, pairs),

@@ -74,6 +74,13 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "verify": _entry("care", _CARE, "Check every stored byte, and that the record keeps its promises."),
     "audit verify": _entry("care", _CARE, "Check that no entry of the record was changed or removed."),
+    "notify status": _entry(
+        "notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
+    ),
+    "notify test": _entry("notify", _CARE, "Send a test to those who are told of what happens."),
+    "notify send": _entry(
+        "notify", _CARE, "Tell now what waits to be told, without `up` and before the next try."
+    ),
     "backup": _entry("care", _CARE, "Copy the whole factory into one file, also while it is at work."),
     "restore": _entry("care", _CARE, "Make a factory from a backup, in an empty or a new folder."),
     "gc": _entry("care", _CARE, "Free the stored bytes that nothing refers to."),

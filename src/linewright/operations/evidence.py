@@ -45,6 +45,20 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return self.html or f"{self.markdown}\nAs a page: linewright card {self.model} --html > card.html"
 
 
+class CardPage(Card, frozen=True, kw_only=True):
+    """A model card that a notebook shows."""
+
+    page: str
+    """The card as one self-contained page."""
+
+
+def in_notebook(told: Card) -> CardPage:
+    """Return a card that was asked for as a page as one that was not, and that a notebook shows."""
+    fields: dict[str, Any] = {name: getattr(told, name) for name in told.__struct_fields__}
+    fields |= {"html": None, "page": told.html}
+    return CardPage(**fields)
+
+
 @operation(writes=False, expensive=True)
 def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
     """Show the model card of a model, as Markdown or as a page.
@@ -148,7 +162,7 @@ def why(factory: Factory, evidence: str, /) -> Because:
     Parameters
     ----------
     evidence
-        LINE@VERSION, or the beginning of an evidence id on a card or of an alert's id.
+        LINE@VERSION, LINE for its champion, or the beginning of an evidence id on a card or of an alert's id.
     """
     return _because(explain(factory, evidence))
 

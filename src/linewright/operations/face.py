@@ -2,19 +2,26 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from linewright.engine.context import Progress
 from linewright.line import factory
+from linewright.line.factory import quiet
 from linewright.operations import OPERATIONS
 from linewright.operations.declare import Operation, load
+from linewright.operations.notebook import NotebookProgress, display_of, is_frame, show_results
+from linewright.store.clock import now_utc
 
 
 class Factory(factory.Factory):
     """A factory folder with the operations as methods.
 
     Each command is a method of the same name. Its arguments and options are the parameters, and it returns as a value
-    what the command prints with ``--json``.
+    what the command prints with ``--json``. Where a command takes a file of rows, a method takes a DataFrame of polars or pandas too, see
+    `operations.frames`. In a notebook a result shows itself as HTML, and long calls show how far they are.
 
     Examples
     --------
@@ -25,6 +32,17 @@ class Factory(factory.Factory):
     >>> "promote" in dir(empty)
     True
     """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        report: Callable[[Progress], None] = quiet,
+        actor: str = "",
+        now: Callable[[], str] = now_utc,
+    ) -> None:
+        display = display_of() if report is quiet else None
+        super().__init__(root, report=NotebookProgress(display) if display else report, actor=actor, now=now)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         command = name.replace("_", "-")
@@ -38,11 +56,26 @@ class Factory(factory.Factory):
 
 def _method(opened: Factory, operation: Operation) -> Callable[..., Any]:
     signature = inspect.signature(operation.function)
+    show_results(operation.result)
+
+    def call(given: Mapping[str, Any]) -> Any:
+        return operation.call(opened, given)
 
     @functools.wraps(operation.function)
     def method(*arguments: Any, **named: Any) -> Any:
         bound = signature.bind(opened, *arguments, **named).arguments
         given = {name.removesuffix("_"): value for name, value in list(bound.items())[1:]}
-        return operation.call(opened, given)
+        try:
+            if any(map(is_frame, given.values())):
+                # Only whoever has a frame has loaded what it takes.
+                frames = import_module("linewright.operations.frames")
+                return frames.call_with_frame(operation.name, call, given, root=opened.root)
+            if operation.name == "card" and not given.get("html"):
+                evidence = import_module("linewright.operations.evidence")
+                return evidence.in_notebook(call({**given, "html": True}))
+            return call(given)
+        finally:
+            if isinstance(opened.report, NotebookProgress):
+                opened.report.clear()
 
     return method

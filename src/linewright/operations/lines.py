@@ -53,6 +53,7 @@ def new(
     exclude: tuple[str, ...] = (),
     weight: str | None = None,
     model: Path | None = None,
+    columns: tuple[str, ...] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
 ) -> NewLine:
@@ -80,6 +81,8 @@ def new(
         Column with a sample weight.
     model
         File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+    columns
+        Columns that this model reads, in the order of its inputs, separated by commas, where it does not name them itself.
     python
         Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
     engine
@@ -97,6 +100,7 @@ def new(
         exclude=exclude,
         weight=weight,
         model=model,
+        columns=columns,
         python=python,
         engine=engine,
     )

@@ -3,15 +3,19 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
 
 from linewright.errors import BackendError, NotFound
-from linewright.line.ahead import ahead_until
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
+from linewright.line.checked import CheckedFiles
+from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
+from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.example import curl
 from linewright.line.factory import Factory
 from linewright.line.mistakes import did_you_mean
@@ -21,6 +25,7 @@ from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
+from linewright.line.waiting import Wait
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
@@ -32,7 +37,7 @@ from linewright.serve.feedback import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.segments import Damage
 from linewright.store.clock import said
-from linewright.watch.facts import Alerted, Performance
+from linewright.watch.facts import Alerted, Performance, Waiting
 from linewright.watch.monitors import FEWEST_LABELS
 
 
@@ -154,6 +159,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     going_back: str | None = None
     """Which columns that the line bars by now the model reads that a rollback would bring back; `None` where it reads none, or
     the gates let the champion pass."""
+    waiting: tuple[Wait, ...] = ()
+    """What the line's next training waits for, and the candidate of the last one, and until when."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +171,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[LineStatus, ...]
     disk: DiskForecast | None = None
     """What is free on the disk of the state, and for how long; `None` where it does not tell."""
+    undelivered: tuple[Delivery, ...] = ()
+    """Destinations of `notify` that do not take what they are told."""
 
     def to_text(self) -> str:
         """Say, line by line, what serves."""
@@ -171,10 +180,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         told = [f"factory {self.factory}, {up}"]
         if self.disk is not None and self.disk.is_near:
             told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
+        told += [f"  not told: {one.to_text()}" for one in self.undelivered]
         return "\n".join([*told, *(_status_text(line) for line in self.lines)])
 
 
 # The text
+
+_TOLD_HERE = frozenset({"cooldown", "labels"})
+"""What a training may wait for; of the rest the status has lines of its own."""
 
 
 def _status_text(line: LineStatus) -> str:
@@ -226,6 +239,9 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield f"  challenger {line.challenger} waits: {line.waits}"
     elif line.challenger:
         yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    for wait in line.waiting:
+        if wait.reason in _TOLD_HERE:
+            yield f"  {wait.to_text()}"
     if line.taken_back:
         yield f"  {line.taken_back}"
     if line.stopped:
@@ -269,7 +285,8 @@ def _runs_text(line: LineStatus) -> Iterator[str]:
 def _counts_text(line: LineStatus) -> Iterator[str]:
     yield (
         f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
-        f"{count(line.alerts, 'open alert')}" + (", a training is proposed" if line.proposals else "")
+        f"{count(line.alerts, 'open alert')}"
+        + (", a training is proposed" if line.proposals and not line.waiting else "")
     )
     if line.uncounted:
         yield f"  what was answered of late is not counted: {line.uncounted}"
@@ -346,12 +363,29 @@ def _status(factory: Factory, line: str | None) -> Status:
         names = [line]
     address = endpoint(factory.state)
     url = f"http://{address}" if address else None
+    reading = _Reading(
+        factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
+    )
+    lines = tuple(_line_status(reading, name, _counted(factory.labels_of(name))) for name in names)
+    reading.files.keep()
     return Status(
         factory=str(factory.root),
         endpoint=url,
-        lines=tuple(_line_status(factory, name, url, with_example=line is not None) for name in names),
+        lines=lines,
         disk=_disk(factory),
+        undelivered=tuple(undelivered(factory)),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What is read for all lines at once."""
+
+    factory: Factory
+    url: str | None
+    """Of the endpoint."""
+    with_example: bool
+    files: CheckedFiles
 
 
 def _disk(factory: Factory) -> DiskForecast | None:
@@ -363,19 +397,22 @@ def _disk(factory: Factory) -> DiskForecast | None:
 def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
     """Return the damage of the log, what is counted, and why that is not all: counting writes, and the disk may be full."""
     try:
-        return feedback.catch_up(), feedback.counts(), None
+        return *feedback.standing(), None
     except BackendError as error:
         return [], feedback.counts(caught_up=False), str(error)
 
 
-def _line_status(factory: Factory, name: str, url: str | None, *, with_example: bool) -> LineStatus:
+def _line_status(
+    reading: _Reading, name: str, counted: tuple[list[Damage], Counts, str | None]
+) -> LineStatus:
+    factory, url = reading.factory, reading.url
     metadata = factory.metadata
     pointer = metadata.pointer(name)
     digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
     moves = [newest_of(factory, name, Promoted), newest_of(factory, name, RolledBack)]
     last = max(filter(None, moves), key=lambda event: event.generation, default=None)
     halted = _halted(factory, name)
-    damage, (predictions, labels), uncounted = _counted(factory.labels_of(name))
+    damage, (predictions, labels), uncounted = counted
     digest, found = digests.get(pointer.champion), judged(factory, name)
     newest = found.get(digest) if digest else None
     champion = None if newest is None or newest.is_outdated else newest
@@ -384,7 +421,11 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     unfinished, failed = _open_runs(factory, name)
-    performance = realised(factory, name, digest) if digest else None
+    performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
+    proposal, cooling = open_proposal(factory, name), newest_of(factory, name, Waiting)
+    # Most lines wait for nothing, and to look closer takes long.
+    may_wait = bool(alerts) or proposal is not None or challenging is not None or is_tried
+    may_wait = may_wait or (cooling is not None and (cooling.until or "") > factory.now())
     return LineStatus(
         line=name,
         champion=_named(name, pointer.champion),
@@ -393,7 +434,7 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         since=last.at if last else None,
         because=last.because if last else None,
         challenger=_named(name, challenging),
-        trouble=factory.trouble_with(name),
+        trouble=reading.files.trouble_with(name),
         halted=halted is not None,
         halted_by=halted.by if halted else None,
         halted_because=halted.because if halted else None,
@@ -402,11 +443,11 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         labels=labels,
         uncounted=uncounted,
         alerts=len(alerts),
-        proposals=int(open_proposal(factory, name) is not None),
+        proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
-        example=curl(factory, name, url) if url and with_example else None,
+        example=curl(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
@@ -423,7 +464,13 @@ def _line_status(factory: Factory, name: str, url: str | None, *, with_example: 
         going_back=(going_back(factory, name) or None)
         if champion is not None and champion.verdict != "promote"
         else None,
+        waiting=_waits(factory, name) if may_wait else (),
     )
+
+
+def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:
+    # What counts labels takes long to import, and most lines wait for nothing.
+    return import_module("linewright.line.retraining").waits_in(factory, line)
 
 
 def _halted(factory: Factory, line: str) -> Halted | Note | None:

@@ -30,6 +30,14 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Rows with a value that the contract does not allow or the model does not know."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the first of them."""
+    quarantined: int = 0
+    """Rows that break the contract: they are not answered."""
+    quarantine: str = ""
+    """The file that holds them, each with its place and the reason; empty where there are none."""
+    reasons: tuple[str, ...] = ()
+    """Place and reason of the first of them."""
+    is_cut: bool = False
+    """Whether the file ends within a row, so that rows after it may be missing."""
     note: str = ""
     """How the file was read where the line file is broken; else empty."""
 
@@ -42,6 +50,14 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
         if self.warned:
             doubts = "\n".join(f"  {text}" for text in self.warnings)
             said += f"\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
+        if self.quarantined:
+            reasons = "\n".join(f"  {text}" for text in self.reasons)
+            said += (
+                f"\n{count(self.quarantined, 'row')} {'not answered, for it breaks' if self.quarantined == 1 else 'not answered, for they break'} the contract: {self.quarantine}"
+                f"\n{reasons}"
+            )
+        if self.is_cut:
+            said += "\nnote: the file ends within a row, without a line end: it was probably broken off there"
         return f"{said}\nnote: {self.note}" if self.note else said
 
 
@@ -56,11 +72,20 @@ def _on_one_line(row: dict[str, Any]) -> str:
 
 @operation(writes=True, local=True, short={"out": "o"})
 def predict(
-    factory: Factory, line: str, file: Path, /, *, out: Path | None = None, explain: bool = False
+    factory: Factory,
+    line: str,
+    file: Path,
+    /,
+    *,
+    out: Path | None = None,
+    explain: bool = False,
+    strict: bool = False,
 ) -> Predicted:
     """Answer every row of a file with the model that serves.
 
-    The file may be larger than memory. The answers appear when all are there.
+    The file may be larger than memory. The answers appear when all are there. Rows that break the contract (a cell is not of
+    its type, a value is missing, a row has another number of fields than the header) are not answered: they are written
+    beside the answers, to ``OUT.quarantine.csv``, each with its place and the reason.
 
     Parameters
     ----------
@@ -73,8 +98,10 @@ def predict(
         column, ``warnings``, says what is doubtful in a row, and is empty where nothing is.
     explain
         Write what each column contributed as well, as ``contributions_COLUMN``; a row takes milliseconds then.
+    strict
+        Answer nothing where a row breaks the contract.
     """
-    return Predicted(**predict_file(factory, line, file, out, explain=explain))
+    return Predicted(**predict_file(factory, line, file, out, explain=explain, strict=strict))
 
 
 class FedBack(msgspec.Struct, frozen=True, kw_only=True):

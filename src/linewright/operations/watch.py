@@ -1,12 +1,14 @@
 """Operations about what monitors found."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from linewright.line.alerts import open_alerts, open_proposal
 from linewright.line.factory import Factory
-from linewright.line.retraining import waits_for
+from linewright.line.retraining import waits_in
+from linewright.line.waiting import Wait
 from linewright.operations.declare import operation
 from linewright.operations.words import short
 from linewright.store.clock import said
@@ -51,18 +53,21 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with the files of lines: while it is, they are neither watched nor trained."""
     watched: tuple[str, ...]
     """Lines that have closed at least one window, and whose file is right."""
+    waits: tuple[Wait, ...] = ()
+    """What trainings wait for, and the candidates that came of them, and until when."""
 
     def to_text(self) -> str:
         """Say what was found, since when, and what the line does about it."""
         troubles = [f"neither watched nor trained, since its file is wrong: {one}" for one in self.troubles]
-        if not self.alerts and not self.proposals:
+        if not self.alerts and not self.proposals and not self.waits:
             is_told = bool(troubles) and not self.watched
             return "\n".join([*troubles, "No alerts." if is_told else self._quiet()])
         return "\n".join(
             [
                 *troubles,
                 *(_alert_text(alert) for alert in self.alerts),
-                *(_proposal_text(proposal) for proposal in self.proposals),
+                *(_proposal_text(one, self.waits) for one in self.proposals),
+                *(f"{one.line}  {one.to_text()}" for one in self.waits if one.reason != "labels"),
             ]
         )
 
@@ -82,9 +87,11 @@ def _alert_text(alert: AlertLine) -> str:
     )
 
 
-def _proposal_text(proposal: ProposalLine) -> str:
-    waits = f"waits for labels: {proposal.waits_for}" if proposal.waits_for else "begins now"
-    return f"{proposal.line}  a training is proposed and {waits}\n  because {proposal.because}"
+def _proposal_text(proposal: ProposalLine, waits: Sequence[Wait]) -> str:
+    own = [one for one in waits if one.line == proposal.line and one.reason != "approval"]
+    labels = next((one.to_text() for one in own if one.reason == "labels"), None)
+    told = labels or f"a training is proposed{'' if own else ' and begins now'}"
+    return f"{proposal.line}  {told}\n  because {proposal.because}"
 
 
 @operation(writes=False)
@@ -102,16 +109,20 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
     if line is not None:
         factory.path_of(line)
         names = [line]
+    waits = {name: waits_in(factory, name) for name in names}
     listed = [alert for name in names for alert in _alerts_of(factory, name, over=over)]
     return Alerts(
         alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
-        proposals=tuple(one for name in names if (one := proposal_of(factory, name)) is not None),
+        proposals=tuple(
+            one for name in names if (one := _proposal_of(factory, name, waits[name])) is not None
+        ),
         troubles=tuple(one for name in names if (one := factory.trouble_with(name)) is not None),
         watched=tuple(
             name
             for name in names
             if factory.trouble_with(name) is None and factory.metadata.events(Watched, line=name, limit=1)
         ),
+        waits=tuple(one for found in waits.values() for one in found),
     )
 
 
@@ -137,15 +148,14 @@ def _alerts_of(factory: Factory, line: str, *, over: bool) -> list[AlertLine]:
     ]
 
 
-def proposal_of(factory: Factory, line: str) -> ProposalLine | None:
-    """Return the training that monitoring asks for; `None` where there is none."""
+def _proposal_of(factory: Factory, line: str, waits: Sequence[Wait]) -> ProposalLine | None:
     found = open_proposal(factory, line)
     if found is None or factory.trouble_with(line) is not None:
         return None
-    digest, proposal = found
+    missing = next((one.missing for one in waits if one.missing is not None), None)
     return ProposalLine(
         line=line,
-        proposal=digest,
-        because=proposal.because,
-        waits_for=waits_for(factory, factory.line(line), proposal),
+        proposal=found[0],
+        because=found[1].because,
+        waits_for=missing.to_text() if missing is not None else None,
     )

@@ -30,6 +30,7 @@ from linewright.release.facts import (
     WhenLogFails,
     Withdrawn,
 )
+from linewright.store.disk import sync_folder
 from linewright.store.names import line_path
 from linewright.store.rights import LOCK
 from linewright.store.seams import MetadataReader, Pointer
@@ -732,8 +733,4 @@ def _replace(path: Path, body: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

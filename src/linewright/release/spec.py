@@ -15,8 +15,8 @@ class ReleaseSpec(Spec):
     rollout: Literal["immediate", "canary", "shadow", "blue-green"] = "immediate"
     """How traffic moves to the new champion: at once; as a canary in steps that end where it does worse; after it answered copies
     of the rows, as a shadow; or, blue/green, all of it for a trial, while the champion stands by and answers copies."""
-    steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
-    """Shares of traffic of a canary, one a step, ascending to 1.0; ``[1.0]`` is immediate."""
+    steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
+    """Shares of traffic of a canary, one a step, ascending to 1.0; ``[1.0]`` is immediate, whatever `rollout` says."""
     bake: Duration | None = None
     """How long each step of a canary, or the trial of another rollout, lasts at least (default: 10m)."""
     unit: str | None = None
@@ -26,3 +26,8 @@ class ReleaseSpec(Spec):
     when_log_fails: WhenLogFails = "refuse"
     """What the endpoint does while the prediction log cannot be written: ``refuse`` answers 503; ``serve-unlogged`` answers, says
     that nothing kept the answer, and leaves it without monitoring, labels by id and replay."""
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a certified candidate serves at once."""
+        return self.rollout == "immediate" or self.steps == (1.0,)

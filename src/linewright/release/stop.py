@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from linewright.release.facts import Serving
-from linewright.store.names import line_path
+from linewright.store.disk import sync_folder
+from linewright.store.names import LINE, is_line_name, line_path
 from linewright.store.values import decoder
 
 GO = ".go"
@@ -24,8 +25,7 @@ ROOM = 4096
 """Bytes of that file, for the note of the one who takes it away: what file systems give at least to any file."""
 _MOST_NAME = 200
 """Characters of a name: with whatever JSON makes of them, it leaves room for a reason."""
-_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
-_MARK = re.compile(rf"\.({_NAME.pattern})\.halt")
+_MARK = re.compile(rf"\.({LINE})\.halt")
 _BLANK = (
     b"While this file is here, its line may answer. Without it endpoints answer 503; see `linewright halt`.\n"
 )
@@ -56,7 +56,7 @@ def stop(serving_dir: Path, line: str) -> bool:
     OSError
         If this user may not, or the disk may not be written.
     """
-    if not _NAME.fullmatch(line):
+    if not is_line_name(line):
         return False
     go = _go(serving_dir, line)
     try:
@@ -76,7 +76,7 @@ def is_stopped(serving_dir: Path, line: str) -> bool:
 def stopped(serving_dir: Path) -> list[str]:
     """Return the lines that endpoints take as stopped, sorted: by their files, so that it can be told without the record."""
     lines = (path.stem for path in serving_dir.glob("*.json"))
-    return sorted(line for line in lines if _NAME.fullmatch(line) and is_stopped(serving_dir, line))
+    return sorted(line for line in lines if is_line_name(line) and is_stopped(serving_dir, line))
 
 
 def unguarded(serving_dir: Path) -> list[str]:
@@ -205,11 +205,11 @@ def is_pending(serving_dir: Path, line: str) -> bool:
 def pending(serving_dir: Path) -> list[str]:
     """Return the lines that somebody stopped and whose record does not say it yet, sorted; none where the folder cannot be read."""
     try:
-        names = {path.name for path in serving_dir.iterdir()}
+        names = set(os.listdir(serving_dir))  # noqa: PTH208 -- of thousands of names, paths would take ten times as long
         marks = (_MARK.fullmatch(name) for name in names if name.endswith(".halt"))
         marked = {match[1] for match in marks if match is not None}
         served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
-        without = {line for line in served if _NAME.fullmatch(line) and line + GO not in names}
+        without = {line for line in served if is_line_name(line) and line + GO not in names}
         return sorted(line for line in marked | without if is_pending(serving_dir, line))
     except OSError:
         return []
@@ -260,8 +260,4 @@ def _to_disk(descriptor: int) -> None:
 
 def _folder_to_disk(folder: Path) -> None:
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)

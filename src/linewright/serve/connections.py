@@ -1,4 +1,4 @@
-"""Which connections a server has room for: so many that files can still be opened beside them, and the idle ones go first."""
+"""Which connections a server has room for: enough files stay free beside them, and idle ones are closed first."""
 
 import asyncio
 import resource
@@ -19,18 +19,18 @@ TOLD_EVERY_S = 60.0
 
 
 TURN_S = 0.05
-"""How long one of the connections that sent requests ahead keeps the others from being read on, at most: its client may not read."""
+"""How long one of the connections that pipeline requests keeps the others from being read, at most: its client may not read its answers."""
 
 
 class Connection(Protocol):
-    """What can be closed to make room, and read on."""
+    """A connection as it is seen here."""
 
     def make_room(self) -> None:
         """Close at once."""
         ...
 
     def read_on(self) -> None:
-        """Understand the next part of what was sent ahead."""
+        """Parse the next part of the requests that were pipelined."""
         ...
 
 
@@ -64,7 +64,7 @@ class Connections:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._stalled: OrderedDict[Connection, None] = OrderedDict()
         self._noted: Counter[str] = Counter()
-        self._ahead: OrderedDict[Connection, None] = OrderedDict()
+        self._pipelining: OrderedDict[Connection, None] = OrderedDict()
         self._turn: Connection | None = None
         self._turn_timer: asyncio.TimerHandle | None = None
 
@@ -76,7 +76,7 @@ class Connections:
         longest = next(iter(self._idle), None) or next(iter(self._stalled), None)
         if longest is not None:
             self.note("closed-to-make-room")
-            self.is_busy(longest)  # it is still counted until it is closed, and is not closed twice
+            self.mark_busy(longest)  # it is still counted until it is closed, and is not closed twice
             longest.make_room()
             return Room.TAKEN
         if self._number <= self._most_told:
@@ -87,46 +87,45 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         """Count one less."""
         self._number -= 1
-        self.is_busy(connection)
-        self.is_level(connection)
+        self.mark_busy(connection)
+        self.unmark_pipelining(connection)
 
-    def is_idle(self, connection: Connection) -> None:
+    def mark_idle(self, connection: Connection) -> None:
         """Note that one waits for a request, or for the rest of its head; noted again, it keeps its place."""
         self._idle[connection] = None
 
-    def is_stalled(self, connection: Connection) -> None:
+    def mark_stalled(self, connection: Connection) -> None:
         """Note that one waits for its client within a request: it is closed only where nobody is idle."""
         self._idle.pop(connection, None)
         self._stalled[connection] = None
 
-    def is_busy(self, connection: Connection) -> None:
-        """Note that one waits for us."""
+    def mark_busy(self, connection: Connection) -> None:
+        """Note that one waits for the server."""
         self._idle.pop(connection, None)
         if self._stalled:
             self._stalled.pop(connection, None)
 
-    def is_ahead(self, connection: Connection) -> None:
-        """Note that one has sent requests ahead.
+    def mark_pipelining(self, connection: Connection) -> None:
+        """Note that one has sent requests before the answers to those before.
 
-        Such connections are read on one after another, a part each: a client that waits for each answer waits for one of them then,
-        and not for all.
+        Such connections are read in turn, a part each: a client that waits for each answer then waits for one of them, and not for all.
         """
         if self._turn is connection:
             self._turn = None
-        self._ahead[connection] = None
+        self._pipelining[connection] = None
         self._next_turn()
 
-    def is_level(self, connection: Connection) -> None:
-        """Note that one has sent nothing ahead any more."""
-        self._ahead.pop(connection, None)
+    def unmark_pipelining(self, connection: Connection) -> None:
+        """Note that all that one has sent is answered, or being answered."""
+        self._pipelining.pop(connection, None)
         if self._turn is connection:
             self._turn = None
             self._next_turn()
 
     def _next_turn(self) -> None:
-        if self._turn is not None or not self._ahead:
+        if self._turn is not None or not self._pipelining:
             return
-        self._turn, _ = self._ahead.popitem(last=False)
+        self._turn, _ = self._pipelining.popitem(last=False)
         if self._turn_timer is not None:
             self._turn_timer.cancel()
         loop = asyncio.get_running_loop()
@@ -139,7 +138,7 @@ class Connections:
             self._next_turn()
 
     def note(self, what: str) -> None:
-        """Count what was refused before it was a request; it is told with the others, so that a flood of them is none of words."""
+        """Count what was refused before it was a request; the counts are told together, so that a flood of them makes no flood of messages."""
         if not self._noted:
             asyncio.get_running_loop().call_later(TOLD_EVERY_S, self._tell_noted)
         self._noted[what] += 1

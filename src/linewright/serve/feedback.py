@@ -5,8 +5,9 @@ transaction that needs it, so that memory does not grow with the log.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,12 @@ from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
 from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
+from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
-from linewright.serve.log import sync_folder
 from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
@@ -43,7 +44,7 @@ from linewright.serve.truths import (
     wrong_labels,
 )
 from linewright.store.clock import now_utc
-from linewright.store.disk import explain_sqlite, faults_explained
+from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.names import line_path
 from linewright.store.schema import Part, schema_of
 from linewright.store.values import digest_of_bytes
@@ -113,6 +114,19 @@ class Audit(NamedTuple):
     wrong: list[str]
     changes: int = 0
     """How many changes of labels there are: each that came, and each correction."""
+
+
+class _Indexed(NamedTuple):
+    """What a file of labels says of the log."""
+
+    ends: Mapping[str, int]
+    """Up to where each segment is in the index."""
+    damage: Sequence[Damage]
+    counts: Counts
+
+
+_last_indexed: dict[Path, tuple[Stamp, _Indexed]] = {}
+"""By file, in this process; some hundred bytes a line."""
 
 
 class Feedback:
@@ -330,15 +344,7 @@ class Feedback:
         if not caught_up and not self._file.exists():
             return Counts(0, 0)
         with self._caught_up() if caught_up else self._connected() as database:
-            predictions = counted(database)
-            (labelled,) = database.execute("SELECT count(*) FROM by_id").fetchone()
-            for view in KEYED:
-                (by_key,) = database.execute(
-                    f"SELECT count(*) FROM by_key k JOIN {view} p ON p.key = k.key "  # noqa: S608
-                    "WHERE p.id NOT IN (SELECT id FROM by_id)"
-                ).fetchone()
-                labelled += by_key
-        return Counts(predictions, labelled)
+            return _counts_in(database)
 
     def catch_up(self) -> list[Damage]:
         """Take new records of the log into the index, so that the next label does not wait for it.
@@ -351,6 +357,45 @@ class Feedback:
         with self._caught_up() as database:
             damage = damage_in(database)
         return [each for each in damage if self._is_damage(each)]
+
+    def standing(self) -> tuple[list[Damage], Counts]:
+        """Return what `catch_up` and `counts` do, by one look at the file; nothing is written where the index has all there is."""
+        if not self._file.exists() and not self._log.is_dir():
+            return [], Counts(0, 0)
+        if self._file.exists():
+            indexed = self._indexed()
+            # A file that was lost and made anew knows no segment: what is sealed may be missing from it.
+            if indexed.ends and all(
+                indexed.ends.get(name) == end for name, end in lengths(self._log).items()
+            ):
+                return [each for each in indexed.damage if self._is_damage(each)], indexed.counts
+        return self.catch_up(), self.counts()
+
+    def _indexed(self) -> _Indexed:
+        """Return what the file says; while it stays as it is, it is read once."""
+        stamp = stamp_of(self._file.stat())
+        known = _last_indexed.get(self._file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        found = self._read_only()
+        if found is None:  # of an older form, or to be mended after a kill
+            with self._connected() as database:
+                found = _indexed_in(database)
+        if not is_young(stamp, datetime.fromisoformat(now_utc()).timestamp()):
+            _last_indexed[self._file] = stamp, found
+        return found
+
+    def _read_only(self) -> _Indexed | None:
+        """Return what the file says, by a connection that is made in a third of the time; `None` where that cannot be."""
+        uri = f"{self._file.resolve().as_uri()}?mode=ro"
+        with (
+            suppress(sqlite3.DatabaseError),
+            closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)) as database,
+        ):
+            if _version(database) == len(_STEPS):
+                database.create_function("number_after", 2, number_after, deterministic=True)
+                return _indexed_in(database)
+        return None
 
     def _is_damage(self, each: Damage) -> bool:
         segment = self._log / each.segment
@@ -442,6 +487,22 @@ class Feedback:
             raise explain_sqlite(error, self._file.name, "the file of labels") or Corrupt(
                 f"the labels cannot be read: {error}", where=self._file.name
             ) from error
+
+
+def _indexed_in(database: sqlite3.Connection) -> _Indexed:
+    ends = dict(database.execute("SELECT name, position FROM segments").fetchall())
+    return _Indexed(ends, damage_in(database), _counts_in(database))
+
+
+def _counts_in(database: sqlite3.Connection) -> Counts:
+    (labelled,) = database.execute("SELECT count(*) FROM by_id").fetchone()
+    for view in KEYED:
+        (by_key,) = database.execute(
+            f"SELECT count(*) FROM by_key k JOIN {view} p ON p.key = k.key "  # noqa: S608
+            "WHERE p.id NOT IN (SELECT id FROM by_id)"
+        ).fetchone()
+        labelled += by_key
+    return Counts(counted(database), labelled)
 
 
 def _open(file: Path) -> sqlite3.Connection:

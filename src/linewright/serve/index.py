@@ -16,9 +16,9 @@ import msgspec
 
 from linewright.serve.fresh import Fresh, Several, count
 from linewright.serve.ids import number_of, numbers_of, place_after
-from linewright.serve.log import sync_file
 from linewright.serve.records import is_many
 from linewright.serve.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
+from linewright.store.disk import sync_file
 
 CHUNK = 20_000
 """Log records that one transaction takes in."""

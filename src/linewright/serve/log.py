@@ -22,7 +22,7 @@ from linewright.serve.fresh import Fresh, Several
 from linewright.serve.records import payload_of, records_of
 from linewright.serve.segments import ENDING, MAX_PAYLOAD, frame_of
 from linewright.store.clock import now_utc, uuid7
-from linewright.store.disk import explain
+from linewright.store.disk import explain, sync_folder
 
 SEGMENT_BYTES = 64 * 2**20
 SYNC_EVERY_S = 0.2
@@ -305,21 +305,3 @@ class _Syncer:
 
 
 _SYNCER = _Syncer()
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    _sync(folder, os.O_DIRECTORY)
-
-
-def sync_file(path: Path) -> None:
-    """Force what any process wrote to a file to the disk."""
-    _sync(path, 0)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, os.O_RDONLY | flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -180,6 +180,19 @@ def add_samples(each: Iterable[Iterable[Sample]]) -> list[Sample]:
     return [sample for series in found.values() for sample in series.values()]
 
 
+def samples_text(samples: Iterable[Sample]) -> str:
+    """Return values of the moment alone, in the text format 0.0.4; those of one name follow each other.
+
+    Examples
+    --------
+    >>> print(samples_text([Sample("files", "Open files.", (("of", "a"),), 3)]), end="")
+    # HELP files Open files.
+    # TYPE files gauge
+    files{of="a"} 3
+    """
+    return "\n".join(_samples(samples)) + "\n"
+
+
 _OVER = {"sum": add, "max": max, "min": min}
 
 

@@ -5,10 +5,13 @@ endpoint holds a lock on the file of an outage that lasts; the lock goes with th
 for ever. Where the disk has no room even for that, the file comes when the outage is over.
 """
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -16,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.serve.facts import Fault, Outage
-from linewright.serve.files import is_held, write_held, write_whole
+from linewright.serve.files import Stamp, is_held, is_young, stamp_of, write_held, write_whole
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.names import line_path
 from linewright.store.values import canonical_json, decoder
@@ -135,10 +138,35 @@ def outages_of(serving: Path, line: str) -> list[Found]:
     return [one for path in _files(serving, line) if (one := _read(path)) is not None]
 
 
+def lines_with_outages(serving: Path) -> set[str]:
+    """Return the lines of whose outages there is word."""
+    return set(_named(serving))
+
+
 def _files(serving: Path, line: str) -> list[Path]:
-    # A site's line is named as its template with a dot and more, so the pattern alone finds its files too.
-    found = serving.glob(line_path(serving, line, f".*{_ENDING}").name)
-    return sorted(path for path in found if path.stem.rpartition(".")[0] == line)
+    return [serving / name for name in _named(serving).get(line, ())]
+
+
+def _named(serving: Path) -> Mapping[str, Sequence[str]]:
+    """Return the names of the files of outages, sorted, by line. The folder is listed once until it changes: all lines are asked about."""
+    try:
+        stamp = stamp_of(serving.stat())
+    except FileNotFoundError:
+        return {}
+    young = is_young(stamp, datetime.fromisoformat(now_utc()).timestamp())
+    return _listed.__wrapped__(str(serving), stamp) if young else _listed(str(serving), stamp)
+
+
+@lru_cache(maxsize=8)
+def _listed(serving: str, stamp: Stamp) -> Mapping[str, Sequence[str]]:
+    del stamp  # files come and go by their names, which changes the folder
+    found: dict[str, list[str]] = {}
+    for name in sorted(name for name in os.listdir(serving) if name.endswith(_ENDING)):  # noqa: PTH208 -- paths would take ten times as long
+        # A site's line is named as its template with a dot and more.
+        line, _, identity = name.removesuffix(_ENDING).rpartition(".")
+        if identity:
+            found.setdefault(line, []).append(name)
+    return found
 
 
 def _read(path: Path) -> Found | None:

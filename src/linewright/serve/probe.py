@@ -4,20 +4,18 @@ What is wrong with a package may be such that no check of its bytes sees it: a g
 that ends the process which runs it. The child has limits, loads the package, lets it answer its golden rows, and says how that
 went. It stays for some seconds, since packages often come one after the other.
 
-``python -m linewright.serve.probe STATE`` reads one digest a line, and answers each with a line: nothing, or what is wrong as JSON.
+``python -m linewright.serve.probe STATE CHANNEL`` says that it is ready; then it gets one digest after the other, and answers each with
+what is wrong, or with nothing.
 """
 
-import resource
-import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
-import msgspec
-
+from linewright.engine.child import Child, ChildEnded, End, parent
 from linewright.errors import Corrupt, LinewrightError, from_json
 from linewright.model.package import load
 from linewright.serve.pickles import forbid_pickles
@@ -26,9 +24,12 @@ from linewright.store.local import LocalArtifacts
 
 PATIENCE_S = 15.0
 """A package that has not answered its golden rows by then is refused."""
+START_S = 60.0
+"""How long the child may take to load its libraries: on a busy machine longer than a package to answer."""
 STAYS_S = 10.0
+"""How long the child waits for another package."""
 MEMORY = 8 * 2**30
-"""Bytes of address space that the child may have."""
+"""Bytes of data that the child may have."""
 
 
 class Probe:
@@ -45,8 +46,10 @@ class Probe:
     def __init__(self, state: Path, *, patience_s: float | None = None) -> None:
         self._state, self._patience_s = state, PATIENCE_S if patience_s is None else patience_s
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._answers: Queue[str | None] = Queue()
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        """The kernel ends a child with the thread that started it, and those that ask come and go."""
+        self._child: Child | None = None
+        self._is_closed = False
         self._ending: threading.Timer | None = None
         self._sound: set[str] = set()
         self._unsound: dict[str, str] = {}
@@ -69,10 +72,9 @@ class Probe:
 
     def close(self) -> None:
         """End the child, also where it is at work: whoever waits for what it says does not have to."""
-        child = self._child
-        if child is not None:
-            child.kill()
+        self._is_closed = True
         self._rest()
+        self._starter.shutdown(wait=False)
 
     def _rest(self) -> None:
         with self._lock:
@@ -82,58 +84,52 @@ class Probe:
         if self._ending is not None:
             self._ending.cancel()
         try:
-            said = self._ask(self._child or self._start(), digest)
-        except Empty:
+            found = self._ask(digest)
+        except ChildEnded as ended:
             self._end()
-            self._unsound[digest] = f"it did not answer its golden rows within {self._patience_s:g} s"
+            self._unsound[digest] = _because(ended.end, self._patience_s)
             raise _refused(digest, self._unsound[digest]) from None
-        if said is None:
-            self._unsound[digest] = f"it ended the process that tried it ({self._end()})"
-            raise _refused(digest, self._unsound[digest])
         self._ending = threading.Timer(STAYS_S, self._rest)
         self._ending.daemon = True
         self._ending.start()
-        if said:
-            raise from_json(msgspec.json.decode(said, type=dict[str, Any]))
+        if found is not None:
+            raise from_json(found)
 
-    def _start(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "linewright.serve.probe", str(self._state)]
-        child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    def _ask(self, digest: str) -> dict[str, Any] | None:
+        """Return what the child finds wrong with a package; `None` where nothing is."""
+        if self._child is not None and self._child.has_ended():
+            self._end()  # while it waited: that says nothing about this package
+        if self._child is None:
+            self._child = self._starter.submit(self._start).result()
+            self._child.receive(idle_s=START_S, quiet=self._look)
+        self._child.send(digest)
+        return self._child.receive(idle_s=self._patience_s, quiet=self._look)["wrong"]
+
+    def _start(self) -> Child:
+        return Child(
+            "linewright.serve.probe", (str(self._state),), memory=MEMORY, shows_errors=False, gives_way=False
         )
-        self._child, self._answers = child, Queue()
-        threading.Thread(target=_listen, args=(child, self._answers), name="probe", daemon=True).start()
-        return child
 
-    def _ask(self, child: "subprocess.Popen[str]", digest: str) -> str | None:
-        """Return what the child says of a package; `None` where it ended."""
-        assert child.stdin is not None  # noqa: S101 -- it was made with a pipe
-        with suppress(BrokenPipeError):
-            child.stdin.write(f"{digest}\n")
-            child.stdin.flush()
-        return self._answers.get(timeout=self._patience_s)
+    def _look(self, _waited: float) -> None:
+        if self._is_closed:
+            raise ChildEnded(End(how="cancelled"))
 
-    def _end(self) -> int | None:
+    def _end(self) -> None:
         child, self._child = self._child, None
         if self._ending is not None:
             self._ending.cancel()
-        if child is None:
-            return None
-        with suppress(OSError):
-            assert child.stdin is not None  # noqa: S101 -- it was made with a pipe
-            child.stdin.close()  # it ends by itself, unless it is at work
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(0.5)
-        child.kill()
-        return child.wait()
+        if child is not None:
+            child.kill()
 
 
-def _listen(child: "subprocess.Popen[str]", answers: "Queue[str | None]") -> None:
-    assert child.stdout is not None  # noqa: S101 -- it was made with a pipe
-    with child.stdout as said:
-        for line in said:
-            answers.put(line.rstrip("\n"))
-    answers.put(None)
+def _because(end: End, patience_s: float) -> str:
+    match end.how:
+        case "deadline":
+            return f"it did not answer its golden rows within {patience_s:g} s"
+        case "memory":
+            return f"it takes more than {MEMORY // 2**30} GiB of memory"
+        case _:
+            return f"it ended the process that tried it ({end.to_text()})"
 
 
 def _refused(digest: str, because: str) -> Corrupt:
@@ -144,24 +140,26 @@ def _refused(digest: str, because: str) -> Corrupt:
     )
 
 
-def main(state: str) -> None:
-    """Try the packages whose digests come on stdin."""
+def main(state: str, word: str) -> None:
+    """Try the packages whose digests come, until nobody asks any more."""
     forbid_pickles()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    channel = parent(word)
     artifacts = LocalArtifacts(Path(state) / "artifacts")
-    for line in sys.stdin:
-        said = ""
-        try:
-            Scorer(load(line.strip(), artifacts.get)).check_golden(artifacts.get)
-        except LinewrightError as error:
-            said = msgspec.json.encode(error.to_json()).decode()
-        except MemoryError:
-            error = _refused(line.strip(), f"it takes more than {MEMORY // 2**30} GiB of memory")
-            said = msgspec.json.encode(error.to_json()).decode()
-        sys.stdout.write(f"{said}\n")
-        sys.stdout.flush()
+    channel.send({"ready": True})
+    with suppress(EOFError):
+        while True:
+            channel.send({"wrong": _wrong_with(channel.receive(), artifacts)})
+
+
+def _wrong_with(digest: str, artifacts: LocalArtifacts) -> dict[str, Any] | None:
+    try:
+        Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
+    except LinewrightError as error:
+        return error.to_json()
+    except MemoryError:
+        return _refused(digest, _because(End(how="memory"), PATIENCE_S)).to_json()
+    return None
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -196,9 +196,11 @@ def read_frames(
 def lengths(folder: Path, sealed: SealedSegments = NOTHING_SEALED) -> dict[str, int]:
     """Return the length in bytes of each segment of a log, by its name."""
     files: dict[str, int] = {}
-    for path in folder.glob("*" + ENDING):
-        with suppress(FileNotFoundError):
-            files[path.name] = path.stat().st_size
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(ENDING):
+                with suppress(FileNotFoundError):
+                    files[entry.name] = entry.stat().st_size
     # After the files: a segment that is sealed meanwhile is then in one of the two.
     return {**sealed.ends(), **files}
 

@@ -141,3 +141,33 @@ def explain_sqlite(
 def is_busy(error: BaseException | None) -> bool:
     """Whether another process holds the SQLite database, so that the same may work later."""
     return str(getattr(error, "sqlite_errorname", "")).startswith(_BUSY)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk.
+
+    Raises
+    ------
+    OSError
+        If it is gone, or the disk fails.
+    """
+    _sync(folder, os.O_DIRECTORY)
+
+
+def sync_file(path: Path) -> None:
+    """Force what any process wrote to a file to the disk.
+
+    Raises
+    ------
+    OSError
+        If it is gone, or the disk fails.
+    """
+    _sync(path, 0)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

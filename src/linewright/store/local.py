@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from linewright.errors import Corrupt, NotFound
-from linewright.store.disk import explained
+from linewright.store.disk import explained, sync_folder
 from linewright.store.values import digest_of_bytes
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
@@ -73,7 +73,7 @@ class LocalArtifacts:
                 _make_durable_folder(path.parent)
                 _write_whole(path, blocks())
             # Also where the file was there: whoever renamed it may not have synced the folder yet.
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -167,7 +167,7 @@ class LocalArtifacts:
                 aside.rename(path)
                 return False
             aside.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return True
 
     def has(self, digest: str) -> bool:
@@ -310,12 +310,4 @@ def _make_durable_folder(folder: Path) -> None:
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
-        _sync_folder(made.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(made.parent)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from linewright.errors import Corrupt
 
-_LINE_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?")
+LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
+"""What the name of a line matches as a whole: of a site's line that of the site follows."""
+_LINE = re.compile(LINE)
 
 
 def is_line_name(name: str) -> bool:
@@ -16,7 +18,7 @@ def is_line_name(name: str) -> bool:
     >>> [is_line_name(name) for name in ("claims", "inspect.lyon", "", "..", "a/b", "../claims", "Claims")]
     [True, True, False, False, False, False, False]
     """
-    return _LINE_NAME.fullmatch(name) is not None
+    return _LINE.fullmatch(name) is not None
 
 
 def line_path(folder: Path, line: str, ending: str = "") -> Path:

@@ -1,7 +1,7 @@
 """The two seams of the store: metadata (what was computed, what happened) and artifacts (bytes by digest)."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -40,6 +40,16 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     kind: str
     event: Event
+
+
+class Tally(NamedTuple):
+    """How often something of one kind happened to a line."""
+
+    line: str
+    kind: str
+    number: int
+    at: str
+    """When it happened last."""
 
 
 class Artifacts(Protocol):

@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
-from linewright.store.seams import Pointer, Recorded, Version
+from linewright.store.seams import Pointer, Recorded, Tally, Version
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
@@ -88,6 +88,19 @@ _models = sa.Table(
 )
 _head = sa.select(_heads.c.entries, _heads.c.digest).where(_heads.c.name == "events")
 _version = sa.table("alembic_version", sa.column("version_num"))
+
+_AT_ONCE = 500
+"""Lines or digests that one query is about."""
+_NEWEST = """
+WITH asked (line) AS (VALUES {asked}),
+     places (line, low) AS (
+       SELECT asked.line, (SELECT min(few.seq) FROM (
+         SELECT own.seq FROM events AS own WHERE own.line = asked.line AND own.kind = :kind ORDER BY own.seq DESC LIMIT :most) AS few)
+       FROM asked)
+SELECT events.seq, events.body
+FROM places JOIN events ON events.line = places.line AND events.kind = :kind AND events.seq >= places.low
+ORDER BY places.line, events.seq DESC
+"""
 
 _MIGRATION_LOCK = 0x6C696E65
 """Key of the PostgreSQL advisory lock under which one process migrates and the others wait."""
@@ -205,12 +218,7 @@ class SqlMetadata:
     def pointer(self, line: str) -> Pointer:
         """Return which models serve; the default `Pointer` for a line without one."""
         rows = self._rows(sa.select(_pointers).where(_pointers.c.line == line))
-        if not rows:
-            return Pointer()
-        row = rows[0]
-        return Pointer(
-            generation=row.generation, champion=row.champion, challenger=row.challenger, halt=row.halt
-        )
+        return _pointer_of(rows[0]) if rows else Pointer()
 
     def versions(self, line: str) -> list[Version]:
         """Return the registered models of a line, oldest first."""
@@ -222,6 +230,49 @@ class SqlMetadata:
         rows = self._rows(sa.union(sa.select(_pointers.c.line), sa.select(_models.c.line)))
         return sorted(row.line for row in rows)
 
+    def lines_since(self, seq: int | None) -> tuple[int, set[str]]:
+        """Return the number of the newest event (0 before the first), and the lines that events after number `seq` are about; none for `None`."""
+        newest = sa.select(sa.func.max(_events.c.seq).label("seq"))
+        if seq is None:
+            return self._rows(newest)[0].seq or 0, set()
+        rows = self._rows(
+            newest.add_columns(_events.c.line).where(_events.c.seq > seq).group_by(_events.c.line)
+        )
+        return max((row.seq for row in rows), default=seq), {row.line for row in rows}
+
+    # Reading of many lines at once: a thousand take one query, not a thousand
+
+    def pointers(self) -> dict[str, Pointer]:
+        """Return which models serve, of each line that has a pointer."""
+        return {row.line: _pointer_of(row) for row in self._rows(sa.select(_pointers))}
+
+    def all_versions(self) -> list[Version]:
+        """Return the registered models of all lines, by line, of each the oldest first."""
+        rows = self._rows(sa.select(_models).order_by(_models.c.line, _models.c.version))
+        return [Version(line=row.line, version=row.version, digest=row.digest, at=row.at) for row in rows]
+
+    def newest(self, kind: type[E], lines: Sequence[str], *, most: int) -> list[E]:
+        """Return the newest events of one kind of each of some lines, at most `most` of a line, by line and newest first."""
+        found: list[E] = []
+        for first in range(0, len(lines), _AT_ONCE):
+            some = lines[first : first + _AT_ONCE]
+            asked = ", ".join(f"(:line{number})" for number in range(len(some)))
+            # From each line to its own events, by their index; a window function would read all events there are.
+            query = sa.text(_NEWEST.format(asked=asked)).bindparams(
+                kind=_name(kind), most=most, **{f"line{number}": line for number, line in enumerate(some)}
+            )
+            found += [_read_event(kind, row) for row in self._rows(query)]
+        return found
+
+    def bodies(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Return the canonical JSON of those of some digests that are results; nothing is verified."""
+        found: dict[str, bytes] = {}
+        for first in range(0, len(digests), _AT_ONCE):
+            some = _results.c.digest.in_(digests[first : first + _AT_ONCE])
+            rows = self._rows(sa.select(_results.c.digest, _results.c.body).where(some))
+            found |= {row.digest: row.body.encode() for row in rows}
+        return found
+
     # Reading everything, in pages: a long read would keep writers out
 
     def results(self, *, page: int = 500) -> Iterator[tuple[str, str, str]]:
@@ -230,11 +281,51 @@ class SqlMetadata:
         for row in self._paged(query, _results.c.digest, "", page):
             yield row.digest, row.kind, row.body
 
-    def links(self, *, page: int = 500) -> Iterator[Link]:
-        """Iterate over all events as they are stored, oldest first; nothing is verified."""
+    def links(
+        self, *, after: int = 0, kinds: Collection[str] = (), line: str | None = None, page: int = 500
+    ) -> Iterator[Link]:
+        """Iterate over events as they are stored, oldest first; nothing is verified.
+
+        Parameters
+        ----------
+        after
+            Number of the event after which to begin.
+        kinds, line
+            Only events of these kinds, and of this line (default: all).
+        page
+            How many are read at once.
+        """
         query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq)
-        for row in self._paged(query, _events.c.seq, 0, page):
+        if kinds:
+            query = query.where(_events.c.kind.in_(kinds))
+        if line is not None:
+            query = query.where(_events.c.line == line)
+        for row in self._paged(query, _events.c.seq, after, page):
             yield Link(*row)
+
+    def newest_seq(self, *, by: str | None = None) -> int:
+        """Return the number of the newest event, or of the newest that happened by an instant; 0 where there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq"))
+        return self._rows(query if by is None else query.where(_events.c.at <= by))[0].seq
+
+    def tally(self) -> list[Tally]:
+        """Return how many events of each kind each line has, and when the newest of them happened; by line and kind."""
+        groups = (
+            sa.select(
+                _events.c.line,
+                _events.c.kind,
+                sa.func.count().label("number"),
+                sa.func.max(_events.c.seq).label("seq"),
+            )
+            .group_by(_events.c.line, _events.c.kind)
+            .subquery()
+        )
+        query = (
+            sa.select(groups.c.line, groups.c.kind, groups.c.number, _events.c.at)
+            .join(_events, _events.c.seq == groups.c.seq)
+            .order_by(groups.c.line, groups.c.kind)
+        )
+        return [Tally(*row) for row in self._rows(query)]
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
         """Iterate over (key, digest) of all settled stations and chunks, by key."""
@@ -436,6 +527,12 @@ def _head_of(rows: Sequence[Any]) -> Head:
             "the end of the chain of events is gone", where="heads", hint="restore it from a backup"
         )
     return Head(rows[0].entries, rows[0].digest)
+
+
+def _pointer_of(row: Any) -> Pointer:
+    return Pointer(
+        generation=row.generation, champion=row.champion, challenger=row.challenger, halt=bool(row.halt)
+    )
 
 
 def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:

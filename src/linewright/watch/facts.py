@@ -248,3 +248,14 @@ class Proposed(Event, frozen=True, kw_only=True, tag="proposed"):
 
     proposal: str
     """Digest of the `RetrainProposal`."""
+
+
+class Waiting(Event, frozen=True, kw_only=True, tag="waiting"):
+    """A training that something asks for has to wait; told once. `because` says what for."""
+
+    reason: Literal["cooldown", "labels"]
+    """The shortest time between two trainings, or labels."""
+    proposal: str | None = None
+    """Digest of the `RetrainProposal` that waits for labels."""
+    until: str | None = None
+    """When the cool-down is over, UTC."""

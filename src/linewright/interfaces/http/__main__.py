@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -24,6 +25,8 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
+from linewright.line.notifying import Notifying
+from linewright.line.reference import make_reference_in_child
 from linewright.line.tending import Tending
 from linewright.operations import OPERATIONS
 from linewright.serve.access import Access, control_token
@@ -61,7 +64,14 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
 
         with (
             open_executor(factory, attempts=attempts) as engine,
-            closing(Tending(lambda: opened("linewright"), engine)),
+            closing(
+                Tending(
+                    lambda: opened("linewright"),
+                    engine,
+                    make_reference=partial(make_reference_in_child, is_stopped=stopping.is_set),
+                )
+            ),
+            closing(Notifying(lambda: opened("linewright"))),
         ):
             app = control_app(
                 opened,

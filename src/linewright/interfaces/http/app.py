@@ -24,12 +24,13 @@ from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard
+from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
 from linewright.serve.address import require_loopback
+from linewright.serve.protocol import bounded
 from linewright.serve.relative import Relative
-from linewright.serve.server import bounded
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]
@@ -179,6 +180,13 @@ def control_app(
         summary="List the operations.",
         response_class=Response,
         openapi_extra={"security": []},
+    )
+    app.add_api_route(
+        PATH,
+        metrics_route(open_factory),
+        methods=["GET"],
+        summary="Tell how all lines stand, as Prometheus reads it.",
+        response_class=Response,
     )
     for each in loaded:
         app.add_api_route(
@@ -389,7 +397,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         problem: LinewrightError = NotFound("no such path", found=path, hint="GET / lists the operations")
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("Allow", "")
+        allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
+        headers["Allow"] = allowed
         problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
     else:
         problem = RequestError(HTTPStatus(status).phrase, where=path)

@@ -45,7 +45,7 @@ SECURITY_HEADERS = (
 """Added to each answer that does not set them itself."""
 
 _JSON = "application/json"
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_READS = frozenset({"GET", "OPTIONS"})
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -97,6 +97,9 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            # Answered as GET is; the server, which has the scope as it came, leaves the body out.
+            scope = {**scope, "method": "GET"}
         try:
             host = our_host(_headers(scope, b"host"), self._hosts)
             if not _is_visit(scope):

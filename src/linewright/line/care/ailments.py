@@ -6,8 +6,9 @@ import shlex
 import shutil
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -27,8 +28,9 @@ from linewright.errors import (
     Transient,
     from_json,
 )
-from linewright.line.ahead import AHEAD_S, ahead_until
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
+from linewright.line.clock_skew import AHEAD_S, ahead_until
+from linewright.line.deliveries import deliveries
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
@@ -42,6 +44,7 @@ from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
 from linewright.store.rights import OTHERS
+from linewright.store.sql import SqlMetadata
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024
@@ -88,6 +91,23 @@ def examine(factory: Factory, needs: Needs) -> Examined:
     factory
         It need not be opened, nor be whole.
     """
+    with _readable(factory) as readable:
+        return _examine(readable, needs)
+
+
+@contextmanager
+def _readable(factory: Factory) -> Generator[Factory]:
+    """Give the factory; one that never ran with an empty record in memory, so that nothing is made in its folder."""
+    if factory.state.is_dir():
+        yield factory
+        return
+    with SqlMetadata("sqlite://") as nothing:
+        unused = copy(factory)
+        unused.__dict__["metadata"] = nothing
+        yield unused
+
+
+def _examine(factory: Factory, needs: Needs) -> Examined:
     problems: list[Problem] = []
     skipped: list[str] = []
     for name, check in _CHECKS.items():
@@ -347,12 +367,13 @@ def _pointers(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 def _runs(factory: Factory, _: Needs) -> Iterator[Problem]:
-    with_lock = ProcessLock(factory.state / "executor.lock")
-    if not with_lock.acquire():
+    accepted = factory.metadata.events(Accepted)
+    lock = ProcessLock(factory.state / "executor.lock")
+    if not accepted or not lock.acquire():
         return  # whoever holds it is carrying them out
-    with_lock.release()
+    lock.release()
     ended = {one.run for one in factory.metadata.events(Finished)}
-    for run in factory.metadata.events(Accepted):
+    for run in accepted:
         if run.run not in ended:
             yield Problem(
                 what="the run was interrupted, and nobody is finishing it",
@@ -378,6 +399,35 @@ def _champions(factory: Factory, _: Needs) -> Iterator[Problem]:
                     )
 
 
+def _news(factory: Factory, _: Needs) -> Iterator[Problem]:
+    """Give the destinations that do not take what they are told, and what waits while nobody tells it."""
+    is_up = endpoint(factory.state) is not None
+    for one in deliveries(factory):
+        send = f"linewright notify send {shlex.quote(one.destination)}"
+        if one.failures:
+            says = f"{count(one.waiting, 'event waits', 'events wait')} to be told since {one.failing_since}: {one.trouble}"
+            yield Problem(
+                what=says,
+                where=f"notify: {one.destination}",
+                next=f"mend it; linewright notify test {shlex.quote(one.destination)}; then {send}, or wait",
+                exit_code=Transient.exit_code,
+            )
+        elif one.waiting and not is_up:
+            yield Problem(
+                what=f"{count(one.waiting, 'event waits', 'events wait')} to be told, and the factory is not up",
+                where=f"notify: {one.destination}",
+                next=f"linewright up, or {send}",
+                exit_code=Transient.exit_code,
+            )
+        if one.refused:
+            yield Problem(
+                what=f"it refused {count(one.refused, 'event')} again and again; they were set aside",
+                where=f"notify: {one.destination}",
+                next=f"mend it; then {send} --refused",
+                exit_code=Transient.exit_code,
+            )
+
+
 def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
     try:
         read_token(factory.state / TOKEN_FILE)
@@ -388,7 +438,7 @@ def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 _MINOR = Transient.exit_code
-_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions"})
+_ON_THE_RECORD = frozenset({"growth", "clock", "lines", "serving", "runs", "champions", "notify"})
 """Examinations that open the factory's record."""
 _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "folder": _folder,
@@ -408,6 +458,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "serving": _pointers,
     "runs": _runs,
     "champions": _champions,
+    "notify": _news,
     "token": _token,
     "settings": _settings,
 }

@@ -31,11 +31,10 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.release.pointer import record_pending
 from linewright.release.stop import pending
-from linewright.serve.log import sync_folder
 from linewright.serve.records import count_of
 from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
-from linewright.store.disk import explain_sqlite, explained
+from linewright.store.disk import explain_sqlite, explained, sync_folder
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
@@ -295,7 +294,7 @@ def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mappin
     together = [name for name in _DATABASES if (factory.state / name).is_file()]
     copy_databases([factory.state / name for name in together], scratch)
     feedback = sorted((factory.state / "feedback").glob("*.sqlite"))
-    others = [*feedback, *factory.state.glob("replies.sqlite")]
+    others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
     for name in together:
         archive.add(f"{STATE}/{name}", scratch / name)
     for path in others:

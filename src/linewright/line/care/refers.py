@@ -60,8 +60,12 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
 
 
 def _given(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the digests of a user's file of code and of word vectors that a model was made with."""
-    found = (body.get("estimated", {}).get("code", ""), body.get("word_vectors", ""))
+    """Return the digests of a user's file of code, of word vectors and of the rows for a threshold that a model was made with."""
+    found = (
+        body.get("estimated", {}).get("code", ""),
+        body.get("word_vectors", ""),
+        body.get("scored", ""),
+    )
     return tuple(one for one in found if one)
 
 
@@ -77,8 +81,15 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
         results=(body["trained"],), blobs=(digest, body["graph"], body["golden"])
     ),
     "parity": _results("package"),
-    "evaluation": _results("package", "split"),
-    "certificate": _results("package", "rival", "split", "evaluation"),
+    "decision": _results("package"),
+    "explanation": lambda _, body: Needs(
+        results=(body["package"], body["split"]),
+        blobs=tuple(
+            one for one in map(body.get("linear", {}).get, ("scores", "scored")) if isinstance(one, str)
+        ),
+    ),
+    "evaluation": _results("package", "split", "explanation"),
+    "certificate": _results("package", "rival", "split", "evaluation", "decision"),
     "plan": _results("declared"),
     "reference": _results("package"),
     "window": _results("package", "reference"),
@@ -93,7 +104,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
 _EVENTS: Mapping[str, tuple[str, ...]] = {
     "accepted": ("plan", "declared", "proposal"),
     "finished": ("ingested", "certificate"),
-    "registered": ("package", "ingested", "parity", "computed_in"),
+    "registered": ("package", "ingested", "parity", "decision", "computed_in"),
     "promoted": ("package", "certificate", "declared", "evidence"),
     "deployed": ("package", "certificate", "evidence"),
     "withdrawn": ("package", "certificate", "evidence"),

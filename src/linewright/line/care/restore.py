@@ -24,8 +24,8 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.model.figures import count
 from linewright.release.pointer import project
-from linewright.serve.log import sync_folder
-from linewright.store.disk import explained
+from linewright.store.disk import explained, sync_folder
+from linewright.store.names import LINE
 from linewright.store.rights import OWNER_ONLY
 
 _STAGE = ".restoring"
@@ -39,9 +39,8 @@ _PART = re.compile(r"(?!\.*$)[^/\0]+")
 """A part of a path: not empty, and not of dots alone."""
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
-_LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies)\.sqlite|feedback/{_LINE}\.sqlite|log/{_LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies|outbox)\.sqlite|feedback/{LINE}\.sqlite|log/{LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""

@@ -14,7 +14,7 @@ from linewright.store.schema import Part, differences, schema_of, strangers
 from linewright.store.sql import REVISIONS
 
 METADATA, FEEDBACK = "metadata.sqlite", "feedback"
-OTHERS = ("engine.sqlite", "replies.sqlite")
+OTHERS = ("engine.sqlite", "replies.sqlite", "outbox.sqlite")
 """Databases whose schema is that of a library, or of another room: tables and indexes, and nothing that acts by itself."""
 _BUSY_S = 10.0
 

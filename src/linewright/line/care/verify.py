@@ -15,7 +15,7 @@ from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, how_man
 from linewright.line.care.record import Record
 from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, results_of_event
 from linewright.line.care.schemas import databases_of, strange_in
-from linewright.line.care.told import told_otherwise
+from linewright.line.care.serving_files import check_serving_files
 from linewright.line.checkpoint import kept_head
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
@@ -116,7 +116,7 @@ def verify_factory(factory: Factory) -> Verified:
     record = Record(factory)
     problems += _check_schemas(factory)
     found = guarded(problems, lambda: _check_events(factory, record, problems)) or 0
-    guarded(problems, lambda: problems.extend(chain.from_iterable(told_otherwise(factory))))
+    guarded(problems, lambda: problems.extend(chain.from_iterable(check_serving_files(factory))))
     damaged, blobs, size = _check_blobs(factory, problems)
     results = guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
     logs = Logs(factory, damaged, problems)

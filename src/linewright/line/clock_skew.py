@@ -1,7 +1,7 @@
-"""A clock that was once ahead: what the record of a line has of a time that has not come, and that people are told of it.
+"""A clock that was once ahead: events of a line that lie in the future, and the alert ``clock`` about them.
 
-Nothing that was recorded is changed. What lies beyond now is known by the newest events of each kind, and later on by the alert
-about them: it is open until its time has come.
+Recorded events are never changed. That there are future ones is seen by the newest event of each kind, and later by the alert, which
+stays open until the latest of these times has come.
 """
 
 from datetime import datetime, timedelta
@@ -16,12 +16,12 @@ from linewright.store.clock import said, text_of
 from linewright.watch.facts import Alerted, Cleared, Watched
 
 AHEAD_S = 2.0
-"""Seconds by which clocks are put right in daily life, and that harm nothing."""
+"""Seconds that are no skew: clocks are corrected by so much in daily life, which harms nothing."""
 _KINDS = (Alerted, Cleared, Accepted, Finished, Promoted, Deployed)
 
 
 def ahead_until(factory: Factory, line: str) -> str | None:
-    """Return up to when the record of a line reaches beyond now, by more than `AHEAD_S` seconds; `None` where it does not."""
+    """Return the latest time of the events of a line where that is more than `AHEAD_S` seconds in the future, else `None`."""
     newest, told = [newest_of(factory, line, kind) for kind in _KINDS], clock_alert(factory, line)
     watched = newest_of(factory, line, Watched)
     instants = [one.at for one in newest if one is not None]
@@ -32,14 +32,14 @@ def ahead_until(factory: Factory, line: str) -> str | None:
 
 
 def clock_alert(factory: Factory, line: str) -> Alerted | None:
-    """Return the open alert that tells of a clock once ahead; its `since` is when that was seen."""
+    """Return the open alert ``clock`` of a line; its `since` is when the skew was seen."""
     return next((one for one in open_alerts(factory, line) if one.monitor == "clock"), None)
 
 
 def tend_clock(factory: Factory, line: str) -> Alerted | Cleared | None:
-    """Open an alert where the record of a line reaches beyond now, end it once that time has come, and return what was recorded.
+    """Open the alert where a line has events in the future, clear it once their time has come, and return what was recorded.
 
-    It may be called at any time, again and again: a clock that was ahead is told once.
+    It may be called at any time, again and again: there is one alert for one skew.
     """
     until, told = ahead_until(factory, line), clock_alert(factory, line)
     if told is None and until is not None and factory.metadata.pointer(line).champion is not None:

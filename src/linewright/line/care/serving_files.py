@@ -1,4 +1,4 @@
-"""Whether endpoints are told what the record says."""
+"""Whether the serving files, which endpoints follow, say what the record says."""
 
 import time
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ from linewright.store.names import line_path
 from linewright.store.values import decoder
 
 _NOT_COMPARED = frozenset({"known", "version"})
-"""What endpoints are told that other versions told otherwise, and that decides about no answer."""
+"""Fields that other versions of Linewright wrote otherwise, and that no answer depends on."""
 _MOVES_S = 0.5
 """Between the move of a line and the file that endpoints follow there is much less."""
 
 
-def told_otherwise(factory: Factory) -> Iterator[list[Problem]]:
-    """Tell of lines whose endpoints are told something else than the record says."""
+def check_serving_files(factory: Factory) -> Iterator[list[Problem]]:
+    """Compare the serving file of each line with the record; give the problems of each line."""
     for line in factory.metadata.lines():
         problems: list[Problem] = []
-        found = guarded(problems, lambda line=line: _told(factory, line))
+        found = guarded(problems, lambda line=line: _difference(factory, line))
         if found is not None and found[1] == Transient.exit_code:
             time.sleep(_MOVES_S)  # whoever moved the line just now may be about to write the file
-            found = guarded(problems, lambda line=line: _told(factory, line))
+            found = guarded(problems, lambda line=line: _difference(factory, line))
         if found is not None:
             what, code = found
             where = str(line_path(factory.serving, line, ".json"))
@@ -40,8 +40,8 @@ def told_otherwise(factory: Factory) -> Iterator[list[Problem]]:
         yield problems
 
 
-def _told(factory: Factory, line: str) -> tuple[str, int] | None:
-    """Say what endpoints of a line are told that the record does not say, and the exit code of it; `None` where there is nothing."""
+def _difference(factory: Factory, line: str) -> tuple[str, int] | None:
+    """Say in what the serving file of a line differs from the record, with the exit code for it; `None` where they agree."""
     path = line_path(factory.serving, line, ".json")
     try:
         # Before the record: the file follows it, so what it is ahead of it was not written by us.

@@ -1,0 +1,32 @@
+"""`GET /metrics` of the control plane: how all lines stand, in the text format of Prometheus."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Response
+
+from linewright.line.factory_metrics import FactoryMetrics
+from linewright.serve.metrics import samples_text
+from linewright.store.disk import faults_explained
+
+PATH = "/metrics"
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics_route(
+    open_factory: Callable[[], AbstractContextManager[Any]],
+) -> Callable[[], Awaitable[Response]]:
+    """Return what answers. One request is carried out at a time; it costs what has happened since the last."""
+    metrics, one_at_a_time = FactoryMetrics(), CapacityLimiter(1)
+
+    def read() -> str:
+        with faults_explained(), open_factory() as factory:
+            return samples_text(metrics.samples(factory))
+
+    async def answer() -> Response:
+        return Response(await run_sync(read, limiter=one_at_a_time), media_type=_TEXT)
+
+    return answer

@@ -1,0 +1,79 @@
+"""Line files that were found right before: a command that asks about a thousand of them parses those that are new."""
+
+import sys
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pydantic
+import ruamel.yaml
+
+import linewright
+from linewright.line.factory import Factory
+from linewright.serve.files import Stamp, is_young, stamp_of, write_whole
+from linewright.store.clock import now_utc
+from linewright.store.values import decoder
+
+_FILE = "checked.json"
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    code: str
+    """What parses: files that another one found right are parsed again."""
+    right: dict[str, Stamp]
+    """By line, the stamp of the file that was right."""
+
+
+class CheckedFiles:
+    """Says what is wrong with line files, and remembers in the state of the factory which were right, by their stamps.
+
+    Parameters
+    ----------
+    factory
+        Whose lines.
+    """
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory, self._path = factory, factory.state / _FILE
+        self._now_s = datetime.fromisoformat(now_utc()).timestamp()
+        self._before = _read(self._path)
+        self._right: dict[str, Stamp] = {}
+
+    def trouble_with(self, line: str) -> str | None:
+        """Say what is wrong with a line's file; `None` where nothing is."""
+        stamp = None
+        with suppress(OSError, ValueError):
+            stamp = stamp_of((self._factory.root / "lines" / f"{line}.yaml").stat())
+        is_known = stamp is not None and stamp == self._before.get(line)
+        trouble = None if is_known else self._factory.trouble_with(line)
+        if stamp is not None and trouble is None and not is_young(stamp, self._now_s):
+            self._right[line] = stamp
+        return trouble
+
+    def keep(self) -> None:
+        """Keep what was found right, where that is more than before; without it nothing but time is lost."""
+        if self._right.items() <= self._before.items():
+            return
+        there = {line: stamp for line, stamp in self._before.items() if line not in self._right}
+        body = msgspec.json.encode(_Checked(code=_code(), right={**there, **self._right}))
+        with suppress(OSError):  # a full disk, or one that is only read
+            write_whole(self._path, body)
+
+
+def _read(path: Path) -> dict[str, Stamp]:
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        kept = decoder(_Checked).decode(path.read_bytes())
+        if kept.code == _code():
+            return kept.right
+    return {}
+
+
+@cache
+def _code() -> str:
+    """Return what tells one program that parses line files from another: versions, and the newest of our own files."""
+    package = Path(linewright.__file__).parent
+    newest = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
+    parsers = f"pydantic {pydantic.VERSION}, ruamel.yaml {ruamel.yaml.__version__}"
+    return f"linewright {linewright.__version__} {newest}, {parsers}, Python {sys.version}"

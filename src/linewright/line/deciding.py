@@ -1,0 +1,67 @@
+"""The station ``decide``: where the positive class begins, by what decisions are worth."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from linewright.line.amounts import amounts_in
+from linewright.line.work import Work, label_text
+from linewright.model.facts import Decision, Package
+from linewright.model.package import keep_package, load, read_golden
+from linewright.model.scored import from_bytes
+from linewright.model.threshold import Threshold, choose_threshold
+from linewright.model.value import value_of
+from linewright.serve.scoring import Scorer
+
+
+def decide_station(work: Work) -> Decision:
+    """Choose the threshold on the training rows, and keep the package that decides by it; nothing is trained."""
+    package = work.metadata.get(work.parity.package, Package)
+    if package.task != "binary":
+        return Decision(package=work.parity.package, threshold=None, because="", rows=0)
+    threshold, rows = _chosen(work)
+    value = value_of(work.spec.value) or UNSET
+    artifacts = work.factory.artifacts
+    golden = read_golden(package, artifacts.get)
+    decided = replace(
+        package,
+        threshold=threshold.at,
+        value=value,
+        golden=artifacts.put(
+            msgspec.json.encode(
+                {
+                    "rows": golden.rows,
+                    "predictions": [_decided(one, package, threshold.at) for one in golden.predictions],
+                }
+            )
+        ),
+    )
+    digest = keep_package(decided, artifacts, work.metadata)
+    Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
+    return Decision(package=digest, threshold=threshold.at, because=threshold.because, rows=rows, value=value)
+
+
+def _chosen(work: Work) -> tuple[Threshold, int]:
+    trained, value = work.trained, value_of(work.spec.value)
+    if trained.adopted is not None and value is None:
+        because = "the likelier class is answered, as nothing says what decisions are worth"
+        return Threshold(at=0.5, because=because), 0
+    scored = from_bytes(work.factory.artifacts.get(str(trained.scored)))
+    frame = work.rows.frame[scored.rows]
+    found = choose_threshold(
+        scored.probability,
+        work.rules.target(label_text(frame, work.spec.label.column), trained.classes).astype("int64"),
+        scored.weight,
+        None if value is None else amounts_in(frame, value),
+        of="out-of-fold" if trained.adopted is None else "training",
+    )
+    return found, len(scored.rows)
+
+
+def _decided(answer: dict[str, Any], package: Package, threshold: float) -> dict[str, Any]:
+    """Return the answer to a golden row as it is with a threshold: its probabilities stay."""
+    other, positive = package.classes
+    is_positive = answer["probabilities"][positive] >= threshold
+    return {**answer, "prediction": positive if is_positive else other, "threshold": threshold}

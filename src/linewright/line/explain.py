@@ -1,0 +1,60 @@
+"""The station ``explain``: what a package makes of its columns, and what a plain linear model says of the same rows."""
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from linewright.features.table import encode_table
+from linewright.line.explaining import explain_to_people
+from linewright.line.judging import ask_test_rows
+from linewright.line.work import Work, label_text, weights
+from linewright.model.facts import Explanation, Linear
+from linewright.model.plain import fit_linear, is_plain, rows_to_learn
+from linewright.model.scored import Scored, to_bytes
+
+
+def explain_station(work: Work) -> Explanation:
+    """Explain the scores of the package on the test rows; where it decides is no part of that."""
+    asked = ask_test_rows(work, work.parity.package)
+    told = explain_to_people(
+        work,
+        asked.model,
+        x=asked.x,
+        columns=asked.columns,
+        truth=asked.truth,
+        scores=asked.scores,
+        weight=asked.weight,
+        clusters=asked.clusters,
+        seed=asked.seed,
+    )
+    return msgspec.structs.replace(told, linear=_linear(work, asked.x, asked.seed))
+
+
+def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | UnsetType:
+    """Ask a plain linear model; nothing where the model is one, or was made elsewhere and reads columns in its own way."""
+    trained, rules, artifacts = work.trained, work.rules, work.factory.artifacts
+    if trained.adopted or is_plain(trained):
+        return UNSET
+    rows = work.rows.train[rows_to_learn(len(work.rows.train), x.shape[1], seed=seed)]
+    frame = work.rows.frame[rows]
+    said = fit_linear(
+        x=encode_table(trained.encoder, frame),
+        target=rules.target(label_text(frame, work.spec.label.column), trained.classes),
+        weight=weights(frame, work.spec),
+        categorical=trained.encoder.categorical,
+        task=rules.name,
+        classes=len(trained.classes),
+        test_x=x,
+        seed=seed,
+    )
+    if said is None:
+        return UNSET
+    scored: str | UnsetType = UNSET
+    if said.probability is not None:
+        kept = Scored(
+            rows=rows[said.learned].astype(np.int64), probability=said.probability, weight=said.weight
+        )
+        scored = artifacts.put(to_bytes(kept))
+    return Linear(
+        scores=artifacts.put(said.scores.astype("<f8").tobytes()), rows=len(said.learned), scored=scored
+    )

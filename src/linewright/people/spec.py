@@ -1,0 +1,103 @@
+"""What `factory.yaml` and a line file may say about who is told of what happens."""
+
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from linewright.spec import Spec
+
+Topic = Literal[
+    "alerts",
+    "proposals",
+    "waiting",
+    "refusals",
+    "approvals",
+    "promotions",
+    "rollbacks",
+    "trials",
+    "halts",
+    "failures",
+]
+"""What can be told of: alerts and their end; trainings that are proposed, and what they wait for; candidates that were refused, or
+want an approval; promotions, rollbacks, trials beside the champion; halts; runs that failed."""
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+
+SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
+"""Where a secret is: a variable of the environment, or a file."""
+URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
+SERVER = r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):\d{1,5}$"
+ADDRESS = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
+
+Secret = Annotated[str, Field(pattern=SECRET)]
+Address = Annotated[str, Field(pattern=ADDRESS)]
+
+
+class _DestinationSpec(Spec):
+    on: Annotated[tuple[Topic, ...], Field(min_length=1)] = TOPICS
+    """What is told (default: everything)."""
+
+
+class WebhookSpec(_DestinationSpec):
+    """Each event is sent as a CloudEvent 1.0 in JSON."""
+
+    webhook: Annotated[str, Field(pattern=URL)]
+    """URL that takes POST requests, or `env:NAME` or `file:PATH` where it is. Redirects are not followed."""
+    secret: Secret | None = None
+    """`env:NAME` or `file:PATH` of the secret that requests are signed with, by HMAC-SHA256 as Standard Webhooks has it."""
+
+
+class SlackSpec(_DestinationSpec):
+    """Events are sent as text to an incoming webhook of Slack, Mattermost, Rocket.Chat or whatever takes the same."""
+
+    slack: Secret
+    """`env:NAME` or `file:PATH` of its URL: who knows it may post."""
+
+
+class EmailSpec(_DestinationSpec):
+    """Events are sent by e-mail, each recipient by itself."""
+
+    email: Annotated[tuple[Address, ...], Field(min_length=1)]
+    """Recipients."""
+    sender: Address
+    """Address that it comes from."""
+    smtp: Annotated[str, Field(pattern=SERVER)]
+    """Server and port, e.g. `smtp.example.com:587`."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted: after its start, from its start (port 465), or not at all."""
+    user: str | None = None
+    """Name to sign in with, where the server wants one."""
+    password: Secret | None = None
+    """`env:NAME` or `file:PATH` of the password."""
+
+    @model_validator(mode="after")
+    def _signs_in_safely(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("'user' and 'password' go together")
+        if self.password is not None and self.security == "none" and not _is_here(self.host):
+            raise ValueError("a password is not sent without encryption: write security: starttls or tls")
+        if not 0 < self.port < 65_536:
+            raise ValueError("the port of 'smtp' is from 1 to 65535")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The server's name or address."""
+        return self.smtp.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The server's port."""
+        return int(self.smtp.rpartition(":")[2])
+
+
+DestinationSpec = WebhookSpec | SlackSpec | EmailSpec
+Notify = dict[str, DestinationSpec]
+"""Destinations by name."""
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
