@@ -495,7 +495,7 @@ def test_words_for_missing_become_missing(tmp_path: Path):
     spec, result = checked(tmp_path, "a")
 
     assert () == result.findings
-    assert ("integer", True) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
+    assert ("integer", None) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
 
 
 def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_path: Path):

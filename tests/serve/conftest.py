@@ -38,10 +38,10 @@ ENCODER = Encoder(
 WEIGHTS = (0.05, -0.01, 0.5, 0.3, 0.02)
 COLUMNS = (
     RequestColumn(name="Age", type="integer", nullable=False),
-    RequestColumn(name="Amount", type="number"),
-    RequestColumn(name="Insured", type="boolean"),
-    RequestColumn(name="Make", type="category"),
-    RequestColumn(name="opened", type="date"),
+    RequestColumn(name="Amount", type="number", optional=True),
+    RequestColumn(name="Insured", type="boolean", optional=True),
+    RequestColumn(name="Make", type="category", optional=True),
+    RequestColumn(name="opened", type="date", optional=True),
     RequestColumn(name="PolicyNumber", type="integer", nullable=False, role="carried"),
     RequestColumn(name="Fraud", type="category", nullable=False, role="carried"),
     RequestColumn(name="at", type="datetime", role="carried"),

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.batch import Ragged
-from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding
+from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding, RowSql
 from linewright.data.near import listed
 from linewright.data.pattern import misspelt
 from linewright.data.questions import answers, on_whole
@@ -73,6 +73,8 @@ class Checked:
     """All rows of the table, and those of its sources that no table could hold."""
     stop: str | None
     """Why the run may not go on, in a sentence; `None` if it may."""
+    row_sql: RowSql | None = None
+    """What of the SQL that made the table can be carried out on one row; `None` where there is none."""
 
 
 def check(
@@ -134,6 +136,7 @@ def check(
         quarantined=quarantined,
         rows_read=rows_read,
         stop=_stop(findings, len(quarantined), rows_read, data),
+        row_sql=table.row_sql,
     )
 
 
@@ -408,7 +411,7 @@ def _row_rules(
         gaps = found.null_count()
         unfit = values.is_null() & found.is_not_null() if values.null_count() > gaps else _NONE
         yield _Broken(name, f"type {rule.type}", action), unfit
-        if not rule.nullable:
+        if not rule.may_lack:
             yield _Broken(name, "not missing", action), found.is_null() if gaps else _NONE
         for words, outside in _bounds(values, rule):
             yield _Broken(name, words, action), outside

@@ -114,6 +114,53 @@ class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
     several files, "file" names the one that the row stands in."""
 
 
+NotDerived = Literal["source", "rows", "name", "function", "form", "type", "tried"]
+"""Why a column of the table does not follow from one row of the line's first source: it comes from another source; from other rows;
+it has the name of another column of that source, or reads one whose name has another meaning in the table; a function is not known to
+follow from its arguments alone; the form of the SQL is not understood; its type cannot be told in a request to the bit; or, tried on
+rows of the source, it fails or gives something else than the table has."""
+
+
+class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a source, as `table.sql` saw it."""
+
+    name: str
+    type: str
+    """Of DuckDB."""
+
+
+class RowExpression(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the table that follows from one row of a source."""
+
+    name: str
+    sql: str
+    """Rendered from an allow-list, see `data.expressions`."""
+    reads: tuple[str, ...]
+    """Columns of the source."""
+    type: str
+    """Of DuckDB."""
+
+
+class MustBeSent(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature that does not follow from one row of the line's first source."""
+
+    name: str
+    because: NotDerived
+
+
+class RowSql(msgspec.Struct, frozen=True, kw_only=True):
+    """What of `table.sql` can be carried out on one row of the line's first source."""
+
+    source: str
+    """Name of that source; empty where the SQL begins with something else."""
+    missing: tuple[str, ...] = ("",)
+    """Texts that mean "no value" in it."""
+    columns: tuple[RawColumn, ...] = ()
+    """Its columns that the expressions read."""
+    expressions: tuple[RowExpression, ...] = ()
+    must_be_sent: tuple[MustBeSent, ...] = ()
+
+
 class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """What reading the sources gave."""
 
@@ -123,6 +170,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     rows_read: int
     labels: tuple[str, ...] = ()
     """Different values of the label, as spelled, sorted; empty where there are more than `MOST_LABELS`."""
+    row_sql: RowSql | UnsetType = UNSET
+    """What of `table.sql` requests get too; not written where there is no SQL, and before requests got any."""
 
 
 class Split(Result, frozen=True, kw_only=True, tag="split"):

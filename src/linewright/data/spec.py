@@ -153,8 +153,9 @@ class ColumnRule(Spec):
 
     type: ColumnType
     """Type of the values."""
-    nullable: bool = True
-    """Whether a value may be missing."""
+    nullable: bool | None = None
+    """Whether a value may be missing (default: yes). Where it says `true`, a request may also leave the column out; else a missing
+    value is sent as null."""
     min: int | float | date | datetime | None = None
     """Smallest allowed value."""
     max: int | float | date | datetime | None = None
@@ -173,6 +174,11 @@ class ColumnRule(Spec):
     """strptime format of dates and times that are not ISO 8601, e.g. ``"%m/%d/%Y"``."""
     on_breach: OnBreach | None = None
     """What a breach does: stop the run, quarantine the row, or warn (default: the contract's `on_breach`)."""
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether a value may be missing."""
+        return self.nullable is not False
 
 
 class RowsRule(Spec):

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from linewright.data.batch import Batch, Held, Ragged, ahead, refuse_patterns
-from linewright.data.facts import Column, Finding
+from linewright.data.facts import Column, Finding, RowSql
 from linewright.data.near import listed, nearest
 from linewright.data.read import Raw, Source, clean, whole
-from linewright.data.spec import ColumnRule, DataSpec
+from linewright.data.spec import ColumnRule, DataSpec, FileSource
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
@@ -50,12 +50,14 @@ class Table:
     """The rows as found, each time the same ones in the same order."""
     served: pl.DataFrame
     """Rows of the prediction log whose truth is known, in their types."""
+    row_sql: RowSql | None = None
+    """What of the SQL can be carried out on one row; `None` where there is no SQL."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Name and type of each column, in the table's order."""
         return tuple(
-            Column(name=name, type=rule.type, nullable=rule.nullable, format=rule.format)
+            Column(name=name, type=rule.type, nullable=rule.may_lack, format=rule.format)
             for name, rule in self.rules.items()
         )
 
@@ -134,9 +136,13 @@ def build_table(
     source = _only(sources) if data.table.sql is None else None
     if source is None:
         raws = [whole(one) if isinstance(one, Source) else one for one in sources]
-        sources, rows = raws, Raw(name="", frame=_join(raws, data), is_text=False)
+        frames = {raw.name: _typed(raw, data) for raw in raws}
+        sources, rows = (
+            raws,
+            Raw(name="", frame=_carried_out(str(data.table.sql), frames, data), is_text=False),
+        )
     else:
-        rows = source
+        frames, rows = {}, source
     columns = rows.columns
     named = dict(_named(data))
     _refuse_unknown(named, columns, data)
@@ -154,7 +160,47 @@ def build_table(
         data=data,
         batches=rows.batches,
         served=more,
+        row_sql=_row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None,
     )
+
+
+def _row_sql(
+    frames: Mapping[str, pl.DataFrame], table: pl.DataFrame, rules: Mapping[str, ColumnRule], data: DataSpec
+) -> RowSql:
+    from linewright.data.rowwise import Wanted, row_sql_of  # noqa: PLC0415 -- DuckDB takes a while to import
+
+    named = dict(_named(data))
+    zoned = {name for name in rules if data.zone_of(name) not in {None, "UTC"}}
+    wanted = [
+        Wanted(name=name, type=rule.type, is_zoned=name in zoned, is_feature=name not in named)
+        for name, rule in rules.items()
+    ]
+
+    def missing(source: str) -> tuple[str, ...]:
+        spec = data.sources[source]
+        return spec.missing if isinstance(spec, FileSource) else FileSource(file="").missing
+
+    return row_sql_of(str(data.table.sql), frames, table, wanted, _Reader(rules, data), missing=missing)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Puts columns in the types of the table, see `rowwise.Reader`."""
+
+    rules: Mapping[str, ColumnRule]
+    data: DataSpec
+
+    def of_request(self, name: str, values: Sequence[Any]) -> pl.Series:
+        return _served_column(name, values, self.rules[name], self.data)
+
+    def of_table(self, found: pl.DataFrame) -> pl.DataFrame:
+        rules = [(name, self.rules[name]) for name in found.columns]
+        return cast_all(
+            found, [Typing(rule.type, rule.format, self.data.zone_of(name)) for name, rule in rules]
+        )
+
+    def carried_out(self, sql: str, source: str, frame: pl.DataFrame) -> pl.DataFrame:
+        return _carried_out(sql, {source: frame}, self.data)
 
 
 def read_served(
@@ -197,14 +243,14 @@ def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
     return raws[0]
 
 
-def _join(raws: Sequence[Raw], data: DataSpec) -> pl.DataFrame:
+def _carried_out(sql: str, frames: Mapping[str, pl.DataFrame], data: DataSpec) -> pl.DataFrame:
     from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
 
     result = select(
-        str(data.table.sql),
-        {raw.name: _typed(raw, data).to_arrow() for raw in raws},
+        sql,
+        {name: frame.to_arrow() for name, frame in frames.items()},
         where="table.sql",
-        allowed="; ".join(f"{raw.name}({listed(raw.frame.columns)})" for raw in raws),
+        allowed="; ".join(f"{name}({listed(frame.columns)})" for name, frame in frames.items()),
         limits=data.table.limits,
     )
     _refuse_twins(result.column_names)

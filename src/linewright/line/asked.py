@@ -16,6 +16,7 @@ from linewright.line.broken_rows import Fault, Places, find_places, to_table
 from linewright.line.handed import Handed
 from linewright.line.mistakes import did_you_mean
 from linewright.model.facts import Package, RequestColumn
+from linewright.serve.needs import Needs
 
 MOST_NAMED = 5
 """Rows with cells that cannot be read that a message names."""
@@ -146,8 +147,9 @@ def _has_changed(file: Path) -> RequestError:
 def _columns(handed: Handed, package: Package) -> tuple[RequestColumn, ...]:
     """Return what each column is; refuse columns that the line does not know, and the lack of some that it needs."""
     known = {column.name: column for column in package.columns}
+    needs = Needs(package)
     absent = [name for name in package.encoder.columns if name not in handed.columns]
-    missing = [name for name in absent if not known[name].nullable]
+    missing = needs.shape(frozenset(handed.columns)).lacks
     unknown = [name for name in handed.columns if name not in known]
     lacks = f"lacks {', '.join(map(repr, missing))}"
     if unknown:
@@ -167,7 +169,7 @@ def _columns(handed: Handed, package: Package) -> tuple[RequestColumn, ...]:
             where=str(handed.file),
             found=", ".join(handed.columns),
             allowed=", ".join(known),
-            hint="add what it lacks; the model needs a value in each row",
+            hint=f"add what it lacks: {missing[0]!r}: {needs.why(missing[0])}",
         )
     return tuple(known[name] for name in (*handed.columns, *absent))
 

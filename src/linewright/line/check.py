@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.contract import breach
-from linewright.data.facts import Column, Dataset, Finding
+from linewright.data.facts import Column, Dataset, Finding, RowSql
 from linewright.data.ingest import check_sources, labels_of
 from linewright.data.place import Where, nowhere, place_of
 from linewright.data.read import open_source
@@ -53,6 +53,8 @@ class Sound(NamedTuple):
     """What would leave a run without an answer, is said in vain, or misleads."""
     traps: tuple[Trap, ...] = ()
     """Those of the doubts that the data raise, each with its figures and the line to write."""
+    row_sql: RowSql | None = None
+    """What requests get of `table.sql`; `None` where there is none."""
 
 
 def check_line(factory: Factory, name: str) -> Sound:
@@ -105,6 +107,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
             *(trap.to_text() for trap in traps),
         ),
         traps,
+        checked.row_sql,
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Finding
+from linewright.data.facts import Finding, RowSql
+from linewright.line.sql_words import sql_in_words
 from linewright.model.coverage import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
 from linewright.model.figures import count, few_in_words, in_digits
@@ -271,6 +272,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of a retraining: what it had to learn from that the run before it had not."""
     unequal: str = ""
     """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
+    row_sql: RowSql | None = None
+    """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 
     @property
     def exit_code(self) -> int:
@@ -293,6 +296,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 *([f"  model    {self.model}"] if self.model else []),
                 *([f"  rows     {self.sample}"] if self.sample else []),
                 *(f"  vectors  {said}" for said in self.vectors),
+                *(f"  sql      {said}" for said in (sql_in_words(self.row_sql) if self.row_sql else ())),
                 *self._leaderboard(),
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",

@@ -17,6 +17,7 @@ from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
+from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec
 from linewright.line.traps import doubts
@@ -52,11 +53,17 @@ def served_rows(
     """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth."""
     label, time = spec.label.column, spec.table.time
     read = _time_reader(spec)
+    found = [
+        (record, truth)
+        for record, truth in factory.labels_of(spec.line).labelled(known_by=as_of)
+        if (truth is not None) == is_known and (is_known or record.at <= as_of)
+    ]
     rows: list[dict[str, Any]] = []
-    for record, truth in factory.labels_of(spec.line).labelled(known_by=as_of):
-        if (truth is not None) == is_known and (is_known or record.at <= as_of):
-            at = {} if time is None or _is_read(read, record.row.get(time)) else {time: record.at}
-            rows.append({**record.row, **at, label: truth.label if truth else None, ANSWERED_AT: record.at})
+    for row, (record, truth) in zip(
+        rows_with_made(factory, [record for record, _ in found]), found, strict=True
+    ):
+        at = {} if time is None or _is_read(read, row.get(time)) else {time: record.at}
+        rows.append({**row, **at, label: truth.label if truth else None, ANSWERED_AT: record.at})
     return rows
 
 

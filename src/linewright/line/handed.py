@@ -89,19 +89,19 @@ class HandedWhole(Handed):
     frame: pl.DataFrame
 
 
-def open_handed(factory: Factory, line: str, file: Path) -> Handed:
+def open_handed(factory: Factory, line: str, file: Path, *, like: str = "") -> Handed:
     """Open a file to read it in batches, as the line's one source is read: its separator, encoding and missing texts.
 
     Its header is its own.
 
-    Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
+    Where the line has several sources, it is read as the one that `like` names. Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
 
     Raises
     ------
     RequestError
         If there is no such file, or it cannot be read; later, if a row is longer than `PIECE`.
     """
-    source, note = _opened(factory, line, file, PIECE)
+    source, note = _opened(factory, line, file, PIECE, like)
     return Handed(file, source, note)
 
 
@@ -118,9 +118,9 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
     return HandedWhole(file, handed.source, note, frame=pl.concat(handed.batches()))
 
 
-def _opened(factory: Factory, line: str, file: Path, size: int) -> tuple[Source, str]:
+def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
-    return open_file(_file_source(file, spec), size=size), note
+    return open_file(_file_source(file, spec, like), size=size), note
 
 
 def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
@@ -139,8 +139,10 @@ def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
         return LineSpec.model_validate(declared.spec), note
 
 
-def _file_source(file: Path, spec: LineSpec) -> FileSource:
+def _file_source(file: Path, spec: LineSpec, like: str) -> FileSource:
     sources = list(table_sources(spec).values())
+    if like in spec.sources:
+        sources = [spec.sources[like]]
     if len(sources) != 1 or not isinstance(sources[0], FileSource):
         return FileSource(file=str(file))
     # A person hands in fewer columns than the source has, or others, so this file names its own.

@@ -191,9 +191,9 @@ def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
     last = last_declared(work.factory, work.spec.line) if "table and contract" in moved else None
     before, now = last.contract.columns if last else {}, work.spec.contract.columns
     turned = {
-        name: rule.nullable
+        name: rule.may_lack
         for name, rule in now.items()
-        if name in before and rule.nullable != before[name].nullable
+        if name in before and rule.may_lack != before[name].may_lack
     }
     for may, says in ((True, "may lack values now"), (False, "may lack no values now")):
         names = [repr(name) for name, nullable in turned.items() if nullable is may]

@@ -119,7 +119,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
             hint="the id is beside each prediction in the answer, and in the column `id` of what `predict` writes",
         )
     record, truth = found
-    scorer = Scorer(load(record.digest, factory.artifacts.get))
+    scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
     x = scorer.matrix([record.row])
     computed = msgspec.json.decode(_json(scorer.answers(x)[0]))  # as the log has it
     name = f"{record.line}@{record.model}"

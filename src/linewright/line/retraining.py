@@ -15,6 +15,7 @@ from linewright.line.closing import earlier, later
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.gathering import in_types_of
+from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of
 from linewright.line.refusals import REFUSALS, refusals, undecided
 from linewright.line.registry import challenger_of, find_model, judged
@@ -344,7 +345,8 @@ def _judging(factory: Factory, spec: LineSpec, pairs: list[tuple[Prediction, Tru
     before = before_of(factory, spec.line)
     if before is None:
         return []
-    rows = [{**record.row, spec.label.column: truth.label} for record, truth in pairs]
+    seen = rows_with_made(factory, [record for record, _ in pairs])
+    rows = [{**row, spec.label.column: truth.label} for row, (_, truth) in zip(seen, pairs, strict=True)]
     frame = in_types_of(before.columns, rows, spec)
     return (
         frame[spec.label.column].filter(pl.Series(is_hashed_to_test(frame, spec.train.split, spec))).to_list()

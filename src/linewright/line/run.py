@@ -273,6 +273,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
             *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
         ),
         unequal=unlike,
+        row_sql=work.ingested.row_sql or None,
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],

@@ -25,7 +25,9 @@ from linewright.line.broken_rows import Places
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.handed import open_handed
+from linewright.line.made import with_made
 from linewright.line.registry import find_model
+from linewright.model.facts import Package
 from linewright.model.package import load
 from linewright.release.facts import Arm
 from linewright.release.pointer import limits_of
@@ -97,7 +99,8 @@ def predict_file(
         _refuse_halted(factory, version.line)
         loaded = _load(factory, version)
         log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
-        asked = look_through(open_handed(factory, version.line, file), loaded.package, strict=strict)
+        handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
+        asked = look_through(with_made(handed, loaded.scorer), loaded.package, strict=strict)
         # Entered last, so that it is there before the answers are.
         quarantine = files.enter_context(AnswersFile(beside)) if asked.broken else None
         for part in asked.parts():
@@ -203,6 +206,11 @@ def _refuse_halted(factory: Factory, line: str) -> None:
             where=line,
             hint=f"`linewright halt {line} --off` lets it answer again",
         )
+
+
+def _source_of(package: Package) -> str:
+    """Return the source that rows of a file are of; empty where it is the line's only one."""
+    return package.row_sql.source if package.row_sql else ""
 
 
 def _load(factory: Factory, version: Version) -> Loaded:

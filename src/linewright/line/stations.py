@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from msgspec import UNSET
+
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
@@ -21,6 +23,7 @@ from linewright.line.work import (
     chosen_by,
     headline,
     missing_texts,
+    optional_columns,
     resolve_task,
 )
 from linewright.model.spec import ModelSpec
@@ -91,6 +94,8 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
+        # What was settled before it was looked at which columns follow from a row is looked at anew.
+        **({"columns of a row": "by expressions"} if spec.table.sql is not None else {}),
     }
 
 
@@ -110,6 +115,10 @@ def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
         for word in words:
             if not said[word]:
                 del said[word]
+    for name, rule in contract.columns.items():
+        asked["columns"][name]["nullable"] = (
+            rule.may_lack
+        )  # whether a request may leave it out changes no row
     return asked
 
 
@@ -188,7 +197,13 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
 
 
 def _package_inputs(work: Work) -> dict[str, str]:
-    return {"model": work.known["train"], "missing texts": digest_of(missing_texts(work.spec))}
+    row_sql, optional = work.ingested.row_sql, optional_columns(work.spec)
+    return {
+        "model": work.known["train"],
+        "missing texts": digest_of(missing_texts(work.spec)),
+        **({} if row_sql is UNSET else {"columns of a row": digest_of(row_sql)}),
+        **({"columns that a request may leave out": digest_of(optional)} if optional else {}),
+    }
 
 
 def _explain_inputs(work: Work) -> dict[str, str]:

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from linewright.data.facts import Dataset
 from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.split import folds
 from linewright.errors import RequestError
@@ -29,6 +28,7 @@ from linewright.line.work import (
     feature_columns,
     label_text,
     missing_texts,
+    optional_columns,
     planned_bytes,
     read_vectors_file,
     weights,
@@ -43,6 +43,7 @@ from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.scored import Scored, to_bytes
 from linewright.model.train import Training, train
 from linewright.model.trainers import TRAINERS, read_native
+from linewright.serve.needs import source_columns
 from linewright.serve.scoring import Scorer
 
 GOLDEN_ROWS = 16
@@ -236,8 +237,9 @@ def package_station(work: Work) -> Parity:
         trained,
         label=work.spec.label.column,
         key=work.spec.table.key,
-        columns=request_columns(work.dataset, trained),
+        columns=request_columns(work, trained),
         missing=missing_texts(work.spec),
+        row_sql=work.ingested.row_sql,
         graph=graph,
     )
     fitted = None if trained.adopted else read_native(native)
@@ -266,19 +268,23 @@ def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> 
             )
 
 
-def request_columns(dataset: Dataset, trained: Trained) -> tuple[RequestColumn, ...]:
-    """Return the columns that a request row may have: those of the table, features first named by the encoder."""
-    used = set(trained.encoder.columns)
-    return tuple(
+def request_columns(work: Work, trained: Trained) -> tuple[RequestColumn, ...]:
+    """Return the columns that a request row may have: those of the table, and those of the source that SQL makes some of."""
+    used, dataset, rows = set(trained.encoder.columns), work.dataset, work.ingested.row_sql
+    optional = used & set(optional_columns(work.spec))
+    of_table = tuple(
         RequestColumn(
             name=column.name,
             type=column.type,
             nullable=column.nullable,
             role="feature" if column.name in used else "carried",
             format=column.format,
+            optional=True if column.name in optional else UNSET,
         )
         for column in dataset.columns
     )
+    names = [column.name for column in dataset.columns]
+    return of_table if rows is UNSET else (*of_table, *source_columns(rows, names))
 
 
 def _golden(work: Work, model: Model) -> bytes:

@@ -209,7 +209,7 @@ def _count(closing: Closing, reference: Reference) -> tuple[Window, dict[str, in
     spec, model = closing.spec, closing.model
     position = dict(closing.position)
     seen = seen_by(model.package.encoder)
-    tally, scorer = Tally(reference, seen=seen), Scorer(model)
+    tally, scorer = Tally(reference, seen=seen), Scorer(model, answered=True)
     records = _until(closing.factory, spec.line, position, closing.end)
     while batch := list(islice(records, _BATCH)):
         ours = [one for one in batch if one.digest == model.digest]

@@ -368,6 +368,11 @@ def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -
     return data
 
 
+def optional_columns(spec: LineSpec) -> list[str]:
+    """Return the columns that a request may leave out: those that the contract names nullable."""
+    return sorted(name for name, rule in spec.contract.columns.items() if rule.nullable)
+
+
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:
     """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
     sources = list(table_sources(spec).values())

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from linewright.data.facts import RowSql
 from linewright.features.facts import Encoder
 from linewright.store.values import Event, Result
 
@@ -204,9 +205,12 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str
     nullable: bool = True
-    role: Literal["feature", "carried"] = "feature"
-    """Carried columns (key, time, label, weight, group, excluded) may be present and are never used by the model."""
+    role: Literal["feature", "carried", "source"] = "feature"
+    """Carried columns (key, time, label, weight, group, excluded) may be present and are never used by the model. Columns of the
+    source are none of the table: `table.sql` makes columns of them."""
     format: str | None = None
+    optional: Literal[True] | UnsetType = UNSET
+    """Of a feature: a row may leave it out, which is a missing value, for the contract names it nullable."""
 
 
 class Package(Result, frozen=True, kw_only=True, tag="package"):
@@ -223,6 +227,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     columns: tuple[RequestColumn, ...]
     missing: tuple[str, ...] = ("",)
     """Texts that mean "no value" in a request row, as in the source that it was trained on."""
+    row_sql: RowSql | UnsetType = UNSET
+    """What of `table.sql` is carried out on request rows; not written where there is no SQL."""
     encoder: Encoder
     graph: str
     """Digest of the ONNX artifact: input ``x`` float32 [n, width], or for an encoder of raw columns ``x0``, ``x1``, …

@@ -12,9 +12,10 @@ from typing import Any, assert_never
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
 from linewright.model.explain import Explainer, open_explainer, sources_of, to_answers
@@ -322,6 +323,7 @@ def build(
     key: str | None,
     columns: Sequence[RequestColumn],
     missing: Sequence[str] = ("",),
+    row_sql: RowSql | UnsetType = UNSET,
     graph: bytes,
     golden: bytes,
 ) -> Package:
@@ -337,6 +339,8 @@ def build(
         What a request row may have.
     missing
         Texts that mean "no value" there.
+    row_sql
+        What of the line's SQL is carried out on such a row.
     graph
         The trained model as an ONNX file.
     golden
@@ -349,6 +353,7 @@ def build(
         key=key,
         columns=tuple(columns),
         missing=tuple(missing),
+        row_sql=row_sql,
         encoder=trained.encoder,
         graph=digest_of_bytes(graph),
         graph_bytes=len(graph),

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Finding
+from linewright.data.facts import Finding, RowSql
 from linewright.data.traps import Trap
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check import check_line
@@ -17,6 +17,7 @@ from linewright.line.file import placed
 from linewright.line.file import schema as line_schema
 from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
+from linewright.line.sql_words import sql_in_words
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.findings import findings_table, what_to_do
@@ -138,6 +139,8 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     """What to do about the findings."""
     traps: tuple[Trap, ...] = ()
     """Those of the doubts that the data raise: leaks, ids, repeats and their like, with figures and the line to write."""
+    row_sql: RowSql | None = None
+    """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +174,8 @@ def _checked_text(line: CheckedLine) -> str:
             told[0] += f", {line.quarantined:,} would go to quarantine"
     table = [f"  {row}" for row in findings_table(line.findings)]
     doubts = [f"  warn: {doubt}" for doubt in line.doubts]
-    return "\n".join([*told, *table, *doubts, *(f"  Next: {step}" for step in line.next)])
+    sql = [f"  sql: {said}" for said in sql_in_words(line.row_sql)] if line.row_sql else []
+    return "\n".join([*told, *table, *sql, *doubts, *(f"  Next: {step}" for step in line.next)])
 
 
 def _placed(error: dict[str, Any], said: str) -> str:
@@ -209,6 +213,7 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         doubts=sound.doubts,
         next=what_to_do(name, sound.findings),
         traps=sound.traps,
+        row_sql=sound.row_sql,
     )
 
 

@@ -155,11 +155,12 @@ def answer(
         # A candidate has other columns, and a row that it refuses is looked at.
         raise Unusual
     received, package = loaded.now(), loaded.package
+    whole = loaded.scorer.completed(rows, place)
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
-    keys = spell_all(column_of(rows, package.key)) if package.key else [None] * len(rows)
-    units, mine = _parted(loaded, rows, keys, ids)
-    parts = _parts(loaded, rows, mine, place)
+    keys = spell_all(column_of(whole, package.key)) if package.key else [None] * len(rows)
+    units, mine = _parted(loaded, whole, keys, ids)
+    parts = _parts(loaded, rows, whole, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, len(rows)) if explain else ()
@@ -282,18 +283,23 @@ def _parted(
     return units, [row for row, unit in enumerate(units) if is_canary(canary.salt, unit, canary.arm.share)]
 
 
-def _parts(loaded: Loaded, rows: Sequence[Row], mine: list[int], place: Place) -> list[_Part]:
-    """Return who answers what; where a canary fails, the champion answers its rows too."""
+def _parts(
+    loaded: Loaded, rows: Sequence[Row], whole: Sequence[Row], mine: list[int], place: Place
+) -> list[_Part]:
+    """Return who answers what; where a canary fails, the champion answers its rows too.
+
+    The champion gets them `whole`, with what its `table.sql` makes of them.
+    """
     canary = loaded.canary
     tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
     if canary is None or tried is None:
-        said = _champions(loaded, rows, place)
+        said = _champions(loaded, whole, place)
         return [_Part(range(len(rows)), loaded.arm, loaded.scorer, said)]
     of_canary = _Part(mine, canary.arm, canary.scorer, tried)
     others = sorted(set(range(len(rows))) - set(mine))
     if not others:
         return [of_canary]
-    rest = _champions(loaded, [rows[row] for row in others], lambda row, column: place(others[row], column))
+    rest = _champions(loaded, [whole[row] for row in others], lambda row, column: place(others[row], column))
     return [of_canary, _Part(others, loaded.arm, loaded.scorer, rest)]
 
 
@@ -350,6 +356,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
+    rows = scorer.completed(rows, place)
     x = scorer.matrix(rows, place=place)
     return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 
@@ -451,6 +458,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
     """Answer tensors."""
     if asked.explain:
         _check_explained(len(asked.rows), "parameters.explain")
+    oip.check_inputs(asked, loaded.line, loaded.scorer.needs)
     oip.check_outputs(asked, loaded.package)
     answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable, explain=asked.explain)
     first = _only(answered.arms) or loaded.front

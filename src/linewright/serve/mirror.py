@@ -384,6 +384,7 @@ def _answered(
                 load(arm.package, LocalArtifacts(state / "artifacts").get), arm.limits, begin.known
             )
         rows, begun = [one.row for one in records], thread_time()
+        rows = scorer.completed(rows)
         x = scorer.matrix(rows)
         said = scorer.answers(x)
         scorer.warnings(x, rows)  # as the champion does, whose time this is compared with

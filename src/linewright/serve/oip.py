@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
 from linewright.serve import oip_binary
+from linewright.serve.needs import Needs
 from linewright.serve.oip_binary import Blobs
 from linewright.serve.request import Response, read_json
 from linewright.serve.rows import MAX_ROWS, Place, check_known
@@ -251,8 +252,8 @@ def to_metadata(line: str, version: str, package: Package) -> dict[str, Any]:
         "platform": "linewright_onnx",
         "inputs": [
             {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}
-            for column in package.columns
-            if column.role == "feature"
+            | ({"optional": True} if column.optional else {})
+            for column in Needs(package).inputs
         ],
         "outputs": [
             {"name": output["name"], "datatype": output["datatype"], "shape": [-1, *output["shape"][1:]]}
@@ -312,6 +313,37 @@ def _is_binary(asked: Infer, name: str) -> bool:
         if output.name == name and "binary_data" in output.parameters:
             where, wanted = f"outputs[{name}].parameters.binary_data", output.parameters["binary_data"]
     return _truth(wanted, where)
+
+
+def check_inputs(asked: Asked, line: str, needs: Needs) -> None:
+    """Refuse a request without inputs that the model needs, in Triton's words.
+
+    Raises
+    ------
+    RequestError
+        If an input is not there, nor what `table.sql` makes of it.
+    """
+    given = [tensor.name for tensor in asked.infer.inputs]
+    lacks = needs.shape(frozenset(given)).lacks
+    if not lacks:
+        return
+    optional = sum(1 for column in needs.inputs if column.optional)
+    most = len(needs.inputs)
+    expected = f"number of inputs between {most - optional} and {most}" if optional else f"{most} inputs"
+    names = {column.name for column in needs.inputs} | needs.reads.keys()
+    got = [name for name in given if name in names]
+    raise RequestError(
+        f"expected {expected} but got {len(got)} inputs for model {line!r}. Got input(s) {_few(got)}, but missing "
+        f"required input(s) {_few(lacks)}. Please provide all required input(s)",
+        where="inputs",
+        hint=f"{lacks[0]}: {needs.why(lacks[0])}",
+        details={"errors": [{"where": _where(name), "message": "the column is needed"} for name in lacks]},
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return names as Triton lists them, cut to what a message may hold."""
+    return f"[{','.join(map(repr, names))}]"[:1000]
 
 
 def check_outputs(asked: Asked, package: Package) -> None:

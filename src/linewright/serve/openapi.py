@@ -17,6 +17,7 @@ from linewright.serve import oip, oip_binary
 from linewright.serve.answer import MOST_EXPLAINED
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.live import Live
+from linewright.serve.needs import Needs
 from linewright.serve.rows import MAX_ROWS, to_schema
 from linewright.serve.scoring import RequestForm
 
@@ -282,7 +283,8 @@ def _described(lines: Mapping[str, Live], form_of: FormOf) -> Iterator[tuple[Liv
 
 def row_schema(form: RequestForm, model: str) -> Schema:
     """Return the JSON Schema of a row of a model, LINE@VERSION, as ``/v1/lines/LINE/schema`` gives it."""
-    return to_schema(form.columns, title=f"A row of {model}", time=form.time)
+    needs = Needs(form.package)
+    return to_schema(form.columns, title=f"A row of {model}", time=form.time, needs=needs)
 
 
 # Operations
@@ -411,7 +413,9 @@ _SHAPE: Schema = {
     "maxItems": 2,
     "description": "[n] or [n, 1]: n values.",
 }
-_PLACE = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"})})
+_PLACE = _object(
+    {"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"}), "optional": _TRUTH}, "optional"
+)
 _SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(
         {

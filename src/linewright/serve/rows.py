@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
+from linewright.serve.needs import Needs
 from linewright.serve.typed import Row, column_of
 from linewright.serve.values import KINDS, Excess, as_number, check_all_carried, check_carried, kind_of, shown
 
@@ -44,6 +45,8 @@ class RowReader:
         What a row may have; columns with role ``feature`` are converted, the others only checked to be scalars.
     missing
         Texts that mean "no value", once blanks around them are removed.
+    needs
+        Which columns must be there (default: none, and one that is not there is a missing value).
 
     Examples
     --------
@@ -56,7 +59,10 @@ class RowReader:
     linewright.errors.RequestError: rows[0].Age: not a value of this column: found 'old', allowed: an integer
     """
 
-    def __init__(self, columns: Sequence[RequestColumn], *, missing: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self, columns: Sequence[RequestColumn], *, missing: Sequence[str] = ("",), needs: Needs | None = None
+    ) -> None:
+        self._needs = needs
         self._known = {column.name: column for column in columns}
         none = frozenset(missing)
         self.missing = none
@@ -94,6 +100,8 @@ class RowReader:
 
     def _check(self, rows: list[dict[str, Any]]) -> None:
         if not self._known.keys() >= set[str]().union(*rows):
+            raise ValueError
+        if self._needs is not None and any(map(self._needs.lacks, rows)):
             raise ValueError
         self.check_carried(rows)
 
@@ -139,7 +147,12 @@ class RowReader:
                 check_carried(row.get(name))
             except ValueError as error:
                 yield name, _mistake("not a value of this column", row[name], str(error))
-        gone: list[tuple[str, dict[str, Any]]] = []
+        lacks = () if self._needs is None else self._needs.lacks(row)
+        gone: list[tuple[str, dict[str, Any]]] = [
+            (name, _mistake("the column is needed", None, self._allowed(name), self._needs.why(name)))
+            for name in lacks
+            if self._needs is not None
+        ]
         for column, convert in self._features:
             allowed = KINDS[column.type].allowed
             try:
@@ -150,10 +163,13 @@ class RowReader:
                 hint = _right_form(value, column)
                 yield column.name, _mistake("not a value of this column", value, because, hint)
                 continue
-            if missing and not column.nullable:
+            if missing and not column.nullable and (column.name in row or self._needs is None):
                 what = "a value is needed" if column.name in row else "the column is needed"
                 gone.append((column.name, _mistake(what, None, allowed)))
         yield from gone  # behind what is there and wrong: many columns may be left out
+
+    def _allowed(self, name: str) -> str:
+        return KINDS[self._known[name].type].allowed
 
 
 def _checked_shape(rows: object) -> list[dict[str, Any]]:
@@ -253,7 +269,11 @@ def check_known(names: Sequence[str], columns: Sequence[RequestColumn], place: C
 
 
 def to_schema(
-    columns: Sequence[RequestColumn], *, title: str, time: RequestColumn | None = None
+    columns: Sequence[RequestColumn],
+    *,
+    title: str,
+    time: RequestColumn | None = None,
+    needs: Needs | None = None,
 ) -> dict[str, Any]:
     """Return the JSON Schema of a row, in the plainest form of each value.
 
@@ -261,23 +281,51 @@ def to_schema(
     ----------
     time
         The column that says when a row happened, where the line has one.
+    needs
+        Which columns must be there (default: those that may not be missing).
 
     Examples
     --------
     >>> to_schema([RequestColumn(name="Age", type="integer", nullable=False)], title="A row")["properties"]
     {'Age': {'type': 'integer', 'minimum': -9223372036854775808, 'maximum': 9223372036854775807}}
     """
-    features = [column for column in columns if column.role == "feature"]
+    required = (
+        [column.name for column in columns if column.role == "feature" and not column.nullable]
+        if needs is None
+        else [name for name in needs.required if name not in needs.reads]
+    )
+    made = (
+        {} if needs is None else {name: needs.reads[name] for name in needs.required if name in needs.reads}
+    )
+    either = [
+        {"anyOf": [{"required": [name]}, {"required": list(reads)}]} for name, reads in made.items() if reads
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
         "type": "object",
         "properties": {
-            column.name: _time_property(column) if column == time else _property(column) for column in columns
+            column.name: _described(
+                _time_property(column) if column == time else _property(column), column, needs
+            )
+            for column in columns
         },
-        "required": [column.name for column in features if not column.nullable],
+        "required": required,
         "additionalProperties": False,
+        **({"allOf": either} if either else {}),
     }
+
+
+def _described(schema: dict[str, Any], column: RequestColumn, needs: Needs | None) -> dict[str, Any]:
+    """Say of a column's schema what `table.sql` has to do with it."""
+    if needs is None:
+        return schema
+    says = [schema["description"]] if "description" in schema else []
+    if reads := needs.reads.get(column.name):
+        says = [f"made of {', '.join(reads)} by table.sql; taken as it is where the row has it"]
+    elif column.name in needs.must_be_sent:
+        says.append(f"must be sent: {needs.must_be_sent[column.name]}")
+    return {**schema, "description": "; ".join(says)} if says else schema
 
 
 def _time_property(column: RequestColumn) -> dict[str, Any]:
@@ -292,6 +340,9 @@ def _time_property(column: RequestColumn) -> dict[str, Any]:
 
 
 def _property(column: RequestColumn) -> dict[str, Any]:
+    if column.role == "source":
+        plain = KINDS[column.type].schema
+        return {**plain, "type": [plain["type"], "null"], "description": "of the source; table.sql reads it"}
     if column.role != "feature":
         return {
             "type": ["string", "number", "boolean", "null"],

@@ -13,6 +13,7 @@ from linewright.features.facts import Arithmetic, Category, Encoding, Number, Ra
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package import Model, golden_differences, read_golden
 from linewright.serve.matrix import MatrixReader
+from linewright.serve.needs import Needs
 from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
 from linewright.serve.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
 from linewright.serve.values import shown, spell
@@ -58,10 +59,26 @@ class Scorer:
         What the contract allows, for warnings.
     known
         Further columns that a row may have; the model does not read them.
+    answered
+        Whether rows were answered before: of these a column that is not there is a missing value.
+
+    Raises
+    ------
+    Corrupt
+        If the package would have more computed of a row than it may.
     """
 
-    def __init__(self, model: Model, limits: Sequence[Limit] = (), known: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Model,
+        limits: Sequence[Limit] = (),
+        known: Sequence[str] = (),
+        *,
+        answered: bool = False,
+    ) -> None:
         self.model, self.known = model, tuple(known)
+        self.needs = Needs(model.package, strict=not answered)
+        self.needs.load()
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
         self._unread = [one for one in limits if one.seen is not None]
@@ -70,7 +87,7 @@ class Scorer:
         self.form = form_of(model.package, limits, known)
         encoder, missing, time = model.package.encoder, model.package.missing, self.form.time
         self._read_time = converter(time, frozenset(missing)) if time else None
-        self._reader = RowReader(self.form.columns, missing=missing)
+        self._reader = RowReader(self.form.columns, missing=missing, needs=self.needs)
         self._matrix = None if encoder.is_raw else MatrixReader(self._reader, self.form.columns, encoder)
 
     def knowing(self, known: Sequence[str]) -> "Scorer":
@@ -85,7 +102,17 @@ class Scorer:
         RequestError
             If a row does not fit; it names the row and the column.
         """
-        return self._reader.read(rows, place=place)
+        return self._reader.read(self.completed(rows, place), place=place)
+
+    def completed(self, rows: Any, place: Place = in_rows) -> Any:
+        """Return JSON rows with the columns that `table.sql` makes of theirs; see `Needs.completed`.
+
+        Raises
+        ------
+        RequestError
+            If it cannot be carried out on a row; it names the row and the column.
+        """
+        return self.needs.completed(rows, place) if self.needs.is_sql else rows
 
     def matrix(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix that the model reads of JSON rows: what `encode` makes of what `read` gives.
@@ -101,14 +128,15 @@ class Scorer:
             if self._matrix is None or self.typed is None or type(rows[0]) is not self.typed.row_type:
                 raise Unusual
             return self._matrix.read_typed(rows)
+        rows = self.completed(rows, place)
         if self._matrix is None:
-            return self.encode(self.read(rows, place=place))
+            return self.encode(self._reader.read(rows, place=place))
         return self._matrix.read(rows, place=place)
 
     @cached_property
     def typed(self) -> TypedBodies | None:
         """What reads requests in their usual form; `None` where there is no such thing. Made when it is first asked for."""
-        return None if self._matrix is None else typed_bodies(self.form.columns)
+        return None if self._matrix is None else typed_bodies(self.form.columns, self.needs.whole)
 
     def columns(self, columns: Columns) -> list[dict[str, Any]]:
         """Return one answer a row for features that are columns already; its form is the task's."""

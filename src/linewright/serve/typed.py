@@ -4,12 +4,13 @@ To make a dict of each row, and to look each column up in it again, is most of w
 usual (a number as a text, a column that nobody knows) is not refused here but left to those who read any row, and say what is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, ClassVar, Protocol, cast
 
 import msgspec
+from msgspec import NODEFAULT
 
 from linewright.model.facts import RequestColumn
 
@@ -68,6 +69,8 @@ class TypedBodies:
     ----------
     columns
         What a row may have.
+    needed
+        Names of those that a row must have; a row without one is left to those who read any row.
 
     Examples
     --------
@@ -79,15 +82,19 @@ class TypedBodies:
     True
     """
 
-    def __init__(self, columns: Sequence[RequestColumn]) -> None:
+    def __init__(self, columns: Sequence[RequestColumn], needed: Container[str] = ()) -> None:
         fields = {column.name: f"c{number}" for number, column in enumerate(columns)}
         self.row_type = msgspec.defstruct(
             "Row",
-            [(fields[column.name], _type_of(column), None) for column in columns],
+            [
+                (fields[column.name], _type_of(column), NODEFAULT if column.name in needed else None)
+                for column in columns
+            ],
             bases=(TypedRow,),
             namespace={"fields": fields},
             rename={field: name for name, field in fields.items()},
             forbid_unknown_fields=True,
+            kw_only=True,
             gc=False,
         )
         rows = list[self.row_type]  # type: ignore[name-defined]
@@ -104,7 +111,9 @@ class TypedBodies:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def typed_bodies(columns: tuple[RequestColumn, ...]) -> TypedBodies | None:
+def typed_bodies(
+    columns: tuple[RequestColumn, ...], needed: frozenset[str] = frozenset()
+) -> TypedBodies | None:
     """Return what reads such rows; `None` where no type can be made for them.
 
     Types are kept: one is a few kilobytes in a circle, which would stay in memory each time that a model is let go and loaded again.
@@ -112,7 +121,7 @@ def typed_bodies(columns: tuple[RequestColumn, ...]) -> TypedBodies | None:
     if len(columns) > MOST_COLUMNS or any(column.type not in _USUAL for column in columns):
         return None
     try:
-        return TypedBodies(columns)
+        return TypedBodies(columns, needed)
     except ValueError:  # names of fields may hold no quotes
         return None
 
