@@ -144,6 +144,7 @@ def lines_with_outages(serving: Path) -> set[str]:
 
 
 def _files(serving: Path, line: str) -> list[Path]:
+    line_path(serving, line)  # a name that no line can have is refused, not looked up in vain
     return [serving / name for name in _named(serving).get(line, ())]
 
 
