@@ -18,6 +18,8 @@ from linewright.line.new import new_line
 from linewright.line.plan import make_plan
 from linewright.model.facts import Package
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 WEIGHTS = np.array([[0.8, -0.8], [-0.5, 0.5]])
 
 

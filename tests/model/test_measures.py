@@ -14,6 +14,8 @@ from linewright.model.intervals import off_scale, on_scale
 from linewright.model.measures import difference_of, error_of_means, measure_of, spreads
 from linewright.model.metrics import METRICS, metric
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HONESTY = Path(__file__).parents[2] / "benchmarks" / "honesty.py"
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from linewright.errors import NotFound, RequestError
 from linewright.operations.declare import Entry, load, operation, to_json
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     factory: str

@@ -35,6 +35,8 @@ from linewright.people.outbox import Outbox
 from linewright.release.facts import Halted, RolledBack
 from linewright.watch.facts import Alerted, Cleared
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SECRET = "a secret of this test"  # noqa: S105 -- it is none
 
 

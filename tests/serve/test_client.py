@@ -14,6 +14,8 @@ import linewright
 from linewright.client import Client
 from linewright.errors import Conflict, NotFound, RequestError, Terminal, Transient
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 ROW = {
     "Age": 41,
     "Amount": 12.5,
