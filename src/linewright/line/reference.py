@@ -268,7 +268,9 @@ def make_reference_in_child(
 
     memory = read_factory_file(factory.root).runs.bytes
     try:
-        with Child("linewright.line.reference", (str(factory.root), name), memory=memory) as child:
+        # It does not stand back: the windows of all lines wait for it.
+        arguments = (str(factory.root), name)
+        with Child("linewright.line.reference", arguments, memory=memory, gives_way=False) as child:
             release(child.receive(quiet=look))
     except ChildEnded as ended:
         raise Terminal(
