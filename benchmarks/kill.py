@@ -41,7 +41,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
 from linewright.line.new import new_line
 from linewright.line.plan import make_plan
-from linewright.line.run import WORKFLOW, prepare
+from linewright.line.run_record import WORKFLOW, prepare
 from linewright.model.facts import Package
 from linewright.release.facts import Promoted, Refused
 from linewright.serve.segments import read_log

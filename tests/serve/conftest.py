@@ -188,8 +188,8 @@ class Endpoint:
     ) -> None:
         self.state = state
         code = (
-            "import sys, json; from pathlib import Path; from linewright.serve import server; "
-            f"server.HEAD_DEADLINE_S, server.LINGER_S = {head_deadline_s}, {linger_s}; "
+            "import sys, json; from pathlib import Path; from linewright.serve import protocol, server; "
+            f"protocol.HEAD_DEADLINE_S, protocol.LINGER_S = {head_deadline_s}, {linger_s}; "
             f"from linewright.serve import app, mirror, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
             f"mirror.COMPUTES_S = {computes_s}; "
             "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"

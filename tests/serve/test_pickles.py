@@ -63,7 +63,12 @@ def read_and_stop():
 threading.Thread(target=read_and_stop).start()
 program.main(sys.argv[2], "127.0.0.1", "0")
 """,
-    "probe": "program.main(sys.argv[2]); read()",
+    "probe": """
+ours, theirs = socket.socketpair()
+ours.shutdown(socket.SHUT_WR)
+program.main(sys.argv[2], f"{theirs.fileno()}:{os.getppid()}:0")
+read()
+""",
 }
 
 
@@ -73,7 +78,7 @@ def test_the_programs_that_load_packages_read_none(claims, tmp_path, name, modul
     harmed, path = tmp_path / "harmed", tmp_path / "table.npy"
     path.write_bytes(pickle.dumps(Harm(harmed)))
     code = (
-        "import os, pickle, signal, sys, threading, time; from pathlib import Path\n"
+        "import os, pickle, signal, socket, sys, threading, time; from pathlib import Path\n"
         f"from linewright.serve import {module} as program\nfrom linewright.serve.listener import endpoint\n"
         "def read():\n    pickle.loads(Path(sys.argv[1]).read_bytes())\n"
     )
