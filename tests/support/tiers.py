@@ -1,8 +1,8 @@
-"""Which tests are of the unit tier: those that can reach nothing that starts a process, listens, looks through a whole table for a new
-line, carries out a line, fits a model or lives in a world.
+"""Which tests are of the unit tier.
 
-It is read from what a test, its fixtures and the helpers of both name, so nobody marks it by hand; and what it overlooks is refused when
-the test runs.
+Those that can reach nothing that starts a process, listens, looks through a whole table for a new line, carries out a line, fits a
+model or lives in a world. It is read from what a test, its fixtures and the helpers of both name, so nobody marks it by hand; and what
+it overlooks is refused when the test runs.
 """
 
 import sys
