@@ -35,6 +35,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/linewright demo
 
+# pytest keeps what it made of the test files; else each worker makes it anew, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A file's tests stay in one worker, so that the model that they share is trained once; slow files come first (tests/conftest.py).
 # What changed since the installation is compiled: the tests start some hundred processes.
 PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder

@@ -23,6 +23,7 @@ def carry_out(source: str, names: dict[str, Any], number: int) -> Any:
     return eval(compile(ast.Expression(last.value), f"cell {number}", "eval"), names)  # noqa: S307 -- as above
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch: pytest.MonkeyPatch):
     """Whoever opens it runs all cells at once, and a cell that fails is the first thing that they see of us."""
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,8 @@
-"""Which tests are of the unit tier: those that can reach nothing that starts a process, listens, carries out a line or fits a model.
+"""Which tests are of the unit tier.
 
-It is read from what a test, its fixtures and the helpers of both name, so nobody marks it by hand; and what it overlooks is refused when
-the test runs.
+Those that can reach nothing that starts a process, listens, looks through a whole table for a new line, carries out a line, fits a
+model or lives in a world. It is read from what a test, its fixtures and the helpers of both name, so nobody marks it by hand; and what
+it overlooks is refused when the test runs.
 """
 
 import sys
@@ -19,13 +20,17 @@ _MODULES = frozenset({
 })  # fmt: skip
 """What nobody of the unit tier names."""
 _OBJECTS = frozenset({
+    "linewright.data.look.look",
     "linewright.engine.child.Child",
     "linewright.interfaces.cli.main",
     "linewright.line.apart.rebuild_apart",
+    "linewright.line.attempts.Attempts",
+    "linewright.line.attempts.Children",
     "linewright.line.bringing.bring",
     "linewright.line.execute.execute",
     "linewright.line.execute.execute_inline",
     "linewright.line.execute.open_executor",
+    "linewright.line.new.new_line",
     "linewright.model.train.train",
     "linewright.model.given.look_at",
     "linewright.model.trying.tried",
@@ -37,7 +42,9 @@ _OBJECTS = frozenset({
     "linewright.operations.run.retrain",
     "linewright.operations.run.run",
     "linewright.testing.trainers.TrainerContract",
+    "linewright.worlds.fraud.FraudWorld",
 })  # fmt: skip
+_METHODS = frozenset({"bind", "create_server", "fork"})
 _FIXTURES = frozenset({"postgres_database", "postgres_url", "processes"})
 """Fixtures that nobody of the unit tier asks for, nor names; `processes` is for a test that shows by no name what it starts."""
 _EVENTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
@@ -80,7 +87,7 @@ def _is_costly(thing: Any) -> bool:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if _is_named(one) or not (_MODULES | _FIXTURES).isdisjoint(_words(one)):
+        if _is_named(one) or not (_MODULES | _METHODS | _FIXTURES).isdisjoint(_words(one)):
             return True
         waiting += _reached(one)
     return False
@@ -116,6 +123,7 @@ def _reached(thing: Any) -> Iterator[Any]:
             yield named
             if isinstance(named, ModuleType) and str(getattr(named, "__file__", "")).startswith(_TESTS):
                 yield from (vars(named)[each] for each in names & vars(named).keys())
+        yield from (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values())
         yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_full(cell))
     elif isinstance(thing, type) and _is_of_tests(thing):
         yield from vars(thing).values()
