@@ -498,6 +498,25 @@ def test_words_for_missing_become_missing(tmp_path: Path):
     assert ("integer", None) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
 
 
+def test_a_value_that_was_never_missing_in_a_sample_may_be_missing_with_a_warning(tmp_path: Path):
+    """A thousand rows say little about the next ones: one gap in 7,000 rows must not cost that row, nor go unseen."""
+    file = write(
+        tmp_path / "a.csv", small(part=[f"N{i}" for i in range(200)], age=[f"{i % 50}" for i in range(200)])
+    )
+    new_line(tmp_path, "a", data=file, label="y", key="part")
+    spec, _ = checked(tmp_path, "a")
+    header, first, *rows = file.read_text().splitlines()
+    at = header.split(",").index("age")
+    gap = ["" if place == at else cell for place, cell in enumerate(first.split(","))]
+    file.write_text("\n".join([header, ",".join(gap), *rows, ""]))
+    _, result = checked(tmp_path, "a")
+    told = [(one.column, one.rule, one.failed, one.action) for one in result.findings]
+
+    assert ("warn", False) == tuple(spec.contract.columns[name].nullable for name in ("age", "part"))
+    assert [("age", "not missing", 1, "warn")] == told
+    assert (200, 0) == (result.frame.height, len(result.quarantined))
+
+
 def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_path: Path):
     """A spreadsheet that was joined by hand is no reason to stop, and its next export has the same header."""
     columns = small(score=[f"{i % 50}" for i in range(200)])

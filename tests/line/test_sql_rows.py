@@ -279,6 +279,27 @@ def test_a_file_is_answered_as_the_endpoint_answers_its_rows(factory, scorer, ra
     assert expected == answers["probabilities_yes"].to_list()
 
 
+def test_a_row_of_a_file_that_the_sql_cannot_be_carried_out_on_does_not_end_the_others(factory, raw):
+    """It is kept with its place and the reason, as any other row that breaks the contract."""
+    good = [{name: row[name] for name in ("id", *RAW, "risk", "note")} for row in raw[:40]]
+    bad = [{**row, "Month": "Foo"} if number in (3, 17, 18) else row for number, row in enumerate(good)]
+    answers = {}
+    for name, rows in (("alone", [row for row in bad if row["Month"] != "Foo"]), ("mixed", bad)):
+        pl.DataFrame(rows, infer_schema_length=None).write_csv(factory.root / f"{name}.csv")
+        told = predict(factory, "claims", factory.root / f"{name}.csv", out=factory.root / f"{name}.out.csv")
+        answers[name] = pl.read_csv(told.out).drop("prediction_id")
+    kept = pl.read_csv(factory.root / "mixed.out.quarantine.csv")
+
+    assert (37, 3) == (told.rows, told.quarantined)
+    assert answers["alone"].equals(answers["mixed"], null_equal=True)
+    assert [4, 18, 19] == kept["row"].to_list()
+    assert all("`table.sql` cannot make 'month' of this row" in reason for reason in kept["reason"])
+    with pytest.raises(
+        RequestError, match=r"line 5, column 'Year': `table.sql` cannot make 'month'.*nothing was answered"
+    ):
+        predict(factory, "claims", factory.root / "mixed.csv", out=factory.root / "no.csv", strict=True)
+
+
 def test_what_was_asked_is_logged_and_replayed_and_trains_as_the_table_has_it(factory, scorer, raw):
     """The log has the row as it came; a retraining has to see the columns that the model saw."""
     version = find_model(factory, "claims")

@@ -411,8 +411,9 @@ def _row_rules(
         gaps = found.null_count()
         unfit = values.is_null() & found.is_not_null() if values.null_count() > gaps else _NONE
         yield _Broken(name, f"type {rule.type}", action), unfit
-        if not rule.may_lack:
-            yield _Broken(name, "not missing", action), found.is_null() if gaps else _NONE
+        if rule.is_gap_a_breach:
+            missing = "warn" if rule.may_lack else action
+            yield _Broken(name, "not missing", missing), found.is_null() if gaps else _NONE
         for words, outside in _bounds(values, rule):
             yield _Broken(name, words, action), outside
         if rule.pattern is not None:

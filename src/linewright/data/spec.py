@@ -153,9 +153,9 @@ class ColumnRule(Spec):
 
     type: ColumnType
     """Type of the values."""
-    nullable: bool | None = None
+    nullable: bool | Literal["warn"] | None = None
     """Whether a value may be missing (default: yes). Where it says `true`, a request may also leave the column out; else a missing
-    value is sent as null."""
+    value is sent as null. With ``warn`` it may be missing, and a warning says so: `new` writes it where none was missing so far."""
     min: int | float | date | datetime | None = None
     """Smallest allowed value."""
     max: int | float | date | datetime | None = None
@@ -179,6 +179,11 @@ class ColumnRule(Spec):
     def may_lack(self) -> bool:
         """Whether a value may be missing."""
         return self.nullable is not False
+
+    @property
+    def is_gap_a_breach(self) -> bool:
+        """Whether a missing value breaks the rule, be it with a warning alone."""
+        return self.nullable in (False, "warn")
 
 
 class RowsRule(Spec):

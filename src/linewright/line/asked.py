@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.data.batch import Batch
 from linewright.data.types import Typing, cast_all
 from linewright.errors import RequestError
 from linewright.line.broken_rows import Fault, Places, find_places, to_table
-from linewright.line.handed import Handed
+from linewright.line.handed import Handed, HandedPart
 from linewright.line.mistakes import did_you_mean
 from linewright.model.facts import Package, RequestColumn
 from linewright.serve.needs import Needs
@@ -67,7 +66,7 @@ class Asked:
         if _state(self.handed.file) != self.state:
             raise _has_changed(self.handed.file)
 
-    def _part(self, batch: Batch, start: int, ragged: int) -> AskedPart:
+    def _part(self, batch: HandedPart, start: int, ragged: int) -> AskedPart:
         whole = _with_all(batch.frame, self.columns)
         typed = _typed(whole, self.columns)
         frame = typed.with_columns(whole[name] for name in self.as_written)
@@ -75,12 +74,12 @@ class Asked:
         if not self.broken:
             return AskedPart(frame, rows, None)
         cells = _bad_cells(whole, typed, self.columns)
-        is_bad = _is_bad(cells, whole.height)
-        written = batch.frame.filter(pl.Series(is_bad))
+        is_bad = _is_bad(cells, batch.faults, whole.height)
+        written = batch.frame.select(self.handed.source.columns).filter(pl.Series(is_bad))
         table = to_table(
             written,
             rows[is_bad].tolist(),
-            _faults(whole, cells, np.flatnonzero(is_bad)),
+            _faults(whole, cells, batch.faults, np.flatnonzero(is_bad)),
             ragged=batch.ragged,
             first_ragged=ragged,
             places=self.places,
@@ -109,11 +108,11 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
         if batch.ragged and strict:
             raise handed.ragged(batch.ragged[0])
         whole = _with_all(batch.frame, columns)
-        found.add(whole, _typed(whole, columns), columns)
+        found.add(whole, _typed(whole, columns), columns, batch.faults)
         found.ragged += len(batch.ragged)
         found.is_cut |= any(row.is_cut for row in batch.ragged)
     if found.failed and (strict or found.failed == found.rows):
-        raise _unreadable(handed, found)
+        raise _unreadable(handed, found) if found.unmade is None else _unmade(handed, *found.unmade)
     if found.ragged and not found.rows:
         raise handed.ragged(next(row for batch in handed.parts() for row in batch.ragged))
     places = find_places(handed.source, found.bad, found.ragged)
@@ -194,6 +193,8 @@ class _Found:
     column: RequestColumn | None = None
     value: object = None
     """The first of those cells."""
+    unmade: tuple[int, RequestError] | None = None
+    """The first row that `table.sql` cannot make a column of, and why."""
     faults: dict[str, None] = field(default_factory=dict[str, None])
     """What is wrong with such cells, each once."""
     lossy: set[str] = field(default_factory=set[str])
@@ -205,15 +206,25 @@ class _Found:
         """Rows with a cell that cannot be read."""
         return len(self.bad)
 
-    def add(self, whole: pl.DataFrame, typed: pl.DataFrame, columns: tuple[RequestColumn, ...]) -> None:
+    def add(
+        self,
+        whole: pl.DataFrame,
+        typed: pl.DataFrame,
+        columns: tuple[RequestColumn, ...],
+        unmade: Mapping[int, RequestError],
+    ) -> None:
         """Look at the next rows, as they are written and in their types."""
         carried = [column.name for column in columns if column.role == "carried"]
         self.lossy |= {name for name in carried if _is_unread(whole[name], typed[name]).any()}
         cells = _bad_cells(whole, typed, columns)
-        rows = np.flatnonzero(_is_bad(cells, whole.height)).tolist()
-        if rows and self.column is None:
-            self.column = next(column for column, bad in cells.items() if bad[rows[0]])
-            self.value = whole[self.column.name][rows[0]]
+        rows = np.flatnonzero(_is_bad(cells, unmade, whole.height)).tolist()
+        if unmade and self.unmade is None:
+            row = min(unmade)
+            self.unmade = self.rows + row, unmade[row]
+        if cells and self.column is None:
+            row = int(np.flatnonzero(_is_bad(cells, {}, whole.height))[0])
+            self.column = next(column for column, bad in cells.items() if bad[row])
+            self.value = whole[self.column.name][row]
         for column, bad in cells.items():
             wrong = whole[column.name].filter(bad)
             self.faults |= dict.fromkeys(_fault(column, value) for value in _ends(wrong))
@@ -239,22 +250,34 @@ def _is_unread(values: pl.Series, read: pl.Series) -> pl.Series:
     return read.is_null() & values.is_not_null()
 
 
-def _is_bad(cells: Mapping[RequestColumn, pl.Series], height: int) -> NDArray[np.bool_]:
-    return np.logical_or.reduce([bad.to_numpy() for bad in cells.values()] or [np.zeros(height, dtype=bool)])
+def _is_bad(
+    cells: Mapping[RequestColumn, pl.Series], unmade: Mapping[int, RequestError], height: int
+) -> NDArray[np.bool_]:
+    is_unmade = np.zeros(height, dtype=bool)
+    is_unmade[list(unmade)] = True
+    return np.logical_or.reduce([is_unmade, *(bad.to_numpy() for bad in cells.values())])
 
 
 def _faults(
-    whole: pl.DataFrame, cells: Mapping[RequestColumn, pl.Series], rows: NDArray[np.int64]
+    whole: pl.DataFrame,
+    cells: Mapping[RequestColumn, pl.Series],
+    unmade: Mapping[int, RequestError],
+    rows: NDArray[np.int64],
 ) -> list[list[Fault]]:
     """Return what is wrong with each of some rows."""
     bad = {column: (cells[column].to_numpy()[rows], whole[column.name].gather(rows)) for column in cells}
-    return [
+    said = [
         [
-            Fault(column.name, _fault(column, values[row]), values[row])
+            Fault(column.name, _fault(column, values[number]), values[number])
             for column, (is_bad, values) in bad.items()
-            if is_bad[row]
+            if is_bad[number]
         ]
-        for row in range(len(rows))
+        for number in range(len(rows))
+    ]
+    # What cannot be made has no value, which is not said once more.
+    return [
+        [Fault(why.where, why.what, why.found)] if (why := unmade.get(row)) else each
+        for row, each in zip(rows.tolist(), said, strict=True)
     ]
 
 
@@ -268,6 +291,12 @@ def _ends(wrong: pl.Series) -> Iterator[object]:
 
 def _fault(column: RequestColumn, value: object) -> str:
     return "a value is missing" if value is None else f"not {column.type}"
+
+
+def _unmade(handed: Handed, row: int, error: RequestError) -> RequestError:
+    error.where = f"{handed.place(row)}, column {error.where!r}"
+    error.hint = f"{error.hint}; nothing was answered"
+    return error
 
 
 def _unreadable(handed: Handed, found: _Found) -> RequestError:

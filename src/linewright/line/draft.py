@@ -64,6 +64,11 @@ class Draft:
     """What misleads between the rows."""
 
     @property
+    def by_user(self) -> bool:
+        """Whether something else than the built-in engine chooses and fits the model."""
+        return self.python is not None or self.engine != "built-in"
+
+    @property
     def doubtful_commas(self) -> Mapping[str, str]:
         """A value of each column whose numbers could not be read, since their commas may part thousands."""
         return {} if self.commas.decimal else self.commas.doubtful
@@ -305,7 +310,11 @@ def _contract(draft: Draft) -> Iterator[str]:
         "Ranges are as seen, widened by half on either side; a row outside is set aside", indent="  "
     )
     yield _comment(
-        "(quarantine). A value that a category never had is let through with a warning.", indent="  "
+        "(quarantine). A value that a category never had is let through with a warning, and so is a missing value",
+        indent="  ",
+    )
+    yield _comment(
+        "with `nullable: warn`: none was missing here, which says little about other rows.", indent="  "
     )
     yield "  columns:"
     yield from _beside(rules, indent="    ")
@@ -335,7 +344,9 @@ def _rule(column: ColumnProfile, draft: Draft) -> str:
     if column.format and not is_class:
         words.append(f"format: {quoted_sentence(column.format)}")
     if not column.missing and not is_label:
-        words.append("nullable: false")
+        # Rows that nobody has seen yet may lack a value: the built-in engine answers them, whether another model does is not known.
+        is_needed = column.name in draft.profile.roles.parts or draft.brought or draft.by_user
+        words.append(f"nullable: {'false' if is_needed else 'warn'}")
     if column.name == draft.profile.roles.key:
         words.append("unique: true")
     if is_class:

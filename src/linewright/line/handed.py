@@ -1,12 +1,14 @@
 """A file that a person hands in: read as the line reads its own source, and each row named by its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch, Ragged
+from linewright.data.batch import BATCH, Ragged
 from linewright.data.read import Raw, Source, open_file, whole
 from linewright.data.sniff import first_fields, names_apart
 from linewright.data.spec import FileSource, table_sources
@@ -19,6 +21,17 @@ from linewright.line.spec import LineSpec
 PIECE = 1 << 22
 """Bytes of text that a batch of an opened file is made of, about. Rows take much longer to answer than to read, so that many
 batches may wait: they are smaller than a source's."""
+
+
+class HandedPart(NamedTuple):
+    """Some rows of a file, after those of the parts before."""
+
+    frame: pl.DataFrame
+    """Rows that have one field a column."""
+    ragged: tuple[Ragged, ...] = ()
+    """Rows that have not."""
+    faults: Mapping[int, RequestError] = MappingProxyType({})
+    """What keeps columns from being made of a row of `frame`, by its number there; `where` names the column."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,10 @@ class Handed:
         """Names of the columns, in order."""
         return self.source.columns
 
-    def parts(self) -> Iterator[Batch]:
-        """Give the rows, some at a time, and those of another number of fields beside them: at least one batch, the same ones each time."""
-        yield from self.source.batches()
+    def parts(self) -> Iterator[HandedPart]:
+        """Give the rows, some at a time, and those of another number of fields beside them: at least one part, the same ones each time."""
+        for batch in self.source.batches():
+            yield HandedPart(batch.frame, batch.ragged)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Give the rows of `parts`, and refuse what has another number of fields.

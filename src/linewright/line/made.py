@@ -1,16 +1,15 @@
 """Columns that `table.sql` makes of a row alone, for rows of a file and for rows that were answered."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from linewright.data.batch import Batch
 from linewright.data.types import Typing, cast, cast_all
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.handed import Handed
+from linewright.line.handed import Handed, HandedPart
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
 from linewright.serve.needs import Needs, type_of
@@ -30,45 +29,63 @@ class _Made(Handed):
     def columns(self) -> tuple[str, ...]:
         return (*self.source.columns, *self.made)
 
-    def parts(self) -> Iterator[Batch]:
-        start = 0
-        for batch in super().parts():
-            yield replace(batch, frame=batch.frame.with_columns(self._made_of(batch.frame, start)))
-            start += batch.frame.height
+    def parts(self) -> Iterator[HandedPart]:
+        for part in super().parts():
+            faults: dict[int, RequestError] = {}
+            made = self._made_of(part.frame, faults)
+            yield HandedPart(part.frame.with_columns(made), part.ragged, faults)
 
-    def _made_of(self, frame: pl.DataFrame, start: int) -> list[pl.Series]:
+    def _made_of(self, frame: pl.DataFrame, faults: dict[int, RequestError]) -> list[pl.Series]:
+        """Return the columns that are made of rows; what keeps one from it is added to `faults`, and has no values."""
         assert self.needs is not None and self.package is not None and self.package.row_sql  # noqa: S101, PT018
         kinds = {one.name: one.type for one in self.package.row_sql.columns}
         reads = list(dict.fromkeys(name for each in self.made for name in self.needs.reads[each]))
         typed = cast_all(frame.select(reads), [Typing(type_of(kinds[name])) for name in reads])
         for name in reads:
-            self._refuse_unread(frame[name], typed[name], kinds[name], start)
-
-        def place(row: int, column: str) -> str:
-            return f"{self.place(start + row)}, column {column!r}"
-
+            self._find_unread(frame[name], typed[name], kinds[name], faults)
         columns = {name: _naive(typed[name]) for name in reads}
-        told = self.needs.made(self.made, columns, frame.height, place)
+        told = self._told(columns, [row for row in range(frame.height) if row not in faults], faults)
         types = {column.name: column.type for column in self.package.columns}
+        none = [None] * len(self.made)
+        rows = [told.get(row, none) for row in range(frame.height)]
         return [
-            _series(name, [row[number] for row in told], types[name]) for number, name in enumerate(self.made)
+            _series(name, [row[number] for row in rows], types[name]) for number, name in enumerate(self.made)
         ]
 
-    def _refuse_unread(self, found: pl.Series, typed: pl.Series, kind: str, start: int) -> None:
-        """Refuse cells that only `table.sql` cannot read; whoever looks through the file tells of all others."""
+    def _told(
+        self, columns: Mapping[str, list[Any]], rows: Sequence[int], faults: dict[int, RequestError]
+    ) -> dict[int, list[Any]]:
+        """Return what is made of each row; where that fails halves are tried, until one row is left."""
+        assert self.needs is not None  # noqa: S101
+        if not rows:
+            return {}
+        some = {name: [values[row] for row in rows] for name, values in columns.items()}
+        try:
+            made = self.needs.made(self.made, some, len(rows), lambda _, column: column)
+        except RequestError as error:
+            if len(rows) == 1:
+                faults[rows[0]] = error
+                return {}
+            middle = len(rows) // 2
+            return self._told(columns, rows[:middle], faults) | self._told(columns, rows[middle:], faults)
+        return dict(zip(rows, made, strict=True))
+
+    def _find_unread(
+        self, found: pl.Series, typed: pl.Series, kind: str, faults: dict[int, RequestError]
+    ) -> None:
+        """Find cells that only `table.sql` cannot read; whoever looks through the file tells of all others."""
         assert self.package is not None  # noqa: S101
         column = next(one for one in self.package.columns if one.name == found.name)
         unread = typed.is_null() & found.is_not_null()
         if column.role != "carried":
             unread &= cast(found, column.type, pattern=column.format).is_not_null()
-        if unread.any():
-            row = int(unread.arg_max() or 0)
-            raise RequestError(
+        for row in unread.arg_true().to_list():
+            faults[row] = RequestError(
                 "not a value of this column",
-                where=f"{self.place(start + row)}, column {found.name!r}",
+                where=found.name,
                 found=found[row],
                 allowed=type_of(kind),
-                hint=f"`table.sql` reads it as {kind}; nothing was answered",
+                hint=f"`table.sql` reads it as {kind}",
             )
 
 

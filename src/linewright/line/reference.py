@@ -99,7 +99,7 @@ def _station(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, A
     cause = _cause(factory, _accepted(factory, champion))
     contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
     for name, rule in spec.contract.columns.items():
-        contract["columns"][name]["nullable"] = rule.may_lack
+        contract["columns"][name]["nullable"] = not rule.is_gap_a_breach
     inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
         {"since": cause} if cause else {}
     )
@@ -224,14 +224,16 @@ def breaches(columns: Columns, contract: ContractSpec) -> dict[str, int]:
         values = columns.get(name)
         if isinstance(values, Numbers):
             x = values.values
-            broken = np.isnan(x) & (not rule.may_lack)
+            broken = np.isnan(x) & (rule.is_gap_a_breach)
             for bound, is_out in ((rule.min, np.less), (rule.max, np.greater)):
                 if isinstance(bound, int | float):
                     broken |= is_out(x, bound)
             counts[name] = int(broken.sum())
         elif isinstance(values, Levels):
             allowed = [rule.allowed is None or level in rule.allowed for level in values.levels]
-            counts[name] = int((~np.array([*allowed, rule.may_lack], dtype=bool)[values.codes]).sum())
+            counts[name] = int(
+                (~np.array([*allowed, not rule.is_gap_a_breach], dtype=bool)[values.codes]).sum()
+            )
     return {name: count for name, count in counts.items() if count}
 
 

@@ -370,7 +370,7 @@ def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -
 
 def optional_columns(spec: LineSpec) -> list[str]:
     """Return the columns that a request may leave out: those that the contract names nullable."""
-    return sorted(name for name, rule in spec.contract.columns.items() if rule.nullable)
+    return sorted(name for name, rule in spec.contract.columns.items() if rule.nullable is True)
 
 
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:
