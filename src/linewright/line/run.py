@@ -114,7 +114,7 @@ def _carry_out(station: Station, work: Work) -> Json:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
         if station.notes_environment:
-            note(work.metadata, digest)
+            note(work.metadata, digest, fits=station.fits)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
     if station.keeps_fits:
         work.factory.fits_of(work.spec.line).drop()

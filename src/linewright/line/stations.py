@@ -47,7 +47,8 @@ class Station:
     reads_sources: bool = False
     notes_environment: bool = False
     """Whether it is noted where its result was computed: of what a model's bytes and numbers come from."""
-
+    fits: bool = False
+    """Whether libraries that fit models compute in it."""
     keeps_fits: bool = False
     """Whether it keeps what it has finished so far for one that begins again; let go once its result is settled."""
 
@@ -267,6 +268,7 @@ STATIONS = (
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
         notes_environment=True,
+        fits=True,
         keeps_fits=True,
     ),
     Station(
@@ -276,6 +278,7 @@ STATIONS = (
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
         notes_environment=True,
+        fits=True,
     ),
     Station(
         name="explain",
@@ -284,6 +287,7 @@ STATIONS = (
         inputs=_explain_inputs,
         carried_out_by="linewright.line.explain:explain_station",
         notes_environment=True,
+        fits=True,
     ),
     Station(
         name="decide",
