@@ -28,6 +28,7 @@ from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
     Damage,
+    Logged,
     RecordsAt,
     SealedSegments,
     is_being_written,
@@ -278,20 +279,27 @@ class Feedback:
         -----
         One batch of records is in memory at a time.
         """
+        for one, truth in self._labelled(Known(known_by), after, until):
+            yield one.record, truth
+
+    def labelled_in_place(
+        self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Logged, Truth | None]]:
+        """Iterate like `labelled`, with the place of each prediction in the log."""
         yield from self._labelled(Known(known_by), after, until)
 
     def _labelled(
         self, known: Known, after: Mapping[str, int] | None, until: Mapping[str, int] | None = None
-    ) -> Iterator[tuple[Prediction, Truth | None]]:
-        records = (one.record for one in read_log(self._log, after, until=until, sealed=self._sealed))
-        while batch := list(islice(records, _BATCH)):
-            numbers = [number_of(one.id) for one in batch]
-            keys = [one.key for one in batch if one.key is not None]
+    ) -> Iterator[tuple[Logged, Truth | None]]:
+        logged = read_log(self._log, after, until=until, sealed=self._sealed)
+        while batch := list(islice(logged, _BATCH)):
+            numbers = [number_of(one.record.id) for one in batch]
+            keys = [one.record.key for one in batch if one.record.key is not None]
             with self._connected() as database:
                 by_id = labels_in(database, "id", numbers, known)
                 by_key = labels_in(database, "key", keys, known)
             for one, number in zip(batch, numbers, strict=True):
-                yield one, by_id.get(number) or by_key.get(one.key)
+                yield one, by_id.get(number) or by_key.get(one.record.key)
 
     def arrived(
         self, start: str, end: str, *, after: Mapping[str, int] | None = None
@@ -315,12 +323,12 @@ class Feedback:
                 record = log.read(one.segment, one.offset, one.id)
                 if record is not None and record.at < end:
                     yield record, one.truth
-        for record, truth in self._labelled(known, after):
-            if truth is not None and truth.received < start <= record.at < end:
-                yield record, truth
+        for one, truth in self._labelled(known, after):
+            if truth is not None and truth.received < start <= one.record.at < end:
+                yield one.record, truth
 
-    def turned_out(self, label: str | float, *, since: str, known_by: str) -> Iterator[TurnedOut]:
-        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label`, by their places.
+    def turned_out(self, label: str | float | None, *, since: str, known_by: str) -> Iterator[TurnedOut]:
+        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label` (`None`: any), by their places.
 
         A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
         """
