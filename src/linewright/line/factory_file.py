@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean
 from linewright.line.nodes import read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LINE_NAME
-from linewright.people.spec import DestinationSpec, Notify
+from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -117,6 +118,10 @@ class FactoryFile(Spec):
     """What each run may take."""
     notify: Notify = Field(default_factory=dict[str, DestinationSpec])
     """Who is told of what happens in all lines, by a name of your own."""
+    costs: CostsSpec | None = None
+    """What work costs (default: costs are not counted)."""
+    goals: tuple[GoalSpec, ...] = ()
+    """What lines are to reach together."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:
@@ -130,10 +135,17 @@ def read_factory_file(root: Path) -> FactoryFile:
         If it is wrong; all mistakes are told, each with its place.
     """
     path = root / FACTORY_FILE
-    mistakes = Mistakes(str(path))
+    return _parsed(read_text(path), str(path))
+
+
+@lru_cache(
+    maxsize=64
+)  # more than the factories of a process; the value is frozen and follows from the text alone
+def _parsed(text: str, name: str) -> FactoryFile:
+    mistakes = Mistakes(name)
     spec = None
     with suppress(EnoughError):
-        nodes = read_nodes(read_text(path), mistakes)
+        nodes = read_nodes(text, mistakes)
         if nodes:
             check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None

@@ -38,7 +38,9 @@ from linewright.serve.segments import (
 from linewright.serve.truths import (
     EARLIER,
     Known,
+    all_kept_in,
     came_since,
+    kept_in,
     labels_in,
     newest_of,
     replaced_of,
@@ -124,6 +126,8 @@ class _Indexed(NamedTuple):
     """Up to where each segment is in the index."""
     damage: Sequence[Damage]
     counts: Counts
+    kept: int
+    """Labels, by id and by key."""
 
 
 _last_indexed: dict[Path, tuple[Stamp, _Indexed]] = {}
@@ -442,9 +446,7 @@ class Feedback:
                 return Audit(0, [f"the file is damaged: {each}" for each in found])
             changes, changed = wrong_changes(database, marks or {})
             wrong = [*wrong_labels(database), *changed]
-            (labels,) = database.execute(
-                "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
-            ).fetchone()
+            labels = all_kept_in(database)
         counted = self.counted()
         there = lengths(self._log, self._sealed)
         wrong += [
@@ -453,6 +455,23 @@ class Feedback:
             if there.get(name, -1) < position
         ]
         return Audit(labels, wrong, changes)
+
+    def kept(self, since: str | None = None, until: str | None = None) -> int:
+        """Count the labels that were accepted, by id or by key: each once, when it came first, however often it was corrected since.
+
+        Nothing is written.
+
+        Parameters
+        ----------
+        since, until
+            Instants: from `since` on (default: from the beginning), and before `until` (default: all that have come).
+        """
+        if not self._file.exists():
+            return 0
+        if since is None and until is None:
+            return self._indexed().kept
+        with self._connected() as database:
+            return kept_in(database, since or "", until)
 
     def count_since(self, instant: str) -> int:
         """Count the labels that were received after an instant, corrections among them."""
@@ -499,7 +518,7 @@ class Feedback:
 
 def _indexed_in(database: sqlite3.Connection) -> _Indexed:
     ends = dict(database.execute("SELECT name, position FROM segments").fetchall())
-    return _Indexed(ends, damage_in(database), _counts_in(database))
+    return _Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
 
 
 def _counts_in(database: sqlite3.Connection) -> Counts:
