@@ -1,7 +1,7 @@
 """What a process takes: bills are made of it, so nothing that it did for others may be in it, and nothing that was killed may be missing."""
 
-import os
 import resource
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import pytest
 from linewright.engine.child import Child, ChildEnded
 from linewright.engine.usage import Meter, Usage, descendants
 
-PROGRAM = """
+PROGRAM = r"""
 import os, signal, subprocess, sys, time
 from linewright.engine.child import parent
 
-BURN = "import sys, time\\nwhile time.process_time() < float(sys.argv[1]): pass"
+BURN = "import sys, time\nwhile time.process_time() < float(sys.argv[1]): pass"
 
 def burn(seconds):
     until = time.process_time() + seconds
@@ -33,9 +33,9 @@ while True:
         case {"others": seconds}:
             subprocess.run([sys.executable, "-S", "-c", BURN, str(seconds)])
         case {"left": seconds}:
-            left = subprocess.Popen([sys.executable, "-S", "-c", BURN + "\\ntime.sleep(60)", str(seconds)])
-            while int(open(f"/proc/{left.pid}/stat").read().rsplit(")", 1)[1].split()[11]) < seconds * os.sysconf("SC_CLK_TCK"):
-                time.sleep(0.01)
+            code = BURN + "\nprint(flush=True)\ntime.sleep(60)"
+            left = subprocess.Popen([sys.executable, "-S", "-c", code, str(seconds)], stdout=subprocess.PIPE)
+            left.stdout.readline()
         case {"die": size}:
             held = b"x" * size
             os.kill(os.getpid(), signal.SIGKILL)
@@ -116,8 +116,8 @@ def test_a_process_knows_what_it_takes_itself():
 
 def test_what_is_gone_takes_nothing():
     """Numbers of processes that have ended are read now and then."""
-    pid = os.posix_spawnp("true", ["true"], {})
-    os.waitpid(pid, 0)
+    with subprocess.Popen(["true"]) as gone:
+        pid = gone.pid
 
     assert {} == descendants(pid)
     assert (0.0, 0) == ((usage := Meter(pid).read()).cpu_s, usage.peak_bytes)
