@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from linewright.line.alerts import newest_of
+from linewright.line.costs import Costs
 from linewright.line.factory import Factory
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, ValueAccount
 
@@ -45,3 +46,10 @@ def days_of(factory: Factory, kept: ValueAccount) -> list[DaySums]:
 def within(days: Sequence[DaySums], since: str | None, until: str | None) -> list[DaySums]:
     """Return those of some days that lie between two, which belong to them; both are ISO 8601 dates, `None` is no bound."""
     return [day for day in days if (since or "") <= day.day and (until is None or day.day <= until)]
+
+
+def ratio_of(account: Account | None, costs: Costs | None) -> float | None:
+    """Return the gain for each unit of the currency that was spent; `None` where nothing was spent, or in another currency."""
+    if account is None or costs is None or costs.currency != account.currency or not costs.amount:
+        return None
+    return account.gain / costs.amount

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, islice
 from pathlib import Path
 
+from msgspec import convert
+
 from linewright.engine.child import Child, ChildEnded, parent
 from linewright.engine.seam import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
@@ -169,7 +171,8 @@ class _Places:
         self._spans = {segment: sorted(those) for segment, those in spans.items()}
         self._starts = {segment: [one[0] for one in those] for segment, those in self._spans.items()}
         self._reach = {
-            segment: list(accumulate((one[1] for one in those), max)) for segment, those in self._spans.items()
+            segment: list(accumulate((one[1] for one in those), max))
+            for segment, those in self._spans.items()
         }
         """How far the spans up to each one reach: what begins earlier may end later."""
 
@@ -335,7 +338,7 @@ def keep_accounts_in_child(
     memory = read_factory_file(factory.root).runs.bytes
     try:
         with Child("linewright.line.accounting", (str(factory.root), *lines), memory=memory) as child:
-            return release(child.receive(quiet=look))
+            return convert(release(child.receive(quiet=look)), dict[str, str])
     except ChildEnded as ended:
         raise Terminal(
             "the process that accounts for the value of lines has ended",
@@ -366,7 +369,7 @@ def main(root: str, *rest: str) -> int:
 
     def make() -> Json:
         with faults_explained(Path(root)), Factory.open(Path(root), actor="linewright") as factory:
-            return keep_accounts(factory, lines)
+            return dict(keep_accounts(factory, lines))
 
     channel.send(capture(make, "the value of lines"))
     return 0

@@ -14,6 +14,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox, Place
 from linewright.serve.metrics import Sample
 from linewright.watch.facts import Alerted, Cleared
@@ -66,6 +67,7 @@ class FactoryMetrics:
                 *self._of_record(factory),
                 *_of_pointers(factory),
                 *self._of_labels(factory),
+                *_of_accounts(factory),
                 *_of_destinations(factory),
             ]
 
@@ -135,6 +137,23 @@ def _of_pointers(factory: Factory) -> Iterator[Sample]:
         yield Sample(name, says, _of(line), pointer.champion or 0)
     for line, pointer in pointers:
         yield Sample("linewright_halted", "Whether a person halted the line.", _of(line), int(pointer.halt))
+
+
+def _of_accounts(factory: Factory) -> Iterator[Sample]:
+    newest = factory.metadata.newest(Accounted, factory.metadata.lines(), most=1)
+    accounts = [account for one in newest for account in one.totals]
+    for one in accounts:
+        name, says = "linewright_value", "What the matured answers were worth, by the newest value account."
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.value)
+    for one in accounts:
+        name, says = (
+            "linewright_value_gain",
+            "The same less what the declared baseline would have been worth.",
+        )
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.gain)
+    for one in accounts:
+        name, says = "linewright_value_matured_answers", "Answers that the newest value account prices."
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.matured)
 
 
 def _of_destinations(factory: Factory) -> Iterator[Sample]:

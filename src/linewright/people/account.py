@@ -219,6 +219,28 @@ def _interval(days: Sequence[Sums], totals: Sequence[float], squares: Sequence[f
     return _Interval(total - reach, total + reach, units)
 
 
+class Estimate(NamedTuple):
+    """What all answers are worth, those that are not priced yet among them."""
+
+    value: float
+    low: float | None
+    high: float | None
+    """95 % interval."""
+
+
+def of_all_answers(account: Account) -> Estimate | None:
+    """Return what all answers of an account are worth, were those that are not priced like those that are; `None` where none is.
+
+    The value and its interval are multiplied by answers over matured answers. It errs where the others are unlike: where the world has
+    changed since, or where labels that come first are of one kind.
+    """
+    if not account.matured:
+        return None
+    times = account.answers / account.matured
+    low, high = (None if end is None else end * times for end in (account.value_low, account.value_high))
+    return Estimate(account.value * times, low, high)
+
+
 def currencies_of(days: Sequence[DaySums]) -> list[str]:
     """Return the currencies of an account, that of the newest answers first."""
     newest_first = (one.currency for day in reversed(days) for one in day.sums)
