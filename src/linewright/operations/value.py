@@ -140,7 +140,7 @@ def _all_answers(one: Account) -> Iterator[str]:
     if found is None or one.matured == one.answers:
         return
     ends = "" if found.low is None or found.high is None else f" ({found.low:,.0f} to {found.high:,.0f})"
-    yield f"  all {one.answers:,} answers, were the others like these: about {money(round(found.value), one.currency)}{ends}"
+    yield f"  all {one.answers:,} answers, were the others like these: about {one.currency} {found.value:,.0f}{ends}"
 
 
 @operation(writes=False, expensive=True)
