@@ -68,7 +68,7 @@ class LineValue(msgspec.Struct, frozen=True, kw_only=True):
             yield from _not_counted(one.total, self.delay)
             yield from _all_answers(one.total)
         if not self.accounts:
-            yield "  no answer that can be priced" + ("" if self.undeclared else " yet")
+            yield f"  no answer that can be priced{'' if self.undeclared or self.since else ' yet'}"
         if self.undeclared:
             yield (
                 f"  {count(self.undeclared, 'answer')} of models that were made before `value` was declared: they have no matrix to be priced "
