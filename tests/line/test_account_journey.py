@@ -87,10 +87,10 @@ def test_a_new_matrix_serves_within_the_hour_and_its_account_is_there_a_week_lat
     told = value(factory, LINE)
     change(factory, "value: {", "value: {against: champion-before, ")
     planned = make_plan(factory, factory.line(LINE)).changes
-    beside = value(factory, LINE)
+    beside, since = value(factory, LINE), value(factory, LINE, since="2026-03-05")
     with capsys.disabled():
         print(f"\nthe run after the new matrix took {took:.2f} s of CPU")
-        print(second.to_text(), told.to_text(), beside.to_text(), sep="\n")
+        print(second.to_text(), told.to_text(), since.to_text(), sep="\n")
 
     assert first.promoted
     assert second.promoted

@@ -7,7 +7,6 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted, Finished
 from linewright.model.figures import count
 from linewright.people.spec import CostsSpec
@@ -89,7 +88,7 @@ def costs_of(
 def declared_costs(factory: Factory) -> CostsSpec | None:
     """Return the prices that ``factory.yaml`` names; `None` where it names none, or is wrong: then opening the factory says so."""
     with suppress(LinewrightError, OSError):
-        return read_factory_file(factory.root).costs
+        return factory.file().costs
     return None
 
 

@@ -14,7 +14,7 @@ from linewright.line.alerts import newest_of
 from linewright.line.closing import earlier
 from linewright.line.costs import costs_of
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file
+from linewright.line.factory_file import FACTORY_FILE, FactoryFile
 from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.people.facts import Accounted
@@ -76,7 +76,7 @@ def goals_of(factory: Factory) -> list[Goal]:
     SpecError
         If ``factory.yaml`` is wrong.
     """
-    file = read_factory_file(factory.root)
+    file = factory.file()
     if not file.goals:
         return []
     known = _Lines(factory)
@@ -259,7 +259,7 @@ def strange_goals(factory: Factory) -> list[LinewrightError]:
     SpecError
         If its form is wrong.
     """
-    file = read_factory_file(factory.root)
+    file = factory.file()
     known = _Lines(factory) if file.goals else None
     return [
         error

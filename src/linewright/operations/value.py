@@ -68,7 +68,7 @@ class LineValue(msgspec.Struct, frozen=True, kw_only=True):
             yield from _not_counted(one.total, self.delay)
             yield from _all_answers(one.total)
         if not self.accounts:
-            yield "  no answer that can be priced" + ("" if self.undeclared else " yet")
+            yield f"  no answer that can be priced{'' if self.undeclared or self.since else ' yet'}"
         if self.undeclared:
             yield (
                 f"  {count(self.undeclared, 'answer')} of models that were made before `value` was declared: they have no matrix to be priced "
@@ -140,7 +140,7 @@ def _all_answers(one: Account) -> Iterator[str]:
     if found is None or one.matured == one.answers:
         return
     ends = "" if found.low is None or found.high is None else f" ({found.low:,.0f} to {found.high:,.0f})"
-    yield f"  all {one.answers:,} answers, were the others like these: about {money(round(found.value), one.currency)}{ends}"
+    yield f"  all {one.answers:,} answers, were the others like these: about {one.currency} {found.value:,.0f}{ends}"
 
 
 @operation(writes=False, expensive=True)
