@@ -117,10 +117,8 @@ def to_html(value: Any) -> str:
             f'<iframe srcdoc="{html.escape(page)}" sandbox style="width:100%;height:{_CARD_HEIGHT}px;border:0">'
             "</iframe>"
         )
-    if type(value).__name__ in _ONLY_TABLES:
-        parts = [""]
-    else:
-        parts = [_told(value)] if hasattr(value, "to_text") else [_pairs(value)]
+    told = _told(value) if hasattr(value, "to_text") else _pairs(value)
+    parts = [] if type(value).__name__ in _ONLY_TABLES else [told]
     named = ("frame",) if hasattr(value, "frame") else _TABLES.get(type(value).__name__)
     fields: Sequence[str] = () if named is None and hasattr(value, "to_text") else value.__struct_fields__
     for field in named or fields:
@@ -129,7 +127,7 @@ def to_html(value: Any) -> str:
             parts.append(cast("str", inside._repr_html_()))
         elif _is_table(inside):
             parts.append(_table(cast("Sequence[Any]", inside), field.replace("_", " ")))
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part) or told
 
 
 _TABLES: Mapping[str, Sequence[str]] = {
