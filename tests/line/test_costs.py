@@ -154,13 +154,22 @@ def test_what_killed_attempts_took_is_counted_where_no_process_lives_to_say_so(t
 
 def test_a_run_whose_executor_was_killed_keeps_what_its_steps_say():
     """A power cut ends the processes and whoever would record it; the hours of training were spent all the same."""
+    kept = {
+        "accept": True,
+        "train": {"digest": "d", "usage": {"cpu_s": 60.0, "wall_s": 30.0, "peak_bytes": 7}},
+        "package": {"digest": "d", "usage": {"cpu_s": 10.0, "wall_s": 5.0, "peak_bytes": 1}},
+        "explain": {"digest": "d"},
+    }
     meter = RunMeter(Usage(cpu_s=1.0), lambda: Usage(cpu_s=0.25, peak_bytes=3))
-    meter.recall({"digest": "d", "usage": {"cpu_s": 60.0, "wall_s": 30.0, "peak_bytes": 7}})
+    for name in ("accept", "train"):
+        meter.follow(lambda name, _: kept[name], name, lambda: None)
     resumed = meter.total
-    meter.recall({"digest": "d", "usage": {"cpu_s": 10.0, "wall_s": 5.0, "peak_bytes": 1}})
-    meter.recall({"digest": "d"})
-    meter.recall(True)
+    for name in ("package", "explain"):
+        meter.follow(lambda name, _: kept[name], name, lambda: None)
+    # What this attempt answers is in what it has taken already.
+    answer = meter.follow(lambda _, do: do(), "gate", lambda: {"usage": {"cpu_s": 99.0}})
 
+    assert {"usage": {"cpu_s": 99.0}} == answer
     assert Usage(cpu_s=60.25, wall_s=30.0, peak_bytes=7) == resumed == meter.total
     meter.begin(lambda: Usage(cpu_s=2.0))
     assert 62.25 == meter.total.cpu_s

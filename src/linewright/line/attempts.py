@@ -422,7 +422,8 @@ class _Run:
         if name not in self._done:
             self._at = name
             try:
-                self._done[name] = {"returned": self._step(name, lambda: self._do(name))}
+                answer = self._meter.follow(self._step, name, lambda: self._do(name))
+                self._done[name] = {"returned": answer}
             except LinewrightError as error:
                 self._done[name] = {"raised": error.to_json()}
                 if error.details.get(_OVER):
@@ -431,7 +432,6 @@ class _Run:
                 raise
             except Exception as error:  # noqa: BLE001 -- a bug: the child ends the run with it
                 self._done[name] = {"bug": str(error)}
-        self._meter.recall(self._done[name].get("returned"))
         assert self._child is not None  # noqa: S101 -- it has asked
         self._child.send({"outcome": self._done[name]})
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from linewright.engine.seam import Json, Step
 from linewright.engine.usage import Usage
 from linewright.store.values import to_builtins
 
@@ -37,12 +38,20 @@ class RunMeter:
         """Return the answer of a step with what the run has taken so far."""
         return {**answer, _USAGE: to_builtins(self.total)}
 
-    def recall(self, answer: object) -> None:
-        """Take over what the answer of a step says where that is more: an attempt before this one gave it."""
-        if isinstance(answer, dict) and _USAGE in answer:
+    def follow(self, step: Step, name: str, do: Callable[[], Json]) -> Json:
+        """Have a step done. Of one that an attempt before this one has done, take over what its answer says, where that is more."""
+        is_done_now = False
+
+        def done_now() -> Json:
+            nonlocal is_done_now
+            is_done_now = True
+            return do()
+
+        answer = step(name, done_now)
+        if not is_done_now and isinstance(answer, dict) and _USAGE in answer:
             then = msgspec.convert(answer[_USAGE], Usage)
-            if then.cpu_s > self.total.cpu_s:
-                self._before = then
+            self._before = max(self._before, then, key=lambda usage: usage.cpu_s)
+        return answer
 
     def begin(self, read: Callable[[], Usage]) -> None:
         """Go on with another attempt."""

@@ -80,8 +80,7 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     findings: list[Json] = []
     try:
         for station in STATIONS:
-            answer = step(station.name, lambda s=station, w=work: meter.noted(_carry_out(s, w)))
-            meter.recall(answer)
+            answer = meter.follow(step, station.name, lambda s=station, w=work: meter.noted(_carry_out(s, w)))
             done = cast("dict[str, Any]", answer)
             work = work.knowing(station.name, done["digest"])
             findings += done.get("findings", [])
