@@ -85,7 +85,7 @@ def test_a_line_costs_its_runs_and_its_labels(factory):
     (told,) = runs(factory).runs
 
     assert Costs(cpu_s=told.cpu_s, runs=1, labels=10, amount=told.cost + 5.0, currency="EUR") == found
-    assert f"1 run with {told.cpu_s / 3600:.2f} CPU hours, 10 labels" in found.to_text()
+    assert f"1 run with {told.cpu_s:.1f} CPU s, 10 labels" in found.to_text()
 
 
 def test_costs_of_a_period_are_what_happened_in_it(factory):

@@ -267,7 +267,10 @@ def test_command_and_control_plane_tell_the_same(factory):
 
     assert told == by_command_json(factory, "goals")
     assert (100.0, 0.5, False) == tuple(told["goals"][0][name] for name in ("reached", "share", "is_reached"))
-    assert "less fraud: gain EUR 100.00 (EUR 70.00 to EUR 140.00)" in by_command(factory, "goals")
+    assert (
+        "less fraud: not reached, gain EUR 100.00 of EUR 200.00, 50% (95 % interval EUR 70.00 to EUR 140.00)"
+        in by_command(factory, "goals")
+    )
 
 
 def test_a_factory_without_goals_says_how_to_have_one(factory):

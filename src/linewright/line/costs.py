@@ -1,18 +1,22 @@
 """What runs and labels cost, by the prices that `factory.yaml` names."""
 
+import math
 from contextlib import suppress
 
 import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted, Finished
 from linewright.model.figures import count
 from linewright.people.spec import CostsSpec
 from linewright.serve.feedback import Feedback
 
 _HOUR_S = 3600.0
+_WHOLE = 1e4
+"""An amount from which on cents say nothing."""
+_LEAST = 1e-6
+"""An amount that is told: a thousandth of a CPU second costs as much at a usual price of machines."""
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +40,12 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         Examples
         --------
         >>> Costs(cpu_s=5400.0, runs=3, labels=120, amount=60.06, currency="EUR").to_text()
-        'EUR 60.06 (3 runs with 1.50 CPU hours, 120 labels)'
+        'EUR 60.06 (3 runs with 1.5 CPU hours, 120 labels)'
         """
         unknown = f", {self.unmeasured:,} of them not measured" if self.unmeasured else ""
-        runs = f"{count(self.runs, 'run')} with {self.cpu_s / _HOUR_S:,.2f} CPU hours{unknown}"
+        is_long = self.cpu_s >= _HOUR_S
+        cpu = f"{self.cpu_s / _HOUR_S:,.1f} CPU hours" if is_long else f"{self.cpu_s:,.1f} CPU s"
+        runs = f"{count(self.runs, 'run')} with {cpu}{unknown}"
         return f"{money(self.amount, self.currency)} ({runs}, {count(self.labels, 'label')})"
 
 
@@ -82,7 +88,7 @@ def costs_of(
 def declared_costs(factory: Factory) -> CostsSpec | None:
     """Return the prices that ``factory.yaml`` names; `None` where it names none, or is wrong: then opening the factory says so."""
     with suppress(LinewrightError, OSError):
-        return read_factory_file(factory.root).costs
+        return factory.file().costs
     return None
 
 
@@ -125,13 +131,15 @@ def _amount(prices: CostsSpec, cpu_s: float, labels: int) -> float:
 
 
 def money(amount: float, currency: str) -> str:
-    """Say an amount: to the cent, and of less than ten cents two digits.
+    """Say an amount: to the cent; of less than ten cents two digits, and of very much whole units.
 
     Examples
     --------
-    >>> money(1234.5, "EUR"), money(0.00031415, "EUR"), money(-12.0, "USD"), money(0.0, "EUR")
-    ('EUR 1,234.50', 'EUR 0.00031', 'USD -12.00', 'EUR 0.00')
+    >>> money(1234.5, "EUR"), money(0.000031415, "EUR"), money(-12.0, "USD"), money(1e-9, "EUR"), money(81_372.4, "EUR")
+    ('EUR 1,234.50', 'EUR 0.000031', 'USD -12.00', 'EUR 0.00', 'EUR 81,372')
     """
-    if 0 < abs(amount) < 0.1:
-        return f"{currency} {amount:.2g}" if abs(amount) >= 1e-4 else f"{currency} {amount:.1e}"
-    return f"{currency} {amount:,.2f}"
+    is_small = _LEAST <= abs(amount) < 0.1
+    decimals = 0 if abs(amount) >= _WHOLE else 2
+    if is_small:
+        decimals = 1 - math.floor(math.log10(abs(amount)))
+    return f"{currency} {round(amount, decimals) + 0.0:,.{decimals}f}"

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -135,17 +134,10 @@ def read_factory_file(root: Path) -> FactoryFile:
         If it is wrong; all mistakes are told, each with its place.
     """
     path = root / FACTORY_FILE
-    return _parsed(read_text(path), str(path))
-
-
-@lru_cache(
-    maxsize=64
-)  # more than the factories of a process; the value is frozen and follows from the text alone
-def _parsed(text: str, name: str) -> FactoryFile:
-    mistakes = Mistakes(name)
+    mistakes = Mistakes(str(path))
     spec = None
     with suppress(EnoughError):
-        nodes = read_nodes(text, mistakes)
+        nodes = read_nodes(read_text(path), mistakes)
         if nodes:
             check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None

@@ -57,6 +57,8 @@ class FactoryMetrics:
         """Open alerts by (line, monitor); what is over stays, as 0."""
         self._runs: Counter[tuple[str, str]] = Counter()
         """Ended runs by (line, outcome)."""
+        self._cpu_s: Counter[str] = Counter()
+        """Processor time of ended runs, by line."""
         self._labels: dict[str, _Counted] = {}
 
     def samples(self, factory: Factory) -> list[Sample]:
@@ -74,7 +76,8 @@ class FactoryMetrics:
     def _follow(self, factory: Factory) -> None:
         newest = factory.metadata.newest_seq()
         if newest < self._seq:  # another record: one that was restored
-            self._seq, self._open, self._alerts, self._runs = 0, {}, Counter(), Counter()
+            self._seq, self._open = 0, {}
+            self._alerts, self._runs, self._cpu_s = Counter(), Counter(), Counter()
         for link in factory.metadata.links(after=self._seq, kinds=_FOLLOWED):
             self._take(link.kind, link.line, msgspec.json.decode(link.body, type=dict[str, Any]))
         self._seq = newest
@@ -88,6 +91,7 @@ class FactoryMetrics:
             self._alerts[about] -= 1
         elif kind == _tag(Finished):
             self._runs[line, event["outcome"]] += 1
+            self._cpu_s[line] += (event.get("usage") or {}).get("cpu_s", 0.0)
 
     def _of_record(self, factory: Factory) -> Iterator[Sample]:
         for (line, monitor), number in sorted(self._alerts.items()):
@@ -96,6 +100,9 @@ class FactoryMetrics:
         for (line, outcome), number in sorted(self._runs.items()):
             name, says = "linewright_runs_total", "Runs that ended."
             yield Sample(name, says, _of(line, outcome=outcome), number, kind="counter")
+        for line, seconds in sorted(self._cpu_s.items()):
+            name, says = "linewright_run_cpu_seconds_total", "Processor time of runs that ended, in seconds."
+            yield Sample(name, says, _of(line), seconds, kind="counter")
         tally = factory.metadata.tally()
         ended = {one.line: one.number for one in tally if one.kind == "finished"}
         for one in (one for one in tally if one.kind == "accepted"):

@@ -30,6 +30,7 @@ FORMS: Final = {
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     r"^[^:]+\.py:[A-Za-z_]\w*$": "FILE.py:FUNCTION, the file in the factory's folder",
     r"^\d+ per \d+(\.\d+)?(h|d|w)$": "how many per how long (h, d or w), such as 1 per 90d",
+    r"^\d+(\.\d+)? ?[KMGT]i?B$": "a size with its unit (KB to TB, KiB to TiB), such as 8GiB",
     SECRET: "env:NAME or file:PATH, which say where it is",
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
     SERVER: "HOST:PORT, such as smtp.example.com:587",
@@ -278,7 +279,7 @@ def _patterned(kind: Any) -> list[Any]:
 
 def _leaf_hint(bases: set[Any], node: Scalar) -> str:
     words = [str(word) for base in bases if get_origin(base) is Literal for word in get_args(base)]
-    if words:
+    if words and (bool not in bases or did_you_mean(node.text, words)):
         return did_you_mean(node.text, words)
     if not node.is_plain and bases & {int, float, bool}:
         return f"write {node.text} without quotes"

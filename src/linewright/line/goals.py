@@ -10,12 +10,14 @@ import msgspec
 
 from linewright.errors import LinewrightError, SpecError
 from linewright.line.account import value_account
+from linewright.line.alerts import newest_of
 from linewright.line.closing import earlier
 from linewright.line.costs import costs_of
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, FactoryFile, read_factory_file
+from linewright.line.factory_file import FACTORY_FILE, FactoryFile
 from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
+from linewright.people.facts import Accounted
 from linewright.people.spec import TAG, GoalSpec, Kpi
 
 Missing = Literal["unknown-line", "wrong-file", "no-value", "no-costs", "not-counted", "other-currency"]
@@ -39,6 +41,8 @@ class GoalLine(msgspec.Struct, frozen=True, kw_only=True):
     share: float | None
     """Of the target; `None` where that is not above 0."""
     missing: Missing | None = None
+    as_of: str | None = None
+    """When its value account was kept; `None` of a cost, which is that of now."""
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +76,7 @@ def goals_of(factory: Factory) -> list[Goal]:
     SpecError
         If ``factory.yaml`` is wrong.
     """
-    file = read_factory_file(factory.root)
+    file = factory.file()
     if not file.goals:
         return []
     known = _Lines(factory)
@@ -132,11 +136,14 @@ class _Added:
     low: float | None
     high: float | None
     currency: str
+    as_of: str | None
 
 
 def _goal(factory: Factory, goal: GoalSpec, names: Sequence[str], known: _Lines) -> Goal:
     since = None if goal.over is None else earlier(factory.now(), goal.over)[:10]
-    added = {name: _added(factory, goal.kpi, name, since, known) for name in names}
+    added: dict[str, _Added | Missing] = {
+        name: _added(factory, goal.kpi, name, since, known) for name in names
+    }
     counted = [one for one in added.values() if isinstance(one, _Added)]
     currencies = {one.currency for one in counted}
     problem: Problem | None = None
@@ -173,6 +180,7 @@ def _line(name: str, added: _Added | Missing, goal: GoalSpec) -> GoalLine:
         high=added.high,
         currency=added.currency,
         share=_share(added.amount, goal),
+        as_of=added.as_of,
     )
 
 
@@ -193,9 +201,9 @@ def _added(factory: Factory, kpi: Kpi, line: str, since: str | None, known: _Lin
     if costs is None and kpi in _WITH_COSTS:
         return "no-costs"
     if costs is not None and kpi == "cost":
-        return _Added(amount=costs.amount, low=None, high=None, currency=costs.currency)
-    account = value_account(factory, line, since=since)
-    if account is None:
+        return _Added(amount=costs.amount, low=None, high=None, currency=costs.currency, as_of=None)
+    kept, account = newest_of(factory, line, Accounted), value_account(factory, line, since=since)
+    if account is None or kept is None:
         spec = known.spec(line)
         return "wrong-file" if spec is None else "no-value" if spec.value is None else "not-counted"
     if kpi == "value":
@@ -210,6 +218,7 @@ def _added(factory: Factory, kpi: Kpi, line: str, since: str | None, known: _Lin
         low=None if low is None else low - cost,
         high=None if high is None else high - cost,
         currency=account.currency,
+        as_of=kept.at,
     )
 
 
@@ -235,6 +244,7 @@ def _total(added: Sequence[_Added]) -> _Added:
         low=amount - math.hypot(*below) if is_known else None,
         high=amount + math.hypot(*above) if is_known else None,
         currency=added[0].currency,
+        as_of=None,
     )
 
 
@@ -249,7 +259,7 @@ def strange_goals(factory: Factory) -> list[LinewrightError]:
     SpecError
         If its form is wrong.
     """
-    file = read_factory_file(factory.root)
+    file = factory.file()
     known = _Lines(factory) if file.goals else None
     return [
         error

@@ -9,13 +9,14 @@ from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.goals import Goal, GoalLine, goals_of
 from linewright.operations.declare import operation
+from linewright.store.clock import said
 
 _MISSING = {
     "unknown-line": f"there is no such line: `linewright check` says where {FACTORY_FILE} names it",
     "wrong-file": "its file is wrong: `linewright check` says what",
     "no-value": "its file does not say what decisions are worth: add value:",
     "no-costs": f"{FACTORY_FILE} does not say what work costs: add costs:",
-    "not-counted": "its decisions are not counted yet: `linewright up` counts them, or `linewright value`",
+    "not-counted": "its decisions are not counted yet: `linewright up` counts them once a day",
     "other-currency": f"its value is of another currency than the costs of {FACTORY_FILE}",
 }
 """Why a line adds nothing, in words."""
@@ -51,38 +52,42 @@ def goals(factory: Factory, /) -> Goals:
 
 
 def _goal_text(goal: Goal) -> Iterator[str]:
-    since = "" if goal.since is None else f" since {goal.since}"
+    since = f", since {goal.since}" if goal.since else ""
     if goal.reached is None or goal.problem is not None:
-        problem = _PROBLEMS[goal.problem or "nothing-counted"]
-        yield f"{goal.name}: {goal.kpi}{since}, target {goal.target:,.10g}: {problem}"
+        says = _PROBLEMS[goal.problem or "nothing-counted"]
+        yield f"{goal.name}: {says}; {goal.kpi}, target {goal.target:,.10g}{since}"
     else:
-        currency = goal.currency or ""
-        target = money(goal.target, currency)
-        bound = "at most" if goal.kpi == "cost" else "at least"
-        fate = "reached" if goal.is_reached else "not reached"
-        fate = {"reached": "kept", "not reached": "exceeded"}[fate] if goal.kpi == "cost" else fate
-        share = _share(goal.share)
-        yield (
-            f"{goal.name}: {goal.kpi}{since} {money(goal.reached, currency)}{_interval(goal, currency)}, "
-            f"target {bound} {target}{share}: {fate}"
-        )
+        of = f"of at most {_target(goal)}" if goal.kpi == "cost" else f"of {_target(goal)}"
+        reached = f"{goal.kpi} {money(goal.reached, goal.currency or '')} {of}"
+        yield f"{goal.name}: {_fate(goal)}, {reached}{_share(goal)}{_interval(goal)}{since}"
     width = max((len(line.line) for line in goal.lines), default=0)
     for line in goal.lines:
         yield f"  {line.line:<{width}}  {_line_text(line)}"
 
 
+def _target(goal: Goal) -> str:
+    return money(goal.target, goal.currency or "")
+
+
+def _fate(goal: Goal) -> str:
+    if goal.kpi == "cost":
+        return "kept" if goal.is_reached else "exceeded"
+    return "reached" if goal.is_reached else "not reached"
+
+
 def _line_text(line: GoalLine) -> str:
     if line.amount is None:
         return _MISSING[line.missing or "not-counted"]
-    currency = line.currency or ""
-    return f"{money(line.amount, currency)}{_interval(line, currency)}{_share(line.share)}"
+    counted = f", counted {said(line.as_of)}" if line.as_of else ""
+    return f"{money(line.amount, line.currency or '')}{_share(line)}{_interval(line)}{counted}"
 
 
-def _interval(one: Goal | GoalLine, currency: str) -> str:
+def _interval(one: Goal | GoalLine) -> str:
     if one.low is None or one.high is None:
         return ""
-    return f" ({money(one.low, currency)} to {money(one.high, currency)})"
+    currency = one.currency or ""
+    return f" (95 % interval {money(one.low, currency)} to {money(one.high, currency)})"
 
 
-def _share(share: float | None) -> str:
-    return "" if share is None else f", {share:.0%} of it"
+def _share(one: Goal | GoalLine) -> str:
+    return "" if one.share is None else f", {one.share:.0%}"
