@@ -35,6 +35,7 @@ from linewright.model.value import VALUE
 from linewright.people.account import DayTally, account_of, currencies_of
 from linewright.people.facts import Account, Accounted, Against, DaySums, MonthSums, ValueAccount
 from linewright.serve.pickles import forbid_pickles
+from linewright.serve.segments import lengths
 from linewright.store.disk import faults_explained
 
 LOOK_S = 60.0
@@ -94,12 +95,12 @@ def up_to_date(factory: Factory, spec: LineSpec, before: Ledger | None = None) -
         if ripe is not None and delay is not None:
             came_of_age = earlier(before.as_of, delay)[:10], ripe[:10]
             stale |= {day for day in days if came_of_age[0] <= day <= came_of_age[1]}
+        there = lengths(factory.log_of(line), factory.sealed_of(line))
         for day in sorted(stale):
             spans = _joined(days[day].spans, new.pop(day).spans if day in new else {})
-            found = reading.again(day, spans)
-            # Where records are gone by now, which `keep` allows, what was added up while they were there stays.
-            if found.answers >= days[day].answers:
-                days[day] = found
+            # Where segments are gone by now, which `keep` allows, what was added up while they were there stays.
+            if spans.keys() <= there.keys():
+                days[day] = reading.again(day, spans)
     days |= {day: tally.to_sums() for day, tally in new.items()}
     return Ledger(line=line, as_of=now, against=against, delay=delay, position=position, days=days)
 
