@@ -217,6 +217,24 @@ def test_strange_prices_are_refused_with_their_place(factory, costs, place, says
     assert says in str(refused.value)
 
 
+def test_a_line_that_serves_a_goal_that_is_none_is_warned_of(factory):
+    """It is left out of the goal, and the sum does not show it."""
+    path = factory.root / "lines" / "claims.yaml"
+    text = path.read_text()
+    declare(factory, "goals: [{name: less fraud, kpi: cost, target: 1, lines: [claims]}]\n")
+    path.write_text(f"{text}goal: less fruad\n")
+    try:
+        doubts = check(factory, "claims").lines[0].doubts
+        path.write_text(f"{text}goal: less fraud\n")
+        none = check(factory, "claims").lines[0].doubts
+    finally:
+        path.write_text(text)
+
+    (doubt,) = set(doubts) - set(none)
+    assert "factory.yaml has no goal 'less fruad'" in doubt
+    assert "did you mean 'less fraud'" in doubt
+
+
 def test_a_line_that_is_valued_in_another_currency_is_warned_of(factory):
     """A ratio of dollars to euros would be off by a tenth and look right."""
     path = factory.root / "lines" / "claims.yaml"

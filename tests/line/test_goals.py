@@ -145,16 +145,20 @@ def test_a_goal_of_a_period_counts_its_days(factory):
         + """goals:
   - {name: month, kpi: gain, target: 100, lines: [claims], over: 30d}
   - {name: bill, kpi: cost, target: 100, lines: [claims], over: 30d}
+  - {name: day, kpi: gain, target: 100, lines: [claims], over: 1d}
+  - {name: age, kpi: cost, target: 100, lines: [claims], over: 999999w}
 """,
     )
     add_line(factory, "claims")
     account(factory, "claims", {"2026-10-28": 1000.0, "2026-10-29": 20.0, "2026-11-27": 5.0})
     spend(factory, "claims", 500.0, at="2026-10-28T23:59:59.999999Z")
     spend(factory, "claims", 7.0, at="2026-10-29T00:00:00.000000Z")
-    month, bill = goals_of(factory)
+    month, bill, day, age = goals_of(factory)
 
     assert ("2026-10-29", 25.0) == (month.since, month.reached)
     assert ("2026-10-29", 7.0) == (bill.since, bill.reached)
+    assert ("2026-11-27", 5.0) == (day.since, day.reached)
+    assert (None, 507.0) == (age.since, age.reached)
 
 
 def test_what_a_line_does_not_add_is_said_beside_the_sum(factory):

@@ -19,6 +19,7 @@ from linewright.line.alerts import last_retraining
 from linewright.line.costs import declared_costs
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE
+from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
@@ -44,6 +45,7 @@ def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, 
         *_fairness_doubts(spec, frame),
         *_model_doubts(factory, spec),
         *_currency_doubts(factory, spec),
+        *_goal_doubts(factory, spec),
     )
 
 
@@ -62,6 +64,14 @@ def _currency_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
             f"value.currency is {spec.value.currency}, and costs.currency of {FACTORY_FILE} {prices.currency}: "
             "value and cost are not compared"
         )
+
+
+def _goal_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    """Say that a line serves a goal that is none, where there are goals."""
+    names = [goal.name for goal in factory.file().goals]
+    if names and spec.goal is not None and spec.goal not in names:
+        near = did_you_mean(spec.goal, names)
+        yield f"goal: {FACTORY_FILE} has no goal {spec.goal!r}, but {', '.join(names)}{f'; {near}' if near else ''}"
 
 
 def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[str, ...]:

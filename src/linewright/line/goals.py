@@ -140,7 +140,7 @@ class _Added:
 
 
 def _goal(factory: Factory, goal: GoalSpec, names: Sequence[str], known: _Lines) -> Goal:
-    since = None if goal.over is None else earlier(factory.now(), goal.over)[:10]
+    since = _first_day(factory, goal)
     added: dict[str, _Added | Missing] = {
         name: _added(factory, goal.kpi, name, since, known) for name in names
     }
@@ -168,6 +168,12 @@ def _goal(factory: Factory, goal: GoalSpec, names: Sequence[str], known: _Lines)
         lines=tuple(_line(name, one, goal) for name, one in added.items()),
         problem=problem,
     )
+
+
+def _first_day(factory: Factory, goal: GoalSpec) -> str | None:
+    with suppress(OverflowError):  # longer than there are years: all of it
+        return None if goal.over is None else earlier(factory.now(), goal.over)[:10]
+    return None
 
 
 def _line(name: str, added: _Added | Missing, goal: GoalSpec) -> GoalLine:
@@ -210,6 +216,8 @@ def _added(factory: Factory, kpi: Kpi, line: str, since: str | None, known: _Lin
         amount, low, high = account.value, account.value_low, account.value_high
     else:
         amount, low, high = account.gain, account.low, account.high
+    if not account.matured:
+        low = high = 0.0
     if costs is not None and costs.currency != account.currency:
         return "other-currency"
     cost = costs.amount if costs is not None else 0.0
