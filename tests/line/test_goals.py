@@ -146,6 +146,7 @@ def test_a_goal_of_a_period_counts_its_days(factory):
   - {name: month, kpi: gain, target: 100, lines: [claims], over: 30d}
   - {name: bill, kpi: cost, target: 100, lines: [claims], over: 30d}
   - {name: day, kpi: gain, target: 100, lines: [claims], over: 1d}
+  - {name: hour, kpi: gain, target: 100, lines: [claims], over: 1h}
   - {name: age, kpi: cost, target: 100, lines: [claims], over: 999999w}
 """,
     )
@@ -153,11 +154,12 @@ def test_a_goal_of_a_period_counts_its_days(factory):
     account(factory, "claims", {"2026-10-28": 1000.0, "2026-10-29": 20.0, "2026-11-27": 5.0})
     spend(factory, "claims", 500.0, at="2026-10-28T23:59:59.999999Z")
     spend(factory, "claims", 7.0, at="2026-10-29T00:00:00.000000Z")
-    month, bill, day, age = goals_of(factory)
+    month, bill, day, hour, age = goals_of(factory)
 
     assert ("2026-10-29", 25.0) == (month.since, month.reached)
     assert ("2026-10-29", 7.0) == (bill.since, bill.reached)
     assert ("2026-11-27", 5.0) == (day.since, day.reached)
+    assert (0.0, 0.0, 0.0) == (hour.reached, hour.low, hour.high)
     assert (None, 507.0) == (age.since, age.reached)
 
 
