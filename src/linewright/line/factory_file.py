@@ -14,7 +14,7 @@ from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean
 from linewright.line.nodes import read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LINE_NAME
-from linewright.people.spec import DestinationSpec, Notify
+from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -117,6 +117,10 @@ class FactoryFile(Spec):
     """What each run may take."""
     notify: Notify = Field(default_factory=dict[str, DestinationSpec])
     """Who is told of what happens in all lines, by a name of your own."""
+    costs: CostsSpec | None = None
+    """What work costs (default: costs are not counted)."""
+    goals: tuple[GoalSpec, ...] = ()
+    """What lines are to reach together."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

@@ -215,7 +215,7 @@ def _decide_inputs(work: Work) -> dict[str, str]:
     value = work.spec.value
     return {
         "package": work.known["package"],
-        "value": digest_of(value.model_dump(mode="json") if value else None),
+        "value": digest_of(value.model_dump(mode="json", exclude={"against"}) if value else None),
     }
 
 
