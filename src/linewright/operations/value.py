@@ -100,11 +100,7 @@ def _table(one: Worth) -> Iterator[str]:
     )
     yield from (f"  {line}" for line in table)
     if total.low is not None:
-        by = (
-            count(total.units, "row")
-            if total.unit == "row"
-            else count(total.units, "day or stretch of days", "days or stretches of days")
-        )
+        by = count(total.units, "row") if total.unit == "row" else f"{total.units} stretches of days"
         yield f"  the interval takes {by} as independent"
 
 
