@@ -49,8 +49,10 @@ def within(days: Sequence[DaySums], since: str | None, until: str | None) -> lis
 
 
 def ratio_of(account: Account | None, costs: Costs | None) -> float | None:
-    """Return the gain for each unit of the currency that was spent; `None` where nothing is priced yet, and where nothing was spent, or in
-    another currency."""
+    """Return the gain for each unit of the currency that was spent.
+
+    `None` where nothing is priced yet, and where nothing was spent, or in another currency.
+    """
     if account is None or costs is None or not account.matured:
         return None
     if costs.currency != account.currency or not costs.amount:
