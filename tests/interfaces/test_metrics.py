@@ -20,6 +20,8 @@ from linewright.line.factory_metrics import FactoryMetrics
 from linewright.line.facts import Finished
 from linewright.operations import OPERATIONS
 from linewright.operations.halt import halt
+from linewright.people.account import account_of
+from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox
 from linewright.release.facts import Refused, RolledBack
 from linewright.serve.access import Access
@@ -78,6 +80,7 @@ def live(factory):
     record(Finished(**who(), run="r", outcome="failed", usage=Usage(cpu_s=1.5)))
     record(Refused(**who(), model=2, package="p", verdict="reject", certificate="c", run="r"))
     record(RolledBack(**who(), model=1, package="p", before=2, generation=9))
+    record(Accounted(**who(), account="a", totals=(account_of("claims", "EUR", "never", []),)))
     Outbox(factory.state).begin("ops", 0)
     Outbox(factory.state).fail("ops", "it is down", at=factory.now(), next_at=factory.now())
 

@@ -49,7 +49,12 @@ def within(days: Sequence[DaySums], since: str | None, until: str | None) -> lis
 
 
 def ratio_of(account: Account | None, costs: Costs | None) -> float | None:
-    """Return the gain for each unit of the currency that was spent; `None` where nothing was spent, or in another currency."""
-    if account is None or costs is None or costs.currency != account.currency or not costs.amount:
+    """Return the gain for each unit of the currency that was spent.
+
+    `None` where nothing is priced yet, and where nothing was spent, or in another currency.
+    """
+    if account is None or costs is None or not account.matured:
+        return None
+    if costs.currency != account.currency or not costs.amount:
         return None
     return account.gain / costs.amount

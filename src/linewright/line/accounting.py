@@ -290,7 +290,8 @@ class Accounting:
                 try:
                     self._look(factory)
                 except LinewrightError as error:
-                    self._tell(f"error: no value is accounted for now: {error}\n")
+                    if not self._closed.is_set():
+                        self._tell(f"error: no value is accounted for now: {error}\n")
                 except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
                     self._tell(traceback.format_exc())
 

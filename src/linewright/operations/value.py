@@ -100,11 +100,7 @@ def _table(one: Worth) -> Iterator[str]:
     )
     yield from (f"  {line}" for line in table)
     if total.low is not None:
-        by = (
-            count(total.units, "row")
-            if total.unit == "row"
-            else count(total.units, "day or stretch of days", "days or stretches of days")
-        )
+        by = count(total.units, "row") if total.unit == "row" else f"{total.units} stretches of days"
         yield f"  the interval takes {by} as independent"
 
 
@@ -126,7 +122,9 @@ def _not_counted(one: Account, delay: str | None) -> Iterator[str]:
     if told := [part for part in parts if part]:
         yield f"  not counted: {', '.join(told)}"
     due = one.answers - one.young
-    if due - one.unlabelled < _FEW_LABELLED * due:
+    if not one.matured and due:
+        yield f"  no label of these is known: linewright feedback {one.line} FILE"
+    elif due - one.unlabelled < _FEW_LABELLED * due:
         way = "" if delay else "name label.delay, so that answers count once they all can have a label; "
         yield f"  {(due - one.unlabelled) / due:.0%} of the answers that are due have a label: {way}where labels of one class come first, it leans"
     if one.without_before:

@@ -3,19 +3,23 @@
 The method
 ----------
 The total of what matured decisions were worth is known to the cent. The interval says how far chance may have moved it: where the
-total of as many answers lies, were such days lived again. Rows of one day are alike (one campaign, one failure, one fraud ring), so
-whole days are taken as independent, and consecutive ones together where they hang together (`model.blocks`). With y the sum and n the
-answers of such a unit and r = sum y / sum n, the number of answers is taken as given, and the variance of the total is that of the
-residuals e = y - r n: the ratio estimator of cluster sampling [1]_, which is also the cluster-robust variance of a mean [2]_. Under
-`FEWEST_DAYS` days that is too unsteady (few clusters, [2]_ section VI), and rows are taken as independent. Quantiles are those of
-Student's t, widened for few units as all intervals here are (`model.intervals.expanded_quantile`).
+total of as many answers lies, were such days lived again. Rows of one day are alike (one campaign, one failure, one fraud ring), and so
+are days that follow each other. So the days are divided into `STRETCHES` stretches of consecutive days, which are taken as independent:
+few and long ones, so that what hangs together from day to day stays within, and Student's t with as many degrees of freedom less one
+pays for their being few [1]_. With y the sum and n the answers of a stretch and r = sum y / sum n, the number of answers is taken as
+given, and the variance of the total is that of the residuals e = y - r n: the ratio estimator of cluster sampling [2]_. With fewer days
+than that, rows are taken as independent, which claims too much where a day has something of its own.
+
+`benchmarks/account.py --coverage` counts how often it holds: about as often as it says from `STRETCHES` days on, a little less where what
+is particular about a day lasts for several.
 
 What no unit shows is not in the interval: where no decision differed from what it is held against, it is [0, 0].
 
 References
 ----------
-.. [1] W. G. Cochran, Sampling Techniques, 3rd edition, Wiley, 1977: chapter 9A, clusters of unequal sizes.
-.. [2] A. C. Cameron and D. L. Miller, A Practitioner's Guide to Cluster-Robust Inference, Journal of Human Resources 50 (2015), 317-372.
+.. [1] R. Ibragimov and U. K. Mueller, t-Statistic Based Correlation and Heterogeneity Robust Inference, Journal of Business and
+   Economic Statistics 28 (2010), 453-468.
+.. [2] W. G. Cochran, Sampling Techniques, 3rd edition, Wiley, 1977: chapter 9A, clusters of unequal sizes.
 """
 
 import math
@@ -25,14 +29,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from linewright.model.blocks import block_length
 from linewright.model.facts import Value
 from linewright.model.intervals import expanded_quantile
 from linewright.model.value import amount_at
 from linewright.people.facts import Account, Against, DaySums, Sums, Unit
 
-FEWEST_DAYS = 10
-"""Days with matured answers from which on an interval is made from days: with fewer the variance between them is too unsteady."""
+STRETCHES = 8
+"""Stretches of days that an interval is made from, as [1]_ does: with more, neighbours are alike; with fewer, intervals are wide."""
 _EACH_SIDE = 0.975
 """Confidence of each end of a 95 % interval."""
 
@@ -168,8 +171,8 @@ def account_of(line: str, currency: str, rule: Against, days: Sequence[DaySums])
     sums = [one for _, one in found]
     matured = [one for one in sums if one.matured]
     value, against = math.fsum(one.value for one in sums), math.fsum(one.against for one in sums)
-    by_row = len(matured) < FEWEST_DAYS
-    unit: Unit = "row" if by_row else "day"
+    by_row = len(matured) < STRETCHES
+    unit: Unit = "row" if by_row else "days"
     gain = _interval(matured, [one.gain for one in matured], [one.gain_squared for one in matured])
     worth = _interval(matured, [one.value for one in matured], [one.value_squared for one in matured])
     return Account(
@@ -206,13 +209,13 @@ class _Interval(NamedTuple):
 def _interval(days: Sequence[Sums], totals: Sequence[float], squares: Sequence[float]) -> _Interval:
     """Return the interval of a total of all days."""
     total, n = math.fsum(totals), sum(one.matured for one in days)
-    if len(days) < FEWEST_DAYS:
+    if len(days) < STRETCHES:
         units, variance = n, max(math.fsum(squares) - total**2 / n, 0.0) if n else 0.0
     else:
         counts = np.array([one.matured for one in days], dtype=np.float64)
         residuals = np.array(totals, dtype=np.float64) - total / n * counts
-        starts = np.arange(0, len(days), block_length(residuals))
-        units, variance = len(starts), float((np.add.reduceat(residuals, starts) ** 2).sum())
+        starts = np.arange(STRETCHES) * len(days) // STRETCHES
+        units, variance = STRETCHES, float((np.add.reduceat(residuals, starts) ** 2).sum())
     if units < 2:
         return _Interval(None, None, units)
     reach = expanded_quantile(units, _EACH_SIDE) * math.sqrt(variance)

@@ -11,7 +11,7 @@ from linewright.store.values import Event, Result
 
 Against = Literal["never", "always", "champion-before"]
 """What decisions are held against: no alarm, an alarm for each row, or what the champion before would have decided."""
-Unit = Literal["day", "row"]
+Unit = Literal["days", "row"]
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,7 +126,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     value_high: float | None
     """95 % interval of the value."""
     unit: Unit
-    """What the intervals take as independent of each other: days (or stretches of days), or rows where there are few days."""
+    """What the intervals take as independent of each other: stretches of consecutive days, or rows where there are few days."""
     units: int
 
 
