@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from linewright.errors import Corrupt, LinewrightError, Transient
+from linewright.line.care.retention import finish
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
@@ -44,6 +45,7 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     Corrupt
         If a segment is not what it was at the last checkpoint; what is right is entered before.
     """
+    finish(factory, line)  # else the checkpoint would hold what is kept no longer
     recent = factory.metadata.events(Checkpointed, line=line, newest_first=True, limit=_LOOKED_BACK)
     known: dict[str, Prefix] = {}
     for one in reversed(recent):

@@ -133,6 +133,32 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """What came out otherwise, and in what the environments differ, one sentence each."""
 
 
+class LabelsEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the chain of changes of a line's labels."""
+
+    changes: int
+    digest: str
+
+
+class Dropped(Event, frozen=True, kw_only=True, tag="dropped"):
+    """What a line had stored is kept no longer, as its retention says. What it was is not in the event."""
+
+    results: tuple[str, ...] = ()
+    """Digests of the results whose bytes go: of datasets, of rows in quarantine, of segments of the prediction log."""
+    segments: tuple[str, ...] = ()
+    """Names of these segments."""
+    predictions: int = 0
+    labels: int = 0
+    """Changes of labels: each that came about these predictions, and each correction."""
+    labels_before: LabelsEnd | None = None
+    labels_after: LabelsEnd | None = None
+    """The chain of changes as it was, and without those that go; `None` where none go."""
+    runs: tuple[str, ...] = ()
+    """Runs of which the engine's notes go."""
+    keep: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What was to be kept, by the field of `keep`."""
+
+
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """What a retraining had to learn from that the run before it had not."""
 

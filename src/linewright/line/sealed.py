@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from linewright.errors import Corrupt, NotFound
+from linewright.line.facts import Dropped
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.ids import ids_from
 from linewright.serve.records import count_of, is_many, row_texts
@@ -309,8 +310,10 @@ class SealedLog:
         """The row group that was read last, since places that are asked for lie close together."""
 
     def ends(self) -> dict[str, int]:
-        """Return the length in bytes of each segment that is sealed by now, by its name."""
-        self._entered = {one.name: one for one in self._metadata.events(Sealed, line=self._line)}
+        """Return the length in bytes of each segment that is sealed by now and still kept, by its name."""
+        dropped = {name for one in self._metadata.events(Dropped, line=self._line) for name in one.segments}
+        entered = self._metadata.events(Sealed, line=self._line)
+        self._entered = {one.name: one for one in entered if one.name not in dropped}
         return {name: one.bytes for name, one in self._entered.items()}
 
     def segments(self) -> dict[str, Segment]:

@@ -122,9 +122,10 @@ def restore(factory: Factory, file: Path, /) -> Restored:
 
 @operation(writes=True, expensive=True)
 def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") -> Freed:
-    """Free the stored bytes that nothing refers to.
+    """Free what lines keep no longer and stored bytes that nothing refers to.
 
-    Results and events are never removed. A run that was killed is finished as if nothing had been freed.
+    What `keep` of a line file or of `factory.yaml` says is carried out: answers with their labels, dataset versions, rows in quarantine and
+    notes of runs that are older go. Results and events are never removed. A run that was killed is finished as if nothing had been freed.
 
     Parameters
     ----------

@@ -10,8 +10,9 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.care.problem import Problem
+from linewright.line.dropped import Gone
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared, Finished
+from linewright.line.facts import Accepted, Declared, Dropped, Finished
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Checkpointed
@@ -26,7 +27,7 @@ _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         *(Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn),
-        Checkpointed,
+        *(Checkpointed, Dropped),
     )
 }
 
@@ -57,6 +58,18 @@ class _Told:
         if event.changes:
             self.labels[event.changes] = event.labels
 
+    def drop(self, event: Dropped) -> Iterator[str]:
+        """Take out what is kept no longer; the digests of labels of before say nothing of those that are left."""
+        for name in event.segments:
+            self.segments.pop(name, None)
+        if event.labels_before is None or event.labels_after is None:
+            return
+        known = self.labels.get(event.labels_before.changes, event.labels_before.digest)
+        if known != event.labels_before.digest:
+            yield "labels were not what was kept when some of them were removed"
+        self.labels = {event.labels_after.changes: event.labels_after.digest}
+        self.labels.pop(0, None)
+
 
 class Record:
     """Reads events in order, and gathers what contradicts the invariants."""
@@ -67,6 +80,8 @@ class Record:
         self._models: dict[str, dict[int, Version]] = {}
         self.problems: list[Problem] = []
         self.events = 0
+        self.gone = Gone()
+        """What is kept no longer, as far as events were read."""
 
     def read(self, links: Iterable[Link]) -> Iterator[Link]:
         """Pass events on, and look at each."""
@@ -96,6 +111,10 @@ class Record:
             self._tell(f"it cannot be read: {error}", where)
             return
         told = self._lines.setdefault(one.line, _Told())
+        try:
+            self.gone.see(event, self._factory.metadata)
+        except LinewrightError as error:
+            self._tell(f"what it rests on cannot be read: {error.what} ({error.where})", where)
         wrong = self._move(told, event) if isinstance(event, _MOVES) else self._run(told, event)
         for what in wrong:
             self._tell(what, where)
@@ -122,6 +141,8 @@ class Record:
                 yield from self._since_when(event)
             case Checkpointed():
                 told.note(event)
+            case Dropped():
+                yield from told.drop(event)
             case _:
                 pass
 

@@ -2,7 +2,7 @@
 
 import shlex
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 import msgspec
@@ -17,6 +17,7 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.care.schemas import databases_of, strange_in
 from linewright.line.care.serving_files import check_serving_files
 from linewright.line.checkpoint import kept_head
+from linewright.line.dropped import gone
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.model.figures import count
@@ -118,9 +119,9 @@ def verify_factory(factory: Factory) -> Verified:
     found = guarded(problems, lambda: _check_events(factory, record, problems)) or 0
     guarded(problems, lambda: problems.extend(chain.from_iterable(check_serving_files(factory))))
     damaged, blobs, size = _check_blobs(factory, problems)
-    results = guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
+    results = guarded(problems, lambda: _check_results(factory, damaged, problems, record.gone.at)) or 0
     logs = Logs(factory, damaged, problems)
-    logs.check(record.checkpoints())
+    logs.check(record.checkpoints(), record.gone.segments)
     return Verified(
         blobs=blobs,
         bytes=size,
@@ -139,6 +140,7 @@ def verify_model(factory: Factory, version: Version) -> Verified:
     """Check what one model rests on: every result and every byte that a rebuild or an endpoint would read."""
     problems: list[Problem] = []
     evidence = guarded(problems, lambda: evidence_of(factory, version).digests) or {"": version.digest}
+    dropped = guarded(problems, lambda: gone(factory).at) or {}
     results, blobs, size = 0, set[str](), 0
     waiting, seen = list(evidence.values()), set[str]()
     while waiting:
@@ -149,6 +151,8 @@ def verify_model(factory: Factory, version: Version) -> Verified:
         needs = guarded(problems, lambda digest=digest: _needs_of_result(factory, digest)) or Needs()
         results += 1
         waiting += needs.results
+        if digest in dropped:
+            continue
         blobs |= {*needs.blobs, *chain.from_iterable(_blobs_of(factory, needs, problems))}
     for digest in sorted(blobs):
         size += guarded(problems, lambda digest=digest: factory.artifacts.verify(digest)) or 0
@@ -308,7 +312,12 @@ def _check_blobs(factory: Factory, problems: list[Problem]) -> tuple[dict[str, L
     return damaged, blobs, size
 
 
-def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], problems: list[Problem]) -> int:
+def _check_results(
+    factory: Factory,
+    damaged: Mapping[str, LinewrightError],
+    problems: list[Problem],
+    dropped: Collection[str],
+) -> int:
     told: set[str] = set()
     results = 0
     stored = factory.metadata.results(page=_PAGE)
@@ -319,7 +328,8 @@ def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], pro
             if not is_whole(digest, body):
                 problems.append(_changed(digest, kind))
                 continue
-            needs[digest] = needs_of(kind, digest, body)
+            if digest not in dropped:
+                needs[digest] = needs_of(kind, digest, body)
             for blob in (damaged.keys() & {digest, *digests_in(body)}) - told:
                 told.add(blob)
                 problems.append(_damaged(damaged[blob], digest, kind))
