@@ -3,7 +3,7 @@
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset
 from linewright.line.barred import in_spite, unequal
-from linewright.line.dropped import dropped_at
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
@@ -73,6 +73,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         if dropped
         else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
         dropped=dropped,
+        forgotten=forgotten_at(factory, evidence.trained.dataset),
     )
 
 

@@ -22,6 +22,7 @@ from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file import placed, unsupported
+from linewright.line.forgotten import are_forgotten
 from linewright.line.keep import kept_of, too_short
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken
@@ -102,7 +103,9 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         parse(read_vectors_file(factory.root, spec.train.word_vectors), where=VECTORS_FILE)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
-        checked = check_sources(sources, spec, scratch=factory.scratch)
+        checked = check_sources(
+            sources, spec, scratch=factory.scratch, forgotten=are_forgotten(factory, spec.line)
+        )
     except (SpecError, ContractBreach) as error:
         raise recalled(error, before_of(factory, spec.line)) from error
     if checked.stop is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.factory import Factory
-from linewright.line.facts import Dropped, Finished
+from linewright.line.facts import Dropped, Finished, Forgotten
 from linewright.store.seams import MetadataReader
 from linewright.store.values import Event, decoder
 
@@ -43,6 +43,19 @@ def gone(factory: Factory, line: str | None = None) -> Gone:
         for one in factory.metadata.links(kinds=_KINDS, line=line):
             found.see(decoder(_KINDS[one.kind]).decode(one.body), factory.metadata)
     return found
+
+
+def forgotten_at(factory: Factory, dataset: str) -> str | None:
+    """Return when rows of a dataset were emptied, since somebody was forgotten; `None` where all are there."""
+    at = next((one.at for one in factory.metadata.events(Forgotten) if _is_in(one, factory, dataset)), None)
+    if at is None or is_whole(factory.metadata.get(dataset, Dataset), factory.artifacts, factory.metadata):
+        return None
+    return at
+
+
+def _is_in(event: Forgotten, factory: Factory, dataset: str) -> bool:
+    chunks = factory.metadata.get(dataset, Dataset).chunks
+    return dataset in event.datasets or any(chunk.content in event.instead for chunk in chunks)
 
 
 def dropped_at(factory: Factory, dataset: str, events: Iterable[Dropped] | None = None) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
-from linewright.line.dropped import dropped_at
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged, recorded, registration_of
@@ -312,8 +312,12 @@ def _caveat(factory: Factory, body: dict[str, Any]) -> str:
 
 def _dropped(factory: Factory, digest: str, kind: str) -> str:
     """Say of a dataset that its rows are kept no longer."""
-    at = dropped_at(factory, digest) if kind == "dataset" else None
-    return "" if at is None else f" (dataset dropped by retention on {at[:10]})"
+    if kind != "dataset":
+        return ""
+    if (at := dropped_at(factory, digest)) is not None:
+        return f" (dataset dropped by retention on {at[:10]})"
+    at = forgotten_at(factory, digest)
+    return "" if at is None else f" (rows of somebody who was forgotten on {at[:10]} are gone)"
 
 
 def _says(body: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metri
 from linewright.model.figures import count, few_in_words, in_digits
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
+from linewright.serve.facts import Prefix
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
 
@@ -157,6 +158,30 @@ class Dropped(Event, frozen=True, kw_only=True, tag="dropped"):
     """Runs of which the engine's notes go."""
     keep: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """What was to be kept, by the field of `keep`."""
+
+
+class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
+    """What a line had stored about a person was removed. Neither who it is nor what it was is in the event."""
+
+    subject: str
+    """A keyed hash of the value of `table.subject`; the key is with the list of those that are forgotten."""
+    instead: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Digest of a blob, or of the content of a chunk of rows → digest of the blob that is in its place now."""
+    segments: dict[str, Prefix] = msgspec.field(default_factory=dict[str, Prefix])
+    """The segments of the prediction log that had something of it, by name, as they are now."""
+    datasets: tuple[str, ...] = ()
+    """Dataset versions that had rows of it; these are empty now."""
+    models: tuple[str, ...] = ()
+    """Models, as LINE@VERSION, that have learned from such rows."""
+    predictions: int = 0
+    labels: int = 0
+    """Changes of labels."""
+    rows: int = 0
+    """Of the chunks of datasets: each is counted once, however many versions have it."""
+    quarantined: int = 0
+    labels_before: LabelsEnd | None = None
+    labels_after: LabelsEnd | None = None
+    """As `Dropped` has them."""
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, S
 from linewright.features.table import encode_table
 from linewright.line.afresh import Afresh
 from linewright.line.care.verify import verify_model
-from linewright.line.dropped import dropped_at
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.engines import parted
 from linewright.line.environment import computed_in, differences, environment
 from linewright.line.evidence import Evidence, accepted_of, evidence_of
@@ -218,10 +218,17 @@ def require_whole(factory: Factory, version: Version) -> None:
 
 
 def _require_kept(factory: Factory, version: Version, name: str) -> None:
-    dataset = at = None
+    dataset = at = forgotten = None
     with suppress(LinewrightError):  # then more than rows is gone, and the problems say what
         dataset = evidence_of(factory, version).trained.dataset
-        at = dropped_at(factory, dataset)
+        at, forgotten = dropped_at(factory, dataset), forgotten_at(factory, dataset)
+    if dataset is not None and forgotten is not None:
+        raise NotFound(
+            f"{name} cannot be rebuilt: rows of its dataset are gone, since somebody was forgotten on {forgotten[:10]}",
+            where=dataset,
+            hint=f"train a model without them: linewright run {version.line}",
+            details={"forgotten": forgotten},
+        )
     if dataset is not None and at is not None:
         raise NotFound(
             f"{name} cannot be rebuilt: dataset dropped by retention on {at[:10]}",

@@ -15,6 +15,7 @@ from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError, Transient
 from linewright.line.alerts import open_alerts
+from linewright.line.care.forgetting import resume
 from linewright.line.care.litter import retire_now
 from linewright.line.changes import Changes, Part
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
@@ -30,6 +31,7 @@ from linewright.line.sealing import seal_next
 from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window, next_close
+from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.pointer import record_pending
 from linewright.release.stop import note_of, pending
@@ -173,6 +175,7 @@ class Tending:
     def _work(self) -> None:
         with self._open() as factory:
             changes = Changes(factory)
+            self._resume(factory)
             while not self._closed.wait(self._every_s):
                 self._record_halts(factory)
                 self._disk(factory)
@@ -347,6 +350,17 @@ class Tending:
         for each in sorted(told - self._unproved):
             sys.stderr.write(each)
         self._unproved = told
+
+    def _resume(self, factory: Factory) -> None:
+        """End removals of persons that were interrupted."""
+        try:
+            if ended := resume(factory):
+                says = f"{count(ended, 'removal')} of a subject that had been interrupted ended"
+                factory.report(Progress(station="forget", says=says, stays=True))
+        except LinewrightError as error:
+            sys.stderr.write(f"error: a removal that was interrupted is not ended: {error}\n")
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            sys.stderr.write(traceback.format_exc())
 
     def _retire(self, factory: Factory) -> None:
         """Once a day take out what lines keep no longer, and tell what went."""

@@ -78,6 +78,8 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """First and last value of the time column."""
     dropped: str | None = None
     """When the rows of its dataset were dropped by retention; `None` where they are kept."""
+    forgotten: str | None = None
+    """When rows of its dataset were emptied, since somebody was forgotten; `None` where all are there."""
 
     @property
     def name(self) -> str:

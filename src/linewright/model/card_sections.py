@@ -247,6 +247,9 @@ def _data(facts: CardFacts) -> Section:
     if facts.dropped:
         text = f"Its rows are kept no longer (dataset dropped by retention on {facts.dropped[:10]}), so that it cannot be rebuilt."
         sentences.append(Sentence(text=text, evidence=held))
+    if facts.forgotten:
+        text = f"Rows of somebody who was forgotten on {facts.forgotten[:10]} are gone from it, so that it cannot be rebuilt."
+        sentences.append(Sentence(text=text, evidence=held))
     if split.cutoff:
         sentences.append(
             Sentence(

@@ -229,7 +229,7 @@ def _logged(factory: Factory, line: str) -> Logged:
             predictions=one.records,
             first=one.first,
             last=one.last,
-            parquet=str(factory.artifacts.path(one.blob)),
+            parquet=str(factory.artifacts.path(sealed.blob_of(one))),
         )
         for digest, one in sealed.segments().items()
     )

@@ -24,7 +24,7 @@ from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
-from linewright.serve.removing import Gone, has_segments, remove_segments
+from linewright.serve.removing import Gone, has_segments, remove_predictions, remove_segments
 from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
@@ -461,6 +461,20 @@ class Feedback:
         """Give what `removing.remove_segments` removed; it has happened once the block is left, and not at all where that raises."""
         with self._caught_up() as database:
             yield remove_segments(database, segments, marks)
+
+    @contextmanager
+    def without_predictions(
+        self, ids: Collection[bytes], keys: Collection[str], marks: Mapping[int, str]
+    ) -> Generator[Gone]:
+        """Give what `removing.remove_predictions` removed; it has happened once the block is left, and not at all where that raises."""
+        with self._caught_up() as database:
+            yield remove_predictions(database, ids, keys, marks)
+
+    def shrink(self) -> None:
+        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        if self._file.exists():
+            with self._connected() as database:
+                database.execute("VACUUM")
 
     def count_since(self, instant: str) -> int:
         """Count the labels that were received after an instant, corrections among them."""

@@ -9,6 +9,7 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
+from linewright.line.care.forgetting import resume
 from linewright.line.care.problem import in_bytes
 from linewright.line.care.refers import DIGEST, digests_in
 from linewright.line.care.retention import Retired, blobs_that_go, retire
@@ -74,6 +75,8 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     Corrupt
         If labels are not what was kept: removing those of a line would hide it.
     """
+    if not dry_run:
+        resume(factory)
     with ProcessLock(factory.state / "gc.lock"):
         executor = ProcessLock(factory.state / "executor.lock")
         is_alone = executor.acquire()

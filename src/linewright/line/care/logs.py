@@ -12,7 +12,7 @@ from linewright.line.care.problem import AGAIN, OLDER, PUT_BACK, Problem, guarde
 from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.records import count_of
+from linewright.serve.records import count_of, is_forgotten
 from linewright.serve.segments import Damage, Frame, lengths, read_frames, read_segment
 
 _TOLD = 10_000
@@ -151,6 +151,8 @@ class _Found:
         self.generation = 0
 
     def see(self, frame: Frame) -> None:
+        if is_forgotten(frame.payload):
+            return
         try:
             answered = _ANSWERED.decode(frame.payload)
         except msgspec.MsgspecError as error:

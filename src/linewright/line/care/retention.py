@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from linewright.data.dataset import blobs_of
+from linewright.data.dataset import blobs_of, instead_of
 from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.ended import noted, remove_notes
@@ -20,7 +20,7 @@ from linewright.line.care.refers import needs_of
 from linewright.line.dropped import Gone, gone
 from linewright.line.factory import Factory
 from linewright.line.factory_file import read_factory_file
-from linewright.line.facts import Accepted, Dropped, Finished, LabelsEnd
+from linewright.line.facts import Accepted, Dropped, Finished, Forgotten, LabelsEnd
 from linewright.line.keep import before, kept_of, log_before
 from linewright.line.quarantine import reading_of
 from linewright.line.sealing import seal_next
@@ -178,7 +178,7 @@ def finish(factory: Factory, line: str) -> bool:
     labels = factory.labels_of(line)
     if not labels.has_segments(segments):
         return False
-    with labels.without_segments(segments, _marks(factory, line)) as removed:
+    with labels.without_segments(segments, marks_of(factory, line)) as removed:
         _record(factory, line, removed, because="finished what was interrupted")
     return True
 
@@ -198,9 +198,11 @@ def blobs_that_go(factory: Factory, planned: Collection[str] = ()) -> set[str]:
     for digest, kind, body in factory.metadata.results():
         if kind in _WITH_ROWS:
             needs = needs_of(kind, digest, body)
+            instead = (instead_of(one, factory.metadata) for one in (*needs.blobs, *needs.contents))
             blobs = (
                 *needs.blobs,
                 *chain.from_iterable(blobs_of(content, factory.metadata) for content in needs.contents),
+                *(one for one in instead if one is not None),
             )
             (dead if digest in dropped else live).update(blobs)
     return dead - live
@@ -215,11 +217,11 @@ _WITH_ROWS = frozenset({"dataset", "quarantine", "segment"})
 
 def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
     line, known = spec.line, gone(factory, spec.line)
-    unfinished = _unfinished(factory, line)
-    segments, held = _old_segments(factory, spec, keep, is_running=bool(unfinished))
+    running = unfinished(factory, line)
+    segments, held = _old_segments(factory, spec, keep, is_running=bool(running))
     readings = _readings(factory, line)
     datasets = _old_datasets(factory, line, keep, readings, known)
-    if datasets and unfinished:
+    if datasets and running:
         held, datasets = (*held, Held(what="datasets", why="run", n=len(datasets))), ()
     ended = _ended(factory, line, keep)
     quarantines = {
@@ -243,7 +245,8 @@ def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
     )
 
 
-def _unfinished(factory: Factory, line: str) -> set[str]:
+def unfinished(factory: Factory, line: str) -> set[str]:
+    """Return the runs of a line that were accepted and have not ended."""
     accepted = {one.run for one in factory.metadata.events(Accepted, line=line)}
     return accepted - {one.run for one in factory.metadata.events(Finished, line=line)}
 
@@ -350,7 +353,7 @@ def _carry_out(factory: Factory, plan: _Plan) -> int:
     names = {one.name for one in plan.segments.values()}
     labels = 0
     if names:
-        with factory.labels_of(plan.line).without_segments(names, _marks(factory, plan.line)) as removed:
+        with factory.labels_of(plan.line).without_segments(names, marks_of(factory, plan.line)) as removed:
             _record(factory, plan.line, removed, because="retention", plan=plan)
             labels = removed.labels
     else:
@@ -375,8 +378,8 @@ def _record(
             segments=tuple(sorted(one.name for one in segments.values())),
             predictions=removed.predictions if removed else 0,
             labels=lost.labels if lost else 0,
-            labels_before=_end(lost.before) if lost else None,
-            labels_after=_end(lost.after) if lost else None,
+            labels_before=end_of(lost.before) if lost else None,
+            labels_after=end_of(lost.after) if lost else None,
             runs=plan.runs if plan else (),
             keep={name: str(value) for name, value in plan.keep.model_dump(exclude_none=True).items()}
             if plan
@@ -385,11 +388,12 @@ def _record(
     )
 
 
-def _end(chained: Chained) -> LabelsEnd:
+def end_of(chained: Chained) -> LabelsEnd:
+    """Return the end of a chain of labels as events have it."""
     return LabelsEnd(changes=chained.changes, digest=chained.digest)
 
 
-def _marks(factory: Factory, line: str) -> dict[int, str]:
+def marks_of(factory: Factory, line: str) -> dict[int, str]:
     """Return the newest digest of the labels that the record has, by the number of their changes."""
     marks = [
         (one.at, one.changes, one.labels)
@@ -398,7 +402,8 @@ def _marks(factory: Factory, line: str) -> dict[int, str]:
     ]
     marks += [
         (one.at, one.labels_after.changes, one.labels_after.digest)
-        for one in factory.metadata.events(Dropped, line=line)
+        for kind in (Dropped, Forgotten)
+        for one in factory.metadata.events(kind, line=line)
         if one.labels_after is not None and one.labels_after.changes
     ]
     return {changes: digest for _, changes, digest in sorted(marks)[-1:]}
