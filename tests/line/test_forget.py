@@ -17,7 +17,10 @@ from sklearn.datasets import load_breast_cancer
 from linewright.data.facts import Dataset
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
 from linewright.line.card import card_facts
+from linewright.line.care.backup import make_backup
 from linewright.line.care.forgetting import forget, resume
+from linewright.line.care.litter import collect
+from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory
 from linewright.line.checkpoint import checkpoint
 from linewright.line.evidence import evidence_of, explain
@@ -367,6 +370,29 @@ def test_what_was_put_in_the_place_of_stored_rows_must_be_in_the_record(factory)
 
 def find_dataset(factory):
     return evidence_of(factory, find_model(factory, f"{LINE}@1")).trained.dataset
+
+
+def test_a_backup_keeps_who_is_forgotten_and_retention_goes_on(factory, tmp_path):
+    """A restored factory that read her back in, or could not drop what was rewritten, would undo it all."""
+    seal(factory)
+    forget(factory, LINE, HER, dry_run=False)
+    make_backup(factory, tmp_path / "copy.tar")
+    with Factory(tmp_path / "again") as again:
+        restore_backup(again, tmp_path / "copy.tar")
+    change(tmp_path / "again", LINE, "gates:\n", "keep: {log: 90d, datasets: 1}\ngates:\n")
+    with Factory.open(tmp_path / "again", now=lambda: "2030-06-01T00:00:00.000000Z") as again:
+        for path in again.state.rglob("artifacts/*/*"):
+            os.utime(path, (1, 1))
+        well = problems(again)
+        known = forgotten_of(again, LINE).input
+        done = collect(again, grace_s=86_400, dry_run=False)
+
+        assert [] == well
+        assert known == forgotten_of(factory, LINE).input
+        assert 1 == done.retired[0].segments
+        assert done.blobs >= 1
+        assert [] == logged(again)
+        assert [] == problems(again)
 
 
 def test_bad_requests_are_told(factory):
