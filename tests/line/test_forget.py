@@ -230,6 +230,20 @@ def test_her_labels_are_unknown_and_those_of_others_come_as_before(factory):
     assert [] == problems(factory)
 
 
+def test_what_comes_with_her_id_afterwards_is_found_and_goes_too(factory):
+    """A client that sends her id once more has it in the answer that is kept for it: to ask again removes that, and says if not."""
+    forget(factory, LINE, HER, dry_run=False)
+    label(factory, {"key": HER, "label": "malignant"})
+    (factory.state / "note").write_text(f"call {HER}")
+    stood = places(factory.root)
+    again = forget(factory, LINE, HER, dry_run=False)
+
+    assert [".linewright/feedback/tumours.sqlite", ".linewright/note"] == stood
+    assert (".linewright/note",) == again.left
+    assert 4 == again.exit_code
+    assert [".linewright/note"] == places(factory.root)
+
+
 def test_it_says_which_models_learned_and_what_is_the_users_own(factory):
     """What a model has learned nobody takes out of it; and a file of the user's is not ours to change."""
     done = forget(factory, LINE, HER, dry_run=False)
@@ -237,8 +251,9 @@ def test_it_says_which_models_learned_and_what_is_the_users_own(factory):
     day = factory.metadata.events(Forgotten, line=LINE)[0].at[:10]
 
     assert (f"{LINE}@1",) == done.learned == done.serving
-    assert {f"{LINE}.csv", "asked.csv"} == {Path(one).name for one in done.sources}
-    assert "passed over when it is read again" in done.to_text()
+    assert [f"{LINE}.csv"] == [Path(one).name for one in done.sources]
+    assert ["asked.csv"] == [Path(one).name for one in done.files]
+    assert "passed over there, remove it yourself" in done.to_text()
     assert f"linewright run {LINE} trains without it" in done.to_text()
     with pytest.raises(NotFound, match=f"somebody was forgotten on {day}"):
         require_whole(factory, version)

@@ -464,11 +464,11 @@ class Feedback:
 
     @contextmanager
     def without_predictions(
-        self, ids: Collection[bytes], keys: Collection[str], marks: Mapping[int, str]
+        self, ids: Collection[bytes], keys: Collection[str], marks: Mapping[int, str], named: Collection[str]
     ) -> Generator[Gone]:
         """Give what `removing.remove_predictions` removed; it has happened once the block is left, and not at all where that raises."""
         with self._caught_up() as database:
-            yield remove_predictions(database, ids, keys, marks)
+            yield remove_predictions(database, ids, keys, marks, named)
 
     def shrink(self) -> None:
         """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""

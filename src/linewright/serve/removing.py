@@ -12,7 +12,7 @@ import msgspec
 
 from linewright.errors import Corrupt
 from linewright.serve.changes import Chained, chain_anew, chain_up, wrong_changes
-from linewright.serve.ids import id_of, number_after, place_after
+from linewright.serve.ids import number_after, place_after
 from linewright.serve.index import APART, KEYED, counted
 
 _OF_SEGMENTS = (
@@ -83,7 +83,11 @@ def remove_segments(
 
 
 def remove_predictions(
-    database: sqlite3.Connection, ids: Collection[bytes], keys: Collection[str], marks: Mapping[int, str]
+    database: sqlite3.Connection,
+    ids: Collection[bytes],
+    keys: Collection[str],
+    marks: Mapping[int, str],
+    named: Collection[str],
 ) -> Gone:
     """Remove predictions from the index, with their labels, and the answers by idempotency key that name one.
 
@@ -95,6 +99,8 @@ def remove_predictions(
         Keys whose labels go, where no other prediction has them.
     marks
         As for `remove_segments`.
+    named
+        Ids and keys: answers by idempotency key that have one of these texts go.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def remove_predictions(
     for statement in _KEEP_SHARED:
         database.execute(statement)
     labels = _remove_labels(database)
-    _remove_answers(database, {*keys, *map(id_of, ids)})
+    _remove_answers(database, set(named))
     after = chain_anew(database) if labels else before
     return Gone(most - counted(database), labels, before, after)
 

@@ -81,7 +81,9 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     shared: tuple[str, ...]
     """Other lines that keep equal rows: their models cannot be rebuilt either until the rows are read again."""
     sources: tuple[str, ...]
-    """Files of the user's own in which the person stands still."""
+    """Files that the line reads and in which the person stands still."""
+    files: tuple[str, ...]
+    """Other files of the user's own in the folder: what was asked, answers of `predict`, backups."""
     left: tuple[str, ...]
     """Places in the state in which the text was found afterwards."""
     dry_run: bool
@@ -117,8 +119,10 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
         if self.shared:
             said.append(f"  the same rows are read by: {', '.join(self.shared)}")
         said += [
-            f"  stands still in {source}, and is passed over when it is read again" for source in self.sources
+            f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
+            for source in self.sources
         ]
+        said += [f"  stands still in {file}, a file of yours" for file in self.files]
         said += [f"  still found in {place}" for place in self.left]
         if self.learned:
             said.append(f"Next: linewright run {self.line} trains without it")
@@ -156,6 +160,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         raise SpecError(
             "no value names nobody", where="SUBJECT", found=subject, allowed="a value of " + column
         )
+    text = spell(subject) or subject
     with ExitStack() as held:
         held.enter_context(_locks(factory))
         _require_no_run(factory, line)
@@ -174,8 +179,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
             except Transient:
                 keep(factory, line, before)
                 raise
-            found, labels = _carry_out(factory, spec, known, one)
-    text = spell(subject) or subject
+            found, labels = _carry_out(factory, spec, known, one, text=text)
     return Forgot(
         line=line,
         predictions=len(found.ids),
@@ -186,7 +190,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         learned=tuple(found.learned),
         serving=tuple(one for one in found.learned if one in _serving(factory, line)),
         shared=tuple(sorted(found.shared)),
-        sources=tuple(_sources_with(factory, spec, text)),
+        sources=tuple(_standing_in(_sources(factory, spec), text)),
+        files=tuple(_standing_in(_others(factory) - _sources(factory, spec), text)),
         left=() if dry_run else tuple(places_of(factory, text)),
         dry_run=dry_run,
         resumed=resumed,
@@ -417,8 +422,16 @@ def _has_trained(factory: Factory, trained: Trained, found: _Found) -> bool:
 # Carrying it out
 
 
-def _carry_out(factory: Factory, spec: LineSpec, known: Forgetting, subject: Subject) -> tuple[_Found, int]:
-    """Do all of it; return what was found, and how many changes of labels went."""
+def _carry_out(
+    factory: Factory, spec: LineSpec, known: Forgetting, subject: Subject, *, text: str = ""
+) -> tuple[_Found, int]:
+    """Do all of it; return what was found, and how many changes of labels went.
+
+    Parameters
+    ----------
+    text
+        The value itself, where somebody has just typed it: answers that were given may name it, though no prediction does.
+    """
     line = spec.line
     _redo(factory, line)
     factory.report(Progress(station="forget", says="looking for what is stored"))
@@ -426,10 +439,11 @@ def _carry_out(factory: Factory, spec: LineSpec, known: Forgetting, subject: Sub
     hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
     subject = msgspec.structs.replace(subject, keys=hashes)
     known = keep(factory, line, known.put(subject))
-    _forget_replies(factory, {*found.ids, *found.keys})
+    named = {*found.ids, *found.keys, *([text] if text else [])}
+    _forget_replies(factory, named)
     labels = 0
     for _ in range(_PASSES):
-        labels += _once(factory, line, subject, found)
+        labels += _once(factory, line, subject, found, named)
         before = len(found.ids)
         _Look(factory, spec, known, subject).log(found)
         if len(found.ids) == before and not _holds(factory, line, found.ids):
@@ -444,7 +458,7 @@ def _carry_out(factory: Factory, spec: LineSpec, known: Forgetting, subject: Sub
     return found, labels
 
 
-def _once(factory: Factory, line: str, subject: Subject, found: _Found) -> int:
+def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: Collection[str]) -> int:
     """Take out what was found, but for copies and what other files have of it; return how many changes of labels went."""
     sealed = dict(_sealed_without(factory, line, found.ids))
     files = dict(_files_without(factory, line, found.ids))
@@ -454,7 +468,9 @@ def _once(factory: Factory, line: str, subject: Subject, found: _Found) -> int:
         **{one.segment.blob: one.blob for one in sealed.values()},
     }
     numbers = [number for one in found.ids if (number := number_of(one)) is not None]
-    with factory.labels_of(line).without_predictions(numbers, found.keys, marks_of(factory, line)) as removed:
+    with factory.labels_of(line).without_predictions(
+        numbers, found.keys, marks_of(factory, line), named
+    ) as removed:
         lost = removed if removed.labels else None
         factory.metadata.record(
             Forgotten(
@@ -714,21 +730,28 @@ def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
         kept = block[-longest:]
 
 
-def _sources_with(factory: Factory, spec: LineSpec, text: str) -> Iterator[str]:
-    """Give the files that the line reads, and tables in the factory's folder, in which the text stands: they are the user's own."""
-    if len(text) < _SHORTEST:
-        return
+def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
+    """Return the files that a line reads."""
     named: set[Path] = set()
     for source in spec.sources.values():
         with suppress(RequestError):
-            named |= set(
-                files_of(source.file if isinstance(source, FileSource) else source.sqlite, factory.root, "")
-            )
-    own = (path for path in factory.root.glob("*") if path.suffix in _TABLES)
-    below = (path for path in (factory.root / "data").rglob("*") if path.suffix in _TABLES)
-    for path in sorted({*named, *own, *below}):
-        if path.is_file() and _stands_in(path, text):
-            yield str(path)
+            written = source.file if isinstance(source, FileSource) else source.sqlite
+            named |= set(files_of(written, factory.root, ""))
+    return named
+
+
+def _others(factory: Factory) -> set[Path]:
+    """Return the tables in the factory's folder, and in its `data`: they are the user's own."""
+    found = (*factory.root.glob("*"), *(factory.root / "data").rglob("*"))
+    return {path for path in found if path.suffix in _TABLES}
+
+
+def _standing_in(paths: Collection[Path], text: str) -> Iterator[str]:
+    """Give those of some files in which a text stands as a word; none for one that is too short."""
+    if len(text) >= _SHORTEST:
+        for path in sorted(paths):
+            if path.is_file() and _stands_in(path, text):
+                yield str(path)
 
 
 def _serving(factory: Factory, line: str) -> set[str]:
