@@ -39,6 +39,7 @@ from linewright.model.metrics import metric
 from linewright.model.package import calibrate
 from linewright.model.spec import BeatsGate, TrainSpec
 from linewright.model.tasks import task as rules_of
+from linewright.model.threshold import choose_threshold
 from linewright.model.train import Training, train
 from linewright.model.trainers import read_native
 
@@ -104,7 +105,6 @@ def fitted(
         classes=CLASSES if task == "binary" else (),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
         spec=TrainSpec(budget="quick"),
-        value=None,
         seed=seed,
         report=lambda _: None,
     )
@@ -285,7 +285,9 @@ def _verdict(world: World, seed: int) -> str:
         baseline_scores=rules.baseline_scores(baseline, 120),
         weight=np.ones(120),
         clusters=None,
-        threshold=training.threshold,
+        threshold=choose_threshold(training.out_of_fold[:, 1], truth[:480], np.ones(480), None).at
+        if classes
+        else None,
         rival_threshold=None,
         groups={},
         split="sha256:split",

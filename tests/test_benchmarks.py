@@ -20,4 +20,5 @@ def test_each_benchmark_finds_what_it_imports(path: Path, monkeypatch: pytest.Mo
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    assert callable(module.main)
+    is_a_part = "__main__" not in path.read_text()  # of other benchmarks
+    assert is_a_part or callable(module.main)

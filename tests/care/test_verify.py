@@ -44,7 +44,7 @@ def test_a_factory_that_is_whole_has_no_problem_and_every_thing_is_counted(root,
 
     assert (0, []) == (code, found["problems"])
     assert (20, 10, 0) == (found["predictions"], found["labels"], found["unfinished"])
-    assert 6 == found["blobs"]
+    assert 9 == found["blobs"]
 
 
 def test_damaged_bytes_are_named_with_what_to_do(root, linewright, damage):

@@ -182,9 +182,6 @@ CASES: dict[str, Case] = {
     "positive absent": Case(
         words=new("a.csv", "--positive", "Bad"), files={"a.csv": GOOD}, says=("did you mean 'bad'?",)
     ),
-    "header twice": Case(
-        words=new("a.csv"), files={"a.csv": GOOD.replace("colour", "width", 1)}, says=("'width'", "twice")
-    ),
     "header without a name": Case(
         words=new("a.csv"), files={"a.csv": GOOD.replace("colour", "", 1)}, says=("column 3",)
     ),

@@ -66,7 +66,8 @@ def run_new(root: Path, columns: dict[str, list[object]]) -> tuple[Model, str]:
 def test_a_run_comes_to_its_end(tmp_path: Path, name: str):
     """What a column cannot say is left out, and what is left answers; the gates decide as ever."""
     model, verdict = run_new(tmp_path / "f", TABLES[name])
-    answers = Scorer(model).score([{"x": 0.5, "said": "late"} if name == "texts" else {"x": 0.5}])
+    sent = {"x": 0.5, "said": "late", "mixed": None, "seldom": None}
+    answers = Scorer(model).score([{name: sent[name] for name in model.package.encoder.columns}])
 
     assert verdict in {"promote", "reject", "hold", "need-more-data"}
     assert set(model.package.encoder.columns) <= {"x", "mixed", "seldom", "said"}

@@ -99,7 +99,7 @@ EXPECTED = {
     "unknown-metric": (4, 9, "did you mean 'roc_auc'?"),
     "value": (4, 1, "finding a positive is worth no more than missing it"),
     "wrong-bar": (5, 24, "write at_most: 0.3"),
-    "yes": (6, 36, "found 'yes', allowed: true or false. Next: write true"),
+    "yes": (6, 36, "found 'yes', allowed: true or false, or warn. Next: write true"),
     "zone": (4, 18, "did you mean 'Europe/Berlin'?"),
 }
 

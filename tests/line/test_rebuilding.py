@@ -123,7 +123,10 @@ TARGET = (
     "        target=taught.target[::-1].copy(),\n",
 )
 
-PACKAGED, LEARNED = {"golden rows", "package", "parity", "evaluation"}, {"training", "model", "graph"}
+PACKAGED, LEARNED = (
+    {"golden rows", "package", "parity", "decision", "evaluation"},
+    {"training", "model", "graph"},
+)
 
 
 @pytest.mark.slow

@@ -52,7 +52,6 @@ def run(task, *, budget="quick", seen=None, n=240, seed=11, c0=0.0, **changes):
         classes=tuple("abc"[: class_count(task)]),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(3)],
         spec=TrainSpec(budget=budget),
-        value=None,
         seed=seed,
         report=(lambda _: None) if seen is None else seen.append,
         **changes,

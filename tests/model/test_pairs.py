@@ -43,7 +43,7 @@ def run(x, target, *, budget="normal", **changes):
         "seed": 11,
         "report": lambda _: None,
     }
-    return train(x=x, target=target, task="regression", classes=(), value=None, **(arguments | changes))
+    return train(x=x, target=target, task="regression", classes=(), **(arguments | changes))
 
 
 def chosen(x, target, *, numbers=(0, 1, 2, 3), task="regression", classes=0):

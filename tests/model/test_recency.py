@@ -28,7 +28,6 @@ def learned(turned: bool, at: np.ndarray | None, *, task: str = "binary", seed: 
         classes=() if task == "regression" else ("no", "yes"),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
         spec=TrainSpec(budget="quick"),
-        value=None,
         seed=11,
         report=lambda _: None,
         at=at,

@@ -434,7 +434,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_row(factory, tmp_path):
     asked.write_csv(tmp_path / "ask.csv")
 
     with pytest.raises(RequestError, match=r"ask.csv: line 3, column 'mean_area'.*found 'large'"):
-        factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
+        factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv", strict=True)
     assert not (tmp_path / "answers.csv").exists()
 
 

@@ -71,7 +71,7 @@ def test_no_route_and_no_method_answers_without_the_token(up):
     On 10deb10 every path answered.
     """
     every = [(method, path) for path in sorted(paths(up)) for method in METHODS]
-    answers = {one: ask(up, *one) for one in every if one != ("GET", "/")}
+    answers = {one: ask(up, *one) for one in every if one not in {("GET", "/"), ("HEAD", "/")}}
 
     assert len(answers) > 200
     assert {} == {one: got.status_code for one, got in answers.items() if got.status_code != 401}

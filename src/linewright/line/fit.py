@@ -277,7 +277,7 @@ def _patterned(kind: Any) -> list[Any]:
 
 def _leaf_hint(bases: set[Any], node: Scalar) -> str:
     words = [str(word) for base in bases if get_origin(base) is Literal for word in get_args(base)]
-    if words:
+    if words and (bool not in bases or did_you_mean(node.text, words)):
         return did_you_mean(node.text, words)
     if not node.is_plain and bases & {int, float, bool}:
         return f"write {node.text} without quotes"

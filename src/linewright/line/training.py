@@ -1,6 +1,6 @@
 """The stations ``train`` and ``package``: from training rows to a model that can serve."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -232,19 +232,20 @@ def package_station(work: Work) -> Parity:
         if trained.adopted
         else to_onnx(native, width=len(trained.encoder.encodings))
     )
+    fitted = None if trained.adopted else read_native(native)
+    refused = () if fitted is None else refused_by(fitted)
+    _require_values(trained, refused, x)
+    needed = {trained.encoder.encodings[place].column for place in refused}
     package = partial(
         build,
         trained,
         label=work.spec.label.column,
         key=work.spec.table.key,
-        columns=request_columns(work, trained),
+        columns=request_columns(work, trained, needed=needed),
         missing=missing_texts(work.spec),
         row_sql=work.ingested.row_sql,
         graph=graph,
     )
-    fitted = None if trained.adopted else read_native(native)
-    if fitted is not None:
-        _require_values(trained, refused_by(fitted), x)
     golden = _golden(work, open_model(package(golden=b""), graph))
     context.artifacts.put(graph)
     context.artifacts.put(golden)
@@ -268,15 +269,20 @@ def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> 
             )
 
 
-def request_columns(work: Work, trained: Trained) -> tuple[RequestColumn, ...]:
-    """Return the columns that a request row may have: those of the table, and those of the source that SQL makes some of."""
+def request_columns(
+    work: Work, trained: Trained, *, needed: Collection[str] = ()
+) -> tuple[RequestColumn, ...]:
+    """Return the columns that a request row may have: those of the table, and those of the source that SQL makes some of.
+
+    Of those that are `needed` a value is never missing, for the model has no answer without.
+    """
     used, dataset, rows = set(trained.encoder.columns), work.dataset, work.ingested.row_sql
-    optional = used & set(optional_columns(work.spec))
+    optional = (used & set(optional_columns(work.spec))) - set(needed)
     of_table = tuple(
         RequestColumn(
             name=column.name,
             type=column.type,
-            nullable=column.nullable,
+            nullable=column.nullable and column.name not in needed,
             role="feature" if column.name in used else "carried",
             format=column.format,
             optional=True if column.name in optional else UNSET,
