@@ -34,6 +34,7 @@ from linewright.line.sealing import seal_next
 from linewright.line.tending import Tending
 from linewright.model.card import card_markdown
 from linewright.model.facts import Package
+from linewright.operations.datasets import datasets
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import read_log
 from linewright.store.clock import now_utc, uuid7
@@ -182,8 +183,10 @@ def test_labels_that_were_changed_before_are_told_and_not_removed(line):
         with factory.labels_of(LINE)._connected() as database:
             database.execute("""UPDATE changes SET label = '"benign"' WHERE label = '"malignant"'""")
 
-        with pytest.raises(Corrupt, match="nothing is removed, since labels are not what was kept"):
-            retire(factory)
+        told = retire(factory)
+
+        assert "nothing is removed, since labels are not what was kept" in told.to_text()
+        assert Corrupt.exit_code == told.exit_code
         assert [] == factory.metadata.events(Dropped, line=LINE)
         assert 20 == factory.labels_of(LINE).counts().predictions
 
@@ -370,6 +373,11 @@ def test_a_model_whose_dataset_went_says_so_everywhere(several):
 
         with pytest.raises(NotFound, match=f"{LINE}@1 cannot be rebuilt: {says}"):
             require_whole(factory, version)
+        with pytest.raises(NotFound, match=says):
+            datasets(factory, LINE, diff=(dataset, dataset))
+        assert (
+            day == next(one.gone for one in datasets(factory, LINE).datasets if one.dataset == dataset)[:10]
+        )
         assert says in str(explain(factory, f"{LINE}@1"))
         assert says in card_markdown(card_facts(factory, version))
         assert () == verify_model(factory, version).problems

@@ -339,7 +339,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, step):
     )
     done = subprocess.run([sys.executable, "-c", script, str(factory.root)], check=False, timeout=60)
     between = [one.next for one in verify_factory(factory).problems if "is being removed" in one.what]
-    ended = resume(factory)
+    ended = resume(factory).ended
 
     assert -signal.SIGKILL == done.returncode
     assert ["linewright gc"] == between
@@ -385,6 +385,26 @@ def test_what_was_put_in_the_place_of_stored_rows_must_be_in_the_record(factory)
 
 def find_dataset(factory):
     return evidence_of(factory, find_model(factory, f"{LINE}@1")).trained.dataset
+
+
+def test_a_row_that_no_table_can_hold_is_passed_over_too(factory):
+    """A source of many hands has rows with a field too many, and quarantine has them as they stand there."""
+    path = factory.root / f"{LINE}.csv"
+    path.write_text(
+        path.read_text() + f"S0998,{HER},1,2,3,4,benign,more\nS0999,patient-00001,1,2,3,4,benign,more\n"
+    )
+    execute_inline(factory, LINE)
+    before = [row["values"].get("text", "")[:5] for row in quarantined_rows(factory, LINE)]
+    done = forget(factory, LINE, HER, dry_run=False)
+    kept = [row["values"].get("text", "")[:5] for row in quarantined_rows(factory, LINE)]
+    execute_inline(factory, LINE)
+    after = [row["values"].get("text", "")[:5] for row in quarantined_rows(factory, LINE)]
+
+    assert ["S0998", "S0999", ""] == before
+    assert ["S0999"] == kept == after
+    assert 2 + 1 == done.quarantined  # of two readings
+    assert (".linewright/metadata.sqlite",) == done.left  # the first row in a finding of the earlier reading
+    assert 4 == done.exit_code
 
 
 def test_a_backup_keeps_who_is_forgotten_and_retention_goes_on(factory, tmp_path):

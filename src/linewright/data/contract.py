@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Ragged
+from linewright.data.batch import Ragged, fields_of
 from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding, RowSql
 from linewright.data.near import listed
 from linewright.data.pattern import misspelt
@@ -339,10 +339,17 @@ class _Sifting:
     @cached_property
     def _ragged_places(self) -> list[tuple[Source | Raw, Sequence[Ragged], list[_Place]]]:
         """Rows that no table can hold, by source, with where each starts: the files are read once more for it."""
-        return [
-            (source, ragged, list(map(_Place, source.ragged_files(), source.ragged_lines())))
-            for source, ragged in self.ragged_rows()
-        ]
+        found: list[tuple[Source | Raw, Sequence[Ragged], list[_Place]]] = []
+        for source, ragged in self.ragged_rows():
+            places = map(_Place, source.ragged_files(), source.ragged_lines())
+            left = [one for one in zip(ragged, places, strict=True) if not self._is_forgotten(one[0])]
+            if left:
+                found.append((source, [row for row, _ in left], [place for _, place in left]))
+        return found
+
+    def _is_forgotten(self, row: Ragged) -> bool:
+        """Return whether a row that no table can hold has a field that names somebody who is forgotten."""
+        return self.forgotten is not None and bool(self.forgotten(pl.Series(fields_of(row.text))).any())
 
     def _ragged_findings(self) -> Iterator[Finding]:
         for source, ragged, places in self._ragged_places:

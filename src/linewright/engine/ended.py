@@ -1,6 +1,7 @@
 """What the durable engine notes of runs that have ended: their requests, steps and outcomes, which nobody asks for any more."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -22,6 +23,9 @@ def remove_notes(url: str, runs: Sequence[str]) -> list[str]:
 
 
 def _each(url: str, runs: Sequence[str], *, removes: bool) -> list[str]:
+    file = sa.make_url(url).database
+    if url.startswith("sqlite") and not (file and Path(file).exists()):
+        return []  # no engine has been at work: to open its database would make one
     engine = open_database(url)
     place = "dbos" if engine.dialect.name == "postgresql" else None
     table = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("status"), schema=place)

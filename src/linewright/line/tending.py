@@ -354,13 +354,15 @@ class Tending:
     def _resume(self, factory: Factory) -> None:
         """End removals of persons that were interrupted."""
         try:
-            if ended := resume(factory):
-                says = f"{count(ended, 'removal')} of a subject that had been interrupted ended"
-                factory.report(Progress(station="forget", says=says, stays=True))
-        except LinewrightError as error:
-            sys.stderr.write(f"error: a removal that was interrupted is not ended: {error}\n")
+            resumed = resume(factory)
         except Exception:  # noqa: BLE001 -- as in `_look`
             sys.stderr.write(traceback.format_exc())
+            return
+        if resumed.ended:
+            says = f"{count(resumed.ended, 'removal')} of a subject that had been interrupted ended"
+            factory.report(Progress(station="forget", says=says, stays=True))
+        for one in resumed.problems:
+            sys.stderr.write(f"error: a removal that was interrupted is not ended: {one.to_text()}\n")
 
     def _retire(self, factory: Factory) -> None:
         """Once a day take out what lines keep no longer, and tell what went."""
@@ -379,7 +381,11 @@ class Tending:
             self._retire_at = time.monotonic() + _AGAIN_S
             return
         for one in retired:
-            if one.is_something:
+            if one.problem is not None:
+                sys.stderr.write(
+                    f"error: what is older than `keep` says stays for now: {one.problem.to_text()}\n"
+                )
+            elif one.is_something:
                 says = f"kept no longer: {one.to_text()}"
                 factory.report(Progress(station="keep", says=says, stays=True))
 

@@ -16,19 +16,21 @@ from itertools import islice
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.data.batch import fields_of
 from linewright.data.dataset import blobs_of, instead_of, put_emptied, put_instead, read_chunk
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
 from linewright.data.files import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
-from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
+from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
+from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.retention import end_of, marks_of, unfinished
 from linewright.line.checkpoint import CHECKPOINTS, Digested
 from linewright.line.factory import Factory
@@ -209,13 +211,25 @@ def _require_no_run(factory: Factory, line: str) -> None:
         )
 
 
-def resume(factory: Factory) -> int:
-    """End the removals of all lines that were interrupted; return how many there were. Where something else is at work, none."""
-    waiting = [line for line in factory.names() if forgotten_of(factory, line).undone]
-    if not waiting:
-        return 0
-    with _locks(factory):
-        return sum(_resume(factory, line) for line in waiting if factory.trouble_with(line) is None)
+class Resumed(NamedTuple):
+    """Removals that had been interrupted."""
+
+    ended: int
+    problems: tuple[Problem, ...]
+    """What kept others from being ended."""
+
+
+def resume(factory: Factory) -> Resumed:
+    """End the removals of all lines that were interrupted. What keeps one line's from it is told, and is no matter of the others."""
+    ended, problems = 0, list[Problem]()
+    for line in factory.names():
+        try:
+            if forgotten_of(factory, line).undone:
+                with _locks(factory):
+                    ended += _resume(factory, line)
+        except LinewrightError as error:
+            problems.append(problem_of(error, where=error.where or f"line {line}"))
+    return Resumed(ended, tuple(problems))
 
 
 def _resume(factory: Factory, line: str) -> int:
@@ -381,8 +395,10 @@ class _Look:
 
     def _is_row(self, row: Mapping[str, Any], found: _Found) -> bool:
         values, table = row.get("values") or {}, self.spec.table
-        if not isinstance(values, dict):  # a row that no table could hold: its fields, in order
-            return any(self.is_theirs(one) for one in values if isinstance(one, str | int | float))
+        if not row.get("column") and isinstance(
+            text := values.get("text"), str
+        ):  # a row that no table could hold
+            return any(map(self.is_theirs, fields_of(text)))
         return self.is_theirs(values.get(table.subject)) or (
             table.key is not None and self.is_key(spell(values.get(table.key)), found)
         )

@@ -10,7 +10,7 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.care.forgetting import resume
-from linewright.line.care.problem import in_bytes
+from linewright.line.care.problem import Problem, in_bytes, worst
 from linewright.line.care.refers import DIGEST, digests_in
 from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
@@ -43,6 +43,15 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
     retired: tuple[Retired, ...] = ()
     """What each line keeps no longer; its blobs are among those that went, or go once they are older than the grace."""
 
+    problems: tuple[Problem, ...] = ()
+    """What kept removals of persons that were interrupted from being ended."""
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst of what kept something from going; 0 where nothing did."""
+        of_lines = (one.problem for one in self.retired if one.problem is not None)
+        return worst((*self.problems, *of_lines))
+
     def to_text(self) -> str:
         """Say what went."""
         verb = "Would free" if self.dry_run else "Freed"
@@ -52,7 +61,8 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
         )
         lines = (f"  {text}" for one in self.retired for text in one.to_text().splitlines())
         head = f"{'Would be kept' if self.dry_run else 'Kept'} no longer, by `keep`:"
-        return "\n".join([freed, *([head, *lines] if self.retired else [])])
+        problems = (one.to_text() for one in self.problems)
+        return "\n".join([freed, *([head, *lines] if self.retired else []), *problems])
 
 
 def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
@@ -72,11 +82,8 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     ------
     Transient
         If another `gc` is at work; or if a run or `up` is, and the grace is shorter than an hour.
-    Corrupt
-        If labels are not what was kept: removing those of a line would hide it.
     """
-    if not dry_run:
-        resume(factory)
+    problems = () if dry_run else resume(factory).problems
     with ProcessLock(factory.state / "gc.lock"):
         executor = ProcessLock(factory.state / "executor.lock")
         is_alone = executor.acquire()
@@ -89,9 +96,10 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
                     allowed=f"{SHORTEST_S:g} s and more",
                     hint="take a longer --grace, or stop that process first",
                 )
-            return _collect(factory, grace_s=grace_s, dry_run=dry_run)
+            freed = _collect(factory, grace_s=grace_s, dry_run=dry_run)
         finally:
             executor.release()
+    return msgspec.structs.replace(freed, problems=problems)
 
 
 def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:

@@ -15,7 +15,9 @@ from linewright.data.dataset import blobs_of, instead_of
 from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.ended import noted, remove_notes
+from linewright.errors import LinewrightError
 from linewright.line.alerts import newest_of, open_proposal
+from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.refers import needs_of
 from linewright.line.dropped import Gone, gone
 from linewright.line.factory import Factory
@@ -81,6 +83,8 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Held, ...] = ()
     results: tuple[str, ...] = ()
     """Digests of the results whose bytes go."""
+    problem: Problem | None = None
+    """Why nothing of the line goes."""
 
     @property
     def is_something(self) -> bool:
@@ -98,7 +102,9 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
         )
         said = ", ".join(text for number, text in parts if number) or "nothing"
         lost = f"; {', '.join(self.models)} cannot be rebuilt any more" if self.models else ""
-        return "\n".join([f"{self.line}: {said}{lost}", *(f"  {one.to_text()}" for one in self.held)])
+        held = (f"  {one.to_text()}" for one in self.held)
+        problem = [] if self.problem is None else [self.problem.to_text()]
+        return "\n".join([f"{self.line}: {said}{lost}", *held, *problem])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,38 +144,41 @@ class _Plan:
 def retire(factory: Factory, *, dry_run: bool) -> tuple[Retired, ...]:
     """Record what lines keep no longer, and take it out of labels and index; the bytes are for `blobs_that_go`.
 
-    Lines whose file is gone or wrong keep everything.
+    Lines whose file is gone or wrong keep everything. What is wrong with one is told, and is no matter of the others.
 
     Parameters
     ----------
     dry_run
         Change nothing, and say what would go.
-
-    Raises
-    ------
-    Corrupt
-        If labels are not what was kept; of that line nothing is removed.
     """
     everywhere, found = read_factory_file(factory.root).keep, list[Retired]()
     for line in factory.names():
-        if not dry_run:
-            finish(factory, line)
-        if factory.trouble_with(line) is not None:
-            continue
-        spec = factory.line(line)
-        keep = kept_of(spec, everywhere)
-        if keep == KeepSpec():
-            continue
-        if not dry_run and keep.log is not None:
-            while seal_next(factory, line) is not None:
-                pass
-        plan = _plan(factory, spec, keep)
-        retired = plan.retired(None if plan.segments else 0)
-        if retired.is_something and not dry_run:
-            retired = plan.retired(_carry_out(factory, plan))
-        if retired.is_something or retired.held:
+        try:
+            retired = _retire(factory, line, everywhere, dry_run=dry_run)
+        except LinewrightError as error:
+            retired = Retired(line=line, problem=problem_of(error, where=error.where or f"line {line}"))
+        if retired is not None:
             found.append(retired)
     return tuple(found)
+
+
+def _retire(factory: Factory, line: str, everywhere: KeepSpec, *, dry_run: bool) -> Retired | None:
+    if not dry_run:
+        finish(factory, line)
+    if factory.trouble_with(line) is not None:
+        return None
+    spec = factory.line(line)
+    keep = kept_of(spec, everywhere)
+    if keep == KeepSpec():
+        return None
+    if not dry_run and keep.log is not None:
+        while seal_next(factory, line) is not None:
+            pass
+    plan = _plan(factory, spec, keep)
+    retired = plan.retired(None if plan.segments else 0)
+    if retired.is_something and not dry_run:
+        retired = plan.retired(_carry_out(factory, plan))
+    return retired if retired.is_something or retired.held else None
 
 
 def finish(factory: Factory, line: str) -> bool:
@@ -179,7 +188,8 @@ def finish(factory: Factory, line: str) -> bool:
     if not labels.has_segments(segments):
         return False
     with labels.without_segments(segments, marks_of(factory, line)) as removed:
-        _record(factory, line, removed, because="finished what was interrupted")
+        if removed.predictions:  # else another process has just done so
+            _record(factory, line, removed, because="finished what was interrupted")
     return True
 
 
