@@ -24,7 +24,7 @@ from linewright.line.evidence import evidence_of, explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.factory_file import read_factory_file
-from linewright.line.facts import Dropped, Finished
+from linewright.line.facts import Accepted, Dropped, Finished
 from linewright.line.file import read_line
 from linewright.line.lookup import find_prediction
 from linewright.line.quarantine import quarantined_rows
@@ -38,6 +38,7 @@ from linewright.operations.datasets import datasets
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import read_log
 from linewright.store.clock import now_utc, uuid7
+from linewright.watch.facts import Proposed, RetrainProposal
 
 LINE = "tumours"
 LATER = "2030-06-01T00:00:00.000000Z"
@@ -243,6 +244,23 @@ def test_answers_that_no_window_has_counted_stay(root):
         assert 20 == factory.labels_of(LINE).counts().predictions
 
 
+def test_what_an_unfinished_run_or_a_proposal_may_read_stays(line):
+    """A training that lost its rows half-way would be judged by what is left."""
+    with opened(line) as factory:
+        shared = {"at": LATER, "by": "ada", "because": "drift", "line": LINE}
+        proposal = RetrainProposal(line=LINE, trigger="drift", because="drift", since=LATER, evidence=())
+        factory.metadata.record(Proposed(proposal=factory.metadata.keep(proposal), **shared))
+        proposed = retire(factory)
+        last = factory.metadata.events(Accepted, line=LINE)[-1]
+        factory.metadata.record(msgspec.structs.replace(last, run=uuid7()))
+        running = retire(factory)
+
+        assert [("log", "proposal", 1)] == [(one.what, one.why, one.n) for one in proposed.retired[0].held]
+        assert [("log", "run", 1)] == [(one.what, one.why, one.n) for one in running.retired[0].held]
+        assert "1 segment of the log older than that stays: a run has not ended" in running.to_text()
+        assert 20 == factory.labels_of(LINE).counts().predictions
+
+
 def test_up_does_it_by_itself(line):
     """Nobody remembers to type a command each day."""
     with opened(line) as factory:
@@ -358,6 +376,17 @@ def test_dataset_versions_go_but_the_newest_and_that_of_the_champion(several):
         there = gone(factory).at
         assert 1 == len(there)
         assert [] == problems(factory)
+
+
+def test_a_dataset_that_another_line_reads_too_stays(several):
+    """Equal rows are stored once, and what one line says is no word about another."""
+    with opened(several, now=now_utc()) as factory:
+        runs = factory.metadata.events(Finished, line=LINE)
+        factory.metadata.record(msgspec.structs.replace(runs[1], line="other", run=uuid7()))
+        done = retire(factory)
+
+        assert 1 == len(done.retired[0].datasets)
+        assert [] == [one for one in problems(factory) if "rows of dataset" in one]
 
 
 def test_a_model_whose_dataset_went_says_so_everywhere(several):

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from linewright.data.facts import Dataset
@@ -40,7 +42,9 @@ from linewright.line.sealing import seal_next
 from linewright.model.card import card_markdown
 from linewright.model.facts import Package
 from linewright.operations.care import forget as forget_operation
+from linewright.serve.facts import Predictions
 from linewright.serve.log import PredictionLog
+from linewright.serve.records import payload_of, records_of, without
 from linewright.serve.segments import read_log
 
 LINE, OTHER = "tumours", "others"
@@ -267,6 +271,53 @@ def test_an_untouched_line_can_be_rebuilt(factory):
 
     assert () == done.shared
     require_whole(factory, find_model(factory, f"{OTHER}@1"))
+
+
+def test_a_line_that_reads_the_same_rows_reads_them_again(factory):
+    """Equal rows are stored once and go once; what another line may keep of her, it has from its own source."""
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    (factory.root / "lines" / "twin.yaml").write_text(path.read_text().replace(f"line: {LINE}", "line: twin"))
+    execute_inline(factory, "twin")
+    done = forget(factory, LINE, HER, dry_run=False)
+    well, nowhere = problems(factory), places(factory.root)
+    execute_inline(factory, "twin")
+
+    assert ("twin",) == done.shared
+    assert {f"{LINE}@1", "twin@1"} == set(done.learned)
+    assert "the same rows are read by: twin" in done.to_text()
+    assert ([], []) == (well, nowhere)
+    require_whole(factory, find_model(factory, "twin@1"))
+    assert [] == problems(factory)
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_others_of_a_request_stay_where_they_are(data):
+    """Windows, labels and the index name an answer by its place: blanking one must move no other, whatever clients send."""
+    text = st.text(max_size=6)
+    rows = data.draw(
+        st.lists(st.dictionaries(text, st.none() | st.integers() | text, min_size=1), min_size=1, max_size=5)
+    )
+    space = data.draw(st.sampled_from(["", " ", "\n "]))
+    body = (
+        f'{{{space}"durable": false, "rows":{space}['
+        + f",{space}".join(msgspec.json.encode(row).decode() for row in rows)
+        + "]}"
+    )
+    told = Predictions(
+        many=len(rows), first="018f0000-0000-7000-8000-0000000000ff", line="a", generation=1, model=1, digest="d", at="t",
+        keys=data.draw(st.none() | st.lists(st.none() | text, min_size=len(rows), max_size=len(rows))),
+        request=msgspec.Raw(body.encode()), answers=[{"prediction": number} for number in range(len(rows))], threshold=None,
+    )  # fmt: skip
+    payload = payload_of(told)
+    before = records_of(payload)
+    gone = {before[place].id for place in data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1))}
+    after = without(payload, gone)
+
+    assert len(payload) == len(after)
+    assert [one for one in before if one.id not in gone] == records_of(after)
+    assert without(after, gone) is None
+    assert without(payload, {"018f0000-0000-7000-8000-00000000ffff"}) is None
 
 
 def test_the_next_run_reads_the_source_without_her(factory):
