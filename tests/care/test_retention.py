@@ -14,7 +14,7 @@ import pytest
 from linewright.errors import Corrupt, NotFound, SpecError
 from linewright.line.card import card_facts
 from linewright.line.care.backup import make_backup
-from linewright.line.care.litter import collect
+from linewright.line.care.litter import collect, retire_now
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory, verify_model
 from linewright.line.check import check_line
@@ -35,6 +35,7 @@ from linewright.line.tending import Tending
 from linewright.model.card import card_markdown
 from linewright.model.facts import Package
 from linewright.operations.datasets import datasets
+from linewright.people.facts import Accounted
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import read_log
 from linewright.store.clock import now_utc, uuid7
@@ -242,6 +243,22 @@ def test_answers_that_no_window_has_counted_stay(root):
         assert [("log", "window", 1)] == [(one.what, one.why, one.n) for one in done.retired[0].held]
         assert "no window has counted its answers yet" in done.to_text()
         assert 20 == factory.labels_of(LINE).counts().predictions
+
+
+def test_answers_that_the_value_account_has_not_priced_stay(line):
+    """Money that was made or lost is told for years after its rows are gone; `gc` has it counted first, `up` waits for its account."""
+    declare(line, "value: {currency: EUR, true_positive: 9, false_positive: -1, false_negative: -9}")
+    with opened(line) as factory:
+        waits = retire_now(factory)
+        there = factory.labels_of(LINE).counts().predictions
+        done = retire(factory)
+        (accounted,) = factory.metadata.events(Accounted, line=LINE)
+
+        assert [("log", "account", 1)] == [(one.what, one.why, one.n) for one in waits[0].held]
+        assert 20 == there
+        assert 20 == done.retired[0].predictions
+        assert 20 == accounted.undeclared or accounted.totals
+        assert [] == problems(factory)
 
 
 def test_what_an_unfinished_run_or_a_proposal_may_read_stays(line):

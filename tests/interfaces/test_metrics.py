@@ -12,6 +12,7 @@ import small
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from linewright.engine.usage import Usage
 from linewright.interfaces.http.app import control_app
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
@@ -19,6 +20,8 @@ from linewright.line.factory_metrics import FactoryMetrics
 from linewright.line.facts import Finished
 from linewright.operations import OPERATIONS
 from linewright.operations.halt import halt
+from linewright.people.account import account_of
+from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox
 from linewright.release.facts import Refused, RolledBack
 from linewright.serve.access import Access
@@ -74,9 +77,10 @@ def live(factory):
     record(Cleared(**who(), alert="b", evidence="e"))
     record(Proposed(**who(), proposal="p"))
     record(Watched(**who(), window="w", package="p", start=factory.now(), end=factory.now(), n=0))
-    record(Finished(**who(), run="r", outcome="failed"))
+    record(Finished(**who(), run="r", outcome="failed", usage=Usage(cpu_s=1.5)))
     record(Refused(**who(), model=2, package="p", verdict="reject", certificate="c", run="r"))
     record(RolledBack(**who(), model=1, package="p", before=2, generation=9))
+    record(Accounted(**who(), account="a", totals=(account_of("claims", "EUR", "never", []),)))
     Outbox(factory.state).begin("ops", 0)
     Outbox(factory.state).fail("ops", "it is down", at=factory.now(), next_at=factory.now())
 
@@ -97,6 +101,7 @@ def test_what_the_record_says_can_be_read_as_numbers(asked):
     assert 0 == after["linewright_alerts_open", LINE, ("monitor", "performance")]
     assert 1 == grown("linewright_runs_total", LINE, ("outcome", "failed"))
     assert 1 == before["linewright_runs_total", LINE, ("outcome", "done")]
+    assert 1.5 == pytest.approx(grown("linewright_run_cpu_seconds_total", LINE))
     assert 1 == grown("linewright_windows_total", LINE)
     assert 2 == grown("linewright_alerts_total", LINE)
     assert 1 == grown("linewright_proposals_total", LINE)

@@ -1,66 +1,21 @@
 """Decisions are gated as decisions: amounts set the threshold, are compared by what they are worth, and train nothing."""
 
-import random
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
+from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import check_line
 from linewright.line.evidence import evidence_of
 from linewright.line.execute import execute_inline
-from linewright.line.factory import Factory
 from linewright.line.plan import make_plan
 from linewright.line.rebuilding import rebuild
 from linewright.line.registry import find_model
 from linewright.model.facts import Certificate, Package
-
-FILE = """\
-line: claims
-sources: {claims: {file: claims.csv}}
-table: {key: claim}
-label: {column: fraud, positive: "yes"}
-contract:
-  columns:
-    claim: {type: integer, unique: true}
-    a: {type: number}
-    b: {type: number}
-    amount: {type: number}
-    fraud: {type: category, allowed: ["no", "yes"]}
-train: {task: binary, budget: quick, folds: 2}
-value: {currency: EUR, true_positive: 90, false_positive: -60, false_negative: -90}
-"""
-MATRIX = "value: {currency: EUR, true_positive: 90, false_positive: -60, false_negative: -90}"
-DEARER = "value: {currency: EUR, true_positive: 90, false_positive: -300, false_negative: -90}"
-BY_AMOUNT = "value: {true_positive: amount, false_positive: -150, false_negative: -amount}"
-
-
-def make(root: Path, declared: str = FILE, rows: int = 1600) -> Factory:
-    """Write a factory with claims of which two numbers tell half."""
-    root.mkdir()
-    chance = random.Random(7)
-    lines = ["claim,a,b,amount,fraud"]
-    for number in range(rows):
-        a, b = chance.gauss(0, 1), chance.gauss(0, 1)
-        fraud = "yes" if a + b + chance.gauss(0, 1.2) > 1.2 else "no"
-        lines.append(f"{number},{a:.4f},{b:.4f},{chance.choice((10, 50, 400))},{fraud}")
-    (root / "claims.csv").write_text("\n".join(lines) + "\n")
-    factory = Factory.create(root)
-    (root / "lines").mkdir(exist_ok=True)
-    (root / "lines" / "claims.yaml").write_text(declared)
-    return factory
-
-
-def change(factory: Factory, old: str, new: str) -> None:
-    path = factory.root / "lines" / "claims.yaml"
-    text = path.read_text()
-
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 @pytest.fixture(scope="module")

@@ -231,6 +231,9 @@ def test_where_a_model_was_trained_is_on_the_record(ran):
     assert {"train", "package", "explain", "decide", "evaluate"} == set(noted)
     assert noted["train"] == computed_in(ran.metadata, evidence.package.trained)
     assert environment() == ran.metadata.get(noted["train"], Environment)
+    assert "lightgbm" not in ran.metadata.get(noted["decide"], Environment).numerics, (
+        "a new matrix loads what trains"
+    )
     assert {"line/training.py", "model/train.py", "features/learn.py"} <= set(environment().code)
     assert not {"line/rebuilding.py", "model/card.py"} & set(environment().code)
     assert {"lightgbm", "linewright", "numpy", "onnxruntime"} <= set(environment().libraries)

@@ -68,6 +68,9 @@ def memory():
 def kill_once():
     if not os.path.exists("was-here"):
         open("was-here", "w").close()
+        until = time.process_time() + 0.5
+        while time.process_time() < until:
+            pass
         os.kill(os.getpid(), signal.SIGKILL)
     from sklearn.linear_model import LogisticRegression
     return LogisticRegression()
@@ -166,6 +169,7 @@ def test_a_run_whose_process_ends_each_time_at_one_step_fails_and_says_how(
     assert list(range(1, attempt + 1)) == [one.attempt for one in ends]
     assert ends[0].because == f"train: {how}"
     assert attempt == len(show(factory, ended.run).body["attempts"])
+    assert pytest.approx(sum(one.usage.cpu_s for one in ends)) == ended.usage.cpu_s
     if does == "kill":
         assert execute(factory, "sound").promoted
     assert () == verify(factory).problems
@@ -215,6 +219,10 @@ def test_a_run_whose_process_was_killed_once_comes_to_its_end(factory):
     assert ran.promoted
     assert ("train", "signal", "SIGKILL") == (attempt.step, attempt.how, attempt.signal)
     assert 1 == len(factory.metadata.events(Accepted, line="poison"))
+    (ended,) = factory.metadata.events(Finished, line="poison")
+    assert 0.5 <= attempt.usage.cpu_s < ended.usage.cpu_s, "what was killed has cost something too"
+    assert attempt.usage.wall_s < ended.usage.wall_s
+    assert 0 < attempt.usage.peak_bytes <= ended.usage.peak_bytes
 
 
 def test_another_line_neither_resumes_nor_waits_for_a_run_that_hangs(factory):
@@ -264,6 +272,8 @@ def test_a_run_that_is_cancelled_ends_at_once_and_the_record_says_by_whom(factor
 
     (ended,) = factory.metadata.events(Finished, line="poison")
     assert ("cancelled", "cancelled") == (said.state, ended.outcome)
+    assert ended.usage.cpu_s > 0
+    assert ended.usage.peak_bytes > 0
     assert again.state == "cancelled"
     assert "cancelled" == runs(factory, "poison").runs[0].state
     assert () == verify(factory).problems

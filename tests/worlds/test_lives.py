@@ -21,6 +21,7 @@ from linewright.line.registry import find_model
 from linewright.model.facts import Certificate
 from linewright.model.package import load
 from linewright.operations.demo import Demo, demo
+from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.segments import read_log
 from linewright.watch.facts import Alerted
@@ -112,6 +113,20 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
     ]
     assert "<svg" in Path(told.picture).read_text()[:200]
     assert told.champion == answer_of_up(told.factory, row)["model"]
+
+
+def test_the_lines_own_account_is_what_the_world_says(lived, seed: int):
+    """Money that a factory counts is believed once it was held against a world that knows."""
+    told, world = lived(seed, True)
+    account, due = told.account, told.life.days[: -world.label_delay.days]
+    estimate = of_all_answers(account)
+
+    assert sum(day.payments for day in due) == account.matured
+    assert sum(day.payments for day in told.life.days) == account.answers
+    assert sum(day.value for day in due) == told.due == round(100 * account.value)
+    assert world.stakes.false_negative * sum(day.frauds for day in due) == round(100 * account.against)
+    assert account.low < account.gain < account.high
+    assert estimate.low <= told.value / 100 <= estimate.high
 
 
 def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(lived, seed: int):

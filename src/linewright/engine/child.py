@@ -25,6 +25,8 @@ from typing import IO, Any, Literal, Self
 
 import msgspec
 
+from linewright.engine.usage import Begun, Meter, Usage, began, descendants, forget_peak, memory_of
+
 _LOOK_S = 0.2
 """How often a parent that waits looks whether the child lives, and whether it should go on."""
 _TOLD_BYTES = 4096
@@ -191,6 +193,7 @@ class Child:
         self._seen_at = 0.0
         self._last: deque[bytes] = deque()
         self._kept = 0
+        self._meter: Meter | None = None
         self._listener = threading.Thread(target=self._listen, args=(shows_errors,), daemon=True)
         self._listener.start()
 
@@ -198,6 +201,19 @@ class Child:
     def pid(self) -> int:
         """Number of the process."""
         return self._process.pid
+
+    def measure(self) -> Begun:
+        """Have `usage` count from now on, since a child may have done other work before; return where it begins."""
+        forget_peak(self._process.pid)
+        self._meter = Meter(self._process.pid)
+        return self._meter.begun
+
+    @property
+    def usage(self) -> Usage:
+        """What it has taken since `measure`, with all that it has started, also where it has ended by now; nothing without `measure`."""
+        if self._meter is None:
+            return Usage()
+        return self._meter.last if self._process.returncode is not None else self._meter.read()
 
     def send(self, message: Any) -> None:
         """Send a value; to a child that is gone nothing is sent, and `receive` says how it ended."""
@@ -221,12 +237,12 @@ class Child:
         ChildEnded
             If the child ended, or was ended because it was idle.
         """
-        began = time.monotonic()
+        since = time.monotonic()
         while True:
             try:
                 return self._channel.receive(_LOOK_S)
             except TimeoutError:
-                waited = time.monotonic() - began
+                waited = time.monotonic() - since
                 if idle_s is not None and waited > idle_s:
                     self.kill()
                     raise ChildEnded(End(how="deadline", last=self._last_line())) from None
@@ -246,26 +262,38 @@ class Child:
         self._channel.close()
         if self._process.returncode is not None:
             return
-        started = self._tree | _descendants(self._process.pid)
+        started = self._tree | descendants(self._process.pid)
+        if self._meter is not None:
+            self._meter.read([pid for pid, at in started.items() if began(pid) == at])
         # Before it is waited for: until then its number, which is that of its group, is nobody else's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        for pid, began in started.items():
-            if _began(pid) == began:  # else it ended, and the number may be another's
+        for pid, at in started.items():
+            if began(pid) == at:  # else it ended, and the number may be another's
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-        self._process.wait()
+        self._reap()
         self._listener.join(_GRACE_S)
+
+    def _reap(self) -> None:
+        """Wait for the end of the process, which is near, and take what the kernel knows of it last."""
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        # A process begins with the peak of the one that started it (exec_mmap), so that less than ours says nothing about it.
+        if self._meter is not None and used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+            self._meter.held(used.ru_maxrss * 1024)
 
     def _look_at_tree(self) -> None:
         """Note what the child has started, and end all of it where it takes more memory together than the child may."""
         now = time.monotonic()
         if now < self._seen_at + _TREE_S:
             return
-        self._seen_at, self._tree = now, _descendants(self._process.pid)
+        self._seen_at, self._tree = now, descendants(self._process.pid)
+        if self._meter is not None:
+            self._meter.read(self._tree)
         if self._memory is None or not self._tree:
             return
-        if sum(map(_memory_of, (self._process.pid, *self._tree))) > self._memory:
+        if memory_of(self._process.pid, *self._tree) > self._memory:
             self.kill()
             raise ChildEnded(End(how="memory", last="with all that it has started"))
 
@@ -367,37 +395,6 @@ def limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _descendants(pid: int) -> dict[int, str]:
-    """Return the processes that one has started, and those that these have: by number, when each began."""
-    found: dict[int, str] = {}
-    waiting = [pid]
-    while waiting:
-        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            with suppress(OSError):
-                for child in map(int, task.read_text().split()):
-                    found[child] = _began(child)
-                    waiting.append(child)
-    return found
-
-
-def _began(pid: int) -> str:
-    """Return when a process began, in ticks since the machine started; empty where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except OSError:
-        return ""
-
-
-def _memory_of(pid: int) -> int:
-    """Return the bytes of memory that a process holds for itself; 0 where it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    held = (line.split() for line in status.splitlines() if line.startswith(("RssAnon:", "VmSwap:")))
-    return sum(int(words[1]) for words in held) * 1024
 
 
 def _name_of(number: int) -> str:

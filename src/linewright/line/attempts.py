@@ -17,6 +17,7 @@ from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
 from linewright.engine.seam import Interrupted, Json, NotEnded, Step, Workflow, release
 from linewright.engine.turns import Turn, Turns
+from linewright.engine.usage import Usage
 from linewright.errors import (
     BackendError,
     Conflict,
@@ -30,9 +31,10 @@ from linewright.line.cancelling import Cancellation, cancellation_of, forget_can
 from linewright.line.factory import Factory
 from linewright.line.factory_file import RunLimits, read_factory_file
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
-from linewright.line.run_record import WORKFLOW, accept, declared, end_of, finish
+from linewright.line.metering import RunMeter
+from linewright.line.run_record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
 from linewright.line.spec import LineSpec
-from linewright.store.values import decoder
+from linewright.store.values import decoder, to_builtins
 
 MOST_ATTEMPTS = 3
 """How often the process may end at one step of a run before the run fails."""
@@ -304,6 +306,7 @@ class _Run:
         """By name of each step that is done how it went, as the engine keeps it."""
         self._at = "accept"
         self._child: Child | None = None
+        self._meter = RunMeter(usage_of_attempts(factory, self._line, self._run), Usage)
         self._has_begun = False
         self._turn: Turn | None = None
 
@@ -348,7 +351,14 @@ class _Run:
             for name, outcome in self._done.items()
             if isinstance(outcome.get("returned"), dict) and "digest" in outcome["returned"]
         }
-        finish(self._factory, self._line, self._run, known=known, error=error.to_json())
+        finish(
+            self._factory,
+            self._line,
+            self._run,
+            known=known,
+            error=error.to_json(),
+            usage=self._meter.total,
+        )
         forget_cancellation(self._factory, self._run)
 
     def look(self, waited: float = 0.0) -> None:
@@ -373,8 +383,11 @@ class _Run:
     def _begin(self) -> None:
         if self._child is not None:
             self._child.kill()
-        self._child, self._has_begun = self._children.take(), False
-        self._child.send(self._request)
+        child = self._child = self._children.take()
+        self._has_begun = False
+        measured = {"usage": self._meter.total, "begun": child.measure()}
+        child.send({**self._request, **to_builtins(measured)})
+        self._meter.begin(lambda: child.usage)
 
     def _hear(self) -> dict[str, Any]:
         """Return what the child says next, but for news, which are passed on."""
@@ -409,7 +422,8 @@ class _Run:
         if name not in self._done:
             self._at = name
             try:
-                self._done[name] = {"returned": self._step(name, lambda: self._do(name))}
+                answer = self._meter.follow(self._step, name, lambda: self._do(name))
+                self._done[name] = {"returned": answer}
             except LinewrightError as error:
                 self._done[name] = {"raised": error.to_json()}
                 if error.details.get(_OVER):
@@ -475,6 +489,7 @@ class _Run:
                 signal=end.signal,
                 code=end.code,
                 last=end.last,
+                usage=self._child.usage if self._child is not None else None,
             )
         )
         says = f"{self._line}: the process of the run ended at step {self._at}: {end.to_text()}"

@@ -16,7 +16,10 @@ from linewright.data.table import build_table
 from linewright.data.twins import find_sentinels, find_twins
 from linewright.errors import LinewrightError
 from linewright.line.alerts import last_retraining
+from linewright.line.costs import declared_costs
 from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE
+from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
@@ -41,6 +44,8 @@ def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, 
         *_margin_doubts(spec),
         *_fairness_doubts(spec, frame),
         *_model_doubts(factory, spec),
+        *_currency_doubts(factory, spec),
+        *_goal_doubts(factory, spec),
     )
 
 
@@ -50,6 +55,23 @@ def plan_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
     Nothing of groups where the table cannot be made: a run, or `check`, says why.
     """
     return (*_planned_groups(factory, spec), *_margin_doubts(spec), *_model_doubts(factory, spec))
+
+
+def _currency_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    prices = declared_costs(factory)
+    if prices is not None and spec.value is not None and prices.currency != spec.value.currency:
+        yield (
+            f"value.currency is {spec.value.currency}, and costs.currency of {FACTORY_FILE} {prices.currency}: "
+            "value and cost are not compared"
+        )
+
+
+def _goal_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    """Say that a line serves a goal that is none, where there are goals."""
+    names = [goal.name for goal in factory.file().goals]
+    if names and spec.goal is not None and spec.goal not in names:
+        near = did_you_mean(spec.goal, names)
+        yield f"goal: {FACTORY_FILE} has no goal {spec.goal!r}, but {', '.join(names)}{f'; {near}' if near else ''}"
 
 
 def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[str, ...]:

@@ -44,12 +44,12 @@ _SOURCES = Path(__file__).parents[1]
 
 
 @cache
-def environment() -> Environment:
+def environment(*, fits: bool = True) -> Environment:
     """Look at this process: interpreter, system, processor, libraries, our code, and what arithmetic gives here.
 
-    Once a process; about a tenth of a second beside the training libraries, which it loads.
+    Once a process; about a tenth of a second, beside the training libraries, which it loads where it also looks what a `fit` gives.
     """
-    # Imported when first asked for: planning and looking must not wait for the training libraries.
+    # Imported when first asked for: planning and looking must not wait for it.
     machine = import_module("linewright.model.numerics")
     libc = " ".join(part for part in platform.libc_ver() if part)
     return Environment(
@@ -58,14 +58,14 @@ def environment() -> Environment:
         processor=machine.processor(),
         libraries=_libraries(),
         code=_code(),
-        numerics=machine.numerics(),
+        numerics=machine.numerics(fits=fits),
     )
 
 
-def note(metadata: Metadata, result: str) -> None:
-    """Note that a result was computed here, unless it is known where it was computed first."""
+def note(metadata: Metadata, result: str, *, fits: bool) -> None:
+    """Note that a result was computed here, with libraries that fit models or without, unless it is known where it was computed first."""
     if computed_in(metadata, result) is None:
-        metadata.link({_link(result): metadata.keep(environment())})
+        metadata.link({_link(result): metadata.keep(environment(fits=fits))})
 
 
 def computed_in(metadata: MetadataReader, result: str) -> str | None:

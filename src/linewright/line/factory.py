@@ -3,13 +3,19 @@
 import os
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file, strange_limits, write_factory_file
+from linewright.line.factory_file import (
+    FACTORY_FILE,
+    FactoryFile,
+    read_factory_file,
+    strange_limits,
+    write_factory_file,
+)
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
@@ -73,6 +79,8 @@ class Factory:
         self.attempts: Attempts | None = None
         """What plans, and looks at what runs gave, in processes that may fail (default: that is done here)."""
         self.busy_s: float | None = None
+        self.file: Callable[[], FactoryFile] = partial(read_factory_file, self.root)
+        """Reads ``factory.yaml``; see `read_factory_file`."""
 
     @classmethod
     def open(
@@ -225,7 +233,7 @@ class Factory:
             If its form is wrong.
         """
         served = (path.stem for path in self.serving.glob("*.json"))
-        return strange_limits(self.root, read_factory_file(self.root), {*self.names(), *served})
+        return strange_limits(self.root, self.file(), {*self.names(), *served})
 
     def path_of(self, line: str) -> Path:
         """Return the path of a line's file.
@@ -315,9 +323,10 @@ class Factory:
         return other
 
     def at_once(self, lines: Sequence[str]) -> Self:
-        """Return this factory as it is now, whose record is read for all of some lines at once; it only reads, and serves one request."""
+        """Return this factory as it is now, whose record and file are read once for all of some lines; it only reads, and serves one request."""
         other = copy(self)
         other.__dict__["metadata"] = cast("SqlMetadata", Snapshot(self.metadata, lines))
+        other.file = cache(self.file)
         return other
 
     def in_a_hurry(self, busy_s: float) -> Self:

@@ -15,7 +15,7 @@ from linewright.line.mistakes import EnoughError, Mistake, Mistakes, did_you_mea
 from linewright.line.nodes import Entries, find, read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LINE_NAME, KeepSpec
-from linewright.people.spec import DestinationSpec, Notify
+from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -120,6 +120,10 @@ class FactoryFile(Spec):
     """Who is told of what happens in all lines, by a name of your own."""
     keep: KeepSpec = KeepSpec()
     """For how long log, datasets and runs are kept, of lines that do not say it themselves."""
+    costs: CostsSpec | None = None
+    """What work costs (default: costs are not counted)."""
+    goals: tuple[GoalSpec, ...] = ()
+    """What lines are to reach together."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

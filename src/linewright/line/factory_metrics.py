@@ -14,6 +14,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox, Place
 from linewright.serve.metrics import Sample
 from linewright.watch.facts import Alerted, Cleared
@@ -56,6 +57,8 @@ class FactoryMetrics:
         """Open alerts by (line, monitor); what is over stays, as 0."""
         self._runs: Counter[tuple[str, str]] = Counter()
         """Ended runs by (line, outcome)."""
+        self._cpu_s: Counter[str] = Counter()
+        """Processor time of ended runs, by line."""
         self._labels: dict[str, _Counted] = {}
 
     def samples(self, factory: Factory) -> list[Sample]:
@@ -66,13 +69,15 @@ class FactoryMetrics:
                 *self._of_record(factory),
                 *_of_pointers(factory),
                 *self._of_labels(factory),
+                *_of_accounts(factory),
                 *_of_destinations(factory),
             ]
 
     def _follow(self, factory: Factory) -> None:
         newest = factory.metadata.newest_seq()
         if newest < self._seq:  # another record: one that was restored
-            self._seq, self._open, self._alerts, self._runs = 0, {}, Counter(), Counter()
+            self._seq, self._open = 0, {}
+            self._alerts, self._runs, self._cpu_s = Counter(), Counter(), Counter()
         for link in factory.metadata.links(after=self._seq, kinds=_FOLLOWED):
             self._take(link.kind, link.line, msgspec.json.decode(link.body, type=dict[str, Any]))
         self._seq = newest
@@ -86,6 +91,7 @@ class FactoryMetrics:
             self._alerts[about] -= 1
         elif kind == _tag(Finished):
             self._runs[line, event["outcome"]] += 1
+            self._cpu_s[line] += (event.get("usage") or {}).get("cpu_s", 0.0)
 
     def _of_record(self, factory: Factory) -> Iterator[Sample]:
         for (line, monitor), number in sorted(self._alerts.items()):
@@ -94,6 +100,9 @@ class FactoryMetrics:
         for (line, outcome), number in sorted(self._runs.items()):
             name, says = "linewright_runs_total", "Runs that ended."
             yield Sample(name, says, _of(line, outcome=outcome), number, kind="counter")
+        for line, seconds in sorted(self._cpu_s.items()):
+            name, says = "linewright_run_cpu_seconds_total", "Processor time of runs that ended, in seconds."
+            yield Sample(name, says, _of(line), seconds, kind="counter")
         tally = factory.metadata.tally()
         ended = {one.line: one.number for one in tally if one.kind == "finished"}
         for one in (one for one in tally if one.kind == "accepted"):
@@ -135,6 +144,23 @@ def _of_pointers(factory: Factory) -> Iterator[Sample]:
         yield Sample(name, says, _of(line), pointer.champion or 0)
     for line, pointer in pointers:
         yield Sample("linewright_halted", "Whether a person halted the line.", _of(line), int(pointer.halt))
+
+
+def _of_accounts(factory: Factory) -> Iterator[Sample]:
+    newest = factory.metadata.newest(Accounted, factory.metadata.lines(), most=1)
+    accounts = [account for one in newest for account in one.totals]
+    for one in accounts:
+        name, says = "linewright_value", "What the matured answers were worth, by the newest value account."
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.value)
+    for one in accounts:
+        name, says = (
+            "linewright_value_gain",
+            "The same less what the declared baseline would have been worth.",
+        )
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.gain)
+    for one in accounts:
+        name, says = "linewright_value_matured_answers", "Answers that the newest value account prices."
+        yield Sample(name, says, _of(one.line, currency=one.currency), one.matured)
 
 
 def _of_destinations(factory: Factory) -> Iterator[Sample]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding, RowSql
+from linewright.engine.usage import Usage
 from linewright.line.sql_words import sql_in_words
 from linewright.model.coverage import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
@@ -77,6 +78,8 @@ class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt-ended"):
     """Exit code, where it ended by none of those."""
     last: str = ""
     """The last line that it wrote to stderr."""
+    usage: Usage | None = None
+    """What this attempt took; `None` where that was not measured."""
 
 
 Outcome = Literal["done", "failed", "cancelled"]
@@ -96,6 +99,9 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     findings: tuple[Finding, ...] = ()
     """What the contract promises beyond the rows and did not hold when the run looked: freshness, and what changed since
     the version before. They depend on the clock and on history, so that no result holds them."""
+    usage: Usage | None = None
+    """What all of its attempts took: time in which processes were at work on it, not in which it waited for its turn or was
+    interrupted. `None` where that was not measured."""
 
 
 class Environment(Result, frozen=True, kw_only=True, tag="environment"):

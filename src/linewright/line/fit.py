@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from linewright.data.near import nearest
 from linewright.line.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.nodes import Entries, Items, Node, Scalar
-from linewright.people.spec import ADDRESS, SECRET, SERVER, URL
+from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
 from linewright.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -31,10 +31,13 @@ FORMS: Final = {
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     r"^[^:]+\.py:[A-Za-z_]\w*$": "FILE.py:FUNCTION, the file in the factory's folder",
     r"^\d+ per \d+(\.\d+)?(h|d|w)$": "how many per how long (h, d or w), such as 1 per 90d",
+    r"^\d+(\.\d+)? ?[KMGT]i?B$": "a size with its unit (KB to TB, KiB to TiB), such as 8GiB",
     SECRET: "env:NAME or file:PATH, which say where it is",
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
     SERVER: "HOST:PORT, such as smtp.example.com:587",
     ADDRESS: "an e-mail address",
+    GOAL_NAME: "1 to 100 characters, without blanks around them",
+    GOAL_LINES: "the name of a line, or tag:WORD for all lines with that tag",
 }
 """Patterns of the grammar in words."""
 

@@ -7,6 +7,7 @@ import msgspec
 
 from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
+from linewright.line.costs import declared_costs, durations_of
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
@@ -76,7 +77,9 @@ def _run(factory: Factory, name: str) -> Found | None:
         return None
     finished = [one for one in factory.metadata.events(Finished, line=accepted[0].line) if one.run == name]
     ended = [one for one in factory.metadata.events(AttemptEnded, line=accepted[0].line) if one.run == name]
+    durations = durations_of(accepted[0], finished[0] if finished else None, declared_costs(factory))
     body = {
+        "durations": to_builtins(durations),
         "accepted": to_builtins(accepted[0]),
         "attempts": [to_builtins(one) for one in ended],
         "finished": to_builtins(finished[0]) if finished else None,

@@ -19,7 +19,7 @@ from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
 from linewright.model.said import Said, guess, say
 from linewright.model.tasks import task
-from linewright.model.value import VALUE, Amounts, amounts_of, columns_of
+from linewright.model.value import VALUE, Amounts, amounts_of, as_amount, columns_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback import TurnedOut
 from linewright.serve.segments import RecordsAt
@@ -53,7 +53,7 @@ def performance_of(closing: Closing) -> Performance | None:
         if record.digest == closing.model.digest:
             total += 1
             # A row that was sent without its amount cannot be priced: it counts as one whose label is not known.
-            amounts = {name: _amount(record.row.get(name)) for name in needed}
+            amounts = {name: as_amount(record.row.get(name)) for name in needed}
             if truth is not None and None not in amounts.values():
                 answers.append(record.answer)
                 labels.append(truth.label)
@@ -182,15 +182,6 @@ class _Rows:
     labels: Sequence[str | float]
     amounts: Amounts | None
     """Where decisions are priced."""
-
-
-def _amount(value: object) -> float | None:
-    """Return an amount as it was sent; `None` where there is none of at least 0."""
-    try:
-        amount = float(str(value))
-    except ValueError:
-        return None
-    return amount if np.isfinite(amount) and amount >= 0 else None
 
 
 def _amounts(

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
 from linewright.data.split import findings_of, known_by_heart
 from linewright.engine.context import Progress
 from linewright.engine.seam import Json, Step, Workflow
+from linewright.engine.usage import Begun, Meter, Usage
 from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.barred import in_spite, unequal
 from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan, RunResult
 from linewright.line.learned import learned_since
+from linewright.line.metering import RunMeter
 from linewright.line.outages import follow_file
 from linewright.line.plan import begin, survey
 from linewright.line.promised import kept_promises, require_fresh
@@ -67,6 +69,8 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
         The request that `prepare` made.
     """
     request = cast("dict[str, Any]", asked)
+    begun = convert(request.get("begun"), Begun | None)
+    meter = RunMeter(convert(request.get("usage", {}), Usage), Meter(begun=begun).read)
     run, factory = request["run"], factory.asked_by(request["by"])
     spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
     plan = factory.metadata.get(request["plan"], Plan)
@@ -76,7 +80,8 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     findings: list[Json] = []
     try:
         for station in STATIONS:
-            done = cast("dict[str, Any]", step(station.name, lambda s=station, w=work: _carry_out(s, w)))
+            answer = meter.follow(step, station.name, lambda s=station, w=work: meter.noted(_carry_out(s, w)))
+            done = cast("dict[str, Any]", answer)
             work = work.knowing(station.name, done["digest"])
             findings += done.get("findings", [])
             if done["computed"]:
@@ -84,23 +89,35 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
-        step("finish", lambda: finish(factory, spec.line, run, known=work.known, error=failure))
+        step(
+            "finish",
+            lambda: finish(factory, spec.line, run, known=work.known, error=failure, usage=meter.total),
+        )
         raise
     except Exception as error:
         # A bug ends the run as well: it is recorded here, and its traceback goes on to the engine.
         failure = Terminal(f"the run failed by a bug: {type(error).__name__}: {error}").to_json()
-        step("finish", lambda: finish(factory, spec.line, run, known=work.known, error=failure))
+        step(
+            "finish",
+            lambda: finish(factory, spec.line, run, known=work.known, error=failure, usage=meter.total),
+        )
         raise
     step(
         "finish",
         lambda: finish(
-            factory, spec.line, run, known=work.known, promoted=promoted is True, findings=findings
+            factory,
+            spec.line,
+            run,
+            known=work.known,
+            promoted=promoted is True,
+            findings=findings,
+            usage=meter.total,
         ),
     )
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
-def _carry_out(station: Station, work: Work) -> Json:
+def _carry_out(station: Station, work: Work) -> dict[str, Any]:
     inputs = station.inputs(work)
     key = station.key(inputs)
     digest = settled(station, key, work)
@@ -114,7 +131,7 @@ def _carry_out(station: Station, work: Work) -> Json:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
         if station.notes_environment:
-            note(work.metadata, digest)
+            note(work.metadata, digest, fits=station.fits)
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
     if station.keeps_fits:
         work.factory.fits_of(work.spec.line).drop()

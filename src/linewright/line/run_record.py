@@ -12,10 +12,11 @@ from msgspec import convert
 
 from linewright.data.facts import Finding
 from linewright.engine.seam import Json, NotEnded
+from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
 from linewright.line.checkpoint import checkpoint
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared, Finished, Outcome, Plan
+from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Outcome, Plan
 from linewright.line.spec import LineSpec
 from linewright.model.figures import count
 from linewright.store.values import digest_of
@@ -105,6 +106,7 @@ def finish(
     error: dict[str, Any] | None = None,
     promoted: bool = False,
     findings: Sequence[Json] = (),
+    usage: Usage | None = None,
 ) -> Json:
     """Record the end of a run, unless it is recorded.
 
@@ -112,6 +114,8 @@ def finish(
     ----------
     known
         Digest of what each station gave that is done.
+    usage
+        What all attempts took (default: what the record says of those that ended).
 
     Raises
     ------
@@ -131,6 +135,7 @@ def finish(
         certificate=known.get("gate"),
         promoted=promoted,
         findings=convert(findings, tuple[Finding, ...]),
+        usage=usage_of_attempts(factory, line, run) if usage is None else usage,
     )
     try:
         if not any(one.run == run for one in context.metadata.events(Finished, line=line)):
@@ -149,6 +154,12 @@ def _outcome(error: Mapping[str, Any] | None) -> Outcome:
     if error is None:
         return "done"
     return "cancelled" if error.get("details", {}).get("cancelled") else "failed"
+
+
+def usage_of_attempts(factory: Factory, line: str, run: str) -> Usage:
+    """Return what the attempts of a run took that ended before it was done, as far as the record says."""
+    attempts = factory.metadata.events(AttemptEnded, line=line)
+    return sum((one.usage for one in attempts if one.run == run and one.usage is not None), start=Usage())
 
 
 def end_of(factory: Factory, line: str, run: str) -> Finished | None:

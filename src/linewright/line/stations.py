@@ -48,7 +48,8 @@ class Station:
     reads_sources: bool = False
     notes_environment: bool = False
     """Whether it is noted where its result was computed: of what a model's bytes and numbers come from."""
-
+    fits: bool = False
+    """Whether libraries that fit models compute in it."""
     keeps_fits: bool = False
     """Whether it keeps what it has finished so far for one that begins again; let go once its result is settled."""
 
@@ -216,7 +217,7 @@ def _decide_inputs(work: Work) -> dict[str, str]:
     value = work.spec.value
     return {
         "package": work.known["package"],
-        "value": digest_of(value.model_dump(mode="json") if value else None),
+        "value": digest_of(value.model_dump(mode="json", exclude={"against"}) if value else None),
     }
 
 
@@ -269,6 +270,7 @@ STATIONS = (
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
         notes_environment=True,
+        fits=True,
         keeps_fits=True,
     ),
     Station(
@@ -278,6 +280,7 @@ STATIONS = (
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
         notes_environment=True,
+        fits=True,
     ),
     Station(
         name="explain",
@@ -286,6 +289,7 @@ STATIONS = (
         inputs=_explain_inputs,
         carried_out_by="linewright.line.explain:explain_station",
         notes_environment=True,
+        fits=True,
     ),
     Station(
         name="decide",

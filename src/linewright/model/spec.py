@@ -178,3 +178,6 @@ class ValueSpec(Spec):
     """Worth (usually negative) of one positive that was missed; less than `true_positive`."""
     true_negative: Amount = 0.0
     """Worth of one negative left alone."""
+    against: Literal["never", "always", "champion-before"] = "never"
+    """What the decisions that were answered are held against in the value account: no alarm, an alarm for each row, or what the champion
+    before would have decided. It decides nothing."""

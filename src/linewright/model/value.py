@@ -60,7 +60,7 @@ class Amounts:
 
 def value_of(spec: ValueSpec | None) -> Value | None:
     """Return the section as a fact; `None` where the line has none."""
-    return None if spec is None else Value(**spec.model_dump())
+    return None if spec is None else Value(**spec.model_dump(exclude={"against"}))
 
 
 def column_of(amount: float | str) -> tuple[str, int] | None:
@@ -74,6 +74,37 @@ def column_of(amount: float | str) -> tuple[str, int] | None:
     if not isinstance(amount, str):
         return None
     return (amount[1:].strip(), -1) if amount.startswith("-") else (amount, 1)
+
+
+def amount_at(amount: float | str, row: Callable[[str], object]) -> float | None:
+    """Return what an amount of a matrix is on one row; `None` where the row has none of at least 0 in the column that it names.
+
+    Examples
+    --------
+    >>> amount_at("-amount", {"amount": "12.5"}.get), amount_at(-40.0, {}.get), amount_at("amount", {"amount": -1}.get)
+    (-12.5, -40.0, None)
+    """
+    named = column_of(amount)
+    if named is None:
+        return float(amount)
+    name, sign = named
+    sent = as_amount(row(name))
+    return None if sent is None else sign * sent
+
+
+def as_amount(sent: object) -> float | None:
+    """Return an amount as it was sent; `None` where there is none of at least 0.
+
+    Examples
+    --------
+    >>> as_amount("3"), as_amount(-3), as_amount(None), as_amount(True)
+    (3.0, None, None, None)
+    """
+    try:
+        amount = float(str(sent))
+    except ValueError:
+        return None
+    return amount if np.isfinite(amount) and amount >= 0 else None
 
 
 def columns_of(value: Value) -> Mapping[str, str]:

@@ -44,6 +44,12 @@ OPERATIONS: Mapping[str, Entry] = {
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
     ),
+    "value": _entry(
+        "value",
+        _LOOK,
+        "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
+    ),
+    "goals": _entry("goals", _LOOK, "Show how far the goals of the factory are reached, line by line."),
     "runs": _entry("record", _LOOK, "List runs, newest first."),
     "models": _entry("record", _LOOK, "List the models of a line."),
     "datasets": _entry(

@@ -13,9 +13,12 @@ from msgspec import Meta
 
 from linewright.engine.context import Progress
 from linewright.errors import RequestError
+from linewright.line.account import value_account
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
 from linewright.operations.words import short
+from linewright.people.account import of_all_answers
+from linewright.people.facts import Account
 from linewright.store.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
@@ -56,6 +59,10 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the best decisions, by the world's true probabilities."""
     life: Life
     seconds: float
+    account: Account | None = None
+    """The line's own account, from its log and the labels that came, as of the last evening. In whole currency."""
+    due: int = 0
+    """By the world, in cents: the worth of the decisions whose label was due by then; what the account should say."""
 
     def to_text(self) -> str:
         """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
@@ -72,6 +79,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 "",
                 "What the line's decisions were worth, by what turned out to be true:",
                 *self._worth(),
+                *self._accounted(),
                 "",
                 f"{self.seconds:.0f} s for {len(self.life.days)} days. It is yours to look around in:",
                 f"  {self.picture}",
@@ -94,6 +102,26 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         width = max(map(len, sums.values()))
         for name, amount in sums.items():
             yield f"  {name:<30} {self.currency} {amount:>{width}}"
+
+    def _accounted(self) -> Iterator[str]:
+        """Set the line's own account beside the world's truth of the same decisions."""
+        account = self.account
+        found = None if account is None else of_all_answers(account)
+        if account is None or found is None or found.low is None or found.high is None:
+            return
+        own, low, high = (in_whole(round(100 * amount)) for amount in (found.value, found.low, found.high))
+        yield ""
+        yield "What the line itself can tell of that, from its log and the labels that came:"
+        sums = {
+            f"of {account.matured:,} decisions whose label is due": in_whole(round(100 * account.value)),
+            "the same decisions, by the world": in_whole(self.due),
+            f"so of all {account.answers:,} decisions about": own,
+            "all of them, by the world": in_whole(self.value),
+        }
+        width, wide = max(map(len, sums.values())), max(map(len, sums))
+        for name, amount in sums.items():
+            interval = f"  ({low} to {high})" if amount is own else ""
+            yield f"  {name:<{wide}} {self.currency} {amount:>{width}}{interval}"
 
 
 def _moment_text(moment: Moment) -> list[str]:
@@ -159,6 +187,7 @@ def demo(
     picture.write_text(to_svg(life), encoding="utf-8")
     as_asked(picture)
     totals = worth(life)
+    champion, account = _left(root)
     return Demo(
         factory=str(root),
         picture=str(picture),
@@ -167,13 +196,15 @@ def demo(
         attack_day=_day_of(life, "attack"),
         alert_day=_day_of(life, "alert"),
         promoted_day=_day_of(life, "promoted"),
-        champion=_champion(root),
+        champion=champion,
         currency=life.currency,
         value=totals.value,
         never=totals.never,
         best=totals.best,
         life=life,
         seconds=time.monotonic() - began,
+        account=account,
+        due=sum(day.value for day in life.days[: -lived.label_delay.days]),
     )
 
 
@@ -182,9 +213,10 @@ def _day_of(life: Life, kind: str) -> int | None:
     return moment.day if moment else None
 
 
-def _champion(root: Path) -> str:
+def _left(root: Path) -> tuple[str, Account | None]:
+    """Return the champion of the factory that is left, and the account of its line."""
     with Factory.open(root) as factory:
-        return f"{LINE}@{factory.metadata.pointer(LINE).champion}"
+        return f"{LINE}@{factory.metadata.pointer(LINE).champion}", value_account(factory, LINE)
 
 
 def _new_folder(asked: Path) -> Path:

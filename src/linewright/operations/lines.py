@@ -15,6 +15,7 @@ from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Change
 from linewright.line.file import placed
 from linewright.line.file import schema as line_schema
+from linewright.line.goals import strange_goals
 from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
 from linewright.line.sql_words import sql_in_words
@@ -191,7 +192,7 @@ def check(factory: Factory, /, *lines: str) -> Checked:
     lines
         Names of lines (default: all, and `factory.yaml`).
     """
-    strange = () if lines else factory.strange_limits()
+    strange = () if lines else (*factory.strange_limits(), *strange_goals(factory))
     return Checked(
         lines=tuple(_check(factory, name) for name in lines or factory.names()),
         factory=tuple(error.to_json() for error in strange),

@@ -107,7 +107,7 @@ def _structs(annotation: Any, seen: set[type]) -> Iterator[type[msgspec.Struct]]
 def to_html(value: Any) -> str:
     """Return a result as HTML that stands alone: nothing is loaded, and every text is escaped.
 
-    A card is its page; a frame of answers is a table; a run is what it says, its leaderboard and its metrics. Others are what they say,
+    A card is its page; frames of answers and lists of runs are tables; a run is what it says, its leaderboard and its metrics. Others are what they say,
     and where they say nothing themselves, their fields, with each list of structs as a table.
     """
     page = getattr(value, "page", "") or getattr(value, "html", "")
@@ -117,7 +117,8 @@ def to_html(value: Any) -> str:
             f'<iframe srcdoc="{html.escape(page)}" sandbox style="width:100%;height:{_CARD_HEIGHT}px;border:0">'
             "</iframe>"
         )
-    parts = [_told(value)] if hasattr(value, "to_text") else [_pairs(value)]
+    told = _told(value) if hasattr(value, "to_text") else _pairs(value)
+    parts = [] if type(value).__name__ in _ONLY_TABLES else [told]
     named = ("frame",) if hasattr(value, "frame") else _TABLES.get(type(value).__name__)
     fields: Sequence[str] = () if named is None and hasattr(value, "to_text") else value.__struct_fields__
     for field in named or fields:
@@ -126,14 +127,34 @@ def to_html(value: Any) -> str:
             parts.append(cast("str", inside._repr_html_()))
         elif _is_table(inside):
             parts.append(_table(cast("Sequence[Any]", inside), field.replace("_", " ")))
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part) or told
 
 
-_TABLES: Mapping[str, Sequence[str]] = {"RunResult": ("trials", "metrics"), "NewLine": ("findings",)}
+_TABLES: Mapping[str, Sequence[str]] = {
+    "RunResult": ("trials", "metrics"),
+    "NewLine": ("findings",),
+    "Runs": ("runs",),
+}
 """Lists that are shown as tables beside what a result says."""
+_ONLY_TABLES = frozenset({"Runs"})
+"""Results of which a table says as much as they do themselves."""
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "Trial": ("name", "family", "loss", "low", "high", "rounds"),
     "Metric": ("name", "value", "low", "high", "n"),
+    "RunLine": (
+        "run",
+        "line",
+        "started",
+        "ended",
+        "state",
+        "promoted",
+        "wall_s",
+        "cpu_s",
+        "peak_bytes",
+        "cost",
+        "currency",
+        "because",
+    ),
 }
 """Fields of structs that have more than a table holds."""
 

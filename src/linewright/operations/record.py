@@ -6,12 +6,15 @@ from typing import Annotated
 
 import msgspec
 
+from linewright.line.costs import declared_costs, durations_of, money
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declare import operation
+from linewright.people.spec import CostsSpec
 from linewright.release.facts import Promoted
+from linewright.store.clock import said
 from linewright.store.seams import Version
 
 
@@ -27,12 +30,42 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     promoted: bool
     """Whether this run promoted its candidate; one whose candidate was the champion already did not."""
     because: str
+    started: str = ""
+    """When it was accepted, as `at`; it may have waited for its turn."""
+    ended: str | None = None
+    """`None` while it has not."""
+    wall_s: float | None = None
+    """Seconds in which processes were at work on it; `None`, as the next two, where it has not ended or was not measured."""
+    cpu_s: float | None = None
+    """Seconds of processor time of all attempts, with all that they started."""
+    peak_bytes: int | None = None
+    """The most resident memory at one time."""
+    cost: float | None = None
+    """What it cost, in the currency; `None` where ``factory.yaml`` names no costs."""
+    currency: str | None = None
 
 
 class Runs(msgspec.Struct, frozen=True, kw_only=True):
     """Runs, newest first."""
 
     runs: tuple[RunLine, ...]
+
+    def to_text(self) -> str:
+        """Say them one by one: what became of each and why, and what it took."""
+        return "\n".join(_run_text(one) for one in self.runs) or "There is no run yet."
+
+
+def _run_text(one: RunLine) -> str:
+    promoted = ", promoted" if one.promoted else ""
+    return f"{one.run}  {one.line}  {said(one.at)}  {one.state}{promoted}, by {one.by}{_taken(one)}\n  {one.because}"
+
+
+def _taken(one: RunLine) -> str:
+    if one.wall_s is None or one.cpu_s is None:
+        return ""
+    peak = f", {one.peak_bytes / 2**20:,.0f} MiB" if one.peak_bytes else ""
+    cost = "" if one.cost is None else f", {money(one.cost, one.currency or '')}"
+    return f", {one.wall_s:,.1f} s, {one.cpu_s:,.1f} CPU s{peak}{cost}"
 
 
 @operation(writes=False)
@@ -55,11 +88,15 @@ def run_lines(factory: Factory, line: str | None) -> Iterator[RunLine]:
     """Iterate over the runs of a line, or of all lines, newest first."""
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     promoted = {one.run for one in factory.metadata.events(Promoted, line=line)}
+    prices = declared_costs(factory)
     for accepted in factory.metadata.events(Accepted, line=line, newest_first=True):
-        yield _run_line(accepted, ended.get(accepted.run), promoted=accepted.run in promoted)
+        is_promoted = accepted.run in promoted
+        yield _run_line(accepted, ended.get(accepted.run), prices, promoted=is_promoted)
 
 
-def _run_line(accepted: Accepted, ended: Finished | None, *, promoted: bool) -> RunLine:
+def _run_line(
+    accepted: Accepted, ended: Finished | None, prices: CostsSpec | None, *, promoted: bool
+) -> RunLine:
     return RunLine(
         run=accepted.run,
         line=accepted.line,
@@ -68,6 +105,7 @@ def _run_line(accepted: Accepted, ended: Finished | None, *, promoted: bool) -> 
         state=ended.outcome if ended else "unfinished",
         promoted=promoted,
         because=ended.because if ended and ended.outcome != "done" else accepted.because,
+        **msgspec.structs.asdict(durations_of(accepted, ended, prices)),
     )
 
 

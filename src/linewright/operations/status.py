@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 
 from linewright.errors import BackendError, NotFound
+from linewright.line.account import ratio_of
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.checked import CheckedFiles
 from linewright.line.clock_skew import ahead_until
 from linewright.line.closing import later
+from linewright.line.costs import Costs, costs_of, money
 from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.example import curl
 from linewright.line.factory import Factory
@@ -29,7 +31,8 @@ from linewright.line.waiting import Wait
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
-from linewright.operations.words import short
+from linewright.operations.words import RULES, short
+from linewright.people.facts import Account, Accounted
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.pointer import canary_of
 from linewright.release.stop import Note, note_of, stopped
@@ -71,6 +74,32 @@ class Realised(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of the prediction that uses no features, on the same labels."""
     worse_than_guessing: bool = False
     """Whether even the better end of the interval is worse than that, on labels enough to judge."""
+
+
+class ValueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the line's answers were worth by its newest kept account, and what the line cost."""
+
+    account: Account
+    as_of: str
+    """When the account was made."""
+    costs: Costs | None
+    """`None` where ``factory.yaml`` names no costs."""
+    ratio: float | None
+    """Gain for each unit of the currency that was spent; `None` where nothing was, or in another currency."""
+
+    def to_text(self) -> str:
+        """Say it in a line."""
+        one = self.account
+        interval = "" if one.low is None or one.high is None else f" ({one.low:,.0f} to {one.high:,.0f})"
+        spent = ""
+        if self.costs is not None:
+            spent = f"; cost {money(self.costs.amount, self.costs.currency)}"
+            if self.ratio is not None:
+                spent += f", {money(self.ratio, one.currency)} gained for each {one.currency}"
+        return (
+            f"value {money(one.value, one.currency)} of {count(one.matured, 'matured answer')}, gain {money(one.gain, one.currency)}"
+            f"{interval} against {RULES[one.rule]}{spent}; as of {said(self.as_of)}"
+        )
 
 
 class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +190,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     the gates let the champion pass."""
     waiting: tuple[Wait, ...] = ()
     """What the line's next training waits for, and the candidate of the last one, and until when."""
+    value: ValueStatus | None = None
+    """`None` where no value account was kept yet: `linewright value LINE` makes one up for the moment."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +325,8 @@ def _counts_text(line: LineStatus) -> Iterator[str]:
         yield f"  {_realised_text(line.realised)}"
         if line.realised.worse_than_guessing and not line.halted:
             yield f"  its answers are worse than guessing: `linewright halt {line.line}` stops them until a better model is there"
+    if line.value:
+        yield f"  {line.value.to_text()}"
     if line.log_fails:
         yield f"  {line.log_fails}"
     if line.log_damage:
@@ -465,7 +498,16 @@ def _line_status(
         if champion is not None and champion.verdict != "promote"
         else None,
         waiting=_waits(factory, name) if may_wait else (),
+        value=_value(factory, name),
     )
+
+
+def _value(factory: Factory, line: str) -> ValueStatus | None:
+    accounted = newest_of(factory, line, Accounted)
+    if accounted is None or not accounted.totals:
+        return None
+    account, costs = accounted.totals[0], costs_of(factory, line)
+    return ValueStatus(account=account, as_of=accounted.at, costs=costs, ratio=ratio_of(account, costs))
 
 
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:

@@ -1,6 +1,15 @@
 """How numbers and digests are said to people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from linewright.people.facts import Against
+
+RULES: Mapping[Against, str] = {
+    "never": "no alarm",
+    "always": "an alarm for each row",
+    "champion-before": "what the champion before would have decided",
+}
+"""What decisions are held against in the value account, in words."""
 
 
 def short(digest: str) -> str:

@@ -1,10 +1,11 @@
-"""What `factory.yaml` and a line file may say about who is told of what happens."""
+"""What `factory.yaml` and a line file may say about who is told of what happens, what work costs and what is to be reached."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from linewright.data.spec import Duration
 from linewright.spec import Spec
 
 Topic = Literal[
@@ -28,6 +29,13 @@ SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
 SERVER = r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):\d{1,5}$"
 ADDRESS = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
+
+CURRENCY = r"^[A-Z]{3}$"
+GOAL_NAME = r"^\S(.{0,98}\S)?$"
+TAG = "tag:"
+GOAL_LINES = r"^(tag:\S(.*\S)?|[a-z0-9-]{1,63})$"
+MOST = 1e12
+"""The largest price and target, in the currency: what is added up of them stays a number, whatever the currency."""
 
 Secret = Annotated[str, Field(pattern=SECRET)]
 Address = Annotated[str, Field(pattern=ADDRESS)]
@@ -101,3 +109,37 @@ def _is_here(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+Price = Annotated[float, Field(ge=0, le=MOST)]
+
+
+class CostsSpec(Spec):
+    """What work costs: with it, runs and lines have costs."""
+
+    cpu_hour: Price = 0.0
+    """An hour of one processor, in the currency."""
+    label: Price = 0.0
+    """A label that feedback accepts, in the currency."""
+    currency: Annotated[str, Field(pattern=CURRENCY)] = "EUR"
+    """ISO 4217 code."""
+
+
+Kpi = Literal["value", "gain", "cost", "net"]
+"""What a goal is about: what decisions were worth; that less what the baseline would have been; what runs and labels cost; gain less
+cost."""
+
+
+class GoalSpec(Spec):
+    """What lines are to reach together."""
+
+    name: Annotated[str, Field(pattern=GOAL_NAME)]
+    """Its name; a line may name the goal that it serves: `goal: NAME`."""
+    kpi: Kpi
+    """What is added up over the lines."""
+    target: Annotated[float, Field(ge=-MOST, le=MOST)]
+    """In the currency of the lines: at least this is to be reached; of a cost, it is not to be exceeded."""
+    lines: tuple[Annotated[str, Field(pattern=GOAL_LINES)], ...] = ()
+    """Names of lines, or `tag:WORD` for all that have a tag (default: the lines whose file names the goal)."""
+    over: Duration | None = None
+    """Up to how long ago it counts (default: from the beginning)."""

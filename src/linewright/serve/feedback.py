@@ -29,6 +29,7 @@ from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
     Damage,
+    Logged,
     RecordsAt,
     SealedSegments,
     is_being_written,
@@ -38,7 +39,9 @@ from linewright.serve.segments import (
 from linewright.serve.truths import (
     EARLIER,
     Known,
+    all_kept_in,
     came_since,
+    kept_in,
     labels_in,
     newest_of,
     replaced_of,
@@ -124,6 +127,8 @@ class _Indexed(NamedTuple):
     """Up to where each segment is in the index."""
     damage: Sequence[Damage]
     counts: Counts
+    kept: int
+    """Labels, by id and by key."""
 
 
 _last_indexed: dict[Path, tuple[Stamp, _Indexed]] = {}
@@ -279,20 +284,27 @@ class Feedback:
         -----
         One batch of records is in memory at a time.
         """
+        for one, truth in self._labelled(Known(known_by), after, until):
+            yield one.record, truth
+
+    def labelled_in_place(
+        self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Logged, Truth | None]]:
+        """Iterate like `labelled`, with the place of each prediction in the log."""
         yield from self._labelled(Known(known_by), after, until)
 
     def _labelled(
         self, known: Known, after: Mapping[str, int] | None, until: Mapping[str, int] | None = None
-    ) -> Iterator[tuple[Prediction, Truth | None]]:
-        records = (one.record for one in read_log(self._log, after, until=until, sealed=self._sealed))
-        while batch := list(islice(records, _BATCH)):
-            numbers = [number_of(one.id) for one in batch]
-            keys = [one.key for one in batch if one.key is not None]
+    ) -> Iterator[tuple[Logged, Truth | None]]:
+        logged = read_log(self._log, after, until=until, sealed=self._sealed)
+        while batch := list(islice(logged, _BATCH)):
+            numbers = [number_of(one.record.id) for one in batch]
+            keys = [one.record.key for one in batch if one.record.key is not None]
             with self._connected() as database:
                 by_id = labels_in(database, "id", numbers, known)
                 by_key = labels_in(database, "key", keys, known)
             for one, number in zip(batch, numbers, strict=True):
-                yield one, by_id.get(number) or by_key.get(one.key)
+                yield one, by_id.get(number) or by_key.get(one.record.key)
 
     def arrived(
         self, start: str, end: str, *, after: Mapping[str, int] | None = None
@@ -316,12 +328,12 @@ class Feedback:
                 record = log.read(one.segment, one.offset, one.id)
                 if record is not None and record.at < end:
                     yield record, one.truth
-        for record, truth in self._labelled(known, after):
-            if truth is not None and truth.received < start <= record.at < end:
-                yield record, truth
+        for one, truth in self._labelled(known, after):
+            if truth is not None and truth.received < start <= one.record.at < end:
+                yield one.record, truth
 
-    def turned_out(self, label: str | float, *, since: str, known_by: str) -> Iterator[TurnedOut]:
-        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label`, by their places.
+    def turned_out(self, label: str | float | None, *, since: str, known_by: str) -> Iterator[TurnedOut]:
+        """Iterate over the predictions whose label came to be known in [since, known_by] and is `label` (`None`: any), by their places.
 
         A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
         """
@@ -437,9 +449,7 @@ class Feedback:
                 return Audit(0, [f"the file is damaged: {each}" for each in found])
             changes, changed = wrong_changes(database, marks or {})
             wrong = [*wrong_labels(database), *changed]
-            (labels,) = database.execute(
-                "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
-            ).fetchone()
+            labels = all_kept_in(database)
         counted = self.counted()
         there = lengths(self._log, self._sealed)
         wrong += [
@@ -475,6 +485,23 @@ class Feedback:
         if self._file.exists():
             with self._connected() as database:
                 database.execute("VACUUM")
+
+    def kept(self, since: str | None = None, until: str | None = None) -> int:
+        """Count the labels that were accepted, by id or by key: each once, when it came first, however often it was corrected since.
+
+        Nothing is written.
+
+        Parameters
+        ----------
+        since, until
+            Instants: from `since` on (default: from the beginning), and before `until` (default: all that have come).
+        """
+        if not self._file.exists():
+            return 0
+        if since is None and until is None:
+            return self._indexed().kept
+        with self._connected() as database:
+            return kept_in(database, since or "", until)
 
     def count_since(self, instant: str) -> int:
         """Count the labels that were received after an instant, corrections among them."""
@@ -521,7 +548,7 @@ class Feedback:
 
 def _indexed_in(database: sqlite3.Connection) -> _Indexed:
     ends = dict(database.execute("SELECT name, position FROM segments").fetchall())
-    return _Indexed(ends, damage_in(database), _counts_in(database))
+    return _Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
 
 
 def _counts_in(database: sqlite3.Connection) -> Counts:

@@ -85,6 +85,32 @@ def newest_of(database: sqlite3.Connection, number: bytes, key: str | None) -> T
     return None
 
 
+def all_kept_in(database: sqlite3.Connection) -> int:
+    """Count the labels, by id and by key."""
+    both = "SELECT (SELECT count(*) FROM by_id) + (SELECT count(*) FROM by_key)"
+    return database.execute(both).fetchone()[0]
+
+
+def kept_in(database: sqlite3.Connection, since: str, until: str | None) -> int:
+    """Count those that were received first from an instant on, and before another, where there is one."""
+    before = "" if until is None else " AND {} < ?2"
+    asked = (since,) if until is None else (since, until)
+    total = 0
+    for by in ("id", "key"):
+        first = before.format("received")
+        of_replaced = f"SELECT {by} FROM earlier_by_{by}"  # noqa: S608 -- names of this module
+        (never,) = database.execute(
+            f"SELECT count(*) FROM by_{by} WHERE received >= ?1{first} AND {by} NOT IN ({of_replaced})",  # noqa: S608
+            asked,
+        ).fetchone()
+        (replaced,) = database.execute(
+            f"SELECT count(*) FROM ({of_replaced} GROUP BY {by} HAVING min(received) >= ?1{before.format('min(received)')})",  # noqa: S608
+            asked,
+        ).fetchone()
+        total += never + replaced
+    return total
+
+
 def replaced_of(database: sqlite3.Connection, number: bytes) -> tuple[Replaced, ...]:
     """Return the labels that a prediction had before the one that counts now, the earliest first.
 

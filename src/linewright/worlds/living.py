@@ -22,6 +22,7 @@ from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.line.accounting import keep_account
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -97,6 +98,7 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
             for number in range(world.go_live, world.days):
                 day, moments = living.day(number)
                 watcher(day, moments)
+        keep_account(factory, factory.line(LINE))
     return Life(
         world="fraud",
         seed=world.seed,

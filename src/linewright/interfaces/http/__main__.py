@@ -22,6 +22,7 @@ from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.accounting import Accounting
 from linewright.line.attempts import Attempts
 from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
@@ -72,6 +73,7 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
                 )
             ),
             closing(Notifying(lambda: opened("linewright"))),
+            closing(Accounting(lambda: opened("linewright"))),
         ):
             app = control_app(
                 opened,

@@ -107,7 +107,7 @@ def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     before = _clock_of_files(factory.state) - grace_s
     if not dry_run:
         factory.artifacts.bring_back()
-    retired = retire(factory, dry_run=dry_run)
+    retired = retire(factory, dry_run=dry_run, prices=True)
     everything = set(factory.artifacts.digests())
     unwanted = _unmarked(factory, everything) | (
         blobs_that_go(factory, {digest for one in retired for digest in one.results}) & everything

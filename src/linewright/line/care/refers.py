@@ -97,6 +97,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "confirmations": _results("package"),
     "segment": lambda _, body: Needs(blobs=(body["blob"],)),
     "trial": _results("package", "rival"),
+    "value_account": lambda _, body: Needs(results=tuple(body["months"])),
     "retrain_proposal": lambda _, body: Needs(results=tuple(body.get("evidence", ()))),
 }
 """By kind of result."""
@@ -115,6 +116,7 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "cleared": ("evidence",),
     "proposed": ("proposal",),
     "sealed": ("segment",),
+    "accounted": ("account",),
     "rebuilt": ("package",),
 }
 """Fields of each kind of event that name a result, or several by name."""

@@ -4,7 +4,7 @@ First the event is recorded that says what goes, then labels and index are witho
 next time does the rest: all of it follows from the event.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
@@ -16,6 +16,7 @@ from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.ended import noted, remove_notes
 from linewright.errors import LinewrightError
+from linewright.line.accounting import keep_account, kept_ledger
 from linewright.line.alerts import newest_of, open_proposal
 from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.refers import needs_of
@@ -45,8 +46,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is older than the line keeps it, and is still needed."""
 
     what: Literal["log", "datasets"]
-    why: Literal["run", "proposal", "trial", "window", "damage"]
-    """A run has not ended; a training is proposed; a candidate is tried since then; no window has counted it yet; it cannot be sealed."""
+    why: Literal["run", "proposal", "trial", "window", "account", "damage"]
+    """A run has not ended; a training is proposed; a candidate is tried since then; no window has counted it yet; the value account has not
+    priced what came of it; it cannot be sealed."""
     n: int
     """Segments of the log, or dataset versions."""
 
@@ -61,6 +63,7 @@ _WHY: Mapping[str, str] = {
     "proposal": "a training is proposed",
     "trial": "a candidate is tried",
     "window": "no window has counted its answers yet",
+    "account": "the value account has not priced its answers, or labels that came of them, yet",
     "damage": "it is damaged, see linewright verify",
 }
 
@@ -141,7 +144,7 @@ class _Plan:
         )
 
 
-def retire(factory: Factory, *, dry_run: bool) -> tuple[Retired, ...]:
+def retire(factory: Factory, *, dry_run: bool, prices: bool = False) -> tuple[Retired, ...]:
     """Record what lines keep no longer, and take it out of labels and index; the bytes are for `blobs_that_go`.
 
     Lines whose file is gone or wrong keep everything. What is wrong with one is told, and is no matter of the others.
@@ -150,11 +153,13 @@ def retire(factory: Factory, *, dry_run: bool) -> tuple[Retired, ...]:
     ----------
     dry_run
         Change nothing, and say what would go.
+    prices
+        Whether to bring value accounts up to date first, which may take long; else what they lack stays.
     """
     everywhere, found = read_factory_file(factory.root).keep, list[Retired]()
     for line in factory.names():
         try:
-            retired = _retire(factory, line, everywhere, dry_run=dry_run)
+            retired = _retire(factory, line, everywhere, dry_run=dry_run, prices=prices)
         except LinewrightError as error:
             retired = Retired(line=line, problem=problem_of(error, where=error.where or f"line {line}"))
         if retired is not None:
@@ -162,7 +167,9 @@ def retire(factory: Factory, *, dry_run: bool) -> tuple[Retired, ...]:
     return tuple(found)
 
 
-def _retire(factory: Factory, line: str, everywhere: KeepSpec, *, dry_run: bool) -> Retired | None:
+def _retire(
+    factory: Factory, line: str, everywhere: KeepSpec, *, dry_run: bool, prices: bool
+) -> Retired | None:
     if not dry_run:
         finish(factory, line)
     if factory.trouble_with(line) is not None:
@@ -174,6 +181,8 @@ def _retire(factory: Factory, line: str, everywhere: KeepSpec, *, dry_run: bool)
     if not dry_run and keep.log is not None:
         while seal_next(factory, line) is not None:
             pass
+        if prices:
+            keep_account(factory, spec)
     plan = _plan(factory, spec, keep)
     retired = plan.retired(None if plan.segments else 0)
     if retired.is_something and not dry_run:
@@ -279,7 +288,10 @@ def _old_segments(
     )
     if why is not None:
         return {}, (Held(what="log", why=why, n=len(old)),) if old else ()
-    stays: dict[str, Literal["trial", "window"]] = {}
+    stays: dict[str, Literal["trial", "window", "account"]] = {}
+    unpriced = _unpriced(factory, spec) if old else None
+    if unpriced is not None:
+        stays |= {digest: "account" for digest, one in old.items() if unpriced(one)}
     canary = canary_of(factory.metadata, line)
     if canary is not None:
         stays |= {digest: "trial" for digest, one in old.items() if one.last >= canary.at}
@@ -289,12 +301,26 @@ def _old_segments(
         stays |= {digest: "window" for digest, one in old.items() if counted.get(one.name, 0) < one.bytes}
     held = [
         Held(what="log", why=each, n=n)
-        for each in ("trial", "window")
+        for each in ("trial", "window", "account")
         if (n := sum(one == each for one in stays.values()))
     ]
     if damaged := _unsealed(factory, line, at):
         held.append(Held(what="log", why="damage", n=damaged))
     return {digest: one for digest, one in old.items() if digest not in stays}, tuple(held)
+
+
+def _unpriced(factory: Factory, spec: LineSpec) -> Callable[[Segment], bool] | None:
+    """Return what says of a segment whether the newest value account lacks something of it; `None` where the line has no account."""
+    if spec.value is None:
+        return None
+    kept = kept_ledger(factory, spec.line)
+    if kept is None:
+        return lambda _: True
+    labels = factory.labels_of(spec.line)
+    news = {one.segment for one in labels.turned_out(None, since=kept.as_of, known_by=factory.now())}
+    # Without a delay only a label changes what was priced.
+    ripe = kept.as_of if spec.label.delay is None else before(kept.as_of, duration_micros(spec.label.delay))
+    return lambda one: kept.position.get(one.name, 0) < one.bytes or one.last > ripe or one.name in news
 
 
 def _unsealed(factory: Factory, line: str, at: str) -> int:

@@ -1,0 +1,145 @@
+"""What runs and labels cost, by the prices that `factory.yaml` names."""
+
+import math
+from contextlib import suppress
+
+import msgspec
+
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Finished
+from linewright.model.figures import count
+from linewright.people.spec import CostsSpec
+from linewright.serve.feedback import Feedback
+
+_HOUR_S = 3600.0
+_WHOLE = 1e4
+"""An amount from which on cents say nothing."""
+_LEAST = 1e-6
+"""An amount that is told: a thousandth of a CPU second costs as much at a usual price of machines."""
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line has cost."""
+
+    cpu_s: float
+    """Seconds of processor time of its runs."""
+    runs: int
+    """Runs that ended, however they did."""
+    labels: int
+    """Labels that feedback accepted."""
+    amount: float
+    """What both cost, in the currency; at least 0."""
+    currency: str
+    unmeasured: int = 0
+    """Runs of which it was not measured what they took: they cost nothing here."""
+
+    def to_text(self) -> str:
+        """Say it in a few words.
+
+        Examples
+        --------
+        >>> Costs(cpu_s=5400.0, runs=3, labels=120, amount=60.06, currency="EUR").to_text()
+        'EUR 60.06 (3 runs with 1.5 CPU hours, 120 labels)'
+        """
+        unknown = f", {self.unmeasured:,} of them not measured" if self.unmeasured else ""
+        is_long = self.cpu_s >= _HOUR_S
+        cpu = f"{self.cpu_s / _HOUR_S:,.1f} CPU hours" if is_long else f"{self.cpu_s:,.1f} CPU s"
+        runs = f"{count(self.runs, 'run')} with {cpu}{unknown}"
+        return f"{money(self.amount, self.currency)} ({runs}, {count(self.labels, 'label')})"
+
+
+def costs_of(
+    factory: Factory, line: str, *, since: str | None = None, until: str | None = None
+) -> Costs | None:
+    """Return what a line has cost: its runs that ended, and the labels that feedback accepted, in a period.
+
+    Of many lines ask `factory.at_once(lines)`, so that the record is read once.
+
+    Parameters
+    ----------
+    since, until
+        Instants: from `since` on (default: from the beginning), and before `until` (default: up to now). A run counts when it ended, a
+        label when it came first.
+
+    Returns
+    -------
+    Costs or None
+        `None` where ``factory.yaml`` names no costs.
+    """
+    prices = declared_costs(factory)
+    if prices is None:
+        return None
+    ended = factory.metadata.events(Finished, line=line)
+    found = [one.usage for one in ended if (since or "") <= one.at and (until is None or one.at < until)]
+    measured = [one for one in found if one is not None]
+    cpu_s = sum(one.cpu_s for one in measured)
+    labels = Feedback.of(factory.state, line).kept(since, until)
+    return Costs(
+        cpu_s=cpu_s,
+        runs=len(found),
+        labels=labels,
+        amount=_amount(prices, cpu_s, labels),
+        currency=prices.currency,
+        unmeasured=len(found) - len(measured),
+    )
+
+
+def declared_costs(factory: Factory) -> CostsSpec | None:
+    """Return the prices that ``factory.yaml`` names; `None` where it names none, or is wrong: then opening the factory says so."""
+    with suppress(LinewrightError, OSError):
+        return factory.file().costs
+    return None
+
+
+class Durations(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run took and cost."""
+
+    started: str
+    """When it was accepted; it may have waited for its turn."""
+    ended: str | None
+    """`None` while it has not."""
+    wall_s: float | None = None
+    """Seconds in which processes were at work on it; `None`, as the next two, where it has not ended or was not measured."""
+    cpu_s: float | None = None
+    """Seconds of processor time of all attempts, with all that they started."""
+    peak_bytes: int | None = None
+    """The most resident memory at one time."""
+    cost: float | None = None
+    """What it cost, in the currency; `None` where ``factory.yaml`` names no costs."""
+    currency: str | None = None
+
+
+def durations_of(accepted: Accepted, ended: Finished | None, prices: CostsSpec | None) -> Durations:
+    """Return what a run took, and what it cost by some prices."""
+    usage = ended.usage if ended else None
+    if ended is None or usage is None:
+        return Durations(started=accepted.at, ended=ended.at if ended else None)
+    return Durations(
+        started=accepted.at,
+        ended=ended.at,
+        wall_s=usage.wall_s,
+        cpu_s=usage.cpu_s,
+        peak_bytes=usage.peak_bytes or None,
+        cost=_amount(prices, usage.cpu_s, 0) if prices else None,
+        currency=prices.currency if prices else None,
+    )
+
+
+def _amount(prices: CostsSpec, cpu_s: float, labels: int) -> float:
+    return prices.cpu_hour * cpu_s / _HOUR_S + prices.label * labels
+
+
+def money(amount: float, currency: str) -> str:
+    """Say an amount: to the cent; of less than ten cents two digits, and of very much whole units.
+
+    Examples
+    --------
+    >>> money(1234.5, "EUR"), money(0.000031415, "EUR"), money(-12.0, "USD"), money(1e-9, "EUR"), money(81_372.4, "EUR")
+    ('EUR 1,234.50', 'EUR 0.000031', 'USD -12.00', 'EUR 0.00', 'EUR 81,372')
+    """
+    is_small = _LEAST <= abs(amount) < 0.1
+    decimals = 0 if abs(amount) >= _WHOLE else 2
+    if is_small:
+        decimals = 1 - math.floor(math.log10(abs(amount)))
+    return f"{currency} {round(amount, decimals) + 0.0:,.{decimals}f}"

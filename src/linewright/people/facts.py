@@ -1,0 +1,141 @@
+"""What the people room says: the value account of a line.
+
+Sums by day add up, so a day that nothing can change any more is taken from the account before. A day is that of the answer, UTC.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.store.values import Event, Result
+
+Against = Literal["never", "always", "champion-before"]
+"""What decisions are held against: no alarm, an alarm for each row, or what the champion before would have decided."""
+Unit = Literal["days", "row"]
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Answers of one day whose decisions were declared to be worth something in one currency.
+
+    Each answer is counted once: as matured, young, unlabelled or unpriced.
+    """
+
+    currency: str
+    """ISO 4217 code."""
+    matured: int = 0
+    """Answers whose label counts, and that are priced; all sums are over these."""
+    young: int = 0
+    """Answers whose `label.delay` has not passed: positives come first, so none of them is counted yet."""
+    unlabelled: int = 0
+    """Answers whose label has not come."""
+    unpriced: int = 0
+    """Answers whose label counts, and whose row was sent without an amount of at least 0 in a column that the matrix names."""
+    without_before: int = 0
+    """Matured answers held against no alarm, since there was no champion before that could decide on the row."""
+    value: float = 0.0
+    """What the decisions were worth."""
+    value_squared: float = 0.0
+    """Sum of the squares of what each was worth."""
+    against: float = 0.0
+    """What the decisions of `value.against` would have been worth."""
+    gain_squared: float = 0.0
+    """Sum of the squares of the differences."""
+
+    @property
+    def answers(self) -> int:
+        """All of them."""
+        return self.matured + self.young + self.unlabelled + self.unpriced
+
+    @property
+    def gain(self) -> float:
+        """What the decisions were worth more than those that they are held against."""
+        return self.value - self.against
+
+
+class DaySums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that went out on one day: answers of the champion and of the canary, by endpoint and batch."""
+
+    day: str
+    """ISO 8601 date, UTC."""
+    spans: dict[str, tuple[int, int]]
+    """By segment of the prediction log, the bytes within which the records of the day are."""
+    undeclared: int = 0
+    """Answers of models that were made while the line did not say what decisions are worth."""
+    sums: tuple[Sums, ...] = ()
+    """By currency, sorted."""
+
+    @property
+    def answers(self) -> int:
+        """All of them."""
+        return self.undeclared + sum(one.answers for one in self.sums)
+
+
+class MonthSums(Result, frozen=True, kw_only=True, tag="month_sums"):
+    """The days of one month in a value account; a month that did not change is kept once for all accounts."""
+
+    line: str
+    days: tuple[DaySums, ...]
+    """Oldest first."""
+
+
+class ValueAccount(Result, frozen=True, kw_only=True, tag="value_account"):
+    """What the matured answers of a line were worth, by what was known at an instant."""
+
+    line: str
+    as_of: str
+    """UTC, RFC 3339 with microseconds; labels that were received later are not in it."""
+    against: Against
+    delay: str | None
+    """`label.delay` as it was declared."""
+    position: dict[str, int]
+    """By segment of the prediction log, up to where it was read."""
+    months: tuple[str, ...]
+    """Digests of the `MonthSums`, oldest first."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What matured decisions were worth in one currency, over some days."""
+
+    line: str
+    currency: str
+    rule: Against
+    """What they are held against."""
+    since: str | None
+    until: str | None
+    """First and last day with an answer; `None` where there is none."""
+    days: int
+    """Days with matured answers."""
+    answers: int
+    matured: int
+    """Answers that are priced: those whose label is known and, where `label.delay` is declared, whose delay has passed."""
+    young: int
+    """Answers whose `label.delay` has not passed."""
+    unlabelled: int
+    unpriced: int
+    """Answers whose row was sent without an amount that the matrix asks for."""
+    without_before: int
+    """Matured answers held against no alarm, since there was no champion before that could decide."""
+    value: float
+    against: float
+    gain: float
+    """`value` less `against`; all three of the matured answers."""
+    low: float | None
+    high: float | None
+    """95 % interval of the gain; `None` where there are fewer than 2 units to tell it from."""
+    value_low: float | None
+    value_high: float | None
+    """95 % interval of the value."""
+    unit: Unit
+    """What the intervals take as independent of each other: stretches of consecutive days, or rows where there are few days."""
+    units: int
+
+
+class Accounted(Event, frozen=True, kw_only=True, tag="accounted"):
+    """The value account of a line was brought up to date."""
+
+    account: str
+    """Digest of the `ValueAccount`."""
+    undeclared: int = 0
+    """Answers of models that were made while the line did not say what decisions are worth."""
+    totals: tuple[Account, ...] = ()
+    """One a currency, the present one first; amounts of two currencies are never added."""
