@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -29,16 +30,17 @@ from linewright.line.evidence import evidence_of, explain
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
-from linewright.line.forgotten import forgotten_of
+from linewright.line.forgotten import begin, forgotten_of
 from linewright.line.labels import hand_in
 from linewright.line.lookup import find_prediction
 from linewright.line.new import new_line
 from linewright.line.plan import make_plan
 from linewright.line.quarantine import quarantined_rows
-from linewright.line.rebuilding import require_whole
+from linewright.line.rebuilding import rebuild, require_whole
 from linewright.line.registry import find_model
 from linewright.line.scoring import predict_file
 from linewright.line.sealing import seal_next
+from linewright.line.tending import Tending
 from linewright.model.card import card_markdown
 from linewright.model.facts import Package
 from linewright.operations.care import forget as forget_operation
@@ -372,20 +374,31 @@ def test_a_segment_that_is_being_written_goes_on(factory):
     assert [] == problems(factory)
 
 
-@pytest.mark.parametrize(
-    "step",
-    ["_once", "_put_in_place", "_write"],
-)
-def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, step):
+KILLED = {
+    "before the event": "module._once = killed",
+    "after the event, before the labels": (
+        "def recorded(self, event, record=SqlMetadata.record):\n"
+        "    record(self, event)\n"
+        "    killed()\n"
+        "SqlMetadata.record = recorded"
+    ),
+    "between two blobs": "module.put_instead = killed",
+    "before bytes of a file are others": "module._write = killed",
+}
+
+
+@pytest.mark.parametrize("moment", KILLED)
+def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
     """Half of a person is still a person; and nobody types the id again, since it is not kept."""
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "import linewright.line.care.forgetting as module\n"
         "from linewright.line.factory import Factory\n"
+        "from linewright.store.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"module.{step} = killed\n"
+        f"{KILLED[moment]}\n"
         f"module.forget(Factory.open(Path(sys.argv[1])), {LINE!r}, {HER!r}, dry_run=False)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(factory.root)], check=False, timeout=60)
@@ -399,6 +412,26 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, step):
     assert 0 == len([one for one in logged(factory) if one.key in {"S0030", "S0031", "S0032"}])
     assert [] == problems(factory)
     assert () == forgotten_of(factory, LINE).undone
+
+
+def test_up_ends_it_when_it_starts(factory):
+    """Whoever restarts a machine after a power cut need not know that somebody was being forgotten."""
+    begin(factory, LINE, HER)
+    open_again = lambda: Factory.open(factory.root)  # noqa: E731
+    with closing(Tending(open_again, Idle(), every_s=0.01)):
+        deadline = time.monotonic() + 30
+        while forgotten_of(factory, LINE).undone and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    assert [] == places(factory.root)
+    assert [] == problems(factory)
+
+
+class Idle:
+    """An engine that is asked for nothing."""
+
+    def unfinished(self):
+        return []
 
 
 def test_a_torn_frame_of_a_killed_removal_is_written_again(factory, monkeypatch):
@@ -538,7 +571,8 @@ def test_fifty_thousand_answers(factory):
     assert 50_000 - len(hers) == sum(one.startswith("M") for one in keys)
     assert [] == problems(factory)
     assert verify_chain(factory).first_bad is None
-    require_whole(factory, find_model(factory, f"{OTHER}@1"))
+    other = find_model(factory, f"{OTHER}@1")
+    assert "R0" == rebuild(factory, other, workers=1, scratch=factory.scratch, report=lambda _: None).level
 
 
 def truth_of(factory, rows):

@@ -42,6 +42,8 @@ def _each(url: str, runs: Sequence[str], *, removes: bool) -> list[str]:
             with (writing if removes else reading)(engine) as connection:
                 found += connection.scalars(sa.select(table.c.workflow_uuid).where(*some)).all()
                 if removes:
+                    if place is None:  # what is deleted is overwritten, too
+                        connection.exec_driver_sql("PRAGMA secure_delete = ON")
                     # Its steps and events go with it: their keys refer to it.
                     connection.execute(sa.delete(table).where(*some))
     finally:

@@ -467,14 +467,20 @@ class Feedback:
             return has_segments(database, segments)
 
     @contextmanager
-    def without_segments(self, segments: Collection[str], marks: Mapping[int, str]) -> Generator[Gone]:
+    def without_segments(
+        self, segments: Collection[str], marks: Sequence[Mapping[int, str]]
+    ) -> Generator[Gone]:
         """Give what `removing.remove_segments` removed; it has happened once the block is left, and not at all where that raises."""
         with self._caught_up() as database:
             yield remove_segments(database, segments, marks)
 
     @contextmanager
     def without_predictions(
-        self, ids: Collection[bytes], keys: Collection[str], marks: Mapping[int, str], named: Collection[str]
+        self,
+        ids: Collection[bytes],
+        keys: Collection[str],
+        marks: Sequence[Mapping[int, str]],
+        named: Collection[str],
     ) -> Generator[Gone]:
         """Give what `removing.remove_predictions` removed; it has happened once the block is left, and not at all where that raises."""
         with self._caught_up() as database:

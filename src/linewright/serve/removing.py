@@ -4,7 +4,7 @@ Each function works in the write transaction of whoever calls it. What is remove
 """
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ def has_segments(database: sqlite3.Connection, segments: Collection[str]) -> boo
 
 
 def remove_segments(
-    database: sqlite3.Connection, segments: Collection[str], marks: Mapping[int, str]
+    database: sqlite3.Connection, segments: Collection[str], marks: Sequence[Mapping[int, str]]
 ) -> Gone:
     """Remove the predictions of some segments from the index, with their labels.
 
@@ -65,7 +65,8 @@ def remove_segments(
     segments
         Names. Where they end stays known, so that they are never read again.
     marks
-        Digests of the chain of changes that are known from elsewhere, by how many changes there were then.
+        Digests of the chain of changes that are known from elsewhere, by how many changes there were then. Where there are several, the
+        chain must have those of one of them.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def remove_predictions(
     database: sqlite3.Connection,
     ids: Collection[bytes],
     keys: Collection[str],
-    marks: Mapping[int, str],
+    marks: Sequence[Mapping[int, str]],
     named: Collection[str],
 ) -> Gone:
     """Remove predictions from the index, with their labels, and the answers by idempotency key that name one.
@@ -202,9 +203,9 @@ def _texts_in(value: object) -> set[str]:
             return set()
 
 
-def _sound(database: sqlite3.Connection, marks: Mapping[int, str]) -> Chained:
+def _sound(database: sqlite3.Connection, marks: Sequence[Mapping[int, str]]) -> Chained:
     before = chain_up(database)
-    _, wrong = wrong_changes(database, marks)
+    wrong = min((wrong_changes(database, one)[1] for one in marks), key=len)
     if wrong:
         raise Corrupt(
             f"nothing is removed, since labels are not what was kept: {wrong[0]}", hint="linewright verify"

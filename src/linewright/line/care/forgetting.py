@@ -28,6 +28,7 @@ from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, S
 from linewright.data.files import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
+from linewright.engine.ended import remove_notes
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.care.problem import Problem, problem_of
@@ -47,7 +48,7 @@ from linewright.serve.facts import Prediction, Prefix, Segment
 from linewright.serve.files import write_whole
 from linewright.serve.ids import number_of
 from linewright.serve.records import without
-from linewright.serve.segments import ENDING, Frame, frame_of, lengths, read_log, read_segment
+from linewright.serve.segments import ENDING, Frame, frame_of, read_log, read_segment
 from linewright.serve.values import spell
 from linewright.store.disk import explained, sync_file
 from linewright.store.names import line_path
@@ -457,13 +458,15 @@ def _carry_out(
     known = keep(factory, line, known.put(subject))
     named = {*found.ids, *found.keys, *([text] if text else [])}
     _forget_replies(factory, named)
+    _forget_notes(factory, line, text)
     labels = 0
     for _ in range(_PASSES):
         labels += _once(factory, line, subject, found, named)
-        before = len(found.ids)
-        _Look(factory, spec, known, subject).log(found)
-        if len(found.ids) == before and not _holds(factory, line, found.ids):
+        left = _Found(keys=found.keys)
+        _Look(factory, spec, known, subject).log(left)
+        if not left.ids:
             break
+        found.ids |= left.ids
     else:
         raise Transient(
             "the prediction log was sealed while it was gone through", where=line, hint="do it again"
@@ -588,16 +591,6 @@ def _files_without(factory: Factory, line: str, ids: Collection[str]) -> Iterato
             yield path.name, _File(frames, digested.prefix)
 
 
-def _holds(factory: Factory, line: str, ids: Collection[str]) -> bool:
-    """Whether the log, or a blob of it that was just sealed, has one of some records still."""
-    log, sealed = factory.log_of(line), factory.sealed_of(line)
-    return any(
-        without(frame.payload, ids) is not None
-        for name in lengths(log, sealed)
-        for frame in read_segment(log, name, sealed=sealed)
-    )
-
-
 # Frames in files
 
 
@@ -698,12 +691,21 @@ def _forget_replies(factory: Factory, texts: Collection[str]) -> None:
             database.execute("VACUUM")
 
 
+def _forget_notes(factory: Factory, line: str, text: str) -> None:
+    """Remove what the engine notes of the line's runs that have ended, where the value stands among it: in an error, say."""
+    path = factory.state / "engine.sqlite"
+    if len(text) >= _SHORTEST and path.is_file() and _stands_in(path, text):
+        ended = [one.run for one in factory.metadata.events(Finished, line=line)]
+        remove_notes(factory.engine_url, ended)
+
+
 # Where the text stands
 
 
 def places_of(factory: Factory, text: str) -> Iterator[str]:
     """Give the files of the state in which a text stands as a word, also inside of Parquet; none for one of fewer than 5 characters."""
     if len(text) >= _SHORTEST:
+        factory.report(Progress(station="forget", says="searching all files of the state"))
         for path in sorted(factory.state.rglob("*")):
             if path.is_file() and not path.is_symlink() and _stands_in(path, text):
                 yield str(path.relative_to(factory.root))

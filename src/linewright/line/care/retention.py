@@ -32,7 +32,7 @@ from linewright.model.facts import Registered
 from linewright.model.figures import count
 from linewright.release.facts import Promoted, RolledBack
 from linewright.release.pointer import canary_of
-from linewright.serve.changes import Chained
+from linewright.serve.changes import NONE, Chained
 from linewright.serve.facts import Checkpointed, Segment
 from linewright.serve.removing import Gone as Removed
 from linewright.serve.segments import lengths
@@ -429,17 +429,16 @@ def end_of(chained: Chained) -> LabelsEnd:
     return LabelsEnd(changes=chained.changes, digest=chained.digest)
 
 
-def marks_of(factory: Factory, line: str) -> dict[int, str]:
-    """Return the newest digest of the labels that the record has, by the number of their changes."""
-    marks = [
-        (one.at, one.changes, one.labels)
-        for one in factory.metadata.events(Checkpointed, line=line, newest_first=True, limit=1)
-        if one.changes
-    ]
-    marks += [
-        (one.at, one.labels_after.changes, one.labels_after.digest)
-        for kind in (Dropped, Forgotten)
-        for one in factory.metadata.events(kind, line=line)
-        if one.labels_after is not None and one.labels_after.changes
-    ]
-    return {changes: digest for _, changes, digest in sorted(marks)[-1:]}
+def marks_of(factory: Factory, line: str) -> tuple[dict[int, str], ...]:
+    """Return what the newest digest of the labels may be that the record has, each by the number of their changes.
+
+    After a removal there are two: a kill may have come between its event and the labels.
+    """
+    newest, marks = "", [LabelsEnd(changes=0, digest=NONE)]
+    for one in factory.metadata.events(Checkpointed, line=line, newest_first=True, limit=1):
+        newest, marks = one.at, [LabelsEnd(changes=one.changes, digest=one.labels)]
+    for kind in (Dropped, Forgotten):
+        for one in factory.metadata.events(kind, line=line):
+            if one.labels_before is not None and one.labels_after is not None and one.at >= newest:
+                newest, marks = one.at, [one.labels_after, one.labels_before]
+    return tuple({one.changes: one.digest} if one.changes else {} for one in marks)
