@@ -559,9 +559,9 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
 def test_a_section_without_a_station_is_refused_by_name(tumours):
     """A word that does nothing would be believed."""
     factory = tumours()
-    change(factory, "gates:\n", "keep: 90d\ngates:\n")
+    change(factory, "gates:\n", "sites: {lyon: {}}\ngates:\n")
 
-    with pytest.raises(SpecError, match="'keep' is part of the grammar, but its station does not exist yet"):
+    with pytest.raises(SpecError, match="'sites' is part of the grammar, but its station does not exist yet"):
         execute(factory, "tumours")
 
 

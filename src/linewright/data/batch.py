@@ -1,5 +1,6 @@
 """What reading a file gives: its rows in batches, each small enough to be held in memory."""
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,6 +79,17 @@ class Ragged:
     """The row as it stands in the file."""
     is_cut: bool = False
     """Whether it has fewer fields, is the last of the file, and no line end follows: the file was probably broken off there."""
+
+
+def fields_of(text: str) -> list[str]:
+    """Return what may be the fields of a row that no table can hold, whatever separates them.
+
+    Examples
+    --------
+    >>> fields_of('7, "Ada";old')
+    ['7', 'Ada', 'old']
+    """
+    return [field.strip().strip('"') for field in re.split(r"[,;\t|]", text)]
 
 
 @dataclass(frozen=True, kw_only=True)

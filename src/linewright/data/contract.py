@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Ragged
+from linewright.data.batch import Ragged, fields_of
 from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding, RowSql
 from linewright.data.near import listed
 from linewright.data.pattern import misspelt
@@ -30,6 +30,10 @@ _BOUNDED = ("integer", "number", "date", "datetime")
 _SHOWN = 8  # allowed values that a rule's words list
 _NONE = pl.Series(dtype=pl.Boolean)
 _SLICE = 16_384  # quarantined rows turned into records at a time
+
+
+Forgotten = Callable[[pl.Series], np.ndarray]
+"""Says of values of a column which are those of somebody who is forgotten."""
 
 
 class Quarantined(Sequence[dict[str, Any]]):
@@ -84,6 +88,7 @@ def check(
     *,
     scratch: Path | None = None,
     heard: Callable[[int], None] = lambda _: None,
+    forgotten: Forgotten | None = None,
 ) -> Checked:
     """Apply the contract to a table, in one pass over its parts.
 
@@ -104,6 +109,8 @@ def check(
         Folder for what is too large for memory; without it all rows are held in memory.
     heard
         Is told after each part how many rows were read so far.
+    forgotten
+        Says of values of `table.subject` which are forgotten: their rows are passed over (default: none is).
 
     Returns
     -------
@@ -116,7 +123,7 @@ def check(
         For rules that do not suit their column's type, references to what there is not, and SQL that fails.
     """
     known = referred_values([*table.sources, *referred], data, table.rules)
-    sifting = _Sifting(table, data, known, Spool(scratch))
+    sifting = _Sifting(table, data, known, Spool(scratch), forgotten)
     for part in table.parts():
         sifting.take(part)
         heard(sifting.rows)
@@ -217,6 +224,7 @@ class _Sifting:
     known: Mapping[str, pl.Series]
     """The values that columns with `references` may have."""
     kept: Spool
+    forgotten: Forgotten | None = None
     rows: int = 0
     served: int = 0
     """How many of the rows, the last ones, came from the prediction log."""
@@ -233,18 +241,22 @@ class _Sifting:
     def take(self, part: Part) -> None:
         """Apply the rules of single rows to the next part."""
         caught = np.full(part.frame.height, -1)
+        passed = self._passed_over(part)
         rules = list(_row_rules(part, self.table, self.data, self.known))
         for number, (rule, broken) in enumerate(rules):
             if broken.any():
-                rows = broken.fill_null(value=False).to_numpy()
+                rows = broken.fill_null(value=False).to_numpy() & ~passed
+                if not rows.any():
+                    continue
                 found = part.found[rule.column].filter(pl.Series(rows))
                 self.broken.setdefault(number, rule).count(part.start + np.flatnonzero(rows), found)
                 if rule.action != "warn":  # rows that stop the run are shown like those that are kept out
                     caught[rows & (caught < 0)] = number
-        is_kept = caught < 0
-        if not is_kept.all():
-            rows = part.start + np.flatnonzero(~is_kept)
-            self.caught.append(_Caught(rows, caught[~is_kept], part.found.filter(pl.Series(~is_kept))))
+        is_caught = caught >= 0
+        is_kept = ~is_caught & ~passed
+        if is_caught.any():
+            rows = part.start + np.flatnonzero(is_caught)
+            self.caught.append(_Caught(rows, caught[is_caught], part.found.filter(pl.Series(is_caught))))
         self.kept.add(part.frame if is_kept.all() else part.frame.filter(pl.Series(is_kept)))
         if self._unique():
             self.numbers.append(part.start + np.flatnonzero(is_kept))
@@ -254,6 +266,13 @@ class _Sifting:
         self.rules = len(rules)
         self.rows += part.frame.height
         self.served += part.frame.height if part.is_served else 0
+
+    def _passed_over(self, part: Part) -> np.ndarray:
+        """Return which rows are about somebody who is forgotten, as the value was found or as it was read."""
+        subject = self.data.table.subject
+        if self.forgotten is None or subject is None:
+            return np.zeros(part.frame.height, dtype=bool)
+        return self.forgotten(part.found[subject]) | self.forgotten(part.frame[subject])
 
     def finish(self) -> pl.DataFrame:
         """Apply the rules of the whole table, and return the rows that keep all rules."""
@@ -320,10 +339,17 @@ class _Sifting:
     @cached_property
     def _ragged_places(self) -> list[tuple[Source | Raw, Sequence[Ragged], list[_Place]]]:
         """Rows that no table can hold, by source, with where each starts: the files are read once more for it."""
-        return [
-            (source, ragged, list(map(_Place, source.ragged_files(), source.ragged_lines())))
-            for source, ragged in self.ragged_rows()
-        ]
+        found: list[tuple[Source | Raw, Sequence[Ragged], list[_Place]]] = []
+        for source, ragged in self.ragged_rows():
+            places = map(_Place, source.ragged_files(), source.ragged_lines())
+            left = [one for one in zip(ragged, places, strict=True) if not self._is_forgotten(one[0])]
+            if left:
+                found.append((source, [row for row, _ in left], [place for _, place in left]))
+        return found
+
+    def _is_forgotten(self, row: Ragged) -> bool:
+        """Return whether a row that no table can hold has a field that names somebody who is forgotten."""
+        return self.forgotten is not None and bool(self.forgotten(pl.Series(fields_of(row.text))).any())
 
     def _ragged_findings(self) -> Iterator[Finding]:
         for source, ragged, places in self._ragged_places:

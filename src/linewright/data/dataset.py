@@ -188,6 +188,12 @@ def _keep_chunk(
     links = list(blobs_of(content, metadata))
     if any(_get(blob, artifacts) is not None for blob in links):
         return chunk, {}
+    blob = _put(rows, artifacts)
+    # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
+    return chunk, {} if blob in links else {_link(content, len(links)): blob}
+
+
+def _put(rows: pl.DataFrame, artifacts: Artifacts) -> str:
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(
         rows.to_arrow(),
@@ -196,9 +202,7 @@ def _keep_chunk(
         use_dictionary=cast("Any", _repeating(rows)),  # names may be given, whatever its types say
         write_page_checksum=True,
     )
-    blob = artifacts.put(sink.getvalue().to_pybytes())
-    # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
-    return chunk, {} if blob in links else {_link(content, len(links)): blob}
+    return artifacts.put(sink.getvalue().to_pybytes())
 
 
 def _repeating(rows: pl.DataFrame) -> list[str]:
@@ -214,6 +218,59 @@ def blobs_of(content: str, metadata: MetadataReader) -> Iterator[str]:
         if blob is None:
             return
         yield blob
+
+
+def instead_of(digest: str, metadata: MetadataReader) -> str | None:
+    """Return the blob that is in the place of another one, or of a chunk by its content, without rows that were forgotten.
+
+    The newest, where there are several; `None` where there is none.
+    """
+    found = None
+    for number in count():
+        blob = metadata.settled(_instead(digest, number))
+        if blob is None:
+            return found
+        found = blob
+    return found
+
+
+def put_instead(digest: str, blob: str, metadata: Metadata) -> None:
+    """Note that a blob is in the place of another one, or of a chunk by its content, from now on."""
+    number = next(number for number in count() if metadata.settled(_instead(digest, number)) in {None, blob})
+    metadata.link({_instead(digest, number): blob})
+
+
+INSTEAD = "instead:"
+"""How keys begin under which there is what is in the place of something."""
+
+
+def _instead(digest: str, number: int) -> str:
+    return f"{INSTEAD}{digest}" + (f":{number + 1}" if number else "")
+
+
+def read_chunk(
+    chunk: Chunk, columns: Sequence[Column], artifacts: Artifacts, metadata: MetadataReader
+) -> pl.DataFrame:
+    """Return the rows of one chunk of a dataset.
+
+    Parameters
+    ----------
+    columns
+        Those of the dataset.
+
+    Raises
+    ------
+    NotFound, Corrupt
+        As for `read_dataset`.
+    """
+    schema = pl.Schema({column.name: DTYPES[column.type] for column in columns})
+    return _read_chunk(chunk, schema, artifacts, metadata)
+
+
+def put_emptied(rows: pl.DataFrame, those: pl.Series, artifacts: Artifacts) -> str:
+    """Keep rows of a chunk of which some are empty, all their values missing, so that the others are where they were; return the blob."""
+    gone = pl.when(those).then(None)
+    return _put(rows.select(gone.otherwise(pl.col(name)).alias(name) for name in rows.columns), artifacts)
 
 
 def _link(content: str, number: int) -> str:
@@ -232,6 +289,8 @@ def _read_chunk(
     chunk: Chunk, schema: pl.Schema, artifacts: Artifacts, metadata: MetadataReader
 ) -> pl.DataFrame:
     links = list(blobs_of(chunk.content, metadata))
+    if (instead := instead_of(chunk.content, metadata)) is not None:
+        links.append(instead)
     if not links:
         raise NotFound("a chunk of the dataset is nowhere", found=chunk.content, hint="run the line again")
     # Where every blob was lost, the first one's error says how.

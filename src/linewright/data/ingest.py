@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from msgspec import UNSET
 
-from linewright.data.contract import Checked, breach, check
+from linewright.data.contract import Checked, Forgotten, breach, check
 from linewright.data.dataset import write_dataset
 from linewright.data.facts import MOST_LABELS, Finding, Ingested, Quarantine
 from linewright.data.order import order_finding
@@ -27,6 +27,7 @@ def ingest(
     scratch: Path | None = None,
     *,
     doubts: Callable[[Checked], Iterable[Finding]] = lambda _: (),
+    forgotten: Forgotten | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -46,6 +47,8 @@ def ingest(
         Folder for rows that are too many for memory, see `contract.check`.
     doubts
         Says what misleads in the rows that keep the contract; it is kept with what else was found.
+    forgotten
+        As for `contract.check`.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def ingest(
         says = f"read {rows:,} rows of {' and '.join(data.sources)}"
         context.report(Progress(station=STATION, says=says, done=len(sources), of=steps))
 
-    checked = check_sources(sources, data, served, scratch=scratch, heard=heard)
+    checked = check_sources(sources, data, served, scratch=scratch, heard=heard, forgotten=forgotten)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)
@@ -97,18 +100,19 @@ def check_sources(
     *,
     scratch: Path | None = None,
     heard: Callable[[int], None] = lambda _: None,
+    forgotten: Forgotten | None = None,
 ) -> Checked:
     """Make the table of the sources that it is made of, and apply the contract with all of them.
 
     Parameters
     ----------
-    scratch, heard
+    scratch, heard, forgotten
         As for `contract.check`.
     """
     names = table_sources(data)
     table = build_table([one for one in sources if one.name in names], data, served)
     referred = [whole(one) for one in sources if one.name not in names]
-    return check(table, data, referred, scratch=scratch, heard=heard)
+    return check(table, data, referred, scratch=scratch, heard=heard, forgotten=forgotten)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset
 from linewright.line.barred import in_spite, unequal
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
@@ -25,6 +26,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
     asked = factory.metadata.get(accepted.proposal, RetrainProposal) if accepted.proposal else None
     declared = declared_before(factory.metadata, version.line, version.digest)
     pointer = factory.metadata.pointer(version.line)
+    dropped = dropped_at(factory, evidence.trained.dataset)
     return CardFacts(
         line=version.line,
         version=version.version,
@@ -67,7 +69,11 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         champion=pointer.champion,
         halted=factory.is_halted(version.line),
         events=_events(factory, version),
-        time_range=_time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
+        time_range=None
+        if dropped
+        else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
+        dropped=dropped,
+        forgotten=forgotten_at(factory, evidence.trained.dataset),
     )
 
 

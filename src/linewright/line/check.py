@@ -20,10 +20,13 @@ from linewright.line.checks import Problem, check_task
 from linewright.line.doubts import doubts
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
+from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file import placed, unsupported
+from linewright.line.forgotten import are_forgotten
+from linewright.line.keep import kept_of, too_short
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken
-from linewright.line.spec import LineSpec
+from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.traps import column_traps, row_traps, seen_as_declared
 from linewright.line.work import (
     MODEL_FILE,
@@ -72,10 +75,24 @@ def check_line(factory: Factory, name: str) -> Sound:
     path = factory.path_of(name)
     spec = factory.line(name)
     refuse(unsupported(spec, path))
+    _require_kept_for_long_enough(spec, read_factory_file(factory.root).keep)
     try:
         return _check_data(factory, spec)
     except LinewrightError as error:
         raise placed(error, path) from error
+
+
+def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
+    """Require that `factory.yaml` keeps the answers of a line for as long as it needs them; of its own file `checks` says so."""
+    found = too_short(spec, kept_of(spec, everywhere))
+    if found is not None:
+        raise SpecError(
+            f"answers are kept for less time than line {spec.line!r} needs them: {found[1]}",
+            where=f"{FACTORY_FILE}: keep.log",
+            found=found[0],
+            allowed=f"at least {found[1]} together",
+            hint=f"keep them longer, or say so in lines/{spec.line}.yaml; until then they are kept for as long as the line needs them",
+        )
 
 
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
@@ -86,7 +103,9 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         parse(read_vectors_file(factory.root, spec.train.word_vectors), where=VECTORS_FILE)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
-        checked = check_sources(sources, spec, scratch=factory.scratch)
+        checked = check_sources(
+            sources, spec, scratch=factory.scratch, forgotten=are_forgotten(factory, spec.line)
+        )
     except (SpecError, ContractBreach) as error:
         raise recalled(error, before_of(factory, spec.line)) from error
     if checked.stop is not None:

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import msgspec
 
+from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, Transient
+from linewright.line.care.retention import finish
 from linewright.line.factory import Factory
+from linewright.line.facts import Forgotten
+from linewright.line.forgotten import forgotten_of
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
@@ -27,6 +31,8 @@ CHECKPOINT_S = 600.0
 _LOOKED_BACK = 200
 """Checkpoints of a line that are looked through for segments that have not grown: over a day of them. An older one is entered again."""
 _HEAD = "head.json"
+CHECKPOINTS = "checkpoint.lock"
+"""Held by whoever makes checkpoints, or changes what they are of."""
 
 
 def never() -> bool:
@@ -39,14 +45,28 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
 
     It reads each segment that has grown since the last one, once from its beginning. It may be called at any time, by any process.
 
+    Where another process makes one, or removes something, `None` too: it would enter what is no more.
+
     Raises
     ------
     Corrupt
         If a segment is not what it was at the last checkpoint; what is right is entered before.
     """
+    lock = ProcessLock(factory.state / CHECKPOINTS)
+    if forgotten_of(factory, line).undone or not lock.acquire():
+        return None
+    try:
+        finish(factory, line)  # else the checkpoint would hold what is kept no longer
+        return _checkpoint(factory, line)
+    finally:
+        lock.release()
+
+
+def _checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     recent = factory.metadata.events(Checkpointed, line=line, newest_first=True, limit=_LOOKED_BACK)
     known: dict[str, Prefix] = {}
-    for one in reversed(recent):
+    forgotten = factory.metadata.events(Forgotten, line=line)
+    for one in sorted([*reversed(recent), *forgotten], key=lambda one: one.at):
         known |= one.segments
     grown, trouble = dict[str, Prefix](), list[Corrupt]()
     for path in sorted(factory.log_of(line).glob("*" + ENDING)):

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.spec import ColumnRule, FileSource, duration_micros, referred_source, table_sources
 from linewright.errors import SpecError
+from linewright.line.keep import LONGEST, too_short, wrong_ages
 from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.nodes import Entries, find
 from linewright.line.spec import LineSpec
@@ -50,6 +51,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _steps(spec),
         _release(spec),
         _loop(spec),
+        _keep(spec),
     ):
         for problem in problems:
             node = find(root, problem.path) or root
@@ -484,6 +486,25 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
                 path=path, what="a duration of nothing", found=text, allowed="a longer one, e.g. 1h"
             )
     yield from _performance(spec)
+
+
+def _keep(spec: LineSpec) -> Iterator[Problem]:
+    if spec.keep is None:
+        return
+    wrong = list(wrong_ages(spec.keep))
+    for path, what, found in wrong:
+        yield Problem(
+            path=path, what=what, found=found, allowed=f"a longer one, e.g. 90d, and at most {LONGEST}"
+        )
+    short = None if wrong else too_short(spec, spec.keep)
+    if short is not None:
+        yield Problem(
+            path=("keep", "log"),
+            what="answers are kept for less time than their labels and the window of these take",
+            found=short[0],
+            allowed=f"at least {short[1]} together",
+            hint="keep them longer",
+        )
 
 
 def _performance(spec: LineSpec) -> Iterator[Problem]:

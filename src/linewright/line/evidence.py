@@ -9,6 +9,7 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.registry import find_model, judged, recorded, registration_of
@@ -284,7 +285,7 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
         seen[digest] = Claim(
             digest=digest,
             kind=body["kind"],
-            says=_says(body) + _caveat(factory, body),
+            says=_says(body) + _caveat(factory, body) + _dropped(factory, digest, body["kind"]),
             rests_on=tuple(_claim(factory, one, seen) for one in below),
         )
     return seen[digest]
@@ -307,6 +308,16 @@ def _caveat(factory: Factory, body: dict[str, Any]) -> str:
     if body["kind"] != "certificate" or not is_made_elsewhere(factory, body["rival"]):
         return ""
     return " (which rows the champion that it was compared with has learned from is not known)"
+
+
+def _dropped(factory: Factory, digest: str, kind: str) -> str:
+    """Say of a dataset that its rows are kept no longer."""
+    if kind != "dataset":
+        return ""
+    if (at := dropped_at(factory, digest)) is not None:
+        return f" (dataset dropped by retention on {at[:10]})"
+    at = forgotten_at(factory, digest)
+    return "" if at is None else f" (rows of somebody who was forgotten on {at[:10]} are gone)"
 
 
 def _says(body: dict[str, Any]) -> str:

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.fit import fit_spec
-from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean
-from linewright.line.nodes import read_nodes, read_text
+from linewright.line.keep import LONGEST, wrong_ages
+from linewright.line.mistakes import EnoughError, Mistake, Mistakes, did_you_mean, dotted
+from linewright.line.nodes import Entries, find, read_nodes, read_text
 from linewright.line.secret import check_secrets
-from linewright.line.spec import LINE_NAME
+from linewright.line.spec import LINE_NAME, KeepSpec
 from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.memory import to_bytes, usual_budget
@@ -117,6 +118,8 @@ class FactoryFile(Spec):
     """What each run may take."""
     notify: Notify = Field(default_factory=dict[str, DestinationSpec])
     """Who is told of what happens in all lines, by a name of your own."""
+    keep: KeepSpec = KeepSpec()
+    """For how long log, datasets and runs are kept, of lines that do not say it themselves."""
     costs: CostsSpec | None = None
     """What work costs (default: costs are not counted)."""
     goals: tuple[GoalSpec, ...] = ()
@@ -141,9 +144,26 @@ def read_factory_file(root: Path) -> FactoryFile:
         if nodes:
             check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
+        if nodes and spec:
+            _check_keep(spec.keep, nodes, mistakes)
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec
+
+
+def _check_keep(keep: KeepSpec, root: Entries, mistakes: Mistakes) -> None:
+    for place, what, found in wrong_ages(keep):
+        node = find(root, place) or root
+        mistakes.add(
+            Mistake(
+                path=dotted(place),
+                line=node.line,
+                column=node.column,
+                what=what,
+                found=found,
+                allowed=f"a longer one, e.g. 90d, and at most {LONGEST}",
+            )
+        )
 
 
 def strange_limits(root: Path, spec: FactoryFile, lines: Collection[str]) -> list[LinewrightError]:

@@ -13,6 +13,7 @@ from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metri
 from linewright.model.figures import count, few_in_words, in_digits
 from linewright.model.reliability import is_off, off_in_words
 from linewright.model.unfound_words import unfound_in_words
+from linewright.serve.facts import Prefix
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
 
@@ -137,6 +138,56 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """Fits that went on at a time."""
     differences: tuple[str, ...] = ()
     """What came out otherwise, and in what the environments differ, one sentence each."""
+
+
+class LabelsEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the chain of changes of a line's labels."""
+
+    changes: int
+    digest: str
+
+
+class Dropped(Event, frozen=True, kw_only=True, tag="dropped"):
+    """What a line had stored is kept no longer, as its retention says. What it was is not in the event."""
+
+    results: tuple[str, ...] = ()
+    """Digests of the results whose bytes go: of datasets, of rows in quarantine, of segments of the prediction log."""
+    segments: tuple[str, ...] = ()
+    """Names of these segments."""
+    predictions: int = 0
+    labels: int = 0
+    """Changes of labels: each that came about these predictions, and each correction."""
+    labels_before: LabelsEnd | None = None
+    labels_after: LabelsEnd | None = None
+    """The chain of changes as it was, and without those that go; `None` where none go."""
+    runs: tuple[str, ...] = ()
+    """Runs of which the engine's notes go."""
+    keep: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What was to be kept, by the field of `keep`."""
+
+
+class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
+    """What a line had stored about a person was removed. Neither who it is nor what it was is in the event."""
+
+    subject: str
+    """A keyed hash of the value of `table.subject`; the key is with the list of those that are forgotten."""
+    instead: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Digest of a blob, or of the content of a chunk of rows → digest of the blob that is in its place now."""
+    segments: dict[str, Prefix] = msgspec.field(default_factory=dict[str, Prefix])
+    """The segments of the prediction log that had something of it, by name, as they are now."""
+    datasets: tuple[str, ...] = ()
+    """Dataset versions that had rows of it; these are empty now."""
+    models: tuple[str, ...] = ()
+    """Models, as LINE@VERSION, that have learned from such rows."""
+    predictions: int = 0
+    labels: int = 0
+    """Changes of labels."""
+    rows: int = 0
+    """Of the chunks of datasets: each is counted once, however many versions have it."""
+    quarantined: int = 0
+    labels_before: LabelsEnd | None = None
+    labels_after: LabelsEnd | None = None
+    """As `Dropped` has them."""
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,9 +121,9 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
 
     Examples
     --------
-    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nkeep: 90d\n"
+    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nsites: {lyon: {}}\n"
     >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
-    ['keep']
+    ['sites']
     """
     root = read_nodes(read_text(path), Mistakes(str(path))) if path else None
     return [
@@ -183,7 +183,6 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
     sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
         (spec.label.columns is not None, ("label", "columns"), None, ""),
         *columns,
-        (spec.keep is not None, ("keep",), spec.keep, ""),
         (spec.sites is not None, ("sites",), None, ""),
     ]
     return [(section, found, allowed) for stands, section, found, allowed in sections if stands]

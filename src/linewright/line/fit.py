@@ -27,6 +27,7 @@ S = TypeVar("S", bound=Spec)
 FORMS: Final = {
     r"^[a-z0-9-]{1,63}$": "1 to 63 small letters, digits and hyphens",
     r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$": "a number and a unit (us, ms, s, m, h, d or w), such as 45d",
+    r"^\d{1,5}(\.\d{1,5})?(s|m|h|d|w|y)$": "an age of a number and a unit (s, m, h, d, w or y), such as 90d",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     r"^[^:]+\.py:[A-Za-z_]\w*$": "FILE.py:FUNCTION, the file in the factory's folder",
     r"^\d+ per \d+(\.\d+)?(h|d|w)$": "how many per how long (h, d or w), such as 1 per 90d",

@@ -17,6 +17,7 @@ from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
+from linewright.line.forgotten import are_forgotten
 from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec
@@ -41,6 +42,7 @@ def ingest_station(work: Work) -> Ingested:
             served,
             factory.scratch,
             doubts=partial(doubts, work.spec),
+            forgotten=are_forgotten(factory, work.spec.line),
         )
     except (SpecError, ContractBreach) as error:
         error.hint = error.hint.replace(" LINE ", f" {work.spec.line} ")  # the data room does not know it

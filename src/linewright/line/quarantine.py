@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from linewright.data.dataset import instead_of
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
@@ -19,7 +20,8 @@ def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
     digest = _newest(factory, line)
     if digest is None:
         return []
-    blob = factory.artifacts.get(factory.metadata.get(digest, Quarantine).blob)
+    kept = factory.metadata.get(digest, Quarantine).blob
+    blob = factory.artifacts.get(instead_of(kept, factory.metadata) or kept)
     return [msgspec.json.decode(row) for row in blob.splitlines()]
 
 

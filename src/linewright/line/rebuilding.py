@@ -21,6 +21,7 @@ from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, S
 from linewright.features.table import encode_table
 from linewright.line.afresh import Afresh
 from linewright.line.care.verify import verify_model
+from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.engines import parted
 from linewright.line.environment import computed_in, differences, environment
 from linewright.line.evidence import Evidence, accepted_of, evidence_of
@@ -197,6 +198,7 @@ def require_whole(factory: Factory, version: Version) -> None:
         Of the class that the worst problem has; all of them are in its details.
     """
     name = f"{version.line}@{version.version}"
+    _require_kept(factory, version, name)
     problems = verify_model(factory, version).problems
     if problems and (lost := _lost_rows(factory, version)):
         raise NotFound(
@@ -212,6 +214,28 @@ def require_whole(factory: Factory, version: Version) -> None:
             where=worst.where,
             hint=worst.next,
             details={"problems": to_builtins(problems)},
+        )
+
+
+def _require_kept(factory: Factory, version: Version, name: str) -> None:
+    dataset = at = forgotten = None
+    with suppress(LinewrightError):  # then more than rows is gone, and the problems say what
+        dataset = evidence_of(factory, version).trained.dataset
+        at, forgotten = dropped_at(factory, dataset), forgotten_at(factory, dataset)
+    if dataset is not None and forgotten is not None:
+        raise NotFound(
+            f"{name} cannot be rebuilt: rows of its dataset are gone, since somebody was forgotten on {forgotten[:10]}",
+            where=dataset,
+            hint=f"train a model without them: linewright run {version.line}",
+            details={"forgotten": forgotten},
+        )
+    if dataset is not None and at is not None:
+        raise NotFound(
+            f"{name} cannot be rebuilt: dataset dropped by retention on {at[:10]}",
+            where=dataset,
+            hint=f"where the sources still hold its rows, `linewright run {version.line}` reads them again; `keep.datasets` says how "
+            "many dataset versions are kept",
+            details={"dropped": at},
         )
 
 

@@ -16,7 +16,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
+from linewright.data.dataset import instead_of
 from linewright.errors import Corrupt, NotFound
+from linewright.line.facts import Dropped
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.ids import ids_from
 from linewright.serve.records import count_of, is_many, row_texts
@@ -309,8 +311,10 @@ class SealedLog:
         """The row group that was read last, since places that are asked for lie close together."""
 
     def ends(self) -> dict[str, int]:
-        """Return the length in bytes of each segment that is sealed by now, by its name."""
-        self._entered = {one.name: one for one in self._metadata.events(Sealed, line=self._line)}
+        """Return the length in bytes of each segment that is sealed by now and still kept, by its name."""
+        dropped = {name for one in self._metadata.events(Dropped, line=self._line) for name in one.segments}
+        entered = self._metadata.events(Sealed, line=self._line)
+        self._entered = {one.name: one for one in entered if one.name not in dropped}
         return {name: one.bytes for name, one in self._entered.items()}
 
     def segments(self) -> dict[str, Segment]:
@@ -318,6 +322,10 @@ class SealedLog:
         self.ends()
         digests = [self._entered[name].segment for name in sorted(self._entered)]
         return {digest: self._metadata.get(digest, Segment) for digest in digests}
+
+    def blob_of(self, segment: Segment) -> str:
+        """Return the digest of the Parquet file of a segment: the one that was sealed, or the one without what was forgotten since."""
+        return instead_of(segment.blob, self._metadata) or segment.blob
 
     def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Iterate over the frames in [start, stop) of a segment, as its file had them; of an unknown one there are none.
@@ -346,12 +354,13 @@ class SealedLog:
         if start >= entry.bytes:
             return
         segment = self._metadata.get(entry.segment, Segment)
+        blob = self.blob_of(segment)
         try:
-            if segment.blob not in self._sound:
-                self._artifacts.verify(segment.blob)
-                self._sound.add(segment.blob)
+            if blob not in self._sound:
+                self._artifacts.verify(blob)
+                self._sound.add(blob)
             with pyarrow.parquet.ParquetFile(
-                self._artifacts.path(segment.blob), page_checksum_verification=True
+                self._artifacts.path(blob), page_checksum_verification=True
             ) as parquet:
                 for group in read_groups(parquet, entry.name, start):
                     self._last = group
@@ -360,7 +369,7 @@ class SealedLog:
             raise Corrupt(
                 f"a sealed segment of the prediction log cannot be read: {error}",
                 where=f"log of {self._line}, {entry.name}",
-                found=segment.blob,
+                found=blob,
                 hint="restore the file from a backup",
-                details={"blob": segment.blob},
+                details={"blob": blob},
             ) from error

@@ -8,9 +8,25 @@ from linewright.data.spec import DataSpec
 from linewright.model.spec import BeatsGate, GateSpec, TrainSpec, ValueSpec
 from linewright.people.spec import Notify
 from linewright.release.spec import ReleaseSpec
+from linewright.spec import Spec
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
 LINE_NAME = r"^[a-z0-9-]{1,63}$"
+Age = Annotated[str, Field(pattern=r"^\d{1,5}(\.\d{1,5})?(s|m|h|d|w|y)$")]
+"""A number and a unit (s, m, h, d, w, y), e.g. ``90d``; a year is 365 days."""
+
+
+class KeepSpec(Spec):
+    """For how long is kept what a line has stored. What is not said is kept for ever."""
+
+    log: Age | None = None
+    """Age from which answers go, with their labels, e.g. ``90d``; a segment of the log goes as a whole, once its newest answer is so old.
+    At least the delay of labels and a window of the monitors."""
+    datasets: Annotated[int, Field(ge=1)] | None = None
+    """How many dataset versions are kept, the newest; those of the champion, of the one before it and of a candidate always are. A model
+    whose dataset is gone serves as before, and cannot be rebuilt."""
+    runs: Age | None = None
+    """Age from which go the plans and the rows in quarantine of runs that have ended, but for those of registered models."""
 
 
 class LineSpec(DataSpec):
@@ -40,7 +56,7 @@ class LineSpec(DataSpec):
     """What decisions are worth; sets the threshold."""
     notify: Notify | None = None
     """Who is told of what happens to this line, by a name of your own; those that `factory.yaml` names are told too."""
-    keep: str | None = None
-    """How long data and logs are kept."""
+    keep: KeepSpec | None = None
+    """For how long log, datasets and runs are kept; what it does not say, `factory.yaml` does."""
     sites: dict[str, dict[str, object]] | None = None
     """A template's sites; each becomes an ordinary line `LINE.SITE`."""

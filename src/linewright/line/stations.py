@@ -14,6 +14,7 @@ from msgspec import UNSET
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
+from linewright.line.forgotten import forgotten_of
 from linewright.line.rival import rival_of
 from linewright.line.work import (
     CODE_FILE,
@@ -84,7 +85,7 @@ def words(part: str) -> str:
 
 
 def _ingest_inputs(work: Work) -> dict[str, str]:
-    spec = work.spec
+    spec, forgotten = work.spec, forgotten_of(work.factory, work.spec.line).input
     asked = {
         "table": spec.table.model_dump(mode="json", exclude={"limits"}),
         "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
@@ -95,6 +96,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
+        **({"list of those who are forgotten": forgotten} if forgotten else {}),
         # What was settled before it was looked at which columns follow from a row is looked at anew.
         **({"columns of a row": "by expressions"} if spec.table.sql is not None else {}),
     }

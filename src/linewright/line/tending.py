@@ -15,6 +15,8 @@ from linewright.engine.context import Progress
 from linewright.engine.seam import Engine
 from linewright.errors import LinewrightError, Transient
 from linewright.line.alerts import open_alerts
+from linewright.line.care.forgetting import resume
+from linewright.line.care.litter import retire_now
 from linewright.line.changes import Changes, Part
 from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
 from linewright.line.clock_skew import clock_alert, tend_clock
@@ -29,6 +31,7 @@ from linewright.line.sealing import seal_next
 from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window, next_close
+from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.pointer import record_pending
 from linewright.release.stop import note_of, pending
@@ -57,6 +60,10 @@ _AT_ONCE = ""
 UNKNOWN_AFTER_S = 10.0
 """When a halt without a note is recorded as one by nobody knows whom, in seconds: whoever stopped the line says who they are within
 moments, and on a busy machine within some seconds."""
+RETIRE_S = 86_400.0
+"""How often what lines keep no longer goes."""
+RETIRE_FIRST_S = 900.0
+"""The first time after the start: a factory that is started anew each day is looked after too, and one that comes up has other things to do."""
 DISK_LOOK_S = 60.0
 """How often the disk is looked at."""
 FAR_H = 2 * WARNED_H
@@ -110,6 +117,8 @@ class Tending:
         How often to look, in seconds.
     unknown_after_s
         How long a line must be stopped, in seconds, until it is recorded that nobody knows by whom.
+    retire_first_s
+        When to look for the first time for what lines keep no longer, in seconds.
     make_reference
         As in `close_window`.
     """
@@ -121,6 +130,7 @@ class Tending:
         *,
         every_s: float = LOOK_S,
         unknown_after_s: float = UNKNOWN_AFTER_S,
+        retire_first_s: float = RETIRE_FIRST_S,
         make_reference: MakeReference | None = None,
     ) -> None:
         self._open, self._engine, self._every_s = open_factory, engine, every_s
@@ -151,6 +161,7 @@ class Tending:
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
         self._said: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
+        self._retire_at = time.monotonic() + retire_first_s
         self._disk_at, self._is_near = 0.0, False
         """When the disk is looked at next, and whether people were told that it will be full."""
         self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
@@ -164,12 +175,14 @@ class Tending:
     def _work(self) -> None:
         with self._open() as factory:
             changes = Changes(factory)
+            self._resume(factory)
             while not self._closed.wait(self._every_s):
                 self._record_halts(factory)
                 self._disk(factory)
                 names = self._stir(changes)
                 self._tend(factory, names)
                 self._checkpoint(factory)
+                self._retire(factory)
 
     def _record_halts(self, factory: Factory) -> None:
         self._halts_at = time.monotonic() + LOOK_S
@@ -337,6 +350,44 @@ class Tending:
         for each in sorted(told - self._unproved):
             sys.stderr.write(each)
         self._unproved = told
+
+    def _resume(self, factory: Factory) -> None:
+        """End removals of persons that were interrupted."""
+        try:
+            resumed = resume(factory)
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            sys.stderr.write(traceback.format_exc())
+            return
+        if resumed.ended:
+            says = f"{count(resumed.ended, 'removal')} of a subject that had been interrupted ended"
+            factory.report(Progress(station="forget", says=says, stays=True))
+        for one in resumed.problems:
+            sys.stderr.write(f"error: a removal that was interrupted is not ended: {one.to_text()}\n")
+
+    def _retire(self, factory: Factory) -> None:
+        """Once a day take out what lines keep no longer, and tell what went."""
+        if time.monotonic() < self._retire_at or self._closed.is_set():
+            return
+        self._retire_at = time.monotonic() + RETIRE_S
+        try:
+            retired = retire_now(factory)
+        except LinewrightError as error:
+            sys.stderr.write(f"error: what is older than `keep` says stays for now: {error}\n")
+            retired = None if isinstance(error, Transient) else ()
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            sys.stderr.write(traceback.format_exc())
+            retired = ()
+        if retired is None:
+            self._retire_at = time.monotonic() + _AGAIN_S
+            return
+        for one in retired:
+            if one.problem is not None:
+                sys.stderr.write(
+                    f"error: what is older than `keep` says stays for now: {one.problem.to_text()}\n"
+                )
+            elif one.is_something:
+                says = f"kept no longer: {one.to_text()}"
+                factory.report(Progress(station="keep", says=says, stays=True))
 
     def _look(
         self, line: str, what: str, look: Callable[[], str | None], *, longest_s: float = _LONGEST_PAUSE_S

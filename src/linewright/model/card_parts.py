@@ -76,6 +76,10 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in the line, oldest first; those about other models are passed over."""
     time_range: tuple[str, str] | None = None
     """First and last value of the time column."""
+    dropped: str | None = None
+    """When the rows of its dataset were dropped by retention; `None` where they are kept."""
+    forgotten: str | None = None
+    """When rows of its dataset were emptied, since somebody was forgotten; `None` where all are there."""
 
     @property
     def name(self) -> str:

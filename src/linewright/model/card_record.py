@@ -206,7 +206,9 @@ def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
             "Whether its probabilities can be taken at their word: nobody counted when it was judged.",
             cite(facts.evaluation_digest),
         )
-    if not any(_kind(event) == "rebuilt" for event in _own_events(facts)):
+    if not (facts.dropped or facts.forgotten) and not any(
+        _kind(event) == "rebuilt" for event in _own_events(facts)
+    ):
         yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
 
 

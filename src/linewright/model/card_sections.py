@@ -244,6 +244,12 @@ def _data(facts: CardFacts) -> Section:
         sentences.insert(1, Sentence(text=text, evidence=held))
     if facts.time_range:
         sentences.insert(1, Sentence(text="From {} to {}.".format(*facts.time_range), evidence=held))
+    if facts.dropped:
+        text = f"Its rows are kept no longer (dataset dropped by retention on {facts.dropped[:10]}), so that it cannot be rebuilt."
+        sentences.append(Sentence(text=text, evidence=held))
+    if facts.forgotten:
+        text = f"Rows of somebody who was forgotten on {facts.forgotten[:10]} are gone from it, so that it cannot be rebuilt."
+        sentences.append(Sentence(text=text, evidence=held))
     if split.cutoff:
         sentences.append(
             Sentence(

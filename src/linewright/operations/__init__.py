@@ -89,6 +89,7 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "backup": _entry("care", _CARE, "Copy the whole factory into one file, also while it is at work."),
     "restore": _entry("care", _CARE, "Make a factory from a backup, in an empty or a new folder."),
-    "gc": _entry("care", _CARE, "Free the stored bytes that nothing refers to."),
+    "gc": _entry("care", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."),
+    "forget": _entry("care", _CARE, "Remove for ever what a line has stored about one person."),
 }
 """Name of each command → where it lives, in the order in which people meet them."""

@@ -6,8 +6,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from linewright.data.spec import duration_micros
+from linewright.errors import RequestError
 from linewright.line.care.ailments import Examined, Needs, examine
 from linewright.line.care.backup import BackedUp, make_backup
+from linewright.line.care.forgetting import Forgot
+from linewright.line.care.forgetting import forget as forget_subject
 from linewright.line.care.litter import Freed, collect
 from linewright.line.care.restore import Restored, restore_backup
 from linewright.line.care.verify import Followed, Verified, verify_chain, verify_factory, verify_model
@@ -122,9 +125,10 @@ def restore(factory: Factory, file: Path, /) -> Restored:
 
 @operation(writes=True, expensive=True)
 def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") -> Freed:
-    """Free the stored bytes that nothing refers to.
+    """Free what lines keep no longer and stored bytes that nothing refers to.
 
-    Results and events are never removed. A run that was killed is finished as if nothing had been freed.
+    What `keep` of a line file or of `factory.yaml` says is carried out: answers with their labels, dataset versions, rows in quarantine and
+    notes of runs that are older go. Results and events are never removed. A run that was killed is finished as if nothing had been freed.
 
     Parameters
     ----------
@@ -134,3 +138,39 @@ def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") ->
         Least age of what may go, such as ``1d`` or ``2h``; less than ``1h`` only while nothing else is at work.
     """
     return collect(factory, grace_s=duration_micros(grace) / 1e6, dry_run=dry_run)
+
+
+@operation(writes=True, expensive=True)
+def forget(
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    subject: str,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> Forgot:
+    """Remove for ever what a line has stored about one person.
+
+    Rows whose `table.subject` is this value, and rows of their keys, go from the prediction log, labels, quarantine and dataset versions.
+    The record keeps that it happened, by a keyed hash, and which models had learned from them. Rows that stand in sources are passed over
+    from then on. What was interrupted is ended by the next `up`, `gc` or `forget`.
+
+    Parameters
+    ----------
+    line
+        Name of the line; it must name `table.subject`.
+    subject
+        The value that names the person, as the data spell it.
+    yes
+        Do it: nothing brings back what is removed.
+    dry_run
+        Remove nothing, and say what would go.
+    """
+    if not yes and not dry_run:
+        raise RequestError(
+            "nothing brings back what is removed, so it must be confirmed",
+            where="--yes",
+            hint="look first with --dry-run, then give --yes",
+        )
+    return forget_subject(factory, line, subject, dry_run=dry_run)

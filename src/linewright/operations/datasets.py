@@ -8,9 +8,11 @@ import msgspec
 from linewright.data.compare import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset, Ingested, Quarantine
+from linewright.errors import NotFound
+from linewright.line.dropped import dropped_at
 from linewright.line.evidence import find_result
 from linewright.line.factory import Factory
-from linewright.line.facts import Finished
+from linewright.line.facts import Dropped, Finished
 from linewright.line.quarantine import quarantined_rows, reading_of
 from linewright.model.facts import Registered
 from linewright.model.figures import count
@@ -30,6 +32,8 @@ class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     """Models that were trained on it."""
     at: str
+    gone: str | None = None
+    """When its rows were dropped by retention; `None` where they are kept."""
 
 
 class Datasets(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +233,7 @@ def _logged(factory: Factory, line: str) -> Logged:
             predictions=one.records,
             first=one.first,
             last=one.last,
-            parquet=str(factory.artifacts.path(one.blob)),
+            parquet=str(factory.artifacts.path(sealed.blob_of(one))),
         )
         for digest, one in sealed.segments().items()
     )
@@ -242,6 +246,7 @@ def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
         if digest := reading_of(factory, run):
             read[digest] = run
     models = factory.metadata.events(Registered, line=line)
+    dropped = factory.metadata.events(Dropped)
     listed: list[DatasetLine] = []
     for digest, run in reversed(read.items()):
         ingested = factory.metadata.get(digest, Ingested)
@@ -255,6 +260,7 @@ def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
                 quarantined=kept_out,
                 models=tuple(f"{line}@{event.model}" for event in models if event.ingested == digest),
                 at=run.at,
+                gone=dropped_at(factory, ingested.dataset, dropped) if dropped else None,
             )
         )
     return listed
@@ -263,6 +269,13 @@ def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
 def _difference(factory: Factory, line: str, before: str, after: str) -> Difference:
     old_digest, old = find_result(factory, before, Dataset)
     new_digest, new = find_result(factory, after, Dataset)
+    for digest in (old_digest, new_digest):
+        if (at := dropped_at(factory, digest)) is not None:
+            raise NotFound(
+                f"rows cannot be compared that are there no more: dataset dropped by retention on {at[:10]}",
+                where=digest,
+                hint="`keep.datasets` says how many dataset versions are kept",
+            )
     old_types = {column.name: column.type for column in old.columns}
     new_types = {column.name: column.type for column in new.columns}
     old_rows, new_rows = (read_dataset(one, factory.artifacts, factory.metadata) for one in (old, new))

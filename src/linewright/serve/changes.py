@@ -92,6 +92,21 @@ def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tup
     return there, [*wrong, *_unlike(database)]
 
 
+def chain_anew(database: sqlite3.Connection) -> Chained:
+    """Chain the changes that are left anew, numbered from the first one on, within a write transaction; return the end."""
+    database.execute(
+        "CREATE TEMP TABLE left_over AS SELECT named, who, label, at, received FROM changes ORDER BY seq"
+    )
+    database.execute("DELETE FROM changes")
+    database.execute(
+        "INSERT INTO changes (named, who, label, at, received) "
+        "SELECT named, who, label, at, received FROM left_over ORDER BY rowid"
+    )
+    database.execute("DROP TABLE left_over")
+    database.execute("UPDATE chained SET changes = 0, digest = ?", (NONE,))
+    return chain_up(database)
+
+
 def _follow(database: sqlite3.Connection, end: Chained) -> Iterator[Chained]:
     """Chain the changes behind an end, and give each new one."""
     query = "SELECT named, who, label, at, received, seq FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -63,7 +63,8 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     """One a row; `None` where the line has no key."""
     request: msgspec.Raw
     """The body of the request as received, whose ``rows`` they are; of a file, what the body would have been."""
-    answers: Sequence[dict[str, Any]]
+    answers: Sequence[dict[str, Any] | None]
+    """One a row; `None` for one that was forgotten, whose row is null too."""
     threshold: float | None
     durability: Literal["buffered", "durable"] = "buffered"
     via: Literal["endpoint", "batch"] = "endpoint"

@@ -5,7 +5,7 @@ transaction that needs it, so that memory does not grow with the log.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -24,6 +24,7 @@ from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
+from linewright.serve.removing import Gone, has_segments, remove_predictions, remove_segments
 from linewright.serve.segments import (
     NOTHING_SEALED,
     TORN,
@@ -430,7 +431,7 @@ class Feedback:
             database.execute("COMMIT")
         return end if end.changes else None
 
-    def audit(self, marks: Mapping[int, str] | None = None) -> Audit:
+    def audit(self, marks: Mapping[int, str] | None = None, dropped: Collection[str] = ()) -> Audit:
         """Check the file, that each label counts once, is about a prediction and is what was kept, and that no counted prediction is gone.
 
         Nothing is written.
@@ -439,6 +440,8 @@ class Feedback:
         ----------
         marks
             Digests of the chain of changes that are known from elsewhere, by how many changes there were then.
+        dropped
+            Segments of the log that are kept no longer.
         """
         with self._connected() as database:
             found = [str(row[0]) for row in database.execute("PRAGMA quick_check")]
@@ -452,9 +455,42 @@ class Feedback:
         wrong += [
             f"predictions are lost: segment {name} is shorter than what was counted ({position:,} bytes)"
             for name, position in counted.items()
-            if there.get(name, -1) < position
+            if name not in dropped and there.get(name, -1) < position
         ]
         return Audit(labels, wrong, changes)
+
+    def has_segments(self, segments: Collection[str]) -> bool:
+        """Return whether the index has a prediction of one of some segments. Nothing is written."""
+        if not segments or not self._file.exists():
+            return False
+        with self._connected() as database:
+            return has_segments(database, segments)
+
+    @contextmanager
+    def without_segments(
+        self, segments: Collection[str], marks: Sequence[Mapping[int, str]]
+    ) -> Generator[Gone]:
+        """Give what `removing.remove_segments` removed; it has happened once the block is left, and not at all where that raises."""
+        with self._caught_up() as database:
+            yield remove_segments(database, segments, marks)
+
+    @contextmanager
+    def without_predictions(
+        self,
+        ids: Collection[bytes],
+        keys: Collection[str],
+        marks: Sequence[Mapping[int, str]],
+        named: Collection[str],
+    ) -> Generator[Gone]:
+        """Give what `removing.remove_predictions` removed; it has happened once the block is left, and not at all where that raises."""
+        with self._caught_up() as database:
+            yield remove_predictions(database, ids, keys, marks, named)
+
+    def shrink(self) -> None:
+        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        if self._file.exists():
+            with self._connected() as database:
+                database.execute("VACUUM")
 
     def kept(self, since: str | None = None, until: str | None = None) -> int:
         """Count the labels that were accepted, by id or by key: each once, when it came first, however often it was corrected since.

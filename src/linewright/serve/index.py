@@ -16,7 +16,7 @@ import msgspec
 
 from linewright.serve.fresh import Fresh, Several, count
 from linewright.serve.ids import number_of, numbers_of, place_after
-from linewright.serve.records import is_many
+from linewright.serve.records import is_forgotten, is_many
 from linewright.serve.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
 from linewright.store.disk import sync_file
 
@@ -28,7 +28,7 @@ _AT_ONCE = 500
 """Rows of the index that one statement inserts; four parameters each."""
 KEYED = ("keyed", "keyed_in_requests")
 """Views of the predictions that have a key: those in frames of their own, and those of requests of many rows."""
-_APART = -1
+APART = -1
 """Part of those predictions of `requests` that became rows of `predictions`. They stay in `keyed_in_requests`."""
 REQUESTS = """
 CREATE TABLE requests (number INTEGER PRIMARY KEY, first BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
@@ -231,7 +231,7 @@ def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
     if found is not None:
         inserted = database.execute(
             "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)",
-            (identity, found.key, found.segment, found.offset, _APART),
+            (identity, found.key, found.segment, found.offset, APART),
         )
         database.execute(
             "UPDATE requests SET apart = apart + ? WHERE number = ?", (inserted.rowcount, found.number)
@@ -283,6 +283,8 @@ def _rows_of(
     for frame in frames:
         number = numbers.setdefault(frame.segment, len(numbers) + 1)
         position[frame.segment] = frame.end
+        if is_forgotten(frame.payload):
+            continue
         try:
             identity, key = _indexed(frame.payload)
         except msgspec.MsgspecError as error:

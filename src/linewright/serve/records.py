@@ -1,6 +1,10 @@
-"""What a frame of the prediction log holds: one `Prediction`, or a `Predictions`, those of a request of many rows."""
+"""What a frame of the prediction log holds: one `Prediction`, or a `Predictions`, those of a request of many rows.
 
-from collections.abc import Sequence
+Of a prediction that was forgotten nothing is left but its place: a payload of blanks, or null for its row, its answer and its key
+in a request; as long as it was, so that all others are where they were.
+"""
+
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +20,7 @@ _SEVERAL = msgspec.json.Decoder(Predictions)
 
 
 class _Rows(msgspec.Struct):
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any] | None]
 
 
 class _Texts(msgspec.Struct):
@@ -41,16 +45,21 @@ def is_many(payload: bytes) -> bool:
     return payload.startswith(_MANY)
 
 
+def is_forgotten(payload: bytes) -> bool:
+    """Whether nothing is left of the record of a payload."""
+    return payload.isspace()
+
+
 def count_of(payload: bytes) -> int:
-    """Return how many records a payload holds; 1 where that cannot be read.
+    """Return how many records a payload holds, those that were forgotten among those of a request; 1 where that cannot be read.
 
     Examples
     --------
-    >>> count_of(b'{"many":12,"first":"..."}'), count_of(b'{"id":"..."}')
-    (12, 1)
+    >>> count_of(b'{"many":12,"first":"..."}'), count_of(b'{"id":"..."}'), count_of(b"     ")
+    (12, 1, 0)
     """
     if not is_many(payload):
-        return 1
+        return 0 if is_forgotten(payload) else 1
     digits = payload[len(_MANY) : len(_MANY) + 9].partition(b",")[0]
     return int(digits) if digits.isdigit() else 1
 
@@ -64,7 +73,7 @@ def records_of(payload: bytes) -> Sequence[Prediction]:
         If it has another form.
     """
     if not is_many(payload):
-        return [_ONE.decode(payload)]
+        return [] if is_forgotten(payload) else [_ONE.decode(payload)]
     told = _SEVERAL.decode(payload)
     rows = _ROWS.decode(told.request).rows
     if not len(rows) == len(told.answers) == told.many or len(told.keys or rows) != told.many:
@@ -93,4 +102,33 @@ def records_of(payload: bytes) -> Sequence[Prediction]:
         for identity, key, row, answer in zip(
             ids_from(told.first, told.many), keys, rows, told.answers, strict=True
         )
+        if row is not None and answer is not None
     ]
+
+
+def without(payload: bytes, ids: Collection[str]) -> bytes | None:
+    """Return a payload of the same length in which nothing is left of the records with these ids; `None` where it has none of them.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If it has another form.
+    """
+    if not is_many(payload):
+        if is_forgotten(payload) or _ONE.decode(payload).id not in ids:
+            return None
+        return b" " * len(payload)
+    told = _SEVERAL.decode(payload)
+    places = {place for place, one in enumerate(ids_from(told.first, told.many)) if one in ids}
+    if all(told.answers[place] is None for place in places):
+        return None
+    texts = [
+        b"null" if place in places else bytes(text) for place, text in enumerate(row_texts(told.request))
+    ]
+    changed = msgspec.structs.replace(
+        told,
+        keys=told.keys and [None if place in places else key for place, key in enumerate(told.keys)],
+        request=msgspec.Raw(b'{"rows":[' + b",".join(texts) + b"]}"),
+        answers=[None if place in places else answer for place, answer in enumerate(told.answers)],
+    )
+    return payload_of(changed).ljust(len(payload))

@@ -228,6 +228,9 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         for name in (FACTORY_FILE, *(f"lines/{line}.yaml" for line in factory.names()), *sources):
             archive.add(name, factory.root / name)
         archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
+        # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
+        for path in sorted((factory.state / "forgotten").glob("*.json")):
+            archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
         head = _add_databases(factory, archive, scratch)
         predictions = sum(

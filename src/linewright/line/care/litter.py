@@ -1,4 +1,4 @@
-"""What may go: stored bytes that nothing refers to, and what killed writes left behind."""
+"""What may go: what lines keep no longer, stored bytes that nothing refers to, and what killed writes left behind."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,10 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
-from linewright.line.care.problem import in_bytes
+from linewright.line.care.forgetting import resume
+from linewright.line.care.problem import Problem, in_bytes, worst
 from linewright.line.care.refers import DIGEST, digests_in
+from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
 from linewright.model.figures import count
 from linewright.serve.segments import read_frames
@@ -38,18 +40,33 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     """Blobs that something refers to, or that are younger than the grace."""
     dry_run: bool
+    retired: tuple[Retired, ...] = ()
+    """What each line keeps no longer; its blobs are among those that went, or go once they are older than the grace."""
+
+    problems: tuple[Problem, ...] = ()
+    """What kept removals of persons that were interrupted from being ended."""
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst of what kept something from going; 0 where nothing did."""
+        of_lines = (one.problem for one in self.retired if one.problem is not None)
+        return worst((*self.problems, *of_lines))
 
     def to_text(self) -> str:
         """Say what went."""
         verb = "Would free" if self.dry_run else "Freed"
-        return (
-            f"{verb} {in_bytes(self.bytes)}: {count(self.blobs, 'blob')} that nothing refers to, "
+        freed = (
+            f"{verb} {in_bytes(self.bytes)}: {count(self.blobs, 'blob')} that nothing needs, "
             f"{count(self.temporary, 'temporary file')}; {count(self.kept, 'blob')} kept."
         )
+        lines = (f"  {text}" for one in self.retired for text in one.to_text().splitlines())
+        head = f"{'Would be kept' if self.dry_run else 'Kept'} no longer, by `keep`:"
+        problems = (one.to_text() for one in self.problems)
+        return "\n".join([freed, *([head, *lines] if self.retired else []), *problems])
 
 
 def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
-    """Free what nothing refers to and is older than the grace.
+    """Take out what lines keep no longer, and free what nothing refers to and is older than the grace.
 
     A run that was killed finds what it needs afterwards: whatever it had noted is referred to, and what it had not it
     writes anew. While it works, no run begins in another process; one that asks is carried out right after it.
@@ -66,6 +83,7 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     Transient
         If another `gc` is at work; or if a run or `up` is, and the grace is shorter than an hour.
     """
+    problems = () if dry_run else resume(factory).problems
     with ProcessLock(factory.state / "gc.lock"):
         executor = ProcessLock(factory.state / "executor.lock")
         is_alone = executor.acquire()
@@ -78,9 +96,10 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
                     allowed=f"{SHORTEST_S:g} s and more",
                     hint="take a longer --grace, or stop that process first",
                 )
-            return _collect(factory, grace_s=grace_s, dry_run=dry_run)
+            freed = _collect(factory, grace_s=grace_s, dry_run=dry_run)
         finally:
             executor.release()
+    return msgspec.structs.replace(freed, problems=problems)
 
 
 def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
@@ -88,8 +107,11 @@ def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
     before = _clock_of_files(factory.state) - grace_s
     if not dry_run:
         factory.artifacts.bring_back()
+    retired = retire(factory, dry_run=dry_run, prices=True)
     everything = set(factory.artifacts.digests())
-    unwanted = _unmarked(factory, everything)
+    unwanted = _unmarked(factory, everything) | (
+        blobs_that_go(factory, {digest for one in retired for digest in one.results}) & everything
+    )
     blobs = size = 0
     for digest in sorted(unwanted):
         length = _old_size(factory.artifacts.path(digest), before)
@@ -102,8 +124,31 @@ def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
             with explained(path, "the temporary file"):
                 path.unlink(missing_ok=True)
     return Freed(
-        blobs=blobs, temporary=len(litter), bytes=size, kept=len(everything) - blobs, dry_run=dry_run
+        blobs=blobs,
+        temporary=len(litter),
+        bytes=size,
+        kept=len(everything) - blobs,
+        dry_run=dry_run,
+        retired=retired,
     )
+
+
+def retire_now(factory: Factory) -> tuple[Retired, ...] | None:
+    """Take out what lines keep no longer and free its bytes, beside whatever is at work; `None` where a `gc` is.
+
+    What is younger than an hour by the clock of the files goes the next time.
+    """
+    lock = ProcessLock(factory.state / "gc.lock")
+    if not lock.acquire():
+        return None
+    try:
+        retired = retire(factory, dry_run=False)
+        before = _clock_of_files(factory.state) - SHORTEST_S
+        for digest in sorted(blobs_that_go(factory)):
+            factory.artifacts.free(digest, before=before)
+    finally:
+        lock.release()
+    return retired
 
 
 def _unmarked(factory: Factory, digests: set[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """Whether prediction logs and labels are what was logged and handed in, as far as the record and its checkpoints tell."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from linewright.line.care.problem import AGAIN, OLDER, PUT_BACK, Problem, guarde
 from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
 from linewright.model.figures import count
-from linewright.serve.records import count_of
+from linewright.serve.records import count_of, is_forgotten
 from linewright.serve.segments import Damage, Frame, lengths, read_frames, read_segment
 
 _TOLD = 10_000
@@ -48,21 +48,36 @@ class Logs:
         self.unproved_predictions = self.unproved_labels = 0
         """Those that came after the newest checkpoint."""
 
-    def check(self, checkpoints: Mapping[str, tuple[Marks, Mapping[int, str]]]) -> None:
+    def check(
+        self,
+        checkpoints: Mapping[str, tuple[Marks, Mapping[int, str]]],
+        dropped: Mapping[str, Collection[str]],
+    ) -> None:
         """Check all lines.
 
         Parameters
         ----------
         checkpoints
             By line: digests of its segments, and of its labels by the number of their changes.
+        dropped
+            By line: names of segments that are kept no longer.
         """
         feedback = self._factory.state / "feedback"
         labelled = {path.stem for path in feedback.glob("*.sqlite") if path.is_file()}
         for line in sorted({*self._factory.logged(), *labelled, *checkpoints}):
             segments, changes = checkpoints.get(line, ({}, {}))
             guarded(self._problems, lambda line=line, marks=segments: self._check_log(line, marks))
-            if line in labelled:
-                guarded(self._problems, lambda line=line, marks=changes: self._check_labels(line, marks))
+            gone = dropped.get(line, ())
+            if line in labelled and self._is_half_dropped(line, gone):
+                what = (
+                    "labels and index have predictions that are kept no longer: their removal was interrupted"
+                )
+                self._say(what, f"labels of {line}", "linewright gc")
+            elif line in labelled:
+                guarded(
+                    self._problems,
+                    lambda line=line, marks=changes, gone=gone: self._check_labels(line, marks, gone),
+                )
             elif changes:
                 lost = f"labels are lost: {count(max(changes), 'change')} of them were kept, and their file is gone"
                 self._say(lost, f"labels of {line}")
@@ -115,8 +130,12 @@ class Logs:
             number = self.predictions // _TOLD * _TOLD
             self._factory.report(Progress(station="verify", says=f"prediction log: {number:,}", done=number))
 
-    def _check_labels(self, line: str, marks: Mapping[int, str]) -> None:
-        audit = self._factory.labels_of(line).audit(marks)
+    def _is_half_dropped(self, line: str, dropped: Collection[str]) -> bool:
+        labels = self._factory.labels_of(line)
+        return bool(guarded(self._problems, lambda: labels.has_segments(dropped)))
+
+    def _check_labels(self, line: str, marks: Mapping[int, str], dropped: Collection[str]) -> None:
+        audit = self._factory.labels_of(line).audit(marks, dropped)
         for what in audit.wrong:
             self._say(what, f"labels of {line}")
         self.labels += audit.labels
@@ -132,6 +151,8 @@ class _Found:
         self.generation = 0
 
     def see(self, frame: Frame) -> None:
+        if is_forgotten(frame.payload):
+            return
         try:
             answered = _ANSWERED.decode(frame.payload)
         except msgspec.MsgspecError as error:

@@ -10,8 +10,9 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.care.problem import Problem
+from linewright.line.dropped import Gone
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared, Finished
+from linewright.line.facts import Accepted, Declared, Dropped, Finished, Forgotten
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Checkpointed
@@ -26,7 +27,7 @@ _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         *(Accepted, Finished, Registered, Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn),
-        Checkpointed,
+        *(Checkpointed, Dropped, Forgotten),
     )
 }
 
@@ -57,6 +58,27 @@ class _Told:
         if event.changes:
             self.labels[event.changes] = event.labels
 
+    def drop(self, event: Dropped) -> Iterator[str]:
+        """Take out what is kept no longer; the digests of labels of before say nothing of those that are left."""
+        for name in event.segments:
+            self.segments.pop(name, None)
+        yield from self._without(event)
+
+    def forget(self, event: Forgotten) -> Iterator[str]:
+        """Take what is left for what there is: segments and labels of before are no more."""
+        for name, prefix in event.segments.items():
+            self.segments[name] = {prefix.bytes: prefix.digest}
+        yield from self._without(event)
+
+    def _without(self, event: Dropped | Forgotten) -> Iterator[str]:
+        if event.labels_before is None or event.labels_after is None:
+            return
+        known = self.labels.get(event.labels_before.changes, event.labels_before.digest)
+        if known != event.labels_before.digest:
+            yield "labels were not what was kept when some of them were removed"
+        self.labels = {event.labels_after.changes: event.labels_after.digest}
+        self.labels.pop(0, None)
+
 
 class Record:
     """Reads events in order, and gathers what contradicts the invariants."""
@@ -67,6 +89,10 @@ class Record:
         self._models: dict[str, dict[int, Version]] = {}
         self.problems: list[Problem] = []
         self.events = 0
+        self.gone = Gone()
+        """What is kept no longer, as far as events were read."""
+        self.instead: set[str] = set()
+        """Blobs that are in the place of others, without those who were forgotten."""
 
     def read(self, links: Iterable[Link]) -> Iterator[Link]:
         """Pass events on, and look at each."""
@@ -96,6 +122,10 @@ class Record:
             self._tell(f"it cannot be read: {error}", where)
             return
         told = self._lines.setdefault(one.line, _Told())
+        try:
+            self.gone.see(event, self._factory.metadata)
+        except LinewrightError as error:
+            self._tell(f"what it rests on cannot be read: {error.what} ({error.where})", where)
         wrong = self._move(told, event) if isinstance(event, _MOVES) else self._run(told, event)
         for what in wrong:
             self._tell(what, where)
@@ -122,8 +152,17 @@ class Record:
                 yield from self._since_when(event)
             case Checkpointed():
                 told.note(event)
+            case Dropped() | Forgotten():
+                yield from self._removed(told, event)
             case _:
                 pass
+
+    def _removed(self, told: _Told, event: Dropped | Forgotten) -> Iterator[str]:
+        if isinstance(event, Dropped):
+            yield from told.drop(event)
+            return
+        self.instead |= {*event.instead.values()}
+        yield from told.forget(event)
 
     def _move(self, told: _Told, event: Event) -> Iterator[str]:
         told.generation += 1

@@ -2,12 +2,12 @@
 
 import shlex
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 import msgspec
 
-from linewright.data.dataset import blobs_of
+from linewright.data.dataset import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.care.logs import Logs
@@ -17,8 +17,10 @@ from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, r
 from linewright.line.care.schemas import databases_of, strange_in
 from linewright.line.care.serving_files import check_serving_files
 from linewright.line.checkpoint import kept_head
+from linewright.line.dropped import gone
 from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
+from linewright.line.forgotten import forgotten_of
 from linewright.model.figures import count
 from linewright.store.chain import ROOT, Chain, Head, Link, follow
 from linewright.store.disk import explain_sqlite, is_busy
@@ -118,9 +120,10 @@ def verify_factory(factory: Factory) -> Verified:
     found = guarded(problems, lambda: _check_events(factory, record, problems)) or 0
     guarded(problems, lambda: problems.extend(chain.from_iterable(check_serving_files(factory))))
     damaged, blobs, size = _check_blobs(factory, problems)
-    results = guarded(problems, lambda: _check_results(factory, damaged, problems)) or 0
+    results = guarded(problems, lambda: _check_results(factory, damaged, problems, record.gone.at)) or 0
+    guarded(problems, lambda: problems.extend(_check_forgotten(factory, record.instead)))
     logs = Logs(factory, damaged, problems)
-    logs.check(record.checkpoints())
+    logs.check(record.checkpoints(), record.gone.segments)
     return Verified(
         blobs=blobs,
         bytes=size,
@@ -139,6 +142,7 @@ def verify_model(factory: Factory, version: Version) -> Verified:
     """Check what one model rests on: every result and every byte that a rebuild or an endpoint would read."""
     problems: list[Problem] = []
     evidence = guarded(problems, lambda: evidence_of(factory, version).digests) or {"": version.digest}
+    dropped = guarded(problems, lambda: gone(factory).at) or {}
     results, blobs, size = 0, set[str](), 0
     waiting, seen = list(evidence.values()), set[str]()
     while waiting:
@@ -149,7 +153,12 @@ def verify_model(factory: Factory, version: Version) -> Verified:
         needs = guarded(problems, lambda digest=digest: _needs_of_result(factory, digest)) or Needs()
         results += 1
         waiting += needs.results
-        blobs |= {*needs.blobs, *chain.from_iterable(_blobs_of(factory, needs, problems))}
+        if digest in dropped:
+            continue
+        blobs |= {
+            *(_now_of(factory, one) for one in needs.blobs),
+            *chain.from_iterable(_blobs_of(factory, needs, problems)),
+        }
     for digest in sorted(blobs):
         size += guarded(problems, lambda digest=digest: factory.artifacts.verify(digest)) or 0
     return Verified(
@@ -308,7 +317,12 @@ def _check_blobs(factory: Factory, problems: list[Problem]) -> tuple[dict[str, L
     return damaged, blobs, size
 
 
-def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], problems: list[Problem]) -> int:
+def _check_results(
+    factory: Factory,
+    damaged: Mapping[str, LinewrightError],
+    problems: list[Problem],
+    dropped: Collection[str],
+) -> int:
     told: set[str] = set()
     results = 0
     stored = factory.metadata.results(page=_PAGE)
@@ -319,7 +333,8 @@ def _check_results(factory: Factory, damaged: Mapping[str, LinewrightError], pro
             if not is_whole(digest, body):
                 problems.append(_changed(digest, kind))
                 continue
-            needs[digest] = needs_of(kind, digest, body)
+            if digest not in dropped:
+                needs[digest] = needs_of(kind, digest, body)
             for blob in (damaged.keys() & {digest, *digests_in(body)}) - told:
                 told.add(blob)
                 problems.append(_damaged(damaged[blob], digest, kind))
@@ -341,7 +356,7 @@ def _missing(factory: Factory, needs: Mapping[str, Needs]) -> Iterator[Problem]:
     known = _known(factory, (need.results for need in needs.values()))
     for digest, need in needs.items():
         absent = [one for one in need.results if one not in known]
-        absent += [one for one in need.blobs if not factory.artifacts.has(one)]
+        absent += [one for one in need.blobs if not factory.artifacts.has(_now_of(factory, one))]
         for one in absent:
             yield Problem(what=f"{one} is missing", where=f"result {digest}", next=_LOST)
 
@@ -351,7 +366,7 @@ def _lost_rows(
 ) -> Iterator[Problem]:
     for digest, need in needs.items():
         for content in need.contents:
-            links = blobs_of(content, factory.metadata)
+            links = _links_of(factory, content)
             blobs = [blob for blob in links if blob in damaged or factory.artifacts.has(blob)]
             if not any(blob not in damaged for blob in blobs):
                 how = "have changed" if blobs else "are missing"
@@ -367,11 +382,36 @@ def _needs_of_result(factory: Factory, digest: str) -> Needs:
 def _blobs_of(factory: Factory, needs: Needs, problems: list[Problem]) -> Iterator[list[str]]:
     """Give the blobs of each chunk: one that is whole, else all."""
     for content in needs.contents:
-        links = list(blobs_of(content, factory.metadata))
+        links = _links_of(factory, content)
         whole = [blob for blob in links if _is_sound(factory, blob)]
         if not links:
             problems.append(Problem(what="rows are missing", where=f"chunk {content}", next=_LOST))
         yield whole[:1] or links
+
+
+def _links_of(factory: Factory, content: str) -> list[str]:
+    """Return the blobs that may hold a chunk, the one without those who were forgotten last."""
+    instead = instead_of(content, factory.metadata)
+    return [*blobs_of(content, factory.metadata), *([instead] if instead else [])]
+
+
+def _now_of(factory: Factory, blob: str) -> str:
+    """Return the blob that is in the place of another one now; itself where none is."""
+    if factory.artifacts.has(blob):
+        return blob
+    return instead_of(blob, factory.metadata) or blob
+
+
+def _check_forgotten(factory: Factory, instead: Collection[str]) -> Iterator[Problem]:
+    """Tell of removals that were interrupted, and of what is in the place of something though no event says so."""
+    for line in factory.names():
+        if undone := forgotten_of(factory, line).undone:
+            what = f"what is stored about {count(len(undone), 'subject')} is being removed, or that was interrupted"
+            yield Problem(what=what, where=f"line {line}", next="linewright gc")
+    for key, digest in factory.metadata.settlements():
+        if key.startswith(INSTEAD) and digest not in instead:
+            what = "other bytes were put in the place of stored ones, and no event says so"
+            yield Problem(what=what, where=key.removeprefix(INSTEAD), next=AGAIN)
 
 
 def _is_sound(factory: Factory, blob: str) -> bool:

@@ -1,0 +1,778 @@
+"""Taking out of a factory what a line has stored about one person, for ever.
+
+Who it is goes on the line's list first (`line.forgotten`), as a hash. From the list follows all else, so that a removal that was
+killed is done again from the beginning: what is without the person is made and kept, the event is recorded, labels and index are
+without it, and last what is in the place of something comes there, and the bytes of before go.
+"""
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from linewright.data.batch import fields_of
+from linewright.data.dataset import blobs_of, instead_of, put_emptied, put_instead, read_chunk
+from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
+from linewright.data.files import files_of
+from linewright.data.spec import FileSource
+from linewright.engine.context import Progress
+from linewright.engine.ended import remove_notes
+from linewright.engine.lock import ProcessLock
+from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
+from linewright.line.care.problem import Problem, problem_of
+from linewright.line.care.retention import end_of, marks_of, unfinished
+from linewright.line.checkpoint import CHECKPOINTS, Digested
+from linewright.line.factory import Factory
+from linewright.line.facts import Finished, Forgotten
+from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, keep, matching
+from linewright.line.made import rows_with_made
+from linewright.line.quarantine import reading_of
+from linewright.line.sealed import write_segment
+from linewright.line.spec import LineSpec
+from linewright.model.facts import Package, Registered, Trained
+from linewright.model.figures import count
+from linewright.release.pointer import canary_of
+from linewright.serve.facts import Prediction, Prefix, Segment
+from linewright.serve.files import write_whole
+from linewright.serve.ids import number_of
+from linewright.serve.records import without
+from linewright.serve.segments import ENDING, Frame, frame_of, read_log, read_segment
+from linewright.serve.values import spell
+from linewright.store.disk import explained, sync_file
+from linewright.store.names import line_path
+
+_BATCH = 2_000
+"""Predictions that are looked at at once."""
+_PASSES = 3
+"""How often the log is gone through: a segment may be sealed just while something is taken out of it."""
+_BLOCK = 2**20
+_SHORTEST = 5
+"""Characters of a text that can be looked for in all files: shorter ones stand everywhere for something else."""
+_PARQUET = b"PAR1"
+_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson", ".tsv", ".txt", ".tar", ".sqlite", ".db"})
+"""Endings of files of the user's own that are looked through beside the sources: tables, answers of `predict`, backups."""
+
+
+class Forgot(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed about a person, or would be."""
+
+    line: str
+    predictions: int
+    labels: int | None
+    """Changes of labels; `None` where that is not counted, as in a dry run."""
+    rows: int
+    """Of datasets; rows that versions share are counted once."""
+    datasets: tuple[str, ...]
+    """Digests of the dataset versions that had such rows."""
+    quarantined: int
+    learned: tuple[str, ...]
+    """Models, as LINE@VERSION, that have learned from them."""
+    serving: tuple[str, ...]
+    """Those of them that serve or are tried."""
+    shared: tuple[str, ...]
+    """Other lines that keep equal rows: their models cannot be rebuilt either until the rows are read again."""
+    sources: tuple[str, ...]
+    """Files that the line reads and in which the person stands still."""
+    files: tuple[str, ...]
+    """Other files of the user's own in the folder: what was asked, answers of `predict`, backups."""
+    left: tuple[str, ...]
+    """Places in the state in which the text was found afterwards."""
+    dry_run: bool
+    resumed: int = 0
+    """Removals of before that had been interrupted, and were ended now."""
+
+    @property
+    def is_something(self) -> bool:
+        """Whether the line had anything."""
+        return bool(self.predictions or self.rows or self.quarantined)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where the text is still found in the state."""
+        return 4 if self.left else 0
+
+    def to_text(self) -> str:
+        """Say what went, who learned from it, and what to do."""
+        verb = "would be removed" if self.dry_run else "removed"
+        labels = "their labels" if self.labels is None else f"{count(self.labels, 'change')} of labels"
+        said = [
+            f"{self.line}: {verb}: {count(self.predictions, 'prediction')} with {labels}, {count(self.rows, 'row')} of "
+            f"{count(len(self.datasets), 'dataset version')}, {count(self.quarantined, 'row')} in quarantine"
+            if self.is_something
+            else f"{self.line}: nothing is stored about that subject"
+        ]
+        if self.learned:
+            said.append(f"  learned from it: {', '.join(self.learned)}; they cannot be rebuilt any more")
+        if self.serving:
+            said.append(
+                f"  still {'answers' if len(self.serving) == 1 else 'answer'} with it: {', '.join(self.serving)}"
+            )
+        if self.shared:
+            said.append(f"  the same rows are read by: {', '.join(self.shared)}")
+        said += [
+            f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
+            for source in self.sources
+        ]
+        said += [f"  stands still in {file}, a file of yours" for file in self.files]
+        said += [f"  still found in {place}" for place in self.left]
+        if self.learned:
+            said.append(f"Next: linewright run {self.line} trains without it")
+        return "\n".join(said)
+
+
+def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgot:
+    """Remove what a line has stored about a person, and pass their rows over from now on.
+
+    Parameters
+    ----------
+    subject
+        The value of `table.subject`, as the data spell it.
+    dry_run
+        Change nothing, and say what would go.
+
+    Raises
+    ------
+    SpecError
+        If the line has no `table.subject`.
+    Transient
+        If a run of the line has not ended, or a `gc` is at work.
+    Corrupt
+        If labels are not what was kept; then they stay.
+    """
+    spec = factory.line(line)
+    column = spec.table.subject
+    if column is None:
+        raise SpecError(
+            "the line does not say which column names the person that a row is about",
+            where=f"{factory.path_of(line)}: table.subject",
+            hint="name it in the line file, e.g. table: {subject: customer}; it is no feature then",
+        )
+    if not subject.strip():
+        raise SpecError(
+            "no value names nobody", where="SUBJECT", found=subject, allowed="a value of " + column
+        )
+    text = spell(subject) or subject
+    with ExitStack() as held:
+        held.enter_context(_locks(factory))
+        _require_no_run(factory, line)
+        resumed = 0 if dry_run else _resume(factory, line)
+        if dry_run:
+            known = forgotten_of(factory, line)
+            known = known if known.key else msgspec.structs.replace(known, key="00" * 32)
+            one = Subject(hash=known.hash_of(spell(subject) or subject), at=factory.now())
+            found = _Found.of(factory, spec, known, one, keeps=False)
+            labels: int | None = None
+        else:
+            before = forgotten_of(factory, line)
+            known, one = begin(factory, line, subject)
+            try:
+                _require_no_run(factory, line)  # one that begins from now on reads nothing of it
+            except Transient:
+                keep(factory, line, before)
+                raise
+            found, labels = _carry_out(factory, spec, known, one, text=text)
+    return Forgot(
+        line=line,
+        predictions=len(found.ids),
+        labels=labels if found.ids or labels else 0,
+        rows=sum(map(len, found.rows.values())),
+        datasets=tuple(sorted(found.datasets)),
+        quarantined=sum(found.quarantined.values()),
+        learned=tuple(found.learned),
+        serving=tuple(one for one in found.learned if one in _serving(factory, line)),
+        shared=tuple(sorted(found.shared)),
+        sources=tuple(_standing_in(_sources(factory, spec), text)),
+        files=tuple(_standing_in(_others(factory) - _sources(factory, spec), text)),
+        left=() if dry_run else tuple(places_of(factory, text)),
+        dry_run=dry_run,
+        resumed=resumed,
+    )
+
+
+def _require_no_run(factory: Factory, line: str) -> None:
+    unended = unfinished(factory, line)
+    if unended:
+        raise Transient(
+            "a run of the line has not ended, and may read what is to go",
+            where=line,
+            found=f"run {min(unended)}",
+            hint="wait until it has ended, or end it: linewright cancel RUN",
+        )
+
+
+class Resumed(NamedTuple):
+    """Removals that had been interrupted."""
+
+    ended: int
+    problems: tuple[Problem, ...]
+    """What kept others from being ended."""
+
+
+def resume(factory: Factory) -> Resumed:
+    """End the removals of all lines that were interrupted. What keeps one line's from it is told, and is no matter of the others."""
+    ended, problems = 0, list[Problem]()
+    for line in factory.names():
+        try:
+            if forgotten_of(factory, line).undone:
+                with _locks(factory):
+                    ended += _resume(factory, line)
+        except LinewrightError as error:
+            problems.append(problem_of(error, where=error.where or f"line {line}"))
+    return Resumed(ended, tuple(problems))
+
+
+def _resume(factory: Factory, line: str) -> int:
+    undone = forgotten_of(factory, line).undone
+    for one in undone:
+        _carry_out(factory, factory.line(line), forgotten_of(factory, line), one)
+    return len(undone)
+
+
+@contextmanager
+def _locks(factory: Factory) -> Generator[None]:
+    """Keep `gc`, retention, other removals and checkpoints away."""
+    with ProcessLock(factory.state / "gc.lock"), ExitStack() as held:
+        checkpoints = ProcessLock(factory.state / CHECKPOINTS)
+        checkpoints.wait(lambda _: None)
+        held.callback(checkpoints.release)
+        yield
+
+
+# What there is
+
+
+@dataclass
+class _Found:
+    """What a line has stored about a person."""
+
+    ids: set[str] = field(default_factory=set[str])
+    """Of predictions."""
+    keys: set[str] = field(default_factory=set[str])
+    """Of its rows."""
+    rows: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """By content of each chunk the numbers of its rows there."""
+    chunks: dict[str, str] = field(default_factory=dict[str, str])
+    """By content of a chunk the blob that is to be in its place."""
+    datasets: set[str] = field(default_factory=set[str])
+    quarantined: dict[str, int] = field(default_factory=dict[str, int])
+    """Rows by blob."""
+    quarantines: dict[str, str] = field(default_factory=dict[str, str])
+    """By blob the one that is to be in its place."""
+    learned: list[str] = field(default_factory=list[str])
+    shared: set[str] = field(default_factory=set[str])
+
+    @classmethod
+    def of(
+        cls, factory: Factory, spec: LineSpec, known: Forgetting, subject: Subject, *, keeps: bool = True
+    ) -> "_Found":
+        """Look for what there is, and keep what is to be in its place where that is wanted."""
+        found = cls()
+        look = _Look(factory, spec, known, subject, keeps)
+        look.datasets(found)
+        look.log(found)
+        # Keys of rows that only the log has, in datasets from before the line named the subject, and in quarantine.
+        look.datasets(found)
+        look.quarantines(found)
+        look.models(found)
+        return found
+
+
+@dataclass
+class _Look:
+    factory: Factory
+    spec: LineSpec
+    known: Forgetting
+    subject: Subject
+    keeps: bool = True
+    """Whether what is to be in the place of something is kept."""
+
+    def is_theirs(self, value: Any) -> bool:
+        text = spell(value)
+        return text is not None and self.known.hash_of(text) == self.subject.hash
+
+    def is_key(self, text: str | None, found: _Found) -> bool:
+        if text is None:
+            return False
+        return text in found.keys or (
+            bool(self.subject.keys) and self.known.hash_of(text) in self.subject.keys
+        )
+
+    def datasets(self, found: _Found) -> None:
+        """Look through the dataset versions that the line has read."""
+        for digest in self._readings():
+            dataset = self.factory.metadata.get(digest, Dataset)
+            for chunk in dataset.chunks:
+                self._chunk(chunk, dataset, found)
+                if chunk.content in found.rows:
+                    found.datasets.add(digest)
+        found.shared |= self._shared(found)
+
+    def _chunk(self, chunk: Chunk, dataset: Dataset, found: _Found) -> None:
+        artifacts = self.factory.artifacts
+        try:
+            rows = read_chunk(chunk, dataset.columns, artifacts, self.factory.metadata)
+        except NotFound:  # kept no longer
+            return
+        those = self._theirs(rows, found)
+        if those.any():
+            found.rows[chunk.content] = tuple(those.arg_true().to_list())
+            found.chunks[chunk.content] = put_emptied(rows, those, artifacts) if self.keeps else ""
+
+    def _theirs(self, rows: pl.DataFrame, found: _Found) -> pl.Series:
+        table = self.spec.table
+        those = np.zeros(rows.height, dtype=bool)
+        if table.subject in rows.columns:
+            those |= matching(self.known, {self.subject.hash}, rows[table.subject])
+        if table.key is not None and table.key in rows.columns:
+            if found.keys or self.subject.keys:
+                keys = {self.known.hash_of(one) for one in found.keys} | set(self.subject.keys)
+                those |= matching(self.known, keys, rows[table.key])
+            mine = rows[table.key].filter(pl.Series(those)).to_list()
+            found.keys |= {text for text in map(spell, mine) if text is not None}
+        return pl.Series(those)
+
+    def _readings(self) -> list[str]:
+        metadata = self.factory.metadata
+        runs = metadata.events(Finished, line=self.spec.line)
+        read = [metadata.get(one, Ingested).dataset for run in runs if (one := reading_of(self.factory, run))]
+        return list(dict.fromkeys(read))
+
+    def _shared(self, found: _Found) -> set[str]:
+        if not found.rows:
+            return set()
+        metadata, names = self.factory.metadata, set[str]()
+        for run in metadata.events(Finished):
+            if run.line == self.spec.line or run.line in names or run.ingested is None:
+                continue
+            dataset = metadata.get(metadata.get(run.ingested, Ingested).dataset, Dataset)
+            if any(chunk.content in found.rows for chunk in dataset.chunks):
+                names.add(run.line)
+        return names
+
+    def log(self, found: _Found) -> None:
+        """Look through the prediction log: by what was sent, by what the model saw of it, and by key."""
+        line = self.spec.line
+        records = (
+            one.record for one in read_log(self.factory.log_of(line), sealed=self.factory.sealed_of(line))
+        )
+        while batch := list(islice(records, _BATCH)):
+            for record, made in zip(batch, rows_with_made(self.factory, batch), strict=True):
+                if self._is_about(record, made, found):
+                    found.ids.add(record.id)
+                    found.keys |= {record.key} if record.key is not None else set()
+
+    def _is_about(self, record: Prediction, made: Mapping[str, Any], found: _Found) -> bool:
+        column = self.spec.table.subject or ""
+        told = (record.subject, record.row.get(column), made.get(column))
+        return any(self.is_theirs(value) for value in told if isinstance(value, str | int | float)) or (
+            self.is_key(record.key, found)
+        )
+
+    def quarantines(self, found: _Found) -> None:
+        """Look through the rows that the contract kept out."""
+        metadata, artifacts = self.factory.metadata, self.factory.artifacts
+        for digest in self._quarantines():
+            kept = metadata.get(digest, Quarantine).blob
+            blob = instead_of(kept, metadata) or kept
+            if not artifacts.has(blob):
+                continue
+            rows = artifacts.get(blob).splitlines(keepends=True)
+            left = [row for row in rows if not self._is_row(msgspec.json.decode(row), found)]
+            if len(left) < len(rows):
+                found.quarantined[kept] = len(rows) - len(left)
+                found.quarantines[kept] = artifacts.put(b"".join(left)) if self.keeps else ""
+
+    def _is_row(self, row: Mapping[str, Any], found: _Found) -> bool:
+        values, table = row.get("values") or {}, self.spec.table
+        if not row.get("column") and isinstance(
+            text := values.get("text"), str
+        ):  # a row that no table could hold
+            return any(map(self.is_theirs, fields_of(text)))
+        return self.is_theirs(values.get(table.subject)) or (
+            table.key is not None and self.is_key(spell(values.get(table.key)), found)
+        )
+
+    def _quarantines(self) -> list[str]:
+        digests: list[str | None] = []
+        for run in self.factory.metadata.events(Finished, line=self.spec.line):
+            read = reading_of(self.factory, run)
+            if read is not None:
+                digests.append(self.factory.metadata.get(read, Ingested).quarantine)
+            elif run.error:
+                digests.append(run.error.get("details", {}).get("quarantine"))
+        return list(dict.fromkeys(one for one in digests if one))
+
+    def models(self, found: _Found) -> None:
+        """Find the models that have learned from rows that were found."""
+        metadata = self.factory.metadata
+        for line in sorted({self.spec.line, *found.shared}):
+            for one in metadata.events(Registered, line=line):
+                trained = metadata.get(metadata.get(one.package, Package).trained, Trained)
+                if _has_trained(self.factory, trained, found):
+                    found.learned.append(f"{line}@{one.model}")
+
+
+def _has_trained(factory: Factory, trained: Trained, found: _Found) -> bool:
+    metadata = factory.metadata
+    dataset, start, those = metadata.get(trained.dataset, Dataset), 0, list[int]()
+    for chunk in dataset.chunks:
+        those += [start + row for row in found.rows.get(chunk.content, ())]
+        start += chunk.rows
+    if not those:
+        return False
+    parts = np.frombuffer(factory.artifacts.get(metadata.get(trained.split, Split).parts), dtype=np.uint8)
+    return bool((parts[those] == TRAIN).any())
+
+
+# Carrying it out
+
+
+def _carry_out(
+    factory: Factory, spec: LineSpec, known: Forgetting, subject: Subject, *, text: str = ""
+) -> tuple[_Found, int]:
+    """Do all of it; return what was found, and how many changes of labels went.
+
+    Parameters
+    ----------
+    text
+        The value itself, where somebody has just typed it: answers that were given may name it, though no prediction does.
+    """
+    line = spec.line
+    _redo(factory, line)
+    factory.report(Progress(station="forget", says="looking for what is stored"))
+    found = _Found.of(factory, spec, known, subject)
+    hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
+    subject = msgspec.structs.replace(subject, keys=hashes)
+    known = keep(factory, line, known.put(subject))
+    named = {*found.ids, *found.keys, *([text] if text else [])}
+    _forget_replies(factory, named)
+    _forget_notes(factory, line, text)
+    labels = 0
+    for _ in range(_PASSES):
+        labels += _once(factory, line, subject, found, named)
+        left = _Found(keys=found.keys)
+        _Look(factory, spec, known, subject).log(left)
+        if not left.ids:
+            break
+        found.ids |= left.ids
+    else:
+        raise Transient(
+            "the prediction log was sealed while it was gone through", where=line, hint="do it again"
+        )
+    _forget_copies(factory, line, found.ids)
+    factory.labels_of(line).shrink()
+    keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=())))
+    return found, labels
+
+
+def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: Collection[str]) -> int:
+    """Take out what was found, but for copies and what other files have of it; return how many changes of labels went."""
+    sealed = dict(_sealed_without(factory, line, found.ids))
+    files = dict(_files_without(factory, line, found.ids))
+    instead = {
+        **found.chunks,
+        **found.quarantines,
+        **{one.segment.blob: one.blob for one in sealed.values()},
+    }
+    numbers = [number for one in found.ids if (number := number_of(one)) is not None]
+    with factory.labels_of(line).without_predictions(
+        numbers, found.keys, marks_of(factory, line), named
+    ) as removed:
+        lost = removed if removed.labels else None
+        factory.metadata.record(
+            Forgotten(
+                at=factory.now(),
+                by=factory.actor,
+                because="asked for",
+                line=line,
+                subject=subject.hash,
+                instead=instead,
+                segments={
+                    **{name: one.prefix for name, one in sealed.items()},
+                    **{name: one.prefix for name, one in files.items()},
+                },
+                datasets=tuple(sorted(found.datasets)),
+                models=tuple(found.learned),
+                predictions=len(found.ids),
+                labels=removed.labels,
+                rows=sum(map(len, found.rows.values())),
+                quarantined=sum(found.quarantined.values()),
+                labels_before=end_of(lost.before) if lost else None,
+                labels_after=end_of(lost.after) if lost else None,
+            )
+        )
+    _put_in_place(factory, line, instead, files)
+    return removed.labels
+
+
+def _put_in_place(
+    factory: Factory, line: str, instead: Mapping[str, str], files: Mapping[str, "_File"]
+) -> None:
+    """Have what is without the person in the place of what was there, and free that."""
+    for one, blob in instead.items():
+        before = [instead_of(one, factory.metadata), one, *blobs_of(one, factory.metadata)]
+        put_instead(one, blob, factory.metadata)
+        for old in before:
+            if old is not None and old != blob and factory.artifacts.has(old):
+                factory.artifacts.free(old, before=inf)
+    for name, file in files.items():
+        _overwrite(factory, line, name, file.frames)
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """A sealed segment without some records."""
+
+    segment: Segment
+    blob: str
+    prefix: Prefix
+
+
+def _sealed_without(factory: Factory, line: str, ids: Collection[str]) -> Iterator[tuple[str, _Sealed]]:
+    """Keep the Parquet files of those sealed segments that have some of the records without them; give each by its name."""
+    sealed = factory.sealed_of(line)
+    for segment in sealed.segments().values():
+        if (factory.log_of(line) / segment.name).exists():  # killed while it was sealed: the file counts
+            continue
+        if not any(without(frame.payload, ids) is not None for frame in sealed.frames(segment.name)):
+            continue
+        digested = Digested()
+        with explained(factory.scratch):
+            factory.scratch.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=factory.scratch) as draft:
+                write_segment(_digested(_without(sealed.frames(segment.name), ids), digested), draft)
+                blob = factory.artifacts.put_file(draft)
+        yield segment.name, _Sealed(segment, blob, digested.prefix)
+
+
+def _without(frames: Iterator[Frame], ids: Collection[str]) -> Iterator[Frame]:
+    for frame in frames:
+        payload = without(frame.payload, ids)
+        yield frame if payload is None else frame._replace(payload=payload)
+
+
+def _digested(frames: Iterator[Frame], digested: Digested) -> Iterator[Frame]:
+    for frame in frames:
+        digested.take(frame)
+        yield frame
+
+
+@dataclass(frozen=True)
+class _File:
+    """A segment that is a file, and its frames that are to be others."""
+
+    frames: Mapping[int, bytes]
+    """As they are stored, by position."""
+    prefix: Prefix
+
+
+def _files_without(factory: Factory, line: str, ids: Collection[str]) -> Iterator[tuple[str, _File]]:
+    folder = factory.log_of(line)
+    for path in sorted(folder.glob("*" + ENDING)):
+        frames, digested = dict[int, bytes](), Digested()
+        for frame in read_segment(folder, path.name):
+            payload = without(frame.payload, ids)
+            if payload is not None:
+                frames[frame.offset] = frame_of(payload)
+            digested.take(frame if payload is None else frame._replace(payload=payload))
+        if frames:
+            yield path.name, _File(frames, digested.prefix)
+
+
+# Frames in files
+
+
+class _Redo(msgspec.Struct):
+    """What is being written into a segment: a kill leaves half of it, and the next time writes all of it again."""
+
+    path: str
+    """Of the segment, below the state."""
+    frames: dict[str, bytes]
+    """By position."""
+
+
+def _overwrite(factory: Factory, line: str, name: str, frames: Mapping[int, bytes]) -> None:
+    """Write frames over those that are as long, in a segment that another process may go on writing at its end."""
+    path = factory.log_of(line) / name
+    _write_over(factory, line, path, frames)
+
+
+def _write_over(factory: Factory, line: str, path: Path, frames: Mapping[int, bytes]) -> None:
+    redo = _redo_of(factory, line)
+    noted = _Redo(
+        path=str(path.relative_to(factory.state)), frames={str(at): frame for at, frame in frames.items()}
+    )
+    with explained(redo, "the journal of a removal"):
+        write_whole(redo, msgspec.msgpack.encode(noted))
+        sync_file(redo)
+    _write(path, frames)
+    redo.unlink()
+
+
+def _write(path: Path, frames: Mapping[int, bytes]) -> None:
+    # Of a segment that is sealed meanwhile the file is gone, or goes: the next pass finds it in the blob.
+    with explained(path), suppress(FileNotFoundError), path.open("r+b", buffering=0) as file, _held(file):
+        for at, frame in frames.items():
+            done = 0
+            while done < len(frame):
+                done += os.pwrite(file.fileno(), frame[done:], at + done)
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _held(file: Any) -> Generator[None]:
+    """Keep those away who would seal a segment; its writer, who holds it already, does so too."""
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    yield
+
+
+def _redo(factory: Factory, line: str) -> None:
+    redo = _redo_of(factory, line)
+    try:
+        noted = msgspec.msgpack.decode(redo.read_bytes(), type=_Redo)
+    except FileNotFoundError:
+        return
+    except msgspec.MsgspecError as error:
+        raise Corrupt(
+            "the journal of a removal cannot be read", where=str(redo), hint="linewright verify"
+        ) from error
+    path = factory.state / noted.path
+    if path.resolve().is_relative_to(factory.state):
+        _write(path, {int(at): frame for at, frame in noted.frames.items()})
+    redo.unlink()
+
+
+def _redo_of(factory: Factory, line: str) -> Path:
+    return line_path(factory.state / "forgotten", line, ".redo")
+
+
+# What else has something of it
+
+
+def _forget_copies(factory: Factory, line: str, ids: Collection[str]) -> None:
+    """Empty what was answered beside the path of the answer, under the same ids."""
+    for folder in sorted(factory.copies_of(line).glob("*")):
+        for path in sorted(folder.glob("*" + ENDING)):
+            frames: dict[int, bytes] = {}
+            for frame in read_segment(folder, path.name):
+                payload = without(frame.payload, ids)
+                if payload is not None:
+                    frames[frame.offset] = frame_of(payload)
+            if frames:
+                _write_over(factory, line, path, frames)
+
+
+def _forget_replies(factory: Factory, texts: Collection[str]) -> None:
+    """Remove answers of the control plane that name a prediction or a key of the person, whom they may show."""
+    # Known by its file alone: it is of the interfaces, above this room.
+    path = factory.state / "replies.sqlite"
+    if not path.is_file():
+        return
+    wanted = [text.encode() for text in texts]
+    with closing(sqlite3.connect(path, timeout=10.0, isolation_level=None)) as database:
+        database.execute("PRAGMA secure_delete = ON")
+        rows = database.execute("SELECT seq, body FROM replies WHERE body IS NOT NULL").fetchall()
+        those = [(seq,) for seq, body in rows if any(text in bytes(body) for text in wanted)]
+        database.executemany("DELETE FROM replies WHERE seq = ?", those)
+        if those:
+            database.execute("VACUUM")
+
+
+def _forget_notes(factory: Factory, line: str, text: str) -> None:
+    """Remove what the engine notes of the line's runs that have ended, where the value stands among it: in an error, say."""
+    path = factory.state / "engine.sqlite"
+    if len(text) >= _SHORTEST and path.is_file() and _stands_in(path, text):
+        ended = [one.run for one in factory.metadata.events(Finished, line=line)]
+        remove_notes(factory.engine_url, ended)
+
+
+# Where the text stands
+
+
+def places_of(factory: Factory, text: str) -> Iterator[str]:
+    """Give the files of the state in which a text stands as a word, also inside of Parquet; none for one of fewer than 5 characters."""
+    if len(text) >= _SHORTEST:
+        factory.report(Progress(station="forget", says="searching all files of the state"))
+        for path in sorted(factory.state.rglob("*")):
+            if path.is_file() and not path.is_symlink() and _stands_in(path, text):
+                yield str(path.relative_to(factory.root))
+
+
+def _stands_in(path: Path, text: str) -> bool:
+    word = _word(text)
+    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
+        if file.read(len(_PARQUET)) == _PARQUET:
+            return _stands_in_parquet(path, word)
+        file.seek(0)
+        pattern = re.compile(word.encode())
+        return any(pattern.search(block) for block in _overlapping(file, len(text.encode()) + 2))
+    return False
+
+
+def _word(text: str) -> str:
+    return rf"(?:^|[^0-9A-Za-z_]){re.escape(text)}(?:$|[^0-9A-Za-z_])"
+
+
+def _stands_in_parquet(path: Path, word: str) -> bool:
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError:  # damaged: `verify` tells
+        return False
+    pattern = re.compile(word.encode())
+    for column in frame.iter_columns():
+        if column.dtype == pl.Binary:
+            if any(pattern.search(value) for value in column.drop_nulls()):
+                return True
+        elif column.unique().cast(pl.String, strict=False).drop_nulls().str.contains(word).any():
+            return True
+    return False
+
+
+def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
+    kept = b""
+    while block := file.read(_BLOCK):
+        yield kept + block
+        kept = block[-longest:]
+
+
+def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
+    """Return the files that a line reads."""
+    named: set[Path] = set()
+    for source in spec.sources.values():
+        with suppress(RequestError):
+            written = source.file if isinstance(source, FileSource) else source.sqlite
+            named |= set(files_of(written, factory.root, ""))
+    return named
+
+
+def _others(factory: Factory) -> set[Path]:
+    """Return the tables in the factory's folder, and in its `data`: they are the user's own."""
+    found = (*factory.root.glob("*"), *(factory.root / "data").rglob("*"))
+    return {path for path in found if path.suffix in _TABLES}
+
+
+def _standing_in(paths: Collection[Path], text: str) -> Iterator[str]:
+    """Give those of some files in which a text stands as a word; none for one that is too short."""
+    if len(text) >= _SHORTEST:
+        for path in sorted(paths):
+            if path.is_file() and _stands_in(path, text):
+                yield str(path)
+
+
+def _serving(factory: Factory, line: str) -> set[str]:
+    canary = canary_of(factory.metadata, line)
+    versions = (factory.metadata.pointer(line).champion, canary.model if canary else None)
+    return {f"{line}@{version}" for version in versions if version is not None}

@@ -1,0 +1,125 @@
+"""Who a line has forgotten: keyed hashes of values of `table.subject`, so that their rows are left out of what is read later.
+
+A file a line, ``forgotten/LINE.json`` of the state. It is also the journal of a removal that is at work: whoever is on the list and
+not done is removed again from the beginning, by the hashes alone.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from linewright.errors import Corrupt
+from linewright.line.factory import Factory
+from linewright.serve.files import write_whole
+from linewright.serve.values import spell, spell_all
+from linewright.store.disk import explained, sync_file, sync_folder
+from linewright.store.names import line_path
+from linewright.store.values import decoder, digest_of
+
+_KEY_BYTES = 32
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """One value that is forgotten, or is being forgotten."""
+
+    hash: str
+    at: str
+    """When it was asked for, UTC."""
+    done: bool = False
+    keys: tuple[str, ...] = ()
+    """While it is not done: hashes of the keys of its rows, which are found once."""
+
+
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
+    """The list of a line."""
+
+    key: str = ""
+    """Of the hashes, 64 hexadecimal digits. Without it a list of hashes would be no secret: there are few persons to try."""
+    subjects: tuple[Subject, ...] = ()
+
+    def hash_of(self, text: str) -> str:
+        """Return the hash of a value as text."""
+        return "hmac-sha256:" + hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
+
+    @property
+    def undone(self) -> tuple[Subject, ...]:
+        """Those whose removal was begun and not ended."""
+        return tuple(one for one in self.subjects if not one.done)
+
+    @property
+    def input(self) -> str | None:
+        """What a reading of the sources depends on; `None` where nobody is forgotten."""
+        return digest_of(sorted(one.hash for one in self.subjects)) if self.subjects else None
+
+    def put(self, subject: Subject) -> "Forgetting":
+        """Return the list with a subject, in the place of the one with the same hash."""
+        others = (one for one in self.subjects if one.hash != subject.hash)
+        return msgspec.structs.replace(self, subjects=(*others, subject))
+
+
+def forgotten_of(factory: Factory, line: str) -> Forgetting:
+    """Return whom a line has forgotten.
+
+    Raises
+    ------
+    Corrupt
+        If the list is none of ours: without it they would come back.
+    """
+    path = _path(factory, line)
+    try:
+        return decoder(Forgetting).decode(path.read_bytes())
+    except FileNotFoundError:
+        return Forgetting()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Corrupt(
+            "the list of those who are forgotten cannot be read",
+            where=str(path),
+            hint="restore the file from a backup; without it their rows would come back",
+        ) from error
+
+
+def begin(factory: Factory, line: str, subject: str) -> tuple[Forgetting, Subject]:
+    """Put a value on the list, to be removed, and return both; it is on the disk then."""
+    known = forgotten_of(factory, line)
+    if not known.key:
+        known = msgspec.structs.replace(known, key=secrets.token_hex(_KEY_BYTES))
+    found = Subject(hash=known.hash_of(spell(subject) or subject), at=factory.now())
+    return keep(factory, line, known.put(found)), found
+
+
+def keep(factory: Factory, line: str, known: Forgetting) -> Forgetting:
+    """Keep the list of a line durably, and return it."""
+    path = _path(factory, line)
+    with explained(path, "the list of those who are forgotten"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, msgspec.json.encode(known) + b"\n")
+        sync_file(path)
+        sync_folder(path.parent)
+    return known
+
+
+def are_forgotten(factory: Factory, line: str) -> Callable[[pl.Series], np.ndarray] | None:
+    """Return what says of values of `table.subject` which are forgotten; `None` where none is."""
+    known = forgotten_of(factory, line)
+    if not known.subjects:
+        return None
+    hashes = {one.hash for one in known.subjects}
+    return lambda values: matching(known, hashes, values)
+
+
+def matching(known: Forgetting, hashes: Collection[str], values: pl.Series) -> np.ndarray:
+    """Return of each value whether its hash is among some. A number has the hash of its text, a whole one without decimals."""
+    different = values.unique().drop_nulls()
+    are = [text is not None and known.hash_of(text) in hashes for text in spell_all(different.to_list())]
+    those = different.filter(pl.Series(are, dtype=pl.Boolean))
+    return values.is_in(those.implode()).fill_null(value=False).to_numpy()
+
+
+def _path(factory: Factory, line: str) -> Path:
+    return line_path(factory.state / "forgotten", line, ".json")
