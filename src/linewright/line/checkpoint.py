@@ -18,6 +18,7 @@ from linewright.line.care.retention import finish
 from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.forgotten import forgotten_of
+from linewright.line.sealing import LOG_LOCK
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
@@ -31,8 +32,6 @@ CHECKPOINT_S = 600.0
 _LOOKED_BACK = 200
 """Checkpoints of a line that are looked through for segments that have not grown: over a day of them. An older one is entered again."""
 _HEAD = "head.json"
-CHECKPOINTS = "checkpoint.lock"
-"""Held by whoever makes checkpoints, or changes what they are of."""
 
 
 def never() -> bool:
@@ -52,7 +51,7 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     Corrupt
         If a segment is not what it was at the last checkpoint; what is right is entered before.
     """
-    lock = ProcessLock(factory.state / CHECKPOINTS)
+    lock = ProcessLock(factory.state / LOG_LOCK)
     if forgotten_of(factory, line).undone or not lock.acquire():
         return None
     try:

@@ -7,7 +7,7 @@ next. Killed in between, both are there: readers take the file, and the next sea
 import fcntl
 import hashlib
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import IO
 
 import pyarrow.parquet
 
+from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
 from linewright.line.sealed import read_groups, write_segment
@@ -29,6 +30,8 @@ SEAL_BYTES = 16 * 2**20
 """Segments of so many bytes are sealed as soon as they are closed."""
 SEAL_AFTER_S = 6 * 3600.0
 """Smaller ones once they are as old as this, counted from their last record."""
+LOG_LOCK = "log.lock"
+"""Held by whoever seals segments, makes checkpoints of them, or takes something out of them: each would undo what another one does."""
 
 
 def seal_next(factory: Factory, line: str) -> Sealed | None:
@@ -40,7 +43,7 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
     Returns
     -------
     Sealed or None
-        `None` where there is none.
+        `None` where there is none, and while another process makes checkpoints or takes something out of the log.
 
     Raises
     ------
@@ -48,7 +51,17 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
         If a segment has changed since its records were counted, and no other may be sealed.
     """
     due = [path for path in _due(factory.log_of(line)) if not is_being_written(path)]
-    counted = _counted(factory, line) if due else {}
+    lock = ProcessLock(factory.state / LOG_LOCK)
+    if not due or not lock.acquire():
+        return None
+    try:
+        return _seal_one(factory, line, due)
+    finally:
+        lock.release()
+
+
+def _seal_one(factory: Factory, line: str, due: Sequence[Path]) -> Sealed | None:
+    counted = _counted(factory, line)
     trouble: Corrupt | None = None
     for path in due:
         with _alone(path) as size:

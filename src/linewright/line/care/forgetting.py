@@ -5,7 +5,6 @@ killed is done again from the beginning: what is without the person is made and 
 without it, and last what is in the place of something comes there, and the bytes of before go.
 """
 
-import fcntl
 import os
 import re
 import sqlite3
@@ -33,13 +32,14 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.retention import end_of, marks_of, unfinished
-from linewright.line.checkpoint import CHECKPOINTS, Digested
+from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
 from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, keep, matching
 from linewright.line.made import rows_with_made
 from linewright.line.quarantine import reading_of
 from linewright.line.sealed import write_segment
+from linewright.line.sealing import LOG_LOCK
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.figures import count
@@ -55,8 +55,8 @@ from linewright.store.names import line_path
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
-_PASSES = 3
-"""How often the log is gone through: a segment may be sealed just while something is taken out of it."""
+_REMEMBERED = 200_000
+"""Hashes that are remembered while the log is gone through; some hundred bytes each."""
 _BLOCK = 2**20
 _SHORTEST = 5
 """Characters of a text that can be looked for in all files: shorter ones stand everywhere for something else."""
@@ -126,7 +126,10 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
             for source in self.sources
         ]
         said += [f"  stands still in {file}, a file of yours" for file in self.files]
-        said += [f"  still found in {place}" for place in self.left]
+        said += [
+            f"  still found in {place}: what came about it meanwhile, or a message on record"
+            for place in self.left
+        ]
         if self.learned:
             said.append(f"Next: linewright run {self.line} trains without it")
         return "\n".join(said)
@@ -242,11 +245,11 @@ def _resume(factory: Factory, line: str) -> int:
 
 @contextmanager
 def _locks(factory: Factory) -> Generator[None]:
-    """Keep `gc`, retention, other removals and checkpoints away."""
+    """Keep `gc`, retention, other removals, sealing and checkpoints away."""
     with ProcessLock(factory.state / "gc.lock"), ExitStack() as held:
-        checkpoints = ProcessLock(factory.state / CHECKPOINTS)
-        checkpoints.wait(lambda _: None)
-        held.callback(checkpoints.release)
+        log = ProcessLock(factory.state / LOG_LOCK)
+        log.wait(lambda _: None)
+        held.callback(log.release)
         yield
 
 
@@ -375,10 +378,15 @@ class _Look:
 
     def _is_about(self, record: Prediction, made: Mapping[str, Any], found: _Found) -> bool:
         column = self.spec.table.subject or ""
-        told = (record.subject, record.row.get(column), made.get(column))
-        return any(self.is_theirs(value) for value in told if isinstance(value, str | int | float)) or (
-            self.is_key(record.key, found)
-        )
+        told = [
+            record.row.get(column),
+            record.subject,
+            *([made.get(column)] if made is not record.row else []),
+        ]
+        for value in told:
+            if isinstance(value, str | int | float) and self.is_theirs(value):
+                return True
+        return self.is_key(record.key, found)
 
     def quarantines(self, found: _Found) -> None:
         """Look through the rows that the contract kept out."""
@@ -459,18 +467,7 @@ def _carry_out(
     named = {*found.ids, *found.keys, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
-    labels = 0
-    for _ in range(_PASSES):
-        labels += _once(factory, line, subject, found, named)
-        left = _Found(keys=found.keys)
-        _Look(factory, spec, known, subject).log(left)
-        if not left.ids:
-            break
-        found.ids |= left.ids
-    else:
-        raise Transient(
-            "the prediction log was sealed while it was gone through", where=line, hint="do it again"
-        )
+    labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
     factory.labels_of(line).shrink()
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=())))
@@ -622,21 +619,12 @@ def _write_over(factory: Factory, line: str, path: Path, frames: Mapping[int, by
 
 
 def _write(path: Path, frames: Mapping[int, bytes]) -> None:
-    # Of a segment that is sealed meanwhile the file is gone, or goes: the next pass finds it in the blob.
-    with explained(path), suppress(FileNotFoundError), path.open("r+b", buffering=0) as file, _held(file):
+    with explained(path), path.open("r+b", buffering=0) as file:
         for at, frame in frames.items():
             done = 0
             while done < len(frame):
                 done += os.pwrite(file.fileno(), frame[done:], at + done)
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _held(file: Any) -> Generator[None]:
-    """Keep those away who would seal a segment; its writer, who holds it already, does so too."""
-    with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    yield
 
 
 def _redo(factory: Factory, line: str) -> None:
