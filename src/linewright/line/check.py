@@ -22,7 +22,7 @@ from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file import placed, unsupported
-from linewright.line.forgotten import are_forgotten
+from linewright.line.forgotten_rows import are_forgotten
 from linewright.line.keep import kept_of, too_short
 from linewright.line.mistakes import did_you_mean, dotted
 from linewright.line.promised import before_of, promises, recalled, stop_if_broken

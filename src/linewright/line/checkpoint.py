@@ -8,17 +8,16 @@ import hashlib
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, Transient
-from linewright.line.care.retention import finish
 from linewright.line.factory import Factory
-from linewright.line.facts import Forgotten
+from linewright.line.facts import Dropped, Forgotten
 from linewright.line.forgotten import forgotten_of
-from linewright.line.sealing import LOG_LOCK
 from linewright.model.figures import count
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
@@ -51,11 +50,13 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     Corrupt
         If a segment is not what it was at the last checkpoint; what is right is entered before.
     """
-    lock = ProcessLock(factory.state / LOG_LOCK)
+    lock = ProcessLock(factory.log_lock)
     if forgotten_of(factory, line).undone or not lock.acquire():
         return None
     try:
-        finish(factory, line)  # else the checkpoint would hold what is kept no longer
+        if factory.metadata.events(Dropped, line=line, newest_first=True, limit=1):
+            # Else the checkpoint would hold what is kept no longer. Who ends a run loads it only then.
+            import_module("linewright.line.care.retention").finish(factory, line)
         return _checkpoint(factory, line)
     finally:
         lock.release()

@@ -297,6 +297,11 @@ class Factory:
             path.name for path in (self.state / "log").glob("*") if is_line_name(path.name) and path.is_dir()
         )
 
+    @property
+    def log_lock(self) -> Path:
+        """Held by whoever seals segments, makes checkpoints of them, or takes something out of them: each would undo what another one does."""
+        return self.state / "log.lock"
+
     def log_of(self, line: str) -> Path:
         """Return the folder of a line's prediction log."""
         return line_path(self.state / "log", line)

@@ -7,17 +7,14 @@ not done is removed again from the beginning, by the hashes alone.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import polars as pl
 
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
 from linewright.serve.files import write_whole
-from linewright.serve.values import spell, spell_all
+from linewright.serve.values import spell
 from linewright.store.disk import explained, sync_file, sync_folder
 from linewright.store.names import line_path
 from linewright.store.values import decoder, digest_of
@@ -102,23 +99,6 @@ def keep(factory: Factory, line: str, known: Forgetting) -> Forgetting:
         sync_file(path)
         sync_folder(path.parent)
     return known
-
-
-def are_forgotten(factory: Factory, line: str) -> Callable[[pl.Series], np.ndarray] | None:
-    """Return what says of values of `table.subject` which are forgotten; `None` where none is."""
-    known = forgotten_of(factory, line)
-    if not known.subjects:
-        return None
-    hashes = {one.hash for one in known.subjects}
-    return lambda values: matching(known, hashes, values)
-
-
-def matching(known: Forgetting, hashes: Collection[str], values: pl.Series) -> np.ndarray:
-    """Return of each value whether its hash is among some. A number has the hash of its text, a whole one without decimals."""
-    different = values.unique().drop_nulls()
-    are = [text is not None and known.hash_of(text) in hashes for text in spell_all(different.to_list())]
-    those = different.filter(pl.Series(are, dtype=pl.Boolean))
-    return values.is_in(those.implode()).fill_null(value=False).to_numpy()
 
 
 def _path(factory: Factory, line: str) -> Path:

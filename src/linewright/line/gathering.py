@@ -17,7 +17,7 @@ from linewright.data.table import read_served
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.check import contradictions_of, refuse
 from linewright.line.factory import Factory
-from linewright.line.forgotten import are_forgotten
+from linewright.line.forgotten_rows import are_forgotten
 from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of, recalled
 from linewright.line.spec import LineSpec

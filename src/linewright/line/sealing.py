@@ -30,8 +30,6 @@ SEAL_BYTES = 16 * 2**20
 """Segments of so many bytes are sealed as soon as they are closed."""
 SEAL_AFTER_S = 6 * 3600.0
 """Smaller ones once they are as old as this, counted from their last record."""
-LOG_LOCK = "log.lock"
-"""Held by whoever seals segments, makes checkpoints of them, or takes something out of them: each would undo what another one does."""
 
 
 def seal_next(factory: Factory, line: str) -> Sealed | None:
@@ -51,7 +49,7 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
         If a segment has changed since its records were counted, and no other may be sealed.
     """
     due = [path for path in _due(factory.log_of(line)) if not is_being_written(path)]
-    lock = ProcessLock(factory.state / LOG_LOCK)
+    lock = ProcessLock(factory.log_lock)
     if not due or not lock.acquire():
         return None
     try:

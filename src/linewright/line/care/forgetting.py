@@ -35,11 +35,11 @@ from linewright.line.care.retention import end_of, marks_of, unfinished
 from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
-from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, keep, matching
+from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, keep
+from linewright.line.forgotten_rows import matching
 from linewright.line.made import rows_with_made
 from linewright.line.quarantine import reading_of
 from linewright.line.sealed import write_segment
-from linewright.line.sealing import LOG_LOCK
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.figures import count
@@ -247,7 +247,7 @@ def _resume(factory: Factory, line: str) -> int:
 def _locks(factory: Factory) -> Generator[None]:
     """Keep `gc`, retention, other removals, sealing and checkpoints away."""
     with ProcessLock(factory.state / "gc.lock"), ExitStack() as held:
-        log = ProcessLock(factory.state / LOG_LOCK)
+        log = ProcessLock(factory.log_lock)
         log.wait(lambda _: None)
         held.callback(log.release)
         yield
