@@ -92,7 +92,7 @@ def account(factory: Factory, line: str, days: dict[str, float], *, currency: st
         high=total + 40.0,
         value_low=3 * total - 90.0,
         value_high=3 * total + 90.0,
-        unit="day",
+        unit="days",
         units=len(days),
     )
     who = {"at": NOW, "by": "test", "because": "a day has passed", "line": line}
