@@ -9,6 +9,7 @@ import pytest
 from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.errors import ContractBreach, SpecError
+from linewright.line.care.verify import verify_factory
 from linewright.line.check import check_line
 from linewright.line.evidence import evidence_of
 from linewright.line.execute import execute_inline
@@ -16,6 +17,7 @@ from linewright.line.plan import make_plan
 from linewright.line.rebuilding import rebuild
 from linewright.line.registry import find_model
 from linewright.model.facts import Certificate, Package
+from linewright.operations.lines import plan
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +220,34 @@ def test_the_command_that_follows_a_new_matrix_takes_a_few_seconds_of_cpu(tmp_pa
 
     print(f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.2f} s of CPU")
     assert "did      decide, evaluate, gate" in done.stdout, done.stderr
+
+
+def test_a_false_alarm_that_costs_nothing_is_doubted(tmp_path):
+    """A forgotten minus answers an alarm to every row, and the gates find that worth most."""
+    free = FILE.replace("false_positive: -60", "false_positive: 60")
+    with make(tmp_path / "factory", free) as factory:
+        told = check_line(factory, "claims").doubts
+
+    assert ["false_positive 60" in one for one in told] == [True]
+
+
+def test_a_plan_refers_to_nothing_that_is_not_kept(tmp_path):
+    """Whoever plans and then verifies would be told to restore a backup."""
+    with make(tmp_path / "factory") as factory:
+        execute_inline(factory, "claims")
+        change(factory, MATRIX, DEARER)
+        plan(factory, "claims")
+
+        assert () == verify_factory(factory).problems
+
+
+def test_amounts_that_are_not_in_force_are_told(tmp_path):
+    """The file says one thing and the champion decides by another: nobody would look for that."""
+    without = FILE.replace(MATRIX, "gates: [{metric: roc_auc, at_least: 0.6}]")
+    with make(tmp_path / "factory", without) as factory:
+        execute_inline(factory, "claims")
+        change(factory, "at_least: 0.6}]", "at_least: 0.99}]\n" + MATRIX)
+        refused = execute_inline(factory, "claims")
+
+    assert "claims@1 goes on deciding without amounts, so that its answers are not priced" == refused.in_force
+    assert refused.in_force in refused.to_text()

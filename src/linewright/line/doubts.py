@@ -44,6 +44,7 @@ def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, 
         *_margin_doubts(spec),
         *_fairness_doubts(spec, frame),
         *_model_doubts(factory, spec),
+        *_amount_doubts(spec),
         *_currency_doubts(factory, spec),
         *_goal_doubts(factory, spec),
     )
@@ -54,7 +55,28 @@ def plan_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
 
     Nothing of groups where the table cannot be made: a run, or `check`, says why.
     """
-    return (*_planned_groups(factory, spec), *_margin_doubts(spec), *_model_doubts(factory, spec))
+    return (
+        *_planned_groups(factory, spec),
+        *_margin_doubts(spec),
+        *_model_doubts(factory, spec),
+        *_amount_doubts(spec),
+    )
+
+
+def _amount_doubts(spec: LineSpec) -> Iterator[str]:
+    """Say that an alarm costs nothing, so that one for each row is best: a minus may be lacking."""
+    value = spec.value
+    if value is None:
+        return
+    false_alarm, left_alone = value.false_positive, value.true_negative
+    if isinstance(false_alarm, str):
+        is_free = not false_alarm.startswith("-") and left_alone == 0
+    else:
+        is_free = not isinstance(left_alone, str) and false_alarm >= left_alone
+    if is_free:
+        yield (
+            f"value: a false alarm (false_positive {false_alarm}) is worth no less than no alarm (true_negative {left_alone}), so that an alarm for each row is best; write a minus before it if it costs"
+        )
 
 
 def _currency_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:

@@ -329,6 +329,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of a retraining: what it had to learn from that the run before it had not."""
     unequal: str = ""
     """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
+    in_force: str = ""
+    """Of a candidate that does not serve: by which amounts the champion goes on deciding, where those of the line are others by now."""
     row_sql: RowSql | None = None
     """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 
@@ -357,6 +359,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 *self._leaderboard(),
                 f"  digest   {self.digest}",
                 f"  did      {self._did()}",
+                *([f"  warn     {self.in_force}"] if self.in_force else []),
                 *self._doubts(),
                 f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
                 *metrics_text(self.metrics, self.currency),

@@ -40,8 +40,10 @@ from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.classes import found_by_class, hardly_in_words
+from linewright.model.facts import Package
 from linewright.model.figures import listed, with_roots
 from linewright.model.redecided import redecided_in_words
+from linewright.model.value import amounts_in_words
 from linewright.model.vector_words import vectors_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import to_builtins
@@ -290,6 +292,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
             *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
         ),
         unequal=unlike,
+        in_force="" if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql or None,
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
@@ -315,6 +318,16 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         if work.as_of is not None and "ingest" in did
         else None,
     )
+
+
+def _in_force(work: Work, champion: int) -> str:
+    """Say by which amounts the champion goes on deciding, where those of the candidate are others."""
+    found = next(one for one in work.metadata.versions(work.spec.line) if one.version == champion)
+    amounts = work.metadata.get(found.digest, Package).value
+    if amounts == work.package.value or not work.package.value:
+        return ""
+    held = amounts_in_words(amounts) if amounts else "without amounts, so that its answers are not priced"
+    return f"{work.spec.line}@{champion} goes on deciding {held}"
 
 
 def _warned(factory: Factory, line: str, run: str) -> tuple[Finding, ...]:

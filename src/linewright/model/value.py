@@ -116,6 +116,19 @@ def columns_of(value: Value) -> Mapping[str, str]:
     return found
 
 
+def amounts_in_words(value: Value) -> str:
+    """Say by which amounts decisions are taken.
+
+    Examples
+    --------
+    >>> amounts_in_words(Value(currency="EUR", true_positive="amount", false_positive=-40.0, false_negative=0.0, true_negative=0.0))
+    'by true_positive amount, false_positive -40, false_negative 0, true_negative 0 (EUR)'
+    """
+    amounts = ((word, getattr(value, word)) for word in WORDS)
+    shown = (f"{word} {amount if isinstance(amount, str) else f'{amount:g}'}" for word, amount in amounts)
+    return f"by {', '.join(shown)} ({value.currency})"
+
+
 def amounts_of(value: Value, n: int, read: Callable[[str], Floats]) -> Amounts:
     """Return the amounts of `n` rows.
 

@@ -18,6 +18,7 @@ from linewright.line.file import schema as line_schema
 from linewright.line.goals import strange_goals
 from linewright.line.new import NewLine, new_line
 from linewright.line.plan import make_plan
+from linewright.line.run_record import declared
 from linewright.line.sql_words import sql_in_words
 from linewright.model.figures import count
 from linewright.operations.declare import operation
@@ -301,6 +302,7 @@ def _plan(factory: Factory, name: str) -> PlanResult:
         value = make_plan(factory, spec)
     except RequestError as error:
         raise placed(error, factory.path_of(name)) from error
+    factory.metadata.keep(declared(spec))  # to which the plan refers
     return PlanResult(
         plan=factory.metadata.keep(value),
         line=name,

@@ -72,7 +72,7 @@ class LineValue(msgspec.Struct, frozen=True, kw_only=True):
         if self.undeclared:
             yield (
                 f"  {count(self.undeclared, 'answer')} of models that were made before `value` was declared: they have no matrix to be priced "
-                f"by; `linewright run {self.line}` makes one that has"
+                f"by; `linewright run {self.line}` makes one that has, and where its gates do not pass, `promote` with --force has it serve"
             )
         if self.costs is not None:
             yield f"  cost  {self.costs.to_text()}{self._ratio_text()}"

@@ -115,6 +115,8 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if self.learned:
             said.append(f"  learned from it: {', '.join(self.learned)}; they cannot be rebuilt any more")
+        elif self.is_something:
+            said.append("  no model has learned from it")
         if self.serving:
             said.append(
                 f"  still {'answers' if len(self.serving) == 1 else 'answer'} with it: {', '.join(self.serving)}"
