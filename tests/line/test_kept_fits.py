@@ -18,15 +18,23 @@ def fits_in(factory):
     return [path for path in factory.fits_of("tumours").files() if path.suffix == ".fit"]
 
 
-def killed_after(factory, fits):
-    """Kill a real ``linewright run`` once it has finished so many fits; return what it said."""
+def killed_after(factory, fits, *, says=""):
+    """Kill a real ``linewright run`` once it has finished so many fits, and has said something; return what it said."""
+    told = factory.root / "told.txt"
     command = [sys.executable, "-m", "linewright", "--factory", str(factory.root), "run", "tumours"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        told.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as process,
+    ):
         deadline = time.monotonic() + LONGEST_S
-        while len(fits_in(factory)) < fits and process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
+            # The process that fits is another one, and may be ahead of what is said of it.
+            if len(fits_in(factory)) >= fits and says in told.read_text():
+                break
             time.sleep(0.001)
         process.kill()
-        _, said = process.communicate()
+    said = told.read_text()
+    told.unlink()
 
     assert -signal.SIGKILL == process.returncode, said
     return said
@@ -43,7 +51,7 @@ def test_a_run_that_is_killed_twice_while_it_trains_finds_its_finished_fits(tumo
 
     killed_after(killed, 2)
     first = len(fits_in(killed))
-    said = killed_after(killed, first + 3)
+    said = killed_after(killed, first + 3, says="found done")
     second = len(fits_in(killed))
     found = KEPT.search(said)
 
