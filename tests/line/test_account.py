@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from linewright.errors import RequestError, SpecError
 from linewright.features.facts import Encoder, Number
-from linewright.line import accounting
-from linewright.line.account import value_account
-from linewright.line.accounting import keep_account, keep_accounts, kept_ledger, up_to_date
+from linewright.line import value_accounting
 from linewright.line.factory import Factory
 from linewright.line.factory_metrics import FactoryMetrics
 from linewright.line.file import parse_line
-from linewright.line.pricing import Pricing
+from linewright.line.value_account import value_account
+from linewright.line.value_accounting import keep_account, keep_accounts, kept_ledger, up_to_date
+from linewright.line.value_pricing import Pricing
 from linewright.model.facts import Calibration, Package, RequestColumn, Value
 from linewright.operations.status import status
 from linewright.operations.value import value
@@ -503,7 +503,7 @@ def test_the_worker_keeps_accounts_in_a_process_that_stands_back(book, capfd):
     book.know(book.answer(), "yes")
     (book.factory.root / "lines" / "silent.yaml").write_text(FILE.replace("line: claims", "line: silent"))
     root = book.factory.root
-    with closing(accounting.Accounting(lambda: Factory.open(root), every_s=0.05)):
+    with closing(value_accounting.Accounting(lambda: Factory.open(root), every_s=0.05)):
         deadline = time.monotonic() + 60
         while not book.factory.metadata.events(Accounted, line=LINE) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -11,8 +11,8 @@ from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.labels import hand_in
-from linewright.line.metering import RunMeter
 from linewright.line.run_record import usage_of_attempts
+from linewright.line.run_usage import RunMeter
 from linewright.operations.lines import check
 from linewright.operations.record import runs
 

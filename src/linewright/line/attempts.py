@@ -31,8 +31,8 @@ from linewright.line.cancelling import Cancellation, cancellation_of, forget_can
 from linewright.line.factory import Factory
 from linewright.line.factory_file import RunLimits, read_factory_file
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
-from linewright.line.metering import RunMeter
 from linewright.line.run_record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
+from linewright.line.run_usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.store.values import decoder, to_builtins
 

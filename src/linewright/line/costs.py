@@ -16,7 +16,7 @@ _HOUR_S = 3600.0
 _WHOLE = 1e4
 """An amount from which on cents say nothing."""
 _LEAST = 1e-6
-"""An amount that is told: a thousandth of a CPU second costs as much at a usual price of machines."""
+"""The smallest amount that is shown: about what a thousandth of a CPU second costs."""
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):

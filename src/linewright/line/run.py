@@ -22,7 +22,6 @@ from linewright.line.environment import note
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan, RunResult
 from linewright.line.learned import learned_since
-from linewright.line.metering import RunMeter
 from linewright.line.outages import follow_file
 from linewright.line.plan import begin, survey
 from linewright.line.promised import kept_promises, require_fresh
@@ -35,6 +34,7 @@ from linewright.line.release import (
     withheld,
 )
 from linewright.line.run_record import WORKFLOW, accept, finish, last_run
+from linewright.line.run_usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.standing import after_run
 from linewright.line.stations import STATIONS, Station, settled

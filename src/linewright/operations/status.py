@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from linewright.errors import BackendError, NotFound
-from linewright.line.account import ratio_of
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.checked import CheckedFiles
@@ -27,6 +26,7 @@ from linewright.line.registry import Judged, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
+from linewright.line.value_account import ratio_of
 from linewright.line.waiting import Wait
 from linewright.model.figures import count
 from linewright.operations.declare import operation

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from linewright.errors import RequestError
-from linewright.line.account import ratio_of, within
-from linewright.line.accounting import kept_ledger, up_to_date
 from linewright.line.costs import Costs, costs_of, money
 from linewright.line.factory import Factory
+from linewright.line.value_account import ratio_of, within
+from linewright.line.value_accounting import kept_ledger, up_to_date
 from linewright.model.figures import count
 from linewright.operations.declare import operation
 from linewright.operations.words import RULES, grid

@@ -1,4 +1,4 @@
-"""What `factory.yaml` and a line file may say about who is told of what happens, what work costs and what is to be reached."""
+"""Sections of `factory.yaml` and of line files for people: `notify`, `costs` and `goals`."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args

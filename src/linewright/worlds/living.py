@@ -22,7 +22,6 @@ from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.accounting import keep_account
 from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -30,6 +29,7 @@ from linewright.line.labels import hand_in
 from linewright.line.new import new_line
 from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
+from linewright.line.value_accounting import keep_account
 from linewright.model.package import Model, load
 from linewright.serve.server import serve
 from linewright.store.clock import text_of

@@ -27,8 +27,8 @@ from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, S
 from linewright.data.files import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
-from linewright.engine.ended import remove_notes
 from linewright.engine.lock import ProcessLock
+from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.retention import end_of, marks_of, unfinished
@@ -226,7 +226,7 @@ class Resumed(NamedTuple):
 
 
 def resume(factory: Factory) -> Resumed:
-    """End the removals of all lines that were interrupted. What keeps one line's from it is told, and is no matter of the others."""
+    """End the interrupted removals of all lines. An error of one line is reported and does not stop the others."""
     ended, problems = 0, list[Problem]()
     for line in factory.names():
         try:

@@ -14,9 +14,8 @@ import msgspec
 from linewright.data.dataset import blobs_of, instead_of
 from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
-from linewright.engine.ended import noted, remove_notes
+from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
-from linewright.line.accounting import keep_account, kept_ledger
 from linewright.line.alerts import newest_of, open_proposal
 from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.refers import needs_of
@@ -28,6 +27,7 @@ from linewright.line.keep import before, kept_of, log_before
 from linewright.line.quarantine import reading_of
 from linewright.line.sealing import seal_next
 from linewright.line.spec import KeepSpec, LineSpec
+from linewright.line.value_accounting import keep_account, kept_ledger
 from linewright.model.facts import Registered
 from linewright.model.figures import count
 from linewright.release.facts import Promoted, RolledBack
@@ -129,7 +129,7 @@ class _Plan:
         return tuple(sorted((*self.datasets, *self.quarantines, *self.segments)))
 
     def retired(self, labels: int | None) -> Retired:
-        """Return it as it is told."""
+        """Return it as a result for people, with how many labels went."""
         return Retired(
             line=self.line,
             segments=len(self.segments),
@@ -147,7 +147,7 @@ class _Plan:
 def retire(factory: Factory, *, dry_run: bool, prices: bool = False) -> tuple[Retired, ...]:
     """Record what lines keep no longer, and take it out of labels and index; the bytes are for `blobs_that_go`.
 
-    Lines whose file is gone or wrong keep everything. What is wrong with one is told, and is no matter of the others.
+    Lines whose file is gone or wrong keep everything. An error of one line is reported and does not stop the others.
 
     Parameters
     ----------

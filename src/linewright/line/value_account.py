@@ -1,4 +1,4 @@
-"""The value account of a line as it was kept last: what its matured answers were worth. It is made by `accounting`."""
+"""The value account of a line as it was kept last: what its matured answers were worth. `value_accounting` makes it."""
 
 from collections.abc import Sequence
 
