@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, NoReturn, Self
 
 import msgspec
 
@@ -350,6 +350,36 @@ class Child:
         self.kill()
 
 
+class ChannelToParent(Channel):
+    """The end of a child that has nothing to do without its parent: it ends at once when the parent is gone."""
+
+    def send(self, message: Any) -> None:
+        """Send a value, or end this process."""
+        try:
+            super().send(message)
+        except OSError:
+            _leave()
+
+    def receive(self, timeout_s: float | None = None) -> Any:
+        """Return the next value, or end this process.
+
+        Raises
+        ------
+        TimeoutError
+            If none came within `timeout_s` seconds.
+        """
+        try:
+            return super().receive(timeout_s)
+        except EOFError:
+            _leave()
+
+
+def _leave() -> NoReturn:
+    """End without waiting: threads of libraries, or of code that came with the line, must not hold a process that is done."""
+    sys.stderr.flush()
+    os._exit(0)
+
+
 def parent(word: str) -> Channel:
     """Begin as a child: take the limits, end with the parent, and return the channel to it.
 
@@ -365,7 +395,7 @@ def parent(word: str) -> Channel:
     os.dup2(2, 1)
     end_with_parent(pid)
     limit_memory(memory)
-    return Channel(socket.socket(fileno=descriptor))
+    return ChannelToParent(socket.socket(fileno=descriptor))
 
 
 def _stand_back(pid: int) -> None:

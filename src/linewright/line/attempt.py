@@ -6,13 +6,11 @@ after ``do`` it sends ``did`` and gets ``outcome``. In between it sends ``progre
 ``not_ended``.
 """
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -37,8 +35,8 @@ def as_it_is(_factory: Factory) -> None:
     """Change nothing."""
 
 
-def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is) -> int:
-    """Carry out one attempt and return the exit code.
+def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is) -> NoReturn:
+    """Carry out one attempt, and end with whoever started it.
 
     Parameters
     ----------
@@ -54,14 +52,13 @@ def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is)
 
     if not channel.has_come():
         load_steps()  # it was started ahead
-    with suppress(EOFError), Factory.open(Path(root), report=report) as factory:
+    with Factory.open(Path(root), report=report) as factory:
         prepare(factory)
         while True:
             request = channel.receive()
             channel.send(
                 _answered(factory, request) if "asks" in request else _said(factory, channel, request)
             )
-    return 0
 
 
 def _answered(factory: Factory, request: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +105,4 @@ def _told(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    code = main(*sys.argv[1:])
-    sys.stderr.flush()
-    # Threads of libraries, or of code that came with the line, must not hold a process that is done.
-    os._exit(code)
+    main(*sys.argv[1:])

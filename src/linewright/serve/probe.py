@@ -11,9 +11,8 @@ what is wrong, or with nothing.
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from linewright.engine.child import Child, ChildEnded, End, parent
 from linewright.errors import Corrupt, LinewrightError, from_json
@@ -140,15 +139,14 @@ def _refused(digest: str, because: str) -> Corrupt:
     )
 
 
-def main(state: str, word: str) -> None:
+def main(state: str, word: str) -> NoReturn:
     """Try the packages whose digests come, until nobody asks any more."""
     forbid_pickles()
     channel = parent(word)
     artifacts = LocalArtifacts(Path(state) / "artifacts")
     channel.send({"ready": True})
-    with suppress(EOFError):
-        while True:
-            channel.send({"wrong": _wrong_with(channel.receive(), artifacts)})
+    while True:
+        channel.send({"wrong": _wrong_with(channel.receive(), artifacts)})
 
 
 def _wrong_with(digest: str, artifacts: LocalArtifacts) -> dict[str, Any] | None:
