@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
+from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
 from linewright.line.alerts import find_alert
 from linewright.line.dropped import dropped_at, forgotten_at
@@ -324,6 +325,11 @@ def _says(body: dict[str, Any]) -> str:
     return _SAYS.get(body["kind"], lambda _: "a recorded result")(body)
 
 
+def _split(body: dict[str, Any]) -> str:
+    split = msgspec.convert(body, Split)
+    return f"{split.train:,} training and {split.test:,} test rows, {split_in_words(split)}"
+
+
 def _evaluation(body: dict[str, Any]) -> str:
     metric = body["metrics"][0]
     is_known = metric["low"] is not None
@@ -373,7 +379,7 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
         f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
     ),
     "trained": _trained,
-    "split": lambda body: f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}",
+    "split": _split,
     "environment": lambda body: f"{body['python']} on {body['platform']}",
     "decision": lambda body: (
         "no threshold: the likeliest class, or the number itself, is answered"
