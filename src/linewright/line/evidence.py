@@ -24,7 +24,8 @@ from linewright.model.facts import (
     Registered,
     Trained,
 )
-from linewright.model.figures import count, with_roots
+from linewright.model.figures import count
+from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.ids import is_id
 from linewright.store.clock import said
@@ -338,9 +339,17 @@ def _evaluation(body: dict[str, Any]) -> str:
 
 
 def _trained(body: dict[str, Any]) -> str:
-    if body.get("adopted"):
-        return f"a model that was made elsewhere: {body['chosen_because']}"
-    return f"{body['chosen']} on {body['rows']:,} training rows: {with_roots(body['chosen_because'])}"
+    trained = msgspec.convert(body, Trained)
+    if trained.adopted:
+        return f"a model that was made elsewhere: {chosen_in_words(trained)}"
+    return f"{trained.chosen} on {trained.rows:,} training rows: {chosen_in_words(trained)}"
+
+
+def _decision(body: dict[str, Any]) -> str:
+    decision = msgspec.convert(body, Decision)
+    if decision.threshold is None or decision.reason is None:
+        return "no threshold: the likeliest class, or the number itself, is answered"
+    return f"the positive class begins at {decision.threshold:.4g}: {threshold_in_words(decision.reason)}"
 
 
 def _explanation(body: dict[str, Any]) -> str:
@@ -381,11 +390,7 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "trained": _trained,
     "split": _split,
     "environment": lambda body: f"{body['python']} on {body['platform']}",
-    "decision": lambda body: (
-        "no threshold: the likeliest class, or the number itself, is answered"
-        if body["threshold"] is None
-        else f"the positive class begins at {body['threshold']:.4g}: {body['because']}"
-    ),
+    "decision": _decision,
     "dataset": lambda body: f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}",
     "parity": lambda body: (
         f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"

@@ -7,6 +7,13 @@ from msgspec import convert
 
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
+from linewright.model.facts import Decision, Trained
+from linewright.model.reason_text import (
+    chosen_in_words,
+    recent_in_words,
+    sample_in_words,
+    threshold_in_words,
+)
 
 
 def with_sentences(body: dict[str, Any]) -> dict[str, Any]:
@@ -24,4 +31,23 @@ def _split(body: dict[str, Any]) -> dict[str, Any]:
     return {"why": split_in_words(convert(body, Split))}
 
 
-_SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"split": _split}
+def _trained(body: dict[str, Any]) -> dict[str, Any]:
+    trained = convert(body, Trained)
+    told = {"chosen_because": chosen_in_words(trained)}
+    if trained.sample:
+        told["sample_because"] = sample_in_words(trained.sample)
+    if trained.recent:
+        told["recent_because"] = recent_in_words(trained.recent, trained.task)
+    return told
+
+
+def _decision(body: dict[str, Any]) -> dict[str, Any]:
+    reason = convert(body, Decision).reason
+    return {"because": threshold_in_words(reason) if reason else ""}
+
+
+_SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "decision": _decision,
+    "split": _split,
+    "trained": _trained,
+}

@@ -16,6 +16,7 @@ from linewright.model.coverage import (
 )
 from linewright.model.facts import Band, Calibration, Evaluation, Reliability
 from linewright.model.figures import in_words
+from linewright.model.reason_text import threshold_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import is_off, reliability_in_words
 
@@ -54,8 +55,8 @@ def decisions(facts: CardFacts) -> Section:
     if threshold is not None:
         positive = last_of(facts.package.classes)
         decision = facts.decision
-        because = decision.because if decision else trained.threshold_because
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {sentence_of(because)}"
+        why = f" {sentence_of(threshold_in_words(decision.reason))}" if decision and decision.reason else ""
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more.{why}"
         sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest) or cited))
     if facts.certificate and facts.certificate.redecided:
         told = redecided_in_words(

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.data.facts import RowSql
 from linewright.features.facts import Encoder
+from linewright.model.reasons import ChosenReason, ThresholdReason
 from linewright.store.values import Event, Result
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -79,7 +80,14 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
 
     left_out: int
     """Older training rows that it did not learn from."""
-    because: str
+    rows: int
+    """The latest, which it learned from."""
+    judged: int
+    """The latest of all, by which windows were compared."""
+    loss: float
+    """Out-of-fold loss on these, without the older rows."""
+    loss_with_older: float
+    """The lowest of what learned from all rows, on the same ones."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +97,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """Training rows that these were drawn from."""
     rows: int
     """Training rows that were drawn, before any older ones were left out."""
-    because: str
+    most_cells: int
+    """Numbers in the largest matrix that is made."""
+    by_group: bool
+    """Whether whole groups were drawn."""
+    kept_whole: int
+    """Rows of rare classes, of which all were taken."""
+    weight: float
+    """How many rows one of the others stands for."""
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,14 +174,13 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     trials: tuple[Trial, ...]
     """Best first."""
     chosen: str
-    chosen_because: str
+    reason: ChosenReason
     native: str
     """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
     calibration: Calibration
     threshold: float | None = None
     """Probability at and above which the positive class is answered, of models that were trained before this was a step of its own: see
     `Decision`."""
-    threshold_because: str = ""
     half_width: float | None
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
@@ -254,8 +268,8 @@ class Decision(Result, frozen=True, kw_only=True, tag="decision"):
     """Digest of the package that decides so."""
     threshold: float | None
     """Probability at and above which the positive class is answered; `None` outside binary tasks."""
-    because: str
-    """One sentence with numbers; empty where there is no threshold."""
+    reason: ThresholdReason | None = None
+    """`None` where there is no threshold."""
     rows: int
     """Training rows that it was chosen by."""
     value: Value | UnsetType = UNSET
