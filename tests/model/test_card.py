@@ -41,6 +41,7 @@ from linewright.model.facts import (
     WeakSlice,
 )
 from linewright.model.figures import in_words
+from linewright.model.gate_text import certificate_in_words, outcome_in_words
 from linewright.model.gates import certify
 from linewright.model.reason_text import chosen_in_words
 from linewright.model.reasons import Alternative, ChosenReason, Fastest, LowestLoss, Sum
@@ -228,7 +229,7 @@ def facts(
             ),
             Promoted(
                 at="2026-11-25T01:02:04.000004Z",
-                because=certificate.because,
+                because=certificate_in_words(certificate),
                 model=3,
                 before=2,
                 generation=4,
@@ -281,9 +282,9 @@ def test_both_forms_say_what_the_record_says(card):
             assert in_words(metric.value) in page.text
             assert f"{in_words(metric.low)} to {in_words(metric.high)}" in page.text
         for outcome in card.certificate.outcomes:
-            assert outcome.says in page.text
+            assert outcome_in_words(outcome) in page.text
         for told in (
-            card.certificate.because,
+            certificate_in_words(card.certificate),
             chosen_in_words(card.trained)[1:],
             split_in_words(card.split)[1:],
             "It is the champion of claims",

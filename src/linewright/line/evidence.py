@@ -25,6 +25,7 @@ from linewright.model.facts import (
     Trained,
 )
 from linewright.model.figures import count
+from linewright.model.gate_text import certificate_in_words
 from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.ids import is_id
@@ -345,6 +346,10 @@ def _trained(body: dict[str, Any]) -> str:
     return f"{trained.chosen} on {trained.rows:,} training rows: {chosen_in_words(trained)}"
 
 
+def _certificate(body: dict[str, Any]) -> str:
+    return f"{body['verdict']}: {certificate_in_words(msgspec.convert(body, Certificate))}"
+
+
 def _decision(body: dict[str, Any]) -> str:
     decision = msgspec.convert(body, Decision)
     if decision.threshold is None or decision.reason is None:
@@ -381,7 +386,7 @@ def _trial(body: dict[str, Any]) -> str:
 
 
 _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
-    "certificate": lambda body: f"{body['verdict']}: {body['because']}",
+    "certificate": _certificate,
     "evaluation": _evaluation,
     "explanation": _explanation,
     "package": lambda body: (

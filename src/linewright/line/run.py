@@ -42,6 +42,7 @@ from linewright.line.work import Work
 from linewright.model.classes import found_by_class, hardly_in_words
 from linewright.model.facts import Package
 from linewright.model.figures import listed
+from linewright.model.gate_text import certificate_in_words, undecided_in_words
 from linewright.model.reason_text import chosen_in_words, sample_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.value import amounts_in_words
@@ -274,7 +275,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         digest=certificate.package,
         metrics=work.evaluation.metrics,
         verdict="hold" if hold else certificate.verdict,
-        because=hold or certificate.because,
+        because=hold or certificate_in_words(certificate),
         certificate=work.known["gate"],
         promoted=promoted,
         share=tried.share if tried else None,
@@ -304,7 +305,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability or None,
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
-        undecided=certificate.undecided,
+        undecided=undecided_in_words(certificate),
         coverage=work.evaluation.coverage or None,
         beyond=work.evaluation.beyond or None,
         bias=work.evaluation.bias or None,

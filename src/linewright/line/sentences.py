@@ -7,7 +7,8 @@ from msgspec import convert
 
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
-from linewright.model.facts import Decision, Trained
+from linewright.model.facts import Certificate, Decision, Trained
+from linewright.model.gate_text import certificate_in_words, gate_in_words, outcome_in_words
 from linewright.model.reason_text import (
     chosen_in_words,
     recent_in_words,
@@ -41,12 +42,20 @@ def _trained(body: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _certificate(body: dict[str, Any]) -> dict[str, Any]:
+    certificate = convert(body, Certificate)
+    told = [{"gate": gate_in_words(one), "says": outcome_in_words(one)} for one in certificate.outcomes]
+    outcomes = [{**one, **sentences} for one, sentences in zip(body["outcomes"], told, strict=True)]
+    return {"because": certificate_in_words(certificate), "outcomes": outcomes}
+
+
 def _decision(body: dict[str, Any]) -> dict[str, Any]:
     reason = convert(body, Decision).reason
     return {"because": threshold_in_words(reason) if reason else ""}
 
 
 _SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "certificate": _certificate,
     "decision": _decision,
     "split": _split,
     "trained": _trained,

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.data.facts import RowSql
 from linewright.features.facts import Encoder
+from linewright.model.gate_reasons import Advice, BeatsFound, Found, Incomparable
 from linewright.model.reasons import ChosenReason, ThresholdReason
 from linewright.store.values import Event, Result
 
@@ -601,10 +602,10 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gate said."""
+    """What one gate found; `model.gate_text` says it in sentences."""
 
-    gate: str
-    """The gate in words, e.g. ``"average_precision at least 0.1"``."""
+    found: Found
+    """What was asked, and what beside the figures was found."""
     status: Literal["pass", "fail", "undecided"]
     value: float | None
     low: float | None
@@ -614,17 +615,42 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     more_rows: int | None
     """For undecided gates: about how many more test rows would decide; `None` where the data say nothing about it."""
-    says: str
-    """One sentence for people."""
+    more_groups: int | None = None
+    """How many more groups of rows these are, where groups are drawn whole."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
-    is_same: bool | UnsetType = UNSET
-    """Of a comparison with the champion: whether both are one model that scores every row alike, so that what the gate asks about cannot
-    differ. Not written where it may."""
-    column: str = ""
-    """Of a fairness gate: the column of its groups."""
     groups: tuple[GroupRates, ...] = ()
     """Of a fairness gate: how each group was answered, the largest group first."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both models are one that scores every row alike, so that what the gate asks about cannot differ."""
+        return isinstance(self.found, BeatsFound) and self.found.same is not None
+
+
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the verdict of a certificate is what it is: the first rule of `gates.conclude` that applied."""
+
+    kind: Literal[
+        "no-gates",
+        "failed",
+        "only-amounts",
+        "blocked",
+        "waiting",
+        "hopeless",
+        "same-model",
+        "none-decided",
+        "passed",
+    ]
+    first: int | None = None
+    """Place of the outcome that is told of, from 0."""
+    others: int = 0
+    """Further outcomes that say so."""
+    advice: Advice | None = None
+    by_group: bool = False
+    """Whether only more groups would narrow the bounds, since groups are drawn whole."""
+    known: Outcome | None = None
+    """What shows that a candidate which cannot be told from the baseline knows something."""
 
 
 class Redecided(msgspec.Struct, frozen=True, kw_only=True):
@@ -662,21 +688,16 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Test rows left out because the rival had seen them."""
     outcomes: tuple[Outcome, ...]
     verdict: Verdict
-    because: str
+    reason: Conclusion
     evaluation: str = ""
     """Digest of the candidate's `Evaluation`."""
-    incomparable: str = ""
-    """Why the champion could not be compared with; empty where it was, or where there was none."""
+    incomparable: Incomparable | None = None
+    """Why the champion could not be compared with; `None` where it was, or where there was none."""
     decision: str | UnsetType = UNSET
     """Digest of the candidate's `Decision`; not written before the threshold was a step of its own."""
     redecided: Redecided | UnsetType = UNSET
     """What would be decided otherwise than by the champion; not written where answers are numbers, where there was no champion to
     compare with, and before this was counted."""
-
-    @property
-    def undecided(self) -> tuple[str, ...]:
-        """What the gates said about which the rows could not decide, and others may."""
-        return tuple(one.says for one in self.outcomes if one.status == "undecided" and not one.is_same)
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
