@@ -9,7 +9,7 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
-from linewright.line.alerts import find_alert
+from linewright.line.alerts import find_alert, proposal_because
 from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -32,7 +32,7 @@ from linewright.serve.ids import is_id
 from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of
-from linewright.watch.facts import Alerted, Reference, Watched, Window
+from linewright.watch.facts import Alerted, Reference, RetrainProposal, Watched, Window
 from linewright.watch.monitors import shifts_of
 
 R = TypeVar("R", bound=Result)
@@ -246,7 +246,7 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
 def _shallow(factory: Factory, digest: str) -> Claim:
     """Return a trial alone: what it rests on is the log, and that it names the models of both is no evidence."""
     body = msgspec.json.decode(factory.metadata.body(digest))
-    return Claim(digest=digest, kind=body["kind"], says=_says(body), rests_on=())
+    return Claim(digest=digest, kind=body["kind"], says=_says(factory, body), rests_on=())
 
 
 def _windows_of(factory: Factory, alert: Alerted) -> tuple[Claim, ...]:
@@ -288,7 +288,7 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
         seen[digest] = Claim(
             digest=digest,
             kind=body["kind"],
-            says=_says(body) + _caveat(factory, body) + _dropped(factory, digest, body["kind"]),
+            says=_says(factory, body) + _caveat(factory, body) + _dropped(factory, digest, body["kind"]),
             rests_on=tuple(_claim(factory, one, seen) for one in below),
         )
     return seen[digest]
@@ -323,7 +323,10 @@ def _dropped(factory: Factory, digest: str, kind: str) -> str:
     return "" if at is None else f" (rows of somebody who was forgotten on {at[:10]} are gone)"
 
 
-def _says(body: dict[str, Any]) -> str:
+def _says(factory: Factory, body: dict[str, Any]) -> str:
+    if body["kind"] == "retrain_proposal":
+        proposal = msgspec.convert(body, RetrainProposal)
+        return f"a training was proposed: {proposal_because(factory.metadata, proposal)}"
     return _SAYS.get(body["kind"], lambda _: "a recorded result")(body)
 
 
@@ -415,6 +418,5 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
         f"how {len(body['columns'])} columns and the predictions were spread before serving"
     ),
     "trial": _trial,
-    "retrain_proposal": lambda body: f"a training was proposed: {body['because']}",
 }
 """What a result says in a sentence, by kind."""

@@ -99,7 +99,9 @@ def _result(factory: Factory, name: str) -> Found | None:
     if not found:
         return None
     digest, kind = found[0]
-    return Found(digest, kind, with_sentences(msgspec.json.decode(factory.metadata.body(digest))))
+    return Found(
+        digest, kind, with_sentences(factory.metadata, msgspec.json.decode(factory.metadata.body(digest)))
+    )
 
 
 def _alert(factory: Factory, name: str) -> Found | None:

@@ -7,6 +7,7 @@ from msgspec import convert
 
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
+from linewright.line.alerts import proposal_because
 from linewright.model.facts import Certificate, Decision, Trained
 from linewright.model.gate_text import certificate_in_words, gate_in_words, outcome_in_words
 from linewright.model.reason_text import (
@@ -15,16 +16,22 @@ from linewright.model.reason_text import (
     sample_in_words,
     threshold_in_words,
 )
+from linewright.store.seams import Metadata
+from linewright.watch.facts import RetrainProposal
 
 
-def with_sentences(body: dict[str, Any]) -> dict[str, Any]:
+def with_sentences(metadata: Metadata, body: dict[str, Any]) -> dict[str, Any]:
     """Return the body of a result with the sentences that people read of it.
 
     Parameters
     ----------
+    metadata
+        Where alerts are found that it names.
     body
         As the metadata store has it, with its ``kind``.
     """
+    if body["kind"] == "retrain_proposal":
+        return body | {"because": proposal_because(metadata, convert(body, RetrainProposal))}
     return body | _SENTENCES.get(body["kind"], lambda _: {})(body)
 
 
