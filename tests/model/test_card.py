@@ -566,6 +566,7 @@ def test_which_trials_became_the_model_is_told_in_both_forms(card):
     first, last = card.trained.trials[0], card.trained.trials[-1]
     executed = Executed(
         folds=5,
+        of=5,
         members=(
             MemberOf(trial=first.name, weight=0.75, rounds=10),
             MemberOf(trial=last.name, weight=0.25, rounds=0),
@@ -580,9 +581,7 @@ def test_which_trials_became_the_model_is_told_in_both_forms(card):
         }
         for facts in (
             several,
-            msgspec.structs.replace(
-                card, trained=msgspec.structs.replace(card.trained, executed=msgspec.UNSET)
-            ),
+            msgspec.structs.replace(card, trained=msgspec.structs.replace(card.trained, executed=None)),
         )
     ]
 
@@ -626,7 +625,7 @@ def test_a_plain_linear_model_is_compared_by_each_metric(card):
         card_markdown(
             msgspec.structs.replace(card, evaluation=msgspec.structs.replace(card.evaluation, plain=one))
         )
-        for one in (plain, msgspec.structs.replace(plain, others=msgspec.UNSET))
+        for one in (plain, msgspec.structs.replace(plain, others=()))
     )
 
     assert "| Plain linear model | This one against it, 95 % interval |" in told
@@ -920,7 +919,7 @@ def test_where_positives_are_missed_is_told(card, slices, looked_at, says):
 def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):
     """Models of before have cards as before."""
     card = msgspec.structs.replace(
-        card, evaluation=msgspec.structs.replace(card.evaluation, reliability=msgspec.UNSET)
+        card, evaluation=msgspec.structs.replace(card.evaluation, reliability=None)
     )
     for page in both(card):
         assert "nobody counted when it was judged" in page.text
@@ -1024,7 +1023,7 @@ def test_a_search_that_gained_nothing_is_said_to(card):
             for number, loss in enumerate(losses, start=1)
         ]
         trials = tuple(sorted([*card.trained.trials, *sought], key=lambda one: one.loss))
-        trained = msgspec.structs.replace(card.trained, trials=trials, chosen=chosen, executed=msgspec.UNSET)
+        trained = msgspec.structs.replace(card.trained, trials=trials, chosen=chosen, executed=None)
         return [page.text for page in both(msgspec.structs.replace(card, trained=trained))]
 
     says = "Of the 2 further settings that the budget sought near lgb_s none was better than lgb_s, which had been tried before"
@@ -1133,7 +1132,7 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
     because = "lowest out-of-fold log-loss of 2 trials: 0.2 on 2,011 rows"
     explanation = msgspec.structs.replace(explained(card).explanation, rows=666)
 
-    def told(rows, by, executed=msgspec.UNSET):
+    def told(rows, by, executed=None):
         trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows, executed=executed)
         split = msgspec.structs.replace(card.split, by=by)
         return both(msgspec.structs.replace(card, trained=trained, split=split, explanation=explanation))

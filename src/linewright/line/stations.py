@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from msgspec import UNSET
-
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
@@ -204,7 +202,7 @@ def _package_inputs(work: Work) -> dict[str, str]:
     return {
         "model": work.known["train"],
         "missing texts": digest_of(missing_texts(work.spec)),
-        **({} if row_sql is UNSET else {"columns of a row": digest_of(row_sql)}),
+        **({} if row_sql is None else {"columns of a row": digest_of(row_sql)}),
         **({"columns that a request may leave out": digest_of(optional)} if optional else {}),
     }
 

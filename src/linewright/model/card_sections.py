@@ -333,9 +333,7 @@ def _encoded(facts: CardFacts, column: str) -> str:
     found = [one for one in facts.package.encoder.encodings if one.column == column]
     entered = [_words(one) for one in found if not isinstance(one, TextPart)]
     if numbers := len(found) - len(entered):
-        has_vectors = any(
-            text.column == column and text.vectors for text in facts.package.encoder.texts or ()
-        )
+        has_vectors = any(text.column == column and text.vectors for text in facts.package.encoder.texts)
         meaning = ", and what they mean by vectors" if has_vectors else ""
         entered.append(
             f"{numbers} numbers: what the text looks like, its words and directions of them{meaning}"

@@ -12,7 +12,6 @@ from typing import Any, assert_never
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from linewright.data.facts import RowSql
@@ -323,7 +322,7 @@ def build(
     key: str | None,
     columns: Sequence[RequestColumn],
     missing: Sequence[str] = ("",),
-    row_sql: RowSql | UnsetType = UNSET,
+    row_sql: RowSql | None = None,
     graph: bytes,
     golden: bytes,
 ) -> Package:
@@ -501,7 +500,7 @@ def _check_fits(package: Package, where: str) -> None:
 
 def _ends(calibration: Calibration) -> tuple[float, float]:
     least, most = calibration.least, calibration.most
-    return -inf if least is UNSET else least, inf if most is UNSET else most
+    return -inf if least is None else least, inf if most is None else most
 
 
 def _is_usable(calibration: Calibration, of: str) -> bool:

@@ -77,9 +77,9 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         markdown=card_markdown(facts),
         html=card_html(facts) if html else None,
         explanation=facts.explanation,
-        reliability=(facts.evaluation.reliability or None) if facts.evaluation else None,
+        reliability=facts.evaluation.reliability if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
-        plain=(facts.evaluation.plain or None) if facts.evaluation else None,
+        plain=facts.evaluation.plain if facts.evaluation else None,
     )
 
 
