@@ -328,25 +328,3 @@ def small_parts(monkeypatch):
     """Give what is indexed at one time a part of its own, however little it is."""
     monkeypatch.setattr(index, "PART", 1)
     monkeypatch.setattr(index, "PARTS", 10**6)
-
-
-@pytest.fixture
-def to_form_4():
-    """Return what makes of a file of labels what it was before its index of keys had parts."""
-    return """
-        DROP TRIGGER by_id_insert;
-        DROP TRIGGER by_id_update;
-        DROP TRIGGER by_key_insert;
-        DROP TRIGGER by_key_update;
-        DROP TABLE changes;
-        DROP TABLE chained;
-        DROP VIEW keyed_in_requests;
-        DROP TABLE request_keys;
-        DROP TABLE requests;
-        DROP VIEW keyed;
-        DROP TABLE parts;
-        DROP INDEX predictions_key;
-        ALTER TABLE predictions DROP COLUMN part;
-        CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
-        PRAGMA user_version = 4;
-    """
