@@ -80,9 +80,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "decision": _results("package"),
     "explanation": lambda _, body: Needs(
         results=(body["package"], body["split"]),
-        blobs=tuple(
-            one for name in ("scores", "scored") if (one := (body["linear"] or {}).get(name))
-        ),
+        blobs=tuple(one for name in ("scores", "scored") if (one := (body["linear"] or {}).get(name))),
     ),
     "evaluation": _results("package", "split", "explanation"),
     "certificate": _results("package", "rival", "split", "evaluation", "decision"),
