@@ -212,7 +212,14 @@ def facts(
         champion=3,
         events=(
             Registered(
-                at="2026-11-25T01:02:03.000004Z", because="a run trained it", model=3, run="r", **event
+                at="2026-11-25T01:02:03.000004Z",
+                because="a run trained it",
+                model=3,
+                run="r",
+                ingested=digest("ingested"),
+                parity=digest("parity"),
+                decision=digest("decision"),
+                **event,
             ),
             Promoted(
                 at="2026-11-25T01:02:04.000004Z",

@@ -17,7 +17,7 @@ from scipy.special import expit, logit, softmax
 
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
 from linewright.features.facts import Encoder, Number, Raw
-from linewright.model.facts import Calibration, Package, RequestColumn, Trained
+from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import NUMBERS, PLAIN, check_graph, fields
 from linewright.model.package import (
     Golden,
@@ -99,7 +99,13 @@ def trained(**changes):
     return Trained(**{**facts, **changes})
 
 
-REGRESSION = {"task": "regression", "classes": (), "threshold": None, "half_width": 2.0}
+REGRESSION = {
+    "task": "regression",
+    "classes": (),
+    "threshold": None,
+    "half_width": 2.0,
+    "band": Band(at=(0.0,), half_widths=(2.0,), least=None),
+}
 MULTICLASS = {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None}
 
 

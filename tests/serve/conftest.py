@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from linewright.features.encode import encode
 from linewright.features.facts import Boolean, Category, DatePart, Encoder, Number
-from linewright.model.facts import Calibration, Limit, Package, RequestColumn
+from linewright.model.facts import Band, Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
 from linewright.serve import index
@@ -54,7 +54,13 @@ GOLDEN_ROWS = (
 TASKS = {
     "binary": {"task": "binary", "classes": ("No", "Yes"), "threshold": 0.4, "half_width": None},
     "multiclass": {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None, "half_width": None},
-    "regression": {"task": "regression", "classes": (), "threshold": None, "half_width": 2.5},
+    "regression": {
+        "task": "regression",
+        "classes": (),
+        "threshold": None,
+        "half_width": 2.5,
+        "band": Band(at=(0.0,), half_widths=(2.5,), least=None),
+    },
 }
 
 

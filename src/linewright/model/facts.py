@@ -681,13 +681,12 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     model: int
     package: str
     run: str
-    ingested: str = ""
+    ingested: str
     """Digest of what reading the sources gave."""
-    parity: str = ""
+    parity: str
     """Digest of the proof that the package answers as the trained model does."""
-    decision: str = ""
-    """Digest of its `Decision`; empty where it was registered before the threshold was a step of its own."""
+    decision: str
+    """Digest of its `Decision`."""
     limits: tuple[Limit, ...] = ()
     computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Digest of the `Environment` that each part of it was first computed in, by station; empty where it was registered
-    before that was noted."""
+    """Digest of the `Environment` that each part of it was first computed in, by station."""

@@ -18,7 +18,7 @@ from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
 from linewright.model.explain import Explainer, open_explainer, sources_of, to_answers
-from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
+from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import Graph, Input, open_graph
 from linewright.model.margins import to_scores
 from linewright.model.tasks import task
@@ -43,13 +43,6 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     predictions: tuple[dict[str, Any], ...]
 
 
-def band_of(package: Package) -> Band | None:
-    """Return how wide the intervals of a package's answers are: by the answer, or, of earlier packages, all alike."""
-    if package.band or package.half_width is None:
-        return package.band or None
-    return Band(at=(0.0,), half_widths=(package.half_width,), least=None)
-
-
 class Model:
     """A package that is ready to answer. Made by `load` and `open_model`; safe to use from several threads."""
 
@@ -57,7 +50,7 @@ class Model:
         self.package, self.digest, self._graph = package, digest, graph
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
-        self.band = band_of(package)
+        self.band = package.band
         """How wide the intervals of its answers are; `None` for classes."""
 
     def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     label: str | float
     at: str | None
     corrects: str | float | None = None
-    """The label that it replaces. Where there is none, a batch has the digest that it had before there were corrections."""
+    """The label that it replaces; `None` where it is the first."""
 
 
 def check_labels(labels: object, package: Package, place: Place = in_labels) -> list[Label]:
