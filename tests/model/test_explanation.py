@@ -543,7 +543,7 @@ def test_a_wide_table_costs_no_more_than_a_narrow_one():
 
 
 def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
-    """One that was made elsewhere, or packaged before graphs could tell."""
+    """One that was made elsewhere, say."""
     chance = np.random.default_rng(13)
     x = chance.normal(size=(900, 40)).astype(np.float32)
     target = (x[:, 31] > 0).astype(np.int64)

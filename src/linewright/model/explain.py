@@ -106,7 +106,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     Raises
     ------
     RequestError
-        If the model was made elsewhere, or packaged before graphs said how many training rows came where.
+        If the model was made elsewhere, or its estimator does not add up scores.
     Corrupt
         If the graph is not what an export gives.
     """
@@ -146,14 +146,9 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             for one in linear
         ]
         return _Sum(explainers)
-    raise RequestError(
-        "the model was packaged before packages said how its training rows were spread, against which an answer is "
-        "explained",
-        where="explain",
-        found=where,
-        allowed="a model of a newer package",
-        hint="run the line again: linewright run LINE; where its gates hold the new model back, as it answers alike, "
-        "promote it: linewright promote LINE@VERSION --force --because 'it can be explained'",
+    raise Corrupt(
+        "the graph does not say how its training rows were spread, against which an answer is explained",
+        where=where,
     )
 
 

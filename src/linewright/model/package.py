@@ -119,7 +119,7 @@ class Model:
         Raises
         ------
         RequestError
-            If the model was made elsewhere, or packaged before packages could be explained; or if `x` has another form.
+            If the model was made elsewhere, or its estimator does not add up scores; or if `x` has another form.
         Terminal
             If what is added up is not what the model answers.
         """
