@@ -66,15 +66,15 @@ def model_of(graph, task, k, encoder, *, calibration=None):
         chosen_because="it is the only one",
         native="sha256:02",
         calibration=calibration or Calibration(),
-        threshold=0.5 if task == "binary" else None,
-        threshold_because="",
         half_width=1.0 if task == "regression" else None,
         baseline=(),
         rows=4,
         seed=1,
         libraries={},
     )
-    return open_model(build(trained, label="y", key=None, columns=(), graph=graph, golden=b""), graph)
+    built = build(trained, label="y", key=None, columns=(), graph=graph, golden=b"")
+    at = 0.5 if task == "binary" else None
+    return open_model(msgspec.structs.replace(built, threshold=at), graph)
 
 
 def numbers(width):

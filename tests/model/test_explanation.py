@@ -435,8 +435,6 @@ def fitted(x, target, *, width, task="binary", classes=("no", "yes"), family="li
         chosen_because="",
         native="sha256:02",
         calibration=Calibration(),
-        threshold=0.5 if task == "binary" else None,
-        threshold_because="",
         half_width=1.0 if task == "regression" else None,
         baseline=(),
         rows=len(x),
@@ -444,7 +442,9 @@ def fitted(x, target, *, width, task="binary", classes=("no", "yes"), family="li
         libraries={},
     )
     graph = to_onnx(model.to_native(), width=width)
-    return open_model(build(trained, label="y", key=None, columns=(), graph=graph, golden=b""), graph)
+    built = build(trained, label="y", key=None, columns=(), graph=graph, golden=b"")
+    at = 0.5 if task == "binary" else None
+    return open_model(msgspec.structs.replace(built, threshold=at), graph)
 
 
 def held_out(model, x, target):

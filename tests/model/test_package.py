@@ -88,8 +88,6 @@ def trained(**changes):
         "chosen_because": "it is the only one",
         "native": "sha256:02",
         "calibration": Calibration(),
-        "threshold": 0.4,
-        "threshold_because": "value",
         "half_width": None,
         "baseline": (0.5, 0.5),
         "rows": 4,
@@ -109,9 +107,10 @@ REGRESSION = {
 MULTICLASS = {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None}
 
 
-def package_of(graph, golden=b"", **changes):
+def package_of(graph, golden=b"", *, threshold=0.4, **changes):
     columns = [RequestColumn(name="a", type="number"), RequestColumn(name="b", type="number")]
-    return build(trained(**changes), label="y", key=None, columns=columns, graph=graph, golden=golden)
+    built = build(trained(**changes), label="y", key=None, columns=columns, graph=graph, golden=golden)
+    return msgspec.structs.replace(built, threshold=threshold)
 
 
 def model_of(graph, **changes):

@@ -49,12 +49,11 @@ def decisions(facts: CardFacts) -> Section:
         )
         sentences += [Sentence(text=text, evidence=cite(facts.evaluation_digest)) for text in (told, method)]
     threshold, half_width = facts.package.threshold, facts.package.half_width
-    if threshold is not None:
+    if threshold is not None and facts.decision is not None:
         positive = last_of(facts.package.classes)
-        decision = facts.decision
-        because = decision.because if decision else trained.threshold_because
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {sentence_of(because)}"
-        sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest) or cited))
+        because = sentence_of(facts.decision.because)
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {because}"
+        sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest)))
     if facts.certificate and facts.certificate.redecided:
         told = redecided_in_words(
             facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"

@@ -162,10 +162,6 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     native: str
     """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
     calibration: Calibration
-    threshold: float | None = None
-    """Probability at and above which the positive class is answered, of models that were trained before this was a step of its own: see
-    `Decision`."""
-    threshold_because: str = ""
     half_width: float | None
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""

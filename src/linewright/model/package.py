@@ -319,7 +319,7 @@ def build(
     graph: bytes,
     golden: bytes,
 ) -> Package:
-    """Return the package of a trained model; nothing is kept.
+    """Return the package of a trained model, before its threshold is chosen; nothing is kept.
 
     Parameters
     ----------
@@ -350,7 +350,7 @@ def build(
         graph=digest_of_bytes(graph),
         graph_bytes=len(graph),
         calibration=trained.calibration,
-        threshold=trained.threshold,
+        threshold=None,
         half_width=trained.half_width,
         band=trained.band,
         golden=digest_of_bytes(golden),
