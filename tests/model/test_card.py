@@ -703,7 +703,7 @@ def test_why_an_interval_is_too_narrow_is_not_made_up(card):
 
 
 def test_an_interval_that_nobody_counted_is_not_praised(card):
-    """Evaluations of before have no such figure: the card says so, and says nothing of a bias."""
+    """Where no row has weight there is no such figure: the card says so, and says nothing of a bias."""
     for page in both(numbers(card)):
         assert "Whether the interval of an answer holds what it is meant to: nobody counted" in page.text
         assert "lie inside" not in page.text
@@ -930,7 +930,7 @@ def test_where_positives_are_missed_is_told(card, slices, looked_at, says):
 
 
 def test_a_card_without_an_explanation_says_so_and_draws_nothing(card):
-    """Models of before have cards as before."""
+    """A card is made all the same."""
     card = msgspec.structs.replace(
         card, evaluation=msgspec.structs.replace(card.evaluation, reliability=None)
     )
@@ -1082,7 +1082,7 @@ def test_years_on_a_card_have_no_separators(card, column, places, said):
 
 
 def test_categories_that_a_plot_leaves_out_are_named_in_both_forms(card):
-    """`1 rarer category` stood beside a section that called it by its name; a card of before has no more than the count."""
+    """`1 rarer category` stood beside a section that called it by its name."""
     known = explained(card)
     first, second = known.explanation.dependence
     named = msgspec.structs.replace(second, left_out=3, rarer=("Lada", "Saab"))
@@ -1208,7 +1208,7 @@ def test_a_card_of_mae_says_by_what_its_models_are_fitted(card):
 
 
 def test_a_card_says_beyond_which_end_the_truth_lies(card):
-    """Whoever takes the upper end as a 95 % bound has to know that 9 % lie above it; older evaluations read as before."""
+    """Whoever takes the upper end as a 95 % bound has to know that 9 % lie above it."""
 
     def share(name, value, low, high):
         return Metric(name=name, value=value, low=low, high=high, n=2110)
