@@ -77,6 +77,7 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
         ("evaluation", facts.evaluation_digest),
         ("explanation", facts.explanation_digest),
         ("parity", facts.parity_digest),
+        ("decision", facts.decision_digest),
         ("trained", facts.package.trained),
         ("split", facts.trained.split),
         ("dataset", facts.trained.dataset),
