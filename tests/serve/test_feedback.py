@@ -431,36 +431,6 @@ def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_no
     assert [] == line.labels.catch_up()
 
 
-@ONE_BY_ONE
-def test_an_index_of_the_first_form_is_brought_up(line, to_form_4):
-    """Labels that were kept before the damage of the log was remembered."""
-    (first,) = line.predict("a")
-    line.accept({"id": first, "label": "Yes"})
-    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript(
-            f"{to_form_4} DROP TABLE damage; DROP INDEX by_id_received; DROP INDEX by_key_received; PRAGMA user_version = 1;"
-        )
-
-    assert [] == line.labels.catch_up()
-    assert (1, 1) == line.labels.counts()
-
-
-@ONE_BY_ONE
-def test_labels_by_key_find_what_was_indexed_before_there_were_parts(line, to_form_4):
-    before = [*line.predict("a", "b"), *line.predict("a")]
-    line.labels.catch_up()
-    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript(to_form_4)
-    after = line.predict("a")
-
-    assert counts(accepted=1) == line.accept({"key": "a", "label": "Yes"})
-
-    known = {one.id: truth and truth.label for one, truth in line.labels.labelled(known_by="9999")}
-    assert {before[0]: "Yes", before[1]: None, before[2]: "Yes", after[0]: "Yes"} == known
-    assert (4, 3) == line.labels.counts()
-    assert [] == line.labels.audit().wrong
-
-
 def test_parts_of_the_index_grow_with_it(line, monkeypatch):
     """Looking up a key asks each part, so there may not be ever more of them."""
     monkeypatch.setattr(index_module, "PARTS", 4)

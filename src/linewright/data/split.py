@@ -7,7 +7,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import polars as pl
-from msgspec import UNSET, UnsetType
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
@@ -49,7 +48,7 @@ class _Cut:
     because: ByGroup | ByHash | ByTime
     cutoff: Any = None
     """First time value of the test part."""
-    since: str | UnsetType = UNSET
+    since: str | None = None
     """When the shift began since which the test rows were answered."""
     older: int = 0
     """Rows from before it that would be test rows."""
@@ -138,7 +137,7 @@ def split(
         fold_salt=f"fold:{spec.salt}",
         is_mixed=as_of is not None,
         since=cut.since,
-        copies=copies or UNSET,
+        copies=copies,
     )
     context.metadata.keep(result)
     return result
@@ -519,7 +518,7 @@ def _refuse_useless(parted: _Parted, label: pl.Series, *, is_class: bool) -> Non
     why = reason_in_words(
         SplitReason(cut=cut.because, older=cut.older, staying=parted.staying),
         cutoff=cut.cutoff_text,
-        since=cut.since or None,
+        since=cut.since,
         copies=parted.copies,
     )
     if found.labels.is_empty():
@@ -589,7 +588,7 @@ def _block_starts(at: np.ndarray, k: int) -> list[Any]:
 
 def findings_of(split: Split) -> Iterator[Finding]:
     """Say how many rows are in neither part as copies, and that most have no label where that is so."""
-    rows = split.train + split.test + split.embargo + split.unlabelled + (split.copies or 0)
+    rows = split.train + split.test + split.embargo + split.unlabelled + split.copies
     if split.unlabelled >= _MOSTLY * rows:
         yield Finding(
             column="",

@@ -17,9 +17,7 @@ def split_in_words(split: Split) -> str:
     ...     parts="", fold_salt="", copies=12))
     "the line asks for it: rows are parted by a salted hash of their key 'id'; 12 rows that repeat a training row are in neither part"
     """
-    return reason_in_words(
-        split.reason, cutoff=split.cutoff, since=split.since or None, copies=split.copies or 0
-    )
+    return reason_in_words(split.reason, cutoff=split.cutoff, since=split.since, copies=split.copies)
 
 
 def reason_in_words(reason: SplitReason, *, cutoff: str | None, since: str | None, copies: int) -> str:

@@ -125,9 +125,7 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
         if found is not None and one.received >= past[found].start:
             record = log.read(one.segment, one.offset, one.id)
             confirmed[found] += record is not None and record.digest == champion
-    windows = (
-        msgspec.structs.replace(before[i], positives=(before[i].early or 0) + confirmed[i]) for i in young
-    )
+    windows = (msgspec.structs.replace(before[i], positives=before[i].early + confirmed[i]) for i in young)
     return Confirmations(line=closing.spec.line, package=champion, windows=tuple(windows))
 
 
@@ -137,7 +135,7 @@ def _counted_before(closing: Closing) -> dict[str, Confirmed]:
     counted = closing.factory.metadata.get(newest, Confirmations) if newest else None
     if counted is None or counted.package != closing.champion.digest:
         return {}
-    return {one.start: one for one in counted.windows if one.early is not None}
+    return {one.start: one for one in counted.windows}
 
 
 def _expected(closing: Closing, i: int, positive: str) -> Confirmed:

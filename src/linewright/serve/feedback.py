@@ -21,7 +21,7 @@ from linewright.serve.facts import Prediction, Replaced, Truth
 from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
-from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
+from linewright.serve.index import INDEX, KEYED, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.removing import Gone, has_segments, remove_predictions, remove_segments
@@ -61,35 +61,14 @@ _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
 MAX_IDEMPOTENCY_KEY = 255
 
-_SCHEMA = """
-CREATE TABLE segments (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, position INTEGER NOT NULL);
-CREATE TABLE predictions (id BLOB PRIMARY KEY, key TEXT, segment INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
+_LABELS = """
 CREATE TABLE by_id (id BLOB PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
-PRAGMA user_version = 1;
-"""
-_DAMAGE = """
-CREATE TABLE damage (segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (segment, offset));
-PRAGMA user_version = 2;
-"""
-_RECEIVED = """
 CREATE INDEX by_id_received ON by_id (received);
+CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX by_key_received ON by_key (received);
-PRAGMA user_version = 3;
+CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
 """
-_EARLIER = f"{EARLIER}PRAGMA user_version = 4;\n"
-_BY_PART = """
-CREATE TABLE parts (number INTEGER PRIMARY KEY, size INTEGER NOT NULL);
-INSERT INTO parts SELECT 0, count(*) FROM predictions;
-ALTER TABLE predictions ADD COLUMN part INTEGER NOT NULL DEFAULT 0;
-DROP INDEX predictions_key;
-CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
-CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
-PRAGMA user_version = 5;
-"""
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART, REQUESTS, CHANGES)
+_STEPS = (f"{INDEX}{_LABELS}{EARLIER}{CHANGES}PRAGMA user_version = 1;\n",)
 """What brings a file from each version of its form to the next."""
 
 
@@ -586,13 +565,12 @@ def _prepare(database: sqlite3.Connection) -> None:
     if _version(database) < len(_STEPS):
         database.execute("BEGIN IMMEDIATE")
         _step_up(database, len(_STEPS))
-        chain_up(database)
         database.execute("COMMIT")
 
 
 def _step_up(database: sqlite3.Connection, version: int) -> None:
     for step in _STEPS[_version(database) : version]:
-        for statement in step.strip().split(";\n"):
+        for statement in filter(str.strip, step.split(";\n")):
             database.execute(statement)
 
 

@@ -19,7 +19,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, decod
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001",)
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()
@@ -56,7 +56,7 @@ _events = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("because", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("chain", sa.Text, nullable=False, server_default=""),
+    sa.Column("chain", sa.Text, nullable=False),
     sa.Index("events_by_line", "line", "kind", "seq"),
     sa.Index("events_by_kind", "kind", "seq"),
     sqlite_autoincrement=True,
