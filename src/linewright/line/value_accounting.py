@@ -24,9 +24,9 @@ from linewright.engine.child import Child, ChildEnded, parent
 from linewright.engine.seam import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.alerts import newest_of
-from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.factory_file import read_factory_file
+from linewright.line.instants import earlier
 from linewright.line.nodes import read_text
 from linewright.line.spec import LineSpec
 from linewright.line.value_account import days_of
