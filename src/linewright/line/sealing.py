@@ -18,7 +18,7 @@ import pyarrow.parquet
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
-from linewright.line.sealed import read_groups, write_segment
+from linewright.line.sealed_file import read_groups, write_segment
 from linewright.model.figures import count
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.records import count_of
