@@ -12,8 +12,9 @@ import ruamel.yaml
 
 import linewright
 from linewright.line.factory import Factory
-from linewright.serve.files import Stamp, is_young, stamp_of, write_whole
+from linewright.serve.files import write_whole
 from linewright.store.clock import now_utc
+from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import decoder
 
 _FILE = "checked.json"

@@ -18,7 +18,6 @@ from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
 from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
-from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
@@ -51,6 +50,7 @@ from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.names import line_path
 from linewright.store.schema import Part, schema_of
+from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0

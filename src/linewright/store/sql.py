@@ -14,6 +14,7 @@ from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
 from linewright.store.seams import Pointer, Recorded, Tally, Version
+from linewright.store.stamps import Stamp, lasting_stamp
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
@@ -158,6 +159,11 @@ class SqlMetadata:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def stamp(self) -> Stamp | None:
+        """Return what differs once anything was written; `None` where that cannot be told: just after a write, and where it is no file."""
+        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        return lasting_stamp(file) if file else None
 
     # Reading
 
