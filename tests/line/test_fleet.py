@@ -132,7 +132,7 @@ def tended(factory, clock):
         counts() as found,
     ):
         last = -1
-        while last != (last := found.others):
+        while last != (last := found.queries):
             seen = found.looks
             wait_until(lambda seen=seen: found.looks >= seen + 15)
         yield found

@@ -397,7 +397,9 @@ def _status(factory: Factory, line: str | None) -> Status:
     reading = _Reading(
         factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
     )
-    lines = tuple(_line_status(reading, name, _counted(factory.labels_of(name))) for name in names)
+    lines = tuple(
+        _line_status(reading, name, _counted(reading, factory.labels_of(name), name)) for name in names
+    )
     reading.files.keep()
     return Status(
         factory=str(factory.root),
@@ -425,10 +427,11 @@ def _disk(factory: Factory) -> DiskForecast | None:
     return None
 
 
-def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
+def _counted(reading: _Reading, feedback: Feedback, name: str) -> tuple[list[Damage], Counts, str | None]:
     """Return the damage of the log, what is counted, and why that is not all: counting writes, and the disk may be full."""
     try:
-        return *feedback.standing(), None
+        with reading.files.recalling(name, feedback):
+            return *feedback.standing(), None
     except BackendError as error:
         return [], feedback.counts(caught_up=False), str(error)
 
