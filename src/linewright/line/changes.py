@@ -1,6 +1,6 @@
 """Which lines of a factory were written about since they were looked at last.
 
-It takes a listing of three folders and one query, whatever the number of lines: a thousand that rest cost little more than one.
+Of lines that rest it takes a listing of their files; what else there is, is listed or asked for where its file or folder has changed.
 """
 
 import os
