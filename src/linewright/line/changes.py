@@ -35,9 +35,7 @@ class Changes:
         self._files = _Files(factory.root / "lines", ".yaml")
         feedback = factory.state / "feedback"
         self._labels = _Files(feedback, ".sqlite", Lasting(partial(lasting_stamp, feedback)))
-        self._seq = Lasting[int](
-            lambda: factory.metadata.stamp()
-        )  # opened by the first look, which tells what is wrong with it
+        self._seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
         self._newest: int | None = None
         self._now = ""
         self.names: list[str] = []

@@ -181,9 +181,7 @@ class Notifying(Rounds):
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="notify")
-        seq = Lasting[int](
-            lambda: factory.metadata.stamp()
-        )  # opened by the first look, which tells what is wrong with it
+        seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
         yield partial(self._look, factory, Declared(factory), Outbox(factory.state), pool, seq)
         pool.shutdown(cancel_futures=True)  # what the tries that are under way have sent is kept
 
