@@ -18,7 +18,6 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package, RequestColumn
 from linewright.serve import feedback as feedback_module
-from linewright.serve import files
 from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
@@ -26,6 +25,7 @@ from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import RecordsAt
+from linewright.store import stamps
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -131,7 +131,7 @@ ONE_BY_ONE = pytest.mark.parametrize("line", [False], indirect=True, ids=["one b
 
 def test_what_stands_is_told_whether_or_not_the_index_has_all_of_it(line, monkeypatch):
     """`status` asks a thousand lines and reads each file once while it stays as it is; what came since must not be missed."""
-    monkeypatch.setattr(files, "YOUNG_S", 0.0)
+    monkeypatch.setattr(stamps, "YOUNG_S", 0.0)
     told = [line.labels.standing()]
     is_made = (line.state / "feedback").exists()
     first, _ = line.predict("a", "b")

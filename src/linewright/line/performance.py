@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from linewright.data.spec import duration_micros
-from linewright.line.closing import Closing, earlier
-from linewright.line.factory import Factory
-from linewright.line.registry import Judged, judged
+from linewright.line.closing import Closing
+from linewright.line.instants import earlier
+from linewright.line.registry import certified_metric, judged
 from linewright.model.blocks import blocks_in_time
-from linewright.model.facts import Evaluation, Metric, Package, Trained
+from linewright.model.facts import Package, Trained
 from linewright.model.intervals import Spread, units_of
 from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
@@ -246,11 +246,3 @@ def _finite(value: float) -> float | None:
 
 def _figure(value: float) -> float:
     return float(f"{value:.10g}")
-
-
-def certified_metric(factory: Factory, found: Judged | None, name: str) -> Metric | None:
-    """Return a metric of a model as its newest certificate has it; `None` where there is none."""
-    if found is None:
-        return None
-    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
-    return next((one for one in evaluation.metrics if one.name == name), None)

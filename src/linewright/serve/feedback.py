@@ -18,7 +18,6 @@ from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
 from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
-from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
 from linewright.serve.index import INDEX, KEYED, counted, damage_in, place_of, take_in
@@ -51,6 +50,7 @@ from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.names import line_path
 from linewright.store.schema import Part, schema_of
+from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0
@@ -99,7 +99,7 @@ class Audit(NamedTuple):
     """How many changes of labels there are: each that came, and each correction."""
 
 
-class _Indexed(NamedTuple):
+class Indexed(NamedTuple):
     """What a file of labels says of the log."""
 
     ends: Mapping[str, int]
@@ -110,7 +110,7 @@ class _Indexed(NamedTuple):
     """Labels, by id and by key."""
 
 
-_last_indexed: dict[Path, tuple[Stamp, _Indexed]] = {}
+_last_indexed: dict[Path, tuple[Stamp, Indexed]] = {}
 """By file, in this process; some hundred bytes a line."""
 
 
@@ -363,7 +363,15 @@ class Feedback:
                 return [each for each in indexed.damage if self._is_damage(each)], indexed.counts
         return self.catch_up(), self.counts()
 
-    def _indexed(self) -> _Indexed:
+    def recall(self, stamp: Stamp, indexed: Indexed) -> None:
+        """Take what the file said when it had a stamp, as another process knew it by `recalled`: while it has, it is not read."""
+        _last_indexed.setdefault(self._file, (stamp, indexed))
+
+    def recalled(self) -> tuple[Stamp, Indexed] | None:
+        """Return what the file said the last time, and the stamp that it had; `None` where it was not read, or has just changed."""
+        return _last_indexed.get(self._file)
+
+    def _indexed(self) -> Indexed:
         """Return what the file says; while it stays as it is, it is read once."""
         stamp = stamp_of(self._file.stat())
         known = _last_indexed.get(self._file)
@@ -377,7 +385,7 @@ class Feedback:
             _last_indexed[self._file] = stamp, found
         return found
 
-    def _read_only(self) -> _Indexed | None:
+    def _read_only(self) -> Indexed | None:
         """Return what the file says, by a connection that is made in a third of the time; `None` where that cannot be."""
         uri = f"{self._file.resolve().as_uri()}?mode=ro"
         with (
@@ -531,9 +539,9 @@ class Feedback:
             ) from error
 
 
-def _indexed_in(database: sqlite3.Connection) -> _Indexed:
+def _indexed_in(database: sqlite3.Connection) -> Indexed:
     ends = dict(database.execute("SELECT name, position FROM segments").fetchall())
-    return _Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
+    return Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
 
 
 def _counts_in(database: sqlite3.Connection) -> Counts:
