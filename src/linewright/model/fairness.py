@@ -176,7 +176,7 @@ def largest_gap(
         value=value,
         low=max(value - _largest_deviation(made, places.values(), used, confidence), 0.0),
         high=max(_upper_gap(made, where, used, confidence) for where in places.values()),
-        widest=(rate, used[top].group, used[bottom].group),
+        widest=(used[top].rate, used[top].group, used[bottom].group),
         rates=(float(made.values[top]), float(made.values[bottom])),
     )
 
