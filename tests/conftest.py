@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import commands
 import psycopg
 import pytest
 import tiers
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
@@ -17,6 +19,7 @@ settings.register_profile("repository", derandomize=True, deadline=None)
 settings.load_profile("repository")
 
 _ROOT = 0
+_TESTS = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests: there are none, and each worker would spend two seconds on it."""
+    return [one for one in (yield) if not isinstance(one, DoctestModule)]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the unit tier; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
@@ -36,6 +45,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if tiers.is_unit(item):
             item.add_marker(pytest.mark.unit)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+_STARTED_AS_USERS_DO = {"benchmarks", "engine", "security", "serve", "upgrades"}
+"""Folders whose tests are about processes: how they are started, limited, found and ended."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have what carries out a run forked where that is not what a test is about: its imports take two seconds each time."""
+    folder = item.path.relative_to(_TESTS).parts[0] if item.path.is_relative_to(_TESTS) else ""
+    commands.fork_children(does=folder not in _STARTED_AS_USERS_DO)
 
 
 GUARD = tiers.Guard()

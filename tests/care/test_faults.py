@@ -236,10 +236,10 @@ def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
     """Hold a factory up, and give the ports of its endpoint and its control plane once both answer; it ends in order."""
     port, control = free_port(), free_port()
     command = ["-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
+    # What is said in the environment may be for the interpreter itself.
+    start = subprocess.Popen if environment else commands.Forked
     with said.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment
-        )
+        process = start([sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment)
     try:
         until(lambda: is_answering(port) and is_answering(control) and "worker on" in said.read_text())
         yield port, control
