@@ -18,6 +18,9 @@ from hypothesis import settings
 settings.register_profile("repository", derandomize=True, deadline=None)
 settings.load_profile("repository")
 
+# Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _ROOT = 0
 _TESTS = Path(__file__).parent
 
