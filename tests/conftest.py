@@ -22,6 +22,8 @@ settings.load_profile("repository")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _ROOT = 0
+_EXAMPLES = "_hypothesis_internal_use_settings"
+"""Where `hypothesis.settings` puts what it is given, and `given` looks for it when the test is called."""
 _TESTS = Path(__file__).parent
 
 
@@ -32,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=1,
         help="worlds of tests/worlds/test_lives.py with an attack, and without",
+    )
+    parser.addoption(
+        "--most-examples", type=int, help="examples of a law, at most (default: what each law says)"
     )
 
 
@@ -47,7 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if tiers.is_unit(item):
             item.add_marker(pytest.mark.unit)
+        _limit_examples(item, item.config.getoption("--most-examples"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _limit_examples(item: pytest.Item, most: int | None) -> None:
+    law = item.function if isinstance(item, pytest.Function) else None
+    said = getattr(law, _EXAMPLES, None)
+    if most is not None and said is not None:
+        setattr(law, _EXAMPLES, settings(said, max_examples=min(most, said.max_examples)))
 
 
 _STARTED_AS_USERS_DO = {"benchmarks", "engine", "security", "serve", "upgrades"}
