@@ -63,7 +63,7 @@ def _limit_examples(item: pytest.Item, most: int | None) -> None:
         setattr(law, _EXAMPLES, settings(said, max_examples=min(most, said.max_examples)))
 
 
-_STARTED_AS_USERS_DO = {"benchmarks", "engine", "security", "serve", "upgrades"}
+_STARTED_AS_USERS_DO = {"benchmarks", "engine", "interfaces", "people", "security", "serve", "upgrades"}
 """Folders whose tests are about processes: how they are started, limited, found and ended."""
 
 

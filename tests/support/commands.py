@@ -2,7 +2,10 @@
 
 Such a command is a process of its own as ever, with its own folder, environment, streams and exit code, and may be killed by itself;
 it only spares the second or two in which each would import the same. It is not told of signals, reads no `PYTHON…` and preloads nothing:
-what is about those is started as users start it, and so are `up` and `serve`.
+what is about those is started as users start it, and so is `serve`.
+
+What carries out a run is a child of whoever follows it (`linewright.engine.child`). Such children, and `up` with its own, can be forked
+likewise (`Forked`): they are children of that process as ever, told of its signals and ended with it.
 """
 
 import atexit
