@@ -66,7 +66,9 @@ class Connections:
         self._noted: Counter[str] = Counter()
         self._pipelining: OrderedDict[Connection, None] = OrderedDict()
         self._turn: Connection | None = None
+        self._turn_began = 0.0
         self._turn_timer: asyncio.TimerHandle | None = None
+        """Ends a turn, or the pause after it."""
 
     def enter(self) -> Room:
         """Count one more, and close the one that is idle for longest where there is no room beside it."""
@@ -108,34 +110,37 @@ class Connections:
     def mark_pipelining(self, connection: Connection) -> None:
         """Note that one has sent requests before the answers to those before.
 
-        Such connections are read in turn, a part each: a client that waits for each answer then waits for one of them, and not for all.
+        Such connections are read in turn, a part each, and each turn is followed by a pause as long: a client that waits for each answer
+        then waits for one of them, and not for all, and they take at most half of the processor.
         """
-        if self._turn is connection:
-            self._turn = None
         self._pipelining[connection] = None
-        self._next_turn()
+        if self._turn is connection:
+            self._end_turn()
+        elif self._turn_timer is None:
+            self._next_turn()
 
     def unmark_pipelining(self, connection: Connection) -> None:
         """Note that all that one has sent is answered, or being answered."""
         self._pipelining.pop(connection, None)
         if self._turn is connection:
-            self._turn = None
-            self._next_turn()
+            self._end_turn()
 
     def _next_turn(self) -> None:
-        if self._turn is not None or not self._pipelining:
+        self._turn_timer = None
+        if not self._pipelining:
             return
+        loop = asyncio.get_running_loop()
         self._turn, _ = self._pipelining.popitem(last=False)
+        self._turn_began = loop.time()
+        self._turn_timer = loop.call_later(TURN_S, self._end_turn)
+        loop.call_soon(self._turn.read_on)
+
+    def _end_turn(self) -> None:
+        self._turn = None
         if self._turn_timer is not None:
             self._turn_timer.cancel()
         loop = asyncio.get_running_loop()
-        self._turn_timer = loop.call_later(TURN_S, self._end_turn, self._turn)
-        loop.call_soon(self._turn.read_on)
-
-    def _end_turn(self, connection: Connection) -> None:
-        if self._turn is connection:
-            self._turn = None
-            self._next_turn()
+        self._turn_timer = loop.call_later(min(loop.time() - self._turn_began, TURN_S), self._next_turn)
 
     def note(self, what: str) -> None:
         """Count what was refused before it was a request; the counts are told together, so that a flood of them makes no flood of messages."""

@@ -25,9 +25,11 @@ MAX_HEAD = 65_536
 """Bytes of a request's line and headers."""
 MAX_MESSAGE = 64 * 2**20
 """Bytes of a whole request as sent, with the framing of its chunks."""
-PART = 2048
-"""Bytes of heads that are understood at one time; a body that tells its length is one part. What comes after a part in which one
-request waits for another is understood once none waits: so no client has more than these requests in memory, about 60."""
+WHOLE = 2048
+"""Bytes that are understood at one time where no more came: most requests with their head and body."""
+PART = 512
+"""Of more than that, bytes of heads that are understood at one time; a body that tells its length is one part. What comes after a part in
+which one request waits for another is understood once none waits: so no client has more requests in memory than `WHOLE` holds, about 60."""
 LINGER_S = 30.0
 """How long a client may take to read an answer that fills the connection, or the rest of one after it was closed."""
 LAST_LINGER_S = 5.0
@@ -168,7 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Understand what came, in parts; what follows requests that wait for others is left for later."""
-        if len(data) <= PART:
+        if len(data) <= WHOLE:
             self._take(data)
             return
         start = 0
