@@ -61,7 +61,7 @@ def folder() -> Path:
     return made
 
 
-class Forked(subprocess.Popen[bytes]):
+class Forked(subprocess.Popen[Any]):
     """``python -m MODULE …`` as a child of this process, forked by a server that has this process among its ancestors."""
 
     _lock = threading.Lock()
