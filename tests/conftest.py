@@ -86,6 +86,12 @@ def nothing_is_started(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def started_as_users_do() -> None:
+    """Have what carries out a run started by itself, for a test that is about its memory or its interpreter."""
+    commands.fork_children(does=False)
+
+
+@pytest.fixture
 def processes() -> None:
     """Say of a test that it starts processes, where nothing that it names does."""
 
