@@ -275,6 +275,7 @@ def test_the_same_model_again_is_held_not_rejected():
     assert "no difference worth naming was shown" in certificate_in_words(certificate)
 
 
+@pytest.mark.slow
 def test_candidates_as_good_as_the_champion_beat_it_no_more_often_than_the_confidence_allows():
     """The promise of a certificate: at 95 % confidence, luck promotes about one in twenty."""
     chance = np.random.default_rng(13)
@@ -636,6 +637,7 @@ def test_the_difference_of_equalized_odds_is_the_larger_one_of_its_two_rates():
     ]
 
 
+@pytest.mark.slow
 def test_groups_that_are_alike_fail_no_more_often_than_the_confidence_allows():
     """The largest of many chance differences is large; a fair model must not be refused for it."""
     chance = np.random.default_rng(4)
