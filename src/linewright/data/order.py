@@ -13,9 +13,10 @@ import polars as pl
 
 from linewright.data.facts import NO_MONTH, NO_TIME, Finding
 from linewright.data.roles import id_evidence, is_thing, is_time_name
-from linewright.data.seen import NUMBERS, TIMES, Seen, as_declared, percent, words_of
+from linewright.data.seen import Seen, as_declared, percent, words_of
 from linewright.data.spec import DataSpec
 from linewright.data.traps import find_group, sorted_evidence
+from linewright.data.types import NUMBERS, TIMES
 
 Floats = npt.NDArray[np.float64]
 
