@@ -64,7 +64,7 @@ PACKAGES = {
 }
 BUDGETS = ((10.0, "quick"), (60.0, "normal"), (math.inf, "thorough"))
 """Up to so many CPU seconds, which word of the line file."""
-TRAINS = ("model", "features", "line/training.py", "data/split.py", "plugins/catboost.py")
+TRAINS = ("model", "features", "line/steps/train.py", "data/dataset/split.py", "plugins/catboost.py")
 """What of our code decides which model comes out, and what it costs."""
 OVER, GRACE_S, WALL = 4, 60, 60
 """A process is ended after OVER times the budget and GRACE_S CPU seconds; or, hung, after WALL times as long."""

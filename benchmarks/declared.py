@@ -20,15 +20,15 @@ import httpx
 from msgspec.structs import replace
 from swap import LINE, table
 
-from linewright.line.execute import execute_inline
-from linewright.line.new import new_line
-from linewright.line.scoring import predict_file
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Registered
-from linewright.operations.face import Factory
+from linewright.operations.python.factory import Factory
 from linewright.release.facts import Promoted
-from linewright.release.pointer import project
+from linewright.release.promotion import project
 from linewright.serve.access import control_token
-from linewright.store.seams import Pointer
+from linewright.store.protocols import Pointer
 
 COUNTS = (100, 200, 400, 1000)
 ASKED = 20

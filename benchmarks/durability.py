@@ -35,17 +35,17 @@ from typing import Any, NamedTuple
 from swap import table
 
 from linewright.line.care.verify import verify_factory
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.line.outages import follow_file, tend_log
-from linewright.line.tending import tend_inline
+from linewright.line.loop.worker import tend_inline
+from linewright.line.new.write import new_line
+from linewright.line.release.endpoint import follow_file, tend_log
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.release.facts import WhenLogFails
-from linewright.serve.answer import MANY
+from linewright.serve.http.predict import MANY
 from linewright.serve.listener import endpoint
-from linewright.serve.segments import Damage, read_log
+from linewright.serve.log.segments import Damage, read_log
 from linewright.store.clock import now_utc
 from linewright.watch.facts import Watched
 

@@ -34,11 +34,11 @@ import httpx
 from msgspec.structs import replace
 from swap import LINE, Models, make, onnx_text, resident, served
 
-from linewright.model.package import read_package
+from linewright.model.package.model import read_package
 from linewright.release.facts import Arm, Serving
-from linewright.serve.app import CATCH_UP_S
+from linewright.serve.http.app import CATCH_UP_S
 from linewright.serve.listener import endpoint
-from linewright.serve.memory import cost_of
+from linewright.serve.models.memory import cost_of
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json
 

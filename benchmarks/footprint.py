@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import httpx
 
-from linewright.operations.face import Factory
+from linewright.operations.python.factory import Factory
 from linewright.serve.listener import endpoint
 
 ROUNDS = 5
@@ -102,7 +102,7 @@ def main() -> None:
         ("import linewright", cost([python, "-c", "import linewright"])),
         ("linewright --help", cost([python, "-m", "linewright", "--help"])),
         ("import linewright.serve", cost([python, "-c", "import linewright.serve"])),
-        ("import linewright.serve.server", cost([python, "-c", "import linewright.serve.server"])),
+        ("import linewright.serve.http.server", cost([python, "-c", "import linewright.serve.http.server"])),
         ("import linewright.serve.workers", cost([python, "-c", "import linewright.serve.workers"])),
         ("import fastapi, onnxruntime", cost([python, "-c", "import fastapi, onnxruntime"])),
     ]

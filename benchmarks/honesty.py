@@ -4,7 +4,7 @@
 
 *Coverage.* A world is a table whose rows can be drawn without end. One model is trained on 4,000 of them; its metrics on
 1,000,000 fresh rows are the truth. Then test parts are drawn from those, and it is counted how often the interval that a certificate
-and a card report (`model.measures.spreads`) holds the truth. Test parts have about 50 positives of 500 rows, or 500 of 1,000; for
+and a card report (`model.metrics.estimate.spreads`) holds the truth. Test parts have about 50 positives of 500 rows, or 500 of 1,000; for
 numbers 50 or 500 rows, also with noise of heavy tails.
 
 *Beside.* The same for how much better the model is than one trained on 1,500 rows, as `beats` gates measure it. A gate goes by the
@@ -30,18 +30,18 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from linewright.features.facts import Encoder, Number
-from linewright.model.conformal import ends
 from linewright.model.facts import Task
-from linewright.model.gates import certify
-from linewright.model.intervals import DRAWS, units_of
-from linewright.model.measures import Measure, difference_of, measure_of, spreads
-from linewright.model.metrics import metric
-from linewright.model.package import calibrate
+from linewright.model.families.trainer import read_native
+from linewright.model.gates.certify import certify
+from linewright.model.metrics.bootstrap import DRAWS, units_of
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.estimate import Measure, difference_of, measure_of, spreads
+from linewright.model.package.model import calibrate
 from linewright.model.spec import BeatsGate, TrainSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.threshold import choose_threshold
-from linewright.model.train import Training, train
-from linewright.model.trainers import read_native
+from linewright.model.tasks.prediction_interval import ends
+from linewright.model.tasks.threshold import choose_threshold
+from linewright.model.train.fit import Training, train
 
 WIDTH = 6
 FRESH = 1_000_000

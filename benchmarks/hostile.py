@@ -38,10 +38,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
+from linewright.serve.http.protocol import HEAD_DEADLINE_S, LINGER_S
+from linewright.serve.http.request import BODY_DEADLINE_S
 from linewright.serve.listener import endpoint
-from linewright.serve.protocol import HEAD_DEADLINE_S, LINGER_S
-from linewright.serve.request import BODY_DEADLINE_S
 
 LINE = "claims"
 HEALTHY_S = 10.0

@@ -36,15 +36,15 @@ from sklearn.datasets import load_breast_cancer
 from linewright.engine.durable import EngineClient
 from linewright.errors import Transient
 from linewright.line.care.verify import verify_factory
-from linewright.line.execute import execute, execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
-from linewright.line.new import new_line
-from linewright.line.plan import make_plan
-from linewright.line.run_record import WORKFLOW, prepare
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute, execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.record import WORKFLOW, prepare
 from linewright.model.facts import Package
 from linewright.release.facts import Promoted, Refused
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 
 LINE, SERVED = "tumours", "lumps"
 """The line whose run is killed, and one beside it that answers already."""

@@ -3,7 +3,7 @@
     python benchmarks/model_memory.py
 
 Each kind of model is loaded some times in this process. What a copy adds to the resident memory is divided by what
-`serve.memory.cost_of` says, by which an endpoint keeps within its memory for models: below 1.00 the estimate is too large.
+`serve.models.memory.cost_of` says, by which an endpoint keeps within its memory for models: below 1.00 the estimate is too large.
 """
 
 import gc
@@ -21,9 +21,9 @@ from swap import make, resident
 
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.facts import Calibration, Package, RequestColumn
-from linewright.model.package import open_model, read_package
-from linewright.serve.memory import cost_of, give_back
-from linewright.serve.scoring import Scorer
+from linewright.model.package.model import open_model, read_package
+from linewright.serve.models.memory import cost_of, give_back
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 

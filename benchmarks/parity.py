@@ -36,20 +36,20 @@ from sklearn.linear_model import LinearRegression
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.registry import find_model
+from linewright.line.record.registry import find_model
 from linewright.line.work import read_rows
-from linewright.model.boosted import BoostedFitted
-from linewright.model.ensemble import EnsembleFitted, Member
+from linewright.model.export.parity import ALLOWED
 from linewright.model.facts import Package, Trained
-from linewright.model.fitted import Fitted
-from linewright.model.linear import LinearFitted, design
-from linewright.model.margins import to_scores, weighted
-from linewright.model.package import Model, calibrate, load
-from linewright.model.parity import ALLOWED
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.lightgbm import BoostedFitted
+from linewright.model.families.linear import LinearFitted, design
+from linewright.model.families.trainer import read_native
+from linewright.model.families.xgboost import XGBoostFitted
+from linewright.model.package.model import Model, calibrate, load
 from linewright.model.tasks import task as rules_of
-from linewright.model.trainers import read_native
-from linewright.model.xgb import XGBoostFitted
-from linewright.operations.face import Factory
+from linewright.model.tasks.links import to_scores, weighted
+from linewright.operations.python.factory import Factory
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from shared_data import DONE, EXPECTATIONS, REGRESSION, Expected, Outcome, carry_out, make
 
-from linewright.model.figures import count
+from linewright.text.numbers import count
 
 ENDED_ENGINES = """\
 line: cmapss-fd001-test

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 from swap import LINE, Changes, Load, Models, Seen, endpoint, make, served
 
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 
 PATIENCE_S = 60.0
 

@@ -36,16 +36,16 @@ import polars as pl
 from linewright.features.encode import encode
 from linewright.features.facts import Category
 from linewright.features.learn import to_columns
-from linewright.line.execute import execute_inline
-from linewright.line.new import new_line
-from linewright.line.registry import find_model
-from linewright.model.boosted import Boosted
-from linewright.model.export import to_onnx
+from linewright.line.new.write import new_line
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
-from linewright.model.package import Golden, build, keep_package, open_model
-from linewright.operations.face import Factory
-from linewright.release.pointer import promote
-from linewright.serve.rows import RowReader
+from linewright.model.families.lightgbm import Boosted
+from linewright.model.package.model import Golden, build, keep_package, open_model
+from linewright.operations.python.factory import Factory
+from linewright.release.promotion import promote
+from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode
 
 CONNECTIONS = 16

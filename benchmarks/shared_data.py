@@ -34,17 +34,17 @@ from sklearn.pipeline import make_pipeline
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.file import read_line
+from linewright.line.file.read import read_line
 from linewright.line.spec import LineSpec
 from linewright.line.work import Rows, label_text, read_rows
-from linewright.model.blocks import blocks_in_time
 from linewright.model.facts import Package, Trained
-from linewright.model.intervals import DRAWS, Spread, units_of
-from linewright.model.measures import difference_of, measure_of, spreads
-from linewright.model.metrics import metric
-from linewright.model.package import load
+from linewright.model.metrics.bootstrap import DRAWS, Spread, units_of
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.estimate import difference_of, measure_of, spreads
+from linewright.model.metrics.time_blocks import blocks_in_time
+from linewright.model.package.model import load
 from linewright.model.tasks import task as rules_of
-from linewright.operations.face import Factory
+from linewright.operations.python.factory import Factory
 
 NUMERIC = 0.95
 """Share of a column's values that must be numbers for the plain model to take it as numbers."""

@@ -248,7 +248,7 @@ class Up:
             elif "linewright.interfaces.http" in words:
                 found.append((part, "worker"))
                 for child in children_of(part):
-                    kind = "run" if "linewright.line.attempt" in words_of(child) else "check"
+                    kind = "run" if "linewright.line.runs.attempt" in words_of(child) else "check"
                     found += [(pid, kind) for pid in tree(child)]
         return found
 

@@ -34,15 +34,15 @@ import polars as pl
 from msgspec.structs import replace
 from onnx import TensorProto
 
-from linewright.line.execute import execute_inline
-from linewright.line.new import new_line
-from linewright.line.registry import find_model
+from linewright.line.new.write import new_line
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.model.package import Golden, open_model
-from linewright.operations.face import Factory
+from linewright.model.package.model import Golden, open_model
+from linewright.operations.python.factory import Factory
 from linewright.release.facts import Arm, Serving
 from linewright.serve.listener import endpoint
-from linewright.serve.scoring import Scorer
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, decode
 from linewright.testing.graphs import endless, greedy

@@ -11,9 +11,9 @@ from typing import Any
 
 from linewright import errors
 from linewright.interfaces.http.describe import method_of, path_of
-from linewright.line.file import schema
+from linewright.line.file.read import schema
 from linewright.operations import OPERATIONS
-from linewright.operations.declare import load
+from linewright.operations.declaration.declare import load
 
 HERE = Path(__file__).parent / "reference"
 

@@ -15,18 +15,19 @@ import xgboost
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from linewright.data.facts import Column
+from linewright.features.encode_table import encode_table
 from linewright.features.facts import Category, Encoder, Number
 from linewright.features.learn import learn
-from linewright.features.table import encode_table
-from linewright.model import boosted, xgb
-from linewright.model.boosted import BoostedFitted
-from linewright.model.ensemble import EnsembleFitted, Member
-from linewright.model.export import to_onnx
+from linewright.model.export.parity import ALLOWED
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Package
-from linewright.model.package import Model, calibrate, open_model
-from linewright.model.parity import ALLOWED
-from linewright.model.trainers import TRAINERS
-from linewright.operations.face import Factory
+from linewright.model.families import lightgbm as boosted
+from linewright.model.families import xgboost as xgb
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.lightgbm import BoostedFitted
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.package.model import Model, calibrate, open_model
+from linewright.operations.python.factory import Factory
 from linewright.store.values import digest_of_bytes
 from linewright.worlds.fraud import FraudWorld
 

@@ -16,9 +16,9 @@ from sklearn.datasets import load_breast_cancer
 from templates import copied, made_once
 
 from linewright.interfaces.cli import main
-from linewright.line.execute import execute
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute
 
 Command = Callable[..., tuple[int, Any, str]]
 

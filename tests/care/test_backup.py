@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from linewright.errors import Conflict, Corrupt, RequestError, Transient
-from linewright.line.care.ailments import Needs, examine
 from linewright.line.care.backup import make_backup
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
-from linewright.line.plan import make_plan
+from linewright.line.runs.plan import make_plan
 
 
 def backed_up(root, file):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewright.line.care.ailments import Needs, examine
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
 
 LINE = "line: claims\nsources: {claims: {file: claims.csv}}\nlabel: {column: y}\n"

@@ -26,8 +26,8 @@ from linewright.interfaces.cli import main
 from linewright.line.care.verify import Verified, verify_factory
 from linewright.line.factory import Factory
 from linewright.release.facts import Promoted
-from linewright.serve import feedback as labels
-from linewright.serve.segments import read_log
+from linewright.serve.feedback import store as labels
+from linewright.serve.log.segments import read_log
 from linewright.store import database
 from linewright.store.local import LocalArtifacts
 

@@ -12,32 +12,32 @@ import msgspec
 import pytest
 
 from linewright.errors import Corrupt, NotFound, SpecError
-from linewright.line.card import card_facts
 from linewright.line.care.backup import make_backup
-from linewright.line.care.litter import collect, retire_now
+from linewright.line.care.gc import collect, retire_now
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory, verify_model
-from linewright.line.check import check_line
-from linewright.line.checkpoint import checkpoint
-from linewright.line.dropped import gone
-from linewright.line.evidence import evidence_of, explain
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted, Dropped, Finished
-from linewright.line.file import read_line
-from linewright.line.lookup import find_prediction
-from linewright.line.quarantine import quarantined_rows
-from linewright.line.rebuilding import require_whole
-from linewright.line.registry import find_model
-from linewright.line.sealing import seal_next
-from linewright.line.tending import Tending
-from linewright.model.card import card_markdown
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.file.read import read_line
+from linewright.line.loop.worker import Tending
+from linewright.line.rebuild.compare import require_whole
+from linewright.line.record.archive_log import seal_next
+from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.evidence import evidence_of, explain
+from linewright.line.record.lookup import find_prediction
+from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.retention.dropped import gone
+from linewright.line.runs.execute import execute_inline
+from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
 from linewright.operations.datasets import datasets
 from linewright.people.facts import Accounted
-from linewright.serve.log import PredictionLog
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import now_utc, uuid7
 from linewright.watch.facts import OpenAlerts, Proposed, RetrainProposal
 
@@ -213,7 +213,7 @@ def test_a_kill_after_the_event_is_finished_by_the_next_time(line):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from linewright.line.care.litter import collect\n"
+        "from linewright.line.care.gc import collect\n"
         "from linewright.line.factory import Factory\n"
         f"factory = Factory.open(Path(sys.argv[1]), now=lambda: {LATER!r})\n"
         "record = factory.metadata.record\n"

@@ -24,23 +24,22 @@ from hypothesis import strategies as st
 from linewright.errors import Corrupt
 from linewright.line.care import backup
 from linewright.line.care.backup import make_backup
-from linewright.line.care.litter import collect
+from linewright.line.care.gc import collect
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
-from linewright.line.lookup import find_prediction
-from linewright.line.replaying import replay_prediction
-from linewright.line.sealed_file import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
-from linewright.line.sealing import SEAL_BYTES, seal_next
-from linewright.line.tending import Tending, tend_inline
-from linewright.model.package import load
+from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.predict.replay import replay_prediction
+from linewright.line.record.archive_log import SEAL_BYTES, seal_next
+from linewright.line.record.lookup import find_prediction
+from linewright.line.sealed_parquet import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
+from linewright.model.package.model import load
 from linewright.operations.datasets import datasets
 from linewright.serve.facts import Prediction, Predictions, Sealed, Segment
-from linewright.serve.feedback import Feedback
-from linewright.serve.ids import first_of_many
-from linewright.serve.log import PredictionLog
-from linewright.serve.records import count_of, records_of
-from linewright.serve.segments import (
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log.ids import first_of_many
+from linewright.serve.log.records import count_of, records_of
+from linewright.serve.log.segments import (
     HEADER_BYTES,
     TORN,
     Frame,
@@ -50,6 +49,7 @@ from linewright.serve.segments import (
     read_log,
     read_records,
 )
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import text_of, uuid7
 
 LINE = "tumours"
@@ -235,8 +235,8 @@ def test_what_is_fresh_and_small_stays_a_file_and_what_is_large_does_not_wait(fa
 WRITER = """
 import sys
 from pathlib import Path
-from linewright.serve.log import PredictionLog
-from linewright.serve.segments import read_log
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.log.segments import read_log
 folder = Path(sys.argv[1])
 log = PredictionLog(folder)
 log.append([one.record for one in read_log(folder)][:1])
@@ -614,8 +614,8 @@ def test_large_records_make_small_row_groups(tmp_path):
 MEMORY = """
 import sys
 from linewright.line.factory import Factory
-from linewright.line.sealing import seal_next
-from linewright.serve.segments import read_frames
+from linewright.line.record.archive_log import seal_next
+from linewright.serve.log.segments import read_frames
 
 def most():
     # Of this program: what `getrusage` says begins with that of the process which started it.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linewright.line.care.ailments import Needs, examine
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.verify import Verified, verify_factory
 from linewright.line.factory import Factory
 from linewright.model.facts import Package

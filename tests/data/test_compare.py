@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.compare import column_shifts, row_changes
+from linewright.data.dataset.diff import column_shifts, row_changes
 
 OLD = pl.DataFrame({"id": [1, 2, 3, 4], "*": ["a", "a", "b", None], "n": [1.0, 2.0, 3.0, 4.0]})
 

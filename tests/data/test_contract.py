@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.batch import Batch
-from linewright.data.contract import Checked, breach, check
+from linewright.data.contract.check import Checked, breach, check
+from linewright.data.contract.pattern import flaw
 from linewright.data.facts import BROKEN_OFF
 from linewright.data.ingest import check_sources
-from linewright.data.pattern import flaw
-from linewright.data.read import Raw, open_source, read_source
+from linewright.data.read.batches import Batch
+from linewright.data.read.source import Raw, open_source, read_source
 from linewright.data.spec import DataSpec, FileSource
-from linewright.data.table import build_table
+from linewright.data.table.build import build_table
 from linewright.errors import ContractBreach, SpecError
 
 

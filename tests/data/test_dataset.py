@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from linewright.data.dataset import CHUNK_ROWS, content_digest, read_dataset, write_dataset
+from linewright.data.dataset.version import CHUNK_ROWS, content_digest, read_dataset, write_dataset
 from linewright.data.facts import Column, Dataset
-from linewright.data.spool import Spool
+from linewright.data.read.spill import Spool
 from linewright.engine.context import Context
 from linewright.errors import Corrupt, NotFound
 from linewright.store.local import LocalArtifacts
@@ -218,8 +218,8 @@ def test_rows_are_put_in_order_band_by_band(lasting, frame, band):
     """A table that is larger than memory is sorted without a copy of it; ties stay as they came."""
     order = ("date", "integer")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("linewright.data.dataset._BAND_ROWS", band)
-        patch.setattr("linewright.data.dataset.CHUNK_ROWS", 1)
+        patch.setattr("linewright.data.dataset.version._BAND_ROWS", band)
+        patch.setattr("linewright.data.dataset.version.CHUNK_ROWS", 1)
         dataset = write_dataset(frame, COLUMNS, order, lasting.artifacts, lasting.metadata)
     back = read_dataset(dataset, lasting.artifacts, lasting.metadata)
 
@@ -230,7 +230,7 @@ def test_rows_are_put_in_order_band_by_band(lasting, frame, band):
 def test_rows_that_are_spooled_to_files_come_back_and_leave_nothing_behind(frames_of_rows):
     """What is too large for memory lies in files without a name, which end with the process however it ends."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("linewright.data.spool._HELD", 0)
+        patch.setattr("linewright.data.read.spill._HELD", 0)
         spool = Spool(Path(folder) / "scratch")
         for rows in frames_of_rows:
             spool.add(rows)

@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from linewright.data.contract import check
-from linewright.data.dataset import read_dataset
+from linewright.data.contract.check import check
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested, Quarantine
 from linewright.data.ingest import ingest
-from linewright.data.read import read_source
+from linewright.data.read.source import read_source
 from linewright.data.spec import ColumnRule, ContractSpec, DataSpec
-from linewright.data.table import build_table
+from linewright.data.table.build import build_table
 from linewright.data.types import infer
 from linewright.errors import ContractBreach
 

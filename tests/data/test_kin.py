@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.look import Profile, look
+from linewright.data.quality.report import Profile, look
 
 ROWS = 3_000
 

@@ -12,10 +12,10 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import roc_auc_score
 
-from linewright.data.association import Truth, cells, roc_auc, strength
-from linewright.data.look import Profile, look
-from linewright.data.read import read_source
-from linewright.data.sniff import missing_spellings, sniff
+from linewright.data.profile.association import Truth, cells, roc_auc, strength
+from linewright.data.quality.report import Profile, look
+from linewright.data.read.sniff import missing_spellings, sniff
+from linewright.data.read.source import read_source
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.order import find_order
-from linewright.data.seen import see_all
+from linewright.data.profile.column import see_all
+from linewright.data.quality.row_order import find_order
 
 ROWS = 800
 

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from linewright.data.contract.freshness import Before, evolution, row_change, staleness
 from linewright.data.facts import Column
-from linewright.data.promises import Before, evolution, row_change, staleness
 from linewright.data.spec import DataSpec
 from linewright.errors import SpecError
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.data.csvfile import open_csv
-from linewright.data.read import Raw, fingerprint, open_source, read_source
+from linewright.data.read.csv_file import open_csv
+from linewright.data.read.source import Raw, fingerprint, open_source, read_source
 from linewright.data.spec import FileSource, SqliteSource
 from linewright.errors import RequestError, SpecError
 

@@ -6,11 +6,11 @@ import duckdb
 import msgspec
 import pytest
 
-from linewright.data.expressions import Evaluator, Failed, again, connect
 from linewright.data.facts import RawColumn, RowExpression, RowSql
-from linewright.data.read import open_source
+from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec
-from linewright.data.table import build_table
+from linewright.data.table.build import build_table
+from linewright.data.table.expressions import Evaluator, Failed, again, connect
 from linewright.errors import Corrupt
 
 CLAIMS = """\

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.copies import contents_of, repeat_seldom
-from linewright.data.dataset import write_dataset
+from linewright.data.dataset.duplicates import contents_of, repeat_seldom
+from linewright.data.dataset.row_id import content_text
+from linewright.data.dataset.served_rows import Logged
+from linewright.data.dataset.split import findings_of, folds, foreseen_useless, identities, split
+from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, ByHash, Column, Split, SplitReason
-from linewright.data.logged import Logged
-from linewright.data.rows import content_text
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.data.split import findings_of, folds, foreseen_useless, identities, split
 from linewright.data.split_text import split_in_words
 from linewright.engine.context import Context
 from linewright.errors import SpecError

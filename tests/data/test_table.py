@@ -5,10 +5,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.contract import check
-from linewright.data.read import Raw, read_source
+from linewright.data.contract.check import check
+from linewright.data.read.source import Raw, read_source
 from linewright.data.spec import DataSpec, FileSource
-from linewright.data.table import Table, build_table
+from linewright.data.table.build import Table, build_table
 from linewright.errors import ContractBreach, SpecError
 
 CLAIMS = (

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.look import Verdict, look
+from linewright.data.quality.report import Verdict, look
 
 ROWS = 4_000
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.seen import see
-from linewright.data.twins import _SAME_ORDER, _correlated, find_twins
+from linewright.data.profile.column import see
+from linewright.data.quality.redundant import _SAME_ORDER, _correlated, find_twins
 
 SPREADS = [0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.1]
 """Around 0.017 of noise a normal number's ranks correlate by 0.9995."""

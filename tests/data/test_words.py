@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data import words
-from linewright.data.association import Truth
-from linewright.data.look import Verdict, look
-from linewright.data.words import telling_words
+from linewright.data.leakage import text_terms as words
+from linewright.data.leakage.text_terms import telling_words
+from linewright.data.profile.association import Truth
+from linewright.data.quality.report import Verdict, look
 
 ROWS = 3_000
 VOCABULARY = np.array(["".join(chr(97 + int(digit)) for digit in f"{n:04d}") for n in range(1_500)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from linewright.operations import OPERATIONS
-from linewright.serve.app import _ROUTES
+from linewright.serve.http.app import _ROUTES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])

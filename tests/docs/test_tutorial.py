@@ -18,8 +18,8 @@ from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from linewright.line.factory_file import FactoryFile
-from linewright.line.new import new_line
+from linewright.line.file.factory_file import FactoryFile
+from linewright.line.new.write import new_line
 from linewright.line.spec import LineSpec
 from linewright.watch.spec import RetrainSpec, WatchSpec
 

@@ -4,7 +4,7 @@ import pytest
 
 from linewright.engine.durable import DurableEngine
 from linewright.engine.inline import InlineEngine
-from linewright.engine.seam import ignore
+from linewright.engine.protocol import ignore
 from linewright.testing.engine import EngineContract
 
 

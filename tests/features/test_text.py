@@ -17,8 +17,8 @@ from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import Levels, encode
 from linewright.features.facts import SHAPES, Encoder, Text, TextPart
 from linewright.features.learn import learn, to_columns
+from linewright.features.learn_text import learn_text
 from linewright.features.text import LENGTHS, MOST_CHARACTERS, TextReader, grams, in_batches
-from linewright.features.topics import learn_text
 from linewright.store.values import canonical_json
 
 NOTE = [Column(name="note", type="text")]

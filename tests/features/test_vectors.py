@@ -16,11 +16,11 @@ from sklearn.metrics import roc_auc_score
 from linewright.data.facts import Column
 from linewright.errors import Corrupt, SpecError
 from linewright.features import vectors as reading
+from linewright.features.encode_table import encode_table
 from linewright.features.facts import SHAPES, Text
 from linewright.features.learn import learn
-from linewright.features.table import encode_table
+from linewright.features.learn_text import learn_text
 from linewright.features.text import TextReader
-from linewright.features.topics import learn_text
 from linewright.features.vectors import head, learn_vectors, parse
 from linewright.line.work import VECTORS_FILE, read_vectors_file
 

@@ -23,7 +23,7 @@ from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine, render
 from linewright.interfaces.cli.text import table
 from linewright.operations import OPERATIONS
-from linewright.operations.declare import Entry, operation
+from linewright.operations.declaration.declare import Entry, operation
 
 HEAVY = {
     "rich",
@@ -447,7 +447,7 @@ FAKE_MODULE = '''
 import time
 from pathlib import Path
 from typing import Literal
-from linewright.operations.declare import operation
+from linewright.operations.declaration.declare import operation
 time.sleep(60)
 
 @operation(writes=False)
@@ -461,7 +461,7 @@ def train(factory, /, *lines: str, plan: Path | None = None):
 ASK = """
 import sys
 from linewright.interfaces.cli.build import run
-from linewright.operations.declare import Entry
+from linewright.operations.declaration.declare import Entry
 names = {"status": "Show.", "train": "Train.", "audit verify": "Verify.", "audit export": "Export."}
 table = {name: Entry(module="slow_operations", summary=says, group="Use") for name, says in names.items()}
 raise SystemExit(run(sys.argv[1:], table, None))
@@ -551,7 +551,7 @@ print(sorted(loaded & {HEAVY!r}), sorted(operations))
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert (
-        "[] ['linewright.operations.declare', 'linewright.operations.parameter']"
+        "[] ['linewright.operations.declaration.declare', 'linewright.operations.declaration.parameter']"
         == done.stdout.splitlines()[-1]
     )
     assert (

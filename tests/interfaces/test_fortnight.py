@@ -26,8 +26,8 @@ from ports import free_port
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.new import new_line
-from linewright.serve.segments import read_log
+from linewright.line.new.write import new_line
+from linewright.serve.log.segments import read_log
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Proposed, RetrainProposal, Watched
 

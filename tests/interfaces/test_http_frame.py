@@ -33,9 +33,9 @@ from linewright.errors import (
 from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
-from linewright.operations.declare import Entry, operation
+from linewright.operations.declaration.declare import Entry, operation
 from linewright.serve.access import Access
-from linewright.serve.address import require_loopback
+from linewright.serve.origin import require_loopback
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,20 +14,20 @@ from msgspec.structs import replace
 
 from linewright.errors import RequestError, SpecError
 from linewright.features.facts import Encoder, Number
-from linewright.line import value_accounting
 from linewright.line.factory import Factory
-from linewright.line.factory_metrics import FactoryMetrics
-from linewright.line.file import parse_line
-from linewright.line.value_account import value_account
-from linewright.line.value_accounting import keep_account, keep_accounts, kept_ledger, up_to_date
-from linewright.line.value_pricing import Pricing
+from linewright.line.file.read import parse_line
+from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.value import update as value_accounting
+from linewright.line.value.account import value_account
+from linewright.line.value.pricing import Pricing
+from linewright.line.value.update import keep_account, keep_accounts, kept_ledger, up_to_date
 from linewright.model.facts import Calibration, Package, RequestColumn, Value
 from linewright.operations.status import status
 from linewright.operations.value import value
 from linewright.people.facts import Accounted
 from linewright.release.facts import Promoted, RolledBack
 from linewright.serve.facts import Prediction
-from linewright.serve.log import PredictionLog
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 from linewright.worlds.living import Clock
 

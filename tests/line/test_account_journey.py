@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from claims import DEARER, MATRIX, change, make
 
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.plan import make_plan
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.model.package import load
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.model.package.model import load
 from linewright.operations.value import value
-from linewright.serve.scoring import Scorer
+from linewright.serve.rows.scorer import Scorer
 from linewright.worlds.living import Clock
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

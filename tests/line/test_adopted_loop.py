@@ -13,18 +13,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from linewright.line.check import check_line
-from linewright.line.evidence import explain
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
-from linewright.line.labels import hand_in
-from linewright.line.new import new_line
-from linewright.line.plan import make_plan
-from linewright.line.rebuilding import rebuild
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.line.tending import tend_inline
+from linewright.line.loop.worker import tend_inline
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.evidence import explain
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.operations.lines import plan as factory_plan
 from linewright.release.facts import Promoted

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.model.card import escape_markdown
+from linewright.line.runs.execute import execute_inline
+from linewright.model.card.render import escape_markdown
 from linewright.operations.evidence import card, why
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status

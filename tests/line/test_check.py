@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from linewright.errors import SpecError
-from linewright.line.check import check_line
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.lines import check
 
 ROWS = 60

@@ -2,7 +2,7 @@
 
 import threading
 
-from linewright.line.attempts import Children
+from linewright.line.runs.attempts import Children
 
 PROGRAM = ("platform",)
 """A module that ends at once: here it is counted who waits for it."""

@@ -6,14 +6,14 @@ from faces import by_command, by_command_json, over_http
 
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
-from linewright.line.costs import Costs, costs_of, money
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
-from linewright.line.labels import hand_in
-from linewright.line.run_record import usage_of_attempts
-from linewright.line.run_usage import RunMeter
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.costs import Costs, costs_of, money
+from linewright.line.runs.record import usage_of_attempts
+from linewright.line.runs.usage import RunMeter
+from linewright.operations.history import runs
 from linewright.operations.lines import check
-from linewright.operations.record import runs
 
 PRICES = "costs: {cpu_hour: 3600, label: 0.5, currency: EUR}\n"
 """An hour of 3,600 has a second cost 1."""

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.judging import scores_of
-from linewright.line.new import new_line
-from linewright.line.plan import begin, make_plan, survey
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan, survey
+from linewright.line.steps.evaluate import scores_of
 from linewright.line.work import label_text
-from linewright.model.conformal import ends
 from linewright.model.facts import Certificate
-from linewright.model.gate_text import outcome_in_words
+from linewright.model.gates.text import outcome_in_words
+from linewright.model.tasks.prediction_interval import ends
 from linewright.operations.evidence import card
 
 PATIENTS = 442

@@ -10,14 +10,14 @@ from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.care.verify import verify_factory
-from linewright.line.check import check_line
-from linewright.line.evidence import evidence_of
-from linewright.line.execute import execute_inline
-from linewright.line.plan import make_plan
-from linewright.line.rebuilding import rebuild
-from linewright.line.registry import find_model
+from linewright.line.check.report import check_line
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.evidence import evidence_of
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package
-from linewright.model.gate_text import gate_in_words
+from linewright.model.gates.text import gate_in_words
 from linewright.operations.lines import plan
 
 

@@ -22,18 +22,18 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.care.backup import make_backup
 from linewright.line.care.verify import verify_model
-from linewright.line.check import check_line
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
-from linewright.line.file import parse_line, read_line
-from linewright.line.new import new_line
-from linewright.line.plan import begin, make_plan, survey
-from linewright.line.rebuilding import Rebuilding, rebuild
-from linewright.line.registry import find_model
+from linewright.line.file.read import parse_line, read_line
+from linewright.line.new.write import new_line
+from linewright.line.rebuild.compare import Rebuilding, rebuild
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.line.work import Work
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.model.reason_text import chosen_in_words
-from linewright.serve.scoring import Scorer
+from linewright.serve.rows.scorer import Scorer
 
 LINEAR = """\
 from sklearn.linear_model import LogisticRegression

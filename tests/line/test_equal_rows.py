@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import NO_COPY
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.line.plan import begin, survey
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, survey
 from linewright.operations.evidence import card
 
 ROWS = 400

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.line.example import curl
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
+from linewright.line.record.example_request import curl
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.release import promote
 
 ROWS = 240

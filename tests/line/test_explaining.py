@@ -8,9 +8,9 @@ from linewright.data.facts import Column
 from linewright.errors import NotFound
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
-from linewright.line.evidence import explain
-from linewright.line.execute import execute_inline
-from linewright.line.explaining import inputs_of
+from linewright.line.record.evidence import explain
+from linewright.line.runs.execute import execute_inline
+from linewright.line.steps.explanation import inputs_of
 from linewright.model.facts import Evaluation, Explanation
 from linewright.operations.evidence import card, why
 

@@ -11,19 +11,19 @@ from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line import engines
-from linewright.line.check import check_line
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
-from linewright.line.file import parse_line
-from linewright.line.new import new_line
-from linewright.line.plan import begin, make_plan, survey
-from linewright.line.rebuilding import rebuild
-from linewright.line.registry import find_model
-from linewright.model.budget import ALSO, SETTINGS, Setting, Size, plain, planned, refinements
-from linewright.model.package import load
-from linewright.model.refine import refined
+from linewright.line.file.read import parse_line
+from linewright.line.new.write import new_line
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan, survey
+from linewright.model.package.model import load
 from linewright.model.spec import TrialsBudget
-from linewright.serve.scoring import Scorer
+from linewright.model.train.refine import refined
+from linewright.model.train.settings import ALSO, SETTINGS, Setting, Size, plain, planned, refinements
+from linewright.serve.rows.scorer import Scorer
 
 ROWS = 600
 with_catboost = pytest.mark.skipif(
@@ -59,7 +59,7 @@ def only_catboost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave nothing but CatBoost to choose, whatever is best for the rows."""
     small = {"learning_rate": 0.1, "max_depth": 4, "rounds": 60, "patience": 20}
     one = Setting(name="cb", family="catboost", settings=small)
-    monkeypatch.setattr("linewright.model.search.planned", lambda *_: (one,))
+    monkeypatch.setattr("linewright.model.train.search.planned", lambda *_: (one,))
 
 
 def test_a_family_that_is_not_installed_says_how_to_get_it(tmp_path, monkeypatch):

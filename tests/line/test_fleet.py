@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from linewright.line import tending
-from linewright.line.changes import ALL, Changes
-from linewright.line.checked import CheckedFiles
 from linewright.line.factory import Factory
-from linewright.line.tending import Tending
+from linewright.line.loop import worker as tending
+from linewright.line.loop.worker import Tending
+from linewright.line.record.changes import ALL, Changes
+from linewright.line.record.line_files import CheckedFiles
 from linewright.operations.status import status
 from linewright.release.facts import Configured, Promoted
 from linewright.store import stamps
-from linewright.store.seams import Pointer
+from linewright.store.protocols import Pointer
 
 LINE = """line: {name}
 sources: {{rows: {{file: rows.csv}}}}

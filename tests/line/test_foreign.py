@@ -13,16 +13,16 @@ import xgboost
 from linewright.errors import LinewrightError, RequestError, Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.check import check_line
-from linewright.line.evidence import evidence_of
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.line.file import read_line
-from linewright.line.new import new_line
-from linewright.model.foreign import convert, read_foreign
-from linewright.model.library import LibraryModel
-from linewright.model.package import load
+from linewright.line.file.read import read_line
+from linewright.line.new.write import new_line
+from linewright.line.record.evidence import evidence_of
+from linewright.line.runs.execute import execute_inline
+from linewright.model.imported.booster_file import convert, read_foreign
+from linewright.model.imported.library_model import LibraryModel
+from linewright.model.package.model import load
 
 ROWS = 500
 LIGHTGBM = {"verbosity": -1, "num_threads": 1, "min_data_per_group": 5}

@@ -19,35 +19,35 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.data.facts import Dataset
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
-from linewright.line.card import card_facts
 from linewright.line.care.backup import make_backup
-from linewright.line.care.forgetting import forget, resume
-from linewright.line.care.litter import collect
+from linewright.line.care.forget import forget, resume
+from linewright.line.care.gc import collect
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory
-from linewright.line.checkpoint import checkpoint
-from linewright.line.evidence import evidence_of, explain
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
-from linewright.line.forgotten import begin, forgotten_of
-from linewright.line.labels import hand_in
-from linewright.line.lookup import find_prediction
-from linewright.line.new import new_line
-from linewright.line.plan import make_plan
-from linewright.line.quarantine import quarantined_rows
-from linewright.line.rebuilding import rebuild, require_whole
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.line.sealing import seal_next
-from linewright.line.tending import Tending
-from linewright.model.card import card_markdown
+from linewright.line.loop.worker import Tending
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.rebuild.compare import rebuild, require_whole
+from linewright.line.record.archive_log import seal_next
+from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.evidence import evidence_of, explain
+from linewright.line.record.lookup import find_prediction
+from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.retention.forgotten import begin, forgotten_of
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.care import forget as forget_operation
+from linewright.operations.maintenance import forget as forget_operation
 from linewright.serve.facts import Predictions
-from linewright.serve.log import PredictionLog
-from linewright.serve.records import payload_of, records_of, without
-from linewright.serve.segments import read_log
+from linewright.serve.log.records import payload_of, records_of, without
+from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
 
 LINE, OTHER = "tumours", "others"
 HER = "patient-QX7731"
@@ -393,7 +393,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import linewright.line.care.forgetting as module\n"
+        "import linewright.line.care.forget as module\n"
         "from linewright.line.factory import Factory\n"
         "from linewright.store.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
@@ -446,7 +446,7 @@ def test_a_torn_frame_of_a_killed_removal_is_written_again(factory, monkeypatch)
         torn.append(path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.line.care.forgetting._write", half)
+    monkeypatch.setattr("linewright.line.care.forget._write", half)
     with pytest.raises(KeyboardInterrupt):
         forget(factory, LINE, HER, dry_run=False)
     monkeypatch.undo()

@@ -9,7 +9,7 @@ from linewright.engine.usage import Usage
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.goals import goals_of, strange_goals
+from linewright.line.value.goals import goals_of, strange_goals
 from linewright.operations.goals import goals
 from linewright.operations.lines import check
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, Sums, ValueAccount

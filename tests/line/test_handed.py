@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from linewright.errors import RequestError
-from linewright.line.execute import execute_inline
-from linewright.operations.use import feedback, predict
+from linewright.line.runs.execute import execute_inline
+from linewright.operations.predict import feedback, predict
 
 
 @pytest.fixture(scope="module")

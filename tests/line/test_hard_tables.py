@@ -11,11 +11,11 @@ from linewright.errors import SpecError
 from linewright.features.encode import encode
 from linewright.features.facts import Category, Frequency
 from linewright.features.learn import MOST_LEVELS, learn, to_columns
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.model.package import Model, load
-from linewright.serve.scoring import Scorer
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.model.package.model import Model, load
+from linewright.serve.rows.scorer import Scorer
 
 ROWS = 300
 

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from linewright.line.execute import execute_inline
-from linewright.operations.use import feedback, predict
+from linewright.line.runs.execute import execute_inline
+from linewright.operations.predict import feedback, predict
 
 TURNED = {"malignant": "benign", "benign": "malignant"}
 

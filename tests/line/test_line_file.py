@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from linewright.errors import NotFound, SpecError
-from linewright.line.factory_file import FactoryFile, read_factory_file, write_factory_file
-from linewright.line.file import parse_line, read_line, schema, unsupported
-from linewright.line.fit import FORMS
+from linewright.line.file.factory_file import FactoryFile, read_factory_file, write_factory_file
+from linewright.line.file.read import parse_line, read_line, schema, unsupported
+from linewright.line.file.validate import FORMS
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 

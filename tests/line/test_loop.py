@@ -15,38 +15,38 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.served_rows import ENOUGH
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
-from linewright.data.logged import ENOUGH
 from linewright.engine.inline import InlineEngine
-from linewright.line.alerts import open_alerts, open_proposal
-from linewright.line.evidence import explain
-from linewright.line.example import curl
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, RunResult
-from linewright.line.gathering import ingest_station
-from linewright.line.labels import hand_in
-from linewright.line.lookup import look_up
-from linewright.line.plan import begin, make_plan
-from linewright.line.refusals import refusals
-from linewright.line.registry import find_model
-from linewright.line.retraining import missing_labels, retraining_due
-from linewright.line.run import workflows
-from linewright.line.run_record import WORKFLOW, prepare
-from linewright.line.scoring import predict_file
-from linewright.line.tending import Tending, tend_inline
-from linewright.line.watching import close_window
+from linewright.line.loop.close_window import close_window
+from linewright.line.loop.retraining import missing_labels, retraining_due
+from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.alerts import open_alerts, open_proposal
+from linewright.line.record.evidence import explain
+from linewright.line.record.example_request import curl
+from linewright.line.record.lookup import look_up
+from linewright.line.record.refusals import refusals
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan
+from linewright.line.runs.record import WORKFLOW, prepare
+from linewright.line.runs.workflow import workflows
+from linewright.line.steps.ingest import ingest_station
 from linewright.model.facts import Certificate, Registered
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.operations.release import promote, rollback
 from linewright.operations.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
-from linewright.release.pointer import limits_of
-from linewright.serve.answer import Loaded, answer
-from linewright.serve.log import PredictionLog
-from linewright.serve.rows import in_rows
-from linewright.serve.scoring import Scorer
+from linewright.release.promotion import limits_of
+from linewright.serve.http.predict import Loaded, answer
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.scorer import Scorer
 from linewright.testing.faults import DyingMetadata
 from linewright.watch.facts import (
     Alerted,

@@ -12,20 +12,20 @@ from scipy.signal import lfilter
 
 from linewright.data.types import FALSE, TRUE
 from linewright.errors import RequestError, SpecError
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.judging import fair_rows
-from linewright.line.plan import begin, make_plan, survey
-from linewright.line.scoring import predict_file
+from linewright.line.predict.batch import predict_file
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan, survey
+from linewright.line.steps.evaluate import fair_rows
 from linewright.model.facts import Certificate, Evaluation
-from linewright.model.gate_text import outcome_in_words
-from linewright.model.package import load
+from linewright.model.gates.text import outcome_in_words
+from linewright.model.package.model import load
 from linewright.operations.evidence import card
 from linewright.operations.release import promote
 from linewright.operations.status import status
-from linewright.serve.scoring import Scorer
-from linewright.serve.values import KINDS
+from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.values import KINDS
 
 ROWS = 240
 
@@ -177,7 +177,7 @@ def test_a_champion_that_cannot_be_compared_with_is_not_denied(tmp_path, bar):
 
 def test_a_bug_ends_a_run_in_its_record_too(tmp_path, monkeypatch):
     """A run that is "unfinished" for ever is waited for."""
-    monkeypatch.setattr("linewright.line.judging.evaluate", lambda **_: 1 / 0)
+    monkeypatch.setattr("linewright.line.steps.evaluate.evaluate", lambda **_: 1 / 0)
     with write(tmp_path / "f", table()) as factory:
         with pytest.raises(Exception, match="division by zero"):
             execute_inline(factory, "a")

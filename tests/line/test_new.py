@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
-from linewright.data.contract import Checked, check
-from linewright.data.read import read_source
-from linewright.data.sample import sample
-from linewright.data.table import build_table
+from linewright.data.contract.check import Checked, check
+from linewright.data.read.sample import sample
+from linewright.data.read.source import read_source
+from linewright.data.table.build import build_table
 from linewright.errors import Conflict, ContractBreach, RequestError
-from linewright.line.check import check_line
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.file import parse_line, read_line, unsupported
-from linewright.line.handed import read_handed
-from linewright.line.new import NewLine, new_line
-from linewright.line.scoring import _refuse_precious
+from linewright.line.file.quoting import quoted, quoted_sentence, widened
+from linewright.line.file.read import parse_line, read_line, unsupported
+from linewright.line.new.write import NewLine, new_line
+from linewright.line.predict.batch import _refuse_precious
+from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
-from linewright.line.spelling import quoted, quoted_sentence, widened
 from linewright.watch.spec import WatchSpec
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -749,7 +749,7 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
     rows = 20_000
     kinds = [f"k{number // 5000}" for number in range(rows)]
     data = write(tmp_path / "a.csv", {"n": [*range(rows)], "kind": kinds, "y": ["a", "b"] * (rows // 2)})
-    monkeypatch.setattr("linewright.line.new.sample", partial(sample, most=500_000))
+    monkeypatch.setattr("linewright.line.new.write.sample", partial(sample, most=500_000))
 
     new = new_line(tmp_path, "large", data=data, label="y")
 

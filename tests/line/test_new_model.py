@@ -10,12 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from linewright.errors import LinewrightError, RequestError
-from linewright.line.check import check_line
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.file import read_line
-from linewright.line.new import new_line
-from linewright.line.plan import make_plan
+from linewright.line.file.read import read_line
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from linewright.features.facts import Arithmetic
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory, quiet
-from linewright.line.lookup import look_up
-from linewright.line.new import new_line
-from linewright.line.rebuilding import rebuild
-from linewright.line.registry import find_model
+from linewright.line.new.write import new_line
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.lookup import look_up
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.operations.evidence import card
-from linewright.serve.scoring import Scorer
+from linewright.serve.rows.scorer import Scorer
 
 ROWS = 700
 

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import card
 
 ROWS = 600

@@ -13,10 +13,10 @@ from linewright.data.facts import LEAK, NO_COPY, QUESTION
 from linewright.data.spec import ContractSpec
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.build import run
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.stations import _asked_of_rows
+from linewright.line.runs.execute import execute_inline
+from linewright.line.steps.table import _asked_of_rows
 from linewright.operations import OPERATIONS
 
 Say = Callable[..., tuple[int, str]]

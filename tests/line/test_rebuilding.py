@@ -14,25 +14,25 @@ import commands
 import pytest
 
 import linewright
-from linewright.data.dataset import blobs_of
+from linewright.data.dataset.version import blobs_of
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, NotFound, RequestError, Terminal
-from linewright.line.afresh import Afresh
-from linewright.line.apart import rebuild_apart
-from linewright.line.card import card_facts
-from linewright.line.environment import computed_in, differences, environment
-from linewright.line.evidence import evidence_of
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Environment, Rebuilt
-from linewright.line.labels import hand_in
-from linewright.line.lookup import look_up
-from linewright.line.rebuilding import Rebuilding, rebuild
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.line.sealing import seal_next
-from linewright.model.card import card_markdown
-from linewright.operations.record import models
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.rebuild.compare import Rebuilding, rebuild
+from linewright.line.rebuild.isolated_factory import Afresh
+from linewright.line.rebuild.worker import rebuild_apart
+from linewright.line.record.archive_log import seal_next
+from linewright.line.record.evidence import evidence_of
+from linewright.line.record.lookup import look_up
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.runs.execute import execute_inline
+from linewright.line.steps.environment import computed_in, differences, environment
+from linewright.model.card.render import card_markdown
+from linewright.operations.history import models
 
 SOURCES = Path(linewright.__file__).parents[1]
 
@@ -115,10 +115,10 @@ def test_a_rebuild_cannot_find_what_it_is_to_compute(ran, tmp_path):
     assert not ran.artifacts.has(afresh.artifacts.put(b"only in memory"))
 
 
-GOLDEN = ("line/training.py", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 12")
-SEED = ("line/training.py", 'seed = context.seed(work.known["split"])', "seed = 7")
+GOLDEN = ("line/steps/train.py", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 12")
+SEED = ("line/steps/train.py", 'seed = context.seed(work.known["split"])', "seed = 7")
 TARGET = (
-    "line/training.py",
+    "line/steps/train.py",
     "        target=taught.target,\n",
     "        target=taught.target[::-1].copy(),\n",
 )
@@ -165,7 +165,7 @@ def test_other_code_is_named_with_what_it_changed(ran, tmp_path, change, level, 
     assert PACKAGED | (LEARNED if level != "R1" else set()) == {
         one["name"] for one in said["parts"] if one["recorded"] != one["rebuilt"]
     }
-    assert "our code is another: line/training.py" in said["environment"]
+    assert "our code is another: line/steps/train.py" in said["environment"]
     assert (said["answers"]["largest"] == 0) == (level == "R1")
     if level != "R1":
         training = next(one for one in said["parts"] if one["name"] == "training")
@@ -178,7 +178,7 @@ def test_other_code_is_named_with_what_it_changed(ran, tmp_path, change, level, 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this kind")
 def test_another_processor_gives_another_fingerprint():
     """Else nobody would know why the same training ends otherwise on another machine."""
-    code = "from linewright.model.numerics import numerics; import json; print(json.dumps(numerics()))"
+    code = "from linewright.line.rebuild.numerics import numerics; import json; print(json.dumps(numerics()))"
     known = {
         name: json.loads(
             subprocess.run(
@@ -201,7 +201,7 @@ def test_environments_differ_in_words():
         platform="Linux x86_64",
         processor=("AVX2",),
         libraries={"numpy": "2.0.0", "scipy": "1.14.0"},
-        code={"model/train.py": "00", "model/old.py": "11"},
+        code={"model/train/fit.py": "00", "model/old.py": "11"},
         numerics={"dot": "00", "exp": "11"},
     )
     now = Environment(
@@ -209,7 +209,7 @@ def test_environments_differ_in_words():
         platform="Linux x86_64",
         processor=("AVX2", "AVX512F"),
         libraries={"numpy": "2.1.0", "scipy": "1.14.0"},
-        code={"model/train.py": "22"},
+        code={"model/train/fit.py": "22"},
         numerics={"dot": "33", "exp": "11"},
     )
 
@@ -217,7 +217,7 @@ def test_environments_differ_in_words():
         "python was CPython 3.11.7, is CPython 3.12.1",
         "the processor was AVX2, is AVX2, AVX512F",
         "numpy was 2.0.0, is 2.1.0",
-        "our code is another: model/old.py, model/train.py",
+        "our code is another: model/old.py, model/train/fit.py",
         "arithmetic gives other bits here: dot",
     ) == differences(then, now)
     assert () == differences(now, now)
@@ -234,8 +234,8 @@ def test_where_a_model_was_trained_is_on_the_record(ran):
     assert "lightgbm" not in ran.metadata.get(noted["decide"], Environment).numerics, (
         "a new matrix loads what trains"
     )
-    assert {"line/training.py", "model/train.py", "features/learn.py"} <= set(environment().code)
-    assert not {"line/rebuilding.py", "model/card.py"} & set(environment().code)
+    assert {"line/steps/train.py", "model/train/fit.py", "features/learn.py"} <= set(environment().code)
+    assert not {"line/rebuild/compare.py", "model/card/render.py"} & set(environment().code)
     assert {"lightgbm", "linewright", "numpy", "onnxruntime"} <= set(environment().libraries)
 
 

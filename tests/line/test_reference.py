@@ -7,11 +7,11 @@ import pytest
 
 from linewright.engine.child import Child
 from linewright.errors import Terminal, Transient
-from linewright.line.execute import execute_inline
-from linewright.line.reference import make_reference, make_reference_in_child, reference_for
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.line.watching import close_window
+from linewright.line.loop.close_window import close_window
+from linewright.line.loop.reference import make_reference, make_reference_in_child, reference_for
+from linewright.line.predict.batch import predict_file
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
 from linewright.store.values import digest_of
 from linewright.watch.facts import Reference, Watched
 
@@ -69,6 +69,6 @@ def test_a_window_is_closed_with_what_the_process_has_computed_and_that_is_found
     found = reference_for(watched, spec, champion, make=make_reference_in_child)
 
     assert 40 == closed.n
-    assert [("linewright.line.reference", (str(watched.root), f"{LINE}@1"))] == started
+    assert [("linewright.line.loop.reference", (str(watched.root), f"{LINE}@1"))] == started
     assert digest_of(make_reference(watched, spec, champion)) == digest_of(found)
     assert found == watched.metadata.get(digest_of(found), Reference)

@@ -7,13 +7,13 @@ from scipy.special import expit, logit
 
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.execute import execute_inline
-from linewright.line.plan import begin, survey
-from linewright.line.run import result_of
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, survey
+from linewright.line.runs.workflow import result_of
 from linewright.line.work import label_text
+from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration
-from linewright.model.package import load
-from linewright.model.reliability import calibration_error
+from linewright.model.package.model import load
 from linewright.operations.evidence import card
 
 
@@ -22,7 +22,7 @@ def ran(tumours_once):
     """Give a line whose calibration is known: it halves log-odds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "linewright.model.train.fit_calibration",
+            "linewright.model.train.fit.fit_calibration",
             lambda *_, **__: Calibration(method="sigmoid", parameters=(0.5, 0.0)),
         )
         execute_inline(tumours_once, "tumours")

@@ -6,10 +6,10 @@ import math
 import pytest
 
 from linewright.errors import Corrupt
-from linewright.line.execute import execute_inline
-from linewright.line.replaying import Replayed, difference
+from linewright.line.predict.replay import Replayed, difference
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import replay, show
-from linewright.operations.use import feedback, predict
+from linewright.operations.predict import feedback, predict
 
 EVEN = {"probabilities": {"no": 0.5, "yes": 0.5}}
 

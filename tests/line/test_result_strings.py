@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import linewright
-from linewright.line.execute import execute_inline
+from linewright.line.runs.execute import execute_inline
 from linewright.store.values import Event, Result
 
 DIGESTS = frozenset(

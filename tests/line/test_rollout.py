@@ -23,30 +23,30 @@ from ports import free_port
 import linewright
 from linewright.errors import GateRefused, RequestError, Transient
 from linewright.line.care.verify import verify_factory
-from linewright.line.evidence import explain
-from linewright.line.example import curl
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.lookup import look_up
-from linewright.line.registry import judged
-from linewright.line.rollout import is_tried_first, not_worse_in_words, tend_canary
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.evidence import explain
+from linewright.line.record.example_request import curl
+from linewright.line.record.lookup import look_up
+from linewright.line.record.registry import judged
+from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import card
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
+from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
-from linewright.release.pointer import canary_of, project
-from linewright.release.sequential import bounds
+from linewright.release.promotion import canary_of, project
 from linewright.release.spec import ReleaseSpec
-from linewright.serve.answer import Loaded, answer
-from linewright.serve.arms import Guard
 from linewright.serve.facts import Prediction
-from linewright.serve.log import PredictionLog
-from linewright.serve.mirror import Mirrors
-from linewright.serve.pointer import Lines
-from linewright.serve.rows import in_rows
-from linewright.serve.segments import read_log
-from linewright.serve.trouble import Trouble, note_trouble
+from linewright.serve.http.predict import Loaded, answer
+from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.models.canary import Guard
+from linewright.serve.models.canary_failure import Trouble, note_trouble
+from linewright.serve.models.follow import Lines
+from linewright.serve.models.shadow import Mirrors
+from linewright.serve.rows.reader import in_rows
 from linewright.worlds.living import Clock
 
 LINE = "visits"

@@ -10,17 +10,17 @@ import pytest
 from linewright.data.facts import Dataset
 from linewright.engine.lock import ProcessLock
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
-from linewright.line import execute as execute_module
-from linewright.line.execute import execute, execute_inline, open_executor
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
-from linewright.line.plan import make_plan
-from linewright.line.quarantine import quarantined_rows
+from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.runs import execute as execute_module
+from linewright.line.runs.execute import execute, execute_inline, open_executor
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.halt import halt
+from linewright.operations.history import models, runs
 from linewright.operations.lines import plan
-from linewright.operations.record import models, runs
 from linewright.operations.release import promote, rollback
 from linewright.operations.run import Ran, run
 from linewright.operations.status import status

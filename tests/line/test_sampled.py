@@ -8,12 +8,12 @@ import pytest
 
 from linewright.data.facts import Column
 from linewright.features.encode import encode
+from linewright.features.encode_table import encode_table
 from linewright.features.learn import learn, to_columns
-from linewright.features.table import encode_table
-from linewright.line import training
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.line.steps import train as training
 from linewright.model.facts import Package, Trained
 from linewright.model.reason_text import sample_in_words
 from linewright.operations.evidence import card
@@ -87,8 +87,8 @@ def test_rows_are_encoded_in_parts_to_the_bit(monkeypatch):
     encoder = learn(frame, [Column(name=name, type=kind) for name, kind in kinds.items()])
     rows = chance.permutation(700)[:500]
     whole = encode(encoder, to_columns(frame[rows], encoder.columns))
-    monkeypatch.setattr("linewright.features.table._FEWEST_AT_ONCE", 64)
-    monkeypatch.setattr("linewright.features.table._CELLS_AT_ONCE", 4 * 64)
+    monkeypatch.setattr("linewright.features.encode_table._FEWEST_AT_ONCE", 64)
+    monkeypatch.setattr("linewright.features.encode_table._CELLS_AT_ONCE", 4 * 64)
 
     assert encode_table(encoder, frame, rows).tobytes() == whole.tobytes()
     assert encode_table(encoder, frame).shape == (700, whole.shape[1])

@@ -9,30 +9,30 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.spec import ColumnRule
 from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.gathering import served_rows
-from linewright.line.labels import hand_in
-from linewright.line.registry import find_model
-from linewright.line.replaying import replay_prediction
+from linewright.line.predict.label_file import hand_in
+from linewright.line.predict.replay import replay_prediction
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.line.steps.ingest import served_rows
 from linewright.model.facts import Package, Trained
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.operations.lines import check
-from linewright.operations.use import predict
+from linewright.operations.predict import predict
 from linewright.release.facts import Arm
-from linewright.serve import oip
-from linewright.serve.answer import Loaded, read_ask
-from linewright.serve.answer import infer as infer_answer
-from linewright.serve.answer import predict as predict_answer
-from linewright.serve.log import PredictionLog
-from linewright.serve.openapi import row_schema
-from linewright.serve.scoring import Scorer
+from linewright.serve.http import oip
+from linewright.serve.http.openapi import row_schema
+from linewright.serve.http.predict import Loaded, read_ask
+from linewright.serve.http.predict import infer as infer_answer
+from linewright.serve.http.predict import predict as predict_answer
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.scorer import Scorer
 
 LINE = """\
 line: claims

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from linewright.line.alerts import open_alerts
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.scoring import predict_file
-from linewright.line.tending import Tending, tend_inline
-from linewright.line.watching import close_window
+from linewright.line.loop.close_window import close_window
+from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.predict.batch import predict_file
+from linewright.line.record.alerts import open_alerts
+from linewright.line.runs.execute import execute_inline
 from linewright.watch.facts import Alerted, Proposed, RetrainProposal, Watched
 
 

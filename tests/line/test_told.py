@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from linewright.data.facts import LEAK, QUESTION, Ingested
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import card
 from linewright.operations.lines import check
 

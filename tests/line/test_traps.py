@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.traps import Trap
+from linewright.data.quality.rows import Trap
 from linewright.errors import LinewrightError
-from linewright.line import new
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import NewLine, new_line
+from linewright.line.new import write as new
+from linewright.line.new.write import NewLine, new_line
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.lines import CheckedLine, PlanResult, check, plan
 
 ROWS = 1_200

@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Split
-from linewright.line.card import card_facts
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.plan import make_plan
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.line.tending import tend_inline
-from linewright.model.card import card_markdown
+from linewright.line.loop.worker import tend_inline
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.model.card.render import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.reason_text import recent_in_words
 from linewright.operations.status import status

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.retraining import retraining_due, waits_of
+from linewright.line.loop.retraining import retraining_due, waits_of
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.people.messages import message_of

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from linewright.errors import SpecError
-from linewright.line.card import card_facts
 from linewright.line.care.backup import make_backup
 from linewright.line.care.verify import verify_model
-from linewright.line.check import check_line
-from linewright.line.execute import execute_inline
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
-from linewright.line.file import parse_line
-from linewright.line.plan import begin, make_plan, survey
-from linewright.line.rebuilding import Rebuilding, rebuild
-from linewright.line.registry import find_model
+from linewright.line.file.read import parse_line
+from linewright.line.rebuild.compare import Rebuilding, rebuild
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.line.work import VECTORS_FILE, Work
-from linewright.model.card import card_markdown
-from linewright.model.package import load
-from linewright.serve.scoring import Scorer
+from linewright.model.card.render import card_markdown
+from linewright.model.package.model import load
+from linewright.serve.rows.scorer import Scorer
 
 LINE = """\
 line: letters

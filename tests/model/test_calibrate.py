@@ -10,7 +10,9 @@ from sklearn.calibration import _sigmoid_calibration
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import log_loss
 
-from linewright.model.calibrate import (
+from linewright.model.facts import Calibration
+from linewright.model.package.model import calibrate
+from linewright.model.train.calibrate import (
     CLIP,
     POINTS,
     STEEPEST,
@@ -21,8 +23,6 @@ from linewright.model.calibrate import (
     fit_temperature,
     goes_forward,
 )
-from linewright.model.facts import Calibration
-from linewright.model.package import calibrate
 
 
 def pairs(p):

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from linewright.data.facts import ByTime, Column, Dataset, Finding, Ingested, Split, SplitReason
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
-from linewright.model.card import CardFacts, card_html, card_markdown, escape_markdown
-from linewright.model.evaluate import evaluate
+from linewright.model.card.render import CardFacts, card_html, card_markdown, escape_markdown
+from linewright.model.evaluate.measure import evaluate
 from linewright.model.facts import (
     Adopted,
     Band,
@@ -41,14 +41,14 @@ from linewright.model.facts import (
     Trial,
     WeakSlice,
 )
-from linewright.model.figures import in_words
-from linewright.model.gate_text import certificate_in_words, outcome_in_words
-from linewright.model.gates import certify
+from linewright.model.gates.certify import certify
+from linewright.model.gates.text import certificate_in_words, outcome_in_words
 from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.model.reasons import Alternative, BestF1, ChosenReason, Fastest, LowestLoss, Sum
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.release.facts import Promoted, Refused, RolledBack
 from linewright.store.values import digest_of
+from linewright.text.numbers import in_words
 
 CHOSEN = ChosenReason(
     choice=LowestLoss(

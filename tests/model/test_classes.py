@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from linewright.model.classes import Share, found_by_class, is_surely_apart, measure_expected
-from linewright.model.evaluate import evaluate
+from linewright.model.evaluate.measure import evaluate
+from linewright.model.evaluate.per_class import Share, found_by_class, is_surely_apart, measure_expected
 
 
 def judged(counts, *, noise=0.1, odd=0):

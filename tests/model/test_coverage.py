@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.model.coverage import (
+from linewright.model.evaluate.interval_coverage import (
     beyond_in_words,
     bias_in_words,
     coverage_in_words,
@@ -16,7 +16,7 @@ from linewright.model.coverage import (
     measure_coverage,
     measure_parts,
 )
-from linewright.model.evaluate import evaluate
+from linewright.model.evaluate.measure import evaluate
 from linewright.store.values import canonical_json
 
 errors = st.lists(st.integers(-50, 50).map(lambda tenths: tenths / 8), min_size=2, max_size=60).map(np.array)

@@ -11,14 +11,14 @@ from hypothesis.extra import numpy as hnp
 
 from linewright.errors import Corrupt
 from linewright.features.facts import Category, Encoder, Number
-from linewright.model.ensemble import EnsembleFitted, Member
-from linewright.model.export import to_onnx
+from linewright.model.export.parity import parity
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Trained
-from linewright.model.margins import to_margins, to_scores
-from linewright.model.package import build, open_model
-from linewright.model.parity import parity
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.package.model import build, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
-from linewright.model.trainers import TRAINERS, read_native
+from linewright.model.tasks.links import to_margins, to_scores
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
 SETTINGS = {

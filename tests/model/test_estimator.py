@@ -20,8 +20,7 @@ from sklearn.svm import LinearSVC
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from linewright.errors import Corrupt, RequestError, UserCodeError
-from linewright.model.boosted import BoostedFitted
-from linewright.model.estimator import (
+from linewright.model.custom.estimator import (
     EstimatorTrainer,
     Maker,
     _is_fitted,
@@ -30,14 +29,15 @@ from linewright.model.estimator import (
     spelled,
     takes_weights,
 )
-from linewright.model.export import to_onnx
-from linewright.model.fitted import Fitted
-from linewright.model.graph import open_graph
-from linewright.model.grown import GrownFitted
-from linewright.model.parity import refused_by
-from linewright.model.trainers import read_native
-from linewright.model.whole import WholeFitted
-from linewright.model.xgb import XGBoostFitted
+from linewright.model.export.parity import refused_by
+from linewright.model.export.to_onnx import to_onnx
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.lightgbm import BoostedFitted
+from linewright.model.families.onnx_model import WholeFitted
+from linewright.model.families.trainer import read_native
+from linewright.model.families.tree_arrays import GrownFitted
+from linewright.model.families.xgboost import XGBoostFitted
+from linewright.model.onnx.session import open_graph
 from linewright.testing.trainers import CODES, TASKS, TrainerContract, class_count, mixed_rows
 
 

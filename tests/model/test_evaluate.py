@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from linewright.errors import ContractBreach, SpecError
-from linewright.model.evaluate import evaluate
+from linewright.model.evaluate.measure import evaluate
 from linewright.store.values import digest_of
 
 

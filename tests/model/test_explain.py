@@ -12,16 +12,16 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Number, Raw
-from linewright.model.explain import UNITS
-from linewright.model.export import to_onnx
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Trained
-from linewright.model.linear import design
-from linewright.model.package import build, log_odds, open_model
-from linewright.model.parts import read_ints, read_parts, read_tensor, read_texts, tensor_of
+from linewright.model.families.linear import design
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.families.xgboost import XGBoostFitted
+from linewright.model.onnx.contributions import UNITS
+from linewright.model.onnx.reader import read_ints, read_parts, read_tensor, read_texts, tensor_of
+from linewright.model.onnx.trees import ROWS
+from linewright.model.package.model import build, log_odds, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
-from linewright.model.trainers import TRAINERS
-from linewright.model.trees import ROWS
-from linewright.model.xgb import XGBoostFitted
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {

@@ -12,17 +12,17 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.errors import RequestError
 from linewright.features.facts import Encoder, Number
-from linewright.model.dependence import dependence
-from linewright.model.explanation import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation, with_missed
-from linewright.model.export import to_onnx
+from linewright.model.card.simplest import simplest
+from linewright.model.explain.importance import Judged, alike, importance
+from linewright.model.explain.inputs import Input, swapped
+from linewright.model.explain.partial_dependence import dependence
+from linewright.model.explain.report import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation, with_missed
+from linewright.model.explain.slices import MOST_TOLD, weak_slices
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Explanation, RequestColumn, Trained, Trial
-from linewright.model.importance import Judged, alike, importance
-from linewright.model.inputs import Input, swapped
-from linewright.model.package import build, open_model
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.package.model import build, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
-from linewright.model.simplest import simplest
-from linewright.model.slices import MOST_TOLD, weak_slices
-from linewright.model.trainers import TRAINERS
 from linewright.store.values import digest_of
 
 

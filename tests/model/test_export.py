@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from linewright.errors import Corrupt, Terminal
-from linewright.model.export import to_onnx
-from linewright.model.graph import check_graph
-from linewright.model.trainers import TRAINERS, read_native
+from linewright.model.export.to_onnx import to_onnx
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.onnx.session import check_graph
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, ScriptedTrainer, class_count, mixed_rows
 
 SETTINGS = {
@@ -65,7 +65,7 @@ def mixed():
 
 def session(graph):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as `model.package` serves it
+    options.intra_op_num_threads = 1  # as `model.package.model` serves it
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

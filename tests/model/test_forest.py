@@ -6,14 +6,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from linewright.model.export import margins_of
-from linewright.model.forest import fused, trees_in
-from linewright.model.margins import to_scores
-from linewright.model.parts import read_parts
-from linewright.model.shapley import TreeExplainer
-from linewright.model.trainers import TRAINERS
-from linewright.model.trees import read_trees
-from linewright.model.writing import Graph
+from linewright.model.export.onnx_writer import Graph
+from linewright.model.export.to_onnx import margins_of
+from linewright.model.families.forest import fused, trees_in
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.onnx.reader import read_parts
+from linewright.model.onnx.shapley import TreeExplainer
+from linewright.model.onnx.trees import read_trees
+from linewright.model.tasks.links import to_scores
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import SpecError
-from linewright.model.claim import Claim
 from linewright.model.facts import Outcome
 from linewright.model.gate_reasons import LostColumns, MetricFound
-from linewright.model.gate_text import (
+from linewright.model.gates.bound import Claim
+from linewright.model.gates.certify import certify, conclude
+from linewright.model.gates.text import (
     certificate_in_words,
     conclusion_in_words,
     gate_in_words,
     outcome_in_words,
 )
-from linewright.model.gates import certify, conclude
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.store.values import digest_of
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.signal import lfilter
 
-from linewright.model.blocks import block_length, blocks_in_time
-from linewright.model.intervals import Spread, bootstrap, class_units, units_of
-from linewright.model.metrics import metric
+from linewright.model.metrics.bootstrap import Spread, bootstrap, class_units, units_of
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.time_blocks import block_length, blocks_in_time
 
 REPEATED = 200
 

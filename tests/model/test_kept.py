@@ -7,8 +7,8 @@ import pytest
 
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.spec import TrainSpec, TrialsBudget
-from linewright.model.train import train
-from linewright.store.fits import LocalFits
+from linewright.model.train.fit import train
+from linewright.store.fit_files import LocalFits
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
 

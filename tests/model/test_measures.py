@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.model.intervals import off_scale, on_scale
-from linewright.model.measures import difference_of, error_of_means, measure_of, spreads
-from linewright.model.metrics import METRICS, metric
+from linewright.model.metrics.bootstrap import off_scale, on_scale
+from linewright.model.metrics.definitions import METRICS, metric
+from linewright.model.metrics.estimate import difference_of, error_of_means, measure_of, spreads
 
 pytestmark = pytest.mark.usefixtures("processes")
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from linewright.model.budget import Setting
 from linewright.model.facts import MemberOf
-from linewright.model.margins import to_scores
-from linewright.model.members import (
+from linewright.model.metrics.definitions import metric
+from linewright.model.reason_text import choice_in_words
+from linewright.model.reasons import ChosenReason, Fastest
+from linewright.model.tasks.links import to_scores
+from linewright.model.train.ensemble_selection import (
     Blend,
     Judged,
     Tried,
@@ -18,9 +20,7 @@ from linewright.model.members import (
     what_small_costs,
     why,
 )
-from linewright.model.metrics import metric
-from linewright.model.reason_text import choice_in_words
-from linewright.model.reasons import ChosenReason, Fastest
+from linewright.model.train.settings import Setting
 
 
 def judged(truth, task="regression"):

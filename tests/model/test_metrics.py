@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from linewright.errors import SpecError
-from linewright.model.metrics import METRICS, metric
+from linewright.model.metrics.definitions import METRICS, metric
 
 BINARY = {
     "roc_auc": lambda y, s, w: sk.roc_auc_score(y, s[:, 1], sample_weight=w),

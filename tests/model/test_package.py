@@ -18,8 +18,8 @@ from scipy.special import expit, logit, softmax
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
 from linewright.features.facts import Encoder, Number, Raw
 from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
-from linewright.model.graph import NUMBERS, PLAIN, check_graph, fields
-from linewright.model.package import (
+from linewright.model.onnx.session import NUMBERS, PLAIN, check_graph, fields
+from linewright.model.package.model import (
     Golden,
     build,
     calibrate,
@@ -145,7 +145,7 @@ def kept():
 def test_an_endpoint_loads_nothing_of_the_training_side():
     """A replica must start fast and small, so its imports are a contract."""
     code = (
-        "import sys, linewright.model.package, linewright.features.encode, linewright.model.tasks;"
+        "import sys, linewright.model.package.model, linewright.features.encode, linewright.model.tasks;"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -734,7 +734,7 @@ def test_a_package_of_raw_columns_reads_them_by_place_and_type():
 
 def test_running_a_model_tells_nobody_of_it(tmp_path):
     """ONNX Runtime would make an id of this machine in the user's folder, and report each session to its maker."""
-    code = "import sys; from linewright.model.graph import onnxruntime as run; run.InferenceSession(sys.stdin.buffer.read())"
+    code = "import sys; from linewright.model.onnx.session import onnxruntime as run; run.InferenceSession(sys.stdin.buffer.read())"
     subprocess.run(
         [sys.executable, "-c", code],
         input=BINARY_GRAPH,

@@ -8,15 +8,15 @@ from sklearn.metrics import mean_squared_error
 from linewright.errors import Corrupt
 from linewright.features.encode import Numbers, encode
 from linewright.features.facts import SIGNS, Arithmetic, Category, Encoder, Number
-from linewright.model.budget import MOST_PAIRS, Size, paired, planned, sized, with_pairs
-from linewright.model.ensemble import EnsembleFitted, Member
-from linewright.model.explain import sources_of
-from linewright.model.export import to_onnx
-from linewright.model.pairs import Pair, chosen_pairs, extended, numbers_of, widened
+from linewright.model.export.to_onnx import to_onnx
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.trainer import TRAINERS, of_width, read_native
+from linewright.model.onnx.contributions import sources_of
 from linewright.model.reasons import PairsGain
 from linewright.model.spec import TrainSpec, TrialsBudget
-from linewright.model.train import train
-from linewright.model.trainers import TRAINERS, of_width, read_native
+from linewright.model.train.feature_pairs import Pair, chosen_pairs, extended, numbers_of, widened
+from linewright.model.train.fit import train
+from linewright.model.train.settings import MOST_PAIRS, Size, paired, planned, sized, with_pairs
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
 ENCODER = Encoder(encodings=tuple(Number(column=name) for name in "abcd"))

@@ -9,12 +9,12 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Category, Encoder, Number
-from linewright.model.boosted import BoostedFitted
-from linewright.model.export import to_onnx
+from linewright.model.export.parity import ALLOWED, parity
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Package
-from linewright.model.package import open_model
-from linewright.model.parity import ALLOWED, parity
-from linewright.model.trainers import TRAINERS
+from linewright.model.families.lightgbm import BoostedFitted
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.package.model import open_model
 from linewright.store.values import digest_of_bytes
 from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, class_count, mixed_rows
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from linewright.model.beside import beside_linear
-from linewright.model.linear import Linear, in_chunks
-from linewright.model.metrics import metric
-from linewright.model.plain import MOST_CELLS, MOST_ROWS, fit_linear, rows_to_learn
-from linewright.model.said import say
-from linewright.model.straight import fit_straight
+from linewright.model.evaluate.against_linear import beside_linear
+from linewright.model.evaluate.linear_baseline import MOST_CELLS, MOST_ROWS, fit_linear, rows_to_learn
+from linewright.model.families.linear import Linear, in_chunks
+from linewright.model.families.raw_linear import fit_straight
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.predictions import say
 
 N = 400
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from linewright.features.facts import Encoder, Number
-from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
-from linewright.model.train import train
+from linewright.model.train.fit import train
+from linewright.model.train.recency import longest_as_good, windows_of
 
 OLD, NEW = 2_000, 300
 

@@ -8,10 +8,8 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
-from linewright.model.calibrate import fit_calibration
-from linewright.model.evaluate import evaluate
-from linewright.model.package import calibrate
-from linewright.model.reliability import (
+from linewright.model.evaluate.measure import evaluate
+from linewright.model.evaluate.reliability import (
     BINS,
     FEWEST,
     bins_of,
@@ -20,6 +18,8 @@ from linewright.model.reliability import (
     measure_reliability,
     reliability_in_words,
 )
+from linewright.model.package.model import calibrate
+from linewright.model.train.calibrate import fit_calibration
 
 shares = st.lists(st.integers(0, 20).map(lambda twentieths: twentieths / 20), min_size=1, max_size=300).map(
     np.array

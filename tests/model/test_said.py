@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from linewright.model.gates import certify
-from linewright.model.metrics import metric
-from linewright.model.said import guess
+from linewright.model.gates.certify import certify
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.predictions import guess
 from linewright.model.spec import BeatsGate
 from linewright.model.tasks import task
 

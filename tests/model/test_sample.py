@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.model.sample import FEWEST, draw, most_rows
+from linewright.model.train.sample import FEWEST, draw, most_rows
 
 
 @given(

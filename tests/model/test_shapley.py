@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import Corrupt
-from linewright.model.shapley import TreeExplainer
-from linewright.model.trees import Trees
+from linewright.model.onnx.shapley import TreeExplainer
+from linewright.model.onnx.trees import Trees
 
 WIDTH = 4
 LEAVES = st.tuples(st.floats(-10, 10), st.integers(0, 20))

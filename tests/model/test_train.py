@@ -14,16 +14,16 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Category, Encoder, Number
-from linewright.model.budget import SETTINGS, Size, folds_judged, planned
-from linewright.model.conformal import ends
-from linewright.model.ensemble import EnsembleFitted
-from linewright.model.package import calibrate
+from linewright.model.families.ensemble import EnsembleFitted
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.package.model import calibrate
 from linewright.model.reasons import BreakEven, Fastest, LowestLoss
 from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
-from linewright.model.threshold import choose_threshold
-from linewright.model.train import train
-from linewright.model.trainers import TRAINERS, read_native
-from linewright.model.value import amounts_of, value_of
+from linewright.model.tasks.prediction_interval import ends
+from linewright.model.tasks.threshold import choose_threshold
+from linewright.model.tasks.value import amounts_of, value_of
+from linewright.model.train.fit import train
+from linewright.model.train.settings import SETTINGS, Size, folds_judged, planned
 from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, mixed_rows
 
 CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": ()}
@@ -566,7 +566,7 @@ import hashlib
 import numpy as np
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.spec import TrainSpec, TrialsBudget
-from linewright.model.train import train
+from linewright.model.train.fit import train
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 encoder = Encoder(encodings=tuple(
     Category(column=str(i), levels=()) if i in CODES else Number(column=str(i)) for i in range(6)))

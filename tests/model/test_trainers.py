@@ -15,10 +15,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import Corrupt, Terminal
-from linewright.model.budget import Size, planned
-from linewright.model.lightgbm_text import exact_text, floor_to_float32, trees_of
-from linewright.model.linear import LEVELS_PER_COLUMN, design
-from linewright.model.trainers import TRAINERS, read_native
+from linewright.model.families.lightgbm_format import exact_text, floor_to_float32, trees_of
+from linewright.model.families.linear import LEVELS_PER_COLUMN, design
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.train.settings import Size, planned
 from linewright.testing.trainers import CODES, TrainerContract, mixed_rows
 
 SMALL_TREES = {"learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 5, "rounds": 100, "patience": 20}
@@ -404,8 +404,8 @@ def test_a_text_that_lightgbm_cannot_read_is_refused(capfd):
 FRESH = """
 import hashlib, sys
 import numpy as np
-from linewright.model.export import to_onnx
-from linewright.model.trainers import TRAINERS
+from linewright.model.export.to_onnx import to_onnx
+from linewright.model.families.trainer import TRAINERS
 from linewright.testing.trainers import CODES, class_count, mixed_rows
 settings = {"lightgbm": {"num_leaves": 15, "rounds": 30, "patience": 5, "bagging_fraction": 0.8, "bagging_freq": 1,
     "feature_fraction": 0.6, "extra_trees": True}, "linear": {"c": 1.0, "hinges": True},

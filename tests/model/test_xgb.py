@@ -12,9 +12,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import Corrupt
-from linewright.model.trainers import TRAINERS, read_native
-from linewright.model.xgb import XGBoostNative
-from linewright.model.xgboost_document import XGBoostTree
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.families.xgboost import XGBoostNative
+from linewright.model.families.xgboost_format import XGBoostTree
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, mixed_rows
 
 SMALL = {"learning_rate": 0.1, "max_depth": 5, "min_child_weight": 2.0, "patience": 20, "rounds": 100}

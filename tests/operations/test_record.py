@@ -18,15 +18,15 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright import Factory
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
-from linewright.line import scoring
-from linewright.line.example import curl
-from linewright.line.watching import close_window
+from linewright.line.loop.close_window import close_window
+from linewright.line.predict import batch as scoring
+from linewright.line.record.example_request import curl
 from linewright.model.facts import Package, Registered
-from linewright.model.package import keep_package
+from linewright.model.package.model import keep_package
 from linewright.operations.status import _not_sure
 from linewright.release.facts import Refused
 from linewright.serve.listener import endpoint
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Performance
 
 

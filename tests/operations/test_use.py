@@ -1,6 +1,6 @@
 """What is said of answers for a file."""
 
-from linewright.operations.use import Predicted
+from linewright.operations.predict import Predicted
 
 
 def told(**columns: float) -> list[str]:

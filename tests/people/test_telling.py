@@ -18,17 +18,17 @@ import pytest
 from receivers import KillableWebhook, mail_server, webhook
 
 from linewright.errors import NotFound, SpecError
-from linewright.line import notifying
-from linewright.line.care.ailments import Needs, examine
 from linewright.line.care.backup import make_backup
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.restore import restore_backup
-from linewright.line.deliveries import deliveries, send_now, try_out, undelivered
-from linewright.line.destinations import destinations
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Finished
-from linewright.line.file import parse_line
-from linewright.line.notifying import PATIENCE, Courier, Notifying
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.file.read import parse_line
+from linewright.line.notify import notify as notifying
+from linewright.line.notify.deliveries import deliveries, send_now, try_out, undelivered
+from linewright.line.notify.destinations import destinations
+from linewright.line.notify.notify import PATIENCE, Courier, Notifying
 from linewright.operations.status import status
 from linewright.people import send
 from linewright.people.outbox import Outbox
@@ -136,7 +136,7 @@ def test_a_receiver_killed_under_a_thousand_events_gets_each(factory, tmp_path):
 _SENDER = """
 import sys, time
 from linewright.line.factory import Factory
-from linewright.line.notifying import Notifying
+from linewright.line.notify.notify import Notifying
 Notifying(lambda: Factory.open(sys.argv[1]), every_s=0.02)
 time.sleep(600)
 """

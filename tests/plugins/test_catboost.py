@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("catboost")
 
 from linewright.errors import Terminal
-from linewright.model.export import to_onnx
+from linewright.model.export.to_onnx import to_onnx
 from linewright.plugins import catboost as plugin
 from linewright.plugins.catboost import LEVELS, CatBoost
 from linewright.testing.trainers import CODES, TASKS, TrainerContract, class_count, mixed_rows
@@ -129,7 +129,7 @@ def test_nothing_of_it_is_needed_to_read_and_export_what_is_kept():
     """An endpoint has no extras, nor does who verifies a package."""
     code = (
         "import sys\nsys.modules['catboost'] = None\n"
-        "from linewright.model.export import to_onnx\n"
+        "from linewright.model.export.to_onnx import to_onnx\n"
         "print(len(to_onnx(sys.stdin.buffer.read(), 6)))"
     )
     native = fit("binary").to_native()

@@ -21,7 +21,7 @@ from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Certificate, Conclusion, Package
 from linewright.release import stop
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
-from linewright.release.pointer import (
+from linewright.release.promotion import (
     champions,
     halt,
     is_projected,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from linewright.release.sequential import bounds
+from linewright.release.confidence_sequence import bounds
 
 RUNS, ROWS = 400, 2_000
 

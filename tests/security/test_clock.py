@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from linewright.line.alerts import open_alerts
-from linewright.line.care.ailments import Needs, examine
-from linewright.line.execute import execute_inline
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.line.scoring import predict_file
-from linewright.line.tending import Tending, tend_inline
+from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.record.alerts import open_alerts
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.status import status
 from linewright.watch.facts import Alerted, Watched
 

@@ -10,7 +10,7 @@ import pytest
 from control import Up, bearer, factory_up, memory_kib
 
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
+from linewright.line.new.write import new_line
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 CLIENT = httpx.Client(timeout=30)

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linewright.data.read import open_source, whole
+from linewright.data.read.source import open_source, whole
 from linewright.data.spec import FileSource
 from linewright.errors import LinewrightError
 

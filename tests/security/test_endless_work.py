@@ -11,17 +11,17 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from linewright.data.questions import answers
-from linewright.data.read import read_source
+from linewright.data.contract.sql_checks import answers
+from linewright.data.read.source import read_source
 from linewright.data.spec import ContractSpec, DataSpec, FileSource
-from linewright.data.table import build_table
+from linewright.data.table.build import build_table
 from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError
-from linewright.line.check import check_line
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.model.given import look_at
-from linewright.model.trying import tried
+from linewright.line.new.write import new_line
+from linewright.model.imported.onnx_file import look_at
+from linewright.model.imported.sandbox import tried
 
 ENDLESS = [
     "select count(*) as n from range(1000000) a, range(1000000) b, range(1000000) c",
@@ -33,7 +33,7 @@ ENDLESS = [
 PROGRAM = """\
 import resource, sys
 resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30))
-from linewright.data.duck import select
+from linewright.data.table.sql import select
 from linewright.data.spec import QueryLimits
 from linewright.errors import LinewrightError
 try:
@@ -240,7 +240,7 @@ MEETS = {
 @pytest.mark.parametrize("way", MEETS)
 def test_no_command_meets_a_model_before_it_was_tried(tmp_path, monkeypatch, way):
     """`new --model` and `check` are the first that meet a file from elsewhere."""
-    monkeypatch.setattr("linewright.model.trying.PATIENCE_S", 1)
+    monkeypatch.setattr("linewright.model.imported.sandbox.PATIENCE_S", 1)
     (tmp_path / "m.onnx").write_bytes(loop(2**62, doubles=False))
     (tmp_path / "s.csv").write_text(
         "a,b,y\n" + "".join(f"{i},{i * 7 % 11},{'no' if i % 3 else 'yes'}\n" for i in range(300))

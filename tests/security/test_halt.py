@@ -28,11 +28,11 @@ from linewright import Factory
 from linewright.engine.inline import InlineEngine
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
-from linewright.line.tending import UNKNOWN_AFTER_S, Tending
+from linewright.line.loop.worker import UNKNOWN_AFTER_S, Tending
 from linewright.operations import OPERATIONS
-from linewright.release.configure import configure
+from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
-from linewright.release.pointer import promote
+from linewright.release.promotion import promote
 from linewright.release.stop import Note, leave, stop
 from linewright.serve.access import Access
 

@@ -8,18 +8,18 @@ import pytest
 from small import LINE, make_factory
 
 from linewright.errors import Corrupt, LinewrightError
-from linewright.line.care.ailments import Needs, examine
 from linewright.line.care.backup import make_backup
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.verify import verify_factory
-from linewright.line.example import curl
 from linewright.line.factory import Factory
+from linewright.line.record.example_request import curl
 from linewright.release.facts import Serving
-from linewright.release.pointer import is_projected, project
+from linewright.release.promotion import is_projected, project
 from linewright.serve.facts import Outage
-from linewright.serve.feedback import Feedback
-from linewright.serve.outages import Outages, outages_of
-from linewright.serve.pointer import Lines
-from linewright.serve.trouble import Trouble, note_trouble
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log.outages import Outages, outages_of
+from linewright.serve.models.canary_failure import Trouble, note_trouble
+from linewright.serve.models.follow import Lines
 from linewright.store.names import line_path
 from linewright.store.sql import SqlMetadata
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from polars.exceptions import PanicException
 
-from linewright.engine.seam import NotEnded
+from linewright.engine.protocol import NotEnded
 from linewright.errors import Terminal, panics_explained
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
-from linewright.operations.declare import Entry, operation
+from linewright.operations.declaration.declare import Entry, operation
 from linewright.serve.access import Access
 
 TOKEN = "lw_00000000_" + "a" * 43

@@ -19,15 +19,15 @@ from linewright.engine.durable import EngineClient
 from linewright.engine.lock import ProcessLock
 from linewright.engine.turns import Turns
 from linewright.errors import Conflict, LinewrightError, NotFound, RequestError, UserCodeError
-from linewright.line import attempts
-from linewright.line.execute import execute, open_executor
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
-from linewright.line.plan import make_plan
-from linewright.line.run_record import WORKFLOW, prepare
-from linewright.operations.care import verify
+from linewright.line.runs import attempts
+from linewright.line.runs.execute import execute, open_executor
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.record import WORKFLOW, prepare
 from linewright.operations.evidence import show
-from linewright.operations.record import runs
+from linewright.operations.history import runs
+from linewright.operations.maintenance import verify
 from linewright.operations.run import cancel
 
 SEED = 21

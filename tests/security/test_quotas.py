@@ -15,18 +15,18 @@ import httpx
 import polars as pl
 import pytest
 
-from linewright.line.care.ailments import Needs, examine
-from linewright.line.execute import execute_inline
+from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.line.scoring import predict_file
-from linewright.line.sealing import seal_next
-from linewright.line.space import forecast
-from linewright.line.tending import Tending
+from linewright.line.loop.worker import Tending
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.record.archive_log import seal_next
+from linewright.line.record.disk_space import forecast
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.status import status
-from linewright.serve.limits import AllLimits, Gates, Limits, LogUse
+from linewright.serve.http.limits import AllLimits, Gates, Limits, LogUse
+from linewright.serve.http.request import Refusal
 from linewright.serve.listener import endpoint
-from linewright.serve.request import Refusal
 
 FREE = "free"
 LIMITS = """

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linewright.data.read import fingerprint, open_source, read_source, whole
+from linewright.data.read.source import fingerprint, open_source, read_source, whole
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 
@@ -29,7 +29,7 @@ READ = """\
     import json, sys
     from pathlib import Path
     from time import monotonic
-    from linewright.data.read import open_source, whole
+    from linewright.data.read.source import open_source, whole
     from linewright.data.spec import FileSource
     from linewright.errors import LinewrightError
 
@@ -274,7 +274,7 @@ def test_what_is_held_whole_fits_into_memory(tmp_path):
         import resource
         resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
         from pathlib import Path
-        from linewright.data.read import read_source
+        from linewright.data.read.source import read_source
         from linewright.data.spec import FileSource
         from linewright.errors import LinewrightError
         spec = FileSource.model_validate({{"file": "a.parquet", "limits": {{"ratio": 1_000_000}}}})

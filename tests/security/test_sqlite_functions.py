@@ -11,8 +11,8 @@ from time import monotonic
 
 import pytest
 
-from linewright.data.batch import BATCH
-from linewright.data.read import fingerprint, open_source, read_source
+from linewright.data.read.batches import BATCH
+from linewright.data.read.source import fingerprint, open_source, read_source
 from linewright.data.spec import QueryLimits, SqliteSource
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
@@ -209,7 +209,7 @@ def test_rows_of_a_query_are_held_within_bounds(folder):
     program = """\
         import resource, sys
         from pathlib import Path
-        from linewright.data.read import read_source
+        from linewright.data.read.source import read_source
         from linewright.data.spec import SqliteSource
         from linewright.errors import LinewrightError
 

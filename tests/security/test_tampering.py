@@ -24,16 +24,16 @@ from linewright.interfaces.cli.build import run
 from linewright.line.care.backup import make_backup
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory
-from linewright.line.checkpoint import checkpoint, checkpoint_all
-from linewright.line.execute import execute
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.scoring import predict_file
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.record.checkpoint import checkpoint, checkpoint_all
+from linewright.line.runs.execute import execute
 from linewright.operations import OPERATIONS
-from linewright.release.pointer import halt, project
-from linewright.serve.changes import NONE, Chained, chain_up
+from linewright.release.promotion import halt, project
 from linewright.serve.facts import Checkpointed
-from linewright.store.chain import ROOT, link
+from linewright.serve.feedback.changes import NONE, Chained, chain_up
+from linewright.store.audit_chain import ROOT, link
 
 
 @pytest.fixture(scope="module")

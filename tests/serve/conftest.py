@@ -18,11 +18,11 @@ from onnx import TensorProto, helper
 from linewright.features.encode import encode
 from linewright.features.facts import Boolean, Category, DatePart, Encoder, Number
 from linewright.model.facts import Band, Calibration, Limit, Package, RequestColumn
-from linewright.model.package import Golden, open_model
+from linewright.model.package.model import Golden, open_model
 from linewright.release.facts import Arm, Serving
-from linewright.serve import index
 from linewright.serve.listener import endpoint
-from linewright.serve.rows import RowReader
+from linewright.serve.log import index
+from linewright.serve.rows.reader import RowReader
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import canonical_json, digest_of_bytes
 

@@ -16,14 +16,14 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from linewright.line.card import card_facts
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.new import new_line
-from linewright.line.plan import make_plan
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
-from linewright.model.card import card_markdown
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.model.card.render import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 
 SMALLEST = 1e-5

@@ -15,19 +15,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.data.batch import Ragged
-from linewright.data.read import open_source
+from linewright.data.read.batches import Ragged
+from linewright.data.read.source import open_source
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
-from linewright.line.asked import look_through
-from linewright.line.broken_rows import Fault, Places, to_table
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
-from linewright.line.handed import Handed
-from linewright.line.registry import find_model
-from linewright.line.scoring import predict_file
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.broken_rows import Fault, Places, to_table
+from linewright.line.predict.input_file import Handed
+from linewright.line.predict.request_rows import look_through
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 
 ROWS = 300
 LINES = {"yes-no": "bought", "kinds": "kind", "prices": "price"}
@@ -126,7 +126,7 @@ def test_a_file_gets_the_answers_of_the_endpoint_to_the_bit(root, endpoint, tmp_
     """Each number of each row, in the order of the file, however many rows are answered at one time."""
     out = tmp_path / f"out.{ending}"
     with Factory.open(root) as factory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("linewright.line.scoring.CHUNK", 77)
+        patch.setattr("linewright.line.predict.batch.CHUNK", 77)
         done = predict_file(factory, line, root / "ask.csv", out)
     answers = pl.read_parquet(out) if ending == "parquet" else pl.read_csv(out)
     online = [flat(one) for one in endpoint.predict(*as_json(root), line=line)["predictions"]]
@@ -222,7 +222,7 @@ def test_a_batch_is_not_ended_by_rows_that_break_the_contract(factory, root, tmp
     for name, part in files.items():
         (tmp_path / f"{name}.csv").write_text("\n".join([",".join(columns), *part, ""]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("linewright.line.scoring.CHUNK", 77)
+            patch.setattr("linewright.line.predict.batch.CHUNK", 77)
             done = predict_file(factory, "yes-no", tmp_path / f"{name}.csv", tmp_path / f"{name}.out.csv")
         answers[name] = pl.read_csv(tmp_path / f"{name}.out.csv", infer_schema=False).drop("id")
         assert (980, len(part) - 980) == (done["rows"], done["quarantined"])

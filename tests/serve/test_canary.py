@@ -9,10 +9,10 @@ import pytest
 
 import linewright
 from linewright.release.facts import Arm
-from linewright.serve.arms import SAMPLE, Guard, is_canary
-from linewright.serve.live import Canary
-from linewright.serve.segments import read_log
-from linewright.serve.trouble import trouble_with
+from linewright.serve.log.segments import read_log
+from linewright.serve.models.canary import SAMPLE, Guard, is_canary
+from linewright.serve.models.canary_failure import trouble_with
+from linewright.serve.models.state import Canary
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 TAKEN_OVER_S = 3.0

@@ -18,11 +18,11 @@ from linewright.errors import Conflict, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.feedback import Feedback
-from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.labels import check_labels
-from linewright.serve.log import PredictionLog
-from linewright.serve.segments import RecordsAt
+from linewright.serve.feedback.parse import check_labels
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log.ids import first_of_many, ids_from
+from linewright.serve.log.segments import RecordsAt
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")

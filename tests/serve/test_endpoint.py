@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewright.model.facts import Limit
-from linewright.model.package import load
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
+from linewright.model.package.model import load
+from linewright.serve.log.segments import read_log
+from linewright.serve.rows.scorer import Scorer
 
 PREDICT = "/v1/lines/claims/predict"
 INFER = "/v2/models/claims/infer"

@@ -11,12 +11,12 @@ import tritonclient.http as triton
 
 import linewright
 from linewright.errors import RequestError
-from linewright.model.export import to_onnx
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration
-from linewright.model.package import Golden
-from linewright.model.trainers import TRAINERS
-from linewright.serve import oip
-from linewright.serve.segments import read_log
+from linewright.model.families.trainer import TRAINERS
+from linewright.model.package.model import Golden
+from linewright.serve.http import oip
+from linewright.serve.log.segments import read_log
 from linewright.store.values import canonical_json
 
 PREDICT = "/v1/lines/{}/predict"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package, RequestColumn
-from linewright.serve import feedback as feedback_module
-from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.feedback import Feedback
-from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.labels import MAX_LABELS
-from linewright.serve.log import PredictionLog
-from linewright.serve.segments import RecordsAt
+from linewright.serve.feedback import store as feedback_module
+from linewright.serve.feedback.parse import MAX_LABELS
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log import index as index_module
+from linewright.serve.log.ids import first_of_many, ids_from
+from linewright.serve.log.segments import RecordsAt
+from linewright.serve.log.writer import PredictionLog
 from linewright.store import stamps
 from linewright.store.clock import uuid7
 
@@ -485,7 +485,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_feedback import PACKAGE
-from linewright.serve.feedback import Feedback
+from linewright.serve.feedback.store import Feedback
 labels = Feedback.of(Path(sys.argv[1]), "claims")
 for identity in sys.argv[2].split(","):
     labels.accept([{"id": identity, "label": "Yes"}], package=PACKAGE)

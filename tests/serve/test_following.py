@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from linewright.errors import Corrupt
-from linewright.model.package import load
-from linewright.serve.pointer import Lines
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
+from linewright.model.package.model import load
+from linewright.serve.log.segments import read_log
+from linewright.serve.models.follow import Lines
+from linewright.serve.rows.scorer import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 TAKEN_OVER_S = 10.0

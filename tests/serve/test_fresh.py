@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.serve import fresh as fresh_module
-from linewright.serve import index as index_module
-from linewright.serve import log as log_module
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.feedback import Feedback
-from linewright.serve.fresh import Fresh, Several
-from linewright.serve.ids import first_of_many
-from linewright.serve.log import PredictionLog
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log import index as index_module
+from linewright.serve.log import recent as fresh_module
+from linewright.serve.log import writer as log_module
+from linewright.serve.log.ids import first_of_many
+from linewright.serve.log.recent import Fresh, Several
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from linewright.errors import Transient
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.feedback import Feedback
-from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.log import PredictionLog
-from linewright.serve.records import count_of
-from linewright.serve.segments import Damage, RecordsAt, read_frames, read_log, read_records
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.log.ids import first_of_many, ids_from
+from linewright.serve.log.records import count_of
+from linewright.serve.log.segments import Damage, RecordsAt, read_frames, read_log, read_records
+from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
 ANSWER = {"prediction": "No", "probabilities": {"No": 0.75, "Yes": 0.25}, "threshold": 0.4}
@@ -423,7 +423,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_log import record
 from linewright.errors import Transient
-from linewright.serve.log import PredictionLog
+from linewright.serve.log.writer import PredictionLog
 log = PredictionLog(Path(sys.argv[1]))
 log.append([record("kept")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
@@ -466,7 +466,7 @@ def test_reading_a_log_needs_little_memory(folder):
     """A log is larger than memory: one record is held at a time."""
     write(folder, *[[record(str(number), text="x" * 20_000)] for number in range(1500)])
     code = (
-        "import resource, sys; from pathlib import Path; from linewright.serve.segments import read_log\n"
+        "import resource, sys; from pathlib import Path; from linewright.serve.log.segments import read_log\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "count = sum(1 for _ in read_log(Path(sys.argv[1])))\n"
         "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
@@ -482,7 +482,7 @@ def test_reading_a_log_needs_little_memory(folder):
 
 def test_what_no_reader_takes_as_one_frame_is_written_row_by_row(folder, monkeypatch):
     """A longer frame would be answered for and never read again."""
-    monkeypatch.setattr("linewright.serve.log.MAX_PAYLOAD", 1_000)
+    monkeypatch.setattr("linewright.serve.log.writer.MAX_PAYLOAD", 1_000)
     many = request(30)
     with closing(PredictionLog(folder)) as log:
         log.append_request(many)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 import linewright
-from linewright.serve.answer import MANY
-from linewright.serve.feedback import Feedback
-from linewright.serve.records import count_of
-from linewright.serve.segments import read_frames, read_log
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.http.predict import MANY
+from linewright.serve.log.records import count_of
+from linewright.serve.log.segments import read_frames, read_log
 
 PREDICT = "/v1/lines/claims/predict"
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}

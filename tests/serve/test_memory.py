@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from linewright.errors import RequestError, Transient
-from linewright.model.package import load
-from linewright.serve import pointer
-from linewright.serve.memory import Memory, cost_of, to_bytes, usual_budget
-from linewright.serve.pointer import Lines
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
+from linewright.model.package.model import load
+from linewright.serve.log.segments import read_log
+from linewright.serve.models import follow as pointer
+from linewright.serve.models.follow import Lines
+from linewright.serve.models.memory import Memory, cost_of, to_bytes, usual_budget
+from linewright.serve.rows.scorer import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 LINES = 10
@@ -428,9 +428,9 @@ def test_what_a_model_takes_is_not_more_than_is_thought(claims):
     """Else the budget would be a word; a tenth of what is thought would keep lines out for nothing."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from linewright.model.package import load, read_package\n"
-        "from linewright.serve.memory import cost_of, give_back\n"
-        "from linewright.serve.scoring import Scorer\n"
+        "from linewright.model.package.model import load, read_package\n"
+        "from linewright.serve.models.memory import cost_of, give_back\n"
+        "from linewright.serve.rows.scorer import Scorer\n"
         "from linewright.store.local import LocalArtifacts\n"
         "get = LocalArtifacts(Path(sys.argv[1])).get\n"
         "def resident(): give_back(); return int(Path('/proc/self/statm').read_text().split()[1]) * 4096\n"

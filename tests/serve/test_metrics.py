@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from linewright.serve import process
+from linewright.serve import process_metrics as process
 from linewright.serve.metrics import BUCKETS_S, MOST_VERSIONS, Metrics, Sample
 
 PREDICT = "/v1/lines/claims/predict"

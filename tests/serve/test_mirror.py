@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from linewright.release.facts import Arm
-from linewright.serve.arms import SAMPLE, Guard
 from linewright.serve.facts import Prediction
-from linewright.serve.live import Canary, Shadow
-from linewright.serve.mirror import Mirrors
-from linewright.serve.segments import read_log
-from linewright.serve.trouble import trouble_with
+from linewright.serve.log.segments import read_log
+from linewright.serve.models.canary import SAMPLE, Guard
+from linewright.serve.models.canary_failure import trouble_with
+from linewright.serve.models.shadow import Mirrors
+from linewright.serve.models.state import Canary, Shadow
 from linewright.testing.graphs import endless, greedy
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
@@ -306,7 +306,7 @@ def children_of(process: int) -> list[int]:
             with suppress(OSError):
                 parent = int(Path(entry.path, "stat").read_text().rpartition(")")[2].split()[1])
                 command = Path(entry.path, "cmdline").read_bytes()
-                if parent == process and b"linewright.serve.mirror" in command:
+                if parent == process and b"linewright.serve.models.shadow" in command:
                     found.append(int(entry.name))
     return found
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from linewright.errors import RequestError
-from linewright.serve import oip_binary
-from linewright.serve.oip_binary import HEADER
+from linewright.serve.http import oip_binary
+from linewright.serve.http.oip_binary import HEADER
 
 INFER = "/v2/models/claims/infer"
 ROWS = [

@@ -6,12 +6,12 @@ from urllib.parse import unquote
 import pytest
 
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.package import Model, load
+from linewright.model.package.model import Model, load
 from linewright.release.facts import Arm
-from linewright.serve.app import _ROUTES
-from linewright.serve.live import Live
-from linewright.serve.openapi import MOST_LINES, OPERATIONS, Document, to_openapi
-from linewright.serve.scoring import Scorer
+from linewright.serve.http.app import _ROUTES
+from linewright.serve.http.openapi import MOST_LINES, OPERATIONS, Document, to_openapi
+from linewright.serve.models.state import Live
+from linewright.serve.rows.scorer import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 AGE = {"name": "Age", "shape": [1], "datatype": "INT64", "data": [41]}

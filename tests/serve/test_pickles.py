@@ -26,7 +26,7 @@ class Harm:
 
 
 def read_in_a_child(how: str, path: Path, *, forbidden: bool) -> "subprocess.CompletedProcess[str]":
-    forbid = "from linewright.serve.pickles import forbid_pickles; forbid_pickles()" if forbidden else ""
+    forbid = "from linewright.serve.no_pickle import forbid_pickles; forbid_pickles()" if forbidden else ""
     code = f"import pickle, sys; import numpy as np; from pathlib import Path\n{forbid}\n{READERS[how]}"
     return subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, timeout=60

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from linewright.errors import Corrupt, LinewrightError
-from linewright.serve.probe import Probe
+from linewright.serve.models.probe import Probe
 from linewright.testing.graphs import endless, greedy
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
@@ -110,7 +110,7 @@ def test_a_process_that_was_killed_while_it_waited_costs_no_package(claims, prob
 def test_one_that_never_ends_does_not_outlive_a_killed_endpoint(claims):
     """It would take a processor for ever, and nobody would know whose it was."""
     digest = replaced(claims, endless)
-    code = f"from pathlib import Path; from linewright.serve.probe import Probe; Probe(Path({str(claims.state)!r}), patience_s=60.0)({digest!r})"
+    code = f"from pathlib import Path; from linewright.serve.models.probe import Probe; Probe(Path({str(claims.state)!r}), patience_s=60.0)({digest!r})"
     endpoint = subprocess.Popen([sys.executable, "-c", code])
     while not (children := tried_by(endpoint.pid)):
         time.sleep(0.05)

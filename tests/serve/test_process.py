@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from linewright.errors import Denied, RequestError
-from linewright.serve.feedback import Feedback
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.http.server import serve
 from linewright.serve.listener import endpoint as address_of
-from linewright.serve.segments import read_log
-from linewright.serve.server import serve
+from linewright.serve.log.segments import read_log
 
 ROW = {"Age": 41, "PolicyNumber": 7}
 BODY = json.dumps({"rows": [ROW]}).encode()

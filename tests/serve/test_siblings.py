@@ -2,9 +2,9 @@
 
 import pytest
 
-from linewright.serve import siblings
+from linewright.serve import peers as siblings
 from linewright.serve.metrics import Metrics, Sample
-from linewright.serve.siblings import Siblings, Told, added, fold, shared
+from linewright.serve.peers import Siblings, Told, added, fold, shared
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from linewright.errors import RequestError
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.release.facts import Arm
-from linewright.serve.answer import Ask, Loaded
-from linewright.serve.log import PredictionLog
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
-from linewright.serve.together import ENOUGH_ROWS, MOST_ROWS, Together
+from linewright.serve.http.batching import ENOUGH_ROWS, MOST_ROWS, Together
+from linewright.serve.http.predict import Ask, Loaded
+from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.scorer import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 

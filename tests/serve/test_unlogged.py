@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.release.facts import Arm
-from linewright.serve.answer import Ask, Loaded
-from linewright.serve.log import PredictionLog
-from linewright.serve.outages import MOST_FILES, Outages, outages_of
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
-from linewright.serve.together import Together
+from linewright.serve.http.batching import Together
+from linewright.serve.http.predict import Ask, Loaded
+from linewright.serve.log.outages import MOST_FILES, Outages, outages_of
+from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.scorer import Scorer
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 PREDICT, FEEDBACK = "/v1/lines/claims/predict", "/v1/lines/claims/feedback"

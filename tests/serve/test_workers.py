@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import linewright
 from linewright.serve.listener import endpoint as address_of
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 
 ROW = {"Age": 41, "PolicyNumber": 7}
 PREDICT = "/v1/lines/claims/predict"

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from linewright.errors import Corrupt, NotFound, SpecError, Terminal, Transient
 from linewright.release.facts import Promoted
-from linewright.store.chain import ROOT, follow
+from linewright.store.audit_chain import ROOT, follow
 from linewright.store.database import open_database, reading, writing
 from linewright.store.migrations import revisions
-from linewright.store.seams import Pointer
+from linewright.store.protocols import Pointer
 from linewright.store.snapshot import FEW, Snapshot
 from linewright.store.sql import REVISIONS, TABLES, SqlMetadata
 from linewright.testing.store import Happened, MetadataContract, Sample, happened
@@ -70,7 +70,7 @@ def _finish(process):
 MOVES = """
 import sys
 from linewright.errors import Conflict
-from linewright.store.seams import Pointer
+from linewright.store.protocols import Pointer
 from linewright.store.sql import SqlMetadata
 from linewright.testing.store import happened
 metadata = SqlMetadata(sys.argv[1])
@@ -129,7 +129,7 @@ def test_a_kill_in_the_middle_of_a_move_leaves_neither_half(tmp_path):
     """The pointer and the event change together or not at all."""
     url = f"sqlite:///{tmp_path}/metadata.sqlite"
     dies = (
-        "import os, signal, sys; from linewright.store import sql; from linewright.store.seams import Pointer\n"
+        "import os, signal, sys; from linewright.store import sql; from linewright.store.protocols import Pointer\n"
         "from linewright.testing.store import happened\n"
         "append = sql._append\n"
         "sql._append = lambda c, e: (append(c, e), os.kill(os.getpid(), signal.SIGKILL))\n"

@@ -268,7 +268,7 @@ def _serve_children(address: str) -> None:
 
 
 def _serve(address: str) -> None:
-    from linewright.line.stations import load_steps
+    from linewright.line.steps.table import load_steps
     from linewright.operations import OPERATIONS
 
     for module in ("linewright.interfaces.cli", *(entry.module for entry in OPERATIONS.values())):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from templates import copied, made_once
 
-from linewright.line.execute import execute
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.scoring import predict_file
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.runs.execute import execute
 
 LINE = "claims"
 _FILE = """\

@@ -21,7 +21,7 @@ SEAMS = ("Prediction", "Truth", "Serving", "Pointer")
 def kinds() -> dict[str, type[msgspec.Struct]]:
     """Return the classes of all facts, by kind; those of the seams by name."""
     for room in pkgutil.walk_packages(linewright.__path__, "linewright."):
-        if room.name.endswith(".facts") or room.name == "linewright.store.seams":
+        if room.name.endswith(".facts") or room.name == "linewright.store.protocols":
             importlib.import_module(room.name)
     values = importlib.import_module("linewright.store.values")
     found = {

@@ -61,9 +61,9 @@ LIVE = """\
 import os, sys
 from pathlib import Path
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.scoring import predict_file
-from linewright.line.tending import tend_inline
+from linewright.line.predict.label_file import hand_in
+from linewright.line.predict.batch import predict_file
+from linewright.line.loop.worker import tend_inline
 with Factory.open(".") as factory:
     for number in range(1, len(sys.argv), 2):
         what, os.environ["FIXTURE_AT"] = sys.argv[number], sys.argv[number + 1]
@@ -77,13 +77,13 @@ with Factory.open(".") as factory:
 SEAL = """\
 import os
 from linewright.line.factory import Factory
-from linewright.line.sealing import seal_next
+from linewright.line.record.archive_log import seal_next
 with Factory.open(".") as factory:
     os.utime(min(factory.log_of("visits").glob("*.log")), (1, 1))
     assert seal_next(factory, "visits")
 """
 CHECKPOINT = """\
-from linewright.line.checkpoint import checkpoint_all
+from linewright.line.record.checkpoint import checkpoint_all
 from linewright.line.factory import Factory
 with Factory.open(".") as factory:
     assert not checkpoint_all(factory)[1]

@@ -19,11 +19,11 @@ import pytest
 from linewright.data.facts import Ingested
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
+from linewright.line.check.dataset_checks import before_of
 from linewright.line.factory import FORMAT, Factory
-from linewright.line.promised import before_of
-from linewright.line.registry import find_model
+from linewright.line.record.registry import find_model
 from linewright.model.facts import Registered
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.operations import OPERATIONS
 
 HERE = Path(__file__).parent

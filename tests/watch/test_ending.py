@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from linewright.watch.alert_recovery import MANY, Ending
 from linewright.watch.alerts import news
-from linewright.watch.ending import MANY, Ending
 from linewright.watch.facts import Alerted, Confirmations, Confirmed, Performance, Watched
+from linewright.watch.histograms import Tally, reference_of
 from linewright.watch.monitors import find
 from linewright.watch.spec import DriftSpec, PerformanceSpec, WatchSpec
-from linewright.watch.spread import Tally, reference_of
 
 CALM, WILD, GONE = 0.0, 1.0, 9.0
 """How far rows lie from the reference; of what is gone no value comes."""

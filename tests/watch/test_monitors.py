@@ -9,9 +9,9 @@ import pytest
 from linewright.store.clock import said
 from linewright.store.values import digest_of
 from linewright.watch.facts import Performance
+from linewright.watch.histograms import Tally, reference_of
 from linewright.watch.monitors import alpha_of, find, monitors
 from linewright.watch.spec import PerformanceSpec, WatchSpec
-from linewright.watch.spread import Tally, reference_of
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 WATCH = WatchSpec()

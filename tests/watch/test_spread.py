@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from linewright.errors import Conflict
 from linewright.store.values import canonical_json, decode, digest_of
 from linewright.watch.facts import Reference, Window
-from linewright.watch.spread import Tally, pooled, reference_of, summarise
+from linewright.watch.histograms import Tally, pooled, reference_of, summarise
 
 SEEN = {"sex": frozenset({"f", "m", "x"})}
 

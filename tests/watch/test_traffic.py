@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linewright.watch.traffic import unusual
+from linewright.watch.traffic_volume import unusual
 
 DAY, HOUR = 86_400.0, 3_600.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linewright.worlds.cards import (
+from linewright.worlds.payments import (
     CATEGORIES,
     CHANNELS,
     DEVICES,
@@ -16,7 +16,7 @@ from linewright.worlds.cards import (
     people,
     shops,
 )
-from linewright.worlds.chance import stream
+from linewright.worlds.random_streams import stream
 
 LAWS = {
     "workday": ordinary_law(weekend=False),

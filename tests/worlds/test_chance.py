@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.errors import RequestError
-from linewright.worlds.chance import Range, stream
+from linewright.worlds.random_streams import Range, stream
 
 
 @given(seed=st.integers(0, 2**70), day=st.integers(0, 400))

@@ -17,13 +17,13 @@ from ports import free_port
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
-from linewright.line.registry import find_model
+from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.operations.demo import Demo, demo
 from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.living import KEY, LINE

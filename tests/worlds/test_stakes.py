@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.model.spec import ValueSpec
-from linewright.worlds.stakes import Stakes
+from linewright.worlds.costs import Stakes
 
 CENTS = st.integers(-(10**9), 10**9)
 STAKES = st.builds(

@@ -133,7 +133,7 @@ class RowExpression(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     sql: str
-    """Rendered from an allow-list, see `data.expressions`."""
+    """Rendered from an allow-list, see `data.table.expressions`."""
     reads: tuple[str, ...]
     """Columns of the source."""
     type: str

@@ -6,13 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from linewright.data.contract import Checked, Forgotten, breach, check
-from linewright.data.dataset import write_dataset
+from linewright.data.contract.check import Checked, Forgotten, breach, check
+from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Finding, Ingested, Quarantine
-from linewright.data.order import order_finding
-from linewright.data.read import Source, open_source, whole
+from linewright.data.quality.row_order import order_finding
+from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import DataSpec, table_sources
-from linewright.data.table import build_table
+from linewright.data.table.build import build_table
 from linewright.engine.context import Context, Progress
 
 STATION = "ingest"

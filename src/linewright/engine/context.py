@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from linewright.store.seams import Artifacts, Metadata
+from linewright.store.protocols import Artifacts, Metadata
 
 
 @dataclass(frozen=True, kw_only=True)

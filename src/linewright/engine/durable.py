@@ -18,7 +18,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, WorkflowStatus
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from linewright.engine.seam import (
+from linewright.engine.protocol import (
     TOGETHER,
     Interrupted,
     Json,
@@ -226,7 +226,7 @@ class EngineClient:
     def follow(self, run: str, *, timeout: float | None = None) -> Json:
         """Wait for the end of a run, and return what its workflow returned or raise what it raised.
 
-        See `engine.seam.Engine.follow`.
+        See `engine.protocol.Engine.follow`.
         """
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         pause = 0.02

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Mapping
 
-from linewright.engine.seam import (
+from linewright.engine.protocol import (
     TOGETHER,
     Json,
     NotEnded,

@@ -1,7 +1,7 @@
 """Apply an encoder: named columns in, one float32 matrix out.
 
 What turns values into features, in training, batch scoring and serving alike; a row's result never depends on the rows beside
-it. `features.cells` does the same for values that come one by one.
+it. `features.encode_rows` does the same for values that come one by one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
-from linewright.features.arithmetic import together
 from linewright.features.facts import (
     Arithmetic,
     Boolean,
@@ -28,6 +27,7 @@ from linewright.features.facts import (
     Text,
     TextPart,
 )
+from linewright.features.pair_arithmetic import together
 from linewright.features.text import TextReader
 
 MISSING = int(np.iinfo(np.int64).min)

@@ -67,7 +67,7 @@ SIGNS: Mapping[Operation, str] = MappingProxyType({"plus": "+", "minus": "-", "t
 
 
 class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, tag="arithmetic", tag_field="encoding"):
-    """What two numbers are together, of their float32 cells (`features.arithmetic`). Missing NaN, and so is what 0 would divide."""
+    """What two numbers are together, of their float32 cells (`features.pair_arithmetic`). Missing NaN, and so is what 0 would divide."""
 
     column: str
     operation: Operation

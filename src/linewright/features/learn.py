@@ -11,7 +11,7 @@ What becomes of each type of column:
   32 directions of its words' vectors where a file of them is given (`features.vectors`)
 - list, file: nothing; they are kept in the table and not used by the model
 
-What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.pairs`).
+What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.train.feature_pairs`).
 
 A column is dropped where it says the same in every training row.
 """
@@ -166,7 +166,9 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | 
 
 def _learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors | None) -> Text:
     # By name: it needs scipy, which commands that only look do not wait for.
-    return import_module("linewright.features.topics").learn_text(column, texts, rows=rows, vectors=vectors)
+    return import_module("linewright.features.learn_text").learn_text(
+        column, texts, rows=rows, vectors=vectors
+    )
 
 
 def _parts(text: Text, column: Levels) -> list[Encoding]:

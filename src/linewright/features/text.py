@@ -8,7 +8,7 @@ weight``, scaled to length 1; a model reads what it looks like (`SHAPES`), its p
 some words. Where word vectors are given, it is likewise the vector of its words that have one, with directions of their own.
 
 Known grams are those of many training texts, and the directions are the first right singular vectors of those texts
-(latent semantic analysis [3]_): `features.topics` finds both, without a label. What words mean is of `features.vectors`.
+(latent semantic analysis [3]_): `features.learn_text` finds both, without a label. What words mean is of `features.vectors`.
 
 References
 ----------

@@ -10,7 +10,7 @@ from typing import Any
 
 from linewright.errors import RequestError
 from linewright.line.work import CODE_FILE, Work, planned_bytes, read_code_file
-from linewright.model.code import find_function
+from linewright.model.custom.source_file import find_function
 from linewright.model.spec import TrainSpec
 
 
@@ -37,7 +37,7 @@ PLUGINS = {
 FAMILIES = {
     "catboost": Plugin(offer="linewright.plugins.catboost:CatBoost", extra="catboost", needs=("catboost",))
 }
-"""By what `train.also` names: what gives a `model.trainers.Trainer`."""
+"""By what `train.also` names: what gives a `model.families.trainer.Trainer`."""
 
 
 def is_plugged(train: TrainSpec) -> bool:
@@ -67,7 +67,7 @@ def check_engine(root: Path, train: TrainSpec) -> None:
 
 
 def engine_of(work: Work) -> Callable[..., Any] | None:
-    """Return what offers the setting of a line, a `model.search.Engine`; `None` for the built-in engine.
+    """Return what offers the setting of a line, a `model.train.search.Engine`; `None` for the built-in engine.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def engine_of(work: Work) -> Callable[..., Any] | None:
 
 
 def trainers_of(train: TrainSpec) -> dict[str, Any]:
-    """Return the families that a line asks for beside those of the built-in engine, each a `model.trainers.Trainer`, by name.
+    """Return the families that a line asks for beside those of the built-in engine, each a `model.families.trainer.Trainer`, by name.
 
     Raises
     ------

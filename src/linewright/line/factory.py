@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Self, cast
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
-from linewright.line.factory_file import (
+from linewright.line.file.factory_file import (
     FACTORY_FILE,
     FactoryFile,
     read_factory_file,
     strange_limits,
     write_factory_file,
 )
-from linewright.line.file import read_line
-from linewright.line.mistakes import did_you_mean
-from linewright.line.sealed import SealedLog
+from linewright.line.file.mistakes import did_you_mean
+from linewright.line.file.read import read_line
+from linewright.line.sealed_segments import SealedLog
 from linewright.line.spec import LineSpec
-from linewright.release.pointer import is_halted
-from linewright.serve.feedback import Feedback
+from linewright.release.promotion import is_halted
+from linewright.serve.feedback.store import Feedback
 from linewright.store.clock import now_utc, seed_of, user, uuid7
-from linewright.store.fits import LocalFits
+from linewright.store.fit_files import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
@@ -31,7 +31,7 @@ from linewright.store.snapshot import Snapshot
 from linewright.store.sql import SqlMetadata
 
 if TYPE_CHECKING:
-    from linewright.line.attempts import Attempts
+    from linewright.line.runs.attempts import Attempts
 
 _METADATA = "metadata.sqlite"
 FORMAT = "1"

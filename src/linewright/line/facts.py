@@ -7,15 +7,20 @@ import msgspec
 
 from linewright.data.facts import Finding, RowSql
 from linewright.engine.usage import Usage
-from linewright.line.sql_words import sql_in_words
-from linewright.model.coverage import ONE_IN, is_surely_less, percent_in_words, range_in_words
+from linewright.line.request_columns import sql_in_words
+from linewright.model.card.missed_classes import unfound_in_words
+from linewright.model.evaluate.interval_coverage import (
+    ONE_IN,
+    is_surely_less,
+    percent_in_words,
+    range_in_words,
+)
+from linewright.model.evaluate.reliability import is_off, off_in_words
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
-from linewright.model.figures import count, few_in_words, in_digits
-from linewright.model.reliability import is_off, off_in_words
-from linewright.model.unfound_words import unfound_in_words
 from linewright.serve.facts import Prefix
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
+from linewright.text.numbers import count, few_in_words, in_digits
 
 
 class Declared(Result, frozen=True, kw_only=True, tag="declared"):
@@ -118,7 +123,7 @@ class Environment(Result, frozen=True, kw_only=True, tag="environment"):
     code: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """16 hex digits of the SHA-256 of each of our files that a model passes through, by path."""
     numerics: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    """What arithmetic gave there, as `model.numerics.numerics` has it."""
+    """What arithmetic gave there, as `line.rebuild.numerics.numerics` has it."""
 
 
 Level = Literal["R0", "R1", "R2", "differs"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from linewright.data.facts import RowSql
-from linewright.serve.needs import WHY_SENT
+from linewright.serve.rows.request_columns import WHY_SENT
 
 
 def sql_in_words(rows: RowSql) -> Iterator[str]:

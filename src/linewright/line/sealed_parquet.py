@@ -14,9 +14,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from linewright.serve.ids import ids_from
-from linewright.serve.records import count_of, is_many, row_texts
-from linewright.serve.segments import HEADER_BYTES, Frame
+from linewright.serve.log.ids import ids_from
+from linewright.serve.log.records import count_of, is_many, row_texts
+from linewright.serve.log.segments import HEADER_BYTES, Frame
 from linewright.store.clock import text_of
 
 BATCH_RECORDS = 2_048

@@ -7,9 +7,9 @@ from operator import attrgetter
 from linewright.errors import Corrupt, NotFound
 from linewright.line.facts import Dropped
 from linewright.serve.facts import Sealed, Segment
-from linewright.serve.segments import Frame
+from linewright.serve.log.segments import Frame
 from linewright.store.local import LocalArtifacts
-from linewright.store.seams import MetadataReader
+from linewright.store.protocols import MetadataReader
 
 
 class SealedLog:
@@ -46,7 +46,7 @@ class SealedLog:
 
     def blob_of(self, segment: Segment) -> str:
         """Return the digest of the Parquet file of a segment: the one that was sealed, or the one without what was forgotten since."""
-        from linewright.data.dataset import instead_of  # noqa: PLC0415 -- as in `_groups`
+        from linewright.data.dataset.version import instead_of  # noqa: PLC0415 -- as in `_groups`
 
         return instead_of(segment.blob, self._metadata) or segment.blob
 
@@ -80,7 +80,7 @@ class SealedLog:
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
 
-        from linewright.line.sealed_file import read_groups  # noqa: PLC0415
+        from linewright.line.sealed_parquet import read_groups  # noqa: PLC0415
 
         segment = self._metadata.get(entry.segment, Segment)
         blob = self.blob_of(segment)

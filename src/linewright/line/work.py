@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
-from linewright.data.near import near_file
+from linewright.data.profile.label import task_of_many
 from linewright.data.spec import FileSource, table_sources
-from linewright.data.target import task_of_many
 from linewright.errors import SpecError, Transient
 from linewright.features.vectors import head
-from linewright.line.alerts import shift_open_at
+from linewright.line.column_roles import roles
 from linewright.line.factory import Factory
-from linewright.line.refusals import undecided
-from linewright.line.roles import roles
+from linewright.line.record.alerts import shift_open_at
+from linewright.line.record.refusals import undecided
 from linewright.line.spec import LineSpec
 from linewright.model.facts import (
     Certificate,
@@ -33,9 +32,10 @@ from linewright.model.facts import (
 )
 from linewright.model.spec import ModelSpec
 from linewright.model.tasks import TaskRules, task
-from linewright.model.value import VALUE
-from linewright.store.seams import Metadata
+from linewright.model.tasks.value import VALUE
+from linewright.store.protocols import Metadata
 from linewright.store.values import digest_of_bytes
+from linewright.text.suggest import near_file
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""

@@ -132,7 +132,7 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True):
-    """How wide the 90 % prediction interval of a number is, by the answer: see `model.conformal`."""
+    """How wide the 90 % prediction interval of a number is, by the answer: see `model.tasks.prediction_interval`."""
 
     at: tuple[float, ...]
     """Answers, ascending, of which the half-width is known. Between them it is interpolated, beyond them it is that of the nearest."""
@@ -203,7 +203,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For regression: how wide the intervals of its answers are."""
     scored: str | None = None
     """Of a binary task: digest of the artifact that holds the training rows by which a threshold is chosen, with their probabilities
-    (`model.scored`)."""
+    (`model.train.scored_rows`)."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
@@ -325,7 +325,7 @@ class Beyond(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether probabilities can be taken at their word: see `model.reliability`."""
+    """Whether probabilities can be taken at their word: see `model.evaluate.reliability`."""
 
     error: Metric
     """Expected calibration error."""
@@ -485,7 +485,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dependence(msgspec.Struct, frozen=True, kw_only=True):
-    """How the answer goes with one column, all else as it is in the rows: see `model.dependence`."""
+    """How the answer goes with one column, all else as it is in the rows: see `model.explain.partial_dependence`."""
 
     column: str
     kind: Literal["number", "time", "category"]
@@ -594,7 +594,7 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gate found; `model.gate_text` says it in sentences."""
+    """What one gate found; `model.gates.text` says it in sentences."""
 
     found: Found
     """What was asked, and what beside the figures was found."""

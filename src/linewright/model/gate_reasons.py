@@ -1,4 +1,4 @@
-"""What gates asked and found, as values: `model.gate_text` says it in sentences."""
+"""What gates asked and found, as values: `model.gates.text` says it in sentences."""
 
 from typing import Literal
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from linewright.model.facts import MemberOf, Recent, Sample, Task, Trained
-from linewright.model.figures import in_digits, in_tenths, in_words
 from linewright.model.reasons import (
     Alternative,
     BestF1,
@@ -29,6 +28,7 @@ from linewright.model.reasons import (
     Sum,
     ThresholdReason,
 )
+from linewright.text.numbers import in_digits, in_tenths, in_words
 
 
 def chosen_in_words(trained: Trained) -> str:

@@ -6,7 +6,7 @@ are derived from it, and import an operation's module only when it is used.
 
 from collections.abc import Mapping
 
-from linewright.operations.declare import Entry
+from linewright.operations.declaration.declare import Entry
 
 _START = "Start"
 _RUN = "Run a line"
@@ -38,8 +38,8 @@ OPERATIONS: Mapping[str, Entry] = {
     "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
-    "predict": _entry("use", _USE, "Answer every row of a file with the model that serves."),
-    "feedback": _entry("use", _USE, "Hand in the truth for predictions, by id or key, from a file."),
+    "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
+    "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "status": _entry("status", _LOOK, "Show what serves, since when, and what waits."),
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
@@ -50,8 +50,8 @@ OPERATIONS: Mapping[str, Entry] = {
         "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
     ),
     "goals": _entry("goals", _LOOK, "Show how far the goals of the factory are reached, line by line."),
-    "runs": _entry("record", _LOOK, "List runs, newest first."),
-    "models": _entry("record", _LOOK, "List the models of a line."),
+    "runs": _entry("history", _LOOK, "List runs, newest first."),
+    "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(
         "datasets",
         _LOOK,
@@ -78,8 +78,10 @@ OPERATIONS: Mapping[str, Entry] = {
     "doctor": _entry(
         "care", _CARE, "Find what keeps the factory from working, and the command that mends it."
     ),
-    "verify": _entry("care", _CARE, "Check every stored byte, and that the record keeps its promises."),
-    "audit verify": _entry("care", _CARE, "Check that no entry of the record was changed or removed."),
+    "verify": _entry(
+        "maintenance", _CARE, "Check every stored byte, and that the record keeps its promises."
+    ),
+    "audit verify": _entry("maintenance", _CARE, "Check that no entry of the record was changed or removed."),
     "notify status": _entry(
         "notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
     ),
@@ -87,9 +89,11 @@ OPERATIONS: Mapping[str, Entry] = {
     "notify send": _entry(
         "notify", _CARE, "Tell now what waits to be told, without `up` and before the next try."
     ),
-    "backup": _entry("care", _CARE, "Copy the whole factory into one file, also while it is at work."),
-    "restore": _entry("care", _CARE, "Make a factory from a backup, in an empty or a new folder."),
-    "gc": _entry("care", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."),
-    "forget": _entry("care", _CARE, "Remove for ever what a line has stored about one person."),
+    "backup": _entry("maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."),
+    "restore": _entry("maintenance", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "gc": _entry(
+        "maintenance", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."
+    ),
+    "forget": _entry("maintenance", _CARE, "Remove for ever what a line has stored about one person."),
 }
 """Name of each command → where it lives, in the order in which people meet them."""

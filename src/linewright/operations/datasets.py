@@ -5,21 +5,21 @@ from typing import Any
 
 import msgspec
 
-from linewright.data.compare import ColumnShift, RowChanges, column_shifts, row_changes
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested, Quarantine
 from linewright.errors import NotFound
-from linewright.line.dropped import dropped_at
-from linewright.line.evidence import find_result
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Finished
-from linewright.line.quarantine import quarantined_rows, reading_of
+from linewright.line.record.evidence import find_result
+from linewright.line.record.quarantine import quarantined_rows, reading_of
+from linewright.line.retention.dropped import dropped_at
 from linewright.model.facts import Registered
-from linewright.model.figures import count
-from linewright.operations.declare import operation
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import clipped, grid, short
-from linewright.serve.segments import lengths
+from linewright.serve.log.segments import lengths
 from linewright.store.clock import said as said_at
+from linewright.text.numbers import count
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,8 @@ from msgspec import Meta
 from linewright.engine.context import Progress
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.value_account import value_account
-from linewright.operations.declare import operation
+from linewright.line.value.account import value_account
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
 from linewright.people.account import of_all_answers
 from linewright.people.facts import Account

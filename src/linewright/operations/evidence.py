@@ -6,20 +6,20 @@ import msgspec
 from msgspec import Meta
 
 from linewright.errors import NotFound
-from linewright.line.apart import rebuild_apart
-from linewright.line.card import card_facts
-from linewright.line.evidence import Claim, explain
 from linewright.line.factory import Factory
-from linewright.line.lookup import look_up
-from linewright.line.rebuilding import Rebuilding
-from linewright.line.registry import find_model
-from linewright.line.replaying import Replayed, replay_prediction
-from linewright.model.card import card_html, card_markdown
+from linewright.line.predict.replay import Replayed, replay_prediction
+from linewright.line.rebuild.compare import Rebuilding
+from linewright.line.rebuild.worker import rebuild_apart
+from linewright.line.record.evidence import Claim, explain
+from linewright.line.record.lookup import look_up
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.model.card.render import card_html, card_markdown
+from linewright.model.card.simplest import Rival, simplest
 from linewright.model.facts import Explanation, Plain, Reliability
-from linewright.model.simplest import Rival, simplest
-from linewright.operations.declare import operation
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
-from linewright.serve.memory import to_bytes
+from linewright.serve.models.memory import to_bytes
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from linewright.line.costs import money
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
-from linewright.line.goals import Goal, GoalLine, goals_of
-from linewright.operations.declare import operation
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.record.costs import money
+from linewright.line.value.goals import Goal, GoalLine, goals_of
+from linewright.operations.declaration.declare import operation
 from linewright.store.clock import said
 
 _MISSING = {

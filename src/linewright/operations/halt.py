@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from linewright.errors import LinewrightError
-from linewright.operations.declare import Urgent, operation
-from linewright.release import pointer
+from linewright.operations.declaration.declare import Urgent, operation
+from linewright.release import promotion as pointer
 from linewright.release.stop import Note, forbid, leave, stop
 from linewright.store.clock import now_utc
 

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import msgspec
 
-from linewright.line.costs import declared_costs, durations_of, money
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.registry import Judged, challenger_of, judged, rebuilt_of
+from linewright.line.record.costs import declared_costs, durations_of, money
+from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
-from linewright.operations.declare import operation
+from linewright.operations.declaration.declare import operation
 from linewright.people.spec import CostsSpec
 from linewright.release.facts import Promoted
 from linewright.store.clock import said
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,24 +6,24 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Finding, RowSql
-from linewright.data.traps import Trap
+from linewright.data.quality.rows import Trap
 from linewright.errors import LinewrightError, RequestError, SpecError
-from linewright.line.check import check_line
-from linewright.line.doubts import plan_doubts
+from linewright.line.check.line_advice import plan_doubts
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Change
-from linewright.line.file import placed
-from linewright.line.file import schema as line_schema
-from linewright.line.goals import strange_goals
-from linewright.line.new import NewLine, new_line
-from linewright.line.plan import make_plan
-from linewright.line.run_record import declared
-from linewright.line.sql_words import sql_in_words
-from linewright.model.figures import count
-from linewright.operations.declare import operation
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.file.read import placed
+from linewright.line.file.read import schema as line_schema
+from linewright.line.new.write import NewLine, new_line
+from linewright.line.request_columns import sql_in_words
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.record import declared
+from linewright.line.value.goals import strange_goals
+from linewright.operations.declaration.declare import operation
 from linewright.operations.findings import findings_table, what_to_do
 from linewright.operations.words import short
+from linewright.text.numbers import count
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,9 +3,9 @@
 import msgspec
 
 from linewright.errors import Transient
-from linewright.line.deliveries import Delivery, Tried, deliveries, send_now, try_out
 from linewright.line.factory import Factory
-from linewright.operations.declare import operation
+from linewright.line.notify.deliveries import Delivery, Tried, deliveries, send_now, try_out
+from linewright.operations.declaration.declare import operation
 from linewright.serve.listener import endpoint
 
 

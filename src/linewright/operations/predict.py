@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from linewright.line.factory import Factory
-from linewright.line.labels import hand_in
-from linewright.line.scoring import predict_file
-from linewright.model.figures import count
-from linewright.operations.declare import operation
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
+from linewright.text.numbers import count
 
 _SHOWN = 10
 """Columns of an answer that the terminal shows."""

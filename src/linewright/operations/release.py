@@ -4,18 +4,18 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.errors import GateRefused, RequestError
-from linewright.line.barred import reads_barred
 from linewright.line.factory import Factory
-from linewright.line.registry import Judged, declared_before, find_model, judged, registration_of
-from linewright.line.rollout import begin_trial, is_tried_first
+from linewright.line.record.registry import Judged, declared_before, find_model, judged, registration_of
+from linewright.line.release.excluded_columns import reads_barred
+from linewright.line.release.rollout import begin_trial, is_tried_first
+from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
-from linewright.model.redecided import between
-from linewright.operations.declare import operation
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
-from linewright.release import pointer
+from linewright.release import promotion as pointer
 from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
-from linewright.release.pointer import canary_of
-from linewright.store.seams import Version
+from linewright.release.promotion import canary_of
+from linewright.store.protocols import Version
 
 
 class Serves(msgspec.Struct, frozen=True, kw_only=True):

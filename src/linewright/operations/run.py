@@ -5,10 +5,10 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError
-from linewright.line.execute import cancel_run, execute
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.operations.declare import operation
+from linewright.line.runs.execute import cancel_run, execute
+from linewright.operations.declaration.declare import operation
 
 
 class FailedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,35 +10,35 @@ from pathlib import Path
 import msgspec
 
 from linewright.errors import BackendError, NotFound
-from linewright.line.alerts import newest_of, open_alerts, open_proposal
-from linewright.line.barred import going_back
-from linewright.line.checked import CheckedFiles
-from linewright.line.clock_skew import ahead_until
-from linewright.line.costs import Costs, costs_of, money
-from linewright.line.deliveries import Delivery, undelivered
 from linewright.line.factory import Factory
+from linewright.line.file.mistakes import did_you_mean
 from linewright.line.instants import later
-from linewright.line.mistakes import did_you_mean
-from linewright.line.outages import log_fails
-from linewright.line.registry import Judged, certified_metric, challenger_of, judged
-from linewright.line.rollout import BAKE, trial_of
-from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
-from linewright.line.standing import is_forced, realised, waits_because, ways_out
-from linewright.line.value_account import ratio_of
-from linewright.line.waiting import Wait
-from linewright.model.figures import count
-from linewright.model.gate_text import certificate_in_words, undecided_in_words
-from linewright.operations.declare import operation
-from linewright.operations.record import RunLine, run_lines
+from linewright.line.loop.waiting import Wait
+from linewright.line.notify.deliveries import Delivery, undelivered
+from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.record.clock_skew import ahead_until
+from linewright.line.record.costs import Costs, costs_of, money
+from linewright.line.record.disk_space import MAKE_ROOM, DiskForecast, forecast
+from linewright.line.record.line_files import CheckedFiles
+from linewright.line.record.registry import Judged, certified_metric, challenger_of, judged
+from linewright.line.release.endpoint import log_fails
+from linewright.line.release.excluded_columns import going_back
+from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
+from linewright.line.release.rollout import BAKE, trial_of
+from linewright.line.value.account import ratio_of
+from linewright.model.gates.text import certificate_in_words, undecided_in_words
+from linewright.operations.declaration.declare import operation
+from linewright.operations.history import RunLine, run_lines
 from linewright.operations.words import RULES, short
 from linewright.people.facts import Account, Accounted
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
-from linewright.release.pointer import canary_of
+from linewright.release.promotion import canary_of
 from linewright.release.stop import Note, note_of, stopped
-from linewright.serve.feedback import Counts, Feedback
+from linewright.serve.feedback.store import Counts, Feedback
 from linewright.serve.listener import endpoint
-from linewright.serve.segments import Damage
+from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
+from linewright.text.numbers import count
 from linewright.watch.facts import Alerted, Performance, Waiting
 from linewright.watch.monitors import FEWEST_LABELS
 
@@ -516,12 +516,12 @@ def _value(factory: Factory, line: str) -> ValueStatus | None:
 
 def _example(factory: Factory, line: str, url: str) -> str | None:
     # What reads a row takes long to import, and is asked for one line only.
-    return import_module("linewright.line.example").curl(factory, line, url)
+    return import_module("linewright.line.record.example_request").curl(factory, line, url)
 
 
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:
     # What counts labels takes long to import, and most lines wait for nothing.
-    return import_module("linewright.line.retraining").waits_in(factory, line)
+    return import_module("linewright.line.loop.retraining").waits_in(factory, line)
 
 
 def _halted(factory: Factory, line: str) -> Halted | Note | None:

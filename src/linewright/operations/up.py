@@ -11,20 +11,20 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import Child, supervise
 from linewright.errors import LinewrightError, Transient
-from linewright.line.checkpoint import checkpoint_all, head_in_words
-from linewright.line.example import curl
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file
-from linewright.operations.declare import operation
-from linewright.release.pointer import project, record_pending
+from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
+from linewright.line.record.checkpoint import checkpoint_all, head_in_words
+from linewright.line.record.example_request import curl
+from linewright.operations.declaration.declare import operation
+from linewright.release.promotion import project, record_pending
 from linewright.release.stop import unguarded
 from linewright.serve.access import TOKEN_FILE, control_token
-from linewright.serve.address import require_loopback
-from linewright.serve.limits import AllLimits
+from linewright.serve.http.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
-from linewright.serve.memory import to_bytes
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.siblings import shared
+from linewright.serve.models.memory import to_bytes
+from linewright.serve.no_pickle import forbid_pickles
+from linewright.serve.origin import require_loopback
+from linewright.serve.peers import shared
 from linewright.serve.workers import MOST, endpoint_child, serve_lines
 
 MOST_EXAMPLES = 3

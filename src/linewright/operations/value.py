@@ -8,16 +8,16 @@ import msgspec
 from msgspec import Meta
 
 from linewright.errors import RequestError
-from linewright.line.costs import Costs, costs_of, money
 from linewright.line.factory import Factory
-from linewright.line.value_account import ratio_of, within
-from linewright.line.value_accounting import kept_ledger, up_to_date
-from linewright.model.figures import count
-from linewright.operations.declare import operation
+from linewright.line.record.costs import Costs, costs_of, money
+from linewright.line.value.account import ratio_of, within
+from linewright.line.value.update import kept_ledger, up_to_date
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import RULES, grid
 from linewright.people.account import account_of, currencies_of, of_all_answers
 from linewright.people.facts import Account, Against, DaySums
 from linewright.store.clock import said
+from linewright.text.numbers import count
 
 _SHOWN_DAYS = 31
 """Days of a table for people: a month."""

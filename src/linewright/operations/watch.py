@@ -5,11 +5,11 @@ from typing import Literal
 
 import msgspec
 
-from linewright.line.alerts import open_alerts, open_proposal, proposal_because
 from linewright.line.factory import Factory
-from linewright.line.retraining import waits_in
-from linewright.line.waiting import Wait
-from linewright.operations.declare import operation
+from linewright.line.loop.retraining import waits_in
+from linewright.line.loop.waiting import Wait
+from linewright.line.record.alerts import open_alerts, open_proposal, proposal_because
+from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
 from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Watched

@@ -30,8 +30,8 @@ from typing import NamedTuple
 import numpy as np
 
 from linewright.model.facts import Value
-from linewright.model.intervals import expanded_quantile
-from linewright.model.value import amount_at
+from linewright.model.metrics.bootstrap import expanded_quantile
+from linewright.model.tasks.value import amount_at
 from linewright.people.facts import Account, Against, DaySums, Sums, Unit
 
 STRETCHES = 8

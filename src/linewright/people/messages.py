@@ -10,8 +10,8 @@ from linewright.errors import LinewrightError
 from linewright.model.facts import Certificate
 from linewright.people.spec import Topic
 from linewright.release.facts import Deployed
-from linewright.store.chain import Link
-from linewright.store.seams import MetadataReader
+from linewright.store.audit_chain import Link
+from linewright.store.protocols import MetadataReader
 from linewright.store.values import decoder
 from linewright.watch.facts import Alerted
 

@@ -20,11 +20,11 @@ from sklearn.base import clone
 from xgboost import XGBClassifier, XGBRegressor
 
 from linewright.errors import UserCodeError
-from linewright.model.budget import Setting
-from linewright.model.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
+from linewright.model.custom.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
 from linewright.model.reasons import ChosenByAutoGluon
-from linewright.model.search import Asked, Offered
 from linewright.model.spec import TrialsBudget
+from linewright.model.train.search import Asked, Offered
+from linewright.model.train.settings import Setting
 
 SECTION = "train.engine"
 FAMILIES = ("GBM", "XGB", "RF", "XT")

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from linewright.errors import Terminal
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
-from linewright.model.xgb import XGBoostFitted, XGBoostNative, start_of
-from linewright.model.xgboost_document import XGBoostTree
+from linewright.model.families.xgboost import XGBoostFitted, XGBoostNative, start_of
+from linewright.model.families.xgboost_format import XGBoostTree
+from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
 
 LEVELS = 40
 """Levels of a category that are told apart, the most frequent ones."""

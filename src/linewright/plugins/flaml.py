@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from linewright.model.budget import Setting
-from linewright.model.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
+from linewright.model.custom.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
 from linewright.model.reasons import ChosenByFlaml
-from linewright.model.search import Asked, Offered
 from linewright.model.spec import TrialsBudget
+from linewright.model.train.search import Asked, Offered
+from linewright.model.train.settings import Setting
 
 SECTION = "train.engine"
 LEARNERS = ("lgbm", "xgboost", "xgb_limitdepth", "rf", "extra_tree")

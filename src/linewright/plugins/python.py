@@ -12,9 +12,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from linewright.errors import UserCodeError
-from linewright.model.budget import Setting
-from linewright.model.code import find_function
-from linewright.model.estimator import (
+from linewright.model.custom.estimator import (
     OWN_MODULE,
     EstimatorTrainer,
     Maker,
@@ -26,8 +24,10 @@ from linewright.model.estimator import (
     spelled,
     takes_weights,
 )
+from linewright.model.custom.source_file import find_function
 from linewright.model.reasons import NamedInFile
-from linewright.model.search import Asked, Offered
+from linewright.model.train.search import Asked, Offered
+from linewright.model.train.settings import Setting
 from linewright.store.values import digest_of_bytes
 
 SECTION = "train.python"

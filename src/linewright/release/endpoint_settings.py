@@ -4,7 +4,7 @@ from pathlib import Path
 
 from linewright.engine.context import Context
 from linewright.release.facts import Configured, WhenLogFails
-from linewright.release.pointer import project, when_log_fails
+from linewright.release.promotion import project, when_log_fails
 
 
 def configure(

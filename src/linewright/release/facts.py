@@ -146,7 +146,7 @@ class ArmQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Mean loss, from 0 to 1; `None` where nothing is labelled."""
     low: float
     high: float
-    """Time-uniform interval of the mean loss, see `release.sequential`."""
+    """Time-uniform interval of the mean loss, see `release.confidence_sequence`."""
 
 
 class Pairs(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ class Pairs(msgspec.Struct, frozen=True, kw_only=True):
     """Mean of the candidate's loss less the champion's, from -1 to 1; `None` where nothing is labelled."""
     low: float
     high: float
-    """Time-uniform interval of the mean difference, see `release.sequential`."""
+    """Time-uniform interval of the mean difference, see `release.confidence_sequence`."""
     confidence: float
     """Of the interval; that the mean lies below `low` has half of what is missing to 1."""
 

@@ -16,7 +16,7 @@ import msgspec
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
-from linewright.model.gate_text import certificate_in_words
+from linewright.model.gates.text import certificate_in_words
 from linewright.release import stop
 from linewright.release.facts import (
     Arm,
@@ -33,8 +33,8 @@ from linewright.release.facts import (
 )
 from linewright.store.disk import sync_folder
 from linewright.store.names import line_path
+from linewright.store.protocols import MetadataReader, Pointer
 from linewright.store.rights import LOCK
-from linewright.store.seams import MetadataReader, Pointer
 from linewright.store.values import Event, decode, digest_of
 
 E = TypeVar("E", bound=Event)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
-from linewright.serve.limits import AllLimits
-from linewright.serve.memory import to_bytes
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.siblings import Siblings
+from linewright.serve.http.limits import AllLimits
+from linewright.serve.models.memory import to_bytes
+from linewright.serve.no_pickle import forbid_pickles
+from linewright.serve.peers import Siblings
 from linewright.serve.workers import LIMITS, MODEL_MEMORY, serve_lines
 from linewright.store.disk import faults_explained
 from linewright.store.rights import owner_only
@@ -47,7 +47,9 @@ def _work(
     state: Path, listener: str, folder: str, word: str, *, model_memory: int | None, limits: AllLimits
 ) -> None:
     listens = under_supervision(word)
-    server = import_module("linewright.serve.server")  # here alone: the supervisor of several does without it
+    server = import_module(
+        "linewright.serve.http.server"
+    )  # here alone: the supervisor of several does without it
     siblings = Siblings(Path(folder))
     server.work(
         socket.socket(fileno=int(listener)),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from linewright.errors import RequestError
-from linewright.serve.address import require_loopback
 from linewright.serve.files import is_held, write_held
+from linewright.serve.origin import require_loopback
 
 _ENDPOINT = "endpoint"
 

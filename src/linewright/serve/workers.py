@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
-from linewright.serve.limits import AllLimits
+from linewright.serve.http.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
-from linewright.serve.memory import SMALLEST, usual_budget
-from linewright.serve.news import tell_stderr
-from linewright.serve.siblings import Siblings, fold, shared
+from linewright.serve.models.memory import SMALLEST, usual_budget
+from linewright.serve.operator_log import tell_stderr
+from linewright.serve.peers import Siblings, fold, shared
 
 MOST = 256
 """Processes of one endpoint."""
@@ -60,7 +60,7 @@ def serve_lines(
         If the address cannot be announced (a full disk, say).
     """
     # Imported before anybody can connect. A supervisor of several needs neither numpy nor onnxruntime.
-    serve_on = import_module("linewright.serve.server").serve_on if workers == 1 else None
+    serve_on = import_module("linewright.serve.http.server").serve_on if workers == 1 else None
     with shared(state) as folder, listening(host, port) as listener:
         announcement = Announcement(state, shown(listener))
         child = endpoint_child(

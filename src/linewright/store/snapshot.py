@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from linewright.store.seams import Pointer, Version
+from linewright.store.protocols import Pointer, Version
 from linewright.store.sql import SqlMetadata
 from linewright.store.values import Event, Result, decode
 

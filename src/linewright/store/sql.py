@@ -11,9 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
-from linewright.store.chain import ROOT, Head, Link, link
+from linewright.store.audit_chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
-from linewright.store.seams import Pointer, Recorded, Tally, Version
+from linewright.store.protocols import Pointer, Recorded, Tally, Version
 from linewright.store.stamps import Stamp, lasting_stamp
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
@@ -134,7 +134,7 @@ class SqlMetadata:
 
     Examples
     --------
-    >>> from linewright.store.seams import Pointer
+    >>> from linewright.store.protocols import Pointer
     >>> with SqlMetadata("sqlite://") as metadata:
     ...     metadata.register("claims", "sha256:aa", at="2026-11-25T01:02:03.000004Z"), metadata.pointer("claims")
     (1, Pointer(generation=0, champion=None, challenger=None, halt=False))

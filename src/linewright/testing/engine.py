@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from linewright.engine.seam import Engine, Json, Observe, Step, Workflow, ignore
+from linewright.engine.protocol import Engine, Json, Observe, Step, Workflow, ignore
 from linewright.errors import GateRefused, LinewrightError, NotFound, Terminal
 
 

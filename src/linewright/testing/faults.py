@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from linewright.line import attempt
-from linewright.line.execute import execute
 from linewright.line.factory import Factory
-from linewright.store.fits import LocalFits
+from linewright.line.runs import attempt
+from linewright.line.runs.execute import execute
+from linewright.store.fit_files import LocalFits
 from linewright.store.sql import SqlMetadata
 
 WRITES = ("keep", "settle", "link", "record", "register", "move")
@@ -123,7 +123,7 @@ def run_and_die(root: Path, line: str, moment: int, *, in_training: bool = False
 
 
 def attempt_and_die(file: str, moment: str, in_training: str, root: str, word: str) -> int:
-    """Carry out an attempt as `line.attempt` does, and die at a moment, together with the process that follows it."""
+    """Carry out an attempt as `line.runs.attempt` does, and die at a moment, together with the process that follows it."""
     countdown = Countdown(int(moment), Path(file), (os.getppid(),))
 
     def prepare(factory: Factory) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from linewright.errors import Conflict, Corrupt, NotFound
-from linewright.store.seams import Artifacts, Metadata, Pointer, Version
+from linewright.store.protocols import Artifacts, Metadata, Pointer, Version
 from linewright.store.values import Event, Result, canonical_json, digest_of, digest_of_bytes
 
 NOBODY = "sha256:" + "0" * 64

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from linewright.model.facts import Task
-from linewright.model.linear import LinearFitted, LinearNative
-from linewright.model.margins import Floats, Matrix
-from linewright.model.trainers import Fitted, Trainer, Valid, read_native
+from linewright.model.families.linear import LinearFitted, LinearNative
+from linewright.model.families.trainer import Fitted, Trainer, Valid, read_native
+from linewright.model.tasks.links import Floats, Matrix
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 CODES = (4, 5)

@@ -1,0 +1,1 @@
+"""Numbers, years and suggestions as text, for all rooms."""

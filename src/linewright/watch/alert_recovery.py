@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from linewright.store.seams import MetadataReader
+from linewright.store.protocols import MetadataReader
 from linewright.watch.facts import Alerted, Confirmations, Confirmed, Performance, Reference, Watched, Window
+from linewright.watch.histograms import pooled
 from linewright.watch.monitors import FEWEST_LABELS, alpha_of, bars_of, is_beyond, monitors, shift_of
+from linewright.watch.positive_surplus import tail
 from linewright.watch.spec import WatchSpec
-from linewright.watch.spread import pooled
-from linewright.watch.surplus import tail
-from linewright.watch.traffic import FACTOR, MOST
+from linewright.watch.traffic_volume import FACTOR, MOST
 
 MANY = 1_000
 """Rows or labels that decide whatever the alert says: the estimate of a PSI of 0.2 is then off by about 0.03."""

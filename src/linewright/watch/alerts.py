@@ -37,7 +37,7 @@ def news(
     windows
         Windows in a row that must be quiet, at least.
     is_over
-        Whether quiet windows, oldest first, could have shown what an alert says (see `watch.ending`).
+        Whether quiet windows, oldest first, could have shown what an alert says (see `watch.alert_recovery`).
 
     Returns
     -------

@@ -47,7 +47,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.watch.tails import noncentral_chi2_beyond, normal
+from linewright.watch.distributions import noncentral_chi2_beyond, normal
 
 EMPTY = 0.5
 """Rows that a cell is taken to have which is empty on one side."""

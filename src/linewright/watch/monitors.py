@@ -2,7 +2,7 @@
 
 How sure: the line's budget of false alarms is shared by all tests that are made in its period, so a test's alpha is
 ``alarms * every / period / monitors``. A monitor of data finds something when the pooled counts of the last windows are
-surely beyond the bar (see `watch.shift`) and each of these windows shows it by its own estimate. Windows without rows count
+surely beyond the bar (see `watch.drift_test`) and each of these windows shows it by its own estimate. Windows without rows count
 neither way.
 
 Each monitor looks at what the others leave: `missing` at all rows, `unseen` at those with a value, `drift` at those with a
@@ -18,6 +18,8 @@ import numpy as np
 
 from linewright.data.spec import duration_micros
 from linewright.store.clock import said
+from linewright.watch.distributions import normal
+from linewright.watch.drift_test import Shift, measure
 from linewright.watch.facts import (
     Confirmations,
     Counts,
@@ -27,11 +29,9 @@ from linewright.watch.facts import (
     Reference,
     Window,
 )
-from linewright.watch.shift import Shift, measure
+from linewright.watch.positive_surplus import surplus
 from linewright.watch.spec import PerformanceSpec, WatchSpec
-from linewright.watch.surplus import surplus
-from linewright.watch.tails import normal
-from linewright.watch.traffic import unusual
+from linewright.watch.traffic_volume import unusual
 
 LEAST_SURE = 0.05
 """However large the budget, a finding is at least 95 % sure."""

@@ -15,8 +15,8 @@ References
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from linewright.watch.distributions import poisson_beyond
 from linewright.watch.facts import Confirmed
-from linewright.watch.tails import poisson_beyond
 
 
 @dataclass(frozen=True, kw_only=True)

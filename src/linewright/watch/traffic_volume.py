@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.watch.tails import poisson, poisson_beyond, student
+from linewright.watch.distributions import poisson, poisson_beyond, student
 
 FACTOR = 3
 FEWEST, MOST = 7, 28

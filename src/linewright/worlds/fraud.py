@@ -29,7 +29,8 @@ from scipy.special import expit
 
 from linewright.errors import RequestError
 from linewright.spec import Spec
-from linewright.worlds.cards import (
+from linewright.worlds.costs import Bools, Floats, Stakes
+from linewright.worlds.payments import (
     AGES,
     CATEGORIES,
     CHANNELS,
@@ -48,8 +49,7 @@ from linewright.worlds.cards import (
     people,
     shops,
 )
-from linewright.worlds.chance import Range, stream
-from linewright.worlds.stakes import Bools, Floats, Stakes
+from linewright.worlds.random_streams import Range, stream
 
 Ints = NDArray[np.int64]
 

@@ -22,16 +22,16 @@ from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.line.labels import hand_in
-from linewright.line.new import new_line
-from linewright.line.scoring import predict_file
-from linewright.line.tending import tend_inline
-from linewright.line.value_accounting import keep_account
-from linewright.model.package import Model, load
-from linewright.serve.server import serve
+from linewright.line.loop.worker import tend_inline
+from linewright.line.new.write import new_line
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.runs.execute import execute_inline
+from linewright.line.value.update import keep_account
+from linewright.model.package.model import Model, load
+from linewright.serve.http.server import serve
 from linewright.store.clock import text_of
 from linewright.store.rights import make_asked_folder
 from linewright.watch.facts import Alerted, Proposed

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from linewright.worlds.stakes import Bools, Floats
+from linewright.worlds.costs import Bools, Floats
 
 Ints = NDArray[np.int64]
 

@@ -1,0 +1,1 @@
+"""What rows must be: the contract of a line and its checks."""

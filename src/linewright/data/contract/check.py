@@ -12,19 +12,19 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Ragged, fields_of
+from linewright.data.contract.pattern import misspelt
+from linewright.data.contract.references import absent, ragged_references, referred_values
+from linewright.data.contract.sql_checks import answers, on_whole
 from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding, RowSql
-from linewright.data.near import listed
-from linewright.data.pattern import misspelt
-from linewright.data.questions import answers, on_whole
-from linewright.data.read import Raw, Source
-from linewright.data.references import absent, ragged_references, referred_values
+from linewright.data.read.batches import Ragged, fields_of
+from linewright.data.read.source import Raw, Source
+from linewright.data.read.spill import Spool
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
-from linewright.data.spool import Spool
-from linewright.data.table import Part, Table
+from linewright.data.table.build import Part, Table
 from linewright.data.types import cast
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
+from linewright.text.suggest import listed
 
 _BOUNDED = ("integer", "number", "date", "datetime")
 _SHOWN = 8  # allowed values that a rule's words list

@@ -11,9 +11,9 @@ from math import ceil
 
 import polars as pl
 
-from linewright.data.contract import first_text
+from linewright.data.contract.check import first_text
+from linewright.data.contract.sql_checks import on_whole
 from linewright.data.facts import Column, Finding
-from linewright.data.questions import on_whole
 from linewright.data.spec import DataSpec, FreshRule, duration_micros
 from linewright.data.types import cast
 from linewright.errors import SpecError

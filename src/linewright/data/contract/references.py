@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from linewright.data.facts import Finding
-from linewright.data.near import listed, nearest
-from linewright.data.read import Raw, Source
+from linewright.data.read.source import Raw, Source
 from linewright.data.spec import ColumnRule, DataSpec, referred_source
 from linewright.data.types import cast
 from linewright.errors import SpecError
+from linewright.text.suggest import listed, nearest
 
 
 def referred_values(

@@ -6,8 +6,8 @@ import polars as pl
 import pyarrow as pa
 
 from linewright.data.facts import Finding
-from linewright.data.near import listed
 from linewright.data.spec import ContractSpec, OnWhole, SqlCheck
+from linewright.text.suggest import listed
 
 TABLE = "rows"
 """What the SQL calls the table."""
@@ -29,7 +29,7 @@ def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
     """
     if not contract.checks:
         return
-    from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
+    from linewright.data.table.sql import select  # noqa: PLC0415 -- DuckDB takes a while to import
 
     tables = {TABLE: frame.to_arrow()}
     for number, one in enumerate(contract.checks):

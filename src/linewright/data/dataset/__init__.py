@@ -1,0 +1,1 @@
+"""Versions of a dataset, and how their rows are split."""

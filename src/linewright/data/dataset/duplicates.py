@@ -8,7 +8,7 @@ in what happened: there nothing is left out, for the test part would be of rare 
 import numpy as np
 import polars as pl
 
-from linewright.data.rows import content_text, hash_in_parts
+from linewright.data.dataset.row_id import content_text, hash_in_parts
 from linewright.data.spec import DataSpec
 
 SELDOM = 0.05

@@ -8,8 +8,11 @@ from typing import Any, Literal, cast
 import numpy as np
 import polars as pl
 
-from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.duplicates import come_again, contents_of, repeat_seldom, share_repeating
+from linewright.data.dataset.event_time import known_at, micros_of, moments
+from linewright.data.dataset.row_id import hash_in_parts, identity_text
+from linewright.data.dataset.served_rows import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import (
     EMBARGO,
     NO_COPY,
@@ -25,9 +28,6 @@ from linewright.data.facts import (
     SplitReason,
     Staying,
 )
-from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
-from linewright.data.moments import known_at, micros_of, moments
-from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.data.split_text import called, reason_in_words
 from linewright.engine.context import Context
@@ -77,7 +77,7 @@ def split(
     A time split takes the latest rows: the cut-off is the time value that leaves nearest to `test` of the labelled
     rows at or after it; rows of the same time are never parted. Training rows that were not known at the cut-off, or
     whose truth was not, are in neither part, and so are rows without a label. Where rows seldom repeat, a test row that
-    says what a training row says is in neither part either (see `data.copies`).
+    says what a training row says is in neither part either (see `data.dataset.duplicates`).
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def folds(
     that the folds are alike in classes too; identities with rows of several classes go by the rarest. Time splits: forward chaining over consecutive blocks of time;
     fold i trains on the blocks before block i, as far as their rows and truth were known when it began, and validates
     on block i. The first block is never validated. For a retraining (`Split.is_mixed`) they are dealt like the others.
-    Where rows seldom repeat, a row that says what a row of its fold's training says is not validated (see `data.copies`): else the
+    Where rows seldom repeat, a row that says what a row of its fold's training says is not validated (see `data.dataset.duplicates`): else the
     settings would be chosen, and the probabilities calibrated, by what a model was told.
 
     Parameters

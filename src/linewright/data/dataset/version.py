@@ -14,7 +14,7 @@ import pyarrow.parquet
 from linewright.data.facts import Chunk, Column, Dataset
 from linewright.data.types import DTYPES
 from linewright.errors import Corrupt, NotFound
-from linewright.store.seams import Artifacts, Metadata, MetadataReader
+from linewright.store.protocols import Artifacts, Metadata, MetadataReader
 from linewright.store.values import canonical_json
 
 CHUNK_ROWS = 16_384

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.association import Truth
-from linewright.data.seen import percent
-from linewright.data.suspicion import Suspect
+from linewright.data.leakage.single_column import Suspect
+from linewright.data.profile.association import Truth
+from linewright.data.profile.column import percent
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.association import Ints, Truth, cells, class_strengths, roc_auc, strength
-from linewright.data.seen import percent
+from linewright.data.profile.association import Ints, Truth, cells, class_strengths, roc_auc, strength
+from linewright.data.profile.column import percent
 
 Mask = npt.NDArray[np.bool_]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linewright.data.association import Floats, Ints, Truth
-from linewright.data.seen import percent
+from linewright.data.profile.association import Floats, Ints, Truth
+from linewright.data.profile.column import percent
 
 _WORD = r"[\p{L}\p{M}]{3,}"
 _LEAST_ROWS = 20

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.seen import percent
+from linewright.data.profile.column import percent
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import polars as pl
 
-from linewright.data.place import Where
+from linewright.data.read.locate import Where
 from linewright.data.types import cast, infer, infer_most
 from linewright.errors import SpecError
 

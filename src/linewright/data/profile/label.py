@@ -7,11 +7,11 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from linewright.data.association import Kind
-from linewright.data.near import listed, nearest
-from linewright.data.seen import UNUSABLE, Seen, percent
+from linewright.data.profile.association import Kind
+from linewright.data.profile.column import UNUSABLE, Seen, percent
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
+from linewright.text.suggest import listed, nearest
 
 MOST_CLASSES = 100
 FEWEST_ROWS = 10
@@ -148,7 +148,7 @@ def without_rare(about: LabelProfile, fewest: int) -> LabelProfile:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> label = see(pl.Series("y", ["no", "yes"] * 200 + ["Yes", "maybe"]))
     >>> kept = without_rare(describe_label(label.values, label, None), 10)
     >>> kept.task, kept.positive, kept.classes

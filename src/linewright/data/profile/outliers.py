@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.seen import Seen
+from linewright.data.profile.column import Seen
 from linewright.data.types import NUMBERS
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ def find_outliers(column: Seen) -> Outliers | None:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> find_outliers(see(pl.Series("mark", [str(1 + i % 6) for i in range(300)] + ["-999", "99", "99"])))
     Outliers(values=(-999, 99), rows=(1, 2), low=1, high=6)
     >>> find_outliers(see(pl.Series("amount", [str((900 // (i + 1)) ** 2) for i in range(900)]))) is None

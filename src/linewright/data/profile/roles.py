@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import polars as pl
 
-from linewright.data.seen import Seen, words_of
+from linewright.data.profile.column import Seen, words_of
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
 
@@ -428,7 +428,7 @@ def is_named_id(column: Seen) -> bool:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> names = ("countyid", "id_of_shop", "ShopID", "paid", "county")
     >>> [is_named_id(see(pl.Series(name, ["1", "2"]))) for name in names]
     [True, True, True, False, False]
@@ -442,7 +442,7 @@ def is_named_thing(column: Seen) -> bool:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> [is_named_thing(see(pl.Series(name, ["A", "B"]))) for name in ("business_name", "shop", "name", "shop_type")]
     [True, True, False, False]
     """
@@ -456,7 +456,7 @@ def id_evidence(column: Seen) -> str | None:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> id_evidence(see(pl.Series("instant", [str(i) for i in range(1, 101)])))
     'a running number from 1 to 100 in the order of the file'
     >>> id_evidence(see(pl.Series("age", [str(i % 50) for i in range(100)]))) is None
@@ -491,7 +491,7 @@ def is_numbering(column: Seen) -> bool:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> is_numbering(see(pl.Series("who", [str(i * 7 % 300) for i in range(400)])))
     True
     >>> is_numbering(see(pl.Series("area", [str(i * i % 1009) for i in range(400)])))
@@ -528,7 +528,7 @@ def name_doubt(column: Seen) -> str:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> name_doubt(see(pl.Series("last_name", ["Ito", "Roy"])))
     'by its name it names people: a model may learn who they are, and not what they are like'
     >>> name_doubt(see(pl.Series("rec_ver_tat", ["1.5", "2.5"])))

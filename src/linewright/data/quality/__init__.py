@@ -1,0 +1,1 @@
+"""Findings about rows and columns of a table."""

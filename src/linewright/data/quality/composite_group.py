@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.roles import COUNTED, TIME_WORDS
-from linewright.data.seen import UNUSABLE, Seen, percent
+from linewright.data.profile.column import UNUSABLE, Seen, percent
+from linewright.data.profile.roles import COUNTED, TIME_WORDS
 from linewright.data.types import NUMBERS
 
 Ints = npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ def find_named_by_two(seen: Mapping[str, Seen], label: str, taken: Sequence[str]
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> storms = range(60)
     >>> names = [name for storm in storms for name in ["ABCDEFGHIJKLMNOPQRST"[storm * 7 % 20]] * 5]
     >>> years = [1990 + storm // 4 for storm in storms for _ in range(5)]

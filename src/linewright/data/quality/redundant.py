@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.data.outliers import REPEATED, find_outliers
-from linewright.data.seen import Seen, percent
+from linewright.data.profile.column import Seen, percent
+from linewright.data.profile.outliers import REPEATED, find_outliers
 from linewright.data.types import NUMBERS
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ def find_twins(seen: Mapping[str, Seen]) -> dict[str, Twin]:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> names = {"a": ["x", "y", "z"], "b": ["x", "y", "z"], "c": ["1", "2", "3"]}
     >>> twins = find_twins({name: see(pl.Series(name, values * 9)) for name, values in names.items()})
     >>> twins["b"].evidence, twins["c"].of
@@ -185,7 +185,7 @@ def find_sentinels(seen: Mapping[str, Seen], twins: Mapping[str, Twin]) -> dict[
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> column = see(pl.Series("t", [str(i) for i in range(90)] + ["-999.0"] * 10))
     >>> find_sentinels({"t": column}, {})["t"][:49]
     '-999.0 stands in 10 rows (10.0 %), far from all o'

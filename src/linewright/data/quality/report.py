@@ -9,13 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.association import Truth, cells, strength
-from linewright.data.kin import find_kin
-from linewright.data.near import listed, nearest
-from linewright.data.order import YearAndMonth, find_order, find_year_and_month
-from linewright.data.outliers import REPEATED, Outliers, find_outliers
-from linewright.data.place import Where, nowhere
-from linewright.data.roles import (
+from linewright.data.leakage.derived_columns import find_kin
+from linewright.data.leakage.single_column import (
+    ASKED,
+    Suspect,
+    find_as_bare,
+    find_rare_values,
+    find_stand_outs,
+    find_suspects,
+    strengths_by_class,
+)
+from linewright.data.leakage.text_terms import telling_words
+from linewright.data.leakage.thresholds import find_thresholds
+from linewright.data.profile.association import Truth, cells, strength
+from linewright.data.profile.column import UNUSABLE, Seen, misfit_evidence, see_all
+from linewright.data.profile.label import FEWEST_ROWS, LabelProfile, describe_label, without_rare
+from linewright.data.profile.outliers import REPEATED, Outliers, find_outliers
+from linewright.data.profile.roles import (
     Roles,
     choose_roles,
     id_evidence,
@@ -25,23 +35,13 @@ from linewright.data.roles import (
     too_few_groups,
     weight_evidence,
 )
-from linewright.data.seen import UNUSABLE, Seen, misfit_evidence, see_all
-from linewright.data.suspicion import (
-    ASKED,
-    Suspect,
-    find_as_bare,
-    find_rare_values,
-    find_stand_outs,
-    find_suspects,
-    strengths_by_class,
-)
-from linewright.data.target import FEWEST_ROWS, LabelProfile, describe_label, without_rare
-from linewright.data.thresholds import find_thresholds
-from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
-from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
+from linewright.data.quality.redundant import Twin, find_sentinels, find_twins, moves_with
+from linewright.data.quality.row_order import YearAndMonth, find_order, find_year_and_month
+from linewright.data.quality.rows import VerdictKind, near_constant_evidence, sorted_evidence
+from linewright.data.read.locate import Where, nowhere
 from linewright.data.types import NUMBERS, TIMES
-from linewright.data.words import telling_words
 from linewright.errors import RequestError
+from linewright.text.suggest import listed, nearest
 
 SAMPLE_ROWS = 50_000
 MOST_LEVELS = 30

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import NO_MONTH, NO_TIME, Finding
-from linewright.data.roles import id_evidence, is_thing, is_time_name
-from linewright.data.seen import Seen, as_declared, percent, words_of
+from linewright.data.profile.column import Seen, as_declared, percent, words_of
+from linewright.data.profile.roles import id_evidence, is_thing, is_time_name
+from linewright.data.quality.rows import find_group, sorted_evidence
 from linewright.data.spec import DataSpec
-from linewright.data.traps import find_group, sorted_evidence
 from linewright.data.types import NUMBERS, TIMES
 
 Floats = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> day = see(pl.Series("day", [str(i // 4) for i in range(400)]))
     >>> late = see(pl.Series("late", ["no"] * 100 + ["no", "yes"] * 150))
     >>> found = find_order({"day": day, "late": late}, "late", [])
@@ -165,7 +165,7 @@ def find_year_and_month(
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> columns = {"Year": [2009 + i % 3 for i in range(400)], "Month": [1 + i % 12 for i in range(400)]}
     >>> seen = {name: see(pl.Series(name, values)) for name, values in columns.items()}
     >>> found = find_year_and_month(seen | {"y": see(pl.Series("y", ["a", "b"] * 200))}, "y", [])

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.facts import TEST, TRAIN
-from linewright.data.roles import (
+from linewright.data.profile.column import Seen, percent
+from linewright.data.profile.roles import (
     AGAIN,
     COUNTED,
     ENOUGH_GROUPS,
@@ -21,7 +22,6 @@ from linewright.data.roles import (
     is_named_thing,
     is_numbering,
 )
-from linewright.data.seen import Seen, percent
 from linewright.data.types import NUMBERS
 
 Ints = npt.NDArray[np.int64]
@@ -106,7 +106,7 @@ def near_constant_evidence(column: Seen) -> str:
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> near_constant_evidence(see(pl.Series("street", ["Pave"] * 990 + ["Grvl"] * 10)))
     "only 10 of 1,000 rows have another value than 'Pave', which is too few to learn from"
     >>> near_constant_evidence(see(pl.Series("street", ["Pave"] * 960 + ["Grvl"] * 40)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.seen import Seen, percent
+from linewright.data.profile.column import Seen, percent
 from linewright.data.types import TIMES
 
 Mask = npt.NDArray[np.bool_]
@@ -76,7 +76,7 @@ def find_unlabelled(
 
     Examples
     --------
-    >>> from linewright.data.seen import see
+    >>> from linewright.data.profile.column import see
     >>> kind = see(pl.Series("kind", ["a", "b", "c"] * 30))
     >>> parts = find_unlabelled(pl.Series(["x", "y", None] * 30), {"kind": kind}, None)
     >>> parts[0].to_text(90)

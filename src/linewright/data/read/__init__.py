@@ -1,0 +1,1 @@
+"""Reading sources: from a file, folder or query to batches of rows."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from linewright.data.limits import most_held, too_large
+from linewright.data.read.limits import most_held, too_large
 from linewright.errors import SpecError
 
 BATCH = 1 << 24

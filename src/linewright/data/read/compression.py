@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from linewright.data.limits import FREE
+from linewright.data.read.limits import FREE
 
 _HEAD = 16
 _BLOCK = 1 << 20

@@ -16,11 +16,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
-from linewright.data.batch import BATCH, Batch, Ragged
-from linewright.data.limits import FREE, too_many_columns, too_many_rows
-from linewright.data.packed import open_unpacked
-from linewright.data.spec import FileSource
-from linewright.data.textfile import (
+from linewright.data.read.batches import BATCH, Batch, Ragged
+from linewright.data.read.compression import open_unpacked
+from linewright.data.read.encoding import (
     explained,
     known_encoding,
     not_in_encoding,
@@ -29,6 +27,8 @@ from linewright.data.textfile import (
     text_head,
     undecodable_line,
 )
+from linewright.data.read.limits import FREE, too_many_columns, too_many_rows
+from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
 
 _BLOCK = 1 << 20

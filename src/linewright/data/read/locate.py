@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
-from linewright.data.read import Source
+from linewright.data.read.source import Source
 
 Where = Callable[[str, Collection[str]], str]
 """Says where a column has one of some texts first, e.g. ``lines 3, 17 and 88``; empty where that is not known."""
@@ -29,7 +29,7 @@ def place_of(source: Source, column: str, texts: Collection[str]) -> str:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from linewright.data.read import open_source
+    >>> from linewright.data.read.source import open_source
     >>> from linewright.data.spec import FileSource
     >>> file = Path(tempfile.mkdtemp(), "a.csv")
     >>> _ = file.write_text("x\n1\noops\n3\noops\n")

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from linewright.data.batch import BATCH, Batch
-from linewright.data.limits import FREE, swollen, too_many_columns, too_many_rows
+from linewright.data.read.batches import BATCH, Batch
+from linewright.data.read.limits import FREE, swollen, too_many_columns, too_many_rows
 from linewright.data.spec import FileLimits
 from linewright.errors import RequestError, SpecError
 

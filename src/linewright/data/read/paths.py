@@ -5,8 +5,8 @@ import glob
 import os
 from pathlib import Path
 
-from linewright.data.near import near_file
 from linewright.errors import RequestError
+from linewright.text.suggest import near_file
 
 
 def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:

@@ -4,8 +4,8 @@ from typing import NamedTuple, cast
 
 import polars as pl
 
-from linewright.data.batch import size_of
-from linewright.data.read import Source
+from linewright.data.read.batches import size_of
+from linewright.data.read.source import Source
 
 MOST_BYTES = 1 << 28
 """How large the rows may be in memory; of 20 columns of numbers and short words these are half a million."""
@@ -36,7 +36,7 @@ def sample(source: Source, most: int = MOST_BYTES) -> Sample:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from linewright.data.read import open_source
+    >>> from linewright.data.read.source import open_source
     >>> from linewright.data.spec import FileSource
     >>> file = Path(tempfile.mkdtemp(), "a.csv")
     >>> _ = file.write_text("x\n" + "".join(f"{i}\n" for i in range(10_000)))

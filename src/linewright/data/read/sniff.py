@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.jsonlines import looks_like_json_lines
-from linewright.data.packed import Unpackable, open_unpacked
-from linewright.data.parquetfile import PARQUET
+from linewright.data.read.compression import Unpackable, open_unpacked
+from linewright.data.read.encoding import refuse_foreign
+from linewright.data.read.json_lines import looks_like_json_lines
+from linewright.data.read.parquet_file import PARQUET
 from linewright.data.spec import FileLimits, FileSource
-from linewright.data.textfile import refuse_foreign
 from linewright.data.types import NUMBERS, TIMES, cast, infer_most
 from linewright.errors import RequestError
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch, Held, Part, Ragged, refuse_patterns
-from linewright.data.csvfile import CsvFile, open_csv
-from linewright.data.files import files_of
-from linewright.data.jsonlines import JsonLines, is_json_lines, open_json_lines
-from linewright.data.near import near_file
-from linewright.data.parquetfile import PARQUET, ParquetFile, open_parquet, sound
+from linewright.data.read.batches import BATCH, Batch, Held, Part, Ragged, refuse_patterns
+from linewright.data.read.csv_file import CsvFile, open_csv
+from linewright.data.read.encoding import FORMATS
+from linewright.data.read.json_lines import JsonLines, is_json_lines, open_json_lines
+from linewright.data.read.parquet_file import PARQUET, ParquetFile, open_parquet, sound
+from linewright.data.read.paths import files_of
+from linewright.data.read.sqlite_query import read_query, run_query
 from linewright.data.spec import FileSource, SourceSpec, SqliteSource
-from linewright.data.sqlitefile import read_query, run_query
-from linewright.data.textfile import FORMATS
 from linewright.errors import RequestError, SpecError
 from linewright.store.values import digest_of
+from linewright.text.suggest import near_file
 
 _POINT = r"^[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?$"
 _COMMA = _POINT.replace(r"\.", ",")

@@ -8,7 +8,7 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from linewright.data.batch import size_of
+from linewright.data.read.batches import size_of
 
 _HELD = 1 << 28
 """Bytes that are held in memory before they go to a file."""

@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Batch
-from linewright.data.limits import most_held, too_large, too_many_rows
+from linewright.data.read.batches import BATCH, Batch
+from linewright.data.read.limits import most_held, too_large, too_many_rows
 from linewright.data.spec import SqliteSource
 from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError

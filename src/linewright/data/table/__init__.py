@@ -1,0 +1,1 @@
+"""The table of a line: its columns, its types and its SQL."""

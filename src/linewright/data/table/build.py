@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.facts import Column, Finding, RowSql
-from linewright.data.near import listed, nearest
-from linewright.data.read import Raw, Source, clean, whole
+from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
+from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec, FileSource
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
+from linewright.text.suggest import listed, nearest
 
 _ORDERED = ("integer", "number", "date", "datetime")
 
@@ -167,7 +167,7 @@ def build_table(
 def _row_sql(
     frames: Mapping[str, pl.DataFrame], table: pl.DataFrame, rules: Mapping[str, ColumnRule], data: DataSpec
 ) -> RowSql:
-    from linewright.data.rowwise import Wanted, row_sql_of  # noqa: PLC0415 -- DuckDB takes a while to import
+    from linewright.data.table.row_columns import Wanted, row_sql_of  # noqa: PLC0415 -- DuckDB takes a while to import
 
     named = dict(_named(data))
     zoned = {name for name in rules if data.zone_of(name) not in {None, "UTC"}}
@@ -244,7 +244,7 @@ def _only(raws: Sequence[Source | Raw]) -> Source | Raw:
 
 
 def _carried_out(sql: str, frames: Mapping[str, pl.DataFrame], data: DataSpec) -> pl.DataFrame:
-    from linewright.data.duck import select  # noqa: PLC0415 -- DuckDB takes a while to import
+    from linewright.data.table.sql import select  # noqa: PLC0415 -- DuckDB takes a while to import
 
     result = select(
         sql,

@@ -13,7 +13,8 @@ import duckdb
 import msgspec
 import polars as pl
 
-from linewright.data.expressions import (
+from linewright.data.facts import MustBeSent, NotDerived, RawColumn, RowExpression, RowSql
+from linewright.data.table.expressions import (
     Evaluator,
     Failed,
     Node,
@@ -25,8 +26,7 @@ from linewright.data.expressions import (
     rendered,
     statement_of,
 )
-from linewright.data.facts import MustBeSent, NotDerived, RawColumn, RowExpression, RowSql
-from linewright.data.natives import to_json
+from linewright.data.table.json_values import to_json
 from linewright.errors import SpecError
 
 _TRIED = 1_000

@@ -9,7 +9,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from linewright.data.limits import most_held, too_large, too_many_rows
+from linewright.data.read.limits import most_held, too_large, too_many_rows
 from linewright.data.spec import QueryLimits
 from linewright.errors import SpecError
 

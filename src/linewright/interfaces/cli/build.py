@@ -31,8 +31,8 @@ from linewright.interfaces.cli.show import (
     render_error,
     terminal_width,
 )
-from linewright.operations.declare import Entry, Operation, load, to_json
-from linewright.operations.parameter import nearest
+from linewright.operations.declaration.declare import Entry, Operation, load, to_json
+from linewright.operations.declaration.parameter import nearest
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained
 

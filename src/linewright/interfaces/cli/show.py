@@ -10,7 +10,7 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.text import cell, pairs, table
-from linewright.operations.declare import to_json
+from linewright.operations.declaration.declare import to_json
 
 if TYPE_CHECKING:  # `--help` does without the store that this module brings along
     from linewright.engine.context import Progress

@@ -22,13 +22,13 @@ from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
-from linewright.line.attempts import Attempts
-from linewright.line.execute import open_executor
 from linewright.line.factory import Factory
-from linewright.line.notifying import Notifying
-from linewright.line.reference import make_reference_in_child
-from linewright.line.tending import Tending
-from linewright.line.value_accounting import Accounting
+from linewright.line.loop.reference import make_reference_in_child
+from linewright.line.loop.worker import Tending
+from linewright.line.notify.notify import Notifying
+from linewright.line.runs.attempts import Attempts
+from linewright.line.runs.execute import open_executor
+from linewright.line.value.update import Accounting
 from linewright.operations import OPERATIONS
 from linewright.serve.access import Access, control_token
 from linewright.store.disk import faults_explained

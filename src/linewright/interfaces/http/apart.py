@@ -18,7 +18,7 @@ from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, panics_explained
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
-from linewright.operations.declare import load, to_json
+from linewright.operations.declaration.declare import load, to_json
 from linewright.store.disk import faults_explained
 
 

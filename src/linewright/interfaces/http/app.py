@@ -26,11 +26,11 @@ from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
-from linewright.operations.declare import Entry, Operation, load, to_json
+from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access import Access
-from linewright.serve.address import require_loopback
-from linewright.serve.protocol import bounded
-from linewright.serve.relative import Relative
+from linewright.serve.http.protocol import bounded
+from linewright.serve.http.relative_paths import Relative
+from linewright.serve.origin import require_loopback
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[], AbstractContextManager[Any]]

@@ -7,8 +7,8 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
-from linewright.operations.declare import Operation, to_json
-from linewright.operations.parameter import Parameter
+from linewright.operations.declaration.declare import Operation, to_json
+from linewright.operations.declaration.parameter import Parameter
 
 PREFIX = "/api/v1/"
 _JSON = "application/json"

@@ -20,8 +20,8 @@ from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, Terminal, Transient, from_json
 from linewright.interfaces.http.apart import Asked, Told
-from linewright.operations.declare import Operation
-from linewright.serve.memory import usual_budget
+from linewright.operations.declaration.declare import Operation
+from linewright.serve.models.memory import usual_budget
 
 AT_ONCE = 2
 """Expensive operations that are carried out at once: each takes a processor, and a share of the memory."""

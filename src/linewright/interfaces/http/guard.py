@@ -19,7 +19,7 @@ import msgspec
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access import Access
-from linewright.serve.address import our_host, require_own_page
+from linewright.serve.origin import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

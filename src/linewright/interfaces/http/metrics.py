@@ -8,7 +8,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Response
 
-from linewright.line.factory_metrics import FactoryMetrics
+from linewright.line.record.factory_metrics import FactoryMetrics
 from linewright.serve.metrics import samples_text
 from linewright.store.disk import faults_explained
 

@@ -21,20 +21,20 @@ from typing import IO, Any, cast
 import msgspec
 
 from linewright import __version__
-from linewright.data.files import files_of
+from linewright.data.read.paths import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
 from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
-from linewright.model.figures import count
-from linewright.release.pointer import record_pending
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.release.promotion import record_pending
 from linewright.release.stop import pending
-from linewright.serve.records import count_of
-from linewright.serve.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
+from linewright.serve.log.records import count_of
+from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained, sync_folder
+from linewright.text.numbers import count
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""

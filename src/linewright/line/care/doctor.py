@@ -29,15 +29,14 @@ from linewright.errors import (
     from_json,
 )
 from linewright.line.care.problem import Problem, how_many, problem_of, worst
-from linewright.line.clock_skew import AHEAD_S, ahead_until
-from linewright.line.deliveries import deliveries
 from linewright.line.factory import FORMAT, Factory
-from linewright.line.factory_file import FACTORY_FILE
 from linewright.line.facts import Accepted, Finished
-from linewright.line.plan import begin
-from linewright.line.space import MAKE_ROOM, forecast
-from linewright.model.figures import count
-from linewright.release.pointer import is_projected, require_bytes
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.notify.deliveries import deliveries
+from linewright.line.record.clock_skew import AHEAD_S, ahead_until
+from linewright.line.record.disk_space import MAKE_ROOM, forecast
+from linewright.line.runs.plan import begin
+from linewright.release.promotion import is_projected, require_bytes
 from linewright.release.stop import is_pending
 from linewright.serve.access import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
@@ -45,6 +44,7 @@ from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy
 from linewright.store.rights import OTHERS
 from linewright.store.sql import SqlMetadata
+from linewright.text.numbers import count
 
 _BUSY_S = 5.0
 _LEAST_FILES = 1024

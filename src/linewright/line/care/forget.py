@@ -1,6 +1,6 @@
 """Taking out of a factory what a line has stored about one person, for ever.
 
-Who it is goes on the line's list first (`line.forgotten`), as a hash. From the list follows all else, so that a removal that was
+Who it is goes on the line's list first (`line.retention.forgotten`), as a hash. From the list follows all else, so that a removal that was
 killed is done again from the beginning: what is without the person is made and kept, the event is recorded, labels and index are
 without it, and last what is in the place of something comes there, and the bytes of before go.
 """
@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.batch import fields_of
-from linewright.data.dataset import blobs_of, instead_of, put_emptied, put_instead, read_chunk
+from linewright.data.dataset.version import blobs_of, instead_of, put_emptied, put_instead, read_chunk
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
-from linewright.data.files import files_of
+from linewright.data.read.batches import fields_of
+from linewright.data.read.paths import files_of
 from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
@@ -32,26 +32,26 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.care.problem import Problem, problem_of
 from linewright.line.care.retention import end_of, marks_of, unfinished
-from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
-from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, keep
-from linewright.line.forgotten_rows import matching
-from linewright.line.made import rows_with_made
-from linewright.line.quarantine import reading_of
-from linewright.line.sealed_file import write_segment
+from linewright.line.predict.sql_columns import rows_with_made
+from linewright.line.record.checkpoint import Digested
+from linewright.line.record.quarantine import reading_of
+from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, keep
+from linewright.line.retention.forgotten_rows import matching
+from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
-from linewright.model.figures import count
-from linewright.release.pointer import canary_of
+from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Prefix, Segment
 from linewright.serve.files import write_whole
-from linewright.serve.ids import number_of
-from linewright.serve.records import without
-from linewright.serve.segments import ENDING, Frame, frame_of, read_log, read_segment
-from linewright.serve.values import spell
+from linewright.serve.log.ids import number_of
+from linewright.serve.log.records import without
+from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, read_segment
+from linewright.serve.rows.values import spell
 from linewright.store.disk import explained, sync_file
 from linewright.store.names import line_path
+from linewright.text.numbers import count
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""

@@ -9,15 +9,15 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
-from linewright.line.care.forgetting import resume
+from linewright.line.care.forget import resume
 from linewright.line.care.problem import Problem, in_bytes, worst
-from linewright.line.care.refers import DIGEST, digests_in
+from linewright.line.care.references import DIGEST, digests_in
 from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
-from linewright.model.figures import count
-from linewright.serve.segments import read_frames
+from linewright.serve.log.segments import read_frames
 from linewright.store.disk import explained
-from linewright.store.fits import LocalFits
+from linewright.store.fit_files import LocalFits
+from linewright.text.numbers import count
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""

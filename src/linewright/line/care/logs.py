@@ -9,11 +9,11 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError
 from linewright.line.care.problem import AGAIN, OLDER, PUT_BACK, Problem, guarded, problem_of
-from linewright.line.checkpoint import Digested
 from linewright.line.factory import Factory
-from linewright.model.figures import count
-from linewright.serve.records import count_of, is_forgotten
-from linewright.serve.segments import Damage, Frame, lengths, read_frames, read_segment
+from linewright.line.record.checkpoint import Digested
+from linewright.serve.log.records import count_of, is_forgotten
+from linewright.serve.log.segments import Damage, Frame, lengths, read_frames, read_segment
+from linewright.text.numbers import count
 
 _TOLD = 10_000
 """How often progress is told, in predictions."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from linewright.errors import Corrupt, LinewrightError
-from linewright.model.figures import count
+from linewright.text.numbers import count
 
 AGAIN = "restore it from a backup (linewright restore FILE --factory NEW-FOLDER)"
 OLDER = "find out who put an older copy of the record in its place, and put the newest back"

@@ -8,14 +8,14 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.care.problem import Problem
-from linewright.line.dropped import Gone
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Dropped, Finished, Forgotten
+from linewright.line.retention.dropped import Gone
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Checkpointed
-from linewright.store.chain import Link
-from linewright.store.seams import Pointer, Version
+from linewright.store.audit_chain import Link
+from linewright.store.protocols import Pointer, Version
 from linewright.store.values import Event, decoder
 
 _BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"

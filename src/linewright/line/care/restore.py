@@ -21,12 +21,12 @@ from linewright.line.care.members import Content, CutOff, Member, NotPlain, memb
 from linewright.line.care.problem import in_bytes
 from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
-from linewright.model.figures import count
-from linewright.release.pointer import project
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.release.promotion import project
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE
 from linewright.store.rights import OWNER_ONLY
+from linewright.text.numbers import count
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"

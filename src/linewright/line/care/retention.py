@@ -11,31 +11,31 @@ from typing import Literal
 
 import msgspec
 
-from linewright.data.dataset import blobs_of, instead_of
+from linewright.data.dataset.version import blobs_of, instead_of
 from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
-from linewright.line.alerts import newest_of, open_proposal
 from linewright.line.care.problem import Problem, problem_of
-from linewright.line.care.refers import needs_of
-from linewright.line.dropped import Gone, gone
+from linewright.line.care.references import needs_of
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted, Dropped, Finished, Forgotten, LabelsEnd
-from linewright.line.keep import before, kept_of, log_before
-from linewright.line.quarantine import reading_of
-from linewright.line.sealing import seal_next
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.file.retention import before, kept_of, log_before
+from linewright.line.record.alerts import newest_of, open_proposal
+from linewright.line.record.archive_log import seal_next
+from linewright.line.record.quarantine import reading_of
+from linewright.line.retention.dropped import Gone, gone
 from linewright.line.spec import KeepSpec, LineSpec
-from linewright.line.value_accounting import keep_account, kept_ledger
+from linewright.line.value.update import keep_account, kept_ledger
 from linewright.model.facts import Registered
-from linewright.model.figures import count
 from linewright.release.facts import Promoted, RolledBack
-from linewright.release.pointer import canary_of
-from linewright.serve.changes import NONE, Chained
+from linewright.release.promotion import canary_of
 from linewright.serve.facts import Checkpointed, Segment
-from linewright.serve.removing import Gone as Removed
-from linewright.serve.segments import lengths
+from linewright.serve.feedback.changes import NONE, Chained
+from linewright.serve.feedback.remove import Gone as Removed
+from linewright.serve.log.segments import lengths
+from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
 _FORMER_CHAMPIONS = 1

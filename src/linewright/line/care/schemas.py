@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.errors import Terminal
-from linewright.serve.feedback import schema_at
+from linewright.serve.feedback.store import schema_at
 from linewright.store.database import open_file
 from linewright.store.names import is_line_name
 from linewright.store.schema import Part, differences, schema_of, strangers

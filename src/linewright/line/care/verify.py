@@ -7,24 +7,24 @@ from itertools import chain, islice
 
 import msgspec
 
-from linewright.data.dataset import INSTEAD, blobs_of, instead_of
+from linewright.data.dataset.version import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.care.logs import Logs
 from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, how_many, in_bytes, problem_of, worst
-from linewright.line.care.record import Record
-from linewright.line.care.refers import Needs, digests_in, is_whole, needs_of, results_of_event
+from linewright.line.care.record_checks import Record
+from linewright.line.care.references import Needs, digests_in, is_whole, needs_of, results_of_event
 from linewright.line.care.schemas import databases_of, strange_in
 from linewright.line.care.serving_files import check_serving_files
-from linewright.line.checkpoint import kept_head
-from linewright.line.dropped import gone
-from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
-from linewright.line.forgotten import forgotten_of
-from linewright.model.figures import count
-from linewright.store.chain import ROOT, Chain, Head, Link, follow
+from linewright.line.record.checkpoint import kept_head
+from linewright.line.record.evidence import evidence_of
+from linewright.line.retention.dropped import gone
+from linewright.line.retention.forgotten import forgotten_of
+from linewright.store.audit_chain import ROOT, Chain, Head, Link, follow
 from linewright.store.disk import explain_sqlite, is_busy
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
+from linewright.text.numbers import count
 
 _PAGE = 500
 _TOLD = 10_000

@@ -1,0 +1,1 @@
+"""What `check`, `new` and `run` say about a line before and beside a run."""

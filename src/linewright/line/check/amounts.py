@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column
 from linewright.errors import ContractBreach, LinewrightError, SpecError
-from linewright.line.mistakes import did_you_mean
+from linewright.line.file.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.line.work import Work
 from linewright.model.facts import Value
-from linewright.model.value import Amounts, amounts_of, columns_of, require_stakes, value_of
+from linewright.model.tasks.value import Amounts, amounts_of, columns_of, require_stakes, value_of
 
 _NUMERIC = frozenset({"integer", "number"})
 _ROW = "\0row"

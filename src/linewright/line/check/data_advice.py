@@ -5,18 +5,23 @@ from functools import partial
 
 import polars as pl
 
-from linewright.data.association import Kind
-from linewright.data.contract import Checked
+from linewright.data.contract.check import Checked
+from linewright.data.dataset.split import foreseen, foreseen_useless
 from linewright.data.facts import LEAK, QUESTION, Column, Dataset, Finding
-from linewright.data.look import Verdict, judge, sampled
-from linewright.data.order import YearAndMonth, asked, asked_of_months, find_order, find_year_and_month
-from linewright.data.place import Where, nowhere
-from linewright.data.roles import Roles
-from linewright.data.runs import NamedByTwo, find_named_by_two
-from linewright.data.seen import UNUSABLE, Seen, as_declared, percent
-from linewright.data.split import foreseen, foreseen_useless
-from linewright.data.target import describe_label
-from linewright.data.traps import (
+from linewright.data.profile.association import Kind
+from linewright.data.profile.column import UNUSABLE, Seen, as_declared, percent
+from linewright.data.profile.label import describe_label
+from linewright.data.profile.roles import Roles
+from linewright.data.quality.composite_group import NamedByTwo, find_named_by_two
+from linewright.data.quality.report import Verdict, judge, sampled
+from linewright.data.quality.row_order import (
+    YearAndMonth,
+    asked,
+    asked_of_months,
+    find_order,
+    find_year_and_month,
+)
+from linewright.data.quality.rows import (
     MOST_ROWS,
     Repeats,
     Trap,
@@ -27,14 +32,15 @@ from linewright.data.traps import (
     sorted_evidence,
     stray_classes,
 )
+from linewright.data.quality.unlabelled import Unlabelled, find_unlabelled
+from linewright.data.read.locate import Where, nowhere
 from linewright.data.types import TIMES
-from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
-from linewright.line.roles import roles
+from linewright.line.column_roles import roles
+from linewright.line.file.quoting import in_sql, quoted, quoted_sentence
 from linewright.line.spec import LineSpec
-from linewright.line.spelling import in_sql, quoted, quoted_sentence
 from linewright.line.work import LEARNABLE, feature_columns
-from linewright.model.figures import listed
+from linewright.text.numbers import listed
 
 TOLD = frozenset({"near constant", "later"})
 """Verdicts on columns that `new` keeps, and that are worth a doubt."""

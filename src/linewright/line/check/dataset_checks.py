@@ -6,15 +6,15 @@ from typing import TypeVar
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.dataset import read_dataset
+from linewright.data.contract.freshness import Before, evolution, gone, row_change, staleness
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Finding, Ingested
-from linewright.data.promises import Before, evolution, gone, row_change, staleness
-from linewright.data.read import Source, open_source
+from linewright.data.read.source import Source, open_source
 from linewright.data.spec import table_sources
 from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.quarantine import reading_of
+from linewright.line.record.quarantine import reading_of
 from linewright.line.spec import LineSpec
 from linewright.line.work import Work
 from linewright.store.values import to_builtins
@@ -35,7 +35,7 @@ def before_of(factory: Factory, line: str) -> Before | None:
 def promises(
     factory: Factory, spec: LineSpec, frame: pl.DataFrame, dataset: Dataset, sources: Sequence[Source]
 ) -> list[Finding]:
-    """Return what the rows that a check has read do not keep of the promises; see `data.promises`.
+    """Return what the rows that a check has read do not keep of the promises; see `data.contract.freshness`.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def recalled(error: E, before: Before | None) -> E:
     Parameters
     ----------
     error
-        As `data.table.build_table` raises it; any other comes back as it is.
+        As `data.table.build.build_table` raises it; any other comes back as it is.
     """
     known = {column.name for column in before.columns} if before else set[str]()
     lacks = [

@@ -6,25 +6,25 @@ from functools import partial
 
 import polars as pl
 
-from linewright.data.place import place_of
-from linewright.data.read import Source, clean, open_source
-from linewright.data.roles import too_few_groups
-from linewright.data.seen import Seen, misfit_evidence, see_all
-from linewright.data.sniff import missing_spellings
+from linewright.data.profile.column import Seen, misfit_evidence, see_all
+from linewright.data.profile.roles import too_few_groups
+from linewright.data.quality.redundant import find_sentinels, find_twins
+from linewright.data.read.locate import place_of
+from linewright.data.read.sniff import missing_spellings
+from linewright.data.read.source import Source, clean, open_source
 from linewright.data.spec import ColumnRule, FileSource, table_sources
-from linewright.data.table import build_table
-from linewright.data.twins import find_sentinels, find_twins
+from linewright.data.table.build import build_table
 from linewright.errors import LinewrightError
-from linewright.line.alerts import last_retraining
-from linewright.line.costs import declared_costs
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
-from linewright.line.mistakes import did_you_mean
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.file.mistakes import did_you_mean
+from linewright.line.file.quoting import quoted
+from linewright.line.record.alerts import last_retraining
+from linewright.line.record.costs import declared_costs
 from linewright.line.spec import LineSpec
-from linewright.line.spelling import quoted
 from linewright.line.work import MODEL_FILE
-from linewright.model.figures import as_declared
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
+from linewright.text.numbers import as_declared
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""

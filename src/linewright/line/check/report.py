@@ -6,28 +6,28 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.contract import breach
+from linewright.data.contract.check import breach
 from linewright.data.facts import Column, Dataset, Finding, RowSql
 from linewright.data.ingest import check_sources, labels_of
-from linewright.data.place import Where, nowhere, place_of
-from linewright.data.read import open_source
-from linewright.data.traps import Trap
+from linewright.data.quality.rows import Trap
+from linewright.data.read.locate import Where, nowhere, place_of
+from linewright.data.read.source import open_source
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
 from linewright.features.vectors import parse
-from linewright.line.amounts import problems_of, problems_with
-from linewright.line.checks import Problem, check_task
-from linewright.line.doubts import doubts
+from linewright.line.check.amounts import problems_of, problems_with
+from linewright.line.check.data_advice import column_traps, row_traps, seen_as_declared
+from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
+from linewright.line.check.line_advice import doubts
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file
-from linewright.line.file import placed, unsupported
-from linewright.line.forgotten_rows import are_forgotten
-from linewright.line.keep import kept_of, too_short
-from linewright.line.mistakes import did_you_mean, dotted
-from linewright.line.promised import before_of, promises, recalled, stop_if_broken
+from linewright.line.file.cross_checks import Problem, check_task
+from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
+from linewright.line.file.mistakes import did_you_mean, dotted
+from linewright.line.file.read import placed, unsupported
+from linewright.line.file.retention import kept_of, too_short
+from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.spec import KeepSpec, LineSpec
-from linewright.line.traps import column_traps, row_traps, seen_as_declared
 from linewright.line.work import (
     MODEL_FILE,
     VECTORS_FILE,
@@ -38,9 +38,9 @@ from linewright.line.work import (
     read_vectors_file,
     resolve_task,
 )
+from linewright.model.imported.sandbox import tried
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
-from linewright.model.trying import tried
 
 
 class Sound(NamedTuple):

@@ -1,0 +1,1 @@
+"""Line files and `factory.yaml`: reading, validation, and errors with their place."""

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.spec import ColumnRule, FileSource, duration_micros, referred_source, table_sources
 from linewright.errors import SpecError
-from linewright.line.keep import LONGEST, too_short, wrong_ages
-from linewright.line.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
-from linewright.line.nodes import Entries, find
+from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
+from linewright.line.file.retention import LONGEST, too_short, wrong_ages
+from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
-from linewright.model.metrics import METRICS
+from linewright.model.metrics.definitions import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
-from linewright.model.value import VALUE, amounts_of, columns_of, require_stakes, value_of
+from linewright.model.tasks.value import VALUE, amounts_of, columns_of, require_stakes, value_of
 from linewright.watch.spec import EveryTrigger
 
 
@@ -246,7 +246,7 @@ def _contract(spec: LineSpec) -> Iterator[Problem]:
 def _spelling(path: Path, rule: ColumnRule) -> Iterator[Problem]:
     if rule.pattern is None:
         return
-    from linewright.data.pattern import PATTERNED, flaw  # noqa: PLC0415 -- polars takes a while to import, and few lines have patterns
+    from linewright.data.contract.pattern import PATTERNED, flaw  # noqa: PLC0415 -- polars takes a while to import, and few lines have patterns
 
     if rule.type not in PATTERNED:
         yield Problem(

@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from linewright.errors import LinewrightError, RequestError, SpecError
-from linewright.line.fit import fit_spec
-from linewright.line.keep import LONGEST, wrong_ages
-from linewright.line.mistakes import EnoughError, Mistake, Mistakes, did_you_mean, dotted
-from linewright.line.nodes import Entries, find, read_nodes, read_text
-from linewright.line.secret import check_secrets
+from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean, dotted
+from linewright.line.file.retention import LONGEST, wrong_ages
+from linewright.line.file.secret_refs import check_secrets
+from linewright.line.file.validate import fit_spec
+from linewright.line.file.yaml_nodes import Entries, find, read_nodes, read_text
 from linewright.line.spec import LINE_NAME, KeepSpec
 from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
-from linewright.serve.limits import CONCURRENT, AllLimits, Limits
-from linewright.serve.memory import to_bytes, usual_budget
+from linewright.serve.http.limits import CONCURRENT, AllLimits, Limits
+from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
 from linewright.store.rights import as_asked, make_asked_folder
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from linewright.data.near import nearest
 from linewright.errors import SpecError
+from linewright.text.suggest import nearest
 
 ROOT = "the line file"
 MOST = 100

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from linewright.errors import LinewrightError, SpecError, from_json
-from linewright.line.checks import check_sections
-from linewright.line.fit import fit_spec
-from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean, dotted
-from linewright.line.nodes import Entries, find, locate, read_nodes, read_text
-from linewright.line.secret import check_secrets
+from linewright.line.file.cross_checks import check_sections
+from linewright.line.file.mistakes import EnoughError, Mistakes, did_you_mean, dotted
+from linewright.line.file.secret_refs import check_secrets
+from linewright.line.file.validate import fit_spec
+from linewright.line.file.yaml_nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.spec import LineSpec
 from linewright.store.clock import now_utc
 from linewright.store.stamps import Stamp, is_young, stamp_of

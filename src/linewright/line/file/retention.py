@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from linewright.data.spec import duration_micros
-from linewright.line.mistakes import Path
+from linewright.line.file.mistakes import Path
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.store.clock import text_of
 
@@ -22,7 +22,7 @@ def kept_of(spec: LineSpec, everywhere: KeepSpec) -> KeepSpec:
 
     Examples
     --------
-    >>> from linewright.line.file import parse_line
+    >>> from linewright.line.file.read import parse_line
     >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nkeep: {log: 30d}\n"
     >>> kept_of(parse_line(line, name="a.yaml"), KeepSpec(log="1y", datasets=5))
     KeepSpec(log='30d', datasets=5, runs=None)

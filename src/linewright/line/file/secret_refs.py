@@ -2,9 +2,9 @@
 
 import re
 
-from linewright.line.fit import looks_like_secret_name
-from linewright.line.mistakes import Mistake, Mistakes, Path, dotted, either
-from linewright.line.nodes import Entries, Items, Node, Scalar
+from linewright.line.file.mistakes import Mistake, Mistakes, Path, dotted, either
+from linewright.line.file.validate import looks_like_secret_name
+from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 
 _SECRETS = re.compile(
     r"://[^/\s:@]*:[^/\s@]+@"  # a password in a URL

@@ -16,11 +16,11 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from linewright.data.near import nearest
-from linewright.line.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
-from linewright.line.nodes import Entries, Items, Node, Scalar
+from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
+from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
 from linewright.spec import Spec
+from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
 

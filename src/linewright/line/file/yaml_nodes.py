@@ -27,9 +27,9 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from linewright.data.near import near_file
 from linewright.errors import NotFound, SpecError
-from linewright.line.mistakes import EnoughError, Mistake, Mistakes
+from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes
+from linewright.text.suggest import near_file
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20

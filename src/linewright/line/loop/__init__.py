@@ -1,0 +1,1 @@
+"""The loop of a line that serves: windows, monitors, retraining."""

@@ -12,13 +12,10 @@ from itertools import islice
 from msgspec.structs import replace
 
 from linewright.data.spec import duration_micros
-from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
-from linewright.line.clock_skew import clock_alert, tend_clock
-from linewright.line.closing import Closing
 from linewright.line.factory import Factory
 from linewright.line.instants import earlier, later
-from linewright.line.performance import confirmations_of, performance_of
-from linewright.line.reference import (
+from linewright.line.loop.performance import confirmations_of, performance_of
+from linewright.line.loop.reference import (
     MakeReference,
     arrays,
     breaches,
@@ -26,20 +23,23 @@ from linewright.line.reference import (
     reference_for,
     seen_by,
 )
+from linewright.line.loop.window import Closing
+from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
+from linewright.line.record.clock_skew import clock_alert, tend_clock
 from linewright.line.spec import LineSpec
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.release.facts import Promoted
 from linewright.serve.facts import Prediction
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import text_of
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
+from linewright.watch.alert_recovery import MANY, Ending
 from linewright.watch.alerts import news
-from linewright.watch.ending import MANY, Ending
 from linewright.watch.facts import Alerted, Confirmations, Performance, Reference, Watched, Window
+from linewright.watch.histograms import Tally
 from linewright.watch.monitors import find
 from linewright.watch.spec import WatchSpec
-from linewright.watch.spread import Tally
 
 REMEMBERED = 64
 """Closed windows that monitors look back on."""

@@ -9,20 +9,20 @@ import msgspec
 import numpy as np
 
 from linewright.data.spec import duration_micros
-from linewright.line.closing import Closing
 from linewright.line.instants import earlier
-from linewright.line.registry import certified_metric, judged
-from linewright.model.blocks import blocks_in_time
+from linewright.line.loop.window import Closing
+from linewright.line.record.registry import certified_metric, judged
 from linewright.model.facts import Package, Trained
-from linewright.model.intervals import Spread, units_of
-from linewright.model.measures import measure_of, spreads
-from linewright.model.metrics import MetricRule, metric
-from linewright.model.said import Said, guess, say
+from linewright.model.metrics.bootstrap import Spread, units_of
+from linewright.model.metrics.definitions import MetricRule, metric
+from linewright.model.metrics.estimate import measure_of, spreads
+from linewright.model.metrics.predictions import Said, guess, say
+from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.tasks import task
-from linewright.model.value import VALUE, Amounts, amounts_of, as_amount, columns_of
+from linewright.model.tasks.value import VALUE, Amounts, amounts_of, as_amount, columns_of
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.feedback import TurnedOut
-from linewright.serve.segments import RecordsAt
+from linewright.serve.feedback.store import TurnedOut
+from linewright.serve.log.segments import RecordsAt
 from linewright.store.values import digest_of
 from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 

@@ -1,6 +1,6 @@
 """What live rows are compared with: how the champion's own data were spread, in the cells that windows are counted in.
 
-``python -m linewright.line.reference FACTORY LINE@VERSION CHANNEL`` computes it in a process of its own: all that a line has ever
+``python -m linewright.line.loop.reference FACTORY LINE@VERSION CHANNEL`` computes it in a process of its own: all that a line has ever
 answered is read for that, and the worker, which lives for months, would keep the memory.
 """
 
@@ -14,32 +14,32 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from linewright.data.dataset.event_time import micros_of, moments
+from linewright.data.dataset.split import identities, is_hashed_to_test
 from linewright.data.facts import EMBARGO, TEST, Dataset, Split
-from linewright.data.moments import micros_of, moments
 from linewright.data.spec import ContractSpec
-from linewright.data.split import identities, is_hashed_to_test
 from linewright.engine.child import Child, ChildEnded, parent
-from linewright.engine.seam import Json, capture, release
+from linewright.engine.protocol import Json, capture, release
 from linewright.errors import Terminal, Transient
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
 from linewright.features.facts import Category, Encoder, Frequency
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
 from linewright.line.facts import Accepted
-from linewright.line.gathering import ANSWERED_AT, in_types_of, served_rows
-from linewright.line.registry import find_model
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
+from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.line.work import Rows, read_rows
 from linewright.model.facts import Package, Registered, Trained
-from linewright.model.package import load
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.scoring import Scorer
+from linewright.model.package.model import load
+from linewright.serve.no_pickle import forbid_pickles
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.disk import faults_explained
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
 from linewright.store.values import digest_of
 from linewright.watch.facts import Reference, RetrainProposal
-from linewright.watch.spread import reference_of
+from linewright.watch.histograms import reference_of
 
 _WEEK = 7 * 86_400 * 10**6
 
@@ -177,7 +177,7 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
 
 
 def arrays(columns: Columns, encoder: Encoder) -> dict[str, np.ndarray]:
-    """Return columns as `watch.spread` counts them: of a text its number of characters.
+    """Return columns as `watch.histograms` counts them: of a text its number of characters.
 
     Dates and times move on by themselves and are left out.
     """
@@ -274,7 +274,7 @@ def make_reference_in_child(
     try:
         # It does not stand back: the windows of all lines wait for it.
         arguments = (str(factory.root), name)
-        with Child("linewright.line.reference", arguments, memory=memory, gives_way=False) as child:
+        with Child("linewright.line.loop.reference", arguments, memory=memory, gives_way=False) as child:
             release(child.receive(quiet=look))
     except ChildEnded as ended:
         raise Terminal(

@@ -7,26 +7,26 @@ import numpy as np
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
+from linewright.data.dataset.served_rows import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
+from linewright.data.dataset.split import is_hashed_to_test
 from linewright.data.spec import duration_micros
-from linewright.data.split import is_hashed_to_test
-from linewright.line.alerts import newest_of, open_alerts, open_proposal, proposal_because
+from linewright.line.check.dataset_checks import before_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.gathering import in_types_of
 from linewright.line.instants import earlier, later
-from linewright.line.made import rows_with_made
-from linewright.line.promised import before_of
-from linewright.line.refusals import REFUSALS, refusals, undecided
-from linewright.line.registry import challenger_of, find_model, judged
-from linewright.line.rollout import BAKE
+from linewright.line.loop.close_window import closed_windows
+from linewright.line.loop.waiting import MissingLabels, Wait
+from linewright.line.predict.sql_columns import rows_with_made
+from linewright.line.record.alerts import newest_of, open_alerts, open_proposal, proposal_because
+from linewright.line.record.refusals import REFUSALS, refusals, undecided
+from linewright.line.record.registry import challenger_of, find_model, judged
+from linewright.line.release.next_steps import waits_because
+from linewright.line.release.rollout import BAKE
 from linewright.line.spec import LineSpec
-from linewright.line.standing import waits_because
-from linewright.line.waiting import MissingLabels, Wait
-from linewright.line.watching import closed_windows
+from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package
 from linewright.release.facts import RolledBack
-from linewright.release.pointer import canary_of
+from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import text_of
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Waiting

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from linewright.line.factory import Factory
 from linewright.line.spec import LineSpec
-from linewright.model.package import Model
-from linewright.store.seams import Version
+from linewright.model.package.model import Model
+from linewright.store.protocols import Version
 from linewright.watch.facts import Watched
 from linewright.watch.spec import WatchSpec
 

@@ -11,33 +11,33 @@ from functools import partial
 from typing import NamedTuple
 
 from linewright.engine.context import Progress
-from linewright.engine.seam import Engine
+from linewright.engine.protocol import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.alerts import open_alerts
-from linewright.line.care.forgetting import resume
-from linewright.line.care.litter import retire_now
-from linewright.line.changes import Changes, Part
-from linewright.line.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
-from linewright.line.clock_skew import clock_alert, tend_clock
-from linewright.line.execute import execute_inline, start
+from linewright.line.care.forget import resume
+from linewright.line.care.gc import retire_now
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.line.outages import follow_file, tend_log
-from linewright.line.reference import MakeReference
-from linewright.line.retraining import next_proposal, retraining_due
-from linewright.line.rollout import is_trial_open, tend_canary
+from linewright.line.loop.close_window import close_window, next_close
+from linewright.line.loop.reference import MakeReference
+from linewright.line.loop.retraining import next_proposal, retraining_due
+from linewright.line.record.alerts import open_alerts
+from linewright.line.record.archive_log import next_sealing, seal_next
+from linewright.line.record.changes import Changes, Part
+from linewright.line.record.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
+from linewright.line.record.clock_skew import clock_alert, tend_clock
+from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, forecast
+from linewright.line.release.endpoint import follow_file, tend_log
+from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.rounds import Rounds
-from linewright.line.sealing import next_sealing, seal_next
-from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
+from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
-from linewright.line.watching import close_window, next_close
-from linewright.model.figures import count
 from linewright.release.facts import Deployed, Promoted, Withdrawn
-from linewright.release.pointer import record_pending
+from linewright.release.promotion import record_pending
 from linewright.release.stop import note_of, pending
-from linewright.store.chain import Head
+from linewright.store.audit_chain import Head
 from linewright.store.clock import said
 from linewright.store.stamps import Stamp, stamp_at
+from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5

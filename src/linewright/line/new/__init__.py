@@ -1,0 +1,1 @@
+"""Writing a line file from a look at its data."""

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from linewright.data.look import ColumnProfile, Profile
-from linewright.data.roles import is_time_name
-from linewright.data.seen import UNUSABLE, percent, words_of
-from linewright.data.sniff import Commas
+from linewright.data.profile.column import UNUSABLE, percent, words_of
+from linewright.data.profile.roles import is_time_name
+from linewright.data.quality.report import ColumnProfile, Profile
+from linewright.data.quality.rows import Trap
+from linewright.data.read.sniff import Commas
 from linewright.data.spec import FileSource
-from linewright.data.traps import Trap
 from linewright.data.types import NUMBERS
-from linewright.line.bringing import Brought
-from linewright.line.spelling import in_sql, quoted, quoted_sentence, widened
+from linewright.line.file.quoting import in_sql, quoted, quoted_sentence, widened
+from linewright.line.new.imported_model import Brought
 
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.data.look import ColumnProfile, Profile
-from linewright.data.seen import UNUSABLE
+from linewright.data.profile.column import UNUSABLE
+from linewright.data.quality.report import ColumnProfile, Profile
 from linewright.errors import RequestError
-from linewright.line.matching import Match, match
-from linewright.line.mlflow import DESCRIPTION, Described, describe
-from linewright.model.given import MOST_BYTES, Given, choose_output, require_answers, spelled_classes
-from linewright.model.trying import tried
+from linewright.model.imported.match_columns import Match, match
+from linewright.model.imported.mlflow import DESCRIPTION, Described, describe
+from linewright.model.imported.onnx_file import (
+    MOST_BYTES,
+    Given,
+    choose_output,
+    require_answers,
+    spelled_classes,
+)
+from linewright.model.imported.sandbox import tried
 
 OPTION = "--model"
 COLUMNS = "--columns"

@@ -11,24 +11,31 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from linewright.data.association import Kind
-from linewright.data.csvfile import names_hint
-from linewright.data.files import files_of
-from linewright.data.look import Profile, Verdict, look
-from linewright.data.place import place_of
-from linewright.data.read import clean, open_source, with_points
-from linewright.data.sample import sample
-from linewright.data.seen import Seen, see_all
-from linewright.data.sniff import commas, first_fields, looks_like_data, missing_spellings, names_apart, sniff
+from linewright.data.profile.association import Kind
+from linewright.data.profile.column import Seen, see_all
+from linewright.data.quality.report import Profile, Verdict, look
+from linewright.data.quality.rows import Trap
+from linewright.data.read.csv_file import names_hint
+from linewright.data.read.locate import place_of
+from linewright.data.read.paths import files_of
+from linewright.data.read.sample import sample
+from linewright.data.read.sniff import (
+    commas,
+    first_fields,
+    looks_like_data,
+    missing_spellings,
+    names_apart,
+    sniff,
+)
+from linewright.data.read.source import clean, open_source, with_points
 from linewright.data.spec import FileSource
-from linewright.data.traps import Trap
 from linewright.errors import Conflict, RequestError
-from linewright.line.bringing import COLUMNS, bring
-from linewright.line.draft import Draft, comma_doubt, looked_at, source_name, write_draft
+from linewright.line.check.data_advice import TOLD, exclusion, row_traps
 from linewright.line.engines import check_engine
-from linewright.line.file import parse_line
+from linewright.line.file.read import parse_line
+from linewright.line.new.draft import Draft, comma_doubt, looked_at, source_name, write_draft
+from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
-from linewright.line.traps import TOLD, exclusion, row_traps
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
 
@@ -123,7 +130,7 @@ def new_line(
     data
         file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; a relative path starts from the current folder.
     label, positive, time, group, key, exclude, weight
-        Columns and the positive value, as in `data.look.look`.
+        Columns and the positive value, as in `data.quality.report.look`.
     model
         File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
     columns

@@ -1,0 +1,1 @@
+"""Notifications: who is to get them, and how far they came."""

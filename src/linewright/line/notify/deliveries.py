@@ -6,14 +6,14 @@ from contextlib import closing
 import msgspec
 
 from linewright.errors import LinewrightError
-from linewright.line.destinations import Declared, Destination, chosen
 from linewright.line.factory import Factory
-from linewright.line.notifying import Courier
-from linewright.model.figures import count
+from linewright.line.notify.destinations import Declared, Destination, chosen
+from linewright.line.notify.notify import Courier
 from linewright.people.messages import probe_message
 from linewright.people.outbox import Outbox, Place
 from linewright.people.send import Undelivered
 from linewright.store.clock import said
+from linewright.text.numbers import count
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

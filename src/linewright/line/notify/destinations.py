@@ -7,8 +7,8 @@ from pathlib import Path
 
 from linewright.errors import LinewrightError, NotFound, SpecError
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, read_factory_file
-from linewright.line.mistakes import did_you_mean
+from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
+from linewright.line.file.mistakes import did_you_mean
 from linewright.people.messages import Message, kinds_of, message_of
 from linewright.people.send import Sender, open_sender
 from linewright.people.spec import DestinationSpec, EmailSpec

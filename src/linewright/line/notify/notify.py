@@ -11,8 +11,8 @@ from itertools import islice
 
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError
-from linewright.line.destinations import Declared, Destination
 from linewright.line.factory import Factory
+from linewright.line.notify.destinations import Declared, Destination
 from linewright.line.rounds import Rounds
 from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place

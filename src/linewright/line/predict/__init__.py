@@ -1,0 +1,1 @@
+"""Predictions of files, their labels, and replay."""

@@ -14,30 +14,30 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.data.files import is_one_of, real
+from linewright.data.read.paths import is_one_of, real
 from linewright.data.spec import FileSource
 from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns
-from linewright.line.answers import AnswersFile, to_table
-from linewright.line.asked import MOST_NAMED, Asked, AskedPart, look_through
-from linewright.line.broken_rows import Places
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE
-from linewright.line.handed import open_handed
-from linewright.line.made import with_made
-from linewright.line.registry import find_model
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.predict.broken_rows import Places
+from linewright.line.predict.input_file import open_handed
+from linewright.line.predict.output_file import AnswersFile, to_table
+from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
+from linewright.line.predict.sql_columns import with_made
+from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.release.facts import Arm
-from linewright.release.pointer import limits_of
-from linewright.serve.answer import Loaded
+from linewright.release.promotion import limits_of
 from linewright.serve.facts import Predictions
-from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.log import PredictionLog
-from linewright.serve.scoring import Scorer
-from linewright.serve.values import spell_all
-from linewright.store.seams import Version
+from linewright.serve.http.predict import Loaded
+from linewright.serve.log.ids import first_of_many, ids_from
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.values import spell_all
+from linewright.store.protocols import Version
 
 SHOWN = 3
 CHUNK = 10_000
@@ -75,7 +75,7 @@ def predict_file(
     Returns
     -------
     dict
-        The fields of `operations.use.Predicted`.
+        The fields of `operations.predict.Predicted`.
 
     Raises
     ------

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.batch import Ragged
-from linewright.data.read import Raw, Source
+from linewright.data.read.batches import Ragged
+from linewright.data.read.source import Raw, Source
 
 _SHOWN = 200
 """Characters of a value that a reason quotes."""

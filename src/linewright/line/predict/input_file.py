@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.batch import BATCH, Ragged
-from linewright.data.read import Raw, Source, open_file, whole
-from linewright.data.sniff import first_fields, names_apart
+from linewright.data.read.batches import BATCH, Ragged
+from linewright.data.read.sniff import first_fields, names_apart
+from linewright.data.read.source import Raw, Source, open_file, whole
 from linewright.data.spec import FileSource, table_sources
 from linewright.errors import RequestError, SpecError
-from linewright.line.alerts import newest_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
+from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 
 PIECE = 1 << 22

@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 import polars as pl
 
-from linewright.data.sniff import means_missing
+from linewright.data.read.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.handed import HandedWhole, read_handed
-from linewright.line.mistakes import either
-from linewright.line.registry import find_model
+from linewright.line.file.mistakes import either
+from linewright.line.predict.input_file import HandedWhole, read_handed
+from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
-from linewright.serve.feedback import MOST_NAMED
-from linewright.serve.ids import is_id
-from linewright.serve.labels import Place, check_labels, no_key
+from linewright.serve.feedback.parse import Place, check_labels, no_key
+from linewright.serve.feedback.store import MOST_NAMED
+from linewright.serve.log.ids import is_id
 
 BATCH = 10_000
 _LOOKED_AT = 100

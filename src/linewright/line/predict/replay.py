@@ -8,11 +8,11 @@ import msgspec
 
 from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
-from linewright.line.lookup import find_prediction
-from linewright.model.figures import count
-from linewright.model.package import answer_difference, load
+from linewright.line.record.lookup import find_prediction
+from linewright.model.package.model import answer_difference, load
 from linewright.serve.facts import Replaced, Truth
-from linewright.serve.scoring import TOLERANCE, Scorer
+from linewright.serve.rows.scorer import TOLERANCE, Scorer
+from linewright.text.numbers import count
 
 _SHOWN = 12
 """Contributions that are told in text, the largest first."""

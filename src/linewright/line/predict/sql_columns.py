@@ -9,12 +9,12 @@ import polars as pl
 from linewright.data.types import Typing, cast, cast_all
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.handed import Handed, HandedPart
+from linewright.line.predict.input_file import Handed, HandedPart
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
-from linewright.serve.needs import Needs, type_of
-from linewright.serve.rows import MAX_ROWS, in_rows
-from linewright.serve.scoring import Scorer
+from linewright.serve.rows.reader import MAX_ROWS, in_rows
+from linewright.serve.rows.request_columns import Needs, type_of
+from linewright.serve.rows.scorer import Scorer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Making a model again from what the record names, and comparing."""

@@ -1,7 +1,7 @@
 """Computing a registered model again from its manifest, and saying how near it comes.
 
 The manifest is what the record holds of a model: dataset, split, line file, seeds, executed plan, and the environment. The same
-stations get the same inputs, in a factory where nothing of the model is there yet (`line.afresh`), and each result is compared.
+stations get the same inputs, in a factory where nothing of the model is there yet (`line.rebuild.isolated_factory`), and each result is compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,30 +15,30 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.data.dataset import content_digest, is_whole
+from linewright.data.dataset.version import content_digest, is_whole
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
-from linewright.features.table import encode_table
-from linewright.line.afresh import Afresh
+from linewright.features.encode_table import encode_table
 from linewright.line.care.verify import verify_model
-from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.engines import parted
-from linewright.line.environment import computed_in, differences, environment
-from linewright.line.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Environment, Level, Plan
+from linewright.line.rebuild.isolated_factory import Afresh
+from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
+from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.spec import LineSpec
-from linewright.line.stations import STATIONS, Station
+from linewright.line.steps.environment import computed_in, differences, environment
+from linewright.line.steps.table import STATIONS, Station
 from linewright.line.work import Rows, Work, read_code_file, read_vectors_file
 from linewright.model.facts import Evaluation, Metric, Package, Trained
-from linewright.model.figures import count
-from linewright.model.package import Model, largest_difference, load, read_golden
+from linewright.model.families.reference_outputs import unit_of
+from linewright.model.package.model import Model, largest_difference, load, read_golden
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.witness import unit_of
-from linewright.serve.scoring import TOLERANCE, Scorer
-from linewright.store.seams import Version
+from linewright.serve.rows.scorer import TOLERANCE, Scorer
+from linewright.store.protocols import Version
 from linewright.store.values import Result, digest_of_bytes, to_builtins
+from linewright.text.numbers import count
 
 REPLAYED = ("split", "train", "package", "explain", "decide", "evaluate")
 """Stations whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""

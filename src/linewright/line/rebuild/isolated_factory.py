@@ -12,12 +12,12 @@ from typing import TypeVar, cast
 from linewright.engine.context import Context, Progress
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.sealed import SealedLog
-from linewright.store.fits import LocalFits
+from linewright.line.sealed_segments import SealedLog
+from linewright.store.fit_files import LocalFits
 from linewright.store.local import LocalArtifacts
 from linewright.store.memory import MemoryArtifacts
 from linewright.store.names import line_path
-from linewright.store.seams import Artifacts, MetadataReader, Pointer, Version
+from linewright.store.protocols import Artifacts, MetadataReader, Pointer, Version
 from linewright.store.sql import SqlMetadata
 from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
 

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from linewright.model.margins import Floats
+from linewright.model.tasks.links import Floats
 
 _ROWS, _WIDTH, _ROUNDS = 512, 6, 8
 _DIGITS = 16
@@ -71,7 +71,7 @@ def _solved(x: Floats) -> bytes:
 
 
 def _boosted(x: Floats) -> bytes:
-    lgb = import_module("linewright.model.boosted").lgb  # a second that only those who train pay
+    lgb = import_module("linewright.model.families.lightgbm").lgb  # a second that only those who train pay
     target = (x[:, 0] + x[:, 1] * x[:, 2] > 0.8).astype(np.float64)
     settings = {
         "objective": "binary",

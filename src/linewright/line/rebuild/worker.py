@@ -1,6 +1,6 @@
 """Rebuilding in a child process: nothing that this one has loaded or computed can help it, and it has limits.
 
-``python -m linewright.line.apart FACTORY LINE@VERSION WORKERS CHANNEL`` sends progress, then what came out, or the error.
+``python -m linewright.line.rebuild.worker FACTORY LINE@VERSION WORKERS CHANNEL`` sends progress, then what came out, or the error.
 """
 
 import os
@@ -13,15 +13,15 @@ import msgspec
 
 from linewright.engine.child import Child, ChildEnded, parent
 from linewright.engine.context import Progress
-from linewright.engine.seam import Json, capture, release
+from linewright.engine.protocol import Json, capture, release
 from linewright.errors import Terminal
 from linewright.line.factory import Factory
 from linewright.line.facts import Rebuilt
-from linewright.line.rebuilding import Rebuilding, rebuild
-from linewright.line.registry import find_model
-from linewright.serve.pickles import forbid_pickles
+from linewright.line.rebuild.compare import Rebuilding, rebuild
+from linewright.line.record.registry import find_model
+from linewright.serve.no_pickle import forbid_pickles
 from linewright.store.disk import faults_explained
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
 from linewright.store.values import to_builtins
 
 _HINT = "allow more, or rebuild on a machine that is larger or less busy"
@@ -61,7 +61,7 @@ def rebuild_apart(
             )
 
     arguments = (str(factory.root), name, str(workers))
-    with Child("linewright.line.apart", arguments, memory=max_memory, shows_errors=False) as child:
+    with Child("linewright.line.rebuild.worker", arguments, memory=max_memory, shows_errors=False) as child:
         try:
             while "progress" in (said := child.receive(quiet=in_time)):
                 factory.report(msgspec.convert(said["progress"], Progress))

@@ -5,7 +5,7 @@ from typing import TypeVar
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.release.facts import Promoted, RolledBack
-from linewright.store.seams import Metadata
+from linewright.store.protocols import Metadata
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainProposal
 from linewright.watch.retrain import SHIFTS

@@ -20,13 +20,13 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
 from linewright.line.instants import later
-from linewright.line.sealed_file import read_groups, write_segment
-from linewright.model.figures import count
+from linewright.line.sealed_parquet import read_groups, write_segment
 from linewright.serve.facts import Sealed, Segment
-from linewright.serve.records import count_of
-from linewright.serve.segments import ENDING, Damage, Frame, frame_of, is_being_written, read_segment
+from linewright.serve.log.records import count_of
+from linewright.serve.log.segments import ENDING, Damage, Frame, frame_of, is_being_written, read_segment
 from linewright.store.clock import now_utc
 from linewright.store.disk import explained, sync_folder
+from linewright.text.numbers import count
 
 SEAL_BYTES = 16 * 2**20
 """Segments of so many bytes are sealed as soon as they are closed."""

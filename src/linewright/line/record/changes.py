@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from linewright.line.factory import Factory
-from linewright.serve.outages import lines_with_outages
+from linewright.serve.log.outages import lines_with_outages
 from linewright.store.clock import now_utc
 from linewright.store.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
 

@@ -17,14 +17,14 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Forgotten
-from linewright.line.forgotten import forgotten_of
-from linewright.model.figures import count
+from linewright.line.retention.forgotten import forgotten_of
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
-from linewright.serve.segments import ENDING, Frame, frame_of, read_segment
-from linewright.store.chain import Head
+from linewright.serve.log.segments import ENDING, Frame, frame_of, read_segment
+from linewright.store.audit_chain import Head
 from linewright.store.disk import explained, sync_file
 from linewright.store.values import decoder
+from linewright.text.numbers import count
 
 CHECKPOINT_S = 600.0
 """How often the worker makes them: what somebody changes before the next one is not proved by it."""

@@ -8,9 +8,9 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.model.figures import count
 from linewright.people.spec import CostsSpec
-from linewright.serve.feedback import Feedback
+from linewright.serve.feedback.store import Feedback
+from linewright.text.numbers import count
 
 _HOUR_S = 3600.0
 _WHOLE = 1e4

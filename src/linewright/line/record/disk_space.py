@@ -11,7 +11,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.serve.facts import Sealed, Segment
-from linewright.serve.segments import ENDING
+from linewright.serve.log.segments import ENDING
 from linewright.store.clock import now_utc, text_of
 
 LOOKED_BACK_S = 6 * 3600.0

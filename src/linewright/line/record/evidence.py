@@ -9,11 +9,11 @@ import msgspec
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
-from linewright.line.alerts import find_alert, proposal_because
-from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
-from linewright.line.registry import find_model, judged, recorded, registration_of
+from linewright.line.record.alerts import find_alert, proposal_because
+from linewright.line.record.registry import find_model, judged, recorded, registration_of
+from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.model.facts import (
     Certificate,
     Decision,
@@ -24,14 +24,14 @@ from linewright.model.facts import (
     Registered,
     Trained,
 )
-from linewright.model.figures import count
-from linewright.model.gate_text import certificate_in_words
+from linewright.model.gates.text import certificate_in_words
 from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
-from linewright.serve.ids import is_id
+from linewright.serve.log.ids import is_id
 from linewright.store.clock import said
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
 from linewright.store.values import Result, digest_of
+from linewright.text.numbers import count
 from linewright.watch.facts import Alerted, Reference, RetrainProposal, Watched, Window
 from linewright.watch.monitors import shifts_of
 

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.registry import challenger_of, find_model
+from linewright.line.record.registry import challenger_of, find_model
 from linewright.model.facts import Package, Trained
-from linewright.model.package import read_golden
-from linewright.release.pointer import canary_of
-from linewright.serve.rows import TIMES
+from linewright.model.package.model import read_golden
+from linewright.release.promotion import canary_of
+from linewright.serve.rows.reader import TIMES
 
 _KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
 _FEWEST = 3

@@ -13,7 +13,7 @@ import ruamel.yaml
 
 import linewright
 from linewright.line.factory import Factory
-from linewright.serve.feedback import Feedback, Indexed
+from linewright.serve.feedback.store import Feedback, Indexed
 from linewright.serve.files import write_whole
 from linewright.store.clock import now_utc
 from linewright.store.stamps import Stamp, is_young, stamp_of

@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 
 from linewright.errors import NotFound
-from linewright.line.alerts import find_alert
-from linewright.line.costs import declared_costs, durations_of
-from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
-from linewright.line.registry import find_model, rebuilt_of
-from linewright.line.sentences import with_sentences
+from linewright.line.record.alerts import find_alert
+from linewright.line.record.costs import declared_costs, durations_of
+from linewright.line.record.evidence import evidence_of
+from linewright.line.record.registry import find_model, rebuilt_of
+from linewright.line.record.sentences import with_sentences
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.segments import read_log
+from linewright.serve.log.segments import read_log
 from linewright.store.values import to_builtins
 
 

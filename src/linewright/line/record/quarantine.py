@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from linewright.data.dataset import instead_of
+from linewright.data.dataset.version import instead_of
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished

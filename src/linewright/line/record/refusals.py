@@ -1,8 +1,8 @@
 """Candidates that monitoring asked for and that did not promote: what stops the loop, and what makes it wait for more."""
 
-from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
+from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack, Withdrawn
 from linewright.watch.facts import Alerted, RetrainProposal

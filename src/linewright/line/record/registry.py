@@ -10,10 +10,10 @@ from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Evaluation, Metric, Registered
-from linewright.model.figures import listed
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
-from linewright.store.seams import MetadataReader, Version
+from linewright.store.protocols import MetadataReader, Version
 from linewright.store.values import Event
+from linewright.text.numbers import listed
 
 _MODEL = re.compile(r"^(?P<line>[a-z0-9-]{1,63})@(?P<version>[1-9][0-9]{0,8})$")
 _MOST_NAMED = 5

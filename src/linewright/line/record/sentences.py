@@ -7,16 +7,16 @@ from msgspec import convert
 
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
-from linewright.line.alerts import proposal_because
+from linewright.line.record.alerts import proposal_because
 from linewright.model.facts import Certificate, Decision, Trained
-from linewright.model.gate_text import certificate_in_words, gate_in_words, outcome_in_words
+from linewright.model.gates.text import certificate_in_words, gate_in_words, outcome_in_words
 from linewright.model.reason_text import (
     chosen_in_words,
     recent_in_words,
     sample_in_words,
     threshold_in_words,
 )
-from linewright.store.seams import Metadata
+from linewright.store.protocols import Metadata
 from linewright.watch.facts import RetrainProposal
 
 

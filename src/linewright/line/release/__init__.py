@@ -1,0 +1,1 @@
+"""Release of a candidate: decision, rollout, next steps, card."""

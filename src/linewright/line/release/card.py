@@ -1,19 +1,19 @@
 """The facts of a model card, gathered from the record."""
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
-from linewright.line.alerts import proposal_because
-from linewright.line.barred import in_spite, unequal
-from linewright.line.dropped import dropped_at, forgotten_at
-from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
-from linewright.line.registry import declared_before, rebuilt_of
+from linewright.line.record.alerts import proposal_because
+from linewright.line.record.evidence import accepted_of, evidence_of, is_made_elsewhere
+from linewright.line.record.registry import declared_before, rebuilt_of
+from linewright.line.release.excluded_columns import in_spite, unequal
+from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.spec import LineSpec
-from linewright.model.card import CardFacts
+from linewright.model.card.render import CardFacts
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
-from linewright.store.seams import Version
+from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
 from linewright.watch.facts import RetrainProposal
 

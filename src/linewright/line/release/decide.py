@@ -6,19 +6,19 @@ import polars as pl
 
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
-from linewright.line.environment import computed_in
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.outages import follow_file
-from linewright.line.registry import declared_before, find_model
-from linewright.line.rival import rival_of
-from linewright.line.rollout import begin_trial, is_tried_first
-from linewright.line.stations import STATIONS
+from linewright.line.record.registry import declared_before, find_model
+from linewright.line.release.endpoint import follow_file
+from linewright.line.release.rollout import begin_trial, is_tried_first
+from linewright.line.steps.environment import computed_in
+from linewright.line.steps.rival import rival_of
+from linewright.line.steps.table import STATIONS
 from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Package, Registered
-from linewright.model.gate_text import certificate_in_words, incomparable_in_words
+from linewright.model.gates.text import certificate_in_words, incomparable_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
-from linewright.release.pointer import canary_of, project, promote, refuse, require_bytes
+from linewright.release.promotion import canary_of, project, promote, refuse, require_bytes
 from linewright.store.clock import said
 
 MOST_SEEN = 50

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from linewright.line.alerts import open_alerts
 from linewright.line.factory import Factory
-from linewright.line.registry import find_model
+from linewright.line.record.alerts import open_alerts
+from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
-from linewright.model.figures import count
-from linewright.release.configure import configure
+from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Configured, WhenLogFails
-from linewright.release.pointer import when_log_fails
+from linewright.release.promotion import when_log_fails
 from linewright.serve.facts import Outage
-from linewright.serve.outages import Found, outages_of
+from linewright.serve.log.outages import Found, outages_of
 from linewright.store.clock import said
+from linewright.text.numbers import count
 from linewright.watch.facts import Alerted, Cleared
 
 

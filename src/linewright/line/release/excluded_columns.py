@@ -5,14 +5,14 @@ such a champion wins, or would come back, its columns are named.
 """
 
 from linewright.errors import LinewrightError
-from linewright.line.alerts import newest_of
+from linewright.line.column_roles import roles
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
-from linewright.line.roles import roles
+from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
-from linewright.model.figures import count, listed
-from linewright.release.pointer import champions
+from linewright.release.promotion import champions
+from linewright.text.numbers import count, listed
 
 MOST_NAMED = 5
 REASON = "the champion reads columns that the line no longer uses"

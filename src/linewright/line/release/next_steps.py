@@ -1,11 +1,11 @@
 """How a line stands, from its record: what the gates say of its champion now, what waits, and what a person may do next."""
 
-from linewright.line.barred import going_back
 from linewright.line.factory import Factory
-from linewright.line.registry import Judged
+from linewright.line.record.registry import Judged
+from linewright.line.release.excluded_columns import going_back
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, Refused
-from linewright.release.pointer import champions
+from linewright.release.promotion import champions
 from linewright.serve.listener import endpoint
 from linewright.store.snapshot import FEW
 from linewright.watch.facts import Performance, Watched

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from linewright.errors import Conflict
 from linewright.line.factory import Factory
 from linewright.line.instants import later
-from linewright.line.registry import declared_before
+from linewright.line.record.registry import declared_before
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
-from linewright.model.figures import count
-from linewright.model.gate_text import certificate_in_words
+from linewright.model.gates.text import certificate_in_words
+from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
-from linewright.release.pointer import canary_of, deploy, promote, withdraw
-from linewright.release.sequential import bounds
+from linewright.release.promotion import canary_of, deploy, promote, withdraw
 from linewright.release.spec import ReleaseSpec
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.trouble import trouble_with
+from linewright.serve.models.canary_failure import trouble_with
 from linewright.store.values import decode
+from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
 BAKE = "10m"

@@ -1,0 +1,1 @@
+"""What a factory keeps no longer, and whom it has forgotten."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from linewright.data.dataset import is_whole
+from linewright.data.dataset.version import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Finished, Forgotten
-from linewright.store.seams import MetadataReader
+from linewright.store.protocols import MetadataReader
 from linewright.store.values import Event, decoder
 
 _KINDS: Mapping[str, type[Event]] = {"dropped": Dropped, "finished": Finished}

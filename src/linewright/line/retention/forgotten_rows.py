@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from linewright.line.factory import Factory
-from linewright.line.forgotten import Forgetting, forgotten_of
-from linewright.serve.values import spell_all
+from linewright.line.retention.forgotten import Forgetting, forgotten_of
+from linewright.serve.rows.values import spell_all
 
 
 def are_forgotten(factory: Factory, line: str) -> Callable[[pl.Series], np.ndarray] | None:

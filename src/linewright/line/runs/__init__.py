@@ -1,0 +1,1 @@
+"""Runs: plan, request, attempts in child processes, record."""

@@ -1,6 +1,6 @@
-"""One attempt of a run, in a child process: `line.attempts` starts it and follows it.
+"""One attempt of a run, in a child process: `line.runs.attempts` starts it and follows it.
 
-``python -m linewright.line.attempt FACTORY CHANNEL`` gets requests, one after another. One may ask for a plan, or for what a run gave.
+``python -m linewright.line.runs.attempt FACTORY CHANNEL`` gets requests, one after another. One may ask for a plan, or for what a run gave.
 For a run it walks the steps and asks before each of them whether it is done already: it sends ``step`` and gets ``outcome`` or ``do``;
 after ``do`` it sends ``did`` and gets ``outcome``. In between it sends ``progress``; in the end ``returned``, ``raised``, ``bug`` or
 ``not_ended``.
@@ -16,12 +16,12 @@ import msgspec
 
 from linewright.engine.child import Channel, parent
 from linewright.engine.context import Progress
-from linewright.engine.seam import Json, NotEnded, capture, release
+from linewright.engine.protocol import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
-from linewright.line.plan import make_plan
-from linewright.line.run import found, result_of, run_line
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.workflow import found, result_of, run_line
 from linewright.line.spec import LineSpec
-from linewright.line.stations import load_steps
+from linewright.line.steps.table import load_steps
 from linewright.store.values import to_builtins
 
 _ASKED: Mapping[str, Callable[..., Any]] = {"plan": make_plan, "result": result_of, "found": found}

@@ -15,7 +15,7 @@ import msgspec
 
 from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
-from linewright.engine.seam import Interrupted, Json, NotEnded, Step, Workflow, release
+from linewright.engine.protocol import Interrupted, Json, NotEnded, Step, Workflow, release
 from linewright.engine.turns import Turn, Turns
 from linewright.engine.usage import Usage
 from linewright.errors import (
@@ -27,12 +27,12 @@ from linewright.errors import (
     UserCodeError,
     from_json,
 )
-from linewright.line.cancelling import Cancellation, cancellation_of, forget_cancellation
 from linewright.line.factory import Factory
-from linewright.line.factory_file import RunLimits, read_factory_file
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
-from linewright.line.run_record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
-from linewright.line.run_usage import RunMeter
+from linewright.line.file.factory_file import RunLimits, read_factory_file
+from linewright.line.runs.cancel import Cancellation, cancellation_of, forget_cancellation
+from linewright.line.runs.record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
+from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.store.values import decoder, to_builtins
 
@@ -50,7 +50,7 @@ _TOO_LATE = frozenset({"release", "finish"})
 """Steps that are not cancelled: they take a moment, and what they do is an end of the run."""
 
 
-PROGRAM = ("linewright.line.attempt",)
+PROGRAM = ("linewright.line.runs.attempt",)
 """The module that carries out one attempt, and its first arguments."""
 
 
@@ -179,12 +179,12 @@ class Attempts:
         Terminal
             If the child ended.
         LinewrightError
-            As `line.plan.make_plan` does.
+            As `line.runs.plan.make_plan` does.
         """
         return self._ask("plan", spec, Plan, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
-        """Return what a run gave, as `line.run.result_of` does, in a child: it looks at sources too."""
+        """Return what a run gave, as `line.runs.workflow.result_of` does, in a child: it looks at sources too."""
         return self._ask("result", spec, RunResult, run=run, did=did)
 
     def found(
@@ -195,7 +195,7 @@ class Attempts:
         did: Sequence[str] = (),
         did_before: Sequence[str] = (),
     ) -> RunResult:
-        """Return what there is already, as `line.run.found` does, in a child."""
+        """Return what there is already, as `line.runs.workflow.found` does, in a child."""
         return self._ask("found", spec, RunResult, run=run, did=did, did_before=did_before)
 
     def _ask(self, what: str, spec: LineSpec, kind: type[T], **arguments: object) -> T:

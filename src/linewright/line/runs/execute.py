@@ -14,19 +14,19 @@ from linewright.engine.context import Progress
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
-from linewright.engine.seam import Engine, Json, Observe, ignore
+from linewright.engine.protocol import Engine, Json, Observe, ignore
 from linewright.errors import ContractBreach, LinewrightError, NotFound, RequestError, Transient
-from linewright.line.attempts import PROGRAM, Attempts, record_cancelled
-from linewright.line.cancelling import ask_to_cancel, forget_cancellation, require_id
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
-from linewright.line.file import placed
-from linewright.line.run_record import WORKFLOW, end_of, last_declared, prepare, trains_anew
+from linewright.line.file.read import placed
+from linewright.line.runs.attempts import PROGRAM, Attempts, record_cancelled
+from linewright.line.runs.cancel import ask_to_cancel, forget_cancellation, require_id
+from linewright.line.runs.record import WORKFLOW, end_of, last_declared, prepare, trains_anew
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
-    from linewright.line.stations import Station
+    from linewright.line.steps.table import Station
 
 _LOOK_S = 1.0
 """How often a run that another process carries out is checked for a dead executor."""
@@ -230,7 +230,7 @@ def execute_inline(
     factory: Factory, line: str, *, as_of: str | None = None, proposal: str | None = None
 ) -> RunResult:
     """Plan a line and carry the plan out in this process, without a durable engine: for worlds and tests."""
-    engine = InlineEngine(import_module("linewright.line.run").workflows(factory))
+    engine = InlineEngine(import_module("linewright.line.runs.workflow").workflows(factory))
     return _carry_out(factory, line, engine, plan=None, as_of=as_of, proposal=proposal, follow=engine.follow)
 
 
@@ -279,7 +279,7 @@ def _carry_out(
 
 
 class _Asked(Protocol):
-    """What plans a run, and looks at what it gave; see `line.attempts.Attempts`."""
+    """What plans a run, and looks at what it gave; see `line.runs.attempts.Attempts`."""
 
     def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan: ...
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult: ...
@@ -304,10 +304,12 @@ class _InThisProcess:
     factory: Factory
 
     def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan:
-        return import_module("linewright.line.plan").make_plan(self.factory, spec, as_of=as_of)
+        return import_module("linewright.line.runs.plan").make_plan(self.factory, spec, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
-        return import_module("linewright.line.run").result_of(self.factory, spec, run=run, did=tuple(did))
+        return import_module("linewright.line.runs.workflow").result_of(
+            self.factory, spec, run=run, did=tuple(did)
+        )
 
     def found(
         self,
@@ -317,7 +319,7 @@ class _InThisProcess:
         did: Sequence[str] = (),
         did_before: Sequence[str] = (),
     ) -> RunResult:
-        of_run = import_module("linewright.line.run").found
+        of_run = import_module("linewright.line.runs.workflow").found
         return of_run(self.factory, spec, run=run, did=tuple(did), did_before=tuple(did_before))
 
 
@@ -379,7 +381,7 @@ def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str)
 
 def _station_at_work(done: Sequence[str]) -> Progress | None:
     """Return the station after the steps that have been done; `None` before the first and behind the last."""
-    stations: Sequence[Station] = import_module("linewright.line.stations").STATIONS
+    stations: Sequence[Station] = import_module("linewright.line.steps.table").STATIONS
     left = [station for station in stations if station.name not in done]
     return Progress(station=left[0].name, says=left[0].doing) if done and left else None
 

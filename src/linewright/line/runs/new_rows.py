@@ -4,13 +4,13 @@ from typing import Literal
 
 import polars as pl
 
-from linewright.data.dataset import read_dataset
+from linewright.data.dataset.split import identities
+from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested, Split
-from linewright.data.split import identities
 from linewright.line.facts import Accepted, Finished, Learned
-from linewright.line.gathering import ANSWERED_AT, in_types_of, served_rows
-from linewright.line.quarantine import reading_of
+from linewright.line.record.quarantine import reading_of
 from linewright.line.spec import LineSpec
+from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.line.work import Work, label_text
 from linewright.model.facts import Certificate
 

@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from linewright.data.promises import gone
-from linewright.data.read import fingerprint, open_source
+from linewright.data.contract.freshness import gone
+from linewright.data.read.source import fingerprint, open_source
 from linewright.data.spec import FileSource, SourceSpec, table_sources
 from linewright.errors import LinewrightError
-from linewright.line.alerts import last_retraining
-from linewright.line.check import contradictions_of, refuse
+from linewright.line.check.dataset_checks import before_of
+from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import Change, Plan
-from linewright.line.file import unsupported
-from linewright.line.promised import before_of
-from linewright.line.release import release_due
-from linewright.line.run_record import declared, last_declared
+from linewright.line.file.read import unsupported
+from linewright.line.record.alerts import last_retraining
+from linewright.line.release.decide import release_due
+from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
-from linewright.line.stations import STATIONS, Station, settled, words
+from linewright.line.steps.table import STATIONS, Station, settled, words
 from linewright.line.work import (
     CODE_FILE,
     MODEL_FILE,
@@ -28,8 +28,8 @@ from linewright.line.work import (
     read_model_file,
     read_vectors_file,
 )
-from linewright.model.figures import listed
 from linewright.store.values import digest_of, digest_of_bytes
+from linewright.text.numbers import listed
 
 _MOST_NAMED = 5
 _PLACES = frozenset({"file", "sqlite"})

@@ -11,16 +11,16 @@ from uuid import UUID
 from msgspec import convert
 
 from linewright.data.facts import Finding
-from linewright.engine.seam import Json, NotEnded
+from linewright.engine.protocol import Json, NotEnded
 from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
-from linewright.line.alerts import proposal_because
-from linewright.line.checkpoint import checkpoint
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Outcome, Plan
+from linewright.line.record.alerts import proposal_because
+from linewright.line.record.checkpoint import checkpoint
 from linewright.line.spec import LineSpec
-from linewright.model.figures import count
 from linewright.store.values import digest_of
+from linewright.text.numbers import count
 from linewright.watch.facts import RetrainProposal
 
 _TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}

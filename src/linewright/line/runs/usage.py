@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from linewright.engine.seam import Json, Step
+from linewright.engine.protocol import Json, Step
 from linewright.engine.usage import Usage
 from linewright.store.values import to_builtins
 

@@ -11,21 +11,16 @@ from typing import Any, cast
 from msgspec import convert
 from msgspec.structs import replace
 
+from linewright.data.dataset.split import findings_of, known_by_heart
 from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
-from linewright.data.split import findings_of, known_by_heart
 from linewright.engine.context import Progress
-from linewright.engine.seam import Json, Step, Workflow
+from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
 from linewright.errors import LinewrightError, NotFound, Terminal, Transient
-from linewright.line.barred import in_spite, unequal
-from linewright.line.environment import note
+from linewright.line.check.dataset_checks import kept_promises, require_fresh
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan, RunResult
-from linewright.line.learned import learned_since
-from linewright.line.outages import follow_file
-from linewright.line.plan import begin, survey
-from linewright.line.promised import kept_promises, require_fresh
-from linewright.line.release import (
+from linewright.line.release.decide import (
     release,
     require_champion,
     trial_with,
@@ -33,22 +28,27 @@ from linewright.line.release import (
     waits_for_approval,
     withheld,
 )
-from linewright.line.run_record import WORKFLOW, accept, finish, last_run
-from linewright.line.run_usage import RunMeter
+from linewright.line.release.endpoint import follow_file
+from linewright.line.release.excluded_columns import in_spite, unequal
+from linewright.line.release.next_steps import after_run
+from linewright.line.runs.new_rows import learned_since
+from linewright.line.runs.plan import begin, survey
+from linewright.line.runs.record import WORKFLOW, accept, finish, last_run
+from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
-from linewright.line.standing import after_run
-from linewright.line.stations import STATIONS, Station, settled
+from linewright.line.steps.environment import note
+from linewright.line.steps.table import STATIONS, Station, settled
 from linewright.line.work import Work
-from linewright.model.classes import found_by_class, hardly_in_words
+from linewright.model.card.word_vectors import vectors_in_words
+from linewright.model.evaluate.decision_changes import redecided_in_words
+from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
-from linewright.model.figures import listed
-from linewright.model.gate_text import certificate_in_words, undecided_in_words
+from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.model.reason_text import chosen_in_words, sample_in_words
-from linewright.model.redecided import redecided_in_words
-from linewright.model.value import amounts_in_words
-from linewright.model.vector_words import vectors_in_words
+from linewright.model.tasks.value import amounts_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import to_builtins
+from linewright.text.numbers import listed
 
 _MOST_NAMED = 5
 _MOST_CELLS = 5_000_000
@@ -68,7 +68,7 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     factory
         Whose run it is.
     step
-        Does each of them, see `engine.seam.Step`.
+        Does each of them, see `engine.protocol.Step`.
     asked
         The request that `prepare` made.
     """

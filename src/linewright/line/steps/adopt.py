@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.matching import encoder_of, match
 from linewright.line.work import (
     MODEL_FILE,
     Work,
@@ -19,23 +18,24 @@ from linewright.line.work import (
     read_model_file,
     weights,
 )
-from linewright.model.adopt import adopted_parity, to_package_graph
-from linewright.model.conformal import fit_band, half_width
+from linewright.model.export.parity import parity
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
-from linewright.model.foreign import read_foreign
-from linewright.model.given import (
+from linewright.model.imported.adopt import adopted_parity, to_package_graph
+from linewright.model.imported.booster_file import read_foreign
+from linewright.model.imported.library_model import LibraryModel
+from linewright.model.imported.match_columns import encoder_of, match
+from linewright.model.imported.onnx_file import (
     GivenModel,
     choose_output,
     look_at,
     require_answers,
     spelled_classes,
 )
-from linewright.model.library import LibraryModel
-from linewright.model.package import Model
-from linewright.model.parity import parity
+from linewright.model.package.model import Model
 from linewright.model.reasons import ChosenReason, MadeElsewhere
-from linewright.model.scored import Scored, to_bytes
 from linewright.model.spec import ModelSpec
+from linewright.model.tasks.prediction_interval import fit_band, half_width
+from linewright.model.train.scored_rows import Scored, to_bytes
 
 WHERE = "train.model"
 

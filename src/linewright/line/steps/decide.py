@@ -5,15 +5,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from linewright.line.amounts import amounts_in
+from linewright.line.check.amounts import amounts_in
 from linewright.line.work import Work, label_text
 from linewright.model.facts import Decision, Package
-from linewright.model.package import keep_package, load, read_golden
+from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass
-from linewright.model.scored import from_bytes
-from linewright.model.threshold import Threshold, choose_threshold
-from linewright.model.value import value_of
-from linewright.serve.scoring import Scorer
+from linewright.model.tasks.threshold import Threshold, choose_threshold
+from linewright.model.tasks.value import value_of
+from linewright.model.train.scored_rows import from_bytes
+from linewright.serve.rows.scorer import Scorer
 
 
 def decide_station(work: Work) -> Decision:

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from linewright.line.facts import Environment
-from linewright.line.stations import STATIONS
-from linewright.store.seams import Metadata, MetadataReader
+from linewright.line.steps.table import STATIONS
+from linewright.store.protocols import Metadata, MetadataReader
 
 LIBRARIES = (
     "autogluon.tabular",
@@ -50,7 +50,7 @@ def environment(*, fits: bool = True) -> Environment:
     Once a process; about a tenth of a second, beside the training libraries, which it loads where it also looks what a `fit` gives.
     """
     # Imported when first asked for: planning and looking must not wait for it.
-    machine = import_module("linewright.model.numerics")
+    machine = import_module("linewright.line.rebuild.numerics")
     libc = " ".join(part for part in platform.libc_ver() if part)
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",

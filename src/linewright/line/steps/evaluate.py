@@ -6,32 +6,32 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from linewright.data.copies import contents_of, repeat_seldom
+from linewright.data.dataset.duplicates import contents_of, repeat_seldom
+from linewright.data.dataset.split import identities
 from linewright.data.facts import Dataset, Split
-from linewright.data.split import identities
 from linewright.features.encode import Columns
+from linewright.features.encode_table import encode_table
 from linewright.features.learn import to_columns
-from linewright.features.table import encode_table
-from linewright.line.amounts import amounts_of_rows
-from linewright.line.explaining import inputs_of
-from linewright.line.gathering import answered
-from linewright.line.rival import BASELINE, rival_of
+from linewright.line.check.amounts import amounts_of_rows
+from linewright.line.steps.explanation import inputs_of
+from linewright.line.steps.ingest import answered
+from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.line.work import Work, compared_by, headline, label_text, read_rows, weights
-from linewright.model.beside import beside_linear
-from linewright.model.blocks import blocks_in_time
-from linewright.model.evaluate import evaluate, measured_of
-from linewright.model.explanation import HeldOut, with_missed
+from linewright.model.evaluate.against_linear import beside_linear
+from linewright.model.evaluate.decision_changes import redecided
+from linewright.model.evaluate.measure import evaluate, measured_of
+from linewright.model.explain.report import HeldOut, with_missed
 from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
 from linewright.model.gate_reasons import Same
-from linewright.model.gates import certify
-from linewright.model.metrics import metric
-from linewright.model.package import Model, load
-from linewright.model.redecided import redecided
-from linewright.model.said import say
-from linewright.model.scored import from_bytes
+from linewright.model.gates.certify import certify
+from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.predictions import say
+from linewright.model.metrics.time_blocks import blocks_in_time
+from linewright.model.package.model import Model, load
 from linewright.model.spec import BeatsGate, FairnessGate
-from linewright.model.threshold import choose_threshold
-from linewright.model.value import Amounts
+from linewright.model.tasks.threshold import choose_threshold
+from linewright.model.tasks.value import Amounts
+from linewright.model.train.scored_rows import from_bytes
 from linewright.store.values import digest_of
 
 

@@ -5,11 +5,11 @@ import numpy as np
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
 from linewright.features.facts import Boolean, Encoder, Raw, partner
 from linewright.line.work import Work
-from linewright.model.explain import sources_of
-from linewright.model.explanation import HeldOut, explanation
+from linewright.model.explain.inputs import Floats, Input
+from linewright.model.explain.report import HeldOut, explanation
 from linewright.model.facts import Explanation
-from linewright.model.inputs import Floats, Input
-from linewright.model.package import Model
+from linewright.model.onnx.contributions import sources_of
+from linewright.model.package.model import Model
 
 
 def explain_to_people(

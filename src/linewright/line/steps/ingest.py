@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from linewright.data.dataset.event_time import moments
+from linewright.data.dataset.served_rows import Logged
+from linewright.data.dataset.split import identities, split
 from linewright.data.facts import Column, Ingested, Split
 from linewright.data.ingest import ingest
-from linewright.data.logged import Logged
-from linewright.data.moments import moments
 from linewright.data.spec import ColumnRule
-from linewright.data.split import identities, split
-from linewright.data.table import read_served
+from linewright.data.table.build import read_served
 from linewright.errors import ContractBreach, SpecError
-from linewright.line.check import contradictions_of, refuse
+from linewright.line.check.data_advice import doubts
+from linewright.line.check.dataset_checks import before_of, recalled
+from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
-from linewright.line.forgotten_rows import are_forgotten
-from linewright.line.made import rows_with_made
-from linewright.line.promised import before_of, recalled
+from linewright.line.predict.sql_columns import rows_with_made
+from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.spec import LineSpec
-from linewright.line.traps import doubts
 from linewright.line.work import Work, missing_texts
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows import converter
+from linewright.serve.rows.reader import converter
 
 ANSWERED_AT = "\0answered at"
 """No column of a table has such a name."""

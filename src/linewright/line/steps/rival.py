@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linewright.line.registry import recorded
+from linewright.line.record.registry import recorded
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Package
 from linewright.model.gate_reasons import AnotherQuestion, Incomparable, LostColumns

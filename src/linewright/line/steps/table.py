@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from linewright.data.dataset import is_whole
+from linewright.data.dataset.version import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
-from linewright.line.forgotten import forgotten_of
-from linewright.line.rival import rival_of
+from linewright.line.retention.forgotten import forgotten_of
+from linewright.line.steps.rival import rival_of
 from linewright.line.work import (
     CODE_FILE,
     MODEL_FILE,
@@ -221,7 +221,7 @@ STATIONS = (
         code=1,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
-        carried_out_by="linewright.line.gathering:ingest_station",
+        carried_out_by="linewright.line.steps.ingest:ingest_station",
         reads_sources=True,
     ),
     Station(
@@ -229,14 +229,14 @@ STATIONS = (
         code=1,
         doing="parting training and test rows",
         inputs=_split_inputs,
-        carried_out_by="linewright.line.gathering:split_station",
+        carried_out_by="linewright.line.steps.ingest:split_station",
     ),
     Station(
         name="train",
         code=1,
         doing="training",
         inputs=_train_inputs,
-        carried_out_by="linewright.line.training:train_station",
+        carried_out_by="linewright.line.steps.train:train_station",
         notes_environment=True,
         fits=True,
         keeps_fits=True,
@@ -246,7 +246,7 @@ STATIONS = (
         code=1,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
-        carried_out_by="linewright.line.training:package_station",
+        carried_out_by="linewright.line.steps.train:package_station",
         notes_environment=True,
         fits=True,
     ),
@@ -255,7 +255,7 @@ STATIONS = (
         code=1,
         doing="explaining it on the test rows",
         inputs=_explain_inputs,
-        carried_out_by="linewright.line.explain:explain_station",
+        carried_out_by="linewright.line.steps.explain:explain_station",
         notes_environment=True,
         fits=True,
     ),
@@ -264,7 +264,7 @@ STATIONS = (
         code=1,
         doing="choosing the threshold",
         inputs=_decide_inputs,
-        carried_out_by="linewright.line.deciding:decide_station",
+        carried_out_by="linewright.line.steps.decide:decide_station",
         notes_environment=True,
     ),
     Station(
@@ -272,7 +272,7 @@ STATIONS = (
         code=1,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
-        carried_out_by="linewright.line.judging:evaluate_station",
+        carried_out_by="linewright.line.steps.evaluate:evaluate_station",
         notes_environment=True,
     ),
     Station(
@@ -280,7 +280,7 @@ STATIONS = (
         code=1,
         doing="asking the gates",
         inputs=_gate_inputs,
-        carried_out_by="linewright.line.judging:gate_station",
+        carried_out_by="linewright.line.steps.evaluate:gate_station",
     ),
 )
 

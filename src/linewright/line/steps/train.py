@@ -7,18 +7,18 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from linewright.data.rows import hash_in_parts, identity_text
-from linewright.data.split import folds
+from linewright.data.dataset.row_id import hash_in_parts, identity_text
+from linewright.data.dataset.split import folds
 from linewright.errors import RequestError
 from linewright.features.encode import encode
+from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
-from linewright.features.table import encode_table
 from linewright.features.vectors import Vectors, parse
-from linewright.line.adopting import adopt, adopted_graph, parity_of_adopted
 from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
-from linewright.line.gathering import moments_of_rows
-from linewright.line.scoring import json_rows
+from linewright.line.predict.batch import json_rows
+from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
+from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.work import (
     CODE_FILE,
     VECTORS_FILE,
@@ -32,18 +32,18 @@ from linewright.line.work import (
     read_vectors_file,
     weights,
 )
-from linewright.model.export import to_onnx
+from linewright.model.export.parity import parity, refused_by
+from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained
-from linewright.model.figures import count
-from linewright.model.metrics import metric
-from linewright.model.package import Model, build, keep_package, load, open_model
-from linewright.model.parity import parity, refused_by
-from linewright.model.sample import MOST_CELLS, Drawn, draw, most_rows
-from linewright.model.scored import Scored, to_bytes
-from linewright.model.train import Training, train
-from linewright.model.trainers import TRAINERS, read_native
-from linewright.serve.needs import source_columns
-from linewright.serve.scoring import Scorer
+from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.metrics.definitions import metric
+from linewright.model.package.model import Model, build, keep_package, load, open_model
+from linewright.model.train.fit import Training, train
+from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
+from linewright.model.train.scored_rows import Scored, to_bytes
+from linewright.serve.rows.request_columns import source_columns
+from linewright.serve.rows.scorer import Scorer
+from linewright.text.numbers import count
 
 GOLDEN_ROWS = 16
 """Rows that an endpoint tries after it has loaded a package."""

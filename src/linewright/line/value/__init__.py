@@ -1,0 +1,1 @@
+"""The value of a line that serves: prices, accounts, goals."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from linewright.line.alerts import newest_of
-from linewright.line.costs import Costs
 from linewright.line.factory import Factory
+from linewright.line.record.alerts import newest_of
+from linewright.line.record.costs import Costs
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, ValueAccount
 
 

@@ -9,14 +9,14 @@ from typing import Literal
 import msgspec
 
 from linewright.errors import LinewrightError, SpecError
-from linewright.line.alerts import newest_of
-from linewright.line.costs import costs_of
 from linewright.line.factory import Factory
-from linewright.line.factory_file import FACTORY_FILE, FactoryFile
+from linewright.line.file.factory_file import FACTORY_FILE, FactoryFile
+from linewright.line.file.mistakes import did_you_mean
 from linewright.line.instants import earlier
-from linewright.line.mistakes import did_you_mean
+from linewright.line.record.alerts import newest_of
+from linewright.line.record.costs import costs_of
 from linewright.line.spec import LineSpec
-from linewright.line.value_account import value_account
+from linewright.line.value.account import value_account
 from linewright.people.facts import Accounted
 from linewright.people.spec import TAG, GoalSpec, Kpi
 

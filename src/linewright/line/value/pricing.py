@@ -9,17 +9,17 @@ import numpy as np
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.made import rows_with_made
+from linewright.line.predict.sql_columns import rows_with_made
 from linewright.model.facts import Package, Value
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.model.tasks import task
-from linewright.model.value import columns_of
+from linewright.model.tasks.value import columns_of
 from linewright.people.account import DayTally, price
 from linewright.people.facts import Against
 from linewright.release.facts import Promoted, RolledBack
 from linewright.serve.facts import Prediction, Truth
-from linewright.serve.scoring import Scorer
-from linewright.serve.segments import Logged
+from linewright.serve.log.segments import Logged
+from linewright.serve.rows.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)

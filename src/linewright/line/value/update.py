@@ -3,7 +3,7 @@
 A day that nothing can change any more is taken from the account before: only what was answered since is read, and the days of which
 labels have come or have come of age. Memory does not grow with the log.
 
-``python -m linewright.line.value_accounting FACTORY LINE… CHANNEL`` does it in a process of its own: the worker, which lives for months, would
+``python -m linewright.line.value.update FACTORY LINE… CHANNEL`` does it in a process of its own: the worker, which lives for months, would
 keep the memory.
 """
 
@@ -20,22 +20,22 @@ from pathlib import Path
 from msgspec import convert
 
 from linewright.engine.child import Child, ChildEnded, parent
-from linewright.engine.seam import Json, capture, release
+from linewright.engine.protocol import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
-from linewright.line.alerts import newest_of
 from linewright.line.factory import Factory
-from linewright.line.factory_file import read_factory_file
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.file.yaml_nodes import read_text
 from linewright.line.instants import earlier
-from linewright.line.nodes import read_text
+from linewright.line.record.alerts import newest_of
 from linewright.line.rounds import Rounds
 from linewright.line.spec import LineSpec
-from linewright.line.value_account import days_of
-from linewright.line.value_pricing import Pricing
-from linewright.model.value import VALUE
+from linewright.line.value.account import days_of
+from linewright.line.value.pricing import Pricing
+from linewright.model.tasks.value import VALUE
 from linewright.people.account import DayTally, account_of, currencies_of
 from linewright.people.facts import Account, Accounted, Against, DaySums, MonthSums, ValueAccount
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.segments import lengths
+from linewright.serve.log.segments import lengths
+from linewright.serve.no_pickle import forbid_pickles
 from linewright.store.disk import faults_explained
 
 LOOK_S = 60.0
@@ -317,7 +317,7 @@ def keep_accounts_in_child(
 
     memory = read_factory_file(factory.root).runs.bytes
     try:
-        with Child("linewright.line.value_accounting", (str(factory.root), *lines), memory=memory) as child:
+        with Child("linewright.line.value.update", (str(factory.root), *lines), memory=memory) as child:
             return convert(release(child.receive(quiet=look)), dict[str, str])
     except ChildEnded as ended:
         raise Terminal(

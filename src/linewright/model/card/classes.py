@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite, sentence_of
-from linewright.model.classes import (
+from linewright.model.card.missed_classes import unfound_in_words
+from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite, sentence_of
+from linewright.model.evaluate.per_class import (
     Share,
     apart_by_class,
     found_by_class,
@@ -13,8 +14,7 @@ from linewright.model.classes import (
     share_in_words,
 )
 from linewright.model.facts import Evaluation
-from linewright.model.figures import count, few_in_words
-from linewright.model.unfound_words import unfound_in_words
+from linewright.text.numbers import count, few_in_words
 
 MOST_CLASSES = 12
 """Confusion matrices of more classes are told by their commonest mistakes."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
-from linewright.model.card_plots import reliability_plot, said_answer
-from linewright.model.coverage import (
+from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
+from linewright.model.card.plots import reliability_plot, said_answer
+from linewright.model.evaluate.decision_changes import redecided_in_words
+from linewright.model.evaluate.interval_coverage import (
     beyond_in_words,
     bias_in_words,
     coverage_in_words,
@@ -12,11 +13,10 @@ from linewright.model.coverage import (
     percent_in_words,
     range_in_words,
 )
+from linewright.model.evaluate.reliability import is_off, reliability_in_words
 from linewright.model.facts import Band, Calibration, Evaluation, Reliability
-from linewright.model.figures import in_words
 from linewright.model.reason_text import threshold_in_words
-from linewright.model.redecided import redecided_in_words
-from linewright.model.reliability import is_off, reliability_in_words
+from linewright.text.numbers import in_words
 
 
 def decisions(facts: CardFacts) -> Section:

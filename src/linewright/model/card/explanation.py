@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
-from linewright.model.card_plots import apart, plot_of, said_answer, said_apart, said_place, said_rarer
+from linewright.model.card.parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
+from linewright.model.card.plots import apart, plot_of, said_answer, said_apart, said_place, said_rarer
 from linewright.model.facts import Contribution, Dependence, Explanation, Point, Shuffled, WeakSlice
-from linewright.model.figures import count, in_words, listed
+from linewright.text.numbers import count, in_words, listed
 
 MOST_SHOWN = 12
 _TWICE = 2

@@ -4,15 +4,15 @@ import math
 import re
 from collections.abc import Sequence
 
-from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
+from linewright.model.card.parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
+from linewright.model.card.simplest import simplest_in_words
 from linewright.model.facts import Executed, Trained, Trial
-from linewright.model.figures import count, in_words
 from linewright.model.reason_text import chosen_in_words, recent_in_words, sample_in_words
 from linewright.model.reasons import MadeElsewhere
-from linewright.model.simplest import simplest_in_words
+from linewright.text.numbers import count, in_words
 
 _SOUGHT = re.compile(r"\.\d+$")
-"""How a setting is named that was sought near another (`model.refine`)."""
+"""How a setting is named that was sought near another (`model.train.refine`)."""
 _TRIALS_SHOWN = 12
 """Best trials that are listed; members of the model always are."""
 

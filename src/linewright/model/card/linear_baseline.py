@@ -1,7 +1,7 @@
 """What a plain linear model reaches beside the one that was trained, in sentences for people."""
 
 from linewright.model.facts import Plain
-from linewright.model.figures import in_words
+from linewright.text.numbers import in_words
 
 
 def plain_in_words(found: Plain) -> str:

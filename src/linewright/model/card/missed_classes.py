@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from linewright.model.figures import count
+from linewright.text.numbers import count
 
 _MOST = 5
 """Classes that are named."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite
+from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite
 from linewright.model.facts import Certificate, GroupRates
 from linewright.model.gate_reasons import BeatsFound, FairnessFound
-from linewright.model.gate_text import (
+from linewright.model.gates.text import (
     certificate_in_words,
     gate_in_words,
     incomparable_in_words,

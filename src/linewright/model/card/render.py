@@ -7,8 +7,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from linewright.model.card_parts import CardFacts, short
-from linewright.model.card_sections import card_of
+from linewright.model.card.parts import CardFacts, short
+from linewright.model.card.sections import card_of
 
 __all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
 

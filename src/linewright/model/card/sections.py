@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, QUESTION, Ingested, Split
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
-from linewright.model.card_classes import confusion, unseen
-from linewright.model.card_decisions import decisions
-from linewright.model.card_explained import moved, needed, plotted, weak
-from linewright.model.card_parts import (
+from linewright.model.card.classes import confusion, unseen
+from linewright.model.card.decisions import decisions
+from linewright.model.card.explanation import moved, needed, plotted, weak
+from linewright.model.card.leaderboard import leaderboard
+from linewright.model.card.linear_baseline import apart_in_words, difference_in_words, plain_in_words
+from linewright.model.card.parts import (
     Bar,
     Card,
     CardFacts,
@@ -22,14 +24,12 @@ from linewright.model.card_parts import (
     sentence_of,
     short,
 )
-from linewright.model.card_record import certificate, fairness, limits, standing, status_of
-from linewright.model.card_trials import leaderboard
+from linewright.model.card.record import certificate, fairness, limits, standing, status_of
+from linewright.model.card.word_vectors import vectors_in_words
 from linewright.model.facts import Evaluation, Metric
-from linewright.model.figures import count, in_words, listed
-from linewright.model.metrics import METRICS
-from linewright.model.plain_words import apart_in_words, difference_in_words, plain_in_words
-from linewright.model.vector_words import vectors_in_words
+from linewright.model.metrics.definitions import METRICS
 from linewright.store.clock import said
+from linewright.text.numbers import count, in_words, listed
 
 MOST_NAMED = 40
 

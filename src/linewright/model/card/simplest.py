@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from linewright.model.budget import PAIRS
 from linewright.model.facts import Trained, Trial
-from linewright.model.figures import in_words
 from linewright.model.reasons import Fastest
+from linewright.model.train.settings import PAIRS
+from linewright.text.numbers import in_words
 
 _FAMILIES = {
     "linear": "a linear model",

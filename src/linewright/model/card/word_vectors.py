@@ -1,7 +1,7 @@
 """What word vectors know of a line's texts, in sentences for people."""
 
 from linewright.features.facts import Encoder
-from linewright.model.figures import figure, percent
+from linewright.text.numbers import figure, percent
 
 FEW = 0.5
 """Share of the words of texts below which vectors are probably of another language, or texts of something else than words."""

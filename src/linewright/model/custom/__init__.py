@@ -1,0 +1,1 @@
+"""Custom estimators: code of a user as a model family."""

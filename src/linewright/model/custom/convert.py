@@ -19,19 +19,19 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn import ensemble, tree
 
 from linewright.errors import LinewrightError
-from linewright.model.boosted import BoostedFitted, BoostedNative
-from linewright.model.explain import SHARES
-from linewright.model.export import opinion
+from linewright.model.export.onnx_writer import OPSETS, Graph, answer
+from linewright.model.export.to_onnx import opinion
 from linewright.model.facts import Task
-from linewright.model.fitted import Fitted
-from linewright.model.forest import Forest, fused
-from linewright.model.grown import GrownFitted, added_up, to_grown, with_opinion
-from linewright.model.lightgbm_text import exact_text, floor_to_float32
-from linewright.model.margins import Floats, Matrix
-from linewright.model.whole import WholeFitted, WholeNative
-from linewright.model.witness import Witness, witness_of
-from linewright.model.writing import OPSETS, Graph, answer
-from linewright.model.xgb import fitted_of
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.forest import Forest, fused
+from linewright.model.families.lightgbm import BoostedFitted, BoostedNative
+from linewright.model.families.lightgbm_format import exact_text, floor_to_float32
+from linewright.model.families.onnx_model import WholeFitted, WholeNative
+from linewright.model.families.reference_outputs import Witness, witness_of
+from linewright.model.families.tree_arrays import GrownFitted, added_up, to_grown, with_opinion
+from linewright.model.families.xgboost import fitted_of
+from linewright.model.onnx.contributions import SHARES
+from linewright.model.tasks.links import Floats, Matrix
 
 ABSENT = -20.0
 """Margin of a class that no training row had, beside margins about 0."""

@@ -22,13 +22,13 @@ from sklearn.pipeline import Pipeline
 
 from linewright.engine.machine import more_memory
 from linewright.errors import LinewrightError, RequestError, UserCodeError
-from linewright.model.convert import Live, NoExportError, convert, spread
+from linewright.model.custom.convert import Live, NoExportError, convert, spread
 from linewright.model.facts import Task
-from linewright.model.fitted import Fitted
-from linewright.model.grown import GrownFitted
-from linewright.model.margins import Floats, Matrix, Valid
-from linewright.model.whole import WholeFitted
-from linewright.model.witness import unit_of
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.onnx_model import WholeFitted
+from linewright.model.families.reference_outputs import unit_of
+from linewright.model.families.tree_arrays import GrownFitted
+from linewright.model.tasks.links import Floats, Matrix, Valid
 
 OWN_MODULE = "linewright_line_"
 """How the module of a line's own file begins, in which classes that it defines are looked for."""

@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from linewright.data.near import nearest
 from linewright.errors import UserCodeError
+from linewright.text.suggest import nearest
 
 
 def find_function(data: bytes, *, file: str, function: str) -> str:

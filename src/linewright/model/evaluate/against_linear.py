@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Beside, Plain, Task
-from linewright.model.figures import figure
-from linewright.model.intervals import units_of
-from linewright.model.measures import difference_of, spreads
-from linewright.model.metrics import Floats, MetricRule
-from linewright.model.said import Said
+from linewright.model.metrics.bootstrap import units_of
+from linewright.model.metrics.definitions import Floats, MetricRule
+from linewright.model.metrics.estimate import difference_of, spreads
+from linewright.model.metrics.predictions import Said
+from linewright.text.numbers import figure
 
 _CONFIDENCE = 0.975
 """Of each end: both together hold 95 %."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Package, Redecided
-from linewright.model.figures import in_words
+from linewright.text.numbers import in_words
 
 
 def redecided(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.blocks import block_length
-from linewright.model.conformal import LEVEL
 from linewright.model.facts import Beyond, CoverageAt, Metric
-from linewright.model.figures import in_words
-from linewright.model.intervals import UNBOUNDED, count_units
-from linewright.model.measures import Measure, error_of_means, spreads, to_metric
-from linewright.model.metrics import Floats, share
+from linewright.model.metrics.bootstrap import UNBOUNDED, count_units
+from linewright.model.metrics.definitions import Floats, share
+from linewright.model.metrics.estimate import Measure, error_of_means, spreads, to_metric
+from linewright.model.metrics.time_blocks import block_length
+from linewright.model.tasks.prediction_interval import LEVEL
+from linewright.text.numbers import in_words
 
 Clusters = npt.NDArray[Any] | None
 _MISSED = 0.025
@@ -40,7 +40,7 @@ def measure_coverage(
     weight : float64 array, shape (n,), at least 0
         Sample weights.
     clusters, seed
-        As for `linewright.model.evaluate.evaluate`.
+        As for `linewright.model.evaluate.measure.evaluate`.
     is_in_time
         Whether rows are in order of time; clusters are blocks of them then, and may be made longer.
 

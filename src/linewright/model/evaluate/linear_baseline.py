@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task, Trained
-from linewright.model.linear import Linear, LinearFitted
-from linewright.model.margins import Floats, Matrix
-from linewright.model.straight import Straight, fit_straight
+from linewright.model.families.linear import Linear, LinearFitted
+from linewright.model.families.raw_linear import Straight, fit_straight
 from linewright.model.tasks import task as rules_of
+from linewright.model.tasks.links import Floats, Matrix
 
 MOST_ROWS, MOST_CELLS = 20_000, 4_000_000
 """Training rows, and numbers in their matrix, that it learns from at most: a yardstick may not cost as much as the model."""

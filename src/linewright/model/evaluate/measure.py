@@ -9,17 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import ContractBreach
-from linewright.model.classes import measure_expected
-from linewright.model.conformal import ends
-from linewright.model.coverage import measure_beyond, measure_bias, measure_coverage, measure_parts
+from linewright.model.evaluate.interval_coverage import (
+    measure_beyond,
+    measure_bias,
+    measure_coverage,
+    measure_parts,
+)
+from linewright.model.evaluate.per_class import measure_expected
+from linewright.model.evaluate.reliability import measure_reliability
 from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Expected, Metric, Task
-from linewright.model.intervals import UNBOUNDED, count_units, units_of
-from linewright.model.measures import measure_of, spreads, to_metric
-from linewright.model.metrics import Floats, MetricRule, metric
-from linewright.model.reliability import measure_reliability
-from linewright.model.said import Said, guess, say
+from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
+from linewright.model.metrics.definitions import Floats, MetricRule, metric
+from linewright.model.metrics.estimate import measure_of, spreads, to_metric
+from linewright.model.metrics.predictions import Said, guess, say
 from linewright.model.tasks import task as rules_of
-from linewright.model.value import VALUE, Amounts
+from linewright.model.tasks.prediction_interval import ends
+from linewright.model.tasks.value import VALUE, Amounts
 
 Answers = npt.NDArray[Any]
 

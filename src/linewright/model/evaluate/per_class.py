@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Expected
-from linewright.model.figures import figure, listed
-from linewright.model.metrics import Floats
+from linewright.model.metrics.definitions import Floats
+from linewright.text.numbers import figure, listed
 
 SURE = 0.95
 HARDLY = 0.5

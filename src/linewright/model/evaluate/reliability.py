@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Reliability, ReliabilityBin
-from linewright.model.figures import figure, in_words
-from linewright.model.intervals import count_units
-from linewright.model.measures import Measure, spreads, to_metric
-from linewright.model.metrics import Floats, Statistic
+from linewright.model.metrics.bootstrap import count_units
+from linewright.model.metrics.definitions import Floats, Statistic
+from linewright.model.metrics.estimate import Measure, spreads, to_metric
+from linewright.text.numbers import figure, in_words
 
 BINS = 10
 """Most bins."""
@@ -64,7 +64,7 @@ def measure_reliability(
     weight : float64 array, shape (n,), at least 0
         Sample weights.
     clusters, seed
-        As for `linewright.model.evaluate.evaluate`.
+        As for `linewright.model.evaluate.measure.evaluate`.
 
     Returns
     -------

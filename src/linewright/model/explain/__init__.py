@@ -1,0 +1,1 @@
+"""Explanation of a model as a whole."""

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.explain.inputs import Floats, Input, swapped
 from linewright.model.facts import Shuffled, Task
-from linewright.model.figures import figure
-from linewright.model.inputs import Floats, Input, swapped
-from linewright.model.intervals import Spread, bootstrap, units_of
-from linewright.model.metrics import Statistic, divide
+from linewright.model.metrics.bootstrap import Spread, bootstrap, units_of
+from linewright.model.metrics.definitions import Statistic, divide
+from linewright.text.numbers import figure
 
 Answer = Callable[[NDArray[Any]], Floats]
 """From encoded rows to scores."""

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.explain.importance import Judged
+from linewright.model.explain.inputs import Floats, Input, swapped
 from linewright.model.facts import Dependence, Point
-from linewright.model.figures import figure, in_words, say_time
-from linewright.model.importance import Judged
-from linewright.model.inputs import Floats, Input, swapped
-from linewright.model.years import are_years, say_year
+from linewright.text.numbers import figure, in_words, say_time
+from linewright.text.years import are_years, say_year
 
 PARTS = 20
 MOST_LEVELS = 8

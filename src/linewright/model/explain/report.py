@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError
-from linewright.model.dependence import dependence
+from linewright.model.explain.importance import REPEATS, Judged, alike, correlation, importance, ranked
+from linewright.model.explain.inputs import Floats, Input, swapped
+from linewright.model.explain.partial_dependence import dependence
+from linewright.model.explain.slices import weak_slices
 from linewright.model.facts import Contribution, Explanation, Missed
-from linewright.model.figures import figure
-from linewright.model.importance import REPEATS, Judged, alike, correlation, importance, ranked
-from linewright.model.inputs import Floats, Input, swapped
-from linewright.model.package import Model
-from linewright.model.slices import weak_slices
+from linewright.model.package.model import Model
 from linewright.model.tasks import task as rules_of
+from linewright.text.numbers import figure
 
 MOST_ROWS = 2_000
 """Test rows that are shuffled, at most."""

@@ -25,13 +25,13 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.explain.importance import Judged
+from linewright.model.explain.inputs import Floats, Input
 from linewright.model.facts import WeakSlice
-from linewright.model.figures import as_declared, figure, say_time
-from linewright.model.importance import Judged
-from linewright.model.inputs import Floats, Input
-from linewright.model.intervals import Spread, bootstrap, count_units
-from linewright.model.metrics import Statistic, divide
-from linewright.model.years import are_years, say_year
+from linewright.model.metrics.bootstrap import Spread, bootstrap, count_units
+from linewright.model.metrics.definitions import Statistic, divide
+from linewright.text.numbers import as_declared, figure, say_time
+from linewright.text.years import are_years, say_year
 
 FEWEST_ROWS = 30
 """Rows of each half that a slice must have."""

@@ -1,0 +1,1 @@
+"""Export of a fitted model to ONNX, with a test that both predict alike."""

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from linewright.errors import Terminal
-from linewright.model.explain import NAME, OFFSET
 from linewright.model.facts import Task
-from linewright.model.forest import Forest, trees_in
+from linewright.model.families.forest import Forest, trees_in
+from linewright.model.onnx.contributions import NAME, OFFSET
 
 OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
 """Versions of the operators that graphs are made of."""

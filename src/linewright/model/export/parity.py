@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError, Terminal
 from linewright.model.facts import Parity
-from linewright.model.grown import GrownFitted
-from linewright.model.margins import Floats, Matrix
-from linewright.model.package import Model, calibrate
+from linewright.model.families.onnx_model import WholeFitted
+from linewright.model.families.reference_outputs import unit_of
+from linewright.model.families.trainer import Fitted
+from linewright.model.families.tree_arrays import GrownFitted
+from linewright.model.package.model import Model, calibrate
 from linewright.model.tasks import task
-from linewright.model.trainers import Fitted
-from linewright.model.whole import WholeFitted
-from linewright.model.witness import unit_of
+from linewright.model.tasks.links import Floats, Matrix
 
 ALLOWED = 1e-5
 """Largest allowed difference in a probability; for regression, relative to the spread of the predictions."""

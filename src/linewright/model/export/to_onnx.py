@@ -4,7 +4,7 @@ Input ``x`` float32 [n, width]; one output ``y`` float32: probabilities [n, clas
 added up by ONNX Runtime's own operator; probabilities come from the sums by one softmax in double, so that small ones
 keep their digits, which calibration needs. Equal models give equal bytes.
 
-Beside what it computes, the graph says what an explanation needs (`model.explain` reads it): how many training rows came
+Beside what it computes, the graph says what an explanation needs (`model.onnx.contributions` reads it): how many training rows came
 to each node of a tree, or their weight in XGBoost's loss, as ``nodes_hitrates_as_tensor``, an attribute that runtimes do not
 compute with; or the means of a linear model, as metadata.
 """
@@ -15,9 +15,18 @@ import numpy as np
 from onnx import TensorProto
 
 from linewright.errors import Terminal
-from linewright.model.boosted import BoostedFitted
-from linewright.model.ensemble import EnsembleFitted, Member
-from linewright.model.explain import (
+from linewright.model.export.onnx_writer import Graph, answer, write_forest, write_scores
+from linewright.model.facts import Task
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.forest import fused
+from linewright.model.families.lightgbm import BoostedFitted
+from linewright.model.families.linear import BEND, FAR, LinearFitted, LinearNative
+from linewright.model.families.onnx_model import WholeFitted
+from linewright.model.families.trainer import read_native
+from linewright.model.families.tree_arrays import OPINION, GrownFitted
+from linewright.model.families.xgboost import XGBoostFitted
+from linewright.model.onnx.contributions import (
     COEFFICIENTS,
     DESIGN,
     INTERCEPT,
@@ -27,15 +36,6 @@ from linewright.model.explain import (
     Summed,
     to_metadata,
 )
-from linewright.model.facts import Task
-from linewright.model.fitted import Fitted
-from linewright.model.forest import fused
-from linewright.model.grown import OPINION, GrownFitted
-from linewright.model.linear import BEND, FAR, LinearFitted, LinearNative
-from linewright.model.trainers import read_native
-from linewright.model.whole import WholeFitted
-from linewright.model.writing import Graph, answer, write_forest, write_scores
-from linewright.model.xgb import XGBoostFitted
 
 Exported = BoostedFitted | GrownFitted | LinearFitted | XGBoostFitted
 """A fitted model that a graph can say."""

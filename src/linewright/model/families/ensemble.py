@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.fitted import Fitted
-from linewright.model.margins import Floats, Matrix, to_margins, to_scores, weighted
+from linewright.model.families.fitted import Fitted
+from linewright.model.tasks.links import Floats, Matrix, to_margins, to_scores, weighted
 
 MOST_MEMBERS = 3
 """More members cost time at every answer and were worth nothing on any of the tables tried."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix
+from linewright.model.tasks.links import Floats, Matrix
 
 
 class Form(Protocol):

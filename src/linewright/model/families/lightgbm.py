@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.forest import Forest
-from linewright.model.lightgbm_text import exact_text, forest_of
-from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.families.forest import Forest
+from linewright.model.families.lightgbm_format import exact_text, forest_of
+from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
 
 # OpenMP reads this when LightGBM is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import Corrupt, Terminal
-from linewright.model.forest import LARGEST, Forest, Ints
-from linewright.model.margins import Floats
+from linewright.model.families.forest import LARGEST, Forest, Ints
+from linewright.model.tasks.links import Floats
 
 _ZERO = np.float32(1e-35)
 """LightGBM reads every number from -1e-35 to 1e-35 (both as float32, both included) as 0."""

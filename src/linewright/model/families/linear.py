@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
 
 LEVELS_PER_COLUMN = 40
 DESIGN_COLUMNS = 2_000

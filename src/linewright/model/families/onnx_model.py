@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task
-from linewright.model.graph import open_graph
-from linewright.model.margins import Floats, Matrix
-from linewright.model.witness import Witness
+from linewright.model.families.reference_outputs import Witness
+from linewright.model.onnx.session import open_graph
+from linewright.model.tasks.links import Floats, Matrix
 
 
 class WholeNative(msgspec.Struct, frozen=True, kw_only=True, tag="onnx", tag_field="family"):

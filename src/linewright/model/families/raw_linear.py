@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task
-from linewright.model.linear import LinearNative, design, in_chunks, learn_design, solve, steady
-from linewright.model.margins import Floats, Matrix, centre_and_scale, to_scores
+from linewright.model.families.linear import LinearNative, design, in_chunks, learn_design, solve, steady
+from linewright.model.tasks.links import Floats, Matrix, centre_and_scale, to_scores
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from linewright.errors import Corrupt
-from linewright.model.margins import Floats, Matrix
+from linewright.model.tasks.links import Floats, Matrix
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,16 +13,16 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from linewright.errors import Corrupt
-from linewright.model.boosted import Boosted, BoostedFitted, BoostedNative
-from linewright.model.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.facts import Task
-from linewright.model.fitted import Fitted
-from linewright.model.grown import GrownFitted, GrownNative
-from linewright.model.lightgbm_text import wider_text
-from linewright.model.linear import Linear, LinearFitted, LinearNative
-from linewright.model.margins import Floats, Matrix, Valid
-from linewright.model.whole import WholeFitted, WholeNative
-from linewright.model.xgb import XGBoost, XGBoostFitted, XGBoostNative
+from linewright.model.families.ensemble import EnsembleFitted, EnsembleNative, Member
+from linewright.model.families.fitted import Fitted
+from linewright.model.families.lightgbm import Boosted, BoostedFitted, BoostedNative
+from linewright.model.families.lightgbm_format import wider_text
+from linewright.model.families.linear import Linear, LinearFitted, LinearNative
+from linewright.model.families.onnx_model import WholeFitted, WholeNative
+from linewright.model.families.tree_arrays import GrownFitted, GrownNative
+from linewright.model.families.xgboost import XGBoost, XGBoostFitted, XGBoostNative
+from linewright.model.tasks.links import Floats, Matrix, Valid
 
 __all__ = [
     "TRAINERS",

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.forest import Forest, trees_in
-from linewright.model.margins import Floats, Matrix, to_scores
-from linewright.model.witness import Witness
+from linewright.model.families.forest import Forest, trees_in
+from linewright.model.families.reference_outputs import Witness
+from linewright.model.tasks.links import Floats, Matrix, to_scores
 
 OPINION = 1e-6
 """Share of each answer that is no opinion: every class gets a part of it, so that none is impossible and logarithms exist. It keeps

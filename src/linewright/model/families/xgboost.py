@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.forest import Forest
-from linewright.model.margins import Floats, Matrix, Valid, centre_and_scale, to_scores
-from linewright.model.xgboost_document import (
+from linewright.model.families.forest import Forest
+from linewright.model.families.xgboost_format import (
     SUMS,
     GrownTree,
     Learner,
@@ -32,6 +31,7 @@ from linewright.model.xgboost_document import (
     rounds_of,
     to_float32,
 )
+from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
 
 # OpenMP reads this when XGBoost is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

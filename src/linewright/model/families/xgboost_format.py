@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.forest import Forest
-from linewright.model.margins import Floats
+from linewright.model.families.forest import Forest
+from linewright.model.tasks.links import Floats
 
 _LARGEST_CODE = (1 << 24) - 1
 _Form = TypeVar("_Form")

@@ -1,0 +1,1 @@
+"""Gates: a candidate against bars and against the champion."""

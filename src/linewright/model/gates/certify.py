@@ -29,12 +29,12 @@ import numpy.typing as npt
 
 from linewright.model.facts import Certificate, ClusterKind, Conclusion, Outcome, Task, Verdict
 from linewright.model.gate_reasons import Advice, Incomparable, Same
-from linewright.model.judging import Rows, judge
-from linewright.model.metrics import Floats, metric
-from linewright.model.said import guess, say
+from linewright.model.gates.gate import Rows, judge
+from linewright.model.metrics.definitions import Floats, metric
+from linewright.model.metrics.predictions import guess, say
 from linewright.model.spec import BeatsGate, GateSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.value import Amounts
+from linewright.model.tasks.value import Amounts
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]

@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import SpecError
-from linewright.model import fairness
-from linewright.model.claim import Claim, Status
 from linewright.model.facts import ClusterKind, GroupRates, Outcome, Task
-from linewright.model.figures import figure
 from linewright.model.gate_reasons import (
     Alike,
     BeatsFound,
@@ -30,11 +27,14 @@ from linewright.model.gate_reasons import (
     Unit,
     Widest,
 )
-from linewright.model.intervals import class_units, units_of
-from linewright.model.measures import are_alike, difference_of, measure_of, spreads
-from linewright.model.metrics import Floats, MetricRule, metric
-from linewright.model.said import Said
+from linewright.model.gates.bound import Claim, Status
+from linewright.model.metrics import fairness
+from linewright.model.metrics.bootstrap import class_units, units_of
+from linewright.model.metrics.definitions import Floats, MetricRule, metric
+from linewright.model.metrics.estimate import are_alike, difference_of, measure_of, spreads
+from linewright.model.metrics.predictions import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
+from linewright.text.numbers import figure
 
 Answers = npt.NDArray[Any]
 

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import assert_never
 
-from linewright.model.claim import Claim, Status
 from linewright.model.facts import ROWS_OF_VALUE, Certificate, Conclusion, Outcome
-from linewright.model.figures import as_declared, count, in_words, listed, percent, roughly
 from linewright.model.gate_reasons import (
     Advice,
     Alike,
@@ -20,6 +18,8 @@ from linewright.model.gate_reasons import (
     TooFew,
     Unit,
 )
+from linewright.model.gates.bound import Claim, Status
+from linewright.text.numbers import as_declared, count, in_words, listed, percent, roughly
 
 MOST_NAMED = 5
 END: Mapping[Status, str] = {

@@ -1,0 +1,1 @@
+"""Imported models: ONNX files, booster files, MLflow folders."""

@@ -14,10 +14,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from linewright.errors import Terminal
 from linewright.features.facts import Encoder
 from linewright.model.facts import Adopted, Parity
-from linewright.model.given import parse_given
-from linewright.model.margins import Floats
-from linewright.model.package import Model, inputs_of
-from linewright.model.witness import unit_of
+from linewright.model.families.reference_outputs import unit_of
+from linewright.model.imported.onnx_file import parse_given
+from linewright.model.package.model import Model, inputs_of
+from linewright.model.tasks.links import Floats
 
 ALLOWED = 1e-5
 """Largest allowed difference in a probability, or relative to the size of a number."""

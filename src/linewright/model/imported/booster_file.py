@@ -17,11 +17,18 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from linewright.errors import Corrupt, RequestError, Terminal
+from linewright.model.export.onnx_writer import Graph, answer, write_forest, write_scores
 from linewright.model.facts import Task
-from linewright.model.forest import LARGEST, Forest, hangs_together
-from linewright.model.lightgbm_text import exact_text, forest_of, names_of, trees_of, words_of, written_anew
-from linewright.model.writing import Graph, answer, write_forest, write_scores
-from linewright.model.xgboost_document import (
+from linewright.model.families.forest import LARGEST, Forest, hangs_together
+from linewright.model.families.lightgbm_format import (
+    exact_text,
+    forest_of,
+    names_of,
+    trees_of,
+    words_of,
+    written_anew,
+)
+from linewright.model.families.xgboost_format import (
     LOGARITHMS,
     SUMS,
     Learner,
@@ -32,8 +39,8 @@ from linewright.model.xgboost_document import (
     read_tree,
     rounds_of,
 )
-from linewright.model.xgboost_document import forest_of as forest_of_xgboost
-from linewright.model.xgboost_document import hangs_together as is_tree
+from linewright.model.families.xgboost_format import forest_of as forest_of_xgboost
+from linewright.model.families.xgboost_format import hangs_together as is_tree
 
 ALLOWED = (
     "an ONNX file, the text that LightGBM's `Booster.save_model` writes, or the JSON or UBJSON of XGBoost's"

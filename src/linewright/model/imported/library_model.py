@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.features.facts import Encoder
-from linewright.model.boosted import BoostedFitted, BoostedNative
-from linewright.model.fitted import Fitted, Form
-from linewright.model.foreign import Sums
-from linewright.model.margins import Floats
-from linewright.model.package import Feed
-from linewright.model.xgb import XGBoostFitted, XGBoostNative
+from linewright.model.families.fitted import Fitted, Form
+from linewright.model.families.lightgbm import BoostedFitted, BoostedNative
+from linewright.model.families.xgboost import XGBoostFitted, XGBoostNative
+from linewright.model.imported.booster_file import Sums
+from linewright.model.package.model import Feed
+from linewright.model.tasks.links import Floats
 
 
 class LibraryModel:

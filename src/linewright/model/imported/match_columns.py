@@ -7,7 +7,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.features.facts import Boolean, Encoder, Encoding, Number, Raw
-from linewright.model.given import Given
+from linewright.model.imported.onnx_file import Given
 
 NUMBERS = frozenset({"integer", "number", "boolean"})
 TEXTS = frozenset({"category", "text"})

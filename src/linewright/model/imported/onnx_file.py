@@ -1,6 +1,6 @@
 """A model that was made elsewhere: what its file says about itself, and what it answers.
 
-A file is ONNX, or becomes it (`model.foreign`).
+A file is ONNX, or becomes it (`model.imported.booster_file`).
 
 The file is untrusted. It is looked through before anything parses or runs it, and what runs it is hardened as in serving.
 """
@@ -19,10 +19,10 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from linewright.errors import Corrupt, Denied, RequestError
 from linewright.features.facts import Encoder
 from linewright.model.facts import Adopted, Task
-from linewright.model.foreign import ALLOWED, convert
-from linewright.model.graph import DOMAINS, ERRORS, check_graph, open_session
-from linewright.model.margins import Floats
-from linewright.model.package import Feed
+from linewright.model.imported.booster_file import ALLOWED, convert
+from linewright.model.onnx.session import DOMAINS, ERRORS, check_graph, open_session
+from linewright.model.package.model import Feed
+from linewright.model.tasks.links import Floats
 
 MOST_BYTES = 512 * 1024 * 1024
 """A file is read into memory several times; larger ones are refused."""
@@ -84,7 +84,7 @@ def look_at(data: bytes, *, where: str) -> Given:
     Parameters
     ----------
     data
-        Its bytes, of ONNX or what `model.foreign` reads; nothing about them is trusted.
+        Its bytes, of ONNX or what `model.imported.booster_file` reads; nothing about them is trusted.
     where
         What errors name.
 
@@ -149,7 +149,7 @@ def parse_given(data: bytes, *, where: str) -> ModelProto:
 
 
 def as_onnx(data: bytes, where: str) -> bytes:
-    """Return a file as ONNX, which it is or becomes (`model.foreign`)."""
+    """Return a file as ONNX, which it is or becomes (`model.imported.booster_file`)."""
     converted = convert(data, where=where)
     return converted.graph if converted else data
 

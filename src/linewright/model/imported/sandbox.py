@@ -3,7 +3,7 @@
 What is wrong with a file may be such that no look at its bytes sees it: a graph that never ends or takes all memory, already when
 the runtime makes it ready. The child looks at the file, lets it answer made-up rows, and says what the file says about itself.
 
-``python -m linewright.model.trying FILE WHERE CHANNEL``
+``python -m linewright.model.imported.sandbox FILE WHERE CHANNEL``
 """
 
 import sys
@@ -17,8 +17,8 @@ import numpy as np
 from linewright.engine.child import Child, ChildEnded, parent
 from linewright.engine.machine import memory
 from linewright.errors import LinewrightError, RequestError, from_json
-from linewright.model.given import Given, GivenInput, as_onnx, look_at
-from linewright.model.graph import ERRORS, open_session
+from linewright.model.imported.onnx_file import Given, GivenInput, as_onnx, look_at
+from linewright.model.onnx.session import ERRORS, open_session
 
 PATIENCE_S = 15.0
 """A model that has not answered by then is refused, as an endpoint would refuse it."""
@@ -63,7 +63,9 @@ def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
 def _said(file: Path, where: str, patience_s: float, idle_s: float) -> dict[str, Any]:
     most = min(_MEMORY, memory() // 2)
     try:
-        with Child("linewright.model.trying", [str(file), where], memory=most, shows_errors=False) as child:
+        with Child(
+            "linewright.model.imported.sandbox", [str(file), where], memory=most, shows_errors=False
+        ) as child:
             child.receive(idle_s=_START_S)
             return child.receive(idle_s=idle_s)
     except ChildEnded as ended:

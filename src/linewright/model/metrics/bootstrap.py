@@ -57,7 +57,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task
-from linewright.model.metrics import Floats, Statistic
+from linewright.model.metrics.definitions import Floats, Statistic
 
 DRAWS = 1_000
 _FEWEST, _DRAWN = 400, 100_000_000

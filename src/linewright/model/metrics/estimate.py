@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Metric
-from linewright.model.figures import figure
-from linewright.model.intervals import (
+from linewright.model.metrics.bootstrap import (
     UNBOUNDED,
     Scale,
     Spread,
@@ -25,7 +24,8 @@ from linewright.model.intervals import (
     unseen_mean,
     unseen_share,
 )
-from linewright.model.metrics import Floats, MetricRule, Statistic, Truth
+from linewright.model.metrics.definitions import Floats, MetricRule, Statistic, Truth
+from linewright.text.numbers import figure
 
 Answers = npt.NDArray[Any]
 Clusters = npt.NDArray[Any] | None
@@ -62,7 +62,7 @@ def measure_of(
 
     Examples
     --------
-    >>> from linewright.model.metrics import metric
+    >>> from linewright.model.metrics.definitions import metric
     >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
     >>> rmse = measure_of(metric("rmse", "regression"), truth, truth + 0.5, weight=np.ones(4), clusters=None)
     >>> float(rmse.value(np.ones((1, 4)))[0]), rmse.scale
@@ -106,7 +106,7 @@ def difference_of(
 
     Examples
     --------
-    >>> from linewright.model.metrics import metric
+    >>> from linewright.model.metrics.definitions import metric
     >>> truth = np.array([1.0, 2.0, 3.0, 4.0])
     >>> better = difference_of(
     ...     metric("mae", "regression"), truth, truth + 0.5, truth - 2.0, weight=np.ones(4), clusters=None)
@@ -199,7 +199,7 @@ def are_alike(rule: MetricRule, said: Answers, other: Answers, *, weight: Floats
 
     Examples
     --------
-    >>> from linewright.model.metrics import metric
+    >>> from linewright.model.metrics.definitions import metric
     >>> said = np.array([1.0, 2.0])
     >>> are_alike(metric("mae", "regression"), said, said + [0.0, 0.1], weight=np.ones(2))
     False
@@ -231,7 +231,7 @@ def reach_of_unseen(
 
     Examples
     --------
-    >>> from linewright.model.metrics import metric
+    >>> from linewright.model.metrics.definitions import metric
     >>> truth = np.arange(1000) % 2
     >>> accuracy = metric("accuracy", "binary")
     >>> round(reach_of_unseen(accuracy, truth, truth, 0.95, weight=np.ones(1000), clusters=None), 4)

@@ -24,10 +24,17 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import GroupRates
-from linewright.model.figures import figure
 from linewright.model.gate_reasons import Rate
-from linewright.model.intervals import DRAWS, Draws, bootstrap, count_units, expanded_level, unseen_share
-from linewright.model.metrics import Floats, share
+from linewright.model.metrics.bootstrap import (
+    DRAWS,
+    Draws,
+    bootstrap,
+    count_units,
+    expanded_level,
+    unseen_share,
+)
+from linewright.model.metrics.definitions import Floats, share
+from linewright.text.numbers import figure
 
 Measure = Literal["equalized_odds_difference", "demographic_parity_difference"]
 Codes = npt.NDArray[Any]

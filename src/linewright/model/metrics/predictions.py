@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError
 from linewright.model.facts import Task
-from linewright.model.metrics import Floats, MetricRule
+from linewright.model.metrics.definitions import Floats, MetricRule
 from linewright.model.tasks import task as rules_of
-from linewright.model.value import Amounts
+from linewright.model.tasks.value import Amounts
 
 Answers = npt.NDArray[Any]
 
@@ -96,7 +96,7 @@ def guess(
 
     Examples
     --------
-    >>> from linewright.model.metrics import metric
+    >>> from linewright.model.metrics.definitions import metric
     >>> said = guess("binary", np.tile([0.8, 0.2], (4, 1)), beside=np.array([1, 0, 0, 0]), weight=np.ones(4))
     >>> [said.used_by(metric(name, "binary")).tolist() for name in ("accuracy", "f1", "recall")]
     [[0, 0, 0, 0], [1, 1, 1, 1], [[0.75, 0.25], [0.75, 0.25], [0.75, 0.25], [0.75, 0.25]]]

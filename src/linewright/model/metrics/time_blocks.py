@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.metrics import Floats
+from linewright.model.metrics.definitions import Floats
 
 _QUIET = 5
 """Autocorrelations in a row that must be no larger than chance makes them."""

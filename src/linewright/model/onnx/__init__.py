@@ -1,0 +1,1 @@
+"""ONNX graphs at serving time: check, session, contributions. It imports nothing heavy."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import Encoder, partner
 from linewright.model.facts import Task
-from linewright.model.graph import ERRORS, Graph, open_session
-from linewright.model.margins import weighted
-from linewright.model.parts import Parts, read_parts, read_tensor, with_output
-from linewright.model.shapley import TreeExplainer
-from linewright.model.trees import ROWS, read_trees
+from linewright.model.onnx.reader import Parts, read_parts, read_tensor, with_output
+from linewright.model.onnx.session import ERRORS, Graph, open_session
+from linewright.model.onnx.shapley import TreeExplainer
+from linewright.model.onnx.trees import ROWS, read_trees
+from linewright.model.tasks.links import weighted
 from linewright.store.values import decoder
 
 Floats = NDArray[np.float64]

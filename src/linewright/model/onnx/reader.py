@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.model.graph import NUMBERS, PLAIN, fields
+from linewright.model.onnx.session import NUMBERS, PLAIN, fields
 
 _DTYPES: Mapping[int, type] = {1: np.float32, 7: np.int64, 11: np.float64}
 """By the number that a tensor says."""

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.model.trees import Asked, Flags, Floats, Ints, Trees, broken, splits_and_ways
+from linewright.model.onnx.trees import Asked, Flags, Floats, Ints, Trees, broken, splits_and_ways
 
 _SMALLEST = 1e-30
 """A share of 0 is taken for this: it is divided by, and no answer moves by a digit."""
@@ -85,7 +85,7 @@ class TreeExplainer:
     --------
     One tree that answers 10 where column 0 is at most 0.5, as it is in 1 of 4 training rows, and 20 elsewhere:
 
-    >>> from linewright.model.trees import Trees
+    >>> from linewright.model.onnx.trees import Trees
     >>> blank, at = np.zeros(3, np.int64), np.arange(3)
     >>> trees = Trees(
     ...     tree=blank,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.model.parts import Node, read_ints, read_tensor, read_texts, tensor_of
+from linewright.model.onnx.reader import Node, read_ints, read_tensor, read_texts, tensor_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

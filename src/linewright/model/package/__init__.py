@@ -1,0 +1,1 @@
+"""The package of a model: what serves. It imports nothing heavy."""

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
-from linewright.model.explain import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
-from linewright.model.graph import Graph, Input, open_graph
-from linewright.model.margins import to_scores
+from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
+from linewright.model.onnx.session import Graph, Input, open_graph
 from linewright.model.tasks import task
-from linewright.store.seams import Artifacts, Metadata
+from linewright.model.tasks.links import to_scores
+from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
 
 SMALLEST = 1e-30
@@ -113,7 +113,7 @@ class Model:
             ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
-            For trees exact Shapley values (see `model.shapley`), for linear models what differs from the mean row; a column
+            For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
             that the model does not read has none, and days between two columns have an entry of their own.
 
         Raises

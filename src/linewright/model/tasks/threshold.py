@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.reasons import BestF1, BreakEven, EarnedMost, Judging, NoPositive, ThresholdReason
-from linewright.model.value import Amounts, Floats
+from linewright.model.tasks.value import Amounts, Floats
 
 _TIE = 1e-12
 _RISK = 0.05

@@ -1,0 +1,1 @@
+"""Training: search, ensemble, calibration."""

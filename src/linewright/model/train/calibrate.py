@@ -2,7 +2,7 @@
 
 Every candidate is judged on rows that it was not fitted on, and the simplest that is as good as the best wins. Rows
 that the folds keep together stay together, and where the folds go forward in time, so does the judging. What comes out
-is plain data; `model.package.calibrate` applies it.
+is plain data; `model.package.model.calibrate` applies it.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
-from linewright.model.conformal import ends_of_labels
 from linewright.model.facts import Calibration, Task
-from linewright.model.margins import Floats
-from linewright.model.package import calibrate, log_odds
+from linewright.model.package.model import calibrate, log_odds
 from linewright.model.tasks import task
+from linewright.model.tasks.links import Floats
+from linewright.model.tasks.prediction_interval import ends_of_labels
 
 Codes = npt.NDArray[np.int64]
 Fit = Callable[[Floats, Codes, Floats], Calibration]

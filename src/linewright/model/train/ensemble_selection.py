@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.budget import PAIRS, Setting
-from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
-from linewright.model.intervals import bootstrap
-from linewright.model.margins import Floats, to_scores, weighted
-from linewright.model.metrics import MetricRule
+from linewright.model.families.ensemble import MOST_MEMBERS
+from linewright.model.metrics.bootstrap import bootstrap
+from linewright.model.metrics.definitions import MetricRule
 from linewright.model.reasons import Alternative, BestMetric, Fastest, LowestLoss, PairsGain, SmallCosts, Sum
 from linewright.model.tasks import task as rules_of
+from linewright.model.tasks.links import Floats, to_scores, weighted
+from linewright.model.train.settings import PAIRS, Setting
 
 NOISE = 0.01
 """Losses that differ by less than this share are not worth a larger model."""

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from linewright.features.arithmetic import together
 from linewright.features.facts import SIGNS, Arithmetic, Encoder, Number, Operation
-from linewright.model.boosted import Boosted
-from linewright.model.budget import MOST_PAIRS, PAIR_LEAVES, PAIRED_COLUMNS, ROWS_FOR_PAIRS
+from linewright.features.pair_arithmetic import together
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix
+from linewright.model.families.lightgbm import Boosted
+from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.train.settings import MOST_PAIRS, PAIR_LEAVES, PAIRED_COLUMNS, ROWS_FOR_PAIRS
 
 _ALIKE = 0.98
 """Correlation of ranks from which on two pairs say the same."""
@@ -90,7 +90,7 @@ def chosen_pairs(
     Parameters
     ----------
     x, target, weight, categorical, task, classes, seed
-        As `model.trainers.Trainer.fit` takes them. Of very many rows some are looked at, spread evenly.
+        As `model.families.trainer.Trainer.fit` takes them. Of very many rows some are looked at, spread evenly.
     numbers
         Columns of `x` that may be of a pair.
     rounds

@@ -11,19 +11,21 @@ import numpy.typing as npt
 
 from linewright.engine.context import Progress
 from linewright.features.facts import Encoder
-from linewright.model.budget import PAIRS
-from linewright.model.calibrate import fit_calibration, goes_forward
-from linewright.model.conformal import fit_band, half_width
-from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.facts import Band, Calibration, Executed, MemberOf, Recent, Task, Trial
-from linewright.model.kept import LIBRARIES, NO_FITS, Fits, Kept
-from linewright.model.margins import Floats, Matrix
-from linewright.model.members import Blend
-from linewright.model.metrics import MetricRule
-from linewright.model.package import calibrate
-from linewright.model.pairs import Pair, extended
+from linewright.model.families.ensemble import EnsembleFitted, Member
+from linewright.model.families.trainer import TRAINERS, Trainer, of_width, read_native
+from linewright.model.metrics.definitions import MetricRule
+from linewright.model.package.model import calibrate
 from linewright.model.reasons import ChosenReason
-from linewright.model.search import (
+from linewright.model.spec import TrainSpec
+from linewright.model.tasks import task as rules_of
+from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.tasks.prediction_interval import fit_band, half_width
+from linewright.model.train.calibrate import fit_calibration, goes_forward
+from linewright.model.train.ensemble_selection import Blend
+from linewright.model.train.feature_pairs import Pair, extended
+from linewright.model.train.fit_cache import LIBRARIES, NO_FITS, Fits, Kept
+from linewright.model.train.search import (
     Asked,
     Engine,
     Fold,
@@ -35,9 +37,7 @@ from linewright.model.search import (
     trial_of,
     usable_folds,
 )
-from linewright.model.spec import TrainSpec
-from linewright.model.tasks import task as rules_of
-from linewright.model.trainers import TRAINERS, Trainer, of_width, read_native
+from linewright.model.train.settings import PAIRS
 
 _ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 """What is passed on the way from any estimator to its package."""
@@ -118,7 +118,7 @@ def train(
         Told of each fit before it starts.
     at : array, shape (n,), optional
         When each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
-        better without them (`linewright.model.recency`).
+        better without them (`linewright.model.train.recency`).
     metric
         What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
     trainers

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.budget import Setting
 from linewright.model.facts import Task
-from linewright.model.margins import Floats, Matrix
+from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.train.settings import Setting
 from linewright.store.values import digest_of
 
 CODE = 1
@@ -60,7 +60,7 @@ class Kept:
     fits
         Where they lie.
     x, target, categorical, task, classes, seed
-        What all fits of the training have in common, as `model.trainers.Trainer.fit` takes it.
+        What all fits of the training have in common, as `model.families.trainer.Trainer.fit` takes it.
     also
         Libraries that fit models beside `LIBRARIES`.
     """

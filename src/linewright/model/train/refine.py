@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from linewright.model.budget import Setting
+from linewright.model.train.settings import Setting
 
 _SPACES: Mapping[str, Mapping[str, BaseDistribution]] = MappingProxyType(
     {

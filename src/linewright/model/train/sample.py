@@ -3,7 +3,7 @@
 Past some size more rows cost memory and time and say next to nothing new. Rows of common classes are drawn by chance alone, at one
 rate; rare classes are kept whole, for each of their rows says something [1]_. What is drawn by chance weighs one over its
 rate [2]_, so that shares of classes, baseline, calibration, threshold and interval are those of all rows. Groups go whole. Rows of all
-times are drawn at one rate: where older rows mislead, `model.recency` finds out by asking, and no season is lost unasked.
+times are drawn at one rate: where older rows mislead, `model.train.recency` finds out by asking, and no season is lost unasked.
 
 References
 ----------

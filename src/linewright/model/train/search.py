@@ -14,7 +14,30 @@ import numpy.typing as npt
 from linewright.engine.context import Progress
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
-from linewright.model.budget import (
+from linewright.model.facts import Recent, Task, Trial
+from linewright.model.families.ensemble import MOST_MEMBERS
+from linewright.model.families.linear import steady
+from linewright.model.families.trainer import Fitted, Trainer
+from linewright.model.metrics.definitions import MetricRule
+from linewright.model.reasons import ChosenReason, Named, Offer, PairsUnsure
+from linewright.model.spec import TrainSpec
+from linewright.model.tasks import task as rules_of
+from linewright.model.tasks.links import Floats, Matrix, to_margins
+from linewright.model.train.ensemble_selection import (
+    Blend,
+    Judged,
+    Tried,
+    blends,
+    choose,
+    surely_better,
+    what_pairs_give,
+    what_small_costs,
+    why,
+)
+from linewright.model.train.feature_pairs import Pair, can_pair, chosen_pairs, numbers_of, widened
+from linewright.model.train.fit_cache import Kept
+from linewright.model.train.recency import longest_as_good, windows_of
+from linewright.model.train.settings import (
     MOST_PAIRS,
     PAIRS,
     Budget,
@@ -30,30 +53,7 @@ from linewright.model.budget import (
     sized,
     with_pairs,
 )
-from linewright.model.ensemble import MOST_MEMBERS
-from linewright.model.facts import Recent, Task, Trial
-from linewright.model.figures import count, in_digits
-from linewright.model.kept import Kept
-from linewright.model.linear import steady
-from linewright.model.margins import Floats, Matrix, to_margins
-from linewright.model.members import (
-    Blend,
-    Judged,
-    Tried,
-    blends,
-    choose,
-    surely_better,
-    what_pairs_give,
-    what_small_costs,
-    why,
-)
-from linewright.model.metrics import MetricRule
-from linewright.model.pairs import Pair, can_pair, chosen_pairs, numbers_of, widened
-from linewright.model.reasons import ChosenReason, Named, Offer, PairsUnsure
-from linewright.model.recency import longest_as_good, windows_of
-from linewright.model.spec import TrainSpec
-from linewright.model.tasks import task as rules_of
-from linewright.model.trainers import Fitted, Trainer
+from linewright.text.numbers import count, in_digits
 
 Fold = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """Positions of the rows to learn from and of the rows to judge on."""
@@ -73,7 +73,7 @@ class Rows:
     weight: Floats
     categorical: tuple[int, ...]
     numbers: tuple[int, ...]
-    """Columns of which pairs may be made (`linewright.model.pairs`)."""
+    """Columns of which pairs may be made (`linewright.model.train.feature_pairs`)."""
     task: Task
     classes: int
     seed: int
@@ -414,7 +414,7 @@ class Search:
             return about.mean(tried[-1].loss)
 
         # By name: Optuna takes a second to import, and most budgets ask for none of it.
-        refined = import_module("linewright.model.refine").refined
+        refined = import_module("linewright.model.train.refine").refined
         refined(plain(best.setting), about.mean(best.loss), count=trials, seed=race.rows.seed, judge=judge)
 
     def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, ChosenReason, bool]:
@@ -495,7 +495,7 @@ def rows_of(
     classes: int,
     seed: int,
 ) -> Rows:
-    """Return training rows as a search takes them; the arguments are explained at `model.train.train`.
+    """Return training rows as a search takes them; the arguments are explained at `model.train.fit.train`.
 
     Raises
     ------

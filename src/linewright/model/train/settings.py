@@ -145,7 +145,7 @@ class Bought:
     refining: float = 0.0
     """Most that seeking them may cost."""
     paired: int = 0
-    """Best settings of trees that are tried again with what two numbers are together (`linewright.model.pairs`)."""
+    """Best settings of trees that are tried again with what two numbers are together (`linewright.model.train.feature_pairs`)."""
 
 
 _BUDGETS: Mapping[str, Bought] = MappingProxyType(

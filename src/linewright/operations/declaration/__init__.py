@@ -1,0 +1,1 @@
+"""How an operation is declared once, for command, HTTP and Python."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 import msgspec
 
 from linewright.errors import NotFound, RequestError
-from linewright.operations.parameter import Parameter, brief, function_name, nearest, shape_of
+from linewright.operations.declaration.parameter import Parameter, brief, function_name, nearest, shape_of
 
 RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""

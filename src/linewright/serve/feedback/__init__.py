@@ -1,0 +1,1 @@
+"""Feedback: labels of predictions, their corrections and their history."""

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from linewright.errors import Conflict
-from linewright.serve.ids import is_id, number_of
-from linewright.serve.index import KEYED, set_apart
-from linewright.serve.labels import Label, Place
+from linewright.serve.feedback.parse import Label, Place
+from linewright.serve.log.ids import is_id, number_of
+from linewright.serve.log.index import KEYED, set_apart
 
 KEEP_ANSWERS = timedelta(days=7)
 

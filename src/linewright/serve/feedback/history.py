@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linewright.serve.facts import Replaced, Truth
-from linewright.serve.ids import id_of
-from linewright.serve.index import KEYED, place_of
-from linewright.serve.keeping import text_of
+from linewright.serve.feedback.apply import text_of
+from linewright.serve.log.ids import id_of
+from linewright.serve.log.index import KEYED, place_of
 
 EARLIER = """
 CREATE TABLE earlier_by_id (id BLOB NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);

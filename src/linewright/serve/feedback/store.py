@@ -16,26 +16,10 @@ import msgspec
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
-from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
-from linewright.serve.fresh import Fresh
-from linewright.serve.ids import id_of, number_after, number_of
-from linewright.serve.index import INDEX, KEYED, counted, damage_in, place_of, take_in
-from linewright.serve.keeping import answer_before, keep, remember, unknown
-from linewright.serve.labels import Place, check_labels, in_labels
-from linewright.serve.removing import Gone, has_segments, remove_predictions, remove_segments
-from linewright.serve.segments import (
-    NOTHING_SEALED,
-    TORN,
-    Damage,
-    Logged,
-    RecordsAt,
-    SealedSegments,
-    is_being_written,
-    lengths,
-    read_log,
-)
-from linewright.serve.truths import (
+from linewright.serve.feedback.apply import answer_before, keep, remember, unknown
+from linewright.serve.feedback.changes import CHANGES, Chained, chain_up, wrong_changes
+from linewright.serve.feedback.history import (
     EARLIER,
     Known,
     all_kept_in,
@@ -45,6 +29,22 @@ from linewright.serve.truths import (
     newest_of,
     replaced_of,
     wrong_labels,
+)
+from linewright.serve.feedback.parse import Place, check_labels, in_labels
+from linewright.serve.feedback.remove import Gone, has_segments, remove_predictions, remove_segments
+from linewright.serve.log.ids import id_of, number_after, number_of
+from linewright.serve.log.index import INDEX, KEYED, counted, damage_in, place_of, take_in
+from linewright.serve.log.recent import Fresh
+from linewright.serve.log.segments import (
+    NOTHING_SEALED,
+    TORN,
+    Damage,
+    Logged,
+    RecordsAt,
+    SealedSegments,
+    is_being_written,
+    lengths,
+    read_log,
 )
 from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder

@@ -17,13 +17,12 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
-from linewright.serve import answer, oip, oip_binary, openapi, process
-from linewright.serve.address import our_host, require_own_page
-from linewright.serve.answer import Loaded
-from linewright.serve.arms import Guard
-from linewright.serve.feedback import Feedback
-from linewright.serve.fresh import Fresh
-from linewright.serve.health import (
+from linewright.serve import process_metrics as process
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.http import oip, oip_binary, openapi
+from linewright.serve.http import predict as answer
+from linewright.serve.http.batching import Together
+from linewright.serve.http.health import (
     as_one,
     is_answering,
     is_ready,
@@ -32,17 +31,11 @@ from linewright.serve.health import (
     to_health,
     to_memory_gauges,
 )
-from linewright.serve.limits import LOOK_S as LIMITS_LOOK_S
-from linewright.serve.limits import AllLimits, Gate, Gates, LogUse
-from linewright.serve.live import Live
-from linewright.serve.log import PredictionLog
-from linewright.serve.metrics import Metrics, add_tallies
-from linewright.serve.mirror import Mirrors
-from linewright.serve.outages import Outages
-from linewright.serve.pointer import LOAD_WAIT_S, Get, Lines
-from linewright.serve.probe import Probe
-from linewright.serve.relative import Relative
-from linewright.serve.request import (
+from linewright.serve.http.limits import LOOK_S as LIMITS_LOOK_S
+from linewright.serve.http.limits import AllLimits, Gate, Gates, LogUse
+from linewright.serve.http.predict import Loaded
+from linewright.serve.http.relative_paths import Relative
+from linewright.serve.http.request import (
     BODY_DEADLINE_S,
     BUDGET,
     BUG,
@@ -61,10 +54,19 @@ from linewright.serve.request import (
     to_refusal,
     to_response,
 )
-from linewright.serve.scoring import RequestForm
-from linewright.serve.segments import Damage
-from linewright.serve.siblings import LISTEN_S, Siblings, Told, added
-from linewright.serve.together import Together
+from linewright.serve.log.outages import Outages
+from linewright.serve.log.recent import Fresh
+from linewright.serve.log.segments import Damage
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.metrics import Metrics, add_tallies
+from linewright.serve.models.canary import Guard
+from linewright.serve.models.follow import LOAD_WAIT_S, Get, Lines
+from linewright.serve.models.probe import Probe
+from linewright.serve.models.shadow import Mirrors
+from linewright.serve.models.state import Live
+from linewright.serve.origin import our_host, require_own_page
+from linewright.serve.peers import LISTEN_S, Siblings, Told, added
+from linewright.serve.rows.scorer import RequestForm
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
 from linewright.store.names import is_line_name, line_path

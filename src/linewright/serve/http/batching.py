@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from linewright.serve.answer import Ask, Loaded, answer, predict, to_predictions
-from linewright.serve.log import PredictionLog
-from linewright.serve.request import Response
-from linewright.serve.rows import in_rows
-from linewright.serve.scoring import Scorer
+from linewright.serve.http.predict import Ask, Loaded, answer, predict, to_predictions
+from linewright.serve.http.request import Response
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.scorer import Scorer
 
 MOST_ROWS = 256
 """Rows that are answered at one time; more would keep the loop from its sockets."""

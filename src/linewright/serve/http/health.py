@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from linewright.serve.live import Live
-from linewright.serve.log import PredictionLog
+from linewright.serve.log.outages import Outages
+from linewright.serve.log.segments import Damage
+from linewright.serve.log.writer import PredictionLog
 from linewright.serve.metrics import Sample
-from linewright.serve.outages import Outages
-from linewright.serve.pointer import UseOfMemory
-from linewright.serve.segments import Damage
+from linewright.serve.models.follow import UseOfMemory
+from linewright.serve.models.state import Live
 
 
 def is_answering(live: Live, outages: Outages | None) -> bool:

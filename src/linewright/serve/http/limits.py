@@ -17,9 +17,9 @@ from typing import Literal, Self
 import msgspec
 
 from linewright.errors import Transient
+from linewright.serve.http.request import Refusal
+from linewright.serve.log.segments import ENDING
 from linewright.serve.metrics import Sample
-from linewright.serve.request import Refusal
-from linewright.serve.segments import ENDING
 
 CONCURRENT = 1_000
 """Requests that may be answered at one time in all where nobody says how many: about a second of work for one process."""

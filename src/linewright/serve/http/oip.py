@@ -13,12 +13,12 @@ from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve import oip_binary
-from linewright.serve.needs import Needs
-from linewright.serve.oip_binary import Blobs
-from linewright.serve.request import Response, read_json
-from linewright.serve.rows import MAX_ROWS, Place, check_known
-from linewright.serve.values import kind_of
+from linewright.serve.http import oip_binary
+from linewright.serve.http.oip_binary import Blobs
+from linewright.serve.http.request import Response, read_json
+from linewright.serve.rows.reader import MAX_ROWS, Place, check_known
+from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.values import kind_of
 
 EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter", "explain-parameter")
 EXPLANATION = ("contributions", "base", "score")

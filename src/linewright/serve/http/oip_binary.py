@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from linewright.errors import RequestError
-from linewright.serve.request import Response
-from linewright.serve.values import kind_of
+from linewright.serve.http.request import Response
+from linewright.serve.rows.values import kind_of
 
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"

@@ -13,13 +13,13 @@ import msgspec
 from linewright import __version__
 from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve import oip, oip_binary
-from linewright.serve.answer import MOST_EXPLAINED
-from linewright.serve.labels import MAX_LABELS
-from linewright.serve.live import Live
-from linewright.serve.needs import Needs
-from linewright.serve.rows import MAX_ROWS, to_schema
-from linewright.serve.scoring import RequestForm
+from linewright.serve.feedback.parse import MAX_LABELS
+from linewright.serve.http import oip, oip_binary
+from linewright.serve.http.predict import MOST_EXPLAINED
+from linewright.serve.models.state import Live
+from linewright.serve.rows.reader import MAX_ROWS, to_schema
+from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.scorer import RequestForm
 
 MOST_LINES = 100
 MOST_COLUMNS = 10_000

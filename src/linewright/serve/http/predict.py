@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
-from linewright.serve import oip
-from linewright.serve.arms import Guard, is_canary
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.feedback import Feedback
-from linewright.serve.ids import first_of_many, ids_from
-from linewright.serve.live import Canary, Shadow
-from linewright.serve.log import PredictionLog
-from linewright.serve.mirror import Mirrors
-from linewright.serve.records import row_texts
-from linewright.serve.request import Response, read_json, to_response
-from linewright.serve.rows import Place, in_rows
-from linewright.serve.scoring import Scorer
-from linewright.serve.typed import Row, TypedRow, Unusual, column_of
-from linewright.serve.values import spell, spell_all
+from linewright.serve.feedback.store import Feedback
+from linewright.serve.http import oip
+from linewright.serve.http.request import Response, read_json, to_response
+from linewright.serve.log.ids import first_of_many, ids_from
+from linewright.serve.log.records import row_texts
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.models.canary import Guard, is_canary
+from linewright.serve.models.shadow import Mirrors
+from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.rows.reader import Place, in_rows
+from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
+from linewright.serve.rows.values import spell, spell_all
 from linewright.store.clock import now_utc, uuid7, uuids7
 
 MANY = 16

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from linewright.errors import LinewrightError, RequestError, Transient
-from linewright.serve.connections import Connections, Room, raise_file_limit
-from linewright.serve.news import tell_stderr
-from linewright.serve.request import BODY_IS_HERE, HEADERS, SEND_AT_ONCE, Header
+from linewright.serve.http.connections import Connections, Room, raise_file_limit
+from linewright.serve.http.request import BODY_IS_HERE, HEADERS, SEND_AT_ONCE, Header
+from linewright.serve.operator_log import tell_stderr
 
 HEAD_DEADLINE_S = 15.0
 """From the first byte of a request (or the connection) to the end of its headers."""

@@ -7,9 +7,9 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from linewright.data.near import nearest
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.store.values import decoder
+from linewright.text.suggest import nearest
 
 MAX_BODY = 10 * 2**20
 BODY_DEADLINE_S = 30.0

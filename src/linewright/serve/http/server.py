@@ -12,13 +12,13 @@ from typing import cast
 
 import uvicorn
 
-from linewright.serve.app import App
-from linewright.serve.limits import AllLimits
+from linewright.serve.http.app import App
+from linewright.serve.http.limits import AllLimits
+from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
+from linewright.serve.http.request import BODY_DEADLINE_S, BUDGET
 from linewright.serve.listener import Announcement, listening, shown
-from linewright.serve.news import tell_stderr
-from linewright.serve.protocol import GRACE_S, BoundedProtocol, bounded
-from linewright.serve.request import BODY_DEADLINE_S, BUDGET
-from linewright.serve.siblings import Siblings
+from linewright.serve.operator_log import tell_stderr
+from linewright.serve.peers import Siblings
 from linewright.store.clock import now_utc
 from linewright.store.local import LocalArtifacts
 

@@ -1,0 +1,1 @@
+"""The prediction log of an endpoint and its index."""

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeGuard
 
 import msgspec
 
-from linewright.serve.fresh import Fresh, Several, count
-from linewright.serve.ids import number_of, numbers_of, place_after
-from linewright.serve.records import is_forgotten, is_many
-from linewright.serve.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
+from linewright.serve.log.ids import number_of, numbers_of, place_after
+from linewright.serve.log.recent import Fresh, Several, count
+from linewright.serve.log.records import is_forgotten, is_many
+from linewright.serve.log.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
 from linewright.store.disk import sync_file
 
 CHUNK = 20_000

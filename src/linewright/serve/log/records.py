@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from linewright.serve.facts import Prediction, Predictions
-from linewright.serve.ids import ids_from
+from linewright.serve.log.ids import ids_from
 
 _MANY = b'{"many":'
 """How a payload of many begins: with the first of its fields."""

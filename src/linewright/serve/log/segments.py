@@ -21,7 +21,7 @@ import msgspec
 
 from linewright.serve.facts import Prediction
 from linewright.serve.files import is_held
-from linewright.serve.records import records_of
+from linewright.serve.log.records import records_of
 
 MAX_PAYLOAD = 64 * 2**20
 ENDING = ".log"

@@ -18,9 +18,9 @@ import msgspec
 
 from linewright.errors import Transient
 from linewright.serve.facts import Fault, Prediction, Predictions
-from linewright.serve.fresh import Fresh, Several
-from linewright.serve.records import payload_of, records_of
-from linewright.serve.segments import ENDING, MAX_PAYLOAD, frame_of
+from linewright.serve.log.recent import Fresh, Several
+from linewright.serve.log.records import payload_of, records_of
+from linewright.serve.log.segments import ENDING, MAX_PAYLOAD, frame_of
 from linewright.store.clock import now_utc, uuid7
 from linewright.store.disk import explain, sync_folder
 

@@ -1,0 +1,1 @@
+"""The models that an endpoint holds: follow the pointer, load, canary, shadow."""

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from statistics import median
 from threading import Lock
 
-from linewright.serve.live import Canary, Shadow
+from linewright.serve.models.state import Canary, Shadow
 
 FAILURES = 3
 """Requests that a candidate may fail before it is taken out of service; the champion answers those too."""

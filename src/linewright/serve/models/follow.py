@@ -23,13 +23,13 @@ from typing import NamedTuple
 import msgspec
 
 from linewright.errors import Transient
-from linewright.model.package import load, read_package
+from linewright.model.package.model import load, read_package
 from linewright.release.facts import Arm, Serving
 from linewright.release.stop import may_answer
-from linewright.serve.live import Canary, Live, Shadow, kept, still_wanted
-from linewright.serve.memory import Memory, cost_of, give_back, usual_budget
-from linewright.serve.scoring import RequestForm, Scorer, form_of
-from linewright.serve.trouble import Trouble, note_trouble, trouble_with
+from linewright.serve.models.canary_failure import Trouble, note_trouble, trouble_with
+from linewright.serve.models.memory import Memory, cost_of, give_back, usual_budget
+from linewright.serve.models.state import Canary, Live, Shadow, kept, still_wanted
+from linewright.serve.rows.scorer import RequestForm, Scorer, form_of
 from linewright.store.names import is_line_name, line_path
 from linewright.store.values import decoder
 

@@ -4,7 +4,7 @@ What is wrong with a package may be such that no check of its bytes sees it: a g
 that ends the process which runs it. The child has limits, loads the package, lets it answer its golden rows, and says how that
 went. It stays for some seconds, since packages often come one after the other.
 
-``python -m linewright.serve.probe STATE CHANNEL`` says that it is ready; then it gets one digest after the other, and answers each with
+``python -m linewright.serve.models.probe STATE CHANNEL`` says that it is ready; then it gets one digest after the other, and answers each with
 what is wrong, or with nothing.
 """
 
@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 from linewright.engine.child import Child, ChildEnded, End, parent
 from linewright.errors import Corrupt, LinewrightError, from_json
-from linewright.model.package import load
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.scoring import Scorer
+from linewright.model.package.model import load
+from linewright.serve.no_pickle import forbid_pickles
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 
 PATIENCE_S = 15.0
@@ -106,7 +106,11 @@ class Probe:
 
     def _start(self) -> Child:
         return Child(
-            "linewright.serve.probe", (str(self._state),), memory=MEMORY, shows_errors=False, gives_way=False
+            "linewright.serve.models.probe",
+            (str(self._state),),
+            memory=MEMORY,
+            shows_errors=False,
+            gives_way=False,
         )
 
     def _look(self, _waited: float) -> None:

@@ -5,7 +5,7 @@ counted. The child has a low priority and limits of memory and of processor time
 ``shadow/LINE/TRIAL`` of the state: frames like those of the prediction log, under the ids of the answers that went out and
 without their rows, which that log has.
 
-``python -m linewright.serve.mirror STATE`` reads what it is to be, then lists of predictions, one JSON document a line, and
+``python -m linewright.serve.models.shadow STATE`` reads what it is to be, then lists of predictions, one JSON document a line, and
 says of each list how that went.
 """
 
@@ -28,16 +28,16 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.errors import Transient
-from linewright.model.package import load
+from linewright.model.package.model import load
 from linewright.release.facts import Arm
-from linewright.serve.arms import FAILURES, Guard
 from linewright.serve.facts import Prediction
-from linewright.serve.live import Canary, Shadow
-from linewright.serve.log import PredictionLog
+from linewright.serve.log.writer import PredictionLog
 from linewright.serve.metrics import Sample
-from linewright.serve.pickles import forbid_pickles
-from linewright.serve.probe import MEMORY
-from linewright.serve.scoring import Scorer
+from linewright.serve.models.canary import FAILURES, Guard
+from linewright.serve.models.probe import MEMORY
+from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.no_pickle import forbid_pickles
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 
 QUEUE_BYTES = 4 * 2**20
@@ -303,7 +303,7 @@ class _Child:
         self._patience_s = patience_s
         self._ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "linewright.serve.mirror", str(state)]
+            command = [sys.executable, "-m", "linewright.serve.models.shadow", str(state)]
             self._process = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL
             )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from linewright.release.facts import Arm, Serving
-from linewright.serve.memory import cost_of
-from linewright.serve.scoring import Scorer
+from linewright.serve.models.memory import cost_of
+from linewright.serve.rows.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.features.arithmetic import together
-from linewright.features.cells import Cell, cell_of, known_cells, to_matrix
 from linewright.features.encode import LARGEST, fill
+from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
+from linewright.features.pair_arithmetic import together
 from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows import MAX_ROWS, Place, RowReader, converter, in_rows
-from linewright.serve.typed import Row, TypedRow, Unusual, column_of
+from linewright.serve.rows.reader import MAX_ROWS, Place, RowReader, converter, in_rows
+from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 
 _EXACT = 2**53
 """Integers below it are doubles exactly."""

@@ -12,9 +12,17 @@ from typing import Any, TypeVar
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
-from linewright.serve.needs import Needs
-from linewright.serve.typed import Row, column_of
-from linewright.serve.values import KINDS, Excess, as_number, check_all_carried, check_carried, kind_of, shown
+from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.typed import Row, column_of
+from linewright.serve.rows.values import (
+    KINDS,
+    Excess,
+    as_number,
+    check_all_carried,
+    check_carried,
+    kind_of,
+    shown,
+)
 
 MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})

@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 from linewright.data.facts import NotDerived, RowSql
-from linewright.data.natives import to_json
+from linewright.data.table.json_values import to_json
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve.typed import Row, TypedRow
-from linewright.serve.values import KINDS, shown, spell
+from linewright.serve.rows.typed import Row, TypedRow
+from linewright.serve.rows.values import KINDS, shown, spell
 
 _MOST_SHAPES = 256
 """Sets of names whose needs are kept."""
@@ -90,7 +90,7 @@ class Needs:
     @cached_property
     def _evaluator(self) -> Any:
         # By its name: an endpoint whose lines have no SQL loads no DuckDB.
-        return import_module("linewright.data.expressions").Evaluator(self._rows)
+        return import_module("linewright.data.table.expressions").Evaluator(self._rows)
 
     def load(self) -> None:
         """Make ready what computes, before a request waits for it.

@@ -11,12 +11,12 @@ from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
 from linewright.model.facts import Limit, Package, RequestColumn
-from linewright.model.package import Model, golden_differences, read_golden
-from linewright.serve.matrix import MatrixReader
-from linewright.serve.needs import Needs
-from linewright.serve.rows import TIMES, Place, RowReader, converter, in_rows
-from linewright.serve.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
-from linewright.serve.values import shown, spell
+from linewright.model.package.model import Model, golden_differences, read_golden
+from linewright.serve.rows.matrix import MatrixReader
+from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows
+from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
+from linewright.serve.rows.values import shown, spell
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from linewright.store.chain import ROOT
+from linewright.store.audit_chain import ROOT
 
 revision = "0001"
 down_revision = None
