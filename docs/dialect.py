@@ -3,7 +3,7 @@
 python docs/dialect.py            lower the counts in docs/dialect.json to what there is now
 python docs/dialect.py --check    exit 1 if a count is above the file's
 
-The script never raises a count. Who has a reason to raise one does it by hand, in the file, where a review sees it.
+The script never raises a count. With a reason, raise one by hand in the file, where a review sees it.
 """
 
 import json
@@ -91,10 +91,15 @@ def above(now: dict[str, dict[str, int]], limits: dict[str, dict[str, int]]) -> 
 
 
 def lowered(now: dict[str, dict[str, int]], limits: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """Return the limits, each lowered to the count of now where that is less."""
+    """Return the limits, each lowered to the count of now if that is less; words of pages are in thousands, rounded up."""
+    unit = {"words": 1000}
+    rounded = {
+        place: {word: -(-count // unit.get(place, 1)) * unit.get(place, 1) for word, count in found.items()}
+        for place, found in now.items()
+    }
     return {
         place: {word: min(count, limits.get(place, {}).get(word, count)) for word, count in found.items()}
-        for place, found in now.items()
+        for place, found in rounded.items()
     }
 
 

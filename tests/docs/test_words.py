@@ -36,9 +36,10 @@ def test_a_word_that_comes_back_is_seen(dialect):
 
 def test_the_script_never_raises_a_count(dialect):
     """A limit that follows the text limits nothing."""
-    now = {"docs": {"surely": 3, "told": 1}}
+    now = {"docs": {"surely": 3, "told": 1}, "words": {"docs": 34_100}}
+    limits = {"docs": {"surely": 2, "told": 5}, "words": {"docs": 40_000}}
 
-    assert {"docs": {"surely": 2, "told": 1}} == dialect.lowered(now, {"docs": {"surely": 2, "told": 5}})
+    assert {"docs": {"surely": 2, "told": 1}, "words": {"docs": 35_000}} == dialect.lowered(now, limits)
 
 
 def test_readme_and_changelog_stay_short():
