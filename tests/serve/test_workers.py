@@ -199,7 +199,10 @@ def test_a_restart_runs_the_code_that_is_on_the_disk_and_only_if_it_comes_up(cla
     module = tmp_path / "linewright" / "__init__.py"
     endpoint = start(claims.state, workers=1, path=tmp_path)
     before = module.read_text()
-    for version in ("7.0.0", "10.0.0"):  # of another length: Python knows a changed file by its second and its size
+    for version in (
+        "7.0.0",
+        "10.0.0",
+    ):  # of another length: Python knows a changed file by its second and its size
         module.write_text(before.replace(linewright.__version__, version))
         restart(endpoint)
         endpoint.wait_for(lambda: json.loads(fresh(endpoint, "GET", "/v2")[1])["version"] == version)  # noqa: B023
