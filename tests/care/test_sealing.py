@@ -30,7 +30,7 @@ from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.lookup import find_prediction
 from linewright.line.replaying import replay_prediction
-from linewright.line.sealed import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
+from linewright.line.sealed_file import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
 from linewright.line.sealing import SEAL_BYTES, seal_next
 from linewright.line.tending import Tending, tend_inline
 from linewright.model.package import load

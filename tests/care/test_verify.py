@@ -18,9 +18,7 @@ def edit(root: Path, *statements: str) -> None:
         f"drop trigger {table}_no_{verb}" for table in ("events", "results") for verb in ("update", "delete")
     ]
     with sqlite3.connect(root / ".linewright" / "metadata.sqlite") as database:
-        database.executescript(
-            ";\n".join([*drops, "drop trigger if exists events_only_chained", *statements])
-        )
+        database.executescript(";\n".join([*drops, *statements]))
     database.close()
 
 
@@ -88,9 +86,9 @@ def test_no_reader_takes_bytes_of_a_model_that_are_not_what_was_stored(root, lin
         ("update events set body = replace(body, '\"forced\":false', '\"forced\":true') where kind = 'promoted'", "changed"),
         ("update pointers set champion = 7", "the pointer says champion 7"),
         ("update pointers set generation = 0", "the pointer says champion 1, generation 0"),
-        ("insert into events (kind, line, at, by, because, body) select kind, line, at, by, because, body from events where kind = 'promoted'", "promoted twice"),
-        ("insert into events (kind, line, at, by, because, body) select kind, line, at, by, because, body from events where kind = 'finished'", "two final states"),
-        ("insert into events (kind, line, at, by, because, body) select kind, line, at, by, because, body from events where kind = 'accepted'", "accepted twice"),
+        ("insert into events (kind, line, at, by, because, body, chain) select kind, line, at, by, because, body, chain from events where kind = 'promoted'", "promoted twice"),
+        ("insert into events (kind, line, at, by, because, body, chain) select kind, line, at, by, because, body, chain from events where kind = 'finished'", "two final states"),
+        ("insert into events (kind, line, at, by, because, body, chain) select kind, line, at, by, because, body, chain from events where kind = 'accepted'", "accepted twice"),
         ("delete from events where kind = 'accepted'", "without having been accepted"),
         ("delete from events where kind = 'accepted'", "was not fixed before"),
         ("update results set body = replace(body, '\"verdict\":\"promote\"', '\"verdict\":\"reject\"') where kind = 'certificate'", "has changed"),

@@ -308,15 +308,6 @@ def test_the_fingerprint_of_several_files_is_of_what_they_hold_in_order(tmp_path
     assert of["a"] == fingerprint(FileSource(file="a/*.csv"), tmp_path)
 
 
-def test_the_digest_of_what_is_not_said_stays(tmp_path):
-    """A line that was written before a new word about reading existed is not read anew for it."""
-    (tmp_path / "a.csv").write_text("a\n1\n")
-
-    assert "sha256:195798514c8dce760cf4780b4e550d0167c099646bed9e5eb248ad524766c70f" == fingerprint(
-        FileSource(file="a.csv"), tmp_path
-    )
-
-
 def test_missing_spellings_become_null(tmp_path):
     """Each source spells "no value" in its own way, and a spelling that is not declared is a value."""
     raw = read(tmp_path, "a\n ?\nNA\n?x\nnone\n", missing=("?", "NA"))

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.dataset import write_dataset
@@ -20,7 +19,7 @@ from linewright.data.spec import DataSpec, SplitSpec
 from linewright.data.split import findings_of, folds, foreseen_useless, identities, split
 from linewright.engine.context import Context
 from linewright.errors import SpecError
-from linewright.store.values import canonical_json, digest_of
+from linewright.store.values import digest_of
 
 TYPES = {
     pl.Int64: "integer",
@@ -547,25 +546,6 @@ def test_times_that_are_numbers_with_decimals_repeat_nothing(part):
     (made, _) = part(frame, line(time="t"))
 
     assert (800, 200) == (made.train, made.test)
-
-
-def test_a_split_without_copies_is_written_as_before_there_was_a_count():
-    """Digests of ordinary lines must not change, and what depends on them neither."""
-    made = Split(
-        dataset="sha256:d",
-        by="random",
-        why="",
-        cutoff=None,
-        train=1,
-        test=1,
-        embargo=0,
-        unlabelled=0,
-        parts="",
-        fold_salt="",
-    )
-
-    assert b"copies" not in canonical_json(made)
-    assert b"copies" in canonical_json(replace(made, copies=1))
 
 
 @pytest.mark.parametrize("by", ["key", "group"])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import signal
 import sqlite3
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from linewright.engine import durable
 from linewright.engine.durable import DurableEngine, EngineClient, is_news
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
+from linewright.store import stamps
 
 # Runs the executor of a factory: URL, journal, and the step to die in ("" for none), or "serve" to wait for requests.
 EXECUTOR = """
@@ -449,3 +452,37 @@ def test_a_traceback_is_shown_only_where_our_own_words_do_not_follow(words, erro
     )
 
     assert is_shown == is_news(record)
+
+
+class Queues:
+    """A database that says how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def get_queue(self, name):
+        self.asked += 1
+        return f"{name}, asked {self.asked} times"
+
+
+def test_a_database_that_stays_as_it_is_is_asked_once(tmp_path, monkeypatch):
+    """DBOS asks some questions a second, which for a worker that rests is most of what it takes."""
+    monkeypatch.setattr(stamps, "YOUNG_S", 0.0)
+    monkeypatch.setattr(durable, "_ASKED_S", math.inf)
+    database, file = Queues(), tmp_path / "engine.sqlite"
+    file.write_bytes(b"one")
+    durable._ask_once(database, str(file))
+    rests = [database.get_queue("a") for _ in range(3)] + [database.get_queue("b")]
+    file.write_bytes(b"another")
+
+    assert [*["a, asked 1 times"] * 3, "b, asked 2 times"] == rests
+    assert "a, asked 3 times" == database.get_queue("a")
+
+
+def test_a_database_that_was_just_written_is_asked_each_time(tmp_path):
+    """Some file systems stamp by whole seconds: a run that was asked for in the same one would wait."""
+    database, file = Queues(), tmp_path / "engine.sqlite"
+    file.write_bytes(b"one")
+    durable._ask_once(database, str(file))
+
+    assert ["a, asked 1 times", "a, asked 2 times"] == [database.get_queue("a") for _ in range(2)]

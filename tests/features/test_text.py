@@ -215,11 +215,6 @@ def test_what_is_learned_depends_on_the_different_texts_alone():
     assert encoders[0] == msgspec.json.decode(canonical_json(encoders[0]), type=Encoder)
 
 
-def test_an_encoder_without_texts_is_written_as_before():
-    """Models of before have the digests that they had."""
-    assert b"texts" not in canonical_json(Encoder(encodings=()))
-
-
 def test_many_rows_have_fewer_words():
     """The matrix of a long table stays small."""
     texts = sorted(set(letters(300, seed=4)[0]))
@@ -261,7 +256,7 @@ def test_a_text_encoding_whose_parts_do_not_fit_is_refused(text):
 
 def test_text_is_plain_data():
     """Arrays are bytes, base64 in JSON."""
-    fields = {"column", "keys", "weights", "directions", "topics", "words"}
+    fields = {"column", "keys", "weights", "directions", "topics", "words", "vectors"}
 
     assert fields == set(msgspec.to_builtins(learn_text("note", ["a", "b"], rows=2)))
     assert Text.__struct_config__.frozen

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.tending import Tending
 from linewright.operations.status import status
 from linewright.release.facts import Configured, Promoted
-from linewright.serve import files
+from linewright.store import stamps
 from linewright.store.seams import Pointer
 
 LINE = """line: {name}
@@ -47,18 +48,14 @@ class Counts:
             event == "open" and arguments[1] is not None
         ):  # with a mode: the same again without one is how Python opens it
             self.opened[str(arguments[0]).rpartition(".")[2]] += 1
+        elif event == "os.scandir" and Path(arguments[0]).name == "lines":
+            self.looks += 1
         elif event == "sqlite3.connect":
             self.opened["connection"] += 1
 
     def query(self, _connection, _cursor, statement, *_):
         if statement.startswith("SELECT"):
             self.queries += 1
-            self.looks += "max(events.seq)" in statement
-
-    @property
-    def others(self):
-        """Queries beside the one that each look asks."""
-        return self.queries - self.looks
 
 
 _counting = []
@@ -80,7 +77,7 @@ def counts():
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
     """Take files as settled at once, and rest after no look: what is counted must not depend on how busy the machine is."""
-    monkeypatch.setattr(files, "YOUNG_S", 0.0)
+    monkeypatch.setattr(stamps, "YOUNG_S", 0.0)
     monkeypatch.setattr(tending, "_REST", dict.fromkeys(tending._REST, 0.0))
 
 
@@ -135,20 +132,20 @@ def tended(factory, clock):
         counts() as found,
     ):
         last = -1
-        while last != (last := found.others):
+        while last != (last := found.queries):
             seen = found.looks
             wait_until(lambda seen=seen: found.looks >= seen + 15)
         yield found
 
 
 @pytest.mark.parametrize("lines", [3, 12])
-def test_a_look_at_lines_that_rest_asks_one_question_for_all(fleet, clock, lines):
+def test_a_look_at_lines_that_rest_asks_no_question(fleet, clock, lines):
     """A worker that asks about each line by itself takes a core for a thousand lines with which nothing happens."""
     with tended(fleet(lines), clock) as asked:
-        before, opened = (asked.looks, asked.others), asked.opened.total()
-        wait_until(lambda: asked.looks >= before[0] + 40)
+        looks, queries, opened = asked.looks, asked.queries, asked.opened.total()
+        wait_until(lambda: asked.looks >= looks + 40)
 
-        assert before[1] == asked.others
+        assert queries == asked.queries
         assert opened == asked.opened.total()
 
 
@@ -158,13 +155,13 @@ def test_what_is_written_about_one_line_is_looked_up_for_that_line_alone(fleet, 
     for lines in (3, 12):
         factory = fleet(lines)
         with tended(factory, clock) as counted:
-            before, looks = counted.others, counted.looks
+            before, looks = counted.queries, counted.looks
             news = Configured(
                 at=clock(), by="test", because="it says so", line="line-001", when_log_fails="serve-unlogged"
             )
             factory.metadata.record(news)
             wait_until(lambda looks=looks, counted=counted: counted.looks >= looks + 60)
-            asked[lines] = counted.others - before
+            asked[lines] = counted.queries - before
 
     assert 0 < asked[3] == asked[12]
 

@@ -62,7 +62,7 @@ def test_some_rows_are_learned_from_and_it_is_said(tmp_path, monkeypatch, table)
 
 
 def test_a_table_below_the_cap_has_no_such_word(tmp_path):
-    """A model of all rows is what it was before there was a cap."""
+    """Where all rows are learned from, nothing is said of a sample."""
     write(tmp_path / "one")
     trained, _, ran, _ = trained_of(tmp_path / "one")
 

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,8 +71,6 @@ def package(fitted, task):
         chosen_because="they are better together",
         native="sha256:02",
         calibration=Calibration(),
-        threshold=0.5 if task == "binary" else None,
-        threshold_because="",
         half_width=1.0 if task == "regression" else None,
         baseline=(),
         rows=400,
@@ -79,7 +78,9 @@ def package(fitted, task):
         libraries={},
     )
     graph = to_onnx(fitted.to_native(), 6)
-    return open_model(build(trained, label="y", key=None, columns=(), graph=graph, golden=b""), graph)
+    built = build(trained, label="y", key=None, columns=(), graph=graph, golden=b"")
+    at = 0.5 if task == "binary" else None
+    return open_model(msgspec.structs.replace(built, threshold=at), graph)
 
 
 @pytest.fixture(scope="module", params=[(mix, task) for mix in MIXES for task in TASKS], ids="-".join)

@@ -17,7 +17,7 @@ from scipy.special import expit, logit, softmax
 
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
 from linewright.features.facts import Encoder, Number, Raw
-from linewright.model.facts import Calibration, Package, RequestColumn, Trained
+from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import NUMBERS, PLAIN, check_graph, fields
 from linewright.model.package import (
     Golden,
@@ -88,8 +88,6 @@ def trained(**changes):
         "chosen_because": "it is the only one",
         "native": "sha256:02",
         "calibration": Calibration(),
-        "threshold": 0.4,
-        "threshold_because": "value",
         "half_width": None,
         "baseline": (0.5, 0.5),
         "rows": 4,
@@ -99,13 +97,20 @@ def trained(**changes):
     return Trained(**{**facts, **changes})
 
 
-REGRESSION = {"task": "regression", "classes": (), "threshold": None, "half_width": 2.0}
+REGRESSION = {
+    "task": "regression",
+    "classes": (),
+    "threshold": None,
+    "half_width": 2.0,
+    "band": Band(at=(0.0,), half_widths=(2.0,), least=None),
+}
 MULTICLASS = {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None}
 
 
-def package_of(graph, golden=b"", **changes):
+def package_of(graph, golden=b"", *, threshold=0.4, **changes):
     columns = [RequestColumn(name="a", type="number"), RequestColumn(name="b", type="number")]
-    return build(trained(**changes), label="y", key=None, columns=columns, graph=graph, golden=golden)
+    built = build(trained(**changes), label="y", key=None, columns=columns, graph=graph, golden=golden)
+    return msgspec.structs.replace(built, threshold=threshold)
 
 
 def model_of(graph, **changes):

@@ -314,7 +314,16 @@ def test_a_file_is_not_answered_by_a_package_that_answers_its_own_rows_otherwise
 
 def made(package: str) -> Registered:
     return Registered(
-        at="2026-01-01T00:00:00Z", by="me", because="a test", line="tumours", model=2, package=package, run=""
+        at="2026-01-01T00:00:00Z",
+        by="me",
+        because="a test",
+        line="tumours",
+        model=2,
+        package=package,
+        run="",
+        ingested="",
+        parity="",
+        decision="",
     )
 
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from linewright.features.encode import encode
 from linewright.features.facts import Boolean, Category, DatePart, Encoder, Number
-from linewright.model.facts import Calibration, Limit, Package, RequestColumn
+from linewright.model.facts import Band, Calibration, Limit, Package, RequestColumn
 from linewright.model.package import Golden, open_model
 from linewright.release.facts import Arm, Serving
 from linewright.serve import index
@@ -54,7 +54,13 @@ GOLDEN_ROWS = (
 TASKS = {
     "binary": {"task": "binary", "classes": ("No", "Yes"), "threshold": 0.4, "half_width": None},
     "multiclass": {"task": "multiclass", "classes": ("a", "b", "c"), "threshold": None, "half_width": None},
-    "regression": {"task": "regression", "classes": (), "threshold": None, "half_width": 2.5},
+    "regression": {
+        "task": "regression",
+        "classes": (),
+        "threshold": None,
+        "half_width": 2.5,
+        "band": Band(at=(0.0,), half_widths=(2.5,), least=None),
+    },
 }
 
 
@@ -328,25 +334,3 @@ def small_parts(monkeypatch):
     """Give what is indexed at one time a part of its own, however little it is."""
     monkeypatch.setattr(index, "PART", 1)
     monkeypatch.setattr(index, "PARTS", 10**6)
-
-
-@pytest.fixture
-def to_form_4():
-    """Return what makes of a file of labels what it was before its index of keys had parts."""
-    return """
-        DROP TRIGGER by_id_insert;
-        DROP TRIGGER by_id_update;
-        DROP TRIGGER by_key_insert;
-        DROP TRIGGER by_key_update;
-        DROP TABLE changes;
-        DROP TABLE chained;
-        DROP VIEW keyed_in_requests;
-        DROP TABLE request_keys;
-        DROP TABLE requests;
-        DROP VIEW keyed;
-        DROP TABLE parts;
-        DROP INDEX predictions_key;
-        ALTER TABLE predictions DROP COLUMN part;
-        CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
-        PRAGMA user_version = 4;
-    """

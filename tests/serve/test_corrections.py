@@ -498,21 +498,6 @@ def test_a_history_that_does_not_hang_together_is_found(line):
     assert "key 'b'" in wrong[1]
 
 
-@pytest.mark.parametrize("line", [False], indirect=True, ids=["one by one"])
-def test_labels_of_before_there_were_corrections_can_be_corrected(line, to_form_4):
-    """A file of labels is brought up when it is opened."""
-    (first,) = line.predict("a")
-    line.accept({"key": "a", "label": "No"})
-    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript(
-            f"{to_form_4} DROP TABLE earlier_by_id; DROP TABLE earlier_by_key; PRAGMA user_version = 3;"
-        )
-
-    assert {first: "No"} == line.known()
-    assert 1 == line.accept({"key": "a", "label": "Yes", "corrects": "No"})["corrected"]
-    assert {first: "No"} == line.known(instant(1))
-
-
 # From outside
 
 

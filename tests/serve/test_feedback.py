@@ -18,7 +18,6 @@ from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Package, RequestColumn
 from linewright.serve import feedback as feedback_module
-from linewright.serve import files
 from linewright.serve import index as index_module
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback import Feedback
@@ -26,6 +25,7 @@ from linewright.serve.ids import first_of_many, ids_from
 from linewright.serve.labels import MAX_LABELS
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import RecordsAt
+from linewright.store import stamps
 from linewright.store.clock import uuid7
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -131,7 +131,7 @@ ONE_BY_ONE = pytest.mark.parametrize("line", [False], indirect=True, ids=["one b
 
 def test_what_stands_is_told_whether_or_not_the_index_has_all_of_it(line, monkeypatch):
     """`status` asks a thousand lines and reads each file once while it stays as it is; what came since must not be missed."""
-    monkeypatch.setattr(files, "YOUNG_S", 0.0)
+    monkeypatch.setattr(stamps, "YOUNG_S", 0.0)
     told = [line.labels.standing()]
     is_made = (line.state / "feedback").exists()
     first, _ = line.predict("a", "b")
@@ -429,36 +429,6 @@ def test_damage_in_the_log_is_remembered_and_a_torn_end_that_was_completed_is_no
     assert 1 == line.labels.counts().predictions
     path.unlink()
     assert [] == line.labels.catch_up()
-
-
-@ONE_BY_ONE
-def test_an_index_of_the_first_form_is_brought_up(line, to_form_4):
-    """Labels that were kept before the damage of the log was remembered."""
-    (first,) = line.predict("a")
-    line.accept({"id": first, "label": "Yes"})
-    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript(
-            f"{to_form_4} DROP TABLE damage; DROP INDEX by_id_received; DROP INDEX by_key_received; PRAGMA user_version = 1;"
-        )
-
-    assert [] == line.labels.catch_up()
-    assert (1, 1) == line.labels.counts()
-
-
-@ONE_BY_ONE
-def test_labels_by_key_find_what_was_indexed_before_there_were_parts(line, to_form_4):
-    before = [*line.predict("a", "b"), *line.predict("a")]
-    line.labels.catch_up()
-    with closing(sqlite3.connect(line.state / "feedback" / "claims.sqlite")) as database:
-        database.executescript(to_form_4)
-    after = line.predict("a")
-
-    assert counts(accepted=1) == line.accept({"key": "a", "label": "Yes"})
-
-    known = {one.id: truth and truth.label for one, truth in line.labels.labelled(known_by="9999")}
-    assert {before[0]: "Yes", before[1]: None, before[2]: "Yes", after[0]: "Yes"} == known
-    assert (4, 3) == line.labels.counts()
-    assert [] == line.labels.audit().wrong
 
 
 def test_parts_of_the_index_grow_with_it(line, monkeypatch):

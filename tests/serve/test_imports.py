@@ -40,3 +40,20 @@ def test_who_follows_a_run_imports_nothing_that_computes():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+def test_who_asks_how_lines_stand_imports_nothing_that_reads_tables(tmp_path):
+    """The status of a factory is asked for often, and each such library takes as long to import as a hundred lines to look at."""
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "factory.yaml").write_text("format: 1\n")
+    (tmp_path / "lines" / "a.yaml").write_text("line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n")
+    (tmp_path / ".linewright" / "log" / "a").mkdir(parents=True)
+    reads = ["polars", "pyarrow", "duckdb", "onnxruntime", "scipy", "sklearn", "lightgbm", "xgboost", "dbos"]
+    code = (
+        "import sys; from linewright.interfaces.cli import main\n"
+        f"sys.argv = ['linewright', 'status', '--factory', {str(tmp_path)!r}]\n"
+        f"try: main()\nexcept SystemExit: print(sorted(set({reads!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.splitlines()[-1]

@@ -54,8 +54,6 @@ contract:
 train: {task: binary, budget: quick, folds: 2}
 gates:
   - {beats: champion, metric: roc_auc, confidence: 0.95}
-"""
-WATCH = """\
 watch: {every: 1d, drift: {windows: 2}}
 retrain: {when: [drift, performance], cooldown: 3d}
 """
@@ -142,13 +140,12 @@ def main() -> int:
 
 
 def live(folder: Path, code: Path) -> None:
-    """Let a factory live in `folder` by the code of a checkout: a run, answers, labels and, where it can, monitors."""
+    """Let a factory live in `folder` by the code of a checkout: a run, answers, labels, monitors, a sealed segment, a checkpoint."""
     factory, patch = folder / "factory", folder / "patch"
     (factory / "lines").mkdir(parents=True)
     patch.mkdir()
     (patch / "sitecustomize.py").write_text(TIME)
-    is_watched = (code / "src" / "linewright" / "line" / "tending.py").exists()
-    (factory / "lines" / f"{LINE}.yaml").write_text(FILE + WATCH * is_watched)
+    (factory / "lines" / f"{LINE}.yaml").write_text(FILE)
     days = [row for day in range(HISTORY) for row in rows(day)]
     # A row that the contract keeps out.
     _write(factory / "history.csv", [*days, {**days[0], "visit": "v-broken", "a": -99}], COLUMNS)
@@ -170,12 +167,9 @@ def live(folder: Path, code: Path) -> None:
     truth = [{"key": row["visit"], "label": row["y"]} for row in rows(HISTORY)[1:20]]
     _write(factory / "truth.csv", truth, ("key", "label"))
     made.command(HISTORY, 5, "feedback", LINE, "truth.csv")
-    if is_watched:
-        _be_watched(made)
-    if (code / "src" / "linewright" / "line" / "sealing.py").exists():
-        made.python(HISTORY + 7, 0, "-c", SEAL)
-    if (code / "src" / "linewright" / "line" / "checkpoint.py").exists():
-        made.python(HISTORY + 7, 1, "-c", CHECKPOINT)
+    _be_watched(made)
+    made.python(HISTORY + 7, 0, "-c", SEAL)
+    made.python(HISTORY + 7, 1, "-c", CHECKPOINT)
 
 
 def _be_watched(made: "Made") -> None:

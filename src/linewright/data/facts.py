@@ -3,7 +3,6 @@
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from linewright.store.values import Result
 
@@ -170,8 +169,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     rows_read: int
     labels: tuple[str, ...] = ()
     """Different values of the label, as spelled, sorted; empty where there are more than `MOST_LABELS`."""
-    row_sql: RowSql | UnsetType = UNSET
-    """What of `table.sql` requests get too; not written where there is no SQL, and before requests got any."""
+    row_sql: RowSql | None = None
+    """What of `table.sql` requests get too; `None` where there is no SQL."""
 
 
 class Split(Result, frozen=True, kw_only=True, tag="split"):
@@ -195,9 +194,8 @@ class Split(Result, frozen=True, kw_only=True, tag="split"):
     is_mixed: bool = False
     """Whether the folds of a time split mix times, as they do for a retraining: folds that go forward in time could not
     show which model learns what is new."""
-    since: str | UnsetType = UNSET
+    since: str | None = None
     """For a retraining whose rows no column puts in time: the test rows were answered since this instant, when a shift
-    began. Not written where old rows judge too."""
-    copies: int | UnsetType = UNSET
-    """Rows that would be test rows but say what a training row says, features and label; they are in neither part. Not
-    written where there are none, so that such a split is what it was before there was a count."""
+    began. `None` where old rows judge too."""
+    copies: int = 0
+    """Rows that would be test rows but say what a training row says, features and label; they are in neither part."""

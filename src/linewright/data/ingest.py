@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from msgspec import UNSET
 
 from linewright.data.contract import Checked, Forgotten, breach, check
 from linewright.data.dataset import write_dataset
@@ -85,7 +84,7 @@ def ingest(
         findings=(*checked.findings, *([in_order] if in_order else []), *doubts(checked)),
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
-        row_sql=UNSET if checked.row_sql is None else checked.row_sql,
+        row_sql=checked.row_sql,
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"

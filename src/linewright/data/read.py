@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -386,22 +385,13 @@ def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
                 hashed.update(ascii(row).encode())
         return digest_of({"rows": hashed.hexdigest()})
     files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
-    held = {"bytes": files[0]} if len(files) == 1 else {"files": files}
-    return digest_of({**held, **_reading(spec)})
+    # Limits are no part of it: a file that can be read is read the same.
+    return digest_of({"files": files, **spec.model_dump(mode="json", exclude={"file", "limits"})})
 
 
 def _digest_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reading(spec: FileSource) -> dict[str, Any]:
-    """Return how a file is read; what is not said and came later is left out, so that digests stay as they were.
-
-    Limits are no part of it: a file that can be read is read the same.
-    """
-    said = spec.model_dump(mode="json", exclude={"file", "limits"}, exclude_defaults=True)
-    return {**spec.model_dump(mode="json", include={"separator", "encoding", "missing"}), **said}
 
 
 def _database(spec: SqliteSource, root: Path, where: str) -> Path:

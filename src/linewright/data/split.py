@@ -7,7 +7,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import polars as pl
-from msgspec import UNSET, UnsetType
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
@@ -35,7 +34,7 @@ class _Cut:
     why: str
     cutoff: Any = None
     """First time value of the test part."""
-    since: str | UnsetType = UNSET
+    since: str | None = None
     """When the shift began since which the test rows were answered."""
 
 
@@ -114,7 +113,7 @@ def split(
         fold_salt=f"fold:{spec.salt}",
         is_mixed=as_of is not None,
         since=cut.since,
-        copies=copies or UNSET,
+        copies=copies,
     )
     context.metadata.keep(result)
     return result
@@ -571,7 +570,7 @@ def _block_starts(at: np.ndarray, k: int) -> list[Any]:
 
 def findings_of(split: Split) -> Iterator[Finding]:
     """Say how many rows are in neither part as copies, and that most have no label where that is so."""
-    rows = split.train + split.test + split.embargo + split.unlabelled + (split.copies or 0)
+    rows = split.train + split.test + split.embargo + split.unlabelled + split.copies
     if split.unlabelled >= _MOSTLY * rows:
         yield Finding(
             column="",

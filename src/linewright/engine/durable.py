@@ -35,6 +35,7 @@ from linewright.engine.seam import (
 from linewright.errors import Conflict, LinewrightError, NotFound, Terminal, Transient
 from linewright.store.database import explain, open_database, reading, set_pragmas, writing
 from linewright.store.disk import is_busy
+from linewright.store.stamps import Lasting, lasting_stamp
 
 _APPLICATION = "linewright"
 _EXECUTOR = "factory"
@@ -44,7 +45,19 @@ _QUEUE = "runs-by-line"
 _WORKFLOW = "run"
 _POLL_S = 0.2
 _QUEUE_POLL_S = 0.5
-"""How often the queue is looked at: each look takes some queries, whether or not anything was asked for."""
+"""How often the queue is looked at."""
+_POLLED = (
+    "list_queues",
+    "get_queue",
+    "list_schedules",
+    "get_queue_partitions",
+    "start_queued_workflows",
+    "transition_delayed_workflows",
+    "cancel_timed_out_workflows",
+)
+"""What DBOS asks of its database again and again. The time changes no answer, since no run of ours has a delay or a deadline."""
+_ASKED_S = 30.0
+"""How often it is asked all the same."""
 _MOST_BEGUN = 200
 """Runs that are taken out of the queue at a time; each has a thread, in which it may wait for its turn."""
 _GIVEN_UP_S = 2.0
@@ -140,6 +153,32 @@ def _require_database(url: str, *, schema: bool = False) -> None:
         raise Transient(
             "no executor has opened this factory yet", where=engine.url.render_as_string(), hint=hint
         )
+
+
+def _ask_once(database: object, file: str) -> None:
+    """Have DBOS ask its database for nothing again while its file stays as it is: a worker that rests takes little of a core."""
+
+    def stamp() -> object | None:
+        written = lasting_stamp(file)
+        return written and (written, time.monotonic() // _ASKED_S)
+
+    for name in _POLLED:
+        ask = getattr(database, name, None)
+        if ask is not None:  # in another release of DBOS it may have another name, and is asked each time
+            setattr(database, name, _asked_once(ask, stamp))
+
+
+def _asked_once(ask: Callable[..., Any], stamp: Callable[[], object | None]) -> Callable[..., Any]:
+    answers = Lasting[dict[object, Any]](stamp)
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        # How many runs this process carries out is among what it is asked with: the answer depends on that too.
+        known, about = answers.get(dict), tuple(getattr(one, "name", one) for one in args)
+        if about not in known:
+            known[about] = ask(*args, **kwargs)
+        return known[about]
+
+    return asked
 
 
 class EngineClient:
@@ -392,9 +431,11 @@ class DurableEngine(EngineClient):
                     partition_worker_concurrency=1,
                     polling_interval_sec=_QUEUE_POLL_S,
                 )
-                DBOS(config=config)
+                executor = DBOS(config=config)
                 DBOS.workflow(name=_WORKFLOW)(self._workflow())
                 DBOS.launch()
+                if (url := sa.make_url(self._url)).database and "system_database_engine" in self._database:
+                    _ask_once(getattr(executor, "_sys_db", None), str(url.database))
         except BaseException:
             self.close()
             raise

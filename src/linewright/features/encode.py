@@ -114,7 +114,7 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    readers = {text.column: _reader_of(text) for text in encoder.texts or ()}
+    readers = {text.column: _reader_of(text) for text in encoder.texts}
     fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
     return matrix
 

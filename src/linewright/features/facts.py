@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
@@ -123,8 +122,8 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     """Directions, at most 32."""
     words: bytes
     """uint16: places among `keys` of the words whose values are numbers of their own, at most 256."""
-    vectors: WordVectors | UnsetType = UNSET
-    """Not written where the line names no word vectors, so that such an encoding is what it was before they were read."""
+    vectors: WordVectors | None = None
+    """`None` where the line names no word vectors."""
 
     @property
     def width(self) -> int:
@@ -149,9 +148,8 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
 
     encodings: tuple[Encoding, ...]
     version: int = 1
-    texts: tuple[Text, ...] | UnsetType = UNSET
-    """One for each column of texts that is read. Not written where there is none, so that such an encoder is what it was
-    before texts were read."""
+    texts: tuple[Text, ...] = ()
+    """One for each column of texts that is read."""
 
     @property
     def names(self) -> tuple[str, ...]:

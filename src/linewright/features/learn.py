@@ -23,7 +23,6 @@ from typing import assert_never
 
 import numpy as np
 import polars as pl
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.data.facts import Column
@@ -162,9 +161,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | 
     if not encodings:
         raise _nothing_left(columns, frame.height, values)
     read = {encoding.column for encoding in encodings}
-    return Encoder(
-        encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read) or UNSET
-    )
+    return Encoder(encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read))
 
 
 def _learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors | None) -> Text:

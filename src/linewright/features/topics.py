@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from msgspec import UNSET
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -77,7 +76,7 @@ def learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors
         directions=directions.astype("<f2").tobytes(),
         topics=directions.shape[1],
         words=words.astype("<u2").tobytes(),
-        vectors=UNSET if vectors is None else learn_vectors(taken, vectors),
+        vectors=None if vectors is None else learn_vectors(taken, vectors),
     )
 
 

@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from linewright.errors import RequestError
@@ -85,12 +84,12 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         native=context.artifacts.put(data),
         calibration=Calibration(),
         half_width=half_width(np.abs(target - scores), weight) if rules.name == "regression" else None,
-        band=fit_band(scores, target.astype(np.float64), weight) if rules.name == "regression" else UNSET,
+        band=fit_band(scores, target.astype(np.float64), weight) if rules.name == "regression" else None,
         baseline=rules.baseline(target, weight, classes, metric=chosen_by(work)),
         rows=0,
         seed=0,
         libraries={given.producer: given.producer_version} if given.producer else {},
-        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.name == "binary" else UNSET,
+        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.name == "binary" else None,
         adopted=adopted,
     )
 

@@ -8,8 +8,8 @@ from linewright.errors import LinewrightError
 from linewright.line.alerts import newest_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
+from linewright.line.roles import roles
 from linewright.line.spec import LineSpec
-from linewright.line.work import roles
 from linewright.model.facts import Certificate, Package
 from linewright.model.figures import count, listed
 from linewright.release.pointer import champions

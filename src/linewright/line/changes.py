@@ -1,19 +1,20 @@
 """Which lines of a factory were written about since they were looked at last.
 
-It takes a listing of three folders and one query, whatever the number of lines: a thousand that rest cost little more than one.
+Of lines that rest it takes a listing of their files; what else there is, is listed or asked for where its file or folder has changed.
 """
 
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from linewright.line.factory import Factory
-from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.outages import lines_with_outages
 from linewright.store.clock import now_utc
+from linewright.store.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
 
 Part = Literal["file", "record", "labels", "outage"]
 """What was written: the line's file, its record, the file of its labels and counted predictions, or word of an outage."""
@@ -31,8 +32,10 @@ class Changes:
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
-        self._files: dict[str, Stamp] = {}
-        self._labels: dict[str, Stamp] = {}
+        self._files = _Files(factory.root / "lines", ".yaml")
+        feedback = factory.state / "feedback"
+        self._labels = _Files(feedback, ".sqlite", Lasting(partial(lasting_stamp, feedback)))
+        self._seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
         self._newest: int | None = None
         self._now = ""
         self.names: list[str] = []
@@ -53,21 +56,23 @@ class Changes:
         """
         factory, before, now = self._factory, self._now, self._factory.now()
         now_s = datetime.fromisoformat(now_utc()).timestamp()
-        files = _stamps(factory.root / "lines", ".yaml")
-        self.names = sorted(files)
-        labels = _stamps(factory.state / "feedback", ".sqlite")
+        newest, recorded = self._seq.get(factory.metadata.newest_seq), set[str]()
+        if newest != self._newest:
+            newest, recorded = factory.metadata.lines_since(self._newest)
         outages = lines_with_outages(factory.serving)
-        newest, recorded = factory.metadata.lines_since(self._newest)
         is_first = self._newest is None or now < before
-        written = _written(self._files, files, now_s), _written(self._labels, labels, now_s)
-        self._files, self._labels, self._newest, self._now = files, labels, newest, now
+        written, labelled = self._files.written(now_s), self._labels.written(now_s)
+        self._newest, self._now = newest, now
+        files = self._files.stamps
+        if written or len(files) != len(self.names):
+            self.names = sorted(files)
         if is_first:
             return dict.fromkeys(files, ALL)
         found: dict[str, set[Part]] = {}
         parts: tuple[tuple[Part, set[str]], ...] = (
-            ("file", written[0]),
+            ("file", written),
             ("record", recorded),
-            ("labels", written[1]),
+            ("labels", labelled),
             ("outage", outages),
         )
         for part, lines in parts:
@@ -76,14 +81,41 @@ class Changes:
         return {line: frozenset(those) for line, those in found.items()}
 
 
-def _stamps(folder: Path, ending: str) -> dict[str, Stamp]:
-    found: dict[str, Stamp] = {}
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(ending):
-                with suppress(FileNotFoundError):  # gone meanwhile
-                    found[entry.name.removesuffix(ending)] = _stamp(entry)
-    return found
+class _Files:
+    """The files of a folder with one ending, each about one line.
+
+    Parameters
+    ----------
+    listed
+        Lists the folder again where it has changed, in which each write makes a file and takes it away, as SQLite does with its
+        journal (default: it is always listed, since a file may be written in place).
+    """
+
+    def __init__(self, folder: Path, ending: str, listed: Lasting[dict[str, Stamp]] | None = None) -> None:
+        self._folder, self._ending = folder, ending
+        self._listed = listed or Lasting(lambda: None)
+        self.stamps: dict[str, Stamp] = {}
+        """By line, at the last look."""
+        self._young: set[str] = set()
+
+    def written(self, now_s: float) -> set[str]:
+        """Return the lines whose files were written since the last look, or may still change without another stamp."""
+        before, self.stamps = self.stamps, self._listed.get(self._stamps)
+        if before is self.stamps and not self._young:
+            return set()
+        written = {line for line, stamp in self.stamps.items() if stamp != before.get(line)}
+        written |= self._young & self.stamps.keys()
+        self._young = {line for line in written if is_young(self.stamps[line], now_s)}
+        return written
+
+    def _stamps(self) -> dict[str, Stamp]:
+        found: dict[str, Stamp] = {}
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(self._ending):
+                    with suppress(FileNotFoundError):  # gone meanwhile
+                        found[entry.name.removesuffix(self._ending)] = _stamp(entry)
+        return found
 
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp:
@@ -91,7 +123,3 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp:
         return stamp_of(entry.stat())
     except OSError:  # a link that leads nowhere: reading it says so
         return stamp_of(entry.stat(follow_symlinks=False))
-
-
-def _written(before: Mapping[str, Stamp], now: Mapping[str, Stamp], now_s: float) -> set[str]:
-    return {line for line, stamp in now.items() if stamp != before.get(line) or is_young(stamp, now_s)}

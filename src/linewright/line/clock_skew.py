@@ -7,9 +7,9 @@ stays open until the latest of these times has come.
 from datetime import datetime, timedelta
 
 from linewright.line.alerts import newest_of, open_alerts
-from linewright.line.closing import later
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
+from linewright.line.instants import later
 from linewright.line.registry import find_model
 from linewright.release.facts import Deployed, Promoted
 from linewright.store.clock import said, text_of

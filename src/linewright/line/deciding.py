@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from linewright.line.amounts import amounts_in
@@ -22,7 +21,7 @@ def decide_station(work: Work) -> Decision:
     if package.task != "binary":
         return Decision(package=work.parity.package, threshold=None, because="", rows=0)
     threshold, rows = _chosen(work)
-    value = value_of(work.spec.value) or UNSET
+    value = value_of(work.spec.value)
     artifacts = work.factory.artifacts
     golden = read_golden(package, artifacts.get)
     decided = replace(

@@ -47,8 +47,7 @@ class Evidence:
     split: Split
     ingested: Ingested
     parity: Parity
-    decision: Decision | None
-    """`None` for a model that was registered before the threshold was a step of its own."""
+    decision: Decision
     certificate_digest: str | None
     certificate: Certificate | None
     """The newest one; `None` while a run is between its last two steps."""
@@ -58,7 +57,7 @@ class Evidence:
     """Digest of the certificate that it was promoted on, where that is another one."""
     evaluation: Evaluation | None
     explanation: Explanation | None = None
-    """`None` for a model that was judged before explanations were made."""
+    """`None` where there is no `evaluation`."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -99,7 +98,7 @@ def evidence_of(factory: Factory, version: Version) -> Evidence:
         split=metadata.get(trained.split, Split),
         ingested=metadata.get(registered.ingested, Ingested),
         parity=metadata.get(registered.parity, Parity),
-        decision=metadata.get(registered.decision, Decision) if registered.decision else None,
+        decision=metadata.get(registered.decision, Decision),
         certificate_digest=found.digest if found else None,
         certificate=certificate,
         verdict=found.verdict if found else "",

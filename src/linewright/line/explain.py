@@ -2,7 +2,6 @@
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 
 from linewright.features.table import encode_table
 from linewright.line.explaining import explain_to_people
@@ -30,11 +29,11 @@ def explain_station(work: Work) -> Explanation:
     return msgspec.structs.replace(told, linear=_linear(work, asked.x, asked.seed))
 
 
-def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | UnsetType:
+def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | None:
     """Ask a plain linear model; nothing where the model is one, or was made elsewhere and reads columns in its own way."""
     trained, rules, artifacts = work.trained, work.rules, work.factory.artifacts
     if trained.adopted or is_plain(trained):
-        return UNSET
+        return None
     rows = work.rows.train[rows_to_learn(len(work.rows.train), x.shape[1], seed=seed)]
     frame = work.rows.frame[rows]
     said = fit_linear(
@@ -48,8 +47,8 @@ def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | UnsetType:
         seed=seed,
     )
     if said is None:
-        return UNSET
-    scored: str | UnsetType = UNSET
+        return None
+    scored: str | None = None
     if said.probability is not None:
         kept = Scored(
             rows=rows[said.learned].astype(np.int64), probability=said.probability, weight=said.weight

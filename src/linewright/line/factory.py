@@ -18,6 +18,7 @@ from linewright.line.factory_file import (
 )
 from linewright.line.file import read_line
 from linewright.line.mistakes import did_you_mean
+from linewright.line.sealed import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.pointer import is_halted
 from linewright.serve.feedback import Feedback
@@ -31,7 +32,6 @@ from linewright.store.sql import SqlMetadata
 
 if TYPE_CHECKING:
     from linewright.line.attempts import Attempts
-    from linewright.line.sealed import SealedLog
 
 _METADATA = "metadata.sqlite"
 FORMAT = "1"
@@ -306,10 +306,8 @@ class Factory:
         """Return the folder of a line's prediction log."""
         return line_path(self.state / "log", line)
 
-    def sealed_of(self, line: str) -> "SealedLog":
+    def sealed_of(self, line: str) -> SealedLog:
         """Return the segments of a line's prediction log that are no files in its folder any more."""
-        from linewright.line.sealed import SealedLog  # noqa: PLC0415 -- pyarrow takes a while to import
-
         return SealedLog(line, self.metadata, self.artifacts)
 
     def copies_of(self, line: str) -> Path:

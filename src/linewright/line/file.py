@@ -15,8 +15,8 @@ from linewright.line.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.secret import check_secrets
 from linewright.line.spec import LineSpec
-from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.store.clock import now_utc
+from linewright.store.stamps import Stamp, is_young, stamp_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REMEMBERED = 4_096

@@ -10,10 +10,10 @@ import msgspec
 
 from linewright.errors import LinewrightError, SpecError
 from linewright.line.alerts import newest_of
-from linewright.line.closing import earlier
 from linewright.line.costs import costs_of
 from linewright.line.factory import Factory
 from linewright.line.factory_file import FACTORY_FILE, FactoryFile
+from linewright.line.instants import earlier
 from linewright.line.mistakes import did_you_mean
 from linewright.line.spec import LineSpec
 from linewright.line.value_account import value_account

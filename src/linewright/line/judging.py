@@ -137,7 +137,7 @@ def evaluate_station(work: Work) -> Evaluation:
     return msgspec.structs.replace(
         measured,
         explanation=work.metadata.keep(told),
-        plain=msgspec.UNSET if plain is None else plain,
+        plain=plain,
     )
 
 
@@ -177,7 +177,7 @@ def _alike(package: Package, champion: Package | None) -> Alike:
     """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
     if champion is None or package.trained != champion.trained:
         return "nothing"
-    bare, theirs = (msgspec.structs.replace(one, value=msgspec.UNSET) for one in (package, champion))
+    bare, theirs = (msgspec.structs.replace(one, value=None) for one in (package, champion))
     return "decisions" if bare == theirs else "scores"
 
 

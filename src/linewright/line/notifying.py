@@ -1,23 +1,24 @@
 """Telling people and programs what happened, beside the work that it is about: a receiver that hangs holds up nobody but itself."""
 
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError
 from linewright.line.destinations import Declared, Destination
 from linewright.line.factory import Factory
+from linewright.line.rounds import Rounds
 from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place
 from linewright.people.send import Sender, Undelivered
 from linewright.store.clock import text_of
+from linewright.store.stamps import Lasting
 
 LOOK_S = 1.0
 """How often it is looked whether something has happened: news goes out at most so much later."""
@@ -152,7 +153,7 @@ class Courier:
             self._outbox.fail(self.to.name, why.why, at=now, next_at=next_at)
 
 
-class Notifying:
+class Notifying(Rounds):
     """A thread that tells all destinations of a factory what happens, until it is closed.
 
     What happened while nothing ran is told when it runs again.
@@ -168,8 +169,6 @@ class Notifying:
     def __init__(
         self, open_factory: Callable[[], AbstractContextManager[Factory]], *, every_s: float = LOOK_S
     ) -> None:
-        self._open, self._every_s = open_factory, every_s
-        self._closed = threading.Event()
         self._couriers: dict[str, Courier] = {}
         self._wanted: dict[str, int] = {}
         """Number of the newest event that may concern a destination."""
@@ -177,31 +176,24 @@ class Notifying:
         self._newest: int | None = None
         """Number of the newest event that was looked at."""
         self._files_at = 0.0
-        self._told: set[str] = set()
-        """What was said about files and bugs, so that it is said once."""
-        self._thread = threading.Thread(target=self._work, name="notifying", daemon=True)
-        self._thread.start()
+        super().__init__("notifying", open_factory, every_s=every_s, vain="nobody is told of anything now")
 
-    def close(self) -> None:
-        """Stop after the tries that are under way; what they sent is kept."""
-        self._closed.set()
-        self._thread.join(timeout=10.0)
-
-    def _work(self) -> None:
+    @contextmanager
+    def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="notify")
-        with self._open() as factory:
-            declared, outbox = Declared(factory), Outbox(factory.state)
-            while not self._closed.wait(self._every_s):
-                try:
-                    self._look(factory, declared, outbox, pool)
-                except LinewrightError as error:
-                    self._tell(f"error: nobody is told of anything now: {error}\n")
-                except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
-                    self._tell(traceback.format_exc())
-            pool.shutdown(cancel_futures=True)
+        seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
+        yield partial(self._look, factory, Declared(factory), Outbox(factory.state), pool, seq)
+        pool.shutdown(cancel_futures=True)  # what the tries that are under way have sent is kept
 
-    def _look(self, factory: Factory, declared: Declared, outbox: Outbox, pool: ThreadPoolExecutor) -> None:
-        newest = factory.metadata.newest_seq()
+    def _look(
+        self,
+        factory: Factory,
+        declared: Declared,
+        outbox: Outbox,
+        pool: ThreadPoolExecutor,
+        seq: Lasting[int],
+    ) -> None:
+        newest = seq.get(factory.metadata.newest_seq)
         if self._newest is None:
             self._newest = newest
         if time.monotonic() >= self._files_at:
@@ -221,7 +213,7 @@ class Notifying:
         """Take up destinations that are new or changed, and leave those that are gone."""
         found = declared.read()
         for path, says in declared.wrong.items():
-            self._tell(f"error: whom {path.name} names is told as before: {says}\n")
+            self._say(f"error: whom {path.name} names is told as before: {says}\n")
         if all(name in self._couriers and self._couriers[name].to == one for name, one in found.items()):
             gone = self._couriers.keys() - found.keys()
         else:
@@ -260,7 +252,7 @@ class Notifying:
             courier.deliver(is_over=lambda: self._closed.is_set() or time.monotonic() >= until)
         except Exception:  # noqa: BLE001 -- as above
             courier.next_at = time.monotonic() + LONGEST_PAUSE_S
-            self._tell(traceback.format_exc())
+            self._say(traceback.format_exc())
             return
         name = courier.to.name
         if courier.trouble and not trouble:
@@ -268,8 +260,3 @@ class Notifying:
             factory.report(Progress(station="notify", says=says, stays=True))
         elif trouble and not courier.trouble:
             factory.report(Progress(station="notify", says=f"{name} is told again", stays=True))
-
-    def _tell(self, says: str) -> None:
-        if says not in self._told:
-            self._told.add(says)
-            sys.stderr.write(says)

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from linewright.data.spec import duration_micros
-from linewright.line.closing import Closing, earlier
-from linewright.line.factory import Factory
-from linewright.line.registry import Judged, judged
+from linewright.line.closing import Closing
+from linewright.line.instants import earlier
+from linewright.line.registry import certified_metric, judged
 from linewright.model.blocks import blocks_in_time
-from linewright.model.facts import Evaluation, Metric, Package, Trained
+from linewright.model.facts import Package, Trained
 from linewright.model.intervals import Spread, units_of
 from linewright.model.measures import measure_of, spreads
 from linewright.model.metrics import MetricRule, metric
@@ -125,9 +125,7 @@ def confirmations_of(closing: Closing) -> Confirmations | None:
         if found is not None and one.received >= past[found].start:
             record = log.read(one.segment, one.offset, one.id)
             confirmed[found] += record is not None and record.digest == champion
-    windows = (
-        msgspec.structs.replace(before[i], positives=(before[i].early or 0) + confirmed[i]) for i in young
-    )
+    windows = (msgspec.structs.replace(before[i], positives=before[i].early + confirmed[i]) for i in young)
     return Confirmations(line=closing.spec.line, package=champion, windows=tuple(windows))
 
 
@@ -137,7 +135,7 @@ def _counted_before(closing: Closing) -> dict[str, Confirmed]:
     counted = closing.factory.metadata.get(newest, Confirmations) if newest else None
     if counted is None or counted.package != closing.champion.digest:
         return {}
-    return {one.start: one for one in counted.windows if one.early is not None}
+    return {one.start: one for one in counted.windows}
 
 
 def _expected(closing: Closing, i: int, positive: str) -> Confirmed:
@@ -248,11 +246,3 @@ def _finite(value: float) -> float | None:
 
 def _figure(value: float) -> float:
     return float(f"{value:.10g}")
-
-
-def certified_metric(factory: Factory, found: Judged | None, name: str) -> Metric | None:
-    """Return a metric of a model as its newest certificate has it; `None` where there is none."""
-    if found is None:
-        return None
-    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
-    return next((one for one in evaluation.metrics if one.name == name), None)

@@ -364,9 +364,8 @@ def _of_deciding(work: Work, evidence: Evidence) -> Iterator[Part]:
     digest, made, but = evidence.version.digest, work.decision.package, ("graph", "golden", "trained")
     yield Part(name="golden rows", recorded=then.golden, rebuilt=now.golden)
     yield _part("package", digest, made, then, now, but=but)
-    if evidence.decision is not None:
-        digest, made = evidence.registered.decision, work.known["decide"]
-        yield _part("decision", digest, made, evidence.decision, work.decision, but=("package",))
+    digest, made = evidence.registered.decision, work.known["decide"]
+    yield _part("decision", digest, made, evidence.decision, work.decision, but=("package",))
 
 
 def _of_judging(work: Work, evidence: Evidence) -> Iterator[Part]:

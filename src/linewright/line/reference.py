@@ -181,7 +181,7 @@ def arrays(columns: Columns, encoder: Encoder) -> dict[str, np.ndarray]:
 
     Dates and times move on by themselves and are left out.
     """
-    texts = {text.column for text in encoder.texts or ()}
+    texts = {text.column for text in encoder.texts}
     return {
         name: _array(values, is_text=name in texts)
         for name, values in columns.items()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
-from linewright.model.facts import Certificate, Registered
+from linewright.model.facts import Certificate, Evaluation, Metric, Registered
 from linewright.model.figures import listed
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.seams import MetadataReader, Version
@@ -184,3 +184,11 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
         )
         for package, (digest, certificate) in newest.items()
     }
+
+
+def certified_metric(factory: Factory, found: Judged | None, name: str) -> Metric | None:
+    """Return a metric of a model as its newest certificate has it; `None` where there is none."""
+    if found is None:
+        return None
+    evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
+    return next((one for one in evaluation.metrics if one.name == name), None)

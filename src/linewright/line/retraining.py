@@ -11,10 +11,10 @@ from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_wit
 from linewright.data.spec import duration_micros
 from linewright.data.split import is_hashed_to_test
 from linewright.line.alerts import newest_of, open_alerts, open_proposal
-from linewright.line.closing import earlier, later
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.gathering import in_types_of
+from linewright.line.instants import earlier, later
 from linewright.line.made import rows_with_made
 from linewright.line.promised import before_of
 from linewright.line.refusals import REFUSALS, refusals, undecided

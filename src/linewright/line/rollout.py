@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Conflict
-from linewright.line.closing import later
 from linewright.line.factory import Factory
+from linewright.line.instants import later
 from linewright.line.registry import declared_before
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
 
-from msgspec import UNSET, convert
+from msgspec import convert
 from msgspec.structs import replace
 
 from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
@@ -285,7 +285,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         sample=work.trained.sample.because if work.trained.sample else "",
         vectors=vectors_in_words(work.package.encoder),
         trials=work.trained.trials,
-        members=() if work.trained.executed is UNSET else work.trained.executed.members,
+        members=() if work.trained.executed is None else work.trained.executed.members,
         adopted=work.trained.adopted is not None,
         next=(
             *([in_spite(candidate)] if unlike else []),
@@ -293,7 +293,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         ),
         unequal=unlike,
         in_force="" if serves or champion is None else _in_force(work, champion),
-        row_sql=work.ingested.row_sql or None,
+        row_sql=work.ingested.row_sql,
         findings=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
@@ -303,12 +303,12 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         if len(work.package.classes) > 2
         else "",
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
-        reliability=work.evaluation.reliability or None,
+        reliability=work.evaluation.reliability,
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
         undecided=certificate.undecided,
-        coverage=work.evaluation.coverage or None,
-        beyond=work.evaluation.beyond or None,
-        bias=work.evaluation.bias or None,
+        coverage=work.evaluation.coverage,
+        beyond=work.evaluation.beyond,
+        bias=work.evaluation.bias,
         decides=redecided_in_words(
             certificate.redecided, work.package.classes, of="rows that neither has seen"
         )

@@ -6,6 +6,7 @@ next. Killed in between, both are there: readers take the file, and the next sea
 
 import fcntl
 import hashlib
+import math
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +19,8 @@ import pyarrow.parquet
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
-from linewright.line.sealed import read_groups, write_segment
+from linewright.line.instants import later
+from linewright.line.sealed_file import read_groups, write_segment
 from linewright.model.figures import count
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.records import count_of
@@ -30,6 +32,8 @@ SEAL_BYTES = 16 * 2**20
 """Segments of so many bytes are sealed as soon as they are closed."""
 SEAL_AFTER_S = 6 * 3600.0
 """Smaller ones once they are as old as this, counted from their last record."""
+_AGAIN_S = 60.0
+"""When one is looked at again that could not be sealed, since it is being written to, say."""
 
 
 def seal_next(factory: Factory, line: str) -> Sealed | None:
@@ -56,6 +60,22 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
         return _seal_one(factory, line, due)
     finally:
         lock.release()
+
+
+def next_sealing(factory: Factory, line: str) -> str | None:
+    """Return the instant at which a segment of a line's log may be sealed, if nobody writes to it until then; `None` where it has none.
+
+    One that could be sealed and was not may be closed by its writer at any time, without a trace: it is looked at again soon.
+    """
+    now_s = datetime.fromisoformat(now_utc()).timestamp()
+    waits: list[float] = []
+    for path in factory.log_of(line).glob("*" + ENDING):
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            old_in_s = about.st_mtime + SEAL_AFTER_S - now_s
+            waits.append(old_in_s if about.st_size < SEAL_BYTES and old_in_s > _AGAIN_S else _AGAIN_S)
+    # By the clock of the factory, which in a world that simulates is another one than that of the files.
+    return later(factory.now(), f"{math.ceil(min(waits))}s") if waits else None
 
 
 def _seal_one(factory: Factory, line: str, due: Sequence[Path]) -> Sealed | None:

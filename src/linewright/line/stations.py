@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from msgspec import UNSET
-
 from linewright.data.dataset import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
@@ -97,27 +95,14 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
         **({"list of those who are forgotten": forgotten} if forgotten else {}),
-        # What was settled before it was looked at which columns follow from a row is looked at anew.
-        **({"columns of a row": "by expressions"} if spec.table.sql is not None else {}),
     }
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
-    """Return what a contract says about the rows alone: neither the clock nor the version before changes a dataset.
-
-    Words that came later are left out where they say nothing, so that what was settled without them stays settled.
-    """
+    """Return what a contract says about the rows alone: neither the clock nor the version before changes a dataset."""
     asked = contract.model_dump(
         mode="json", exclude={"fresh": True, "rows": {"change"}, "checks": {"__all__": {"limits"}}}
     )
-    for said, words in (
-        (asked, ("checks",)),
-        (asked["rows"], ("on_breach",)),
-        *((rule, ("pattern", "references")) for rule in asked["columns"].values()),
-    ):
-        for word in words:
-            if not said[word]:
-                del said[word]
     for name, rule in contract.columns.items():
         asked["columns"][name]["nullable"] = (
             rule.may_lack
@@ -129,14 +114,11 @@ def _split_inputs(work: Work) -> dict[str, str]:
     spec = work.spec
     asked = {
         "split": spec.train.split.model_dump(mode="json"),
-        "table": spec.table.model_dump(mode="json", include={"key", "time", "known", "group", "zone"}),
+        # Rows are copies by what is left without the columns that are excluded, the subject and the weight.
+        "table": spec.table.model_dump(mode="json", exclude={"sql", "limits"}),
         "label": spec.label.model_dump(mode="json", exclude={"positive"}),
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
-    # Rows are copies by what is left when these are gone. Where they say nothing, what was settled without them stays settled.
-    table = spec.table.model_dump(mode="json", include={"exclude", "subject", "weight"})
-    if not_compared := {word: value for word, value in table.items() if value}:
-        asked["not compared"] = not_compared
     moment = {"rows known by": work.as_of} if work.as_of else {}
     more = {"times as many rows": str(work.times_enough)} if work.times_enough > 1 else {}
     shift = {"shift since": work.shift} if work.shift else {}
@@ -150,33 +132,26 @@ def _train_inputs(work: Work) -> dict[str, str]:
     # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     said = train.model_dump(
-        mode="json", exclude={"split", "metric", "task", "model", "python", "engine", "also", "word_vectors"}
+        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "word_vectors"}
     )
-    # Words that came later are left out where they say nothing, so that what was settled without them stays settled.
-    plugged: dict[str, Any] = {} if train.engine == "built-in" else {"engine": train.engine}
-    if train.also:
-        plugged["also"] = sorted(set(train.also))
-    code: dict[str, str] = {}
-    if train.python is not None:
-        plugged = {"function": train.python.rpartition(":")[2]}
-        code = {"code file": work.sources[CODE_FILE]}
-    if train.word_vectors is not None:
-        code |= {"word vectors": work.sources[VECTORS_FILE]}
+    function = train.python and train.python.rpartition(":")[2]
+    files = {
+        **({"code file": work.sources[CODE_FILE]} if train.python is not None else {}),
+        **({"word vectors": work.sources[VECTORS_FILE]} if train.word_vectors is not None else {}),
+    }
     asked = {
-        "train": said | plugged,
+        "train": said | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),
         "task": work.rules.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
     }
-    older = {"rule about older rows": "left out where they mislead"} if work.as_of else {}
     return {
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
         "training": digest_of(asked),
-        **code,
-        **older,
+        **files,
     }
 
 
@@ -188,24 +163,22 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
     }
-    # The metric says only what the baseline is, and only of numbers two differ: what was settled without it stays settled.
-    baseline = {"baseline": "median"} if chosen_by(work) == "mae" else {}
     return {
         "dataset": work.ingested.dataset,
         "split": work.known["split"],
         "model file": work.sources[MODEL_FILE],
         "training": digest_of(asked),
-        **baseline,
+        # All that the metric changes.
+        "baseline": "median" if chosen_by(work) == "mae" else "mean",
     }
 
 
 def _package_inputs(work: Work) -> dict[str, str]:
-    row_sql, optional = work.ingested.row_sql, optional_columns(work.spec)
     return {
         "model": work.known["train"],
         "missing texts": digest_of(missing_texts(work.spec)),
-        **({} if row_sql is UNSET else {"columns of a row": digest_of(row_sql)}),
-        **({"columns that a request may leave out": digest_of(optional)} if optional else {}),
+        "columns of a row": digest_of(work.ingested.row_sql),
+        "columns that a request may leave out": digest_of(optional_columns(work.spec)),
     }
 
 
@@ -222,16 +195,11 @@ def _decide_inputs(work: Work) -> dict[str, str]:
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:
-    # What was settled before these were measured is measured anew.
-    is_number = work.rules.name == "regression"
-    numbers = {"measures of numbers": "with coverage and bias"}
-    more = numbers if is_number else {"measures of classes": "with calibration error"}
     return {
         "decision": work.known["decide"],
         "explanation": work.known["explain"],
         "split": work.known["split"],
         "metric": headline(work),
-        **more,
     }
 
 
@@ -250,7 +218,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
 STATIONS = (
     Station(
         name="ingest",
-        code=4,
+        code=1,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
         carried_out_by="linewright.line.gathering:ingest_station",
@@ -258,14 +226,14 @@ STATIONS = (
     ),
     Station(
         name="split",
-        code=2,
+        code=1,
         doing="parting training and test rows",
         inputs=_split_inputs,
         carried_out_by="linewright.line.gathering:split_station",
     ),
     Station(
         name="train",
-        code=9,
+        code=1,
         doing="training",
         inputs=_train_inputs,
         carried_out_by="linewright.line.training:train_station",
@@ -275,7 +243,7 @@ STATIONS = (
     ),
     Station(
         name="package",
-        code=4,
+        code=1,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
         carried_out_by="linewright.line.training:package_station",
@@ -301,7 +269,7 @@ STATIONS = (
     ),
     Station(
         name="evaluate",
-        code=10,
+        code=1,
         doing="judging it on the test rows",
         inputs=_evaluate_inputs,
         carried_out_by="linewright.line.judging:evaluate_station",
@@ -309,7 +277,7 @@ STATIONS = (
     ),
     Station(
         name="gate",
-        code=9,
+        code=1,
         doing="asking the gates",
         inputs=_gate_inputs,
         carried_out_by="linewright.line.judging:gate_station",

@@ -2,11 +2,10 @@
 
 import math
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -27,7 +26,8 @@ from linewright.line.outages import follow_file, tend_log
 from linewright.line.reference import MakeReference
 from linewright.line.retraining import next_proposal, retraining_due
 from linewright.line.rollout import is_trial_open, tend_canary
-from linewright.line.sealing import seal_next
+from linewright.line.rounds import Rounds
+from linewright.line.sealing import next_sealing, seal_next
 from linewright.line.space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.spec import LineSpec
 from linewright.line.watching import close_window, next_close
@@ -37,6 +37,7 @@ from linewright.release.pointer import record_pending
 from linewright.release.stop import note_of, pending
 from linewright.store.chain import Head
 from linewright.store.clock import said
+from linewright.store.stamps import Stamp, stamp_at
 from linewright.watch.facts import Watched
 
 LOOK_S = 0.5
@@ -46,8 +47,8 @@ _REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.
 """How long to look away from all lines, for each second that looks at them took: a window that is closed was work to do, but what
 a proposal waits for is looked up in the log again and again, and sealing can wait. So a thousand lines that wait for something take
 no larger share of a core than one."""
-_SEAL_LOOKS = 20
-"""Looks after which it is looked again for segments to be sealed: nothing tells that one has become old enough."""
+_LOG_LOOKS = 20
+"""Looks after which it is looked again whether a log has another segment: nothing else tells of one that no index has."""
 SWEEP_S = 3600.0
 """Seconds in which each line is looked at once though nothing was written about it, for what no listing shows."""
 _LONGEST_PAUSE_S = 300.0
@@ -55,8 +56,8 @@ _AGAIN_S = 60.0
 """When a checkpoint that the disk or a database did not allow is tried again."""
 _HALT_PAUSE_S = 5.0
 """Longest pause of a halt that cannot be recorded, in seconds: it is to be on record soon after that is possible again."""
-_AT_ONCE = ""
-"""Before each instant."""
+_AT_ONCE, _NEVER = "", "~"
+"""Before each instant, and after each."""
 UNKNOWN_AFTER_S = 10.0
 """When a halt without a note is recorded as one by nobody knows whom, in seconds: whoever stopped the line says who they are within
 moments, and on a busy machine within some seconds."""
@@ -102,7 +103,7 @@ def patience_s(failures: int) -> float:
     return min(LOOK_S * 2.0 ** min(failures, 20), _LONGEST_PAUSE_S) if failures else 0.0
 
 
-class Tending:
+class Tending(Rounds):
     """A thread that tends all lines of a factory, on the engine of this process, until it is closed.
 
     Everything is decided from the record, so what was missed while nothing ran is done once when it runs again.
@@ -133,25 +134,28 @@ class Tending:
         retire_first_s: float = RETIRE_FIRST_S,
         make_reference: MakeReference | None = None,
     ) -> None:
-        self._open, self._engine, self._every_s = open_factory, engine, every_s
+        self._engine = engine
         self._make_reference = make_reference
         self._unknown_after_s = unknown_after_s
         self._unknown: dict[str, float] = {}
         """Lines that are stopped and nobody has said by whom → when that was seen first, by the monotonic clock."""
-        self._closed = threading.Event()
         self._duties = (
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
             _Duty("retrain", self._retrain, ("file", "record", "labels")),
-            _Duty("seal", self._seal, ("file",)),
+            _Duty("seal", self._seal, ("file", "labels")),
         )
         self._looks: dict[str, dict[str, _Look]] = {}
         """By line and duty."""
+        self._wakes: dict[str, str] = {}
+        """By line, the instant from which it is looked at for anything."""
+        self._logs: dict[str, Stamp | None] = {}
+        """Stamps of the folders of logs."""
         self._rests_until = dict.fromkeys(_REST, 0.0)
         """Until when no line is looked at for a duty, by the monotonic clock."""
-        self._swept, self._sweep_at, self._seal_at = 0.0, 0, 0
+        self._swept, self._sweep_at, self._log_at = 0.0, 0, 0
         self._halts_at = 0.0
         self._checkpoint_at = 0.0
         self._head: Head | None = None
@@ -159,44 +163,41 @@ class Tending:
         """What kept lines from their last checkpoint."""
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
-        self._said: set[str] = set()
+        self._told_of: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
         self._retire_at = time.monotonic() + retire_first_s
         self._disk_at, self._is_near = 0.0, False
         """When the disk is looked at next, and whether people were told that it will be full."""
-        self._thread = threading.Thread(target=self._work, name="tending", daemon=True)
-        self._thread.start()
+        super().__init__("tending", open_factory, every_s=every_s, vain="lines are not looked after now")
 
-    def close(self) -> None:
-        """Stop after the line that is being looked at."""
-        self._closed.set()
-        self._thread.join(timeout=10.0)
+    @contextmanager
+    def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
+        changes = Changes(factory)
+        self._resume(factory)
+        yield partial(self._round, factory, changes)
 
-    def _work(self) -> None:
-        with self._open() as factory:
-            changes = Changes(factory)
-            self._resume(factory)
-            while not self._closed.wait(self._every_s):
-                self._record_halts(factory)
-                self._disk(factory)
-                names = self._stir(changes)
-                self._tend(factory, names)
-                self._checkpoint(factory)
-                self._retire(factory)
+    def _round(self, factory: Factory, changes: Changes) -> None:
+        self._record_halts(factory)
+        self._disk(factory)
+        self._stir(factory, changes)
+        self._tend(factory, changes.names)
+        self._checkpoint(factory)
+        self._retire(factory)
 
     def _record_halts(self, factory: Factory) -> None:
         self._halts_at = time.monotonic() + LOOK_S
         for line in self._pending(factory):
             self._look(line, "halt", partial(self._halt, factory, line), longest_s=_HALT_PAUSE_S)
 
-    def _stir(self, changes: Changes) -> list[str]:
-        """Have lines looked at about which something was written, or whose turn it is; return the names of all."""
+    def _stir(self, factory: Factory, changes: Changes) -> None:
+        """Have lines looked at about which something was written, or whose turn it is."""
         try:
             changed, everything = changes.look(), False
         except (LinewrightError, OSError):
             changed, everything = dict[str, frozenset[Part]](), True  # each line tells what is wrong then
         names = changes.names
         for line in names if everything else changed:
+            self._wakes[line] = _AT_ONCE
             for duty in self._duties:
                 one = self._look_of(line, duty.what)
                 if everything or not changed[line].isdisjoint(duty.rests_on):
@@ -204,12 +205,16 @@ class Tending:
                 if not everything and "file" in changed[line]:
                     one.next_at = 0.0  # what was wrong with it may be mended
         for line in self._turns(names):
+            self._wakes[line] = _AT_ONCE
             for duty in self._duties:
                 self._look_of(line, duty.what).is_stirred = True
-        self._seal_at = (self._seal_at + 1) % _SEAL_LOOKS
-        for line in names[self._seal_at :: _SEAL_LOOKS]:
-            self._look_of(line, "seal").is_stirred = True
-        return names
+        self._log_at = (self._log_at + 1) % _LOG_LOOKS
+        logs = f"{factory.state}/log"
+        for line in names[self._log_at :: _LOG_LOOKS]:
+            stamp = stamp_at(f"{logs}/{line}")
+            if stamp != self._logs.get(line):
+                self._logs[line], self._wakes[line] = stamp, _AT_ONCE
+                self._look_of(line, "seal").is_stirred = True
 
     def _turns(self, names: Sequence[str]) -> Iterator[str]:
         """Iterate over the lines whose turn it is to be looked at though nothing is known to be new."""
@@ -223,10 +228,10 @@ class Tending:
         """Look at the lines that were stirred, and at those for which the time has come that they wait for."""
         now, began, took = factory.now(), time.monotonic(), dict.fromkeys(_REST, 0.0)
         duties = [duty for duty in self._duties if self._rests_until[duty.what] <= began]
-        for line in names:
+        for line in [line for line in names if self._wakes.get(line, _AT_ONCE) <= now]:
             for duty in duties:
                 one = self._look_of(line, duty.what)
-                if not one.is_due(now):
+                if one.wakes > now:
                     continue
                 if self._closed.is_set():
                     return
@@ -235,6 +240,7 @@ class Tending:
                 is_first = one.is_first
                 seconds = self._look(line, duty.what, partial(_by_file, factory, line, duty.look))
                 took[duty.what] += 0.0 if is_first else seconds
+            self._wakes[line] = min(self._look_of(line, duty.what).wakes for duty in self._duties)
         now_at = time.monotonic()
         for what, seconds in took.items():
             if seconds:
@@ -290,8 +296,8 @@ class Tending:
         told = clock_alert(factory, spec.line)
         if told is None:
             return None
-        if told.id not in self._said:
-            self._said.add(told.id)
+        if told.id not in self._told_of:
+            self._told_of.add(told.id)
             factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
         return _AT_ONCE
 
@@ -314,7 +320,7 @@ class Tending:
         return _AT_ONCE if is_trial_open(factory, spec.line) else None
 
     def _seal(self, factory: Factory, spec: LineSpec) -> str | None:
-        return None if seal_next(factory, spec.line) is None else _AT_ONCE
+        return next_sealing(factory, spec.line) if seal_next(factory, spec.line) is None else _AT_ONCE
 
     def _retrain(self, factory: Factory, spec: LineSpec) -> str | None:
         began = factory.now()
@@ -451,6 +457,9 @@ class _Look:
     """In a row."""
     trouble: str | None = None
 
-    def is_due(self, now: str) -> bool:
-        """Whether something may have to be done."""
-        return self.is_stirred or self.failures > 0 or (self.due is not None and self.due <= now)
+    @property
+    def wakes(self) -> str:
+        """The instant from which something may have to be done."""
+        if self.is_stirred or self.failures:
+            return _AT_ONCE
+        return _NEVER if self.due is None else self.due

@@ -6,7 +6,6 @@ from functools import partial
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 
 from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.split import folds
@@ -101,12 +100,12 @@ def train_station(work: Work) -> Trained:
         seed=seed,
         libraries=training.libraries,
         executed=training.executed,
-        recent=UNSET if training.recent is None else training.recent,
+        recent=training.recent,
         sample=taught.sample,
         estimated=_estimated(work, training),
-        band=training.band or UNSET,
-        scored=context.artifacts.put(_scored(training, taught.rows)) if rules.name == "binary" else UNSET,
-        word_vectors=work.sources[VECTORS_FILE] if spec.train.word_vectors is not None else UNSET,
+        band=training.band,
+        scored=context.artifacts.put(_scored(training, taught.rows)) if rules.name == "binary" else None,
+        word_vectors=work.sources[VECTORS_FILE] if spec.train.word_vectors is not None else None,
     )
 
 
@@ -122,11 +121,11 @@ def _scored(training: Training, rows: np.ndarray) -> bytes:
     )
 
 
-def _estimated(work: Work, training: Training) -> Estimated | UnsetType:
+def _estimated(work: Work, training: Training) -> Estimated | None:
     """Return what chose the model where it was not the built-in engine."""
     train = work.spec.train
     if not is_plugged(train):
-        return UNSET
+        return None
     estimator = str(training.trials[0].settings.get("estimator", ""))
     if train.python is None:
         return Estimated(engine=train.engine, estimator=estimator)
@@ -145,7 +144,7 @@ class _Taught:
     classes: tuple[str, ...]
     strata: np.ndarray | None
     """The class of each training row, learned from or not, shape (training rows,); none where numbers are learned."""
-    sample: Sample | UnsetType
+    sample: Sample | None
 
 
 def _taught(work: Work, seed: int) -> _Taught:
@@ -170,7 +169,7 @@ def _taught(work: Work, seed: int) -> _Taught:
         weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
         classes=classes,
         strata=target if classes else None,
-        sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else UNSET,
+        sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else None,
     )
 
 
@@ -285,12 +284,12 @@ def request_columns(
             nullable=column.nullable and column.name not in needed,
             role="feature" if column.name in used else "carried",
             format=column.format,
-            optional=True if column.name in optional else UNSET,
+            optional=column.name in optional,
         )
         for column in dataset.columns
     )
     names = [column.name for column in dataset.columns]
-    return of_table if rows is UNSET else (*of_table, *source_columns(rows, names))
+    return of_table if rows is None else (*of_table, *source_columns(rows, names))
 
 
 def _golden(work: Work, model: Model) -> bytes:

@@ -29,9 +29,10 @@ from linewright.data.traps import (
 )
 from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
+from linewright.line.roles import roles
 from linewright.line.spec import LineSpec
 from linewright.line.spelling import in_sql, quoted, quoted_sentence
-from linewright.line.work import LEARNABLE, feature_columns, roles
+from linewright.line.work import LEARNABLE, feature_columns
 from linewright.model.figures import listed
 
 TOLD = frozenset({"near constant", "later"})

@@ -9,12 +9,11 @@ keep the memory.
 
 import os
 import sys
-import threading
-import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, groupby, islice
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from linewright.engine.child import Child, ChildEnded, parent
 from linewright.engine.seam import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.alerts import newest_of
-from linewright.line.closing import earlier
 from linewright.line.factory import Factory
 from linewright.line.factory_file import read_factory_file
+from linewright.line.instants import earlier
 from linewright.line.nodes import read_text
+from linewright.line.rounds import Rounds
 from linewright.line.spec import LineSpec
 from linewright.line.value_account import days_of
 from linewright.line.value_pricing import Pricing
@@ -254,8 +254,8 @@ def never() -> bool:
     return False
 
 
-class Accounting:
-    """A thread that has the accounts of all lines of a factory brought up to date, each at most once a day, until it is closed.
+class Accounting(Rounds):
+    """A thread that has the accounts of all lines of a factory brought up to date, each at most once a day, until it is closed; one that is being made is then given up.
 
     Windows of a day are closed at midnight, UTC, or when `up` begins: the accounts follow within `LOOK_S` seconds.
 
@@ -270,30 +270,13 @@ class Accounting:
     def __init__(
         self, open_factory: Callable[[], AbstractContextManager[Factory]], *, every_s: float = LOOK_S
     ) -> None:
-        self._open, self._every_s = open_factory, every_s
-        self._closed = threading.Event()
         self._done: dict[str, str] = {}
         """The day on which each line was accounted for last."""
-        self._told: set[str] = set()
-        """What went wrong, so that it is said once."""
-        self._thread = threading.Thread(target=self._work, name="accounting", daemon=True)
-        self._thread.start()
+        super().__init__("accounting", open_factory, every_s=every_s, vain="no value is accounted for now")
 
-    def close(self) -> None:
-        """Stop; an account that is being made is given up, and made anew on the next start."""
-        self._closed.set()
-        self._thread.join(timeout=10.0)
-
-    def _work(self) -> None:
-        with self._open() as factory:
-            while not self._closed.wait(self._every_s):
-                try:
-                    self._look(factory)
-                except LinewrightError as error:
-                    if not self._closed.is_set():
-                        self._tell(f"error: no value is accounted for now: {error}\n")
-                except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
-                    self._tell(traceback.format_exc())
+    @contextmanager
+    def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
+        yield partial(self._look, factory)
 
     def _look(self, factory: Factory) -> None:
         today, names = factory.now()[:10], set(factory.names())
@@ -304,12 +287,7 @@ class Accounting:
         if not due:
             return
         for line, error in keep_accounts_in_child(factory, due, is_stopped=self._closed.is_set).items():
-            self._tell(f"error: the value of {line} is not accounted for: {error}\n")
-
-    def _tell(self, says: str) -> None:
-        if says not in self._told:
-            self._told.add(says)
-            sys.stderr.write(says)
+            self._say(f"error: the value of {line} is not accounted for: {error}\n")
 
 
 def _may_declare_value(factory: Factory, line: str) -> bool:

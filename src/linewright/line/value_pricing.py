@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
@@ -96,7 +95,7 @@ class Pricing:
         """Count an answer that is not mature, and return one that is."""
         package = self._package(record.digest)
         value = package.value
-        if value is UNSET or package.task != "binary":
+        if value is None or package.task != "binary":
             tally.undeclared += 1
         elif self._ripe is not None and record.at > self._ripe:
             tally.count(value.currency, "young")

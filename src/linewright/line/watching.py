@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from linewright.data.spec import duration_micros
 from linewright.line.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.clock_skew import clock_alert, tend_clock
-from linewright.line.closing import Closing, earlier, later
+from linewright.line.closing import Closing
 from linewright.line.factory import Factory
+from linewright.line.instants import earlier, later
 from linewright.line.performance import confirmations_of, performance_of
 from linewright.line.reference import (
     MakeReference,

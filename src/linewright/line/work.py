@@ -20,6 +20,7 @@ from linewright.features.vectors import head
 from linewright.line.alerts import shift_open_at
 from linewright.line.factory import Factory
 from linewright.line.refusals import undecided
+from linewright.line.roles import roles
 from linewright.line.spec import LineSpec
 from linewright.model.facts import (
     Certificate,
@@ -206,21 +207,6 @@ def feature_columns(spec: LineSpec, dataset: Dataset) -> tuple[Column, ...]:
         for column in dataset.columns
         if column.name in named and column.name not in barred and column.type in LEARNABLE
     )
-
-
-def roles(spec: LineSpec) -> dict[str, str | None]:
-    """Return the columns that have a role other than feature, by role."""
-    table, label = spec.table, spec.label
-    return {
-        "key": table.key,
-        "time": table.time,
-        "known": table.known,
-        "group": table.group,
-        "subject": table.subject,
-        "weight": table.weight,
-        "label": label.column,
-        "label known": label.known,
-    }
 
 
 def label_text(frame: pl.DataFrame, column: str) -> list[str]:

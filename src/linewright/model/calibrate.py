@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
 from scipy.optimize import isotonic_regression
 
 from linewright.model.conformal import ends_of_labels
@@ -149,9 +148,9 @@ def goes_forward(folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int
 
 def _clipped(scores: Floats, target: npt.NDArray[Any], weight: Floats) -> Calibration:
     least, most = ends_of_labels(target[weight > 0])
-    low = UNSET if least is None or scores.min() >= least else least
-    high = UNSET if most is None or scores.max() <= most else most
-    return Calibration() if low is high is UNSET else Calibration(method="clip", least=low, most=high)
+    low = None if least is None or scores.min() >= least else least
+    high = None if most is None or scores.max() <= most else most
+    return Calibration() if low is high is None else Calibration(method="clip", least=low, most=high)
 
 
 def _candidates(target: Codes, kind: Task) -> list[Fit]:

@@ -75,7 +75,7 @@ def unseen(facts: CardFacts) -> Iterator[Sentence]:
 
 def _of_each(evaluation: Evaluation, classes: Sequence[str]) -> Iterator[str]:
     """Say whether the probability of each class is right as a whole, and how the table of classes is to be read."""
-    expected = evaluation.expected or ()
+    expected = evaluation.expected
     yield from apart_by_class(expected, classes)
     alike = {"group": "a group", "block": "a block of time", "equal": "a set of equal rows"}
     hang = f", though rows of {alike[evaluation.cluster_kind]} may be alike: then it is wider"
@@ -99,7 +99,7 @@ def _of_each(evaluation: Evaluation, classes: Sequence[str]) -> Iterator[str]:
 def _by_class(evaluation: Evaluation, classes: Sequence[str]) -> Table:
     found = found_by_class(evaluation.confusion)
     shown = sorted(sorted(found, key=lambda one: -one.recall.of)[:MOST_ROWS], key=lambda one: one.code)
-    expected = {one.code: one for one in evaluation.expected or ()}
+    expected = {one.code: one for one in evaluation.expected}
     # Expected rows are weighted; where weights differ, so are those that they stand beside.
     is_weighted = any(abs(one.true - found[one.code].recall.of) > 0.5 for one in expected.values())
     rows = [

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from msgspec import UNSET
-
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
 from linewright.model.card_plots import reliability_plot, said_answer
 from linewright.model.coverage import (
@@ -24,7 +22,7 @@ def decisions(facts: CardFacts) -> Section:
     """Return the section on how it decides."""
     trained, cited = facts.trained, (facts.package.trained,)
     method = facts.package.calibration.method
-    reliability = (facts.evaluation.reliability or None) if facts.evaluation else None
+    reliability = facts.evaluation.reliability if facts.evaluation else None
     off = "; on the test rows they are off all the same" if reliability and is_off(reliability) else ""
     told = {
         "none": "Scores are used as the model gives them."
@@ -51,12 +49,11 @@ def decisions(facts: CardFacts) -> Section:
         )
         sentences += [Sentence(text=text, evidence=cite(facts.evaluation_digest)) for text in (told, method)]
     threshold, half_width = facts.package.threshold, facts.package.half_width
-    if threshold is not None:
+    if threshold is not None and facts.decision is not None:
         positive = last_of(facts.package.classes)
-        decision = facts.decision
-        because = decision.because if decision else trained.threshold_because
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {sentence_of(because)}"
-        sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest) or cited))
+        because = sentence_of(facts.decision.because)
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {because}"
+        sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest)))
     if facts.certificate and facts.certificate.redecided:
         told = redecided_in_words(
             facts.certificate.redecided, facts.package.classes, of="test rows that neither has learned from"
@@ -65,8 +62,8 @@ def decisions(facts: CardFacts) -> Section:
         sentences.append(Sentence(text=text, evidence=cite(facts.certificate_digest)))
     if half_width is not None:
         rows = "residuals on the training part" if trained.adopted else "out-of-fold residuals"
-        wide = _how_wide(facts.package.band or None, half_width)
-        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}{_bounded(facts.package.band or None)}."
+        wide = _how_wide(facts.package.band, half_width)
+        text = f"A prediction is given with plus or minus {wide}: a 90 % interval from {rows}{_bounded(facts.package.band)}."
         sentences.append(Sentence(text=text, evidence=cited))
         sentences.extend(
             Sentence(text=told, evidence=cite(facts.evaluation_digest)) for told in _on_test_rows(facts)
@@ -85,7 +82,7 @@ def _bounded(band: Band | None) -> str:
     if band is None:
         return ""
     bounds = [] if band.least is None else [f"begins below {in_words(band.least)}"]
-    bounds += [] if band.most is UNSET else [f"ends above {in_words(band.most)}"]
+    bounds += [] if band.most is None else [f"ends above {in_words(band.most)}"]
     return (
         f"; none {' or '.join(bounds)}, as no label of those rows is, unless the answer itself is"
         if bounds
@@ -143,7 +140,7 @@ def _came_true(reliability: Reliability) -> Table:
 def _beyond_ends(calibration: Calibration) -> str:
     """Name what no answer is; empty where nothing is cut off."""
     ends = [("below", calibration.least), ("above", calibration.most)]
-    return " or ".join(f"{side} {in_words(end)}" for side, end in ends if end is not UNSET)
+    return " or ".join(f"{side} {in_words(end)}" for side, end in ends if end is not None)
 
 
 def _on_test_rows(facts: CardFacts) -> Iterator[str]:
@@ -159,7 +156,7 @@ def _on_test_rows(facts: CardFacts) -> Iterator[str]:
         beyond = facts.evaluation.beyond
         sides = f" {beyond_in_words(beyond)}" if beyond else ""
         yield f"{coverage_in_words(coverage, because=because)}{sides}"
-    if told := parts_in_words(facts.evaluation.coverage_at or ()):
+    if told := parts_in_words(facts.evaluation.coverage_at):
         yield told
     if (bias := facts.evaluation.bias) and (leans := bias_in_words(bias)):
         yield leans

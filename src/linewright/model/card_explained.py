@@ -268,9 +268,8 @@ def plotted(facts: CardFacts) -> Section:
     name, title = "plots", "How the answer goes with a column"
     if found is None:
         return Section(name=name, title=title)
+    told = found.dependence
     texts = [column.name for column in facts.package.columns if column.type == "text"]
-    # Records of before have texts too, as if each whole text were a category.
-    told = [one for one in found.dependence if one.column not in texts]
     if not told:
         return Section(name=name, title=title)
     classes = facts.package.classes

@@ -36,12 +36,10 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     parity: Parity | None = None
     parity_digest: str | None = None
     decision: Decision | None = None
-    """`None` for a model that was registered before the threshold was a step of its own."""
     decision_digest: str | None = None
     evaluation: Evaluation | None = None
     evaluation_digest: str | None = None
     explanation: Explanation | None = None
-    """`None` for a model that was judged before explanations were made."""
     explanation_digest: str | None = None
     certificate: Certificate | None = None
     certificate_digest: str | None = None

@@ -77,6 +77,7 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
         ("evaluation", facts.evaluation_digest),
         ("explanation", facts.explanation_digest),
         ("parity", facts.parity_digest),
+        ("decision", facts.decision_digest),
         ("trained", facts.package.trained),
         ("split", facts.trained.split),
         ("dataset", facts.trained.dataset),
@@ -333,9 +334,7 @@ def _encoded(facts: CardFacts, column: str) -> str:
     found = [one for one in facts.package.encoder.encodings if one.column == column]
     entered = [_words(one) for one in found if not isinstance(one, TextPart)]
     if numbers := len(found) - len(entered):
-        has_vectors = any(
-            text.column == column and text.vectors for text in facts.package.encoder.texts or ()
-        )
+        has_vectors = any(text.column == column and text.vectors for text in facts.package.encoder.texts)
         meaning = ", and what they mean by vectors" if has_vectors else ""
         entered.append(
             f"{numbers} numbers: what the text looks like, its words and directions of them{meaning}"

@@ -4,8 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 
-from msgspec import UnsetType
-
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
 from linewright.model.facts import Executed, Trained, Trial
 from linewright.model.figures import count, in_words, with_roots
@@ -138,9 +136,9 @@ def _not_judged(facts: CardFacts) -> str:
     return f" The losses are of {judged:,} of the {trained.rows:,} rows that it was trained on: {', and '.join(why)}."
 
 
-def _fewer_folds(executed: Executed | UnsetType) -> list[str]:
+def _fewer_folds(executed: Executed | None) -> list[str]:
     """Say that not all folds judged, which `train.folds` would make them, where there were fewer than there are."""
-    if not executed or not executed.of or executed.folds >= executed.of:
+    if executed is None or executed.folds >= executed.of:
         return []
     fewer = "one fold" if executed.folds == 1 else f"{executed.folds} folds"
     return [

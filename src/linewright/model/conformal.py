@@ -17,7 +17,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
 
 from linewright.model.facts import Band
 
@@ -103,7 +102,7 @@ def fit_band(answers: Floats, truth: Floats, weight: Floats) -> Band:
         at=tuple(at.tolist()),
         half_widths=tuple(widths.tolist()),
         least=_least(truth),
-        most=UNSET if most is None else most,
+        most=most,
     )
 
 
@@ -186,6 +185,6 @@ def ends(band: Band, answers: Floats) -> tuple[Floats, Floats]:
     high = answers + widths
     if band.least is not None:
         low = np.maximum(low, np.minimum(answers, band.least))
-    if band.most is not UNSET:
+    if band.most is not None:
         high = np.minimum(high, np.maximum(answers, band.most))
     return low, high

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.model.facts import Dependence, Point
@@ -113,7 +112,7 @@ def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Depende
         if found.missing
         else None,
         left_out=len(found.rarer),
-        rarer=tuple(found.rarer[:MOST_NAMED]) or UNSET,
+        rarer=tuple(found.rarer[:MOST_NAMED]),
     )
 
 

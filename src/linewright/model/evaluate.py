@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
 
 from linewright.errors import ContractBreach
 from linewright.model.classes import measure_expected
@@ -143,12 +142,12 @@ def evaluate(
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
         cluster_kind=cluster_kind,
-        coverage=UNSET if coverage is None else coverage,
-        coverage_at=parts or UNSET,
-        beyond=UNSET if beyond is None else beyond,
-        bias=UNSET if bias is None else bias,
-        reliability=UNSET if reliability is None else reliability,
-        expected=expected or UNSET,
+        coverage=coverage,
+        coverage_at=parts,
+        beyond=beyond,
+        bias=bias,
+        reliability=reliability,
+        expected=expected,
     )
 
 

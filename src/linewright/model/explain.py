@@ -30,9 +30,8 @@ SHARES = "linewright.shares"
 """Of graphs that add up probabilities, or come from an estimator as a whole: those have no score that is a sum over columns."""
 DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
-SCALE, OFFSET = "scale", "offset"
-"""In the graph of trees: offset + scale * their sum. Graphs have a scale where they were exported before it was part of the
-leaves."""
+OFFSET = "offset"
+"""In the graph of trees: what is added to their sum."""
 UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
 """What a score is in."""
 
@@ -107,7 +106,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     Raises
     ------
     RequestError
-        If the model was made elsewhere, or packaged before graphs said how many training rows came where.
+        If the model was made elsewhere, or its estimator does not add up scores.
     Corrupt
         If the graph is not what an export gives.
     """
@@ -138,9 +137,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
         explainers: list[tuple[float, Explainer]] = [
             (
                 1.0,
-                _Trees(
-                    TreeExplainer(read_trees(node), width=width, outputs=outputs), *_offset_and_scale(parts)
-                ),
+                _Trees(TreeExplainer(read_trees(node), width=width, outputs=outputs), _offset(parts)),
             )
             for node in trees
         ]
@@ -149,14 +146,9 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
             for one in linear
         ]
         return _Sum(explainers)
-    raise RequestError(
-        "the model was packaged before packages said how its training rows were spread, against which an answer is "
-        "explained",
-        where="explain",
-        found=where,
-        allowed="a model of a newer package",
-        hint="run the line again: linewright run LINE; where its gates hold the new model back, as it answers alike, "
-        "promote it: linewright promote LINE@VERSION --force --because 'it can be explained'",
+    raise Corrupt(
+        "the graph does not say how its training rows were spread, against which an answer is explained",
+        where=where,
     )
 
 
@@ -170,14 +162,9 @@ def _summed(parts: Parts, where: str) -> list[Summed]:
         raise Corrupt("the graph does not say what it sums", where=where, found=str(error)) from error
 
 
-def _offset_and_scale(parts: Parts) -> tuple[Floats, Floats]:
-    """Return what is added to each sum, and what sums are multiplied with before."""
-    unless = {OFFSET: np.zeros(1), SCALE: np.ones(1)}
-    offset, scale = (
-        read_tensor(parts.constants[name]) if name in parts.constants else value
-        for name, value in unless.items()
-    )
-    return offset, scale
+def _offset(parts: Parts) -> Floats:
+    """Return what is added to each sum."""
+    return read_tensor(parts.constants[OFFSET]) if OFFSET in parts.constants else np.zeros(1)
 
 
 class _Sum:
@@ -193,15 +180,14 @@ class _Sum:
 
 
 class _Trees:
-    """Explains a sum of trees, scaled."""
+    """Explains a sum of trees."""
 
-    def __init__(self, explainer: TreeExplainer, offset: Floats, scale: Floats) -> None:
-        self._explainer, self._offset, self._scale = explainer, offset, scale
+    def __init__(self, explainer: TreeExplainer, offset: Floats) -> None:
+        self._explainer, self._offset = explainer, offset
 
     def __call__(self, x: NDArray[np.float32]) -> Explained:
         sums, contributions = self._explainer.explain(x)
-        base = self._offset + self._scale * self._explainer.base
-        return Explained(base, self._offset + self._scale * sums, self._scale * contributions)
+        return Explained(self._offset + self._explainer.base, self._offset + sums, contributions)
 
 
 class _Linear:

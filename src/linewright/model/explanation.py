@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError
@@ -146,7 +145,7 @@ def with_missed(told: Explanation, model: Model, rows: HeldOut, *, seed: int) ->
     inputs = {one.name: one for one in rows.inputs}
     columns = [inputs[name].at(sliced) for one in told.shuffled for name in one.columns if name in inputs]
     missed = _missed(model, _judged(model, rows, seed).at(sliced), columns)
-    return msgspec.structs.replace(told, package=model.digest, missed=UNSET if missed is None else missed)
+    return msgspec.structs.replace(told, package=model.digest, missed=missed)
 
 
 def _missed(model: Model, judged: Judged, columns: Sequence[Input]) -> Missed | None:

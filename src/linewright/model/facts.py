@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from linewright.data.facts import RowSql
 from linewright.features.facts import Encoder
@@ -27,8 +26,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[float, ...] = ()
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
-    least: float | UnsetType = UNSET
-    most: float | UnsetType = UNSET
+    least: float | None = None
+    most: float | None = None
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +43,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """95 % interval of the loss."""
     rounds: int
     """Boosting rounds of the refit; 0 for linear models."""
-    more: float | UnsetType = UNSET
-    """By how much its loss is above that of what was chosen, both on the same rows; below 0 where it is less. Not written where
-    something else than the loss decided, and before this was measured."""
-    more_low: float | UnsetType = UNSET
-    more_high: float | UnsetType = UNSET
+    more: float | None = None
+    """By how much its loss is above that of what was chosen, both on the same rows; below 0 where it is less. `None` where
+    something else than the loss decided."""
+    more_low: float | None = None
+    more_high: float | None = None
     """95 % interval of that: where it holds 0, the trial does as well as far as the rows can tell."""
 
 
@@ -68,8 +67,8 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
 
     folds: int
     """Folds that trials were judged on."""
-    of: int | UnsetType = UNSET
-    """Folds that could judge, since it is recorded."""
+    of: int
+    """Folds that could judge."""
     members: tuple[MemberOf, ...]
     """Of what the model is made, the heaviest first; fitted once to all rows that it may learn from."""
 
@@ -126,7 +125,7 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None
     """Where no interval reaches below, unless the answer itself is there: 0 if no label that it was made from is below 0, or the
     smallest of them where they pile up."""
-    most: float | UnsetType = UNSET
+    most: float | None = None
     """Where no interval reaches above, unless the answer itself is there: the largest of the labels that it was made from, where they
     pile up."""
 
@@ -163,10 +162,6 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     native: str
     """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
     calibration: Calibration
-    threshold: float | None = None
-    """Probability at and above which the positive class is answered, of models that were trained before this was a step of its own: see
-    `Decision`."""
-    threshold_because: str = ""
     half_width: float | None
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
@@ -178,22 +173,21 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     seed: int
     libraries: dict[str, str]
     """Versions of what fitted it."""
-    recent: Recent | UnsetType = UNSET
-    """Where a retraining left out older rows: why. Not written where it did not, so that such a model is what it was
-    before this was asked."""
-    sample: Sample | UnsetType = UNSET
-    """Where it learned from a part of very many rows: from which. Not written where it learned from all."""
-    executed: Executed | UnsetType = UNSET
-    """What training did; not written where a model was made elsewhere, or trained before this was kept."""
-    word_vectors: str | UnsetType = UNSET
+    recent: Recent | None = None
+    """Where a retraining left out older rows: why."""
+    sample: Sample | None = None
+    """Where it learned from a part of very many rows: from which. `None` where it learned from all."""
+    executed: Executed | None = None
+    """What training did; `None` where a model was made elsewhere."""
+    word_vectors: str | None = None
     """Where the line names word vectors: digest of the artifact that holds what was read of their file."""
-    estimated: Estimated | UnsetType = UNSET
-    """Where the built-in engine did not choose what is fitted: what did. Not written where it did."""
-    band: Band | UnsetType = UNSET
-    """For regression: how wide the intervals of its answers are. Not written by what trained before there was this."""
-    scored: str | UnsetType = UNSET
+    estimated: Estimated | None = None
+    """Where the built-in engine did not choose what is fitted: what did. `None` where it did."""
+    band: Band | None = None
+    """For regression: how wide the intervals of its answers are."""
+    scored: str | None = None
     """Of a binary task: digest of the artifact that holds the training rows by which a threshold is chosen, with their probabilities
-    (`model.scored`). Not written before the threshold was a step of its own."""
+    (`model.scored`)."""
     adopted: Adopted | None = None
     """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
@@ -209,7 +203,7 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
     """Carried columns (key, time, label, weight, group, excluded) may be present and are never used by the model. Columns of the
     source are none of the table: `table.sql` makes columns of them."""
     format: str | None = None
-    optional: Literal[True] | UnsetType = UNSET
+    optional: bool = False
     """Of a feature: a row may leave it out, which is a missing value, for the contract names it nullable."""
 
 
@@ -227,8 +221,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     columns: tuple[RequestColumn, ...]
     missing: tuple[str, ...] = ("",)
     """Texts that mean "no value" in a request row, as in the source that it was trained on."""
-    row_sql: RowSql | UnsetType = UNSET
-    """What of `table.sql` is carried out on request rows; not written where there is no SQL."""
+    row_sql: RowSql | None = None
+    """What of `table.sql` is carried out on request rows; `None` where there is no SQL."""
     encoder: Encoder
     graph: str
     """Digest of the ONNX artifact: input ``x`` float32 [n, width], or for an encoder of raw columns ``x0``, ``x1``, …
@@ -237,14 +231,14 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     calibration: Calibration
     threshold: float | None
     half_width: float | None
-    band: Band | UnsetType = UNSET
-    """For regression: how wide intervals are; where it is not written, all are of `half_width`."""
+    band: Band | None = None
+    """For regression: how wide intervals are."""
     golden: str
     """Digest of a JSON artifact {"rows": [row…], "predictions": [answer…]} to try after loading."""
     trained: str
-    value: Value | UnsetType = UNSET
-    """What its decisions were declared to be worth when its threshold was chosen; the rows that it answered can be priced by it. Not
-    written where the line did not say, and before this was kept."""
+    value: Value | None = None
+    """What its decisions were declared to be worth when its threshold was chosen; the rows that it answered can be priced by it.
+    `None` where the line did not say."""
 
 
 class Decision(Result, frozen=True, kw_only=True, tag="decision"):
@@ -258,8 +252,8 @@ class Decision(Result, frozen=True, kw_only=True, tag="decision"):
     """One sentence with numbers; empty where there is no threshold."""
     rows: int
     """Training rows that it was chosen by."""
-    value: Value | UnsetType = UNSET
-    """What decisions were declared to be worth; not written where the line does not say."""
+    value: Value | None = None
+    """What decisions were declared to be worth; `None` where the line does not say."""
 
 
 class Parity(Result, frozen=True, kw_only=True, tag="parity"):
@@ -363,15 +357,15 @@ class Linear(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the artifact with its answers to the test rows: float64, row by row."""
     rows: int
     """Training rows that it learned from."""
-    scored: str | UnsetType = UNSET
+    scored: str | None = None
     """Of a binary task: digest of the artifact with these rows and their probabilities, as in `Trained.scored`."""
 
 
 class Plain(Beside, frozen=True, kw_only=True):
     """A plain linear model of the same columns, on the test rows beside the model that was trained: first the line's metric."""
 
-    others: tuple[Beside, ...] | UnsetType = UNSET
-    """The other metrics of the card; not written before they were compared too."""
+    others: tuple[Beside, ...] = ()
+    """The other metrics of the card."""
     rows: int
     """Training rows that the linear model learned from."""
     n: int
@@ -397,28 +391,25 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     clusters: int
     """Groups, or blocks of time, that the bootstrap drew whole; 0 where rows were drawn."""
     cluster_kind: ClusterKind = "group"
-    explanation: str | UnsetType = UNSET
-    """Digest of the `Explanation` of the package on these rows; not written before explanations were made."""
-    coverage_at: tuple[CoverageAt, ...] | UnsetType = UNSET
-    """`coverage` of fifths of the rows, the smallest answers first; not written of few rows."""
-    coverage: Metric | UnsetType = UNSET
-    """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; not written where
-    answers have no interval, and before this was measured."""
-    beyond: Beyond | UnsetType = UNSET
-    """Shares of the rows whose truth lies below the interval of the answer, and above it; not written where there is no `coverage`, and
-    before this was measured."""
-    bias: Metric | UnsetType = UNSET
-    """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. Not written where answers are
-    classes, and before this was measured."""
-    reliability: Reliability | UnsetType = UNSET
-    """How far probabilities are from the shares that came true; not written where answers are numbers, and before this was
-    measured."""
-    expected: tuple[Expected, ...] | UnsetType = UNSET
-    """For several classes: rows that the probabilities promise of each, and rows that there are; not written of two classes and of numbers,
-    and before this was measured."""
-    plain: Plain | UnsetType = UNSET
-    """What a plain linear model reaches on these rows; not written of a linear model, of one that was made elsewhere, and before
-    this was measured."""
+    explanation: str = ""
+    """Digest of the `Explanation` of the package on these rows."""
+    coverage_at: tuple[CoverageAt, ...] = ()
+    """`coverage` of fifths of the rows, the smallest answers first; empty of few rows."""
+    coverage: Metric | None = None
+    """Share of the rows whose truth lies in the interval of the answer, which is made to hold 90 % of them; `None` where
+    answers have no interval."""
+    beyond: Beyond | None = None
+    """Shares of the rows whose truth lies below the interval of the answer, and above it; `None` where there is no `coverage`."""
+    bias: Metric | None = None
+    """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. `None` where answers are
+    classes."""
+    reliability: Reliability | None = None
+    """How far probabilities are from the shares that came true; `None` where answers are numbers."""
+    expected: tuple[Expected, ...] = ()
+    """For several classes: rows that the probabilities promise of each, and rows that there are; empty of two classes and of
+    numbers."""
+    plain: Plain | None = None
+    """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was made elsewhere."""
 
     @property
     def only_answer(self) -> int | None:
@@ -494,8 +485,8 @@ class Dependence(msgspec.Struct, frozen=True, kw_only=True):
     """Rows without a value; `None` where there are few or none."""
     left_out: int = 0
     """Categories that are not told: their rows are too few, or fewer than those of others."""
-    rarer: tuple[str, ...] | UnsetType = UNSET
-    """Which these are, the most frequent first; of many the first alone. Not written where all are told, and before this was kept."""
+    rarer: tuple[str, ...] = ()
+    """Which these are, the most frequent first; of many the first alone."""
 
 
 class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):
@@ -564,11 +555,11 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """Slices that were looked at, on one half of the test rows; what is told of them is from the other half."""
     confirmed_on: int = 0
     """Test rows of that other half."""
-    missed: Missed | UnsetType = UNSET
-    """Where positives are missed; not written where there are not two classes, where no test row is positive, before this was
-    looked at, and before a threshold is chosen."""
-    linear: Linear | UnsetType = UNSET
-    """What a plain linear model says of the same rows; not written where the model is one or was made elsewhere, and before this was kept."""
+    missed: Missed | None = None
+    """Where positives are missed; `None` where there are not two classes, where no test row is positive, and before a threshold is
+    chosen."""
+    linear: Linear | None = None
+    """What a plain linear model says of the same rows; `None` where the model is one or was made elsewhere."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -604,9 +595,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for people."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
-    is_same: bool | UnsetType = UNSET
+    is_same: bool = False
     """Of a comparison with the champion: whether both are one model that scores every row alike, so that what the gate asks about cannot
-    differ. Not written where it may."""
+    differ."""
     column: str = ""
     """Of a fairness gate: the column of its groups."""
     groups: tuple[GroupRates, ...] = ()
@@ -653,11 +644,11 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Digest of the candidate's `Evaluation`."""
     incomparable: str = ""
     """Why the champion could not be compared with; empty where it was, or where there was none."""
-    decision: str | UnsetType = UNSET
-    """Digest of the candidate's `Decision`; not written before the threshold was a step of its own."""
-    redecided: Redecided | UnsetType = UNSET
-    """What would be decided otherwise than by the champion; not written where answers are numbers, where there was no champion to
-    compare with, and before this was counted."""
+    decision: str = ""
+    """Digest of the candidate's `Decision`."""
+    redecided: Redecided | None = None
+    """What would be decided otherwise than by the champion; `None` where answers are numbers, and where there was no champion to
+    compare with."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
@@ -686,13 +677,12 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     model: int
     package: str
     run: str
-    ingested: str = ""
+    ingested: str
     """Digest of what reading the sources gave."""
-    parity: str = ""
+    parity: str
     """Digest of the proof that the package answers as the trained model does."""
-    decision: str = ""
-    """Digest of its `Decision`; empty where it was registered before the threshold was a step of its own."""
+    decision: str
+    """Digest of its `Decision`."""
     limits: tuple[Limit, ...] = ()
     computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Digest of the `Environment` that each part of it was first computed in, by station; empty where it was registered
-    before that was noted."""
+    """Digest of the `Environment` that each part of it was first computed in, by station."""

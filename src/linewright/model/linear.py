@@ -74,10 +74,10 @@ class LinearNative(msgspec.Struct, frozen=True, kw_only=True, tag="linear", tag_
     """One row an output (one for binary and regression), one number a design column."""
     intercept: tuple[float, ...]
     straight: tuple[LongTail, ...] = ()
-    """Of the numbers that have long tails; empty in models that were fitted before there were such."""
+    """Of the numbers that have long tails."""
     means: tuple[float, ...] = ()
-    """Weighted mean of each design column over the rows that it was fitted on, against which an answer is explained; empty
-    in models that were fitted before these were kept."""
+    """Weighted mean of each design column over the rows that it was fitted on, against which an answer is
+    explained."""
 
     @property
     def sources(self) -> tuple[int, ...]:

@@ -12,14 +12,13 @@ from typing import Any, assert_never
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
 from linewright.model.explain import Explainer, open_explainer, sources_of, to_answers
-from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
+from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.graph import Graph, Input, open_graph
 from linewright.model.margins import to_scores
 from linewright.model.tasks import task
@@ -44,13 +43,6 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     predictions: tuple[dict[str, Any], ...]
 
 
-def band_of(package: Package) -> Band | None:
-    """Return how wide the intervals of a package's answers are: by the answer, or, of earlier packages, all alike."""
-    if package.band or package.half_width is None:
-        return package.band or None
-    return Band(at=(0.0,), half_widths=(package.half_width,), least=None)
-
-
 class Model:
     """A package that is ready to answer. Made by `load` and `open_model`; safe to use from several threads."""
 
@@ -58,7 +50,7 @@ class Model:
         self.package, self.digest, self._graph = package, digest, graph
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
-        self.band = band_of(package)
+        self.band = package.band
         """How wide the intervals of its answers are; `None` for classes."""
 
     def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -127,7 +119,7 @@ class Model:
         Raises
         ------
         RequestError
-            If the model was made elsewhere, or packaged before packages could be explained; or if `x` has another form.
+            If the model was made elsewhere, or its estimator does not add up scores; or if `x` has another form.
         Terminal
             If what is added up is not what the model answers.
         """
@@ -323,11 +315,11 @@ def build(
     key: str | None,
     columns: Sequence[RequestColumn],
     missing: Sequence[str] = ("",),
-    row_sql: RowSql | UnsetType = UNSET,
+    row_sql: RowSql | None = None,
     graph: bytes,
     golden: bytes,
 ) -> Package:
-    """Return the package of a trained model; nothing is kept.
+    """Return the package of a trained model, before its threshold is chosen; nothing is kept.
 
     Parameters
     ----------
@@ -358,7 +350,7 @@ def build(
         graph=digest_of_bytes(graph),
         graph_bytes=len(graph),
         calibration=trained.calibration,
-        threshold=trained.threshold,
+        threshold=None,
         half_width=trained.half_width,
         band=trained.band,
         golden=digest_of_bytes(golden),
@@ -501,7 +493,7 @@ def _check_fits(package: Package, where: str) -> None:
 
 def _ends(calibration: Calibration) -> tuple[float, float]:
     least, most = calibration.least, calibration.most
-    return -inf if least is UNSET else least, inf if most is UNSET else most
+    return -inf if least is None else least, inf if most is None else most
 
 
 def _is_usable(calibration: Calibration, of: str) -> bool:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import UNSET
 
 from linewright.model.budget import PAIRS
 from linewright.model.facts import Trained, Trial
@@ -64,7 +63,7 @@ def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
         one
         for one in trials
         if one is not taken
-        and one.more_low is not UNSET
+        and one.more_low is not None
         and one.more_low <= 0
         and (PAIRS not in one.settings or PAIRS in taken.settings)
     ]
@@ -107,7 +106,7 @@ def simplest_in_words(trained: Trained) -> str:
 
 
 def _told(trial: Trial) -> str:
-    if trial.more is UNSET or trial.more_low is UNSET or trial.more_high is UNSET:
+    if trial.more is None or trial.more_low is None or trial.more_high is None:
         return "not compared"
     more, low, high = (
         "no other" if one == 0 else f"{in_words(abs(one))} {'more' if one > 0 else 'less'}"

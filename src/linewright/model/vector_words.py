@@ -21,6 +21,6 @@ def vectors_in_words(encoder: Encoder) -> tuple[str, ...]:
     return tuple(
         f"{percent(figure(found.found / max(found.of, 1), 2))} of the words in {text.column!r} have a vector"
         + (": so few that the file may be of another language" if found.found < FEW * found.of else "")
-        for text in encoder.texts or ()
+        for text in encoder.texts
         if (found := text.vectors)
     )

@@ -30,15 +30,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     html: str | None
     """The card as one self-contained page, where it was asked for."""
     explanation: Explanation | None = None
-    """What the model makes of its columns and where it is weak, in figures; `None` for a model that was judged before that
-    was looked at."""
+    """What the model makes of its columns and where it is weak, in figures; `None` where it was not judged."""
     reliability: Reliability | None = None
-    """Whether its probabilities can be taken at their word, in figures; `None` where answers are numbers, and for a model that was
-    judged before that was counted."""
+    """Whether its probabilities can be taken at their word, in figures; `None` where answers are numbers."""
     simpler: Rival | None = None
     """The simplest setting that was tried and whose loss is not surely above the chosen one's, row by row, where one is simpler."""
     plain: Plain | None = None
-    """What a plain linear model reaches on the test rows; `None` where the model is one, or was judged before that was measured."""
+    """What a plain linear model reaches on the test rows; `None` where the model is one."""
 
     def to_text(self) -> str:
         """Return the card."""
@@ -77,9 +75,9 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         markdown=card_markdown(facts),
         html=card_html(facts) if html else None,
         explanation=facts.explanation,
-        reliability=(facts.evaluation.reliability or None) if facts.evaluation else None,
+        reliability=facts.evaluation.reliability if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
-        plain=(facts.evaluation.plain or None) if facts.evaluation else None,
+        plain=facts.evaluation.plain if facts.evaluation else None,
     )
 
 

@@ -190,7 +190,7 @@ def _table(values: Sequence[Any], title: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value is msgspec.UNSET:
+    if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -14,15 +14,13 @@ from linewright.line.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.barred import going_back
 from linewright.line.checked import CheckedFiles
 from linewright.line.clock_skew import ahead_until
-from linewright.line.closing import later
 from linewright.line.costs import Costs, costs_of, money
 from linewright.line.deliveries import Delivery, undelivered
-from linewright.line.example import curl
 from linewright.line.factory import Factory
+from linewright.line.instants import later
 from linewright.line.mistakes import did_you_mean
 from linewright.line.outages import log_fails
-from linewright.line.performance import certified_metric
-from linewright.line.registry import Judged, challenger_of, judged
+from linewright.line.registry import Judged, certified_metric, challenger_of, judged
 from linewright.line.rollout import BAKE, trial_of
 from linewright.line.space import MAKE_ROOM, DiskForecast, forecast
 from linewright.line.standing import is_forced, realised, waits_because, ways_out
@@ -399,7 +397,9 @@ def _status(factory: Factory, line: str | None) -> Status:
     reading = _Reading(
         factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
     )
-    lines = tuple(_line_status(reading, name, _counted(factory.labels_of(name))) for name in names)
+    lines = tuple(
+        _line_status(reading, name, _counted(reading, factory.labels_of(name), name)) for name in names
+    )
     reading.files.keep()
     return Status(
         factory=str(factory.root),
@@ -427,10 +427,11 @@ def _disk(factory: Factory) -> DiskForecast | None:
     return None
 
 
-def _counted(feedback: Feedback) -> tuple[list[Damage], Counts, str | None]:
+def _counted(reading: _Reading, feedback: Feedback, name: str) -> tuple[list[Damage], Counts, str | None]:
     """Return the damage of the log, what is counted, and why that is not all: counting writes, and the disk may be full."""
     try:
-        return *feedback.standing(), None
+        with reading.files.recalling(name, feedback):
+            return *feedback.standing(), None
     except BackendError as error:
         return [], feedback.counts(caught_up=False), str(error)
 
@@ -480,7 +481,7 @@ def _line_status(
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name),
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
-        example=curl(factory, name, url) if url and reading.with_example else None,
+        example=_example(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=champion.certificate.because if champion else None,
@@ -508,6 +509,11 @@ def _value(factory: Factory, line: str) -> ValueStatus | None:
         return None
     account, costs = accounted.totals[0], costs_of(factory, line)
     return ValueStatus(account=account, as_of=accounted.at, costs=costs, ratio=ratio_of(account, costs))
+
+
+def _example(factory: Factory, line: str, url: str) -> str | None:
+    # What reads a row takes long to import, and is asked for one line only.
+    return import_module("linewright.line.example").curl(factory, line, url)
 
 
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:

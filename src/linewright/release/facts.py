@@ -36,7 +36,7 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     forced: bool = False
     run: str | None = None
     declared: str | None = None
-    """Digest of the line file as it was before the model was trained; `None` in older records."""
+    """Digest of the line file as it was before the model was trained; `None` where no run of the line trained it."""
     evidence: str | None = None
     """Digest of the `Trial` that the model served its trial with; `None` where it was not tried, or did not have to end it."""
 

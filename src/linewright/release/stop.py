@@ -10,6 +10,7 @@ full disk allows. Where even this fails, the halt holds all the same, and nobody
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from linewright.release.facts import Serving
 from linewright.store.disk import sync_folder
 from linewright.store.names import LINE, is_line_name, line_path
+from linewright.store.stamps import Stamp, lasting_stamp
 from linewright.store.values import decoder
 
 GO = ".go"
@@ -205,14 +207,22 @@ def is_pending(serving_dir: Path, line: str) -> bool:
 def pending(serving_dir: Path) -> list[str]:
     """Return the lines that somebody stopped and whose record does not say it yet, sorted; none where the folder cannot be read."""
     try:
-        names = set(os.listdir(serving_dir))  # noqa: PTH208 -- of thousands of names, paths would take ten times as long
-        marks = (_MARK.fullmatch(name) for name in names if name.endswith(".halt"))
-        marked = {match[1] for match in marks if match is not None}
-        served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
-        without = {line for line in served if is_line_name(line) and line + GO not in names}
-        return sorted(line for line in marked | without if is_pending(serving_dir, line))
+        stamp = lasting_stamp(serving_dir)
+        found = _without_go if stamp is not None else _without_go.__wrapped__
+        return sorted(line for line in found(str(serving_dir), stamp) if is_pending(serving_dir, line))
     except OSError:
         return []
+
+
+@lru_cache(maxsize=8)
+def _without_go(serving_dir: str, stamp: Stamp | None) -> frozenset[str]:
+    """Return the lines that may be stopped, by the names of files alone: the folder is listed once until it changes."""
+    del stamp
+    names = set(os.listdir(serving_dir))  # noqa: PTH208 -- of thousands of names, paths would take ten times as long
+    marks = (_MARK.fullmatch(name) for name in names if name.endswith(".halt"))
+    marked = {match[1] for match in marks if match is not None}
+    served = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+    return frozenset(marked | {line for line in served if is_line_name(line) and line + GO not in names})
 
 
 def _go(serving_dir: Path, line: str) -> Path:

@@ -1,6 +1,6 @@
 """What became of labels, one change after the other, each with a digest of itself and of the one before.
 
-Triggers enter each change beside the label itself, so that no writer leaves it out, a process of an older Linewright neither.
+Triggers enter each change beside the label itself, so that no writer leaves it out.
 The digest of the last one goes into the factory's record now and then: from then on no change before it can be altered, removed
 or put in between unseen.
 """
@@ -28,16 +28,10 @@ def _trigger(by: str, when: str) -> str:
 
 CHANGES = f"""
 CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, who NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL);
-INSERT INTO changes (named, who, label, at, received) SELECT named, who, label, at, received FROM (
-  SELECT 'id' AS named, id AS who, label, at, received, rowid AS place FROM earlier_by_id
-  UNION ALL SELECT 'key', key, label, at, received, rowid FROM earlier_by_key
-  UNION ALL SELECT 'id', id, label, at, received, 9223372036854775807 FROM by_id
-  UNION ALL SELECT 'key', key, label, at, received, 9223372036854775807 FROM by_key) ORDER BY received, place, who;
 CREATE TABLE chained (changes INTEGER NOT NULL, digest TEXT NOT NULL);
 INSERT INTO chained VALUES (0, '{NONE}');
-{_trigger("id", "insert")}{_trigger("id", "update")}{_trigger("key", "insert")}{_trigger("key", "update")}PRAGMA user_version = 7;
-"""  # noqa: S608 -- names of this module
-"""Table of the changes, and of the digest of the last; the others are older, see `feedback`."""
+{_trigger("id", "insert")}{_trigger("id", "update")}{_trigger("key", "insert")}{_trigger("key", "update")}"""  # noqa: S608 -- names of this module
+"""Table of the changes, and of the digest of the last."""
 
 
 class Chained(NamedTuple):

@@ -18,10 +18,9 @@ from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
 from linewright.serve.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.facts import Prediction, Replaced, Truth
-from linewright.serve.files import Stamp, is_young, stamp_of
 from linewright.serve.fresh import Fresh
 from linewright.serve.ids import id_of, number_after, number_of
-from linewright.serve.index import KEYED, REQUESTS, counted, damage_in, place_of, take_in
+from linewright.serve.index import INDEX, KEYED, counted, damage_in, place_of, take_in
 from linewright.serve.keeping import answer_before, keep, remember, unknown
 from linewright.serve.labels import Place, check_labels, in_labels
 from linewright.serve.removing import Gone, has_segments, remove_predictions, remove_segments
@@ -51,6 +50,7 @@ from linewright.store.clock import now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.names import line_path
 from linewright.store.schema import Part, schema_of
+from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import digest_of_bytes
 
 BUSY_S = 10.0
@@ -61,35 +61,14 @@ _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
 MAX_IDEMPOTENCY_KEY = 255
 
-_SCHEMA = """
-CREATE TABLE segments (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, position INTEGER NOT NULL);
-CREATE TABLE predictions (id BLOB PRIMARY KEY, key TEXT, segment INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX predictions_key ON predictions (key) WHERE key IS NOT NULL;
+_LABELS = """
 CREATE TABLE by_id (id BLOB PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
-PRAGMA user_version = 1;
-"""
-_DAMAGE = """
-CREATE TABLE damage (segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (segment, offset));
-PRAGMA user_version = 2;
-"""
-_RECEIVED = """
 CREATE INDEX by_id_received ON by_id (received);
+CREATE TABLE by_key (key TEXT PRIMARY KEY, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX by_key_received ON by_key (received);
-PRAGMA user_version = 3;
+CREATE TABLE answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, answer TEXT NOT NULL, received TEXT NOT NULL);
 """
-_EARLIER = f"{EARLIER}PRAGMA user_version = 4;\n"
-_BY_PART = """
-CREATE TABLE parts (number INTEGER PRIMARY KEY, size INTEGER NOT NULL);
-INSERT INTO parts SELECT 0, count(*) FROM predictions;
-ALTER TABLE predictions ADD COLUMN part INTEGER NOT NULL DEFAULT 0;
-DROP INDEX predictions_key;
-CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
-CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
-PRAGMA user_version = 5;
-"""
-_STEPS = (_SCHEMA, _DAMAGE, _RECEIVED, _EARLIER, _BY_PART, REQUESTS, CHANGES)
+_STEPS = (f"{INDEX}{_LABELS}{EARLIER}{CHANGES}PRAGMA user_version = 1;\n",)
 """What brings a file from each version of its form to the next."""
 
 
@@ -120,7 +99,7 @@ class Audit(NamedTuple):
     """How many changes of labels there are: each that came, and each correction."""
 
 
-class _Indexed(NamedTuple):
+class Indexed(NamedTuple):
     """What a file of labels says of the log."""
 
     ends: Mapping[str, int]
@@ -131,7 +110,7 @@ class _Indexed(NamedTuple):
     """Labels, by id and by key."""
 
 
-_last_indexed: dict[Path, tuple[Stamp, _Indexed]] = {}
+_last_indexed: dict[Path, tuple[Stamp, Indexed]] = {}
 """By file, in this process; some hundred bytes a line."""
 
 
@@ -384,7 +363,15 @@ class Feedback:
                 return [each for each in indexed.damage if self._is_damage(each)], indexed.counts
         return self.catch_up(), self.counts()
 
-    def _indexed(self) -> _Indexed:
+    def recall(self, stamp: Stamp, indexed: Indexed) -> None:
+        """Take what the file said when it had a stamp, as another process knew it by `recalled`: while it has, it is not read."""
+        _last_indexed.setdefault(self._file, (stamp, indexed))
+
+    def recalled(self) -> tuple[Stamp, Indexed] | None:
+        """Return what the file said the last time, and the stamp that it had; `None` where it was not read, or has just changed."""
+        return _last_indexed.get(self._file)
+
+    def _indexed(self) -> Indexed:
         """Return what the file says; while it stays as it is, it is read once."""
         stamp = stamp_of(self._file.stat())
         known = _last_indexed.get(self._file)
@@ -398,7 +385,7 @@ class Feedback:
             _last_indexed[self._file] = stamp, found
         return found
 
-    def _read_only(self) -> _Indexed | None:
+    def _read_only(self) -> Indexed | None:
         """Return what the file says, by a connection that is made in a third of the time; `None` where that cannot be."""
         uri = f"{self._file.resolve().as_uri()}?mode=ro"
         with (
@@ -552,9 +539,9 @@ class Feedback:
             ) from error
 
 
-def _indexed_in(database: sqlite3.Connection) -> _Indexed:
+def _indexed_in(database: sqlite3.Connection) -> Indexed:
     ends = dict(database.execute("SELECT name, position FROM segments").fetchall())
-    return _Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
+    return Indexed(ends, damage_in(database), _counts_in(database), all_kept_in(database))
 
 
 def _counts_in(database: sqlite3.Connection) -> Counts:
@@ -586,13 +573,12 @@ def _prepare(database: sqlite3.Connection) -> None:
     if _version(database) < len(_STEPS):
         database.execute("BEGIN IMMEDIATE")
         _step_up(database, len(_STEPS))
-        chain_up(database)
         database.execute("COMMIT")
 
 
 def _step_up(database: sqlite3.Connection, version: int) -> None:
     for step in _STEPS[_version(database) : version]:
-        for statement in step.strip().split(";\n"):
+        for statement in filter(str.strip, step.split(";\n")):
             database.execute(statement)
 
 

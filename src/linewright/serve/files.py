@@ -5,38 +5,10 @@ has ended.
 """
 
 import fcntl
-import os
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from linewright.store.clock import uuid7
-
-YOUNG_S = 2.0
-"""Seconds after a change within which a file may change again unseen: some file systems stamp by whole seconds."""
-
-
-class Stamp(NamedTuple):
-    """What differs once a file was written, or another one is in its place."""
-
-    changed_ns: int
-    size: int
-    inode: int
-
-
-def stamp_of(about: os.stat_result) -> Stamp:
-    """Return the stamp of a file."""
-    return Stamp(about.st_ctime_ns, about.st_size, about.st_ino)
-
-
-def is_young(stamp: Stamp, now_s: float) -> bool:
-    """Return whether a file may still change without another stamp.
-
-    Parameters
-    ----------
-    now_s
-        The time by the clock that stamps files, in seconds since 1970.
-    """
-    return now_s - YOUNG_S < stamp.changed_ns / 1e9 <= now_s
 
 
 def write_whole(path: Path, body: bytes) -> None:

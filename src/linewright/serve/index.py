@@ -30,16 +30,23 @@ KEYED = ("keyed", "keyed_in_requests")
 """Views of the predictions that have a key: those in frames of their own, and those of requests of many rows."""
 APART = -1
 """Part of those predictions of `requests` that became rows of `predictions`. They stay in `keyed_in_requests`."""
-REQUESTS = """
+INDEX = """
+CREATE TABLE segments (name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, position INTEGER NOT NULL);
+CREATE TABLE damage (segment TEXT NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (segment, offset));
+CREATE TABLE parts (number INTEGER PRIMARY KEY, size INTEGER NOT NULL);
+INSERT INTO parts VALUES (0, 0);
+CREATE TABLE predictions (id BLOB PRIMARY KEY, key TEXT, segment INTEGER NOT NULL, offset INTEGER NOT NULL, part INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE INDEX predictions_key ON predictions (part, key) WHERE key IS NOT NULL;
+CREATE VIEW keyed AS SELECT p.* FROM parts CROSS JOIN predictions p ON p.part = parts.number WHERE p.key IS NOT NULL;
 CREATE TABLE requests (number INTEGER PRIMARY KEY, first BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
   apart INTEGER NOT NULL DEFAULT 0, segment INTEGER NOT NULL, offset INTEGER NOT NULL, keys TEXT);
 CREATE TABLE request_keys (part INTEGER NOT NULL, key TEXT NOT NULL, request INTEGER NOT NULL, place INTEGER NOT NULL,
   PRIMARY KEY (part, key, request, place)) WITHOUT ROWID;
 CREATE VIEW keyed_in_requests AS SELECT number_after(r.first, k.place) AS id, k.key, r.segment, r.offset
   FROM parts CROSS JOIN request_keys k ON k.part = parts.number JOIN requests r ON r.number = k.request;
-PRAGMA user_version = 6;
 """
-"""Tables of frames that hold several predictions; the others are older, see `feedback`."""
+"""Its tables, in the file of labels."""
 
 
 class _Indexed(msgspec.Struct):

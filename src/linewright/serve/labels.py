@@ -50,7 +50,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     label: str | float
     at: str | None
     corrects: str | float | None = None
-    """The label that it replaces. Where there is none, a batch has the digest that it had before there were corrections."""
+    """The label that it replaces; `None` where it is the first."""
 
 
 def check_labels(labels: object, package: Package, place: Place = in_labels) -> list[Label]:
@@ -170,7 +170,7 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
 def _refuse_fractions(label: str | float, value: object, package: Package, where: str) -> None:
     """Refuse a number that a label column of whole numbers cannot hold: it would be kept, and no training could learn it.
 
-    What a label corrects is not asked: it may have been kept before this was.
+    What a label corrects is not asked: it may have been kept before the column held whole numbers.
     """
     kind = next((one.type for one in package.columns if one.name == package.label), None)
     if (

@@ -69,7 +69,7 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
-        self._readers = {text.column: TextReader(text) for text in encoder.texts or ()}
+        self._readers = {text.column: TextReader(text) for text in encoder.texts}
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix of JSON rows, shape (n, width).

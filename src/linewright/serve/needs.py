@@ -12,8 +12,6 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
-from msgspec import UNSET
-
 from linewright.data.facts import NotDerived, RowSql
 from linewright.data.natives import to_json
 from linewright.errors import RequestError
@@ -59,7 +57,7 @@ class Needs:
 
     def __init__(self, package: Package, *, strict: bool = True) -> None:
         self._strict = strict
-        rows = RowSql(source="") if package.row_sql is UNSET else package.row_sql
+        rows = RowSql(source="") if package.row_sql is None else package.row_sql
         of_table = {column.name for column in package.columns if column.role != "source"} - {package.label}
         self._rows = rows
         self._types = {column.name: column.type for column in package.columns}
@@ -70,7 +68,7 @@ class Needs:
         }
         """By column that is made of others, these."""
         features = [column for column in package.columns if column.role == "feature"]
-        self.required = tuple(column.name for column in features if column.optional is UNSET)
+        self.required = tuple(column.name for column in features if not column.optional)
         """Features that a row has, or that are made of what it has."""
         self._required = frozenset(self.required) if strict else frozenset[str]()
         self.must_be_sent: Mapping[str, str] = {

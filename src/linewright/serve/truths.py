@@ -16,14 +16,14 @@ from linewright.serve.index import KEYED, place_of
 from linewright.serve.keeping import text_of
 
 EARLIER = """
-CREATE TABLE IF NOT EXISTS earlier_by_id (id BLOB NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS earlier_by_id_id ON earlier_by_id (id);
-CREATE INDEX IF NOT EXISTS earlier_by_id_received ON earlier_by_id (received);
-CREATE TABLE IF NOT EXISTS earlier_by_key (key TEXT NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS earlier_by_key_key ON earlier_by_key (key);
-CREATE INDEX IF NOT EXISTS earlier_by_key_received ON earlier_by_key (received);
+CREATE TABLE earlier_by_id (id BLOB NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
+CREATE INDEX earlier_by_id_id ON earlier_by_id (id);
+CREATE INDEX earlier_by_id_received ON earlier_by_id (received);
+CREATE TABLE earlier_by_key (key TEXT NOT NULL, label TEXT NOT NULL, at TEXT, received TEXT NOT NULL, replaced TEXT NOT NULL);
+CREATE INDEX earlier_by_key_key ON earlier_by_key (key);
+CREATE INDEX earlier_by_key_received ON earlier_by_key (received);
 """
-"""Tables of what was replaced; those of the labels themselves are older, see `feedback`."""
+"""Tables of what was replaced; those of the labels themselves are in `feedback`."""
 
 
 class Known(NamedTuple):

@@ -14,12 +14,13 @@ from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
 from linewright.store.chain import ROOT, Head, Link, link
 from linewright.store.database import open_database, reading, writing
 from linewright.store.seams import Pointer, Recorded, Tally, Version
+from linewright.store.stamps import Stamp, lasting_stamp
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001",)
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()
@@ -56,7 +57,7 @@ _events = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("because", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("chain", sa.Text, nullable=False, server_default=""),
+    sa.Column("chain", sa.Text, nullable=False),
     sa.Index("events_by_line", "line", "kind", "seq"),
     sa.Index("events_by_kind", "kind", "seq"),
     sqlite_autoincrement=True,
@@ -90,9 +91,13 @@ _head = sa.select(_heads.c.entries, _heads.c.digest).where(_heads.c.name == "eve
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 _AT_ONCE = 500
-"""Lines or digests that one query is about."""
+"""Digests that one query is about."""
+_ASKED = {
+    "sqlite": "SELECT value FROM json_each(:lines)",
+    "postgresql": "SELECT line FROM json_array_elements_text(CAST(:lines AS json)) AS one (line)",
+}
 _NEWEST = """
-WITH asked (line) AS (VALUES {asked}),
+WITH asked (line) AS ({asked}),
      places (line, low) AS (
        SELECT asked.line, (SELECT min(few.seq) FROM (
          SELECT own.seq FROM events AS own WHERE own.line = asked.line AND own.kind = :kind ORDER BY own.seq DESC LIMIT :most) AS few)
@@ -158,6 +163,11 @@ class SqlMetadata:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def stamp(self) -> Stamp | None:
+        """Return what differs once anything was written; `None` where that cannot be told: just after a write, and where it is no file."""
+        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        return lasting_stamp(file) if file else None
 
     # Reading
 
@@ -253,16 +263,12 @@ class SqlMetadata:
 
     def newest(self, kind: type[E], lines: Sequence[str], *, most: int) -> list[E]:
         """Return the newest events of one kind of each of some lines, at most `most` of a line, by line and newest first."""
-        found: list[E] = []
-        for first in range(0, len(lines), _AT_ONCE):
-            some = lines[first : first + _AT_ONCE]
-            asked = ", ".join(f"(:line{number})" for number in range(len(some)))
-            # From each line to its own events, by their index; a window function would read all events there are.
-            query = sa.text(_NEWEST.format(asked=asked)).bindparams(
-                kind=_name(kind), most=most, **{f"line{number}": line for number, line in enumerate(some)}
-            )
-            found += [_read_event(kind, row) for row in self._rows(query)]
-        return found
+        # From each line to its own events, by their index; a window function would read all events there are.
+        query = sa.text(_NEWEST.format(asked=_ASKED[self._engine.dialect.name]))
+        # One text, since a thousand parameters take longer to bind than to look up.
+        some = msgspec.json.encode(lines).decode()
+        rows = self._rows(query.bindparams(kind=_name(kind), most=most, lines=some))
+        return [_read_event(kind, row) for row in rows]
 
     def bodies(self, digests: Sequence[str]) -> dict[str, bytes]:
         """Return the canonical JSON of those of some digests that are results; nothing is verified."""

@@ -147,8 +147,8 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     """Sum of the predicted probabilities."""
     positives: int
     """Labels of the positive class that have come."""
-    early: int | None = None
-    """Those of them that were there before the window began; `None` where an older version did not count them."""
+    early: int = 0
+    """Those of them that were there before the window began."""
 
 
 class Confirmations(Result, frozen=True, kw_only=True, tag="confirmations"):

@@ -39,7 +39,7 @@ from linewright.line.forgotten import Forgetting, Subject, begin, forgotten_of, 
 from linewright.line.forgotten_rows import matching
 from linewright.line.made import rows_with_made
 from linewright.line.quarantine import reading_of
-from linewright.line.sealed import write_segment
+from linewright.line.sealed_file import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.figures import count

@@ -1,9 +1,7 @@
 """Whether the record keeps its invariants: what happened, read once from its first event to its last."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,8 +19,6 @@ from linewright.store.seams import Pointer, Version
 from linewright.store.values import Event, decoder
 
 _BACKUP = "restore a backup that was made before: linewright restore FILE --factory NEW-FOLDER"
-_TAKES = timedelta(minutes=1)
-"""Most between the two times that an older version noted of one registration: the second came when the database let it in."""
 _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -233,13 +229,8 @@ class Record:
 
     def _since_when(self, event: Registered) -> Iterator[str]:
         version = self._version(event.line, event.model)
-        if version is None:
-            return
-        with suppress(ValueError):
-            apart = datetime.fromisoformat(event.at) - datetime.fromisoformat(version.at)
-            if timedelta(0) <= apart <= _TAKES:
-                return
-        yield f"{event.line}@{event.model} was registered at {event.at}, and the list of models says {version.at[:40]}"
+        if version is not None and version.at != event.at:
+            yield f"{event.line}@{event.model} was registered at {event.at}, and the list of models says {version.at[:40]}"
 
     def _version(self, line: str, model: int) -> Version | None:
         if model not in self._models.get(line, {}):

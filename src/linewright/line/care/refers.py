@@ -61,12 +61,8 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
 
 def _given(body: dict[str, Any]) -> tuple[str, ...]:
     """Return the digests of a user's file of code, of word vectors and of the rows for a threshold that a model was made with."""
-    found = (
-        body.get("estimated", {}).get("code", ""),
-        body.get("word_vectors", ""),
-        body.get("scored", ""),
-    )
-    return tuple(one for one in found if one)
+    estimated = body["estimated"] or {}
+    return tuple(one for one in (estimated.get("code"), body["word_vectors"], body["scored"]) if one)
 
 
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
@@ -84,9 +80,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "decision": _results("package"),
     "explanation": lambda _, body: Needs(
         results=(body["package"], body["split"]),
-        blobs=tuple(
-            one for one in map(body.get("linear", {}).get, ("scores", "scored")) if isinstance(one, str)
-        ),
+        blobs=tuple(one for name in ("scores", "scored") if (one := (body["linear"] or {}).get(name))),
     ),
     "evaluation": _results("package", "split", "explanation"),
     "certificate": _results("package", "rival", "split", "evaluation", "decision"),

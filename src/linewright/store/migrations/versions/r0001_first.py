@@ -1,7 +1,9 @@
-"""The first schema: results, settled stations, events, pointers and models."""
+"""The first schema: results, settled stations, the chain of events, pointers and models."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from linewright.store.chain import ROOT
 
 revision = "0001"
 down_revision = None
@@ -41,10 +43,18 @@ def upgrade() -> None:
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("because", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
+        sa.Column("chain", sa.Text, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("events_by_line", "events", ["line", "kind", "seq"])
     op.create_index("events_by_kind", "events", ["kind", "seq"])
+    heads = op.create_table(
+        "heads",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("entries", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+    )
+    op.bulk_insert(heads, [{"name": "events", "entries": 0, "digest": ROOT}])
     op.create_table(
         "pointers",
         sa.Column("line", sa.Text, primary_key=True),
