@@ -46,9 +46,9 @@ PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python -m pytest --dist l
 test: $(READY)
 	@$(PYTEST) -n 3
 
-# Those that can start no process, listen nowhere, carry out no line and fit no model: tests/support/tiers.py.
+# Those that can start no process, listen nowhere, carry out no line and fit no model: tests/support/tiers.py. Laws are tried on few examples.
 fast: $(READY)
-	@$(PYTEST) -n 2 -m unit
+	@$(PYTEST) -n 2 -m unit --most-examples 10
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .

@@ -4,19 +4,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import commands
 import psycopg
 import pytest
 import tiers
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
 settings.register_profile("repository", derandomize=True, deadline=None)
 settings.load_profile("repository")
 
+# Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _ROOT = 0
+_EXAMPLES = "_hypothesis_internal_use_settings"
+"""Where `hypothesis.settings` puts what it is given, and `given` looks for it when the test is called."""
+_TESTS = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         help="worlds of tests/worlds/test_lives.py with an attack, and without",
     )
+    parser.addoption(
+        "--most-examples", type=int, help="examples of a law, at most (default: what each law says)"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests: there are none, and each worker would spend two seconds on it."""
+    return [one for one in (yield) if not isinstance(one, DoctestModule)]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,7 +52,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if tiers.is_unit(item):
             item.add_marker(pytest.mark.unit)
+        _limit_examples(item, item.config.getoption("--most-examples"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _limit_examples(item: pytest.Item, most: int | None) -> None:
+    law = item.function if isinstance(item, pytest.Function) else None
+    said = getattr(law, _EXAMPLES, None)
+    if most is not None and said is not None:
+        setattr(law, _EXAMPLES, settings(said, max_examples=min(most, said.max_examples)))
+
+
+_STARTED_AS_USERS_DO = {"benchmarks", "engine", "interfaces", "people", "security", "serve", "upgrades"}
+"""Folders whose tests are about processes: how they are started, limited, found and ended."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have what carries out a run forked where that is not what a test is about: its imports take two seconds each time."""
+    folder = item.path.relative_to(_TESTS).parts[0] if item.path.is_relative_to(_TESTS) else ""
+    commands.fork_children(does=folder not in _STARTED_AS_USERS_DO)
 
 
 GUARD = tiers.Guard()
@@ -47,6 +83,12 @@ def nothing_is_started(request: pytest.FixtureRequest) -> Iterator[None]:
     GUARD.is_on = request.node.get_closest_marker("unit") is not None
     yield
     GUARD.is_on = False
+
+
+@pytest.fixture
+def started_as_users_do() -> None:
+    """Have what carries out a run started by itself, for a test that is about its memory or its interpreter."""
+    commands.fork_children(does=False)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import commands
+from templates import copied, made_once
 
 
 def ended(python: list[str], folder: Path, *words: str, **how: object) -> "subprocess.CompletedProcess[str]":
@@ -41,3 +42,43 @@ def test_a_command_that_spares_its_imports_is_as_one_that_does_not(tmp_path):
     assert -signal.SIGKILL == ended(commands.python(), tmp_path, "dies").returncode
     told = ended(commands.python(), tmp_path, "told", "a", "b c", env={**environment, "SAID": "so"})
     assert (3, f"{tmp_path} so a b c\n", "") == (told.returncode, told.stdout, told.stderr)
+
+
+def test_what_is_forked_is_a_child_as_any_other(tmp_path):
+    """Else tests of runs would show what no user sees: who follows a run ends its child, and is told how that ended."""
+    (tmp_path / "told.py").write_text(
+        "import os, sys\nprint(os.getppid(), os.getcwd(), os.getsid(0) == os.getpid(), *sys.argv[1:])\nsys.exit(3)\n"
+    )
+    (tmp_path / "waits.py").write_text("import time\nprint('so', flush=True)\ntime.sleep(60)\n")
+
+    def begun(*words: str) -> "subprocess.Popen[str]":
+        return commands.Forked(
+            [sys.executable, "-m", *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+
+    with begun("told", "a", "b c") as told:
+        out, _ = told.communicate(timeout=60)
+    with begun("waits") as waits:
+        assert "so\n" == waits.stdout.readline()
+        waits.terminate()
+
+    assert (3, f"{os.getpid()} {tmp_path} True a b c\n") == (told.returncode, out)
+    assert -signal.SIGTERM == waits.returncode
+
+
+def test_a_template_is_made_once_and_copies_are_their_own(tmp_path, tmp_path_factory):
+    """A test that changes what others copy would fail them."""
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        folder.mkdir()
+        (folder / "file").write_text("as made")
+
+    first, again = (made_once(tmp_path_factory, f"of {tmp_path.name}", make) for _ in range(2))
+    (copied(first, tmp_path / "copy") / "file").write_text("changed")
+
+    assert 1 == len(made)
+    assert first == again
+    assert ["file"] == [one.name for one in first.iterdir()]
+    assert "as made" == (first / "file").read_text()

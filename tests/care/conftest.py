@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 import commands
 import pytest
 from sklearn.datasets import load_breast_cancer
+from templates import copied, made_once
 
 from linewright.interfaces.cli import main
 from linewright.line.execute import execute
@@ -36,21 +36,26 @@ def write_rows(path: Path, rows: int = 300) -> None:
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a factory whose line has not run."""
-    root = tmp_path_factory.mktemp("care") / "fresh"
+    """Give a factory whose line has not run."""
+    return made_once(tmp_path_factory, "cancer", _declare)
+
+
+def _declare(root: Path) -> None:
     root.mkdir()
     write_rows(root / "cancer.csv")
     new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
     line = root / "lines" / "tumours.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
     Factory.create(root).close()
-    return root
 
 
 @pytest.fixture(scope="session")
-def template(fresh: Path) -> Path:
-    root = fresh.parent / "template"
-    shutil.copytree(fresh, root)
+def template(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a factory with a champion, 20 answered rows and 10 labels."""
+    return made_once(tmp_path_factory, "cancer-served", lambda root: _serve(copied(fresh, root)))
+
+
+def _serve(root: Path) -> None:
     with Factory.open(root) as factory:
         execute(factory, "tumours")
     rows = (root / "cancer.csv").read_text().splitlines()
@@ -63,14 +68,12 @@ def template(fresh: Path) -> Path:
     ):
         code, _, said = linewright(root, *arguments)
         assert 0 == code, said
-    return root
 
 
 @pytest.fixture
 def root(template: Path, tmp_path: Path) -> Path:
     """Make a copy of the factory that a test may damage."""
-    shutil.copytree(template, tmp_path / "factory")
-    return tmp_path / "factory"
+    return copied(template, tmp_path / "factory")
 
 
 OF_THEIR_OWN = ("run", "up", "serve")

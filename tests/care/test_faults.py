@@ -236,10 +236,10 @@ def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
     """Hold a factory up, and give the ports of its endpoint and its control plane once both answer; it ends in order."""
     port, control = free_port(), free_port()
     command = ["-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
+    # What is said in the environment may be for the interpreter itself.
+    start = subprocess.Popen if environment else commands.Forked
     with said.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment
-        )
+        process = start([sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment)
     try:
         until(lambda: is_answering(port) and is_answering(control) and "worker on" in said.read_text())
         yield port, control
@@ -431,7 +431,8 @@ database._PRAGMAS = ("busy_timeout=100", *(each for each in database._PRAGMAS if
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Wait for others 0.1 s instead of 30, here and in the processes that carry out runs."""
+    """Wait for others 0.1 s instead of 30, here and in the processes that carry out runs, which read `PYTHONPATH` as they start."""
+    commands.fork_children(does=False)
     folder = tmp_path_factory.mktemp("impatient")
     (folder / "sitecustomize.py").write_text(IMPATIENT)
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -598,10 +599,8 @@ def test_up_whose_engine_is_held_when_it_starts_asks_to_try_again(root, tmp_path
 
 
 def begun(root: Path, *arguments: str) -> "subprocess.Popen[str]":
-    # `up` is told to end by a signal, so it is started as it is.
-    python = [sys.executable] if arguments[0] == "up" else commands.python()
     return subprocess.Popen(
-        [*python, "-m", "linewright", *arguments, "--json"],
+        [*commands.python(), "-m", "linewright", *arguments, "--json"],
         cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -664,14 +663,12 @@ def old_litter(root: Path, number: int) -> list[Path]:
 def test_a_run_beside_up_is_carried_out_once(fresh, tmp_path):
     """`up` holds the executor; the command follows it."""
     root = Path(shutil.copytree(fresh, tmp_path / "factory"))
-    up = begun(root, "up", "--port", "0", "--control-port", "0")
-    both = [begun(root, "run", "tumours") for _ in range(2)]
-    codes, results = zip(*map(ended, both), strict=True)
-    up.terminate()
-    up.communicate(timeout=60)
+    with up(root, tmp_path / "said"):
+        both = [begun(root, "run", "tumours") for _ in range(2)]
+        codes, results = zip(*map(ended, both), strict=True)
     found = verified(root)
 
-    assert ((0, 0), 0) == (codes, up.returncode)
+    assert (0, 0) == codes
     assert 1 == len({(one["digest"], one["certificate"]) for one in results})
     assert ((), 0, 1) == (found.problems, found.unfinished, promotions(root))
 

@@ -39,7 +39,7 @@ from linewright.people.facts import Accounted
 from linewright.serve.log import PredictionLog
 from linewright.serve.segments import read_log
 from linewright.store.clock import now_utc, uuid7
-from linewright.watch.facts import Proposed, RetrainProposal
+from linewright.watch.facts import OpenAlerts, Proposed, RetrainProposal
 
 LINE = "tumours"
 LATER = "2030-06-01T00:00:00.000000Z"
@@ -270,7 +270,9 @@ def test_what_an_unfinished_run_or_a_proposal_may_read_stays(line):
     """A training that lost its rows half-way would be judged by what is left."""
     with opened(line) as factory:
         shared = {"at": LATER, "by": "ada", "because": "drift", "line": LINE}
-        proposal = RetrainProposal(line=LINE, trigger="drift", because="drift", since=LATER, evidence=())
+        proposal = RetrainProposal(
+            line=LINE, trigger="drift", reason=OpenAlerts(alerts=()), since=LATER, evidence=()
+        )
         factory.metadata.record(Proposed(proposal=factory.metadata.keep(proposal), **shared))
         proposed = retire(factory)
         last = factory.metadata.events(Accepted, line=LINE)[-1]

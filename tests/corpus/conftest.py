@@ -4,13 +4,13 @@ import csv
 import hashlib
 import json
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from templates import copied, made_once
 
 from linewright.line.execute import execute_inline
 from linewright.line.new import new_line
@@ -36,8 +36,11 @@ def write_parts(path: Path, *, with_truth: bool = True) -> None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a factory whose line ``parts`` has a champion and one kept label."""
-    root = tmp_path_factory.mktemp("corpus") / "factory"
+    """Give a factory whose line ``parts`` has a champion and one kept label."""
+    return made_once(tmp_path_factory, "parts", _train)
+
+
+def _train(root: Path) -> None:
     root.mkdir()
     write_parts(root / "parts.csv")
     new_line(root, "parts", data=root / "parts.csv", label="state", positive="bad", key="part", time="made")
@@ -51,14 +54,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         factory.predict("parts", root / "ask.csv", out=root / "answers.csv")
         (root / "truth.csv").write_text("key,label\nP0000,bad\n")
         factory.feedback("parts", root / "truth.csv")
-    return root
 
 
 @pytest.fixture
 def factory(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy that factory and stand in it."""
-    root = tmp_path / "factory"
-    shutil.copytree(trained, root)
+    root = copied(trained, tmp_path / "factory")
     monkeypatch.chdir(root)
     return root
 

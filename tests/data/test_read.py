@@ -429,6 +429,7 @@ def test_a_name_that_stands_for_other_columns_is_refused(tmp_path, name):
             source()
 
 
+@pytest.mark.slow
 def test_the_lines_of_rows_are_found_beyond_the_blocks_that_hold_nothing_special(tmp_path):
     """Most of a file is read over, however its lines end; the special rows in between move all that follow."""
     for end in ("\n", "\r\n"):

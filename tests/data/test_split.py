@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from linewright.data.copies import contents_of, repeat_seldom
 from linewright.data.dataset import write_dataset
-from linewright.data.facts import EMBARGO, TEST, TRAIN, Column, Split
+from linewright.data.facts import EMBARGO, TEST, TRAIN, ByHash, Column, Split, SplitReason
 from linewright.data.logged import Logged
 from linewright.data.rows import content_text
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.data.split import findings_of, folds, foreseen_useless, identities, split
+from linewright.data.split_text import split_in_words
 from linewright.engine.context import Context
 from linewright.errors import SpecError
 from linewright.store.values import digest_of
@@ -195,7 +196,7 @@ def test_one_time_that_holds_too_much_is_said(part):
     made, _ = part(frame, line(time="t"))
 
     assert (40, 60, "2020-01-02") == (made.train, made.test, made.cutoff)
-    assert made.why.endswith(
+    assert split_in_words(made).endswith(
         "60.0% of the labelled rows are at or after 2020-01-02 (not 20.0%, because many rows share a time)"
     )
 
@@ -250,9 +251,11 @@ def test_auto_takes_time_then_group_then_chance(part):
     kinds = [part(frame, line(**columns))[0] for columns in ({"time": "t", "group": "g"}, {"group": "g"}, {})]
 
     assert ["time", "group", "random"] == [made.by for made in kinds]
-    assert "20 of the groups in 'g' have rows on both sides" in kinds[0].why
-    assert "'g' belong together" in kinds[1].why
-    assert "neither a time nor a group: rows are parted by a salted hash of their content" in kinds[2].why
+    assert "20 of the groups in 'g' have rows on both sides" in split_in_words(kinds[0])
+    assert "'g' belong together" in split_in_words(kinds[1])
+    assert "neither a time nor a group: rows are parted by a salted hash of their content" in split_in_words(
+        kinds[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,7 +351,7 @@ def made(by: str, salt: str = "fold:") -> Split:
     return Split(
         dataset="",
         by=by,
-        why="",
+        reason=SplitReason(cut=ByHash(key=None, is_asked=True)),
         cutoff=None,
         train=0,
         test=0,
@@ -449,8 +452,8 @@ def test_rows_that_come_again_under_other_keys_are_no_test_rows(part, by):
     assert made.copies
     assert not taught & set(tested)
     assert 150 <= len(tested)
-    assert f"; {made.copies:,} " in made.why
-    assert "repeat a training row are in neither part" in made.why
+    assert f"; {made.copies:,} " in split_in_words(made)
+    assert "repeat a training row are in neither part" in split_in_words(made)
     assert made.copies == next(iter(findings_of(made))).failed
 
 
@@ -498,7 +501,7 @@ def test_where_few_categories_repeat_by_nature_nothing_is_left_out(part):
         assert [] == list(findings_of(made))
         assert (
             f"; {made.test} test rows repeat a training row and stay, for 100% of the training rows repeat one"
-            in made.why
+            in split_in_words(made)
         )
 
 
@@ -536,7 +539,7 @@ def test_after_a_shift_rows_from_before_it_judge_no_more_once_enough_are_new(par
     assert enough.since == BEGAN
     assert (parts[:1000] != TEST).all()
     assert enough.train == few.train
-    assert "judge, the " in enough.why
+    assert "judge, the " in split_in_words(enough)
 
 
 def test_times_that_are_numbers_with_decimals_repeat_nothing(part):
@@ -583,5 +586,5 @@ def test_parts_of_different_classes_say_so(part, told):
     )
     made, _ = part(pl.DataFrame({"t": DAYS[:100], "y": label}), line(time="t"))
 
-    assert told == ("'no' is 50.0% of the training rows and 25.0% of the test rows" in made.why)
-    assert told == ("training rows and" in made.why)
+    assert told == ("'no' is 50.0% of the training rows and 25.0% of the test rows" in split_in_words(made))
+    assert told == ("training rows and" in split_in_words(made))

@@ -144,7 +144,7 @@ class Reader:
     def start(self) -> str:
         said = self.folder.with_name("up.log")
         with said.open("w") as stderr:
-            self.server = subprocess.Popen(
+            self.server = commands.Forked(
                 [
                     sys.executable,
                     "-m",

@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 
 from linewright.engine.usage import Usage
 from linewright.interfaces.http.app import control_app
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.factory_metrics import FactoryMetrics
 from linewright.line.facts import Finished
@@ -37,7 +36,7 @@ LINE = ("line", "claims")
 def asked(tmp_path_factory):
     """Give a function that asks the control plane of a small factory for its metrics, and the factory."""
     root = tmp_path_factory.mktemp("metrics") / "factory"
-    with Factory.open(small.make_factory(root, execute_inline)) as factory:
+    with Factory.open(small.make_factory(tmp_path_factory, root)) as factory:
         app = control_app(lambda: nullcontext(factory), OPERATIONS, access=Access(TOKEN))
         transport = httpx.ASGITransport(app)
 

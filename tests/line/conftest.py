@@ -7,10 +7,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sklearn.datasets import load_breast_cancer
+from templates import copied, made_once
 
+from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
+from linewright.line.facts import RunResult
 from linewright.line.new import new_line
 
 
@@ -48,6 +52,23 @@ def tumours(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
         yield make
 
 
+@pytest.fixture
+def ran(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], tuple[Factory, RunResult]]]:
+    """Give a function that returns a factory whose line ``tumours`` has run once, and what the run gave."""
+    template = made_once(tmp_path_factory, "tumours-ran", run_tumours)
+    numbers, opened = count(), ExitStack()
+
+    def make() -> tuple[Factory, RunResult]:
+        root = copied(template / "factory", tmp_path / f"ran{next(numbers)}")
+        given = msgspec.json.decode((template / "result.json").read_bytes(), type=RunResult)
+        return opened.enter_context(Factory.open(root)), given
+
+    with opened:
+        yield make
+
+
 @pytest.fixture(scope="module")
 def tumours_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
     """Give one factory with the line ``tumours`` to all tests of a module."""
@@ -62,6 +83,13 @@ def declare_tumours(root: Path, rows: int) -> Factory:
     new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
     change(root, "budget: normal", "budget: quick")
     return Factory.create(root)
+
+
+def run_tumours(folder: Path) -> None:
+    """Make a factory with the line ``tumours``, run it, and keep what the run gave beside it."""
+    folder.mkdir()
+    with declare_tumours(folder / "factory", 569) as factory:
+        (folder / "result.json").write_bytes(msgspec.json.encode(execute_inline(factory, "tumours")))
 
 
 def change(root: Path, old: str, new: str) -> None:

@@ -154,7 +154,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert "performance" == proposal.trigger
         assert ran.promoted, ran.to_text()
         assert not ran.adopted
-        assert (None, "") == (trained.adopted, certificate.incomparable)
+        assert (None, None) == (trained.adopted, certificate.incomparable)
         assert trained.rows > GO_LIVE * A_DAY
         assert adopted.digest == certificate.rival
         assert "has learned from is not known" in because.says

@@ -7,7 +7,6 @@ from faces import by_command, by_command_json, over_http
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
 from linewright.line.costs import Costs, costs_of, money
-from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.labels import hand_in
@@ -24,7 +23,7 @@ PRICES = "costs: {cpu_hour: 3600, label: 0.5, currency: EUR}\n"
 def factory(tmp_path_factory):
     """Give a factory that lived: one run, 20 answers, 10 labels."""
     root = tmp_path_factory.mktemp("costs") / "factory"
-    with Factory.open(small.make_factory(root, execute_inline)) as made:
+    with Factory.open(small.make_factory(tmp_path_factory, root)) as made:
         yield made
 
 

@@ -19,6 +19,7 @@ from linewright.line.plan import begin, make_plan, survey
 from linewright.line.work import label_text
 from linewright.model.conformal import ends
 from linewright.model.facts import Certificate
+from linewright.model.gate_text import outcome_in_words
 from linewright.operations.evidence import card
 
 PATIENTS = 442
@@ -99,7 +100,7 @@ def test_a_line_of_mae_is_held_against_the_median(patients):
     assert "models are fitted and chosen by squared error" in card(factory, "patients").to_text()
     [outcome] = factory.metadata.get(work.known["gate"], Certificate).outcomes
     better = without.value - work.evaluation.metrics[0].value
-    assert f"mae is {better:.3g} better than the baseline's" in outcome.says
+    assert f"mae is {better:.3g} better than the baseline's" in outcome_in_words(outcome)
 
 
 def test_a_world_that_moved_is_told_by_the_run_and_the_card(patients):

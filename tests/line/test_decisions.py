@@ -17,6 +17,7 @@ from linewright.line.plan import make_plan
 from linewright.line.rebuilding import rebuild
 from linewright.line.registry import find_model
 from linewright.model.facts import Certificate, Package
+from linewright.model.gate_text import gate_in_words
 from linewright.operations.lines import plan
 
 
@@ -40,7 +41,7 @@ def test_another_matrix_trains_nothing_and_is_promoted_by_what_it_is_worth(decid
     assert "the value changed" == planned[0].because
     assert ("decide", "evaluate", "gate") == ran.did
     assert ran.promoted
-    assert ("beats the champion on value", "pass") == (gate.gate, gate.status)
+    assert ("beats the champion on value", "pass") == (gate_in_words(gate), gate.status)
     assert 0 < gate.low < gate.value < gate.high
     assert "value (EUR per 1,000 rows) is" in ran.because
     assert "better than the champion's" in ran.because

@@ -32,6 +32,7 @@ from linewright.line.rebuilding import Rebuilding, rebuild
 from linewright.line.registry import find_model
 from linewright.line.work import Work
 from linewright.model.package import load
+from linewright.model.reason_text import chosen_in_words
 from linewright.serve.scoring import Scorer
 
 LINEAR = """\
@@ -123,7 +124,7 @@ def test_a_function_of_the_user_becomes_an_answer_and_can_be_rebuilt(made, tmp_p
     assert () == checked.findings
     assert "promote" == result.verdict
     assert 0.9 < {one.name: one.value for one in result.metrics}["average_precision"]
-    assert "build in models.py" in work.trained.chosen_because
+    assert "build in models.py" in chosen_in_words(work.trained)
     assert "LogisticRegression" in work.trained.estimated.estimator
     assert LINEAR.encode() == factory.artifacts.get(work.trained.estimated.code)
     found = [one["probabilities"]["class 1"] for one in answers]

@@ -87,6 +87,7 @@ def test_any_text_is_answered_and_explained_as_one_column(tmp_path: Path):
     assert ["x", "said"] == list(scorer.explain(together)[0]["contributions"])
 
 
+@pytest.mark.slow
 def test_a_million_levels_keep_the_most_frequent_thousand():
     """An id that slipped in costs seconds, and a package stays small."""
     n = 1_000_000
@@ -108,6 +109,7 @@ def test_a_million_levels_keep_the_most_frequent_thousand():
     assert (frame["many"] == "1").mean() == pytest.approx(frequency.shares[0])
 
 
+@pytest.mark.slow
 def test_5000_columns_are_encoded():
     """Wide tables have features to the last column, and what says nothing is dropped among thousands."""
     chance = np.random.default_rng(4)

@@ -52,6 +52,7 @@ from linewright.watch.facts import (
     Alerted,
     Cleared,
     Confirmations,
+    OpenAlerts,
     Proposed,
     Reference,
     RetrainProposal,
@@ -398,7 +399,9 @@ def pretend_undecided(line: Living) -> None:
     store, at = line.factory.metadata, line.factory.now()
     first = store.events(Finished, line=LINE)[0]
     certificate = replace(store.get(first.certificate, Certificate), verdict="need-more-data")
-    proposal = RetrainProposal(line=LINE, because="a test", trigger="drift", since=at, evidence=("sha256:0",))
+    proposal = RetrainProposal(
+        line=LINE, reason=OpenAlerts(alerts=()), trigger="drift", since=at, evidence=("sha256:0",)
+    )
     accepted = replace(line.events(Accepted)[0], run="earlier", at=at, proposal=store.keep(proposal))
     store.record(accepted)
     store.record(replace(first, run="earlier", at=at, certificate=store.keep(certificate), promoted=False))

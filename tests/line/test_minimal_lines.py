@@ -19,6 +19,7 @@ from linewright.line.judging import fair_rows
 from linewright.line.plan import begin, make_plan, survey
 from linewright.line.scoring import predict_file
 from linewright.model.facts import Certificate, Evaluation
+from linewright.model.gate_text import outcome_in_words
 from linewright.model.package import load
 from linewright.operations.evidence import card
 from linewright.operations.release import promote
@@ -167,7 +168,7 @@ def test_a_champion_that_cannot_be_compared_with_is_not_denied(tmp_path, bar):
         certificate = factory.metadata.get(held.certificate, Certificate)
 
         assert not held.promoted
-        assert "needs columns that the table no longer has: size" in certificate.outcomes[0].says
+        assert "needs columns that the table no longer has: size" in outcome_in_words(certificate.outcomes[0])
 
         promote(factory, held.candidate, force=True, because="the table has changed")
 

@@ -15,6 +15,7 @@ from linewright.line.watching import close_window
 from linewright.store.values import digest_of
 from linewright.watch.facts import Reference, Watched
 
+pytestmark = pytest.mark.usefixtures("started_as_users_do")
 LINE = "tumours"
 
 

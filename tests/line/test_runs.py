@@ -100,10 +100,9 @@ def test_planning_what_was_just_run_plans_nothing(tumours):
     assert [] == steps(factory)
 
 
-def test_a_run_that_only_judged_again_does_not_say_promoted(tumours):
+def test_a_run_that_only_judged_again_does_not_say_promoted(ran):
     """Nothing moved, and who reads the log looks for a change that was none."""
-    factory = tumours()
-    first = execute_inline(factory, "tumours")
+    factory, first = ran()
     again = execute_inline(factory, "tumours")
     change(factory, "gates:\n", "gates:\n  - {metric: roc_auc, at_least: 0.6}\n")
     judged = execute_inline(factory, "tumours")
@@ -125,40 +124,37 @@ def test_planning_twice_is_byte_identical(tumours):
     assert canonical_json(make_plan(factory, spec)) == canonical_json(make_plan(factory, spec))
 
 
-def test_one_changed_gate_plans_the_gate_and_what_follows(tumours):
+def test_one_changed_gate_plans_the_gate_and_what_follows(ran):
     """Training again for a bar that moved would waste an afternoon."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
 
     change(factory, "gates:\n", "gates:\n  - {metric: roc_auc, at_least: 0.8}\n")
     planned = make_plan(factory, factory.line("tumours")).changes
-    ran = execute_inline(factory, "tumours")
+    result = execute_inline(factory, "tumours")
 
     assert ["gate", "release"] == [one.step for one in planned]
     assert "the gates changed" == planned[0].because
-    assert ("gate",) == ran.did
-    assert ran.promoted
+    assert ("gate",) == result.did
+    assert result.promoted
     assert 1 == len(factory.metadata.events(Promoted, line="tumours"))
 
 
-def test_returning_to_an_older_line_file_computes_nothing(tumours):
+def test_returning_to_an_older_line_file_computes_nothing(ran):
     """Equal inputs are never computed twice, also where other inputs came between."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     change(factory, "gates:\n", "gates:\n  - {metric: roc_auc, at_least: 0.8}\n")
     execute_inline(factory, "tumours")
 
     change(factory, "  - {metric: roc_auc, at_least: 0.8}\n", "")
-    ran = execute_inline(factory, "tumours")
+    again = execute_inline(factory, "tumours")
 
-    assert () == ran.did
+    assert () == again.did
     assert [] == steps(factory)
 
 
-def test_a_changed_source_is_named_by_the_plan(tumours):
+def test_a_changed_source_is_named_by_the_plan(ran):
     """A person wants to know why the night's run took long."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
 
     with (factory.root / "cancer.csv").open("a") as file:
         file.write("S9999,14,20,90,600,0.1,0.1,0.1,0.05,benign\n")
@@ -179,10 +175,9 @@ def test_a_source_that_moved_since_the_plan_is_refused(tumours):
         execute(factory, "tumours", plan=approved)
 
 
-def test_a_candidate_that_is_not_better_leaves_the_champion_serving(tumours):
+def test_a_candidate_that_is_not_better_leaves_the_champion_serving(ran):
     """Users never notice a candidate that did not clear the bar."""
-    factory = tumours()
-    champion = execute_inline(factory, "tumours")
+    factory, champion = ran()
 
     change(factory, "budget: quick", "budget: {trials: 1}")
     second = execute_inline(factory, "tumours")
@@ -194,10 +189,9 @@ def test_a_candidate_that_is_not_better_leaves_the_champion_serving(tumours):
     assert 1 == factory.metadata.pointer("tumours").champion
 
 
-def test_a_rolled_back_model_is_not_promoted_again_by_its_old_certificate(tumours):
+def test_a_rolled_back_model_is_not_promoted_again_by_its_old_certificate(ran):
     """Otherwise the next nightly run would undo what a person decided at three in the morning."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     change(factory, "budget: quick", "budget: {trials: 1}")
     execute_inline(factory, "tumours")
     promote(factory, "tumours@2", force=True, because="a drill")
@@ -234,10 +228,9 @@ def test_a_model_that_was_rolled_back_is_not_said_to_wait_for_approval(tumours, 
     assert ("linewright card tumours@2",) == again.next
 
 
-def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(tumours):
+def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(ran):
     """Whoever acts on the answers has to know that other rows are flagged from tomorrow, and from which probability."""
-    factory = tumours()
-    first = execute_inline(factory, "tumours")
+    factory, first = ran()
     change(factory, "budget: quick", "budget: {trials: 1}")
     second = execute_inline(factory, "tumours")
     served = promote(factory, "tumours@2", force=True, because="a drill")
@@ -272,10 +265,9 @@ def test_a_line_that_wants_approval_holds_until_somebody_promotes(tumours):
     assert not factory.metadata.events(Promoted, line="tumours")[0].forced
 
 
-def test_a_champion_that_is_judged_anew_shows_what_the_gates_say_now(tumours):
+def test_a_champion_that_is_judged_anew_shows_what_the_gates_say_now(ran):
     """A risk officer who raises a bar wants to see whether what serves clears it."""
-    factory = tumours()
-    first = execute_inline(factory, "tumours")
+    factory, first = ran()
     change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
     again = execute_inline(factory, "tumours")
 
@@ -293,10 +285,9 @@ def test_a_champion_that_is_judged_anew_shows_what_the_gates_say_now(tumours):
     assert {again.certificate, first.certificate} <= set(re.findall(r"sha256:[0-9a-f]{64}", page))
 
 
-def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what_to_do(tumours):
+def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what_to_do(ran):
     """A bar was raised because something is wrong; 'its gate was passed' would send people home."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     before = status(factory)
     change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
     again = execute_inline(factory, "tumours")
@@ -319,10 +310,9 @@ def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what
     assert "`linewright rollback tumours` or `linewright halt tumours`" in forced.to_text()
 
 
-def test_gates_that_are_gone_accuse_nobody(tumours):
+def test_gates_that_are_gone_accuse_nobody(ran):
     """A bar was a mistake and is taken back together with a change of training: the champion must not stay rejected by it."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
     execute_inline(factory, "tumours")
     change(factory, "  - {metric: log_loss, at_most: 0.0001}\n", "")
@@ -335,10 +325,9 @@ def test_gates_that_are_gone_accuse_nobody(tumours):
     assert "reject by earlier gates" == listed.verdict
 
 
-def test_a_gate_over_a_column_that_is_not_there_is_no_bug(tumours):
+def test_a_gate_over_a_column_that_is_not_there_is_no_bug(ran):
     """`check` has always known; where only the gates are new, plan and run must know as well."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     change(factory, "gates:\n", "gates:\n  - {fairness: mean_radiu, at_most: 0.1}\n")
 
     for do in (
@@ -349,10 +338,9 @@ def test_a_gate_over_a_column_that_is_not_there_is_no_bug(tumours):
             do()
 
 
-def test_a_line_file_that_returns_brings_its_verdict_back(tumours):
+def test_a_line_file_that_returns_brings_its_verdict_back(ran):
     """What `models` says must be what `run` says, also where the run had nothing to compute."""
-    factory = tumours()
-    first = execute_inline(factory, "tumours")
+    factory, first = ran()
     change(factory, "gates:\n", "gates:\n  - {metric: log_loss, at_most: 0.0001}\n")
     execute_inline(factory, "tumours")
     change(factory, "  - {metric: log_loss, at_most: 0.0001}\n", "")
@@ -406,10 +394,9 @@ def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
         card(factory, "tumours@challenger")
 
 
-def test_a_candidate_is_no_challenger_once_a_later_run_ended_with_the_champion(tumours):
+def test_a_candidate_is_no_challenger_once_a_later_run_ended_with_the_champion(ran):
     """Who goes back to the line file that serves is not told for ever of one that was tried in between."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     hold = "release: {approve: [risk]}\n"
     change(factory, "gates:\n", hold + "gates: []\nowner: |\n")
     change(factory, "budget: quick", "budget: {trials: 1}")
@@ -453,10 +440,9 @@ def test_a_rejected_candidate_is_no_challenger(tumours):
     assert "" == models(factory, "tumours").models[0].role
 
 
-def test_the_status_of_a_halted_line_says_who_halted_it_and_why(tumours):
+def test_the_status_of_a_halted_line_says_who_halted_it_and_why(ran):
     """Whoever is called at night asks exactly that."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     factory.actor = "ada"
     idle = halt(factory, "tumours", off=True)
     halt(factory, "tumours", because="scores went wild")
@@ -471,11 +457,10 @@ def test_the_status_of_a_halted_line_says_who_halted_it_and_why(tumours):
     assert "HALTED" not in status(factory).to_text()
 
 
-def test_a_run_that_has_nothing_to_do_notices_that_the_champion_was_damaged(tumours):
+def test_a_run_that_has_nothing_to_do_notices_that_the_champion_was_damaged(ran):
     """Else the nightly run says that all is well until the endpoint is started anew."""
-    factory = tumours()
-    ran = execute_inline(factory, "tumours")
-    graph = factory.metadata.get(ran.digest, Package).graph.removeprefix("sha256:")
+    factory, first = ran()
+    graph = factory.metadata.get(first.digest, Package).graph.removeprefix("sha256:")
     stored = next(path for path in factory.state.rglob("*") if graph == path.parent.name + path.name)
     stored.chmod(0o600)
     body = bytearray(stored.read_bytes())
@@ -590,31 +575,29 @@ def test_a_killed_run_is_finished_by_the_next_with_equal_digests(tumours, moment
     assert 1 == len(killed.metadata.events(Finished, line="tumours"))
 
 
-def test_a_row_that_is_kept_out_later_is_found_though_the_dataset_stays_the_same(tumours):
+def test_a_row_that_is_kept_out_later_is_found_though_the_dataset_stays_the_same(ran):
     """The table did not change, but what was read did."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     with (factory.root / "cancer.csv").open("a") as file:
         file.write("S9999,too,few\n")
 
-    ran = execute_inline(factory, "tumours")
+    again = execute_inline(factory, "tumours")
 
-    assert ("ingest",) == ran.did
+    assert ("ingest",) == again.did
     assert [571] == [row["line"] for row in quarantined_rows(factory, "tumours")]
 
 
-def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(tumours):
+def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(ran):
     """A file that was only saved again must not be planned again for ever."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     lines = (factory.root / "cancer.csv").read_text()
     (factory.root / "cancer.csv").write_text(lines.replace("malignant", " malignant"))
 
     planned = make_plan(factory, factory.line("tumours")).changes
-    ran = execute_inline(factory, "tumours")
+    result = execute_inline(factory, "tumours")
 
     assert "ingest may give it something new" == planned[1].because
-    assert ("ingest",) == ran.did
+    assert ("ingest",) == result.did
     assert [] == steps(factory)
 
 
@@ -637,10 +620,9 @@ def test_a_column_that_may_lack_values_now_is_said_to_make_another_dataset(tumou
     assert "nullable: false" in first
 
 
-def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumours):
+def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(ran):
     """Whoever edited the line and not the file looks for the reason in the wrong place."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
     change(factory, 'file: "cancer.csv"', 'file: "cancer.csv", missing: ["", "NA"]')
 
     option = make_plan(factory, factory.line("tumours")).changes[0].because
@@ -652,10 +634,9 @@ def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(tumour
     assert "source 'tumours' changed" == both
 
 
-def test_what_cannot_change_the_model_plans_no_training(tumours):
+def test_what_cannot_change_the_model_plans_no_training(ran):
     """A cap that was not reached moves no number."""
-    factory = tumours()
-    execute_inline(factory, "tumours")
+    factory, _ = ran()
 
     change(factory, "train:\n", "train:\n  max_seconds: 3600\n")
 
@@ -716,10 +697,9 @@ def test_two_first_runs_at_once_both_end_well(tumours):
     assert 1 == len({msgspec.json.decode(out)["digest"] for out, _ in said})
 
 
-def test_rows_that_were_lost_are_read_from_the_sources_again(tumours):
+def test_rows_that_were_lost_are_read_from_the_sources_again(ran):
     """A deleted file of the store must not keep a line from ever training again."""
-    factory = tumours()
-    first = execute_inline(factory, "tumours")
+    factory, first = ran()
     chunk = factory.metadata.get(first.dataset, Dataset).chunks[0]
     blob = factory.metadata.settled(f"chunk:{chunk.content}").removeprefix("sha256:")
     (factory.state / "artifacts" / blob[:2] / blob[2:]).unlink()

@@ -15,6 +15,7 @@ from linewright.line.execute import execute_inline
 from linewright.line.factory import Factory
 from linewright.line.new import new_line
 from linewright.model.facts import Package, Trained
+from linewright.model.reason_text import sample_in_words
 from linewright.operations.evidence import card
 
 ROWS = 6_000
@@ -56,8 +57,8 @@ def test_some_rows_are_learned_from_and_it_is_said(tmp_path, monkeypatch, table)
     assert trained.rows == trained.sample.rows < trained.sample.of
     assert trained.classes == ("a", "b", "rare")
     assert 0 < trained.baseline[2] < 0.001
-    assert trained.sample.because in ran
-    assert trained.sample.because[1:] in told
+    assert sample_in_words(trained.sample) in ran
+    assert sample_in_words(trained.sample)[1:] in told
     assert digest == trained_of(tmp_path / "other")[1]
 
 

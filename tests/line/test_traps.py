@@ -1001,6 +1001,7 @@ def test_real_tables_raise_the_doubts_that_they_deserve(
     assert told - {"near constant"} == traps(made).keys()
 
 
+@pytest.mark.slow
 def test_a_check_of_many_rows_is_quick_and_says_that_it_saw_a_sample(tmp_path: Path):
     """A quarter of a million rows, half of them copies: a person waits for this."""
     frame = claims(130_000, outcome=lambda _, y: np.where(y == "yes", "paid", "open"))

@@ -18,6 +18,7 @@ from linewright.line.scoring import predict_file
 from linewright.line.tending import tend_inline
 from linewright.model.card import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
+from linewright.model.reason_text import recent_in_words
 from linewright.operations.status import status
 from linewright.worlds.living import Clock
 
@@ -119,7 +120,7 @@ def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
         assert {one.name: one for one in promoted.metrics}["roc_auc"].value > 0.8
         assert certificate.outcomes[0].value > 0.3
         assert bool(split.since) == (roles == UNTIMED)
-        assert trained.recent.because[1:] in card_markdown(
+        assert recent_in_words(trained.recent, trained.task)[1:] in card_markdown(
             card_facts(factory, find_model(factory, promoted.candidate))
         )
         assert () == make_plan(factory, factory.line(LINE)).changes

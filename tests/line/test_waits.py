@@ -15,7 +15,7 @@ from linewright.operations.status import status
 from linewright.operations.watch import alerts
 from linewright.people.messages import message_of
 from linewright.people.spec import TOPICS
-from linewright.watch.facts import Alerted, RetrainProposal, Waiting
+from linewright.watch.facts import Alerted, OpenAlerts, RetrainProposal, Waiting
 from linewright.worlds.living import Clock
 
 LINE = "tumours"
@@ -120,7 +120,7 @@ def test_refusals_are_named_with_what_ends_the_wait(line):
     for number in (1, 2):
         later(line, days=4)
         proposal = RetrainProposal(
-            line=LINE, because="a test", trigger="drift", since=line.now(), trained=str(number)
+            line=LINE, reason=OpenAlerts(alerts=()), trigger="drift", since=line.now(), trained=str(number)
         )
         run = f"run-{number}"
         store.record(

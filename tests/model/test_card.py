@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from linewright.data.facts import Column, Dataset, Finding, Ingested, Split
+from linewright.data.facts import ByTime, Column, Dataset, Finding, Ingested, Split, SplitReason
+from linewright.data.split_text import split_in_words
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
 from linewright.model.card import CardFacts, card_html, card_markdown, escape_markdown
 from linewright.model.evaluate import evaluate
@@ -40,12 +41,23 @@ from linewright.model.facts import (
     Trial,
     WeakSlice,
 )
-from linewright.model.figures import FASTEST, in_words
+from linewright.model.figures import in_words
+from linewright.model.gate_text import certificate_in_words, outcome_in_words
 from linewright.model.gates import certify
+from linewright.model.reason_text import chosen_in_words, threshold_in_words
+from linewright.model.reasons import Alternative, BestF1, ChosenReason, Fastest, LowestLoss, Sum
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.release.facts import Promoted, Refused, RolledBack
 from linewright.store.values import digest_of
 
+CHOSEN = ChosenReason(
+    choice=LowestLoss(
+        trials=3,
+        loss=0.2081,
+        rows=12_336,
+        next=Alternative(name="lgb", loss=0.2127, more=0.0046, error=0.001, low=0.0026, high=0.0066),
+    )
+)
 NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # !"
 
 
@@ -159,7 +171,7 @@ def facts(
         encoder=encoder,
         trials=trials,
         chosen="lgb_s",
-        chosen_because="Its out-of-fold log-loss is the lowest; lgb is 0.0046 higher.",
+        reason=CHOSEN,
         native=digest("native"),
         calibration=package.calibration,
         half_width=None,
@@ -189,7 +201,9 @@ def facts(
         split=Split(
             dataset=digest("dataset"),
             by="time",
-            why="The table has a time column, so the latest rows are the test part.",
+            reason=SplitReason(
+                cut=ByTime(column="Date", share=0.2, asked=0.2, is_shortest=False, without_repeats=False)
+            ),
             cutoff="1996-01-01T00:00:00.000000Z",
             train=12_336,
             test=1_620,
@@ -207,7 +221,7 @@ def facts(
         decision=Decision(
             package=digest("package"),
             threshold=0.25,
-            because="It maximises the value of decisions on out-of-fold rows: a missed claim costs 900 EUR.",
+            reason=BestF1(of="out-of-fold", rows=12_336, f1=0.4, precision=0.3, recall=0.6),
             rows=12_336,
         ),
         decision_digest=digest("decision"),
@@ -229,7 +243,7 @@ def facts(
             ),
             Promoted(
                 at="2026-11-25T01:02:04.000004Z",
-                because=certificate.because,
+                because=certificate_in_words(certificate),
                 model=3,
                 before=2,
                 generation=4,
@@ -282,12 +296,12 @@ def test_both_forms_say_what_the_record_says(card):
             assert in_words(metric.value) in page.text
             assert f"{in_words(metric.low)} to {in_words(metric.high)}" in page.text
         for outcome in card.certificate.outcomes:
-            assert outcome.says in page.text
+            assert outcome_in_words(outcome) in page.text
         for told in (
-            card.certificate.because,
-            card.trained.chosen_because,
-            card.decision.because,
-            card.split.why,
+            certificate_in_words(card.certificate),
+            chosen_in_words(card.trained)[1:],
+            split_in_words(card.split)[1:],
+            threshold_in_words(card.decision.reason)[1:],
             "It is the champion of claims",
             "15,420 rows were read; the contract kept out 320",
             "at least 16",
@@ -664,7 +678,7 @@ def numbers(card, *, adopted=None, by="random", **measured):
         task="regression",
         trials=(best,),
         chosen=best.name,
-        chosen_because="lowest out-of-fold squared error of 2 trials: 400 on 990 rows",
+        reason=ChosenReason(choice=LowestLoss(trials=2, loss=400.0, rows=990)),
         adopted=adopted,
     )
     return msgspec.structs.replace(
@@ -1095,12 +1109,16 @@ def test_categories_that_a_plot_leaves_out_are_named_in_both_forms(card):
 def test_what_we_quote_is_code_and_what_users_wrote_is_text(card):
     """A person copies what stands in a card: words of a line file as they are written, and columns as they are called."""
     nasty = "`<u>` > `train: {x}|` `linewright <s>` ```"
-    told = f"{nasty}: as far as these rows can tell, a > b, and `train: {{prefer: small}}` takes one setting"
-    trained = msgspec.structs.replace(card.trained, chosen_because=told)
+    single = Alternative(name=f"{nasty} a > b", loss=0.2, more=0.01, error=0.01, low=-0.01, high=0.03)
+    choice = Sum(loss=0.19, rows=990, best=None, next=single, dear_ms=100.0, price=0.01)
+    members = tuple(MemberOf(trial=name, weight=0.5, rounds=9) for name in "ab")
+    trained = msgspec.structs.replace(
+        card.trained, reason=ChosenReason(choice=choice), executed=Executed(folds=5, of=5, members=members)
+    )
     facts = msgspec.structs.replace(card, trained=trained)
     page = card_html(facts)
 
-    assert "a > b, and `train: {prefer: small}` takes one setting" in card_markdown(facts)
+    assert "a > b alone does as well, and `train: {prefer: small}` takes one setting" in card_markdown(facts)
     assert "<code>train: {prefer: small}</code> takes one setting" in page
     assert "<u>" not in page
     assert "<s>" not in page
@@ -1115,13 +1133,16 @@ def test_a_card_never_calls_the_chosen_one_the_smallest_and_another_simpler(card
     near = msgspec.structs.replace(
         last, loss=best.loss + 0.001, more=0.001, more_low=-0.0012, more_high=0.0032
     )
-    because = f"{FASTEST} of those within noise: out-of-fold log-loss 0.2, 130 above lgb (standard error 0.002), on 990 rows"
+    above = Alternative(name="lgb", loss=0.199, more=-0.001, error=0.002, low=-0.005, high=0.003)
+    choice = Fastest(loss=0.2, rows=990, best=above, dear_ms=100.0, price=0.01)
     trained = msgspec.structs.replace(
-        card.trained, trials=(best, *others, near), chosen=best.name, chosen_because=because
+        card.trained, trials=(best, *others, near), chosen=best.name, reason=ChosenReason(choice=choice)
     )
 
     for page in both(msgspec.structs.replace(card, trained=trained)):
-        assert "Fastest to answer of those within noise: out-of-fold log-loss 0.2, 130 above lgb" in page.text
+        assert (
+            "Fastest to answer of those within noise: out-of-fold log-loss 0.2, 0.001 above lgb" in page.text
+        )
         assert "Simpler, and not surely worse, is linear (a linear model); it was not taken" in page.text
         assert "mallest model" not in page.text
         assert "does as well" not in page.text
@@ -1141,11 +1162,11 @@ def test_an_answer_that_nothing_calibrates_is_not_told_of_calibration(card):
 
 def test_fewer_rows_than_there_are_have_a_reason(card):
     """Two counts of one thing on one card look like a mistake, unless it says why they differ."""
-    because = "lowest out-of-fold log-loss of 2 trials: 0.2 on 2,011 rows"
+    reason = ChosenReason(choice=LowestLoss(trials=2, loss=0.2, rows=2_011))
     explanation = msgspec.structs.replace(explained(card).explanation, rows=666)
 
     def told(rows, by, executed=None):
-        trained = msgspec.structs.replace(card.trained, chosen_because=because, rows=rows, executed=executed)
+        trained = msgspec.structs.replace(card.trained, reason=reason, rows=rows, executed=executed)
         split = msgspec.structs.replace(card.split, by=by)
         return both(msgspec.structs.replace(card, trained=trained, split=split, explanation=explanation))
 

@@ -93,6 +93,7 @@ def test_rows_that_err_alike_for_long_are_few_witnesses():
     assert in_time.high - in_time.low > 3 * (apart.high - apart.low)
 
 
+@pytest.mark.slow
 def test_a_bias_that_is_not_there_is_seldom_told():
     """Of 60 series in time of mean 0, few may be called surely biased, where rows drawn one by one accuse most."""
     told = [bool(bias_in_words(both(drifting(seed, hangs=0.9), is_in_time=True)[1])) for seed in range(60)]
@@ -224,6 +225,7 @@ def test_sides_that_one_group_makes_are_not_sure():
     assert not is_surely_uneven(sides(error, clusters=np.zeros(2000, dtype=int)))
 
 
+@pytest.mark.slow
 def test_sides_that_are_alike_are_seldom_told():
     """Of 200 sets of errors with alike sides about 1 in 20 may be called uneven."""
     told = [

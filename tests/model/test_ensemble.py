@@ -17,6 +17,7 @@ from linewright.model.facts import Calibration, Trained
 from linewright.model.margins import to_margins, to_scores
 from linewright.model.package import build, open_model
 from linewright.model.parity import parity
+from linewright.model.reasons import ChosenReason, LowestLoss
 from linewright.model.trainers import TRAINERS, read_native
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
@@ -68,7 +69,7 @@ def package(fitted, task):
         encoder=ENCODER,
         trials=(),
         chosen="several",
-        chosen_because="they are better together",
+        reason=ChosenReason(choice=LowestLoss(trials=1, loss=0.5, rows=4)),
         native="sha256:02",
         calibration=Calibration(),
         half_width=1.0 if task == "regression" else None,

@@ -18,6 +18,7 @@ from linewright.model.facts import Calibration, Trained
 from linewright.model.linear import design
 from linewright.model.package import build, log_odds, open_model
 from linewright.model.parts import read_ints, read_parts, read_tensor, read_texts, tensor_of
+from linewright.model.reasons import ChosenReason, LowestLoss
 from linewright.model.trainers import TRAINERS
 from linewright.model.trees import ROWS
 from linewright.model.xgb import XGBoostFitted
@@ -63,7 +64,7 @@ def model_of(graph, task, k, encoder, *, calibration=None):
         encoder=encoder,
         trials=(),
         chosen="one",
-        chosen_because="it is the only one",
+        reason=ChosenReason(choice=LowestLoss(trials=1, loss=0.5, rows=4)),
         native="sha256:02",
         calibration=calibration or Calibration(),
         half_width=1.0 if task == "regression" else None,

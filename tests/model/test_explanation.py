@@ -19,6 +19,7 @@ from linewright.model.facts import Calibration, Explanation, RequestColumn, Trai
 from linewright.model.importance import Judged, alike, importance
 from linewright.model.inputs import Input, swapped
 from linewright.model.package import build, open_model
+from linewright.model.reasons import ChosenReason, LowestLoss
 from linewright.model.simplest import simplest
 from linewright.model.slices import MOST_TOLD, weak_slices
 from linewright.model.trainers import TRAINERS
@@ -432,7 +433,7 @@ def fitted(x, target, *, width, task="binary", classes=("no", "yes"), family="li
         encoder=Encoder(encodings=tuple(Number(column=f"x{j}") for j in range(width))),
         trials=(),
         chosen="one",
-        chosen_because="",
+        reason=ChosenReason(choice=LowestLoss(trials=1, loss=0.5, rows=4)),
         native="sha256:02",
         calibration=Calibration(),
         half_width=1.0 if task == "regression" else None,

@@ -63,7 +63,7 @@ def same(one, other):
     return (
         one.native == other.native
         and one.trials == other.trials
-        and one.because == other.because
+        and one.reason == other.reason
         and one.calibration == other.calibration
         and one.executed == other.executed
         and one.out_of_fold.tobytes() == other.out_of_fold.tobytes()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from linewright.model.budget import Setting
+from linewright.model.facts import MemberOf
 from linewright.model.margins import to_scores
 from linewright.model.members import (
     Blend,
@@ -18,6 +19,8 @@ from linewright.model.members import (
     why,
 )
 from linewright.model.metrics import metric
+from linewright.model.reason_text import choice_in_words
+from linewright.model.reasons import ChosenReason, Fastest
 
 
 def judged(truth, task="regression"):
@@ -103,16 +106,22 @@ def test_of_those_that_answer_equally_fast_the_best_is_taken(first):
     assert "trees + line" == chosen.name
 
 
+def sentence(choice, chosen, **more):
+    """Return the sentence of a choice."""
+    members = [MemberOf(trial=one.setting.name, weight=weight, rounds=0) for weight, one in chosen.members]
+    return choice_in_words(ChosenReason(choice=choice, **more), task="regression", members=members)
+
+
 def test_the_sentence_says_what_it_is_made_of_and_by_how_much_the_next_lost(two):
     """With numbers, the standard error among them."""
     about, settings = two
     candidates = blends(settings, about)
     chosen = choose(candidates, about)
-    told = why(chosen, candidates, about, trials=3)
+    told = sentence(why(chosen, candidates, about, trials=3), chosen)
 
     assert "% a" in told
     assert "% b" in told
-    assert f"{about.mean(chosen.loss):.4g} on 2,000 rows" in told
+    assert f"{about.mean(chosen.loss):.4g} (RMSE {about.mean(chosen.loss) ** 0.5:.3g}) on 2,000 rows" in told
     assert "alone" in told
     assert "standard error" in told
     assert "the sum is surely better than" in told
@@ -137,7 +146,7 @@ def drawn(rows):
 def test_a_sum_says_whether_the_best_of_it_alone_would_do(rows):
     """The card's question is whether something simpler does as well; few rows cannot tell, many can."""
     about, both, summed = drawn(rows)
-    told = why(summed, both, about, trials=2)
+    told = sentence(why(summed, both, about, trials=2), summed)
     more = both[0].loss - summed.loss
     low = more.mean() - 1.96 * more.std() / np.sqrt(rows)
 
@@ -154,7 +163,9 @@ def test_a_sum_says_whether_the_best_of_it_alone_would_do(rows):
 def test_what_one_model_costs_says_how_sure_that_is(rows):
     """A cost without its error is taken for a fact."""
     about, both, summed = drawn(rows)
-    told = what_small_costs(both[0], both, about)
+    told = sentence(
+        why(both[0], both, about, trials=2), both[0], small=what_small_costs(both[0], both, about)
+    )
     more, lowest = both[0].loss - summed.loss, summed.loss.mean()
     reach = 1.96 * more.std() / np.sqrt(rows)
 
@@ -169,8 +180,14 @@ def test_what_one_model_costs_is_said(two):
     about, settings = two
     chosen = choose(blends(settings, about, most=1), about)
 
-    assert "which costs 1" in what_small_costs(chosen, blends(settings, about), about)
-    assert "no sum of several is better" in what_small_costs(chosen, blends(settings[:1], about), about)
+    costs, nothing = (
+        what_small_costs(chosen, blends(some, about), about) for some in (settings, settings[:1])
+    )
+
+    assert costs.best is not None
+    assert about.mean(chosen.loss) - costs.best.loss == pytest.approx(-costs.best.more)
+    assert costs.best.high < 0
+    assert nothing.best is None
 
 
 def ranked(truth, *, seed):
@@ -192,9 +209,9 @@ def test_the_metric_decides_where_it_is_surely_of_another_opinion():
     assert "modest" == chosen.name
     assert other is not None
     assert "sharp" == other[0].name
-    assert "average_precision" in other[1]
-    assert "modest, which the log-loss would choose (" in other[1]
-    assert "noise" not in other[1]
+    assert ("average_precision", "modest") == (other[1].metric, other[1].instead)
+    assert other[1].value - other[1].instead_value > other[1].least > 0
+    assert other[1].loss > other[1].instead_loss
     assert surely_better(candidates, chosen, about, metric("log_loss", "binary"), 1) is None
     assert surely_better(candidates, chosen, about, metric("f1", "binary"), 1) is None
 
@@ -243,8 +260,10 @@ def test_what_pairs_give_is_said_of_sums_by_name():
     told = what_pairs_give([first, second], [with_pairs], about, most=3, folds=[400] * 5)
 
     assert about.mean(with_pairs.loss) > about.mean(second.loss)
-    assert "makes the squared error surely lower: b + b.pairs has 0.5" in told
-    assert f", and b, the best without, {about.mean(second.loss):.4g} (" in told
+    assert told is not None
+    assert ("b + b.pairs", "b") == (told.name, told.without)
+    assert about.mean(second.loss) == told.without_loss
+    assert 0.5 < told.loss < told.without_loss
 
 
 def test_a_difference_that_is_no_noise_is_not_called_noise():
@@ -253,10 +272,14 @@ def test_a_difference_that_is_no_noise_is_not_called_noise():
     fast, slow = tried("fast", said[0], about), tried("slow", said[1], about, milliseconds=150.0)
     candidates = blends([fast, slow], about, most=1)
     chosen = choose(candidates, about)
-    told = why(chosen, candidates, about, trials=2)
+    reason = why(chosen, candidates, about, trials=2)
 
     assert about.interval(fast.loss - slow.loss)[0] > 0
     assert "fast" == chosen.name
+    assert isinstance(reason, Fastest)
+    assert reason.best.is_surely_better
+    told = sentence(reason, chosen)
+
     assert "noise" not in told
     assert "above slow" in told
     assert "surely better and takes longer to answer: each member that takes over 100 ms" in told

@@ -30,6 +30,7 @@ from linewright.model.package import (
     open_model,
     read_golden,
 )
+from linewright.model.reasons import ChosenReason, LowestLoss
 from linewright.store.memory import MemoryArtifacts
 from linewright.store.sql import SqlMetadata
 from linewright.store.values import canonical_json, digest_of, digest_of_bytes
@@ -85,7 +86,7 @@ def trained(**changes):
         "encoder": ENCODER,
         "trials": (),
         "chosen": "lin",
-        "chosen_because": "it is the only one",
+        "reason": ChosenReason(choice=LowestLoss(trials=1, loss=0.5, rows=4)),
         "native": "sha256:02",
         "calibration": Calibration(),
         "half_width": None,

@@ -13,6 +13,7 @@ from linewright.model.ensemble import EnsembleFitted, Member
 from linewright.model.explain import sources_of
 from linewright.model.export import to_onnx
 from linewright.model.pairs import Pair, chosen_pairs, extended, numbers_of, widened
+from linewright.model.reasons import PairsGain
 from linewright.model.spec import TrainSpec, TrialsBudget
 from linewright.model.train import train
 from linewright.model.trainers import TRAINERS, of_width, read_native
@@ -94,11 +95,8 @@ def test_a_product_is_found_and_new_rows_are_told_better(product):
     assert 1 <= len(pairs) <= MOST_PAIRS
     assert ENCODER.encodings == training.encoder.encodings[:4]
     assert any(one.trial.endswith(".pairs") for one in training.executed.members)
-    assert (
-        "what two numbers are together, as further columns, makes the squared error surely lower: "
-        in training.because
-    )
-    assert ", the best without, " in training.because
+    assert isinstance(training.reason.pairs, PairsGain)
+    assert training.reason.pairs.more > 2 * training.reason.pairs.error
     assert len(training.encoder.encodings) == native.native.width
     error = mean_squared_error(truth, native.scores(encode(training.encoder, columns)))
     assert error < 0.5 * mean_squared_error(truth, read_native(plain.native).scores(fresh))
@@ -122,7 +120,7 @@ def test_where_columns_say_it_alone_nothing_is_added():
     assert 3 == sum(trial.name.endswith(".pairs") for trial in training.trials)
     assert ENCODER == training.encoder
     assert not any(one.trial.endswith(".pairs") for one in training.executed.members)
-    assert "two numbers" not in training.because
+    assert not isinstance(training.reason.pairs, PairsGain)
 
 
 @pytest.mark.parametrize("kind", ["flags", "nothing to tell"])

@@ -43,7 +43,8 @@ def test_rows_from_before_the_truth_turned_are_left_out(task):
     assert not training.learned[: OLD - NEW].any()
     assert training.learned[OLD + NEW // 2 :].all()
     assert training.recent.left_out == OLD + NEW - training.learned.sum()
-    assert "the latest" in training.recent.because
+    assert training.recent.rows == training.learned.sum()
+    assert training.recent.loss < training.recent.loss_with_older
 
 
 def test_where_nothing_has_turned_all_rows_are_learned_from():

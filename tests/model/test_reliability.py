@@ -77,6 +77,7 @@ def test_honest_probabilities_of_few_rows_are_not_accused():
     )
 
 
+@pytest.mark.slow
 def test_the_interval_holds_an_error_of_known_size():
     """As often as those of other figures, or nearly: draws err upwards, and that is taken away."""
     found = [measured(*drawn(800, seed, too_high=0.1)).error for seed in range(40)]

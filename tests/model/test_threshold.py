@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import f1_score
 
 from linewright.errors import SpecError
+from linewright.model.reason_text import threshold_in_words
 from linewright.model.spec import ValueSpec
 from linewright.model.threshold import choose_threshold
 from linewright.model.value import amounts_of, require_stakes, value_of
@@ -49,7 +50,7 @@ def test_no_threshold_has_a_better_f1(seed, n):
     f1 = [f1_score(target, p >= at, sample_weight=weight, zero_division=0) for at in np.unique(p)]
 
     assert max(f1) == pytest.approx(f1_score(target, p >= found.at, sample_weight=weight))
-    assert f"{max(f1):.3f}" in found.because
+    assert f"{max(f1):.3f}" in threshold_in_words(found.reason)
 
 
 def test_among_equal_thresholds_the_one_with_fewest_alarms_wins():
@@ -81,7 +82,7 @@ def test_rows_without_a_positive_leave_one_half():
     found = choose_threshold(np.array([0.1, 0.2]), np.array([0, 0]), np.ones(2), None)
 
     assert 0.5 == found.at
-    assert "no out-of-fold row is positive" in found.because
+    assert "no out-of-fold row is positive" in threshold_in_words(found.reason)
 
 
 def test_with_honest_probabilities_the_threshold_is_where_amounts_break_even():
@@ -90,8 +91,8 @@ def test_with_honest_probabilities_the_threshold_is_where_amounts_break_even():
     found = choose_threshold(p, target, weight, each(20_000))
 
     assert 40 / 1_840 == pytest.approx(found.at)
-    assert "break-even" in found.because
-    assert "1800" in found.because
+    assert "break-even" in threshold_in_words(found.reason)
+    assert "1800" in threshold_in_words(found.reason)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -108,7 +109,7 @@ def test_the_added_value_in_the_sentence_is_true():
     found = choose_threshold(p, target, weight, each(2_000))
     added = worth(p, target, weight, found.at, COSTS) - worth(p, target, weight, 2.0, COSTS)
 
-    assert f"added {added:,.0f}," in found.because
+    assert f"added {added:,.0f}," in threshold_in_words(found.reason)
 
 
 def test_with_dishonest_probabilities_the_threshold_that_earned_most_is_taken():
@@ -120,7 +121,7 @@ def test_with_dishonest_probabilities_the_threshold_that_earned_most_is_taken():
 
     assert found.at < 40 / 1_840
     assert best <= worth(shrunk, target, weight, found.at, COSTS) + 1e-6
-    assert "earned most" in found.because
+    assert "earned most" in threshold_in_words(found.reason)
 
 
 def test_alarms_that_cost_nothing_are_always_given():
@@ -129,7 +130,7 @@ def test_alarms_that_cost_nothing_are_always_given():
     found = choose_threshold(p, target, weight, each(500, ValueSpec(true_positive=10)))
 
     assert 0.0 == found.at
-    assert "a false alarm costs 0" in found.because
+    assert "a false alarm costs 0" in threshold_in_words(found.reason)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,6 @@ def test_amounts_of_each_row_decide_where_alarms_pay():
     even = choose_threshold(p, target, weight, each(20_000, value, amount=np.full(20_000, 10.0)))
 
     assert 0.5 == pytest.approx(even.at)
-    assert "a hit gains 20, a false alarm costs 20" in even.because
+    assert "a hit gains 20, a false alarm costs 20" in threshold_in_words(even.reason)
     assert 0.5 == pytest.approx(found.at, abs=0.01)
-    assert "expected to be worth most by the amounts of each row" in found.because
+    assert "expected to be worth most by the amounts of each row" in threshold_in_words(found.reason)

@@ -18,6 +18,7 @@ from linewright.model.budget import SETTINGS, Size, folds_judged, planned
 from linewright.model.conformal import ends
 from linewright.model.ensemble import EnsembleFitted
 from linewright.model.package import calibrate
+from linewright.model.reasons import BreakEven, Fastest, LowestLoss
 from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
 from linewright.model.threshold import choose_threshold
 from linewright.model.train import train
@@ -200,13 +201,18 @@ def test_the_refit_gets_a_tenth_more_rounds_than_the_folds_found_best():
 
 
 def test_the_better_model_is_chosen_where_the_rows_can_tell():
-    """And the sentence has both losses."""
+    """And the reason has both losses."""
     x, target = coin()
     training = run(x, target, "binary", trainers=scripted(linear=(0.3, 0.0), boosted=(2.0, 0.0)))
 
     assert "lgb_s" == training.chosen
-    assert f"{training.trials[0].loss:.4g}" in training.because
-    assert f"{training.trials[1].loss:.4g} of lin" in training.because
+    assert isinstance(training.reason.choice, LowestLoss)
+    assert training.trials[0].loss == training.reason.choice.loss
+    assert training.reason.choice.next is not None
+    assert ("lin", training.trials[1].loss) == (
+        training.reason.choice.next.name,
+        training.reason.choice.next.loss,
+    )
 
 
 def test_the_simpler_model_is_chosen_within_noise():
@@ -216,7 +222,8 @@ def test_the_simpler_model_is_chosen_within_noise():
 
     assert "lgb_s" == training.trials[0].name
     assert "lin" == training.chosen
-    assert "within noise" in training.because
+    assert isinstance(training.reason.choice, Fastest)
+    assert not training.reason.choice.best.is_surely_better
 
 
 def test_losses_count_weights():
@@ -286,7 +293,7 @@ def test_what_thresholds_are_chosen_by_comes_with_the_model():
     found = choose_threshold(training.out_of_fold[:, 1], target, training.weight, amounts)
 
     assert 0.1 == pytest.approx(found.at)
-    assert "break-even" in found.because
+    assert isinstance(found.reason, BreakEven)
 
 
 def test_thirty_rows_with_two_in_a_class_are_enough():
@@ -521,7 +528,9 @@ def test_one_model_where_it_is_asked_for(budget, prefer):
 
     assert not isinstance(read_native(training.native), EnsembleFitted)
     assert 1 == len(training.executed.members)
-    assert ("one model was asked for, which costs" in training.because) is (prefer == "small")
+    assert (training.reason.small is not None and training.reason.small.best is not None) is (
+        prefer == "small"
+    )
 
 
 def test_progress_says_which_is_best_so_far():
@@ -568,7 +577,7 @@ for task in TASKS:
     budget = {"binary": TrialsBudget(trials=10), "multiclass": "quick", "regression": "normal"}[task]
     made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
         classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), seed=3, report=lambda _: None)
-    print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.because, made.calibration,
+    print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.reason, made.calibration,
         made.half_width, made.trials)
 """
 

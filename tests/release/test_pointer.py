@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from linewright.engine.context import Context
 from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError, Transient
 from linewright.features.facts import Encoder
-from linewright.model.facts import Calibration, Certificate, Package
+from linewright.model.facts import Calibration, Certificate, Conclusion, Package
 from linewright.release import stop
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
 from linewright.release.pointer import (
@@ -86,7 +86,7 @@ def certificate(context, package, *, verdict="promote", rival="baseline"):
             excluded=0,
             outcomes=(),
             verdict=verdict,
-            because="It is so.",
+            reason=Conclusion(kind="no-gates"),
         )
     )
 

@@ -102,7 +102,7 @@ def test_an_endpoint_follows_no_pointer_that_no_line_can_have(tmp_path):
 
 @pytest.fixture(scope="module")
 def factory_root(tmp_path_factory):
-    return make_factory(tmp_path_factory.mktemp("names") / "fac tory; touch 'pwned'\n$(id)")
+    return make_factory(tmp_path_factory, tmp_path_factory.mktemp("names") / "fac tory; touch 'pwned'\n$(id)")
 
 
 def test_a_record_that_names_no_line_is_told_and_nothing_is_written_for_it(factory_root, tmp_path):

@@ -27,7 +27,7 @@ ENGINE = "factory/.linewright/engine.sqlite"
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
     """Members of a real backup, in their order: name and bytes."""
-    root = make_factory(tmp_path_factory.mktemp("restore") / "factory")
+    root = make_factory(tmp_path_factory, tmp_path_factory.mktemp("restore") / "factory")
     with closing(sqlite3.connect(root / ".linewright" / "engine.sqlite")) as database:
         database.execute(
             "create table if not exists notes (id text primary key, at integer default (strftime('%s')))"

@@ -39,7 +39,7 @@ from linewright.store.chain import ROOT, link
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """Make a factory with answers, labels, halts and a checkpoint; `old.sqlite` is its record as it was before the halts."""
-    root = make_factory(tmp_path_factory.mktemp("tampering") / "factory")
+    root = make_factory(tmp_path_factory, tmp_path_factory.mktemp("tampering") / "factory")
     shutil.copy(root / ".linewright" / "metadata.sqlite", root / "old.sqlite")
     with Factory.open(root) as factory:
         for stops in (True, False, True, False):

@@ -16,6 +16,7 @@ def main(address: str, *words: str) -> None:
         "folder": os.getcwd(),  # noqa: PTH109 -- `pathlib` is not imported
         "umask": os.umask(0),
         "environment": dict(os.environ),
+        "numbers": [0, 1, 2],
     }
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(address)

@@ -2,10 +2,15 @@
 
 Such a command is a process of its own as ever, with its own folder, environment, streams and exit code, and may be killed by itself;
 it only spares the second or two in which each would import the same. It is not told of signals, reads no `PYTHON…` and preloads nothing:
-what is about those is started as users start it, and so are `up` and `serve`.
+what is about those is started as users start it, and so is `serve`.
+
+What carries out a run is a child of whoever follows it (`linewright.engine.child`). Such children, and `up` with its own, can be forked
+likewise (`Forked`): they are children of that process as ever, told of its signals and ended with it.
 """
 
 import atexit
+import ctypes
+import fcntl
 import gc
 import json
 import os
@@ -13,11 +18,13 @@ import runpy
 import selectors
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from contextlib import closing, suppress
 from functools import cache
@@ -25,8 +32,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from linewright.engine import child
+
 _MOST_BYTES = 2**20
 """Of what a command is given: its words and its environment."""
+_MOST_STREAMS = 8
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_FOLLOWS_RUNS = {"linewright.interfaces.http", "linewright.testing.faults"}
+"""Modules that have runs carried out, beside the commands `run` and `up`."""
+_FORKS = "LINEWRIGHT_TESTS_FORK"
+"""Variable of the environment; where it is set, what carries out a run for a command is forked too."""
 
 
 @cache
@@ -44,6 +59,65 @@ def folder() -> Path:
     assert server.stdout.readline() == b"ready\n"
     atexit.register(_end, server, made)
     return made
+
+
+class Forked(subprocess.Popen[Any]):
+    """``python -m MODULE …`` as a child of this process, forked by a server that has this process among its ancestors."""
+
+    _lock = threading.Lock()
+    _server: str | None = None
+    """Address of that server; `None`: the one of `folder`."""
+
+    def _execute_child(self, args: list[str], *given: Any) -> None:
+        pass_fds, folder_, environment, pipes = given[3], given[4], given[5], given[9:15]
+        streams = [own if end < 0 else end for own, end in enumerate((pipes[0], pipes[3], pipes[5]))]
+        asked = {
+            "words": args[1:],
+            "folder": str(folder_ or os.getcwd()),  # noqa: PTH109 -- as the server has it
+            "umask": _umask(),
+            "environment": dict(os.environ if environment is None else environment),
+            "numbers": [0, 1, 2, *pass_fds],
+            "parent": os.getpid(),
+        }
+        address = self._server or _address(folder())
+        with self._lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            _take_in_orphans(True)
+            try:
+                connection.connect(address)
+                socket.send_fds(connection, [json.dumps(asked).encode()], [*streams, *pass_fds])
+                self.pid = int(connection.recv(16))
+            finally:
+                _take_in_orphans(False)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+
+class Subprocess:
+    """Stands for the module `subprocess` in `linewright.engine.child`, whose children are then forked."""
+
+    Popen = Forked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(subprocess, name)
+
+
+def fork_children(*, does: bool) -> None:
+    """Say whether children of this process, and of runs that it has carried out by commands, are forked."""
+    child.subprocess = Subprocess() if does else subprocess
+    if does:
+        os.environ[_FORKS] = "yes"
+    else:
+        os.environ.pop(_FORKS, None)
+
+
+def _take_in_orphans(does: bool) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(does), 0, 0, 0)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def python() -> list[str]:
@@ -67,13 +141,14 @@ def _end(server: "subprocess.Popen[bytes]", made: Path) -> None:
 class _Server:
     """Forks a process for each command and says how it ended."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, ends_with_stdin: bool = True) -> None:
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listening.bind(address)
         self._listening.listen()
         self._watched = selectors.DefaultSelector()
         self._watched.register(self._listening, selectors.EVENT_READ, None)
-        self._watched.register(sys.stdin, selectors.EVENT_READ, None)
+        if ends_with_stdin:
+            self._watched.register(sys.stdin, selectors.EVENT_READ, None)
 
     def until_asked(self) -> list[str] | None:
         """Serve until stdin ends, in the process that serves; in one that was forked return the words of its command."""
@@ -86,6 +161,11 @@ class _Server:
                 elif (words := self._begun()) is not None:
                     return words
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._listening.close()
+        self._watched.close()
+
     def _ended(self, key: selectors.SelectorKey) -> None:
         pid, connection = key.data
         self._watched.unregister(key.fileobj)
@@ -97,24 +177,27 @@ class _Server:
 
     def _begun(self) -> list[str] | None:
         connection, _ = self._listening.accept()
-        data, streams, _, _ = socket.recv_fds(connection, _MOST_BYTES, 3)
+        data, streams, _, _ = socket.recv_fds(connection, _MOST_BYTES, _MOST_STREAMS)
+        asked: dict[str, Any] = json.loads(data)
         pid = os.fork()
         if pid:
-            self._watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
+            if "parent" in asked:
+                os.waitpid(pid, 0)
+                connection.close()
+            else:
+                self._watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
             for stream in streams:
                 os.close(stream)
             return None
-        asked: dict[str, Any] = json.loads(data)
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
+        if "parent" in asked:
+            _become_child_of(asked["parent"], connection)
         for key in self._watched.get_map().values():
             if key.data is not None:
                 os.close(key.fd)
                 key.data[1].close()
         connection.close()
-        self._listening.close()
-        self._watched.close()
+        self.close()
+        _put_at(streams, asked["numbers"])
         os.chdir(asked["folder"])
         os.umask(asked["umask"])
         os.environ.clear()
@@ -122,12 +205,36 @@ class _Server:
         return asked["words"]
 
 
-def _carried_out(words: list[str]) -> int:
+def _become_child_of(parent: int, connection: socket.socket) -> None:
+    """Go on in a process whose parent is the one that asked, which takes in what loses its own; tell it the number."""
+    if os.fork():
+        os._exit(0)
+    while os.getppid() != parent:
+        time.sleep(0.001)
+    os.setsid()
+    connection.send(str(os.getpid()).encode())
+
+
+def _put_at(streams: list[int], numbers: list[int]) -> None:
+    """Give open files the numbers that they are to have."""
+    above = max(*streams, *numbers) + 1
+    moved = [fcntl.fcntl(stream, fcntl.F_DUPFD, above) for stream in streams]
+    for stream in streams:
+        os.close(stream)
+    for stream, number in zip(moved, numbers, strict=True):
+        os.dup2(stream, number)
+        os.close(stream)
+
+
+def _carried_out(words: list[str], address: str) -> int:
     """Carry out ``-m MODULE …`` and return the exit code, once all has happened that happens at the end of a process."""
-    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 -- those of the command
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115 -- those of the command
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     _, module, *arguments = words
     sys.argv[1:], sys.path[0] = arguments, os.getcwd()  # noqa: PTH109 -- as `-m` has it
+    if _FORKS in os.environ and (module in _FOLLOWS_RUNS or arguments[:1] in (["run"], ["up"])):
+        _serve_children(f"{address}-{os.getpid()}")
+    sys.modules.pop(module, None)  # `runpy` warns where it was imported
     code = 0
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -144,6 +251,22 @@ def _carried_out(words: list[str]) -> int:
     return code
 
 
+def _serve_children(address: str) -> None:
+    """Have the children of this command forked by a process of its own, which ends with it."""
+    server = _Server(address, ends_with_stdin=False)
+    if os.fork():
+        server.close()
+        Forked._server, child.subprocess = address, Subprocess()
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    words = server.until_asked()
+    assert words is not None
+    os._exit(_carried_out(words, address))
+
+
 def _serve(address: str) -> None:
     from linewright.line.stations import load_steps
     from linewright.operations import OPERATIONS
@@ -156,7 +279,7 @@ def _serve(address: str) -> None:
     os.write(1, b"ready\n")
     words = server.until_asked()
     if words is not None:
-        os._exit(_carried_out(words))
+        os._exit(_carried_out(words, address))
 
 
 if __name__ == "__main__":

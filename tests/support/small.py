@@ -1,8 +1,10 @@
 """A small factory for tests that damage one: a champion, some answers and labels of them."""
 
 import random
-from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+from templates import copied, made_once
 
 from linewright.line.execute import execute
 from linewright.line.factory import Factory
@@ -27,8 +29,12 @@ gates:
 """
 
 
-def make_factory(root: Path, run: Callable[[Factory, str], object] = execute) -> Path:
-    """Make a factory whose line `claims` has a champion, 20 answered rows and 10 labels; `execute_inline` runs it faster."""
+def make_factory(folders: pytest.TempPathFactory, root: Path) -> Path:
+    """Make a factory whose line `claims` has a champion, 20 answered rows and 10 labels: a copy of one that the session makes once."""
+    return copied(made_once(folders, LINE, _make), root)
+
+
+def _make(root: Path) -> None:
     (root / "lines").mkdir(parents=True)
     (root / "lines" / f"{LINE}.yaml").write_text(_FILE)
     chance = random.Random(7)
@@ -41,7 +47,6 @@ def make_factory(root: Path, run: Callable[[Factory, str], object] = execute) ->
     known = [f"C{number:03},{truth[number]}" for number in range(10)]
     (root / "truth.csv").write_text("\n".join(["key,label", *known]) + "\n")
     with Factory.create(root) as factory:
-        run(factory, LINE)
+        execute(factory, LINE)
         predict_file(factory, LINE, root / "ask.csv", root / "answers.csv")
         hand_in(factory, LINE, root / "truth.csv")
-    return root

@@ -79,6 +79,7 @@ def is_unit(item: pytest.Item) -> bool:
     return not any(map(_is_costly, reached))
 
 
+@cache
 def _is_costly(thing: Any) -> bool:
     seen: set[int] = set()
     waiting = [thing]

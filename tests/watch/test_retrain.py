@@ -5,6 +5,7 @@ import pytest
 from linewright.store.values import canonical_json, decode, digest_of
 from linewright.watch.facts import Alerted, RetrainProposal
 from linewright.watch.retrain import propose
+from linewright.watch.retrain_text import proposal_in_words
 from linewright.watch.spec import RetrainSpec
 
 NOW, DAY_AGO, WEEK_AGO = (f"2026-11-{day}T00:00:00.000000Z" for day in (25, 24, 18))
@@ -32,12 +33,16 @@ def proposed(*, when=SPEC, trained=DAY_AGO, **parts):
     return propose("claims", when, now=NOW, trained=trained, **parts)
 
 
+def said(proposal, *alerts):
+    return proposal_in_words(proposal, {one.id: one.because for one in alerts})
+
+
 @pytest.mark.parametrize("monitor", ["drift", "prediction", "unseen", "missing"])
 def test_drift_is_any_change_of_the_data(monitor):
     found = proposed(open_alerts=[alert(monitor)])
 
     assert found is not None
-    assert (found.trigger, found.because) == ("drift", f"{monitor} of income")
+    assert (found.trigger, said(found, alert(monitor))) == ("drift", f"{monitor} of income")
 
 
 @pytest.mark.parametrize("monitor", ["traffic", "contract"])
@@ -46,10 +51,11 @@ def test_traffic_and_breaches_call_for_people_and_not_for_a_training(monitor):
 
 
 def test_answers_that_got_worse_are_told_first_whichever_alert_came_first():
-    found = proposed(open_alerts=[alert("drift", 3), alert("drift", 4, "age"), alert("performance", 9)])
+    alerts = [alert("drift", 3), alert("drift", 4, "age"), alert("performance", 9)]
+    found = proposed(open_alerts=alerts)
 
     assert found is not None
-    assert found.because == "performance of income; drift of income; and 1 more"
+    assert said(found, *alerts) == "performance of income; drift of income; and 1 more"
     assert found.trigger == "drift"
     assert len(found.evidence) == 3
 
@@ -61,7 +67,7 @@ def test_evidence_is_oldest_first_and_named_once():
     assert found is not None
     assert found.evidence == ("sha256:w4", "sha256:w9")
     assert found.since == "2026-11-20T02:00:00.000000Z"
-    assert found.because == "drift of age; missing of income; and 1 more"
+    assert said(found, *alerts) == "drift of age; missing of income; and 1 more"
     assert decode(RetrainProposal, canonical_json(found), digest=digest_of(found)) == found
     assert proposed(open_alerts=alerts[::-1]) == found
 

@@ -173,13 +173,73 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """What of `table.sql` requests get too; `None` where there is no SQL."""
 
 
+class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):
+    """Whole groups go one way, by a salted hash."""
+
+    column: str
+
+
+class ByHash(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="random"):
+    """Rows go one way by a salted hash of each."""
+
+    key: str | None
+    """The column that is hashed; `None`: the content of the row."""
+    is_asked: bool
+    """Whether the line asks for it; else the table names neither a time nor a group."""
+
+
+class ByTime(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="time"):
+    """The latest rows test, see `Split.cutoff`."""
+
+    column: str
+    share: float
+    """Share of the counted rows that are at or after the cut-off, in [0, 1]."""
+    asked: float
+    """Share that was asked for, in (0, 1)."""
+    is_shortest: bool
+    """Whether the test part is the shortest that is enough to judge, as for a retraining."""
+    without_repeats: bool
+    """Whether only rows that repeat no earlier one are counted; else all rows with a label."""
+    group: str | None = None
+    """The column of groups; `None` where the table names none."""
+    straddling: int = 0
+    """Groups with rows on both sides of the cut-off."""
+
+
+class Staying(msgspec.Struct, frozen=True, kw_only=True):
+    """Test rows that repeat a training row and stay, since rows of the table repeat."""
+
+    rows: int
+    share: float
+    """Share of the training rows that repeat one, in [0, 1]."""
+
+
+class ClassShares(msgspec.Struct, frozen=True, kw_only=True):
+    """The class whose share differs most between the parts."""
+
+    name: str
+    train: float
+    """Its share of the training rows, in [0, 1]."""
+    test: float
+
+
+class SplitReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the parts are what they are; `data.split_text` says it in a sentence."""
+
+    cut: ByGroup | ByHash | ByTime
+    older: int = 0
+    """Rows from before `Split.since` that would be test rows; they are in neither part."""
+    staying: Staying | None = None
+    apart: ClassShares | None = None
+    """`None` where the parts hold each class in about the same share, and where labels are numbers."""
+
+
 class Split(Result, frozen=True, kw_only=True, tag="split"):
     """Which rows train and which test; a pure function of each row."""
 
     dataset: str
     by: Literal["random", "group", "time"]
-    why: str
-    """One sentence: why this kind of split."""
+    reason: SplitReason
     cutoff: str | None
     """For a time split: rows at or after this instant are the test part."""
     train: int

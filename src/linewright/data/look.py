@@ -25,7 +25,7 @@ from linewright.data.roles import (
     too_few_groups,
     weight_evidence,
 )
-from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, misfit_evidence, see_all
+from linewright.data.seen import UNUSABLE, Seen, misfit_evidence, see_all
 from linewright.data.suspicion import (
     ASKED,
     Suspect,
@@ -39,6 +39,7 @@ from linewright.data.target import FEWEST_ROWS, LabelProfile, describe_label, wi
 from linewright.data.thresholds import find_thresholds
 from linewright.data.traps import VerdictKind, near_constant_evidence, sorted_evidence
 from linewright.data.twins import Twin, find_sentinels, find_twins, moves_with
+from linewright.data.types import NUMBERS, TIMES
 from linewright.data.words import telling_words
 from linewright.errors import RequestError
 

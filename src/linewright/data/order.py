@@ -13,9 +13,10 @@ import polars as pl
 
 from linewright.data.facts import NO_MONTH, NO_TIME, Finding
 from linewright.data.roles import id_evidence, is_thing, is_time_name
-from linewright.data.seen import NUMBERS, TIMES, Seen, as_declared, percent, words_of
+from linewright.data.seen import Seen, as_declared, percent, words_of
 from linewright.data.spec import DataSpec
 from linewright.data.traps import find_group, sorted_evidence
+from linewright.data.types import NUMBERS, TIMES
 
 Floats = npt.NDArray[np.float64]
 
@@ -185,8 +186,8 @@ def find_year_and_month(
         says = f"together they say when a row happened, in {many:,} different months"
         if not named:
             rows = when.select(pl.arg_sort_by("year", "month", maintain_order=True)).to_series()
-            moved = _moved(replace(seen[label], values=seen[label].values.gather(rows)))
-            says += f"; over them, {moved.replace(' of them', ' of the rows')}" if moved else ""
+            moved = _moved(replace(seen[label], values=seen[label].values.gather(rows)), of="the rows")
+            says += f"; over them, {moved}" if moved else ""
         return YearAndMonth(year=year.name, month=month.name, named=named, evidence=says)
     return None
 
@@ -351,7 +352,7 @@ def _course(column: Seen) -> str:
     return f"from {low} to {high} it hardly ever {how} ({percent(share)} of the rows are out of place)"
 
 
-def _moved(label: Seen) -> str:
+def _moved(label: Seen, *, of: str = "them") -> str:
     """Say how the label differs between the first rows and the last, or nothing where that may be chance."""
     known = label.values.drop_nulls()
     cut = int(len(known) * (1 - _LATEST))
@@ -363,7 +364,7 @@ def _moved(label: Seen) -> str:
         error = math.sqrt(one.var() / len(one) + two.var() / len(two))
         if abs(one.mean() - two.mean()) <= _SURELY * error:
             return ""
-        return f"the mean of {label.name!r} is {one.mean():.4g} in the first four fifths of them and {two.mean():.4g} in the last"
+        return f"the mean of {label.name!r} is {one.mean():.4g} in the first four fifths of {of} and {two.mean():.4g} in the last"
     most: tuple[float, str] = (_SURELY, "")
     # The rarest first: of two classes, whose shares move alike, it is the one that people look at.
     for name, rows in label.counts.sort("rows").iter_rows() if label.distinct <= LEAST_VALUES else ():
@@ -372,6 +373,6 @@ def _moved(label: Seen) -> str:
         error = math.sqrt(max(whole * (1 - whole), 1e-12) * (1 / len(first) + 1 / len(last)))
         sure = abs(shares[0] - shares[1]) / error
         if sure > most[0]:
-            places = f"{percent(shares[0])} of the first four fifths of them and in {percent(shares[1])} of the last"
+            places = f"{percent(shares[0])} of the first four fifths of {of} and in {percent(shares[1])} of the last"
             most = (sure, f"{label.name!r} is {str(name)!r} in {places}")
     return most[1]

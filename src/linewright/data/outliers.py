@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.seen import NUMBERS, Seen
+from linewright.data.seen import Seen
+from linewright.data.types import NUMBERS
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import polars as pl
 
-from linewright.data.seen import NUMBERS, TIMES, Seen, words_of
+from linewright.data.seen import Seen, words_of
+from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
 
 Columns = Mapping[str, Seen]

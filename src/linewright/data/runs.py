@@ -8,7 +8,8 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.roles import COUNTED, TIME_WORDS
-from linewright.data.seen import NUMBERS, UNUSABLE, Seen, percent
+from linewright.data.seen import UNUSABLE, Seen, percent
+from linewright.data.types import NUMBERS
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -14,8 +14,6 @@ from linewright.errors import SpecError
 UNUSABLE = "unusable"
 """Stands for the type of a column that no table can hold yet, such as lists in Parquet."""
 
-NUMBERS = frozenset({"integer", "number"})
-TIMES = frozenset({"date", "datetime"})
 _NOUNS = {"integer": "whole number", "datetime": "time"}
 
 

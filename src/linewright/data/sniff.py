@@ -12,10 +12,9 @@ import polars as pl
 from linewright.data.jsonlines import looks_like_json_lines
 from linewright.data.packed import Unpackable, open_unpacked
 from linewright.data.parquetfile import PARQUET
-from linewright.data.seen import NUMBERS, TIMES
 from linewright.data.spec import FileLimits, FileSource
 from linewright.data.textfile import refuse_foreign
-from linewright.data.types import cast, infer_most
+from linewright.data.types import NUMBERS, TIMES, cast, infer_most
 from linewright.errors import RequestError
 
 _BLOCK = 1 << 16

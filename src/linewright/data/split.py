@@ -10,32 +10,53 @@ import polars as pl
 
 from linewright.data.copies import come_again, contents_of, repeat_seldom, share_repeating
 from linewright.data.dataset import read_dataset
-from linewright.data.facts import EMBARGO, NO_COPY, TEST, TRAIN, Dataset, Finding, Split
+from linewright.data.facts import (
+    EMBARGO,
+    NO_COPY,
+    TEST,
+    TRAIN,
+    ByGroup,
+    ByHash,
+    ByTime,
+    ClassShares,
+    Dataset,
+    Finding,
+    Split,
+    SplitReason,
+    Staying,
+)
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
 from linewright.data.moments import known_at, micros_of, moments
 from linewright.data.rows import hash_in_parts, identity_text
 from linewright.data.spec import DataSpec, SplitSpec
+from linewright.data.split_text import called, reason_in_words
 from linewright.engine.context import Context
 from linewright.errors import SpecError
-from linewright.store.clock import said, text_of
+from linewright.store.clock import text_of
 
 _WHOLE = float(1 << 64)
 _POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10
 """How far apart the shares of a class must be to be told: in points, or of its share, if so many training rows are of it."""
 _MOSTLY = 0.5
 """Share of the rows without a label, and of the test rows that repeat a training row, from which it is told."""
-_OFF = 0.1  # share of `test` by which a time split may miss it before it says so
 
 
 @dataclass(frozen=True)
 class _Cut:
     parts: np.ndarray
     """TRAIN or TEST for each row, before anything is embargoed."""
-    why: str
+    because: ByGroup | ByHash | ByTime
     cutoff: Any = None
     """First time value of the test part."""
     since: str | None = None
     """When the shift began since which the test rows were answered."""
+    older: int = 0
+    """Rows from before it that would be test rows."""
+
+    @property
+    def cutoff_text(self) -> str | None:
+        """The first time value of the test part, as text."""
+        return None if self.cutoff is None else _text_of(self.cutoff)
 
 
 def split(
@@ -95,16 +116,19 @@ def split(
     if not has_label.any():
         raise SpecError("no row has a label", where="label.column", found=data.label.column)
     parted = _parted(frame, has_label, spec, data, as_of=as_of, times_enough=times_enough, logged=logged)
-    by, cut, parts, copies, why = parted.by, parted.cut, parted.parts, parted.copies, parted.why
+    cut, parts, copies = parted.cut, parted.parts, parted.copies
     is_class = _is_class(label, data)
-    _refuse_useless(parts, label, by=by, is_class=is_class, why=why)
-    if is_class:
-        why += _shares_apart(parts, label)
+    _refuse_useless(parted, label, is_class=is_class)
     result = Split(
         dataset=dataset_digest,
-        by=by,
-        why=why,
-        cutoff=None if cut.cutoff is None else _text_of(cut.cutoff),
+        by=parted.by,
+        reason=SplitReason(
+            cut=cut.because,
+            older=cut.older,
+            staying=parted.staying,
+            apart=_shares_apart(parts, label) if is_class else None,
+        ),
+        cutoff=cut.cutoff_text,
         train=int((parts == TRAIN).sum()),
         test=int((parts == TEST).sum()),
         embargo=int(((parts == EMBARGO) & has_label).sum()) - copies,
@@ -126,7 +150,7 @@ class _Parted:
     parts: np.ndarray
     """TRAIN, TEST or EMBARGO for each row, after copies were left out."""
     copies: int
-    why: str
+    staying: Staying | None
 
 
 def _parted(
@@ -142,10 +166,10 @@ def _parted(
     """Part rows as `split` does, whatever becomes of the parts; keep nothing."""
     by = _kind(spec, data)
 
-    def cut_of(counted: np.ndarray, called: str = "labelled rows") -> tuple[_Cut, np.ndarray]:
+    def cut_of(counted: np.ndarray, *, without_repeats: bool = False) -> tuple[_Cut, np.ndarray]:
         if by == "time":
             shares = None if as_of is None else _enough(frame, counted, data, times_enough)
-            cut = _cut_in_time(frame, counted, spec, data, called=called, recent=shares)
+            cut = _cut_in_time(frame, counted, spec, data, without_repeats=without_repeats, recent=shares)
         else:
             cut = _cut_by_hash(frame, spec, data)
             if logged is not None:
@@ -153,7 +177,7 @@ def _parted(
         return cut, np.where(has_label, cut.parts, EMBARGO).astype(np.uint8)
 
     cut, parts = cut_of(has_label)
-    contents, copies, why = contents_of(frame, data), 0, cut.why
+    contents, copies, staying = contents_of(frame, data), 0, None
     is_train = parts == TRAIN
     if logged is not None and len(logged.identities):
         is_train &= ~np.isin(identities(frame, data), logged.identities)
@@ -161,15 +185,12 @@ def _parted(
         again = _again(frame, contents, has_label, data) if by == "time" else np.zeros(len(parts), dtype=bool)
         if again.any():
             # Rows that cannot judge make no test part.
-            cut, parts = cut_of(has_label & ~again, "labelled rows that repeat no earlier one")
+            cut, parts = cut_of(has_label & ~again, without_repeats=True)
         is_copy = (parts == TEST) & np.isin(contents, contents[parts == TRAIN])
         parts[is_copy], copies = EMBARGO, int(is_copy.sum())
-        repeats = f"; {copies:,} later rows" if by == "time" else f"; {copies:,} rows"
-        why = cut.why + (f"{repeats} that repeat a training row are in neither part" if copies else "")
     elif stay := int(((parts == TEST) & np.isin(contents, contents[is_train])).sum()):
-        share = share_repeating(contents[is_train])
-        why += f"; {stay:,} test rows repeat a training row and stay, for {share:.0%} of the training rows repeat one"
-    return _Parted(by, cut, parts, copies, why)
+        staying = Staying(rows=stay, share=float(share_repeating(contents[is_train])))
+    return _Parted(by, cut, parts, copies, staying)
 
 
 def _again(frame: pl.DataFrame, contents: np.ndarray, has_label: np.ndarray, data: DataSpec) -> np.ndarray:
@@ -378,13 +399,8 @@ def _cut_by_hash(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> _Cut:
     hashed = _hashed(frame, data, salt=spec.salt)
     parts = np.where(hashed / _WHOLE < spec.test, TEST, TRAIN)
     if table.group:
-        return _Cut(
-            parts,
-            f"rows of one {table.group!r} belong together, so whole groups go one way, by a salted hash",
-        )
-    of = f"their key {table.key!r}" if table.key else "their content"
-    asked = "the line asks for it" if spec.by == "random" else "the table names neither a time nor a group"
-    return _Cut(parts, f"{asked}: rows are parted by a salted hash of {of}")
+        return _Cut(parts, ByGroup(column=table.group))
+    return _Cut(parts, ByHash(key=table.key, is_asked=spec.by == "random"))
 
 
 def _since_shift(cut: _Cut, frame: pl.DataFrame, data: DataSpec, logged: Logged, times: int) -> _Cut:
@@ -396,12 +412,7 @@ def _since_shift(cut: _Cut, frame: pl.DataFrame, data: DataSpec, logged: Logged,
     if not can_judge(labels.drop_nulls().to_list(), times):
         return cut
     old = (cut.parts == TEST) & ~is_new
-    return _Cut(
-        np.where(old, EMBARGO, cut.parts),
-        f"{cut.why}; of the test rows those answered since {said(logged.since)} judge, the {int(old.sum()):,} older ones are in "
-        "neither part",
-        since=logged.since,
-    )
+    return _Cut(np.where(old, EMBARGO, cut.parts), cut.because, since=logged.since, older=int(old.sum()))
 
 
 def _was_known(frame: pl.DataFrame, data: DataSpec, as_of: str | None) -> np.ndarray:
@@ -427,7 +438,7 @@ def _cut_in_time(
     spec: SplitSpec,
     data: DataSpec,
     *,
-    called: str = "labelled rows",
+    without_repeats: bool = False,
     recent: float | None = None,
 ) -> _Cut:
     name = str(data.table.time)
@@ -435,7 +446,7 @@ def _cut_in_time(
     values, counts = np.unique(at[has_label], return_counts=True)
     if len(values) < 2:
         raise SpecError(
-            f"all {called} have the same {name!r}, so time cannot part them",
+            f"all {called(without_repeats=without_repeats)} have the same {name!r}, so time cannot part them",
             where="train.split.by",
             found=str(frame[name][int(has_label.argmax())]),
             hint="write split: {by: random}",
@@ -447,27 +458,28 @@ def _cut_in_time(
     is_test = at >= values[best]
     late = known_at(frame, data) > values[best]
     cutoff = frame[name][int((at == values[best]).argmax())]
-    why = f"{name!r} says when rows happened: {shares[best]:.1%} of the {called} are at or after {_text_of(cutoff)}"
-    if recent is not None:
-        why += ", the latest that are enough to judge"
-    elif abs(shares[best] - spec.test) > _OFF * spec.test:
-        why += f" (not {spec.test:.1%}, because many rows share a time)"
     return _Cut(
         np.where(is_test, TEST, np.where(late, EMBARGO, TRAIN)),
-        why + _straddling(frame, is_test, data),
+        ByTime(
+            column=name,
+            share=float(shares[best]),
+            asked=spec.test,
+            is_shortest=recent is not None,
+            without_repeats=without_repeats,
+            group=data.table.group,
+            straddling=_straddling(frame, is_test, data),
+        ),
         cutoff,
     )
 
 
-def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> str:
+def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> int:
+    """Count the groups with rows on both sides of a cut in time."""
     if data.table.group is None:
-        return ""
+        return 0
     groups = frame[data.table.group]
-    both = set(groups.filter(pl.Series(is_test)).drop_nulls()) & set(
-        groups.filter(pl.Series(~is_test)).drop_nulls()
-    )
-    has = "has" if len(both) == 1 else "have"
-    return f"; {len(both):,} of the groups in {data.table.group!r} {has} rows on both sides" if both else ""
+    before, after = (set(groups.filter(pl.Series(side)).drop_nulls()) for side in (~is_test, is_test))
+    return len(before & after)
 
 
 def _is_class(label: pl.Series, data: DataSpec) -> bool:
@@ -479,8 +491,8 @@ def _is_class(label: pl.Series, data: DataSpec) -> bool:
     )
 
 
-def _shares_apart(parts: np.ndarray, label: pl.Series) -> str:
-    """Say which class the parts hold in the most different shares, where that is worth knowing.
+def _shares_apart(parts: np.ndarray, label: pl.Series) -> ClassShares | None:
+    """Return the class that the parts hold in the most different shares, where that is worth knowing.
 
     A hash parts rows whatever their label, so that no row moves when others come; shares differ by chance, and those
     of a cut in time by what changed. Folds are stratified (see `folds`).
@@ -492,17 +504,23 @@ def _shares_apart(parts: np.ndarray, label: pl.Series) -> str:
     apart = np.abs(learned - judged)
     is_told = (apart > _POINTS) | ((apart > _RELATIVE * learned) & (both["rows"] >= _FEW).to_numpy())
     if not is_told.any():
-        return ""
+        return None
     most = int(np.argmax(np.where(is_told, apart, -1.0)))
-    name = str(both["class"][most])
-    return f"; {name!r} is {learned[most]:.1%} of the training rows and {judged[most]:.1%} of the test rows"
+    return ClassShares(name=str(both["class"][most]), train=float(learned[most]), test=float(judged[most]))
 
 
-def _refuse_useless(parts: np.ndarray, label: pl.Series, *, by: str, is_class: bool, why: str) -> None:
-    other = "" if by == "random" else ", choose split.by: random"
+def _refuse_useless(parted: _Parted, label: pl.Series, *, is_class: bool) -> None:
+    parts, cut = parted.parts, parted.cut
+    other = "" if parted.by == "random" else ", choose split.by: random"
     found = _useless(parts, label, is_class=is_class)
     if found is None:
         return
+    why = reason_in_words(
+        SplitReason(cut=cut.because, older=cut.older, staying=parted.staying),
+        cutoff=cut.cutoff_text,
+        since=cut.since,
+        copies=parted.copies,
+    )
     if found.labels.is_empty():
         raise SpecError(
             f"the {found.part} part is empty ({why})",

@@ -9,7 +9,8 @@ import polars as pl
 
 from linewright.data.association import Kind
 from linewright.data.near import listed, nearest
-from linewright.data.seen import NUMBERS, TIMES, UNUSABLE, Seen, percent
+from linewright.data.seen import UNUSABLE, Seen, percent
+from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
 
 MOST_CLASSES = 100

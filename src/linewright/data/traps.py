@@ -21,7 +21,8 @@ from linewright.data.roles import (
     is_named_thing,
     is_numbering,
 )
-from linewright.data.seen import NUMBERS, Seen, percent
+from linewright.data.seen import Seen, percent
+from linewright.data.types import NUMBERS
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]

@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linewright.data.outliers import REPEATED, find_outliers
-from linewright.data.seen import NUMBERS, Seen, percent
+from linewright.data.seen import Seen, percent
+from linewright.data.types import NUMBERS
 
 Floats = NDArray[np.float64]
 

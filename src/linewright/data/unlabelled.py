@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.seen import TIMES, Seen, percent
+from linewright.data.seen import Seen, percent
+from linewright.data.types import TIMES
 
 Mask = npt.NDArray[np.bool_]
 

@@ -33,6 +33,7 @@ from linewright.model.given import (
 from linewright.model.library import LibraryModel
 from linewright.model.package import Model
 from linewright.model.parity import parity
+from linewright.model.reasons import ChosenReason, MadeElsewhere
 from linewright.model.scored import Scored, to_bytes
 from linewright.model.spec import ModelSpec
 
@@ -80,7 +81,7 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         encoder=encoder,
         trials=(),
         chosen="adopted",
-        chosen_because="the line file names a model that was made elsewhere, so none was trained here",
+        reason=ChosenReason(choice=MadeElsewhere()),
         native=context.artifacts.put(data),
         calibration=Calibration(),
         half_width=half_width(np.abs(target - scores), weight) if rules.name == "regression" else None,

@@ -5,9 +5,11 @@ from typing import TypeVar
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.release.facts import Promoted, RolledBack
+from linewright.store.seams import Metadata
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainProposal
 from linewright.watch.retrain import SHIFTS
+from linewright.watch.retrain_text import proposal_in_words
 
 E = TypeVar("E", bound=Event)
 WINDOWLESS = frozenset[Monitor]({"retraining", "log", "clock"})
@@ -57,6 +59,12 @@ def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | 
     if any(move is not None and move.at >= newest.at for move in moves):
         return None
     return newest.proposal, factory.metadata.get(newest.proposal, RetrainProposal)
+
+
+def proposal_because(metadata: Metadata, proposal: RetrainProposal) -> str:
+    """Say why a training is proposed, with what the alerts say that it rests on."""
+    alerts = metadata.events(Alerted, line=proposal.line)
+    return proposal_in_words(proposal, {one.id: one.because for one in alerts})
 
 
 def newest_of(factory: Factory, line: str, kind: type[E]) -> E | None:

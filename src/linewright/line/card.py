@@ -2,6 +2,7 @@
 
 from linewright.data.dataset import read_dataset
 from linewright.data.facts import Dataset
+from linewright.line.alerts import proposal_because
 from linewright.line.barred import in_spite, unequal
 from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.evidence import accepted_of, evidence_of, is_made_elsewhere
@@ -64,7 +65,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         else "",
         in_spite=in_spite(f"{version.line}@{version.version}"),
         as_of=accepted.as_of,
-        asked=asked.because if asked else None,
+        asked=proposal_because(factory.metadata, asked) if asked else None,
         proposal=accepted.proposal,
         champion=pointer.champion,
         halted=factory.is_halted(version.line),

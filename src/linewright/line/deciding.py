@@ -9,6 +9,7 @@ from linewright.line.amounts import amounts_in
 from linewright.line.work import Work, label_text
 from linewright.model.facts import Decision, Package
 from linewright.model.package import keep_package, load, read_golden
+from linewright.model.reasons import LikelierClass
 from linewright.model.scored import from_bytes
 from linewright.model.threshold import Threshold, choose_threshold
 from linewright.model.value import value_of
@@ -19,7 +20,7 @@ def decide_station(work: Work) -> Decision:
     """Choose the threshold on the training rows, and keep the package that decides by it; nothing is trained."""
     package = work.metadata.get(work.parity.package, Package)
     if package.task != "binary":
-        return Decision(package=work.parity.package, threshold=None, because="", rows=0)
+        return Decision(package=work.parity.package, threshold=None, rows=0)
     threshold, rows = _chosen(work)
     value = value_of(work.spec.value)
     artifacts = work.factory.artifacts
@@ -39,14 +40,13 @@ def decide_station(work: Work) -> Decision:
     )
     digest = keep_package(decided, artifacts, work.metadata)
     Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
-    return Decision(package=digest, threshold=threshold.at, because=threshold.because, rows=rows, value=value)
+    return Decision(package=digest, threshold=threshold.at, reason=threshold.reason, rows=rows, value=value)
 
 
 def _chosen(work: Work) -> tuple[Threshold, int]:
     trained, value = work.trained, value_of(work.spec.value)
     if trained.adopted is not None and value is None:
-        because = "the likelier class is answered, as nothing says what decisions are worth"
-        return Threshold(at=0.5, because=because), 0
+        return Threshold(at=0.5, reason=LikelierClass()), 0
     scored = from_bytes(work.factory.artifacts.get(str(trained.scored)))
     frame = work.rows.frame[scored.rows]
     found = choose_threshold(

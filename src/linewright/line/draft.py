@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from linewright.data.look import ColumnProfile, Profile
 from linewright.data.roles import is_time_name
-from linewright.data.seen import NUMBERS, UNUSABLE, percent, words_of
+from linewright.data.seen import UNUSABLE, percent, words_of
 from linewright.data.sniff import Commas
 from linewright.data.spec import FileSource
 from linewright.data.traps import Trap
+from linewright.data.types import NUMBERS
 from linewright.line.bringing import Brought
 from linewright.line.spelling import in_sql, quoted, quoted_sentence, widened
 

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
+from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
-from linewright.line.alerts import find_alert
+from linewright.line.alerts import find_alert, proposal_because
 from linewright.line.dropped import dropped_at, forgotten_at
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -23,13 +24,15 @@ from linewright.model.facts import (
     Registered,
     Trained,
 )
-from linewright.model.figures import count, with_roots
+from linewright.model.figures import count
+from linewright.model.gate_text import certificate_in_words
+from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.ids import is_id
 from linewright.store.clock import said
 from linewright.store.seams import Version
 from linewright.store.values import Result, digest_of
-from linewright.watch.facts import Alerted, Reference, Watched, Window
+from linewright.watch.facts import Alerted, Reference, RetrainProposal, Watched, Window
 from linewright.watch.monitors import shifts_of
 
 R = TypeVar("R", bound=Result)
@@ -242,7 +245,7 @@ def _stands(tried: Sequence[Deployed | Withdrawn | Promoted]) -> str:
 def _shallow(factory: Factory, digest: str) -> Claim:
     """Return a trial alone: what it rests on is the log, and that it names the models of both is no evidence."""
     body = msgspec.json.decode(factory.metadata.body(digest))
-    return Claim(digest=digest, kind=body["kind"], says=_says(body), rests_on=())
+    return Claim(digest=digest, kind=body["kind"], says=_says(factory, body), rests_on=())
 
 
 def _windows_of(factory: Factory, alert: Alerted) -> tuple[Claim, ...]:
@@ -284,7 +287,7 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
         seen[digest] = Claim(
             digest=digest,
             kind=body["kind"],
-            says=_says(body) + _caveat(factory, body) + _dropped(factory, digest, body["kind"]),
+            says=_says(factory, body) + _caveat(factory, body) + _dropped(factory, digest, body["kind"]),
             rests_on=tuple(_claim(factory, one, seen) for one in below),
         )
     return seen[digest]
@@ -319,8 +322,16 @@ def _dropped(factory: Factory, digest: str, kind: str) -> str:
     return "" if at is None else f" (rows of somebody who was forgotten on {at[:10]} are gone)"
 
 
-def _says(body: dict[str, Any]) -> str:
+def _says(factory: Factory, body: dict[str, Any]) -> str:
+    if body["kind"] == "retrain_proposal":
+        proposal = msgspec.convert(body, RetrainProposal)
+        return f"a training was proposed: {proposal_because(factory.metadata, proposal)}"
     return _SAYS.get(body["kind"], lambda _: "a recorded result")(body)
+
+
+def _split(body: dict[str, Any]) -> str:
+    split = msgspec.convert(body, Split)
+    return f"{split.train:,} training and {split.test:,} test rows, {split_in_words(split)}"
 
 
 def _evaluation(body: dict[str, Any]) -> str:
@@ -331,9 +342,21 @@ def _evaluation(body: dict[str, Any]) -> str:
 
 
 def _trained(body: dict[str, Any]) -> str:
-    if body.get("adopted"):
-        return f"a model that was made elsewhere: {body['chosen_because']}"
-    return f"{body['chosen']} on {body['rows']:,} training rows: {with_roots(body['chosen_because'])}"
+    trained = msgspec.convert(body, Trained)
+    if trained.adopted:
+        return f"a model that was made elsewhere: {chosen_in_words(trained)}"
+    return f"{trained.chosen} on {trained.rows:,} training rows: {chosen_in_words(trained)}"
+
+
+def _certificate(body: dict[str, Any]) -> str:
+    return f"{body['verdict']}: {certificate_in_words(msgspec.convert(body, Certificate))}"
+
+
+def _decision(body: dict[str, Any]) -> str:
+    decision = msgspec.convert(body, Decision)
+    if decision.threshold is None or decision.reason is None:
+        return "no threshold: the likeliest class, or the number itself, is answered"
+    return f"the positive class begins at {decision.threshold:.4g}: {threshold_in_words(decision.reason)}"
 
 
 def _explanation(body: dict[str, Any]) -> str:
@@ -365,20 +388,16 @@ def _trial(body: dict[str, Any]) -> str:
 
 
 _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
-    "certificate": lambda body: f"{body['verdict']}: {body['because']}",
+    "certificate": _certificate,
     "evaluation": _evaluation,
     "explanation": _explanation,
     "package": lambda body: (
         f"{body['task']} model of {body['label']!r}, {count(len(body['encoder']['encodings']), 'input')}"
     ),
     "trained": _trained,
-    "split": lambda body: f"{body['train']:,} training and {body['test']:,} test rows, {body['why']}",
+    "split": _split,
     "environment": lambda body: f"{body['python']} on {body['platform']}",
-    "decision": lambda body: (
-        "no threshold: the likeliest class, or the number itself, is answered"
-        if body["threshold"] is None
-        else f"the positive class begins at {body['threshold']:.4g}: {body['because']}"
-    ),
+    "decision": _decision,
     "dataset": lambda body: f"{count(body['rows'], 'row')}, {count(len(body['columns']), 'column')}",
     "parity": lambda body: (
         f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
@@ -398,6 +417,5 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
         f"how {len(body['columns'])} columns and the predictions were spread before serving"
     ),
     "trial": _trial,
-    "retrain_proposal": lambda body: f"a training was proposed: {body['because']}",
 }
 """What a result says in a sentence, by kind."""

@@ -22,8 +22,8 @@ from linewright.model.blocks import blocks_in_time
 from linewright.model.evaluate import evaluate, measured_of
 from linewright.model.explanation import HeldOut, with_missed
 from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
+from linewright.model.gate_reasons import Same
 from linewright.model.gates import certify
-from linewright.model.judging import Alike
 from linewright.model.metrics import metric
 from linewright.model.package import Model, load
 from linewright.model.redecided import redecided
@@ -173,10 +173,10 @@ def _plain(work: Work, asked: Asked, amounts: Amounts | None) -> Plain | None:
     )
 
 
-def _alike(package: Package, champion: Package | None) -> Alike:
+def _same(package: Package, champion: Package | None) -> Same | None:
     """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
     if champion is None or package.trained != champion.trained:
-        return "nothing"
+        return None
     bare, theirs = (msgspec.structs.replace(one, value=None) for one in (package, champion))
     return "decisions" if bare == theirs else "scores"
 
@@ -212,7 +212,7 @@ def gate_station(work: Work) -> Certificate:
         threshold=threshold,
         amounts=amounts_of_rows(work, test),
         currency=work.spec.value.currency if work.spec.value else "",
-        alike=_alike(work.package, champion),
+        same=_same(work.package, champion),
         groups={
             gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
             for gate in work.spec.gates
@@ -222,7 +222,7 @@ def gate_station(work: Work) -> Certificate:
         rows_digest=fair.digest,
         seen=fair.seen,
         seed=_seed(work),
-        incomparable=rival.incomparable or "",
+        incomparable=rival.incomparable,
     )
     certificate = msgspec.structs.replace(
         certificate, evaluation=work.known["evaluate"], decision=work.known["decide"]

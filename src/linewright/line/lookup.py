@@ -12,6 +12,7 @@ from linewright.line.evidence import evidence_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.registry import find_model, rebuilt_of
+from linewright.line.sentences import with_sentences
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.segments import read_log
 from linewright.store.values import to_builtins
@@ -98,7 +99,9 @@ def _result(factory: Factory, name: str) -> Found | None:
     if not found:
         return None
     digest, kind = found[0]
-    return Found(digest, kind, msgspec.json.decode(factory.metadata.body(digest)))
+    return Found(
+        digest, kind, with_sentences(factory.metadata, msgspec.json.decode(factory.metadata.body(digest)))
+    )
 
 
 def _alert(factory: Factory, name: str) -> Found | None:

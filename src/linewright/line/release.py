@@ -16,6 +16,7 @@ from linewright.line.rollout import begin_trial, is_tried_first
 from linewright.line.stations import STATIONS
 from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Package, Registered
+from linewright.model.gate_text import certificate_in_words, incomparable_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.release.pointer import canary_of, project, promote, refuse, require_bytes
 from linewright.store.clock import said
@@ -42,7 +43,9 @@ def withheld(work: Work, certificate: Certificate) -> str | None:
     incomparable = rival_of(work, certificate.package).incomparable
     if incomparable:
         model = f"{work.spec.line}@{version_of(work, certificate.package)}"
-        return f"{incomparable}; `linewright promote {model}` lets it serve all the same"
+        return (
+            f"{incomparable_in_words(incomparable)}; `linewright promote {model}` lets it serve all the same"
+        )
     return _taken_back(work)
 
 
@@ -180,7 +183,7 @@ def release(work: Work, run: str) -> bool:
                 model=model,
                 package=certificate.package,
                 certificate=work.known["gate"],
-                because=certificate.because,
+                because=certificate_in_words(certificate),
                 run=run,
                 declared=declared_before(work.metadata, line, certificate.package),
             )
@@ -196,7 +199,7 @@ def release(work: Work, run: str) -> bool:
             Refused(
                 at=context.now(),
                 by=context.actor,
-                because=hold or certificate.because,
+                because=hold or certificate_in_words(certificate),
                 line=line,
                 model=model,
                 package=certificate.package,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from linewright.data.logged import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
 from linewright.data.spec import duration_micros
 from linewright.data.split import is_hashed_to_test
-from linewright.line.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.alerts import newest_of, open_alerts, open_proposal, proposal_because
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.gathering import in_types_of
@@ -141,7 +141,7 @@ def _stopped(factory: Factory, spec: LineSpec, asks: RetrainProposal, refused: i
         reason="refusals",
         until=min(until, default=None),
         refused=refused,
-        because=asks.because,
+        because=proposal_because(factory.metadata, asks),
     )
 
 
@@ -156,7 +156,8 @@ def _cooling(factory: Factory, spec: LineSpec) -> Wait | None:
     if asks is None:
         return None
     cooldown = spec.retrain.cooldown
-    return Wait(line=spec.line, reason="cooldown", until=until, cooldown=cooldown, because=asks.because)
+    because = proposal_because(factory.metadata, asks)
+    return Wait(line=spec.line, reason="cooldown", until=until, cooldown=cooldown, because=because)
 
 
 def _lacking(factory: Factory, spec: LineSpec, digest: str, proposal: RetrainProposal) -> Wait | None:
@@ -170,7 +171,7 @@ def _lacking(factory: Factory, spec: LineSpec, digest: str, proposal: RetrainPro
         proposal=digest,
         missing=missing,
         about=missing.about,
-        because=proposal.because,
+        because=proposal_because(factory.metadata, proposal),
     )
 
 
@@ -222,10 +223,9 @@ def _propose(factory: Factory, spec: LineSpec, *, only_every: bool) -> tuple[str
         return None
     digest = metadata.keep(proposal)
     if digest not in {one.proposal for one in metadata.events(Proposed, line=spec.line)}:
+        because = proposal_because(metadata, proposal)
         metadata.record(
-            Proposed(
-                at=context.now(), by=context.actor, because=proposal.because, line=spec.line, proposal=digest
-            )
+            Proposed(at=context.now(), by=context.actor, because=because, line=spec.line, proposal=digest)
         )
     return digest, proposal
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from linewright.line.registry import recorded
 from linewright.line.work import Work
 from linewright.model.facts import Certificate, Package
+from linewright.model.gate_reasons import AnotherQuestion, Incomparable, LostColumns
 from linewright.release.facts import Promoted
 
 BASELINE = "baseline"
@@ -17,7 +18,7 @@ class Rival:
 
     digest: str
     """Digest of a package, or ``"baseline"``."""
-    incomparable: str | None = None
+    incomparable: Incomparable | None = None
     """Why the champion cannot be compared with; the baseline stands in, and a person has to promote."""
 
 
@@ -36,15 +37,15 @@ def rival_of(work: Work, package: str) -> Rival:
     )
     if promotion.certificate:
         certificate = work.metadata.get(promotion.certificate, Certificate)
-        return Rival(certificate.rival, certificate.incomparable or None)
+        return Rival(certificate.rival, certificate.incomparable)
     return _comparable(work, digests[promotion.before]) if promotion.before else Rival(BASELINE)
 
 
 def _comparable(work: Work, digest: str) -> Rival:
     theirs, ours = work.metadata.get(digest, Package), work.trained
     if (theirs.task, theirs.label, theirs.classes) != (ours.task, work.spec.label.column, ours.classes):
-        return Rival(BASELINE, "the champion answers another question (its task, label or classes differ)")
+        return Rival(BASELINE, AnotherQuestion())
     gone = sorted(set(theirs.encoder.columns) - {column.name for column in work.dataset.columns})
     if gone:
-        return Rival(BASELINE, f"the champion needs columns that the table no longer has: {', '.join(gone)}")
+        return Rival(BASELINE, LostColumns(columns=tuple(gone)))
     return Rival(digest)

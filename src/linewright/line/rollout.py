@@ -14,6 +14,7 @@ from linewright.line.registry import declared_before
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.figures import count
+from linewright.model.gate_text import certificate_in_words
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
 from linewright.release.pointer import canary_of, deploy, promote, withdraw
 from linewright.release.sequential import bounds
@@ -57,7 +58,7 @@ def begin_trial(
         model=model,
         package=certificate.package,
         certificate=digest,
-        because=because or f"{certificate.because}; {begins}",
+        because=because or f"{certificate_in_words(certificate)}; {begins}",
         share=share,
         unit=spec.release.unit,
         run=run,

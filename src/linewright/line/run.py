@@ -41,7 +41,9 @@ from linewright.line.stations import STATIONS, Station, settled
 from linewright.line.work import Work
 from linewright.model.classes import found_by_class, hardly_in_words
 from linewright.model.facts import Package
-from linewright.model.figures import listed, with_roots
+from linewright.model.figures import listed
+from linewright.model.gate_text import certificate_in_words, undecided_in_words
+from linewright.model.reason_text import chosen_in_words, sample_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.value import amounts_in_words
 from linewright.model.vector_words import vectors_in_words
@@ -273,16 +275,14 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         digest=certificate.package,
         metrics=work.evaluation.metrics,
         verdict="hold" if hold else certificate.verdict,
-        because=hold or certificate.because,
+        because=hold or certificate_in_words(certificate),
         certificate=work.known["gate"],
         promoted=promoted,
         share=tried.share if tried else None,
         part=tried.part if tried else None,
         did=did,
-        model=""
-        if work.trained.adopted
-        else f"{work.trained.chosen}: {with_roots(work.trained.chosen_because)}",
-        sample=work.trained.sample.because if work.trained.sample else "",
+        model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
+        sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
         vectors=vectors_in_words(work.package.encoder),
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,
@@ -305,7 +305,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability,
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
-        undecided=certificate.undecided,
+        undecided=undecided_in_words(certificate),
         coverage=work.evaluation.coverage,
         beyond=work.evaluation.beyond,
         bias=work.evaluation.bias,

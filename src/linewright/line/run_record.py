@@ -14,6 +14,7 @@ from linewright.data.facts import Finding
 from linewright.engine.seam import Json, NotEnded
 from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
+from linewright.line.alerts import proposal_because
 from linewright.line.checkpoint import checkpoint
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Outcome, Plan
@@ -175,7 +176,9 @@ def last_run(factory: Factory, line: str) -> str:
 
 def _asked(factory: Factory, proposal: str | None) -> str | None:
     """Return why monitoring or a schedule asked for the run, if it did."""
-    return None if proposal is None else factory.metadata.get(proposal, RetrainProposal).because
+    if proposal is None:
+        return None
+    return proposal_because(factory.metadata, factory.metadata.get(proposal, RetrainProposal))
 
 
 def _why(plan: Plan) -> str:

@@ -212,7 +212,7 @@ def _gate_inputs(work: Work) -> dict[str, str]:
         "gates": digest_of(gates),
         "evaluation": work.known["evaluate"],
         "rival": rival.digest,
-    } | ({"reason not to compare": rival.incomparable} if rival.incomparable else {})
+    } | ({"reason not to compare": digest_of(rival.incomparable)} if rival.incomparable else {})
 
 
 STATIONS = (

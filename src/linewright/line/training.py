@@ -86,7 +86,7 @@ def train_station(work: Work) -> Trained:
         encoder=training.encoder,
         trials=training.trials,
         chosen=training.chosen,
-        chosen_because=training.because,
+        reason=training.reason,
         native=context.artifacts.put(training.native),
         calibration=training.calibration,
         half_width=training.half_width,
@@ -200,14 +200,14 @@ def _groups_of(work: Work) -> np.ndarray | None:
 
 
 def _sample(drawn: Drawn, of: int, work: Work) -> Sample:
-    whole = "whole groups, " if work.spec.table.group else ""
-    rare = int((drawn.stands_for == 1).sum())
-    kept = f"{rare:,} rows of rare classes kept whole, the others " if rare else ""
-    because = (
-        f"it learned from {len(drawn.rows):,} of {of:,} training rows, as many as make a matrix of "
-        f"{MOST_CELLS:,} numbers: {whole}{kept}drawn by chance and weighing {drawn.stands_for.max():.3g} each"
+    return Sample(
+        of=of,
+        rows=len(drawn.rows),
+        most_cells=MOST_CELLS,
+        by_group=work.spec.table.group is not None,
+        kept_whole=int((drawn.stands_for == 1).sum()),
+        weight=float(drawn.stands_for.max()),
     )
-    return Sample(of=of, rows=len(drawn.rows), because=because)
 
 
 def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -13,7 +13,7 @@ from linewright.data.order import YearAndMonth, asked, asked_of_months, find_ord
 from linewright.data.place import Where, nowhere
 from linewright.data.roles import Roles
 from linewright.data.runs import NamedByTwo, find_named_by_two
-from linewright.data.seen import TIMES, UNUSABLE, Seen, as_declared, percent
+from linewright.data.seen import UNUSABLE, Seen, as_declared, percent
 from linewright.data.split import foreseen, foreseen_useless
 from linewright.data.target import describe_label
 from linewright.data.traps import (
@@ -27,6 +27,7 @@ from linewright.data.traps import (
     sorted_evidence,
     stray_classes,
 )
+from linewright.data.types import TIMES
 from linewright.data.unlabelled import Unlabelled, find_unlabelled
 from linewright.errors import RequestError, SpecError
 from linewright.line.roles import roles

@@ -14,6 +14,7 @@ from linewright.model.coverage import (
 )
 from linewright.model.facts import Band, Calibration, Evaluation, Reliability
 from linewright.model.figures import in_words
+from linewright.model.reason_text import threshold_in_words
 from linewright.model.redecided import redecided_in_words
 from linewright.model.reliability import is_off, reliability_in_words
 
@@ -51,8 +52,9 @@ def decisions(facts: CardFacts) -> Section:
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None and facts.decision is not None:
         positive = last_of(facts.package.classes)
-        because = sentence_of(facts.decision.because)
-        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more. {because}"
+        reason = facts.decision.reason
+        why = f" {sentence_of(threshold_in_words(reason))}" if reason else ""
+        text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more.{why}"
         sentences.append(Sentence(text=text, evidence=cite(facts.decision_digest)))
     if facts.certificate and facts.certificate.redecided:
         told = redecided_in_words(

@@ -6,9 +6,14 @@ import msgspec
 
 from linewright.model.card_parts import CardFacts, Section, Sentence, Table, cite
 from linewright.model.facts import Certificate, GroupRates
+from linewright.model.gate_reasons import BeatsFound, FairnessFound
+from linewright.model.gate_text import (
+    certificate_in_words,
+    gate_in_words,
+    incomparable_in_words,
+    outcome_in_words,
+)
 from linewright.store.values import Event
-
-FAIRNESS = ("equalized_odds_difference", "demographic_parity_difference")
 
 
 def status_of(facts: CardFacts) -> tuple[str, str]:
@@ -49,7 +54,7 @@ def certificate(facts: CardFacts) -> Section:
         name="certificate",
         title="Certificate",
         sentences=(
-            Sentence(text=f"Verdict: {found.verdict}. {found.because}", evidence=cited),
+            Sentence(text=f"Verdict: {found.verdict}. {certificate_in_words(found)}", evidence=cited),
             *_set_aside(facts),
             Sentence(
                 text=_compared(found, facts),
@@ -59,7 +64,10 @@ def certificate(facts: CardFacts) -> Section:
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
-            rows=tuple((one.status, one.gate, one.says, f"{one.n:,}") for one in found.outcomes),
+            rows=tuple(
+                (one.status, gate_in_words(one), outcome_in_words(one), f"{one.n:,}")
+                for one in found.outcomes
+            ),
             marks=tuple(one.status for one in found.outcomes),
         )
         if found.outcomes
@@ -80,7 +88,7 @@ def _unequal(facts: CardFacts, evidence: tuple[str, ...]) -> Iterator[Sentence]:
 def fairness(facts: CardFacts) -> Iterator[Section]:
     """Say how the groups of each fairness gate were answered."""
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    told = {one.column: one for one in outcomes if one.groups}
+    told = {one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)}
     positive = facts.package.classes[-1] if facts.package.classes else ""
     for number, (column, one) in enumerate(told.items(), 1):
         text = (
@@ -132,10 +140,10 @@ def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
 
 def _compared(found: Certificate, facts: CardFacts) -> str:
     is_adopted = facts.trained.adopted is not None
-    if not any(one.gate.startswith("beats") for one in found.outcomes):
+    if not any(isinstance(one.found, BeatsFound) for one in found.outcomes):
         return f"It was judged alone, on {found.n:,} {'test rows' if is_adopted else 'rows that it has not seen'}."
     against = "the prediction that uses no features" if found.rival == "baseline" else "the champion"
-    because = f", because {found.incomparable}" if found.incomparable else ""
+    because = f", because {incomparable_in_words(found.incomparable)}" if found.incomparable else ""
     left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
     rows = "test rows" if is_adopted else "rows that neither has seen"
     if facts.rival_adopted and not is_adopted:
@@ -161,11 +169,11 @@ def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
             "Which rows it has learned from is not known: if test rows are among them, it looks better than it is.",
             (facts.package.trained,),
         )
-    if not any(one.gate.startswith(FAIRNESS) for one in outcomes):
+    if not any(isinstance(one.found, FairnessFound) for one in outcomes):
         yield "Whether groups of people are treated alike: no fairness gate is declared.", cited
     for one in outcomes:
         if one.status == "undecided":
-            yield f"Undecided: {one.gate}.", cited
+            yield f"Undecided: {gate_in_words(one)}.", cited
     if split.by != "time":
         yield f"Whether it holds in later times: the split is by {split.by}, not by time.", split_cited
     for rows, which in (

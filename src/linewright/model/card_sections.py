@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, QUESTION, Ingested, Split
+from linewright.data.split_text import split_in_words
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card_classes import confusion, unseen
 from linewright.model.card_decisions import decisions
@@ -233,7 +234,7 @@ def _data(facts: CardFacts) -> Section:
     sentences = [
         Sentence(text=f"{dataset.rows:,} rows of {len(dataset.columns)} columns.", evidence=held),
         Sentence(
-            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {sentence_of(split.why)}",
+            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {sentence_of(split_in_words(split))}",
             evidence=(facts.trained.split,),
         ),
     ]

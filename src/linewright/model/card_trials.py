@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from linewright.model.card_parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
 from linewright.model.facts import Executed, Trained, Trial
-from linewright.model.figures import count, in_words, with_roots
+from linewright.model.figures import count, in_words
+from linewright.model.reason_text import chosen_in_words, recent_in_words, sample_in_words
+from linewright.model.reasons import MadeElsewhere
 from linewright.model.simplest import simplest_in_words
 
-_JUDGED = re.compile(r"\bon ([\d,]+) rows\b")
-"""Rows that judged, as training says it."""
 _SOUGHT = re.compile(r"\.\d+$")
 """How a setting is named that was sought near another (`model.refine`)."""
 _TRIALS_SHOWN = 12
@@ -25,14 +25,14 @@ def leaderboard(facts: CardFacts) -> Section:
         return Section(
             name="leaderboard",
             title="Where it comes from",
-            sentences=(Sentence(text=sentence_of(trained.chosen_because), evidence=cited),),
+            sentences=(Sentence(text=sentence_of(chosen_in_words(trained)), evidence=cited),),
         )
-    text = f"{trained.chosen} was chosen. {sentence_of(with_roots(trained.chosen_because))}"
-    older = [
-        Sentence(text=sentence_of(one.because), evidence=cited)
-        for one in (trained.sample, trained.recent)
-        if one
-    ]
+    text = f"{trained.chosen} was chosen. {sentence_of(chosen_in_words(trained))}"
+    rows_told = (
+        *([sample_in_words(trained.sample)] if trained.sample else ()),
+        *([recent_in_words(trained.recent, trained.task)] if trained.recent else ()),
+    )
+    older = [Sentence(text=sentence_of(told), evidence=cited) for told in rows_told]
     sought = [Sentence(text=said, evidence=cited)] if (said := _sought_in_vain(trained)) else []
     simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     members = _shares(trained)
@@ -120,10 +120,10 @@ def _sought_in_vain(trained: Trained) -> str:
 
 
 def _not_judged(facts: CardFacts) -> str:
-    """Say why fewer rows were judged than the model was trained on; empty where all were, or where training does not say how many."""
+    """Say why fewer rows were judged than the model was trained on; empty where all were."""
     trained = facts.trained
-    found = _JUDGED.search(trained.chosen_because)
-    judged = int(found[1].replace(",", "")) if found else trained.rows
+    choice = trained.reason.choice
+    judged = trained.rows if isinstance(choice, MadeElsewhere) else choice.rows
     if judged >= trained.rows:
         return ""
     why = _fewer_folds(trained.executed)

@@ -7,6 +7,8 @@ import msgspec
 
 from linewright.data.facts import RowSql
 from linewright.features.facts import Encoder
+from linewright.model.gate_reasons import Advice, BeatsFound, Found, Incomparable
+from linewright.model.reasons import ChosenReason, ThresholdReason
 from linewright.store.values import Event, Result
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -78,7 +80,14 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
 
     left_out: int
     """Older training rows that it did not learn from."""
-    because: str
+    rows: int
+    """The latest, which it learned from."""
+    judged: int
+    """The latest of all, by which windows were compared."""
+    loss: float
+    """Out-of-fold loss on these, without the older rows."""
+    loss_with_older: float
+    """The lowest of what learned from all rows, on the same ones."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +97,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """Training rows that these were drawn from."""
     rows: int
     """Training rows that were drawn, before any older ones were left out."""
-    because: str
+    most_cells: int
+    """Numbers in the largest matrix that is made."""
+    by_group: bool
+    """Whether whole groups were drawn."""
+    kept_whole: int
+    """Rows of rare classes, of which all were taken."""
+    weight: float
+    """How many rows one of the others stands for."""
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +174,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     trials: tuple[Trial, ...]
     """Best first."""
     chosen: str
-    chosen_because: str
+    reason: ChosenReason
     native: str
     """Digest of the artifact that holds the fitted model as text (LightGBM text or linear coefficients as JSON)."""
     calibration: Calibration
@@ -248,8 +264,8 @@ class Decision(Result, frozen=True, kw_only=True, tag="decision"):
     """Digest of the package that decides so."""
     threshold: float | None
     """Probability at and above which the positive class is answered; `None` outside binary tasks."""
-    because: str
-    """One sentence with numbers; empty where there is no threshold."""
+    reason: ThresholdReason | None = None
+    """`None` where there is no threshold."""
     rows: int
     """Training rows that it was chosen by."""
     value: Value | None = None
@@ -578,10 +594,10 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gate said."""
+    """What one gate found; `model.gate_text` says it in sentences."""
 
-    gate: str
-    """The gate in words, e.g. ``"average_precision at least 0.1"``."""
+    found: Found
+    """What was asked, and what beside the figures was found."""
     status: Literal["pass", "fail", "undecided"]
     value: float | None
     low: float | None
@@ -591,17 +607,42 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     more_rows: int | None
     """For undecided gates: about how many more test rows would decide; `None` where the data say nothing about it."""
-    says: str
-    """One sentence for people."""
+    more_groups: int | None = None
+    """How many more groups of rows these are, where groups are drawn whole."""
     excluded: int = 0
     """Test rows that this gate left out, because the champion had been fitted on them: only comparisons do."""
-    is_same: bool = False
-    """Of a comparison with the champion: whether both are one model that scores every row alike, so that what the gate asks about cannot
-    differ."""
-    column: str = ""
-    """Of a fairness gate: the column of its groups."""
     groups: tuple[GroupRates, ...] = ()
     """Of a fairness gate: how each group was answered, the largest group first."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both models are one that scores every row alike, so that what the gate asks about cannot differ."""
+        return isinstance(self.found, BeatsFound) and self.found.same is not None
+
+
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the verdict of a certificate is what it is: the first rule of `gates.conclude` that applied."""
+
+    kind: Literal[
+        "no-gates",
+        "failed",
+        "only-amounts",
+        "blocked",
+        "waiting",
+        "hopeless",
+        "same-model",
+        "none-decided",
+        "passed",
+    ]
+    first: int | None = None
+    """Place of the outcome that is told of, from 0."""
+    others: int = 0
+    """Further outcomes that say so."""
+    advice: Advice | None = None
+    by_group: bool = False
+    """Whether only more groups would narrow the bounds, since groups are drawn whole."""
+    known: Outcome | None = None
+    """What shows that a candidate which cannot be told from the baseline knows something."""
 
 
 class Redecided(msgspec.Struct, frozen=True, kw_only=True):
@@ -639,21 +680,16 @@ class Certificate(Result, frozen=True, kw_only=True, tag="certificate"):
     """Test rows left out because the rival had seen them."""
     outcomes: tuple[Outcome, ...]
     verdict: Verdict
-    because: str
+    reason: Conclusion
     evaluation: str = ""
     """Digest of the candidate's `Evaluation`."""
-    incomparable: str = ""
-    """Why the champion could not be compared with; empty where it was, or where there was none."""
+    incomparable: Incomparable | None = None
+    """Why the champion could not be compared with; `None` where it was, or where there was none."""
     decision: str = ""
     """Digest of the candidate's `Decision`."""
     redecided: Redecided | None = None
     """What would be decided otherwise than by the champion; `None` where answers are numbers, and where there was no champion to
     compare with."""
-
-    @property
-    def undecided(self) -> tuple[str, ...]:
-        """What the gates said about which the rows could not decide, and others may."""
-        return tuple(one.says for one in self.outcomes if one.status == "undecided" and not one.is_same)
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from linewright.model.facts import GroupRates
 from linewright.model.figures import figure
+from linewright.model.gate_reasons import Rate
 from linewright.model.intervals import DRAWS, Draws, bootstrap, count_units, expanded_level, unseen_share
 from linewright.model.metrics import Floats, share
 
@@ -37,7 +38,7 @@ MISSING = "(missing)"
 class Cell:
     """One rate of one group."""
 
-    rate: str
+    rate: Rate
     group: str
     rows: npt.NDArray[np.intp]
     units: int
@@ -52,7 +53,7 @@ class Gap:
     low: float
     high: float
     """One-sided bounds."""
-    widest: tuple[str, str, str]
+    widest: tuple[Rate, str, str]
     """The rate, the group where it is highest, and the group where it is lowest."""
     rates: tuple[float, float]
     """The rate in those two groups."""
@@ -74,7 +75,7 @@ def cells(
     measure: Measure, groups: dict[str, npt.NDArray[np.intp]], truth: Codes, clusters: Codes | None
 ) -> list[Cell]:
     """Return the cells that a measure compares, those of one rate together."""
-    kinds: list[tuple[str, npt.NDArray[np.bool_]]] = (
+    kinds: list[tuple[Rate, npt.NDArray[np.bool_]]] = (
         [("selection rate", np.full(len(truth), True))]
         if measure == "demographic_parity_difference"
         else [("true positive rate", truth == 1), ("false positive rate", truth == 0)]
@@ -175,7 +176,7 @@ def largest_gap(
         value=value,
         low=max(value - _largest_deviation(made, places.values(), used, confidence), 0.0),
         high=max(_upper_gap(made, where, used, confidence) for where in places.values()),
-        widest=(rate, used[top].group, used[bottom].group),
+        widest=(used[top].rate, used[top].group, used[bottom].group),
         rates=(float(made.values[top]), float(made.values[bottom])),
     )
 

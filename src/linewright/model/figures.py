@@ -1,15 +1,10 @@
 """Figures as records hold them and as sentences say them."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-_SQUARED = re.compile(r"squared error (?:of \d+ trials: )?(\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]\d+)?)\b")
-"""As training says it (`model.members`); records hold the sentence as it was said, so that it is told here."""
-FASTEST = "fastest to answer"
-"""How the reason of a choice begins, where a setting was chosen for its speed."""
 _DAY = 86_400_000_000
 
 
@@ -173,21 +168,6 @@ def roughly(rows: int) -> str:
     """
     unit = 10 ** max(0, len(str(rows)) - 2)
     return f"{-(-rows // unit) * unit:,}"
-
-
-def with_roots(text: str) -> str:
-    """Return a sentence with the root of each mean squared error beside it: that is on the scale of the RMSE on test rows.
-
-    Examples
-    --------
-    >>> with_roots("lowest out-of-fold squared error of 2 trials: 5278 on 11,587 rows, 5.5 above squared error 5184")
-    'lowest out-of-fold squared error of 2 trials: 5278 (RMSE 72.6) on 11,587 rows, 5.5 above squared error 5184 (RMSE 72)'
-    >>> with_roots("out-of-fold log-loss 0.2135 on 990 rows")
-    'out-of-fold log-loss 0.2135 on 990 rows'
-    """
-    return _SQUARED.sub(
-        lambda found: f"{found[0]} (RMSE {in_words(math.sqrt(float(found[1].replace(',', ''))))})", text
-    )
 
 
 def _keeps_side(said: float, value: float, beside: float) -> bool:

@@ -22,14 +22,14 @@ non-inferiority, as of a simpler model that does as well). A gate with fewer tha
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.facts import Certificate, ClusterKind, Outcome, Task, Verdict
-from linewright.model.judging import Alike, Rows, judge
+from linewright.model.facts import Certificate, ClusterKind, Conclusion, Outcome, Task, Verdict
+from linewright.model.gate_reasons import Advice, Incomparable, Same
+from linewright.model.judging import Rows, judge
 from linewright.model.metrics import Floats, metric
 from linewright.model.said import guess, say
 from linewright.model.spec import BeatsGate, GateSpec
@@ -38,31 +38,10 @@ from linewright.model.value import Amounts
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
-_GATHER = "Nothing has to be changed: train again once there are more {rows} whose truth is known{only}."
-_ASK = "ask whether the columns can tell it at all, and whether labels and rows belong together"
-_DOUBT = f"As far as these rows can tell it may know nothing about the label: {_ASK}, before waiting for more {{rows}}{{only}}."
-_NOTHING = f"It may know nothing about the label, and waiting for more {{rows}} is in vain: {_ASK}."
-_KNOWS = "It does know something about the label: {known}. Ask whether what is compared says what its errors cost (`train.metric`, the amounts of `value`)"
-_KNOWS_MORE = f"{_KNOWS}, or train again once there are more {{rows}}{{only}}."
-_KNOWS_ENOUGH = f"{_KNOWS}; waiting for more {{rows}} is in vain."
-_NO_BETTER = (
-    "It does no better than the champion on these rows, and more {rows} may as well show that it does worse."
-)
-_CHANGE = "Waiting for more {rows} is in vain: change columns or settings, or let in what is as good with a margin below 0."
-"""What to do: the verdicts read alike and ask for other things."""
-_AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
-    {
-        False: {"rows": "rows", "only": ""},
-        True: {
-            "rows": "groups of rows",
-            "only": " (more rows of the groups that there are would hardly help)",
-        },
-    }
-)
-"""What is waited for, by whether groups are drawn whole."""
-
-_ONLY_AMOUNTS = "it is the champion's model with the champion's threshold, and only what decisions are declared to be worth differs"
-_ASK_DECISIONS = "Let one ask what its decisions are worth: {beats: champion, metric: value}."
+_Kind = Literal["failed", "blocked", "waiting", "hopeless", "same-model", "none-decided", "passed"]
+_Advised = tuple[Advice | None, Outcome | None]
+"""What to do, and what is known of a candidate that the gates cannot tell from the baseline."""
+_NO_ADVICE: _Advised = (None, None)
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -92,12 +71,12 @@ def certify(
     rows_digest: str,
     seen: npt.NDArray[np.bool_],
     seed: int,
-    incomparable: str = "",
+    incomparable: Incomparable | None = None,
     cluster_kind: ClusterKind = "group",
     min_rows: int = MIN_ROWS,
     amounts: Amounts | None = None,
     currency: str = "",
-    alike: Alike = "nothing",
+    same: Same | None = None,
 ) -> Certificate:
     """Judge a candidate by the gates of its line.
 
@@ -130,7 +109,7 @@ def certify(
     seed
         Of the bootstrap.
     incomparable
-        Why the champion cannot be compared with, so that the baseline stands in for it; empty where that is not so.
+        Why the champion cannot be compared with, so that the baseline stands in for it; `None` where that is not so.
     cluster_kind
         What the clusters are, for people.
     min_rows
@@ -138,8 +117,8 @@ def certify(
         the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
     amounts, currency
         What decisions on each row are worth, where the line says it: for the metric `value`.
-    alike
-        In what candidate and champion are the same by making.
+    same
+        In what candidate and champion are the same by making, if in anything.
 
     Returns
     -------
@@ -169,13 +148,13 @@ def certify(
         seed=seed,
         min_rows=min_rows,
         currency=currency,
-        alike=alike,
+        same=same,
     )
     outcomes = tuple(judge(gate, rows) for gate in gates)
-    verdict, because = conclude(
+    verdict, reason = conclude(
         gates,
         outcomes,
-        only_amounts=alike == "decisions",
+        only_amounts=same == "decisions",
         has_champion=rival_scores is not None,
         by_group=clusters is not None and cluster_kind == "group",
         known=partial(
@@ -192,24 +171,24 @@ def certify(
         excluded=int(seen.sum()),
         outcomes=outcomes,
         verdict=verdict,
-        because=because,
+        reason=reason,
         incomparable=incomparable,
     )
 
 
-def _known(rows: Rows, asked: set[str]) -> str:
-    """Say by which metric that no gate asks for the candidate is surely better than the baseline; empty where by none."""
+def _known(rows: Rows, asked: set[str]) -> Outcome | None:
+    """Return by which metric that no gate asks for the candidate is surely better than the baseline; `None` where by none."""
     for name in rules_of(rows.task).metrics:
         # What is decided hangs on a threshold too, which nothing that is known has to be good for.
         if name not in asked and metric(name, rows.task).uses == "scores":
             found = judge(BeatsGate(beats="baseline", metric=name, confidence=_SURE), rows)
             if found.status == "pass":
-                return found.says
-    return ""
+                return found
+    return None
 
 
-def _nothing_known() -> str:
-    return ""
+def _nothing_known() -> Outcome | None:
+    return None
 
 
 def conclude(
@@ -218,9 +197,9 @@ def conclude(
     *,
     has_champion: bool = False,
     by_group: bool = False,
-    known: Callable[[], str] = _nothing_known,
+    known: Callable[[], Outcome | None] = _nothing_known,
     only_amounts: bool = False,
-) -> tuple[Verdict, str]:
+) -> tuple[Verdict, Conclusion]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
     1. There are no gates: *hold*; nothing was asked, so nothing was shown.
@@ -242,13 +221,9 @@ def conclude(
     Returns
     -------
     tuple of verdict and reason
-        The reason is one sentence.
     """
     if not outcomes:
-        return (
-            "hold",
-            "The line declares no gates, so nothing was shown about this candidate: declare one, or promote it by force.",
-        )
+        return "hold", Conclusion(kind="no-gates")
     pairs = list(zip(gates, outcomes, strict=True))
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
     same = [outcome for outcome in outcomes if outcome.is_same]
@@ -261,102 +236,72 @@ def conclude(
         for gate, outcome in open_gates
         if isinstance(gate, BeatsGate)
     ]
-    if failed:
-        return "reject", f"Rejected, because {failed[0].says}{_and_others(failed)}."
-    if only_amounts:
-        return "promote", f"Nothing is decided otherwise, so nothing can get worse: {_ONLY_AMOUNTS}."
-    if blocking:
-        advice = _what_to_do(
-            [(one, champion) for one, champion in comparisons if one in blocking],
-            by_group=by_group,
-            known=known,
+    place = {id(outcome): number for number, outcome in enumerate(outcomes)}
+
+    def about(kind: _Kind, told: Sequence[Outcome], advice: _Advised = _NO_ADVICE) -> Conclusion:
+        return Conclusion(
+            kind=kind,
+            first=place[id(told[0])],
+            others=len(told) - 1,
+            advice=advice[0],
+            by_group=by_group and advice[0] is not None,
+            known=advice[1],
         )
-        told = f"{blocking[0].says}{_and_others(blocking)}, and this gate blocks. {advice}"
-        return "need-more-data", f"More data is needed, because {told}"
+
+    if failed:
+        return "reject", about("failed", failed)
+    if only_amounts:
+        return "promote", Conclusion(kind="only-amounts")
+    if blocking:
+        compared = [(one, champion) for one, champion in comparisons if one in blocking]
+        return "need-more-data", about("blocked", blocking, _what_to_do(compared, known))
     if comparisons:
-        return _wait_or_hold(comparisons, by_group=by_group, known=known)
+        hopeless, advice = _wait_or_hold(comparisons, known)
+        if hopeless:
+            return "hold", about("hopeless", hopeless[:1], advice)
+        return "need-more-data", about("waiting", [one for one, _ in comparisons], advice)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
     if not passed and same:
-        return "hold", f"Held, because no gate asks about its decisions: {same[0].says}. {_ASK_DECISIONS}"
+        return "hold", about("same-model", same[:1])
     if not passed:
-        return (
-            "need-more-data",
-            f"More data is needed, because no gate could be decided: {outcomes[0].says}. {_advice(_GATHER, by_group)}",
-        )
-    if len(passed) == len(outcomes):
-        return (
-            "promote",
-            f"{_all_passed(len(passed))}: {passed[0].says}.",
-        )
-    undecided = ", ".join(outcome.gate for outcome in outcomes if outcome.status == "undecided")
-    counts = f"{len(passed)} of {len(outcomes)} gates were passed, none failed"
-    return (
-        "promote",
-        f"{counts}, and what is undecided ({undecided}) does not block; first, {passed[0].says}.",
-    )
-
-
-def _all_passed(number: int) -> str:
-    match number:
-        case 1:
-            return "Its gate was passed"
-        case 2:
-            return "Both gates were passed; first"
-        case _:
-            return f"All {number} gates were passed; first"
+        return "need-more-data", about("none-decided", outcomes[:1], ("gather", None))
+    return "promote", about("passed", passed[:1])
 
 
 def _wait_or_hold(
-    compared: Sequence[tuple[Outcome, bool]], *, by_group: bool, known: Callable[[], str]
-) -> tuple[Verdict, str]:
-    """Conclude from comparisons that are undecided, each with whether it is with a champion."""
-    comparisons = [outcome for outcome, _ in compared]
+    compared: Sequence[tuple[Outcome, bool]], known: Callable[[], Outcome | None]
+) -> tuple[list[Outcome], _Advised]:
+    """Return which undecided comparisons are not worth waiting for, and what to do; each comes with whether it is with a champion."""
     hopeless = [
         outcome
-        for outcome in comparisons
+        for outcome, _ in compared
         if outcome.low is not None
         and (outcome.more_rows is None or outcome.more_rows > WORTH_WAITING * outcome.n)
     ]
-    if hopeless:
-        may_know_nothing = any(
-            not with_champion and _may_be_none(one) for one, with_champion in compared if one in hopeless
-        )
-        if may_know_nothing:
-            advice = _doubt(_NOTHING, _KNOWS_ENOUGH, by_group=by_group, known=known)
-        else:
-            advice = _advice(_CHANGE, by_group)
-        return "hold", f"Held, because no difference worth naming was shown: {hopeless[0].says}. {advice}"
-    told = f"{comparisons[0].says}{_and_others(comparisons)}"
-    return (
-        "need-more-data",
-        f"More data is needed, because {told}. {_what_to_do(compared, by_group=by_group, known=known)}",
+    if not hopeless:
+        return [], _what_to_do(compared, known)
+    may_know_nothing = any(
+        not with_champion and _may_be_none(one) for one, with_champion in compared if one in hopeless
     )
+    return hopeless, _doubt("nothing-known", "known-enough", known) if may_know_nothing else ("change", None)
 
 
-def _advice(advice: str, by_group: bool, **words: str) -> str:
-    return advice.format_map({**_AWAITED[by_group], **words})
-
-
-def _doubt(nothing: str, something: str, *, by_group: bool, known: Callable[[], str]) -> str:
-    """Say what to do about a candidate that the gates cannot tell from the baseline."""
+def _doubt(nothing: Advice, something: Advice, known: Callable[[], Outcome | None]) -> _Advised:
+    """Return what to do about a candidate that the gates cannot tell from the baseline."""
     found = known()
-    return _advice(something, by_group, known=found) if found else _advice(nothing, by_group)
+    return (nothing, None) if found is None else (something, found)
 
 
-def _what_to_do(compared: Sequence[tuple[Outcome, bool]], *, by_group: bool, known: Callable[[], str]) -> str:
+def _what_to_do(compared: Sequence[tuple[Outcome, bool]], known: Callable[[], Outcome | None]) -> _Advised:
     if any(not is_with_champion and _may_be_none(one) for one, is_with_champion in compared):
-        return _doubt(_DOUBT, _KNOWS_MORE, by_group=by_group, known=known)
+        return _doubt("doubt", "known-gather", known)
     # A margin below 0 is asked by who expects to be no better.
     if any(one.value is not None and one.value <= min(0.0, one.bar) for one, _ in compared):
-        return _advice(_NO_BETTER, by_group)
-    return _advice(_GATHER, by_group)
+        return "no-better", None
+    return "gather", None
 
 
 def _may_be_none(comparison: Outcome) -> bool:
     """Return whether the advantage may be none at all; where rows are too few for an interval, by its value."""
     least = comparison.value if comparison.low is None else comparison.low
     return least is not None and least <= 0
-
-
-def _and_others(outcomes: Sequence[Outcome]) -> str:
-    return f" (and {len(outcomes) - 1} more)" if len(outcomes) > 1 else ""

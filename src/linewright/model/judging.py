@@ -1,10 +1,10 @@
-"""What one gate says of a candidate: bounds against a bar, in numbers and in one sentence."""
+"""What one gate finds of a candidate: bounds against a bar."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import msgspec
 import numpy as np
@@ -13,16 +13,22 @@ import numpy.typing as npt
 from linewright.errors import SpecError
 from linewright.model import fairness
 from linewright.model.claim import Claim, Status
-from linewright.model.facts import ROWS_OF_VALUE, ClusterKind, GroupRates, Outcome, Task
-from linewright.model.figures import as_declared, count, figure, in_words, roughly
-from linewright.model.gate_words import (
-    END,
-    SHOWN,
-    better,
-    better_range,
-    gap_sentence,
-    left_out,
-    range_in_words,
+from linewright.model.facts import ClusterKind, GroupRates, Outcome, Task
+from linewright.model.figures import figure
+from linewright.model.gate_reasons import (
+    Alike,
+    BeatsFound,
+    Bound,
+    FairnessFound,
+    Found,
+    Incomparable,
+    MetricFound,
+    Same,
+    Small,
+    Thin,
+    TooFew,
+    Unit,
+    Widest,
 )
 from linewright.model.intervals import class_units, units_of
 from linewright.model.measures import are_alike, difference_of, measure_of, spreads
@@ -31,10 +37,6 @@ from linewright.model.said import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
 
 Answers = npt.NDArray[Any]
-
-Alike = Literal["nothing", "scores", "decisions"]
-"""In what two models are the same by making, of all rows there can be: in nothing; in scores, where a threshold alone was chosen anew; or in
-decisions too, where amounts alone were declared anew."""
 
 DRAWS = 2_000
 
@@ -55,15 +57,15 @@ class Rows:
     baseline: Said
     groups: Mapping[str, Answers]
     seen: npt.NDArray[np.bool_]
-    incomparable: str
+    incomparable: Incomparable | None
     seed: int
     min_rows: int
     excluded: int = 0
     """Rows that were left out before, because the champion had been fitted on them."""
     currency: str = ""
     """Of the metric `value`."""
-    alike: Alike = "nothing"
-    """In what the candidate is the champion by making."""
+    same: Same | None = None
+    """In what the candidate is the champion by making, of all rows there can be."""
 
     @property
     def n(self) -> int:
@@ -118,107 +120,82 @@ def _judge_metric(gate: MetricGate, rows: Rows) -> Outcome:
     bar = gate.at_least if gate.at_least is not None else gate.at_most
     assert bar is not None  # noqa: S101 -- the spec's validator allows a gate with neither
     claim = _claim(rows, rule, None, gate.confidence, bar=bar, rises=rises)
-    status = _status(claim, rows, units=rows.units(rule))
-    called = _called(rule, rows)
+    units = rows.units(rule)
     return _outcome(
-        f"{rule.name} at {'least' if rises else 'most'} {as_declared(bar)}",
+        MetricFound(
+            metric=rule.name,
+            currency=_currency(rule, rows),
+            rises=rises,
+            confidence=gate.confidence,
+            few=_too_few(rows, units),
+        ),
         claim,
         rows,
-        status=status,
-        more=_more_rows(claim, rows, rows.units(rule)),
-        says=_unless_unknown(
-            f"{called} is {in_words(claim.value, beside=bar)}",
-            f", {range_in_words(claim, status, gate.confidence)}: the bar of {as_declared(bar)} is {END[status]}",
-            rule,
-            claim,
-            rows,
-        ),
+        status=_status(claim, rows, units=units),
+        more=_more_rows(claim, rows, units),
     )
 
 
 def _judge_beats(gate: BeatsGate, rows: Rows) -> Outcome:
     rule = metric(gate.metric or rows.headline, rows.task)
-    rival, name, note = _rival(gate, rows)
-    is_same = rows.alike == "decisions" or (rows.alike == "scores" and rule.uses == "scores")
-    if rival is rows.champion and is_same:
-        return _same_model(gate, rule, rows)
+    # Where the champion is judged anew, or there is none to compare with, the baseline stands in.
+    rival = rows.champion if gate.beats == "champion" and rows.champion is not None else rows.baseline
+    is_champion = rival is rows.champion
+    found = BeatsFound(
+        beats=gate.beats,
+        metric=rule.name,
+        currency=_currency(rule, rows),
+        confidence=gate.confidence,
+        against="champion" if is_champion else "baseline",
+        stands_in=None if is_champion or gate.beats == "baseline" else rows.incomparable,
+    )
+    is_same = rows.same == "decisions" or (rows.same == "scores" and rule.uses == "scores")
+    if is_champion and is_same:
+        # It compares a model with itself: there is nothing to show, and nothing to wait for.
+        claim = Claim(value=0.0, low=0.0, high=0.0, bar=gate.margin, rises=True, is_strict=True)
+        return _outcome(
+            msgspec.structs.replace(found, same=rows.same), claim, rows, status="undecided", more=None
+        )
     # Who may be worse than a champion may not be worse than the baseline that stands in for one.
-    bar = gate.margin if rival is rows.champion else max(gate.margin, 0.0)
-    claim = _claim(rows, rule, rival, gate.confidence, bar=bar)
-    status = _status(claim, rows, units=rows.units(rule))
-    margin = f" by more than {as_declared(bar)}" if bar > 0 else ""
-    asked = f"at most {as_declared(-bar)} worse" if bar < 0 else f"better{margin}"
-    verdict = "" if status == "pass" and not bar else f": that it is {asked} is {SHOWN[status]}"
-    alike = f" ({_as_the_rival(rule, rows, rival, name)})" if claim.is_alike else ""
-    found = f"{_called(rule, rows)} is {better(claim.value, bar)} the {name}'s{note}{alike}"
-    known = f", {better_range(claim, status, gate.confidence)}{verdict}"
-    if status == "pass" and rival is rows.champion and (but := _worse_than_baseline(gate, rule, rows)):
-        status, known = "fail", f"{known}, but {but}"
+    bar = gate.margin if is_champion else max(gate.margin, 0.0)
+    claim, units = _claim(rows, rule, rival, gate.confidence, bar=bar), rows.units(rule)
+    status = _status(claim, rows, units=units)
+    below = _below_baseline(gate, rule, rows) if status == "pass" and is_champion else None
     return _outcome(
-        f"beats the {gate.beats} on {rule.name}{margin or (f', or is {asked}' if bar < 0 else '')}",
+        msgspec.structs.replace(
+            found,
+            alike=_alike(rule, rows, rival) if claim.is_alike else None,
+            alike_rows=int((rows.weight > 0).sum()) if claim.is_alike else 0,
+            below_baseline=below,
+            few=_too_few(rows, units),
+        ),
         claim,
         rows,
-        status=status,
-        more=_more_rows(claim, rows, rows.units(rule)),
-        says=_unless_unknown(found, known, rule, claim, rows),
+        status="fail" if below else status,
+        more=_more_rows(claim, rows, units),
     )
 
 
-def _same_model(gate: BeatsGate, rule: MetricRule, rows: Rows) -> Outcome:
-    """Say of a comparison that it compares a model with itself: there is nothing to show, and nothing to wait for."""
-    does, differs = (
-        ("scores", "where it decides")
-        if rows.alike == "scores"
-        else ("decides", "what decisions are declared to be worth")
-    )
-    claim = Claim(value=0.0, low=0.0, high=0.0, bar=gate.margin, rises=True, is_strict=True)
-    outcome = _outcome(
-        f"beats the {gate.beats} on {rule.name}",
-        claim,
-        rows,
-        status="undecided",
-        more=None,
-        says=f"{_called(rule, rows)} is the champion's own: it {does} every row as the champion does, since both are one model and "
-        f"only {differs} differs",
-    )
-    return msgspec.structs.replace(outcome, is_same=True)
+def _currency(rule: MetricRule, rows: Rows) -> str:
+    return rows.currency if rule.uses == "worth" else ""
 
 
-def _called(rule: MetricRule, rows: Rows) -> str:
-    """Return what a metric is called where its figure follows, with its unit."""
-    return f"{rule.name} ({rows.currency} per {ROWS_OF_VALUE:,} rows)" if rule.uses == "worth" else rule.name
-
-
-def _as_the_rival(rule: MetricRule, rows: Rows, rival: Said, name: str) -> str:
+def _alike(rule: MetricRule, rows: Rows, rival: Said) -> Alike:
     counts = rows.weight > 0
-    if np.array_equal(rows.candidate.used_by(rule)[counts], rival.used_by(rule)[counts]):
-        does = "answers" if not rows.classes else "scores" if rule.uses == "scores" else "decides"
-        return f"it {does} each of the {counts.sum():,} test rows as the {name} does"
-    return f"it puts the {counts.sum():,} test rows in the same order as the {name} does"
+    if not np.array_equal(rows.candidate.used_by(rule)[counts], rival.used_by(rule)[counts]):
+        return "order"
+    return "answers" if not rows.classes else "scores" if rule.uses == "scores" else "decisions"
 
 
-def _worse_than_baseline(gate: BeatsGate, rule: MetricRule, rows: Rows) -> str:
-    """Say that a candidate which beats the champion is surely worse than the baseline; empty where it is not.
+def _below_baseline(gate: BeatsGate, rule: MetricRule, rows: Rows) -> Bound | None:
+    """Return by how much a candidate which beats the champion is surely worse than the baseline; `None` where it is not.
 
     Where the truth has turned round the champion is worse than guessing, and to be better than it is no merit.
     """
     claim = _claim(rows, rule, rows.baseline, gate.confidence, bar=0.0)
     if not claim.high < 0:
-        return ""
-    return (
-        f"{better(claim.value, 0.0)} the baseline's, {better_range(claim, 'fail', gate.confidence)}: "
-        "a model that is worse than guessing is not promoted"
-    )
-
-
-def _rival(gate: BeatsGate, rows: Rows) -> tuple[Said, str, str]:
-    if gate.beats == "baseline":
-        return rows.baseline, "baseline", ""
-    if rows.champion is not None:
-        return rows.champion, "champion", ""
-    # Also said of the first champion itself, when it is judged anew.
-    because = rows.incomparable or "no champion came before it"
-    return rows.baseline, "baseline", f" ({because}, so the baseline stands in)"
+        return None
+    return Bound(value=figure(claim.value), low=figure(claim.low), high=figure(claim.high))
 
 
 def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
@@ -246,18 +223,34 @@ def _judge_fairness(gate: FairnessGate, rows: Rows) -> Outcome:
     elif claim.status == "undecided":
         waits.append(claim.more_rows(rows.n))
     return _outcome(
-        f"{gate.measure} over {gate.fairness} at most {as_declared(gate.at_most)}",
+        FairnessFound(
+            column=gate.fairness,
+            measure=gate.measure,
+            confidence=gate.confidence,
+            min_group=gate.min_group,
+            large=len(large),
+            widest=None if gap is None else _widest(gap),
+            small=tuple(
+                Small(group=name, rows=len(members)) for name, members in groups.items() if name not in large
+            ),
+            thin=tuple(Thin(rate=cell.rate, group=cell.group, units=cell.units) for cell in thin),
+            min_units=rows.min_rows,
+            of=_drawn(rows),
+        ),
         claim,
         rows,
         status=status,
         more=None if None in waits else max((wait for wait in waits if wait is not None), default=None),
-        says=gap_sentence(gate, gap, claim, status, large=len(large))
-        + left_out(gate, groups, large, thin, rows.min_rows, drawn=_drawn(rows)),
-        column=gate.fairness,
         groups=fairness.rates(
             groups, rows.truth, rows.candidate.decided, rows.weight, min_group=gate.min_group
         ),
     )
+
+
+def _widest(gap: fairness.Gap) -> Widest:
+    rate, highest, lowest = gap.widest
+    high, low = gap.rates
+    return Widest(rate=rate, highest=highest, lowest=lowest, high=figure(high), low=figure(low))
 
 
 def _require_groups(gate: FairnessGate, rows: Rows) -> None:
@@ -328,19 +321,17 @@ def _until_two_groups(min_group: int, groups: Mapping[str, Answers], n: int) -> 
 
 
 def _outcome(
-    gate: str,
+    found: Found,
     claim: Claim,
     rows: Rows,
     *,
     status: Status,
     more: int | None,
-    says: str,
-    column: str = "",
     groups: tuple[GroupRates, ...] = (),
 ) -> Outcome:
     awaited = more if status == "undecided" else None
     return Outcome(
-        gate=gate,
+        found=found,
         status=status,
         value=_known(claim.value),
         low=_known(claim.low),
@@ -349,52 +340,31 @@ def _outcome(
         n=rows.n,
         excluded=rows.excluded,
         more_rows=awaited,
-        says=says if awaited is None else f"{says}; {_awaited(awaited, rows)} would decide",
-        column=column,
+        more_groups=None if awaited is None else _groups_in(awaited, rows),
         groups=groups,
     )
 
 
-def _awaited(more: int, rows: Rows) -> str:
-    """Say how much more data it takes: where groups are drawn whole, more rows of the same groups would not help.
-
-    Only a share of a table's rows tests, so the table needs more than that.
-    """
+def _groups_in(more: int, rows: Rows) -> int | None:
+    """Return about how many groups so many rows are; `None` where groups are not drawn whole."""
     if rows.clusters is None or rows.cluster_kind != "group":
-        return f"about {roughly(more)} more test {'row' if more == 1 else 'rows'}"
-    groups = math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
-    return f"about {roughly(groups)} more {'group' if groups == 1 else 'groups'} of test rows"
+        return None
+    return math.ceil(more * len(np.unique(rows.clusters)) / rows.n)
 
 
 def _known(value: float) -> float | None:
     return figure(value) if np.isfinite(value) else None
 
 
-def _unless_unknown(found: str, known: str, rule: MetricRule, claim: Claim, rows: Rows) -> str:
-    """Say what was found and what is known by it; or that the value is unknown, or rests on too few rows, where that is so.
-
-    Bounds by too few rows decide nothing, so that they are not said: beside the verdict they would read as if they did.
-    """
-    units = rows.units(rule)
-    says = (
-        found
-        if np.isfinite(claim.value)
-        else f"{_called(rule, rows)} cannot be measured on {count(rows.n, 'row')}"
-    )
+def _too_few(rows: Rows, units: int) -> TooFew | None:
     if units >= rows.min_rows:
-        return f"{says}{known}" if np.isfinite(claim.value) else says
-    one, of = _drawn(rows)
-    luck = ", which may be luck" if np.isfinite(claim.value) else ""
-    few = f"{count(units, one)}{of}{_rarest(rows)} {'is' if units == 1 else 'are'} too few"
-    return f"{few}, {rows.min_rows} are needed; {says}{luck}"
-
-
-def _drawn(rows: Rows) -> tuple[str, str]:
-    """Return what the bootstrap draws, and of what it is made."""
-    called = {"group": ("group", " of rows"), "block": ("block", " of rows"), "equal": ("different row", "")}
-    return ("row", "") if rows.clusters is None else called[rows.cluster_kind]
-
-
-def _rarest(rows: Rows) -> str:
+        return None
     counts = class_units(rows.truth, rows.weight, rows.clusters, classes=len(rows.classes))
-    return f" of {rows.classes[counts.index(min(counts))]!r}" if rows.task == "binary" else ""
+    rarest = rows.classes[counts.index(min(counts))] if rows.task == "binary" else None
+    return TooFew(units=units, needed=rows.min_rows, of=_drawn(rows), rarest=rarest)
+
+
+def _drawn(rows: Rows) -> Unit:
+    """Return what the bootstrap draws."""
+    called: dict[ClusterKind, Unit] = {"group": "group", "block": "block", "equal": "different-row"}
+    return "row" if rows.clusters is None else called[rows.cluster_kind]

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from linewright.model.budget import PAIRS, Setting
 from linewright.model.ensemble import MOST_MEMBERS
 from linewright.model.facts import Task
-from linewright.model.figures import FASTEST, in_digits, in_tenths
 from linewright.model.intervals import bootstrap
 from linewright.model.margins import Floats, to_scores, weighted
 from linewright.model.metrics import MetricRule
+from linewright.model.reasons import Alternative, BestMetric, Fastest, LowestLoss, PairsGain, SmallCosts, Sum
 from linewright.model.tasks import task as rules_of
 
 NOISE = 0.01
@@ -209,72 +209,46 @@ def of_least_loss(candidates: Sequence[Blend], judged: Judged) -> Blend:
     return min(candidates, key=lambda one: judged.mean(one.loss))
 
 
-def why(chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int) -> str:
-    """Return with numbers what was chosen and why, and by how much the best of the others lost."""
-    word, n, own = judged.word, len(judged.mass), judged.mean(chosen.loss)
-    best = of_least_loss(candidates, judged)
-    is_single, is_best = len(chosen.members) == 1, judged.mean(best.loss) >= own
-    less = chosen.loss - best.loss
-    apart = f"{in_digits(judged.mean(less), 2)} above {best.name} (standard error {in_digits(judged.error(less), 2)})"
-    # Only what slow members cost outweighs a difference that is no noise.
-    is_noise = judged.interval(less)[0] <= 0
-    dear = (
-        f"which is surely better and takes longer to answer: each member that takes over {DEAR:g} ms for 10,000 rows has to be worth "
-        f"{PRICE:.0%} of the loss"
-    )
-    if is_single and not is_best:
-        if is_noise:
-            return f"{FASTEST} of those within noise: out-of-fold {word} {in_digits(own, 4)}, {apart}, on {n:,} rows"
-        return f"{FASTEST} that is worth its time: out-of-fold {word} {in_digits(own, 4)} on {n:,} rows, {apart}, {dear}"
-    if is_single:
-        told = f"lowest out-of-fold {word} of {trials} trials: {in_digits(own, 4)} on {n:,} rows"
-    else:
-        shares = [f"{weight:.0%} {one.setting.name}" for weight, one in chosen.members]
-        told = f"{', '.join(shares[:-1])} and {shares[-1]} are summed: out-of-fold {word} {in_digits(own, 4)} on {n:,} rows"
-        if not is_best:
-            told += (
-                f", within noise of {best.name}, which takes longer to answer ({in_digits(judged.mean(less), 2)} less, standard "
-                f"error {in_digits(judged.error(less), 2)})"
-                if is_noise
-                else f", {apart}, {dear}"
-            )
+def why(
+    chosen: Blend, candidates: Sequence[Blend], judged: Judged, *, trials: int
+) -> LowestLoss | Fastest | Sum:
+    """Return why the chosen one was chosen, and by how much the best of the others lost."""
+    n, own = len(judged.mass), judged.mean(chosen.loss)
+    lowest = of_least_loss(candidates, judged)
+    best = _beside(lowest, chosen, judged) if judged.mean(lowest.loss) < own else None
     singles = [one for one in candidates if len(one.members) == 1 and one is not chosen]
-    if not singles:
-        return told
-    next_best = of_least_loss(singles, judged)
-    more = next_best.loss - chosen.loss
-    against = (
-        f"{told}, against {in_digits(judged.mean(next_best.loss), 4)} of {next_best.name}{'' if is_single else ' alone'} "
-        f"({in_digits(judged.mean(more), 2)} more, standard error {in_digits(judged.error(more), 2)}"
-    )
-    if is_single:
-        return f"{against})"
+    after = _beside(of_least_loss(singles, judged), chosen, judged) if singles else None
+    if len(chosen.members) > 1:
+        return Sum(loss=own, rows=n, best=best, next=after, dear_ms=DEAR, price=PRICE)
+    if best is not None:
+        return Fastest(loss=own, rows=n, best=best, dear_ms=DEAR, price=PRICE)
+    return LowestLoss(trials=trials, loss=own, rows=n, next=after)
+
+
+def _beside(other: Blend, chosen: Blend, judged: Judged) -> Alternative:
+    more = other.loss - chosen.loss
     low, high = judged.interval(more)
-    return f"{against}, 95 % interval {in_digits(low, 2)} to {in_digits(high, 2)}): " + (
-        f"the sum is surely better than {next_best.name}, the best alone"
-        if low > 0
-        else f"as far as these rows can tell, {next_best.name} alone does as well, and `train: {{prefer: small}}` takes one setting"
+    return Alternative(
+        name=other.name,
+        loss=judged.mean(other.loss),
+        more=judged.mean(more),
+        error=judged.error(more),
+        low=low,
+        high=high,
     )
 
 
-def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> str:
-    """Return by how much the best sum of several models would have been better, to go on after `why`."""
+def what_small_costs(chosen: Blend, candidates: Sequence[Blend], judged: Judged) -> SmallCosts:
+    """Return by how much the best sum of several models would have been better."""
     best = of_least_loss(candidates, judged)
-    least, more = judged.mean(best.loss), chosen.loss - best.loss
-    if judged.mean(more) <= 0 or len(best.members) == 1:
-        return "; one model was asked for, and no sum of several is better"
-    low, high = judged.interval(more)
-    sure = "" if low > 0 else ", not surely more than nothing"
-    return (
-        f"; one model was asked for, which costs {in_tenths(judged.mean(more) / least)} (95 % interval {in_tenths(low / least)} to "
-        f"{in_tenths(high / least)}{sure}): {best.name}, summed, would have {in_digits(least, 4)}"
-    )
+    is_better = judged.mean(chosen.loss - best.loss) > 0 and len(best.members) > 1
+    return SmallCosts(best=_beside(best, chosen, judged) if is_better else None)
 
 
 def what_pairs_give(
     tried: Sequence[Tried], paired: Sequence[Tried], judged: Judged, *, most: int, folds: Sequence[int]
-) -> str:
-    """Return by how much the best with pairs of numbers is surely better than the best without; empty where it is not.
+) -> PairsGain | None:
+    """Return by how much the best with pairs of numbers is surely better than the best without; `None` where it is not.
 
     A model with pairs is harder to explain, and a gain that the rows are not sure of is as often a loss. Both are the best by loss,
     sums of several with sums of several: against a single model that answers faster, a sum would win that owes nothing to pairs.
@@ -291,18 +265,21 @@ def what_pairs_give(
         Rows of each fold.
     """
     if not paired:
-        return ""
+        return None
     without, with_them = (
         of_least_loss(blends(some, judged, most=most), judged) for some in (tried, [*tried, *paired])
     )
     less = without.loss - with_them.loss
     gain, error = judged.mean(less), max(judged.error(less), _error_of_folds(less, judged, folds))
     if not gain > _PAIRS_SURELY * error:
-        return ""
-    return (
-        f"; what two numbers are together, as further columns, makes the {judged.word} surely lower: {with_them.name} has "
-        f"{in_digits(judged.mean(with_them.loss), 4)}, and {without.name}, the best without, {in_digits(judged.mean(without.loss), 4)} ({in_digits(gain, 2)} more, "
-        f"standard error {in_digits(error, 2)})"
+        return None
+    return PairsGain(
+        name=with_them.name,
+        loss=judged.mean(with_them.loss),
+        without=without.name,
+        without_loss=judged.mean(without.loss),
+        more=gain,
+        error=error,
     )
 
 
@@ -317,7 +294,7 @@ def _error_of_folds(loss: Floats, judged: Judged, folds: Sequence[int]) -> float
 
 def surely_better(
     candidates: Sequence[Blend], chosen: Blend, judged: Judged, rule: MetricRule, seed: int
-) -> tuple[Blend, str] | None:
+) -> tuple[Blend, BestMetric] | None:
     """Return the best by a metric, and why, where it is surely better by it than what the loss has chosen; else `None`.
 
     A loss is steadier than most metrics, so that it decides unless it is surely wrong. Metrics of decisions are not asked:
@@ -338,10 +315,15 @@ def surely_better(
     if not low > 0:
         return None
     other = candidates[best]
-    return other, (
-        f"best out-of-fold {rule.name}, {in_digits(abs(values[best]), 4)} on {len(rows):,} rows: {chosen.name}, which the {judged.word} would "
-        f"choose ({in_digits(judged.mean(chosen.loss), 4)}, against {in_digits(judged.mean(other.loss), 4)}), has {in_digits(abs(values[own]), 4)}, surely worse by at "
-        f"least {in_digits(low, 2)}"
+    return other, BestMetric(
+        metric=rule.name,
+        value=abs(values[best]),
+        loss=judged.mean(other.loss),
+        rows=len(rows),
+        instead=chosen.name,
+        instead_value=abs(values[own]),
+        instead_loss=judged.mean(chosen.loss),
+        least=low,
     )
 
 

@@ -49,6 +49,7 @@ from linewright.model.members import (
 )
 from linewright.model.metrics import MetricRule
 from linewright.model.pairs import Pair, can_pair, chosen_pairs, numbers_of, widened
+from linewright.model.reasons import ChosenReason, Named, Offer, PairsUnsure
 from linewright.model.recency import longest_as_good, windows_of
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -211,7 +212,7 @@ class Offered:
 
     setting: Setting
     trainer: Trainer
-    because: str
+    by: Named
     """Why it is this one."""
     libraries: Mapping[str, str]
     """Versions of what fits it."""
@@ -231,7 +232,7 @@ class Found:
     """What a search over some rows found."""
 
     chosen: Blend
-    because: str
+    reason: ChosenReason
     by_loss: bool
     """Whether the loss decided, rather than the line's metric or an engine."""
     tried: Sequence[Tried]
@@ -299,14 +300,15 @@ class Search:
         def best_first(some: Sequence[Tried]) -> list[Tried]:
             return sorted(some, key=lambda one: (about.mean(one.loss), one.milliseconds))
 
-        chosen, because, by_loss = self._settle(best_first(allowed), about, rows.seed)
+        chosen, reason, by_loss = self._settle(best_first(allowed), about, rows.seed)
         if gained and chosen.is_paired:
-            because += gained
+            reason = msgspec.structs.replace(reason, pairs=gained)
         elif wide and not gained:
-            because += _not_surely(best_first(wide)[0], best_first(tried)[0], about)
+            unsure = _not_surely(best_first(wide)[0], best_first(tried)[0], about)
+            reason = msgspec.structs.replace(reason, pairs=unsure)
         return Found(
             chosen=chosen,
-            because=because,
+            reason=reason,
             by_loss=by_loss,
             tried=best_first(allowed if gained else [*allowed, *wide]),
             judged=judged,
@@ -415,19 +417,22 @@ class Search:
         refined = import_module("linewright.model.refine").refined
         refined(plain(best.setting), about.mean(best.loss), count=trials, seed=race.rows.seed, judge=judge)
 
-    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, str, bool]:
-        """Choose what becomes the model; say why, and whether the loss decided."""
+    def _settle(self, tried: Sequence[Tried], about: Judged, seed: int) -> tuple[Blend, ChosenReason, bool]:
+        """Choose what becomes the model; return why, and whether the loss decided."""
         candidates = blends(tried, about, most=self._most_members)
         chosen = choose(candidates, about)
         if self.offered is not None:
-            told = f"out-of-fold {about.word} {in_digits(about.mean(chosen.loss), 4)} on {len(about.mass):,} rows"
-            return chosen, f"{self.offered.because}: {told}", False
-        because = why(chosen, candidates, about, trials=len(tried))
+            offer = Offer(by=self.offered.by, loss=about.mean(chosen.loss), rows=len(about.mass))
+            return chosen, ChosenReason(choice=offer), False
         if self.metric is not None and (other := surely_better(candidates, chosen, about, self.metric, seed)):
-            return *other, False
-        if self.spec.prefer == "small" and len(tried) > 1:
-            because += what_small_costs(chosen, blends(tried, about), about)
-        return chosen, because, True
+            better, choice = other
+            return better, ChosenReason(choice=choice), False
+        is_small = self.spec.prefer == "small" and len(tried) > 1
+        reason = ChosenReason(
+            choice=why(chosen, candidates, about, trials=len(tried)),
+            small=what_small_costs(chosen, blends(tried, about), about) if is_small else None,
+        )
+        return chosen, reason, True
 
     def windows(self, rows: Rows, at: npt.NDArray[Any]) -> list[npt.NDArray[np.bool_]]:
         """Return windows of the latest rows that can be judged, the shortest first."""
@@ -464,14 +469,20 @@ class Search:
         chosen, means = longest_as_good(losses[:, judged], rows.weight[judged])
         if chosen >= len(windows):
             return None
-        narrow, word = rows.within(windows[chosen]), whole.rows.word
-        latest, left = int(narrow.learned.sum()), int(rows.learned.sum() - narrow.learned.sum())
-        because = (
-            f"it learned from the latest {latest:,} training rows alone: out-of-fold {word} on the latest "
-            f"{int(judged.sum()):,} is {in_digits(means[chosen], 4)} so, and {in_digits(means[len(windows) :].min(), 4)} with the {left:,} older ones"
-        )
+        narrow = rows.within(windows[chosen])
+        latest = int(narrow.learned.sum())
         found = founds[chosen] if latest <= _SMALL else self.over(narrow)
-        return narrow, found, Recent(left_out=left, because=because)
+        return (
+            narrow,
+            found,
+            Recent(
+                left_out=int(rows.learned.sum()) - latest,
+                rows=latest,
+                judged=int(judged.sum()),
+                loss=float(means[chosen]),
+                loss_with_older=float(means[len(windows) :].min()),
+            ),
+        )
 
 
 def rows_of(
@@ -607,12 +618,10 @@ def _tried(setting: Setting, fits: list[Judgement], judged: Judged, outputs: int
     )
 
 
-def _not_surely(paired: Tried, plain: Tried, about: Judged) -> str:
-    """Say why the best with pairs of numbers was not taken, where its loss is lower: it stands first in the leaderboard."""
-    lower, higher = about.mean(paired.loss), about.mean(plain.loss)
-    if lower >= higher:
-        return ""
-    return f"; {paired.setting.name}, which reads pairs of numbers too, has {in_digits(lower, 4)}, not surely lower than the best without"
+def _not_surely(paired: Tried, plain: Tried, about: Judged) -> PairsUnsure | None:
+    """Return the best with pairs of numbers, which was not taken, where its loss is lower: it stands first in the leaderboard."""
+    lower = about.mean(paired.loss)
+    return PairsUnsure(name=paired.setting.name, loss=lower) if lower < about.mean(plain.loss) else None
 
 
 def _is_copy(one: Tried, tried: Sequence[Tried]) -> bool:

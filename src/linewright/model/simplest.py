@@ -7,7 +7,8 @@ import msgspec
 
 from linewright.model.budget import PAIRS
 from linewright.model.facts import Trained, Trial
-from linewright.model.figures import FASTEST, in_words
+from linewright.model.figures import in_words
+from linewright.model.reasons import Fastest
 
 _FAMILIES = {
     "linear": "a linear model",
@@ -94,7 +95,7 @@ def simplest_in_words(trained: Trained) -> str:
     # What is chosen as the fastest within noise was held against the best, by a standard error and not by the 95 % interval.
     opening = (
         f"Simpler, and not surely worse, is {named}; it was not taken, since it answers no faster or is further above the best than noise. It"
-        if trained.chosen_because.startswith(FASTEST)
+        if isinstance(trained.reason.choice, Fastest)
         else f"As far as these rows can tell, something simpler does as well: {named}"
     )
     return (

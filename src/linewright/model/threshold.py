@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from linewright.model.reasons import BestF1, BreakEven, EarnedMost, Judging, NoPositive, ThresholdReason
 from linewright.model.value import Amounts, Floats
 
 _TIE = 1e-12
@@ -18,8 +19,7 @@ class Threshold:
 
     at: float
     """In [0, 1]."""
-    because: str
-    """One sentence with numbers."""
+    reason: ThresholdReason
 
 
 def choose_threshold(
@@ -28,7 +28,7 @@ def choose_threshold(
     weight: Floats,
     amounts: Amounts | None,
     *,
-    of: str = "out-of-fold",
+    of: Judging = "out-of-fold",
 ) -> Threshold:
     """Choose the threshold of a binary task, at best from rows that the model did not learn from.
 
@@ -42,7 +42,7 @@ def choose_threshold(
     amounts
         What decisions on each row are worth. `None`: the threshold with the best F1.
     of
-        What these rows are called in the reason.
+        Which rows these are.
 
     Returns
     -------
@@ -62,23 +62,22 @@ def choose_threshold(
     return _best_value(probability, target, weight, amounts, of)
 
 
-def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats, of: str) -> Threshold:
+def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats, of: Judging) -> Threshold:
     positive = float(weight @ target)
     if positive == 0:
-        return Threshold(at=0.5, because=f"no {of} row is positive, so nothing speaks against one half")
+        return Threshold(at=0.5, reason=NoPositive(of=of))
     steps = _steps(probability, weight, weight * target)
     f1 = 2 * steps.amount / (steps.weight + positive)
     best = int(np.argmax(f1 >= f1.max() - _TIE))
     recall, precision = steps.amount[best] / positive, steps.amount[best] / steps.weight[best]
-    because = (
-        f"best F1 on {len(target):,} {of} rows: {f1[best]:.3f} "
-        f"(precision {precision:.3f}, recall {recall:.3f})"
+    reason = BestF1(
+        of=of, rows=len(target), f1=float(f1[best]), precision=float(precision), recall=float(recall)
     )
-    return Threshold(at=steps.cut(best), because=because)
+    return Threshold(at=steps.cut(best), reason=reason)
 
 
 def _best_value(
-    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, amounts: Amounts, of: str
+    probability: Floats, target: npt.NDArray[np.int64], weight: Floats, amounts: Amounts, of: Judging
 ) -> Threshold:
     gain, cost = _typical(amounts.gain, target == 1, weight), _typical(amounts.cost, target == 0, weight)
     is_each = bool(np.ptp(amounts.gain) or np.ptp(amounts.cost))
@@ -94,22 +93,13 @@ def _best_value(
     moved = (probability >= best).astype(np.float64) - at_fair
     more = float(added @ moved)
     chance = _by_chance(probability, weight * moved, amounts, len(steps.high))
-    rows = f"{len(target):,} {of} rows"
     if more > max(0.0, chance):
-        because = (
-            f"it earned most on {rows}: {more:,.0f} more than {fair:.4g}, where the declared amounts "
-            f"break even; if the probabilities were right, chance would explain {chance:,.0f}"
-        )
-        return Threshold(at=best, because=because)
-    how = (
-        f"expected to be worth most by the amounts of each row (a hit gains {gain:.6g} on average, a false alarm costs {cost:.6g})"
-        if is_each
-        else f"break-even of the declared amounts (a hit gains {gain:g}, a false alarm costs {cost:g})"
+        earned = EarnedMost(of=of, rows=len(target), more=more, break_even=float(fair), chance=chance)
+        return Threshold(at=best, reason=earned)
+    even = BreakEven(
+        of=of, rows=len(target), is_each=is_each, gain=gain, cost=cost, added=float(added @ at_fair)
     )
-    because = (
-        f"{how}; on {rows} alarms from there added {added @ at_fair:,.0f}, and no other threshold surely more"
-    )
-    return Threshold(at=fair, because=because)
+    return Threshold(at=fair, reason=even)
 
 
 def _most_expected(probability: Floats, weight: Floats, amounts: Amounts) -> float:

@@ -22,6 +22,7 @@ from linewright.model.members import Blend
 from linewright.model.metrics import MetricRule
 from linewright.model.package import calibrate
 from linewright.model.pairs import Pair, extended
+from linewright.model.reasons import ChosenReason
 from linewright.model.search import (
     Asked,
     Engine,
@@ -51,8 +52,7 @@ class Training:
     trials: tuple[Trial, ...]
     """Best first."""
     chosen: str
-    because: str
-    """Why that trial, in one sentence with numbers."""
+    reason: ChosenReason
     calibration: Calibration
     half_width: float | None
     band: Band | None
@@ -200,7 +200,7 @@ def train(
         native=native,
         trials=tuple(trial_of(one, found.rows, blend if found.by_loss else None) for one in tried),
         chosen=blend.name,
-        because=found.because,
+        reason=found.reason,
         calibration=calibration,
         half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
         band=fit_band(scores, truth, mass) if task == "regression" else None,

@@ -27,6 +27,7 @@ from linewright.line.standing import is_forced, realised, waits_because, ways_ou
 from linewright.line.value_account import ratio_of
 from linewright.line.waiting import Wait
 from linewright.model.figures import count
+from linewright.model.gate_text import certificate_in_words, undecided_in_words
 from linewright.operations.declare import operation
 from linewright.operations.record import RunLine, run_lines
 from linewright.operations.words import RULES, short
@@ -484,8 +485,10 @@ def _line_status(
         example=_example(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
-        verdict_because=champion.certificate.because if champion else None,
-        undecided=champion.certificate.undecided if champion and champion.verdict == "promote" else (),
+        verdict_because=certificate_in_words(champion.certificate) if champion else None,
+        undecided=undecided_in_words(champion.certificate)
+        if champion and champion.verdict == "promote"
+        else (),
         challenger_verdict=found[challenger].verdict if challenger and challenger in found else None,
         stopped=next((one.because for one in alerts if one.monitor == "retraining"), None),
         waits=waits,

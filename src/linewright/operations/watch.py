@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from linewright.line.alerts import open_alerts, open_proposal
+from linewright.line.alerts import open_alerts, open_proposal, proposal_because
 from linewright.line.factory import Factory
 from linewright.line.retraining import waits_in
 from linewright.line.waiting import Wait
@@ -156,6 +156,6 @@ def _proposal_of(factory: Factory, line: str, waits: Sequence[Wait]) -> Proposal
     return ProposalLine(
         line=line,
         proposal=found[0],
-        because=found[1].because,
+        because=proposal_because(factory.metadata, found[1]),
         waits_for=missing.to_text() if missing is not None else None,
     )

@@ -22,6 +22,7 @@ from xgboost import XGBClassifier, XGBRegressor
 from linewright.errors import UserCodeError
 from linewright.model.budget import Setting
 from linewright.model.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
+from linewright.model.reasons import ChosenByAutoGluon
 from linewright.model.search import Asked, Offered
 from linewright.model.spec import TrialsBudget
 
@@ -64,7 +65,7 @@ def offer(asked: Asked) -> Offered:
         trainer=EstimatorTrainer(
             Maker(name="AutoGluon", make=partial(clone, found), section=SECTION, at=SECTION), asked.names
         ),
-        because=f"AutoGluon's best single model that can be exported, of {many} settings that it compared on one fold, is {name}",
+        by=ChosenByAutoGluon(model=name, settings=many),
         libraries=libraries_of(found) | {"autogluon.tabular": str(tabular.__version__)},
     )
 

@@ -17,6 +17,7 @@ from sklearn.base import clone
 
 from linewright.model.budget import Setting
 from linewright.model.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
+from linewright.model.reasons import ChosenByFlaml
 from linewright.model.search import Asked, Offered
 from linewright.model.spec import TrialsBudget
 
@@ -95,6 +96,6 @@ def offer(asked: Asked) -> Offered:
             name="flaml", family="flaml", settings={"learner": search.best_estimator, "estimator": spelt}
         ),
         trainer=EstimatorTrainer(maker, asked.names),
-        because=f"FLAML chose {type(found).__name__} in {trials} trials on the same folds",
+        by=ChosenByFlaml(estimator=type(found).__name__, trials=trials),
         libraries=libraries_of(found) | libraries_of(search),
     )

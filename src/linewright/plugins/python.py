@@ -26,6 +26,7 @@ from linewright.model.estimator import (
     spelled,
     takes_weights,
 )
+from linewright.model.reasons import NamedInFile
 from linewright.model.search import Asked, Offered
 from linewright.store.values import digest_of_bytes
 
@@ -58,9 +59,7 @@ def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) ->
     maker = Maker(name=origin.name, make=partial(found, **told), section=SECTION, at=at, file=file)
     estimator = made(maker, asked.rows.task)
     require_alike(estimator, made(maker, asked.rows.task), maker)
-    because = f"the line file names {function} in {file}, which returns {spelled(estimator)}"
-    if asked.rows.weight[asked.rows.learned].std() > 0 and not takes_weights(estimator):
-        because += "; its fit takes no sample_weight, so that all rows weigh alike in it"
+    is_weighted = bool(asked.rows.weight[asked.rows.learned].std() > 0)
     return Offered(
         setting=Setting(
             name=function,
@@ -68,7 +67,12 @@ def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) ->
             settings={"estimator": spelled(estimator), "code": digest_of_bytes(data)},
         ),
         trainer=EstimatorTrainer(maker, asked.names),
-        because=because,
+        by=NamedInFile(
+            function=function,
+            file=file,
+            estimator=spelled(estimator),
+            takes_weights=not is_weighted or takes_weights(estimator),
+        ),
         libraries=libraries_of(estimator),
     )
 

@@ -16,6 +16,7 @@ import msgspec
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
+from linewright.model.gate_text import certificate_in_words
 from linewright.release import stop
 from linewright.release.facts import (
     Arm,
@@ -687,7 +688,7 @@ def _require_certificate(
         )
     if found.verdict != "promote":
         raise GateRefused(
-            f"the certificate says {found.verdict}: {found.because}",
+            f"the certificate says {found.verdict}: {certificate_in_words(found)}",
             where=certificate,
             hint='promote --force --because "why" overrules it, and the record says so',
         )

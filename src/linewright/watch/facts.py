@@ -228,12 +228,34 @@ class Cleared(Event, frozen=True, kw_only=True, tag="cleared"):
     """Digest of the `Window` or `Performance` that no longer shows it."""
 
 
+class NewLabels(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="labels"):
+    """Enough labels came since the last training."""
+
+    labels: int
+    at_least: int
+    """What the line file asks for."""
+
+
+class TimePassed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="every"):
+    """The last training is long ago."""
+
+    every: str
+    """The duration in the line file."""
+
+
+class OpenAlerts(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alerts"):
+    """Alerts are open that ask for a training."""
+
+    alerts: tuple[str, ...]
+    """Their ids: answers that got worse first, then columns that moved, each oldest first."""
+
+
 class RetrainProposal(Result, frozen=True, kw_only=True, tag="retrain_proposal"):
     """What monitoring asks for; it does nothing by itself."""
 
     line: str
-    because: str
-    """One sentence for people, e.g. ``"'income' has drifted: PSI 0.41, at least 0.2 in 3 windows in a row"``."""
+    reason: NewLabels | TimePassed | OpenAlerts
+    """`watch.retrain_text` says it in a sentence."""
     evidence: tuple[str, ...] = ()
     """Digests of the windows and performances that led here, oldest first."""
     trigger: Trigger

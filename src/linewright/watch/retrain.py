@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from linewright.data.spec import duration_micros
-from linewright.store.clock import said
-from linewright.watch.facts import Alerted, Monitor, RetrainProposal, Trigger
+from linewright.watch.facts import (
+    Alerted,
+    Monitor,
+    NewLabels,
+    OpenAlerts,
+    RetrainProposal,
+    TimePassed,
+    Trigger,
+)
 from linewright.watch.spec import EveryTrigger, LabelsTrigger, RetrainSpec
 
 _MONITORS: dict[str, frozenset[Monitor]] = {
@@ -15,9 +22,6 @@ _MONITORS: dict[str, frozenset[Monitor]] = {
 
 SHIFTS = frozenset[Monitor]().union(*_MONITORS.values())
 """Monitors whose findings mean that new rows, or their truth, are not like those before."""
-
-_TOLD = 2
-"""Reasons that a proposal tells; the others are in its evidence."""
 
 
 def propose(
@@ -51,8 +55,8 @@ def propose(
     --------
     >>> weekly = RetrainSpec.model_validate({"when": [{"every": "7d"}]})
     >>> due = propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-18T00:00:00Z")
-    >>> due.trigger, due.because
-    ('every', '7d or more have passed since the last training began, at 2026-11-18 00:00:00Z')
+    >>> due.trigger, due.reason
+    ('every', TimePassed(every='7d'))
     >>> propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-24T00:00:00Z") is None
     True
     """
@@ -78,26 +82,25 @@ def _proposal(
 ) -> RetrainProposal | None:
     match condition:
         case LabelsTrigger() if labels >= condition.labels:
-            return _plain(
-                line,
-                "labels",
-                f"{labels:,} new labels, at least {condition.labels:,}",
-                trained or now,
-                trained,
+            return RetrainProposal(
+                line=line,
+                trigger="labels",
+                reason=NewLabels(labels=labels, at_least=condition.labels),
+                since=trained or now,
+                trained=trained,
             )
         case EveryTrigger() if trained and _micros(trained, now) >= duration_micros(condition.every):
-            because = (
-                f"{condition.every} or more have passed since the last training began, at {said(trained)}"
+            return RetrainProposal(
+                line=line,
+                trigger="every",
+                reason=TimePassed(every=condition.every),
+                since=trained,
+                trained=trained,
             )
-            return _plain(line, "every", because, trained, trained)
         case "drift" | "performance":
             return _alerted(line, condition, trained, open_alerts)
         case _:
             return None
-
-
-def _plain(line: str, trigger: Trigger, because: str, since: str, trained: str | None) -> RetrainProposal:
-    return RetrainProposal(line=line, trigger=trigger, because=because, since=since, trained=trained)
 
 
 def _alerted(
@@ -112,16 +115,11 @@ def _alerted(
     return RetrainProposal(
         line=line,
         trigger=trigger,
-        because=_in_short([alert.because for alert in told]),
+        reason=OpenAlerts(alerts=tuple(alert.id for alert in told)),
         evidence=tuple(dict.fromkeys(alert.evidence for alert in reasons)),
         since=min(alert.rows_since for alert in own),
         trained=trained,
     )
-
-
-def _in_short(reasons: Sequence[str]) -> str:
-    more = f"; and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
-    return f"{'; '.join(reasons[:_TOLD])}{more}"
 
 
 def _micros(start: str, end: str) -> float:

@@ -1,0 +1,69 @@
+"""Sentences of results, beside the values that they are made of: results hold no sentence."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import convert
+
+from linewright.data.facts import Split
+from linewright.data.split_text import split_in_words
+from linewright.line.alerts import proposal_because
+from linewright.model.facts import Certificate, Decision, Trained
+from linewright.model.gate_text import certificate_in_words, gate_in_words, outcome_in_words
+from linewright.model.reason_text import (
+    chosen_in_words,
+    recent_in_words,
+    sample_in_words,
+    threshold_in_words,
+)
+from linewright.store.seams import Metadata
+from linewright.watch.facts import RetrainProposal
+
+
+def with_sentences(metadata: Metadata, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a result with the sentences that people read of it.
+
+    Parameters
+    ----------
+    metadata
+        Where alerts are found that it names.
+    body
+        As the metadata store has it, with its ``kind``.
+    """
+    if body["kind"] == "retrain_proposal":
+        return body | {"because": proposal_because(metadata, convert(body, RetrainProposal))}
+    return body | _SENTENCES.get(body["kind"], lambda _: {})(body)
+
+
+def _split(body: dict[str, Any]) -> dict[str, Any]:
+    return {"why": split_in_words(convert(body, Split))}
+
+
+def _trained(body: dict[str, Any]) -> dict[str, Any]:
+    trained = convert(body, Trained)
+    told = {"chosen_because": chosen_in_words(trained)}
+    if trained.sample:
+        told["sample_because"] = sample_in_words(trained.sample)
+    if trained.recent:
+        told["recent_because"] = recent_in_words(trained.recent, trained.task)
+    return told
+
+
+def _certificate(body: dict[str, Any]) -> dict[str, Any]:
+    certificate = convert(body, Certificate)
+    told = [{"gate": gate_in_words(one), "says": outcome_in_words(one)} for one in certificate.outcomes]
+    outcomes = [{**one, **sentences} for one, sentences in zip(body["outcomes"], told, strict=True)]
+    return {"because": certificate_in_words(certificate), "outcomes": outcomes}
+
+
+def _decision(body: dict[str, Any]) -> dict[str, Any]:
+    reason = convert(body, Decision).reason
+    return {"because": threshold_in_words(reason) if reason else ""}
+
+
+_SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "certificate": _certificate,
+    "decision": _decision,
+    "split": _split,
+    "trained": _trained,
+}
