@@ -10,7 +10,7 @@ help:
 	@echo "make demo    the whole life of a line, in a simulated world with known truth"
 	@echo "make test    all tests"
 	@echo "make fast    the unit tests"
-	@echo "make check   format, lint, types, import contracts, fresh reference pages, the site"
+	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"
 	@echo "make docs    write the reference pages anew and build the site in site/"
 	@echo "make bench   print the benchmark tables"
 	@echo "make install make .venv and run nothing"
@@ -57,6 +57,7 @@ check: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/python docs/reference.py --check
 	@$(BIN)/python docs/licences.py --check
+	@$(BIN)/python docs/dialect.py --check
 	@$(BIN)/mkdocs build --strict
 
 format: $(READY)
@@ -66,6 +67,7 @@ format: $(READY)
 docs: $(READY)
 	@$(BIN)/python docs/reference.py
 	@$(BIN)/python docs/licences.py
+	@$(BIN)/python docs/dialect.py
 	@$(BIN)/mkdocs build --strict
 	@echo "open site/index.html; to search, serve it: $(BIN)/python -m http.server --directory site 8090"
 

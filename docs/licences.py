@@ -1,6 +1,6 @@
 """Write the page of licences from the metadata of the installed packages.
 
-python docs/licences.py            write docs/licences.md
+python docs/licences.py            write docs/reference/licences.md
 python docs/licences.py --check    exit 1 if the page is not what is installed
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-PAGE = Path(__file__).parent / "licences.md"
+PAGE = Path(__file__).parent / "reference" / "licences.md"
 COPYLEFT = re.compile(r"L?GPL|MPL|Mozilla", re.IGNORECASE)
 HEAD = """\
 # Licences
@@ -116,7 +116,7 @@ def main() -> int:
     if "--check" not in sys.argv:
         PAGE.write_text(text, encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        sys.stderr.write("docs/licences.md is not fresh; write it anew with `make docs`\n")
+        sys.stderr.write("docs/reference/licences.md is not fresh; write it anew with `make docs`\n")
         return 1
     return 0
 

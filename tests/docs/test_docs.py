@@ -36,7 +36,7 @@ def test_every_command_that_is_named_exists(page):
 
 def test_the_page_about_the_endpoint_has_its_routes_and_no_others():
     """A route that nobody can read about is not there; one that is read about and not there is worse."""
-    page = (ROOT / "docs" / "serving.md").read_text()
+    page = (ROOT / "docs" / "reference" / "endpoint.md").read_text()
     table = page.partition("## Routes")[2].partition("\n## ")[0]
 
     assert {(method, path) for path, method, _ in _ROUTES} == set(re.findall(r"`(GET|POST) ([^`]+)`", table))

@@ -25,13 +25,18 @@ from linewright.watch.spec import RetrainSpec, WatchSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
-SKETCHES = {"benchmarks/README.md": 3, "docs/notify.md": 3, "docs/retention.md": 1, "docs/value.md": 5}
+SKETCHES = {
+    "benchmarks/README.md": 3,
+    "docs/how-to/notify.md": 3,
+    "docs/how-to/retention.md": 1,
+    "docs/how-to/value.md": 5,
+}
 """How many blocks `text` a page may have: what is not carried out, or printed by what takes minutes, and is not compared."""
 READINGS = (
-    ("docs/tutorial.md", "docs/serving.md"),
-    ("docs/own-model.md",),
-    ("docs/own-estimator.md",),
-    ("docs/watching.md",),
+    ("docs/tutorial/first-line.md", "docs/how-to/serving.md", "docs/reference/endpoint.md"),
+    ("docs/how-to/own-model.md",),
+    ("docs/how-to/own-estimator.md",),
+    ("docs/how-to/watching.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),
 )
@@ -222,7 +227,9 @@ def test_a_line_file_that_is_wrong_is_seen():
 def test_what_is_taken_where_nothing_is_said_is_what_the_page_says():
     """The page about watching writes out the defaults."""
     (block,) = [
-        block for _, block in blocks((ROOT / "docs/watching.md").read_text()) if block.startswith("watch:\n")
+        block
+        for _, block in blocks((ROOT / "docs/how-to/watching.md").read_text())
+        if block.startswith("watch:\n")
     ]
     said = YAML(typ="safe").load(block)
     watch = WatchSpec().model_dump(mode="json", exclude_none=True)

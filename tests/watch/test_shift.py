@@ -150,7 +150,7 @@ def test_what_is_said_to_be_findable_is_found():
 
 def test_the_page_and_the_docstring_say_what_is_findable():
     """Both are figures of the code, with what they are computed for beside them."""
-    page = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "monitoring.md").read_text()
     table = page.split("| rows a window | smallest PSI that is found |")[1].split("\n\n")[0]
     told = {
         int(rows.replace(",", "")): float(psi)

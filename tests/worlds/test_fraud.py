@@ -379,7 +379,7 @@ def saved(world, days, model):
 
 def test_the_page_about_worlds_has_the_committed_ranges():
     """A table written by hand is wrong a month later."""
-    page = (Path(__file__).parents[2] / "docs" / "worlds.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "worlds.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| (.+) \|$", page, flags=re.MULTILINE)
     bounds = {name: getattr(RANGES, name) for name in Ranges.model_fields}
 

@@ -76,7 +76,7 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "halt": _entry("halt", _RELEASE, "Stop a line's endpoint from answering, or free it."),
     "doctor": _entry(
-        "care", _CARE, "Find what keeps the factory from working, and the command that mends it."
+        "maintenance", _CARE, "Find what keeps the factory from working, and the command that mends it."
     ),
     "verify": _entry(
         "maintenance", _CARE, "Check every stored byte, and that the record keeps its promises."

@@ -1,6 +1,6 @@
 """Worlds: simulators with known truth, which a line meets as it would meet its own data.
 
-A world draws everything from its seed, says what it does not model (``docs/worlds.md``), and knows of each row what no
+A world draws everything from its seed, says what it does not model (``docs/explanation/worlds.md``), and knows of each row what no
 user can know: its true probability. A module is imported when its world is used.
 """
 
