@@ -16,8 +16,6 @@ from linewright.model.evaluate.interval_coverage import (
     measure_coverage,
     measure_parts,
 )
-from linewright.model.evaluate.measure import evaluate
-from linewright.store.values import canonical_json
 
 errors = st.lists(st.integers(-50, 50).map(lambda tenths: tenths / 8), min_size=2, max_size=60).map(np.array)
 
@@ -151,29 +149,6 @@ def test_a_bias_is_told_with_its_side(sign, says):
 
     assert says in bias_in_words(bias)
     assert "by 9.96 on average (9.85 to 10.1)" in bias_in_words(bias)
-
-
-def test_classes_are_recorded_as_ever():
-    """Facts of other tasks keep their digests."""
-    scores = np.tile([0.5, 0.5], (40, 1))
-    found = evaluate(
-        package="sha256:p",
-        split="sha256:s",
-        task="binary",
-        classes=("no", "yes"),
-        headline="log_loss",
-        truth=np.arange(40) % 2,
-        scores=scores,
-        baseline_scores=scores,
-        weight=np.ones(40),
-        clusters=None,
-        threshold=0.5,
-        seed=1,
-    )
-
-    assert b"coverage" not in canonical_json(found)
-    assert b"bias" not in canonical_json(found)
-    assert b"beyond" not in canonical_json(found)
 
 
 def sides(error, half_width=2.0, **changes):

@@ -36,7 +36,7 @@ def kinds() -> dict[str, type[msgspec.Struct]]:
 
 
 def _speaks(module: str) -> bool:
-    return module.startswith("linewright.") and module.endswith((".facts", ".seams"))
+    return module.startswith("linewright.") and module.endswith((".facts", ".protocols"))
 
 
 def _below(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
