@@ -62,7 +62,7 @@ def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
     heavy = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]
-    rooms = ["evidence", "record", "release", "status", "use"]
+    rooms = ["evidence", "history", "release", "status", "predict"]
     code = (
         f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
         f"print(sorted(set({heavy}) & set(sys.modules)))"

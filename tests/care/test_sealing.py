@@ -310,7 +310,7 @@ def test_bytes_that_changed_after_they_were_counted_are_not_sealed_but_told(fact
 KILLED = """
 import os, sys
 from pathlib import Path
-from linewright.line import sealing
+from linewright.line.record import archive_log as sealing
 from linewright.line.factory import Factory
 from linewright.store.local import LocalArtifacts
 from linewright.store.sql import SqlMetadata

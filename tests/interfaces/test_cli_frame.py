@@ -551,8 +551,8 @@ print(sorted(loaded & {HEAVY!r}), sorted(operations))
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert (
-        "[] ['linewright.operations.declaration.declare', 'linewright.operations.declaration.parameter']"
-        == done.stdout.splitlines()[-1]
+        "[] ['linewright.operations.declaration', 'linewright.operations.declaration.declare', "
+        "'linewright.operations.declaration.parameter']" == done.stdout.splitlines()[-1]
     )
     assert (
         min(took) < 0.3

@@ -194,10 +194,10 @@ class Endpoint:
     ) -> None:
         self.state = state
         code = (
-            "import sys, json; from pathlib import Path; from linewright.serve import protocol, server; "
+            "import sys, json; from pathlib import Path; from linewright.serve.http import protocol, server; "
             f"protocol.HEAD_DEADLINE_S, protocol.LINGER_S = {head_deadline_s}, {linger_s}; "
-            f"from linewright.serve import app, mirror, probe; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
-            f"mirror.COMPUTES_S = {computes_s}; "
+            f"from linewright.serve.http import app; from linewright.serve.models import probe, shadow; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
+            f"shadow.COMPUTES_S = {computes_s}; "
             "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
         )
         command = [sys.executable, "-c", code, str(state), json.dumps(settings)]

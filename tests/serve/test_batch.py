@@ -357,7 +357,7 @@ def begin(root: Path, out: Path, *, patience_s: float = 60.0) -> SimpleNamespace
     many = out.with_name("many.csv")
     many.write_text("\n".join([rows[0], *rows[1:] * 40]))
     code = (
-        "import sys; from linewright.line import scoring; scoring.CHUNK = 1; "
+        "import sys; from linewright.line.predict import batch; batch.CHUNK = 1; "
         "from linewright.interfaces.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "predict", "prices", str(many), "-o", str(out)]
@@ -412,7 +412,7 @@ def test_where_no_answers_can_be_written_the_command_says_so(root, tmp_path, end
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
-        "from linewright.line import scoring; scoring.PredictionLog.append_request = lambda *_: None; "
+        "from linewright.line.predict import batch; batch.PredictionLog.append_request = lambda *_: None; "
         "from linewright.interfaces.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "predict", "prices", "ask.csv", "-o", str(out)]

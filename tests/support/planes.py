@@ -58,7 +58,7 @@ uvicorn.Server(config).run(sockets=[listening])
 """
 _SERVE = {
     "data": """
-from linewright.serve import connections, server
+from linewright.serve.http import connections, server
 connections.TOLD_EVERY_S = 1.0
 server.serve(Path(sys.argv[1]), port=0, started=lambda address: print(address.rpartition(":")[2], flush=True))
 """,
@@ -68,7 +68,7 @@ from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
-from linewright.serve import connections
+from linewright.serve.http import connections
 from linewright.serve.access import Access
 class Anyone(Access):  # these tests are about what comes before the token
     def require(self, given): pass

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import linewright
 from linewright.line.facts import Environment
 from linewright.line.steps.table import STATIONS
 from linewright.store.protocols import Metadata, MetadataReader
@@ -40,7 +41,7 @@ ROOMS = frozenset({"data", "features", "line", "model", "plugins"})
 _IMPORT = re.compile(r"^from (?P<module>linewright[\w.]*) import (?P<names>[\w, ]+|\([^)]*\))", re.MULTILINE)
 _BY_NAME = re.compile(r"[\"'](linewright(?:\.\w+)+):\w+[\"']")
 _DIGITS = 16
-_SOURCES = Path(__file__).parents[1]
+_SOURCES = Path(linewright.__file__).parent
 
 
 @cache
