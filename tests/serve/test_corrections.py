@@ -446,7 +446,7 @@ import os, signal, sys
 from pathlib import Path
 import msgspec
 from linewright.model.facts import Package
-from linewright.serve import feedback
+from linewright.serve.feedback import store as feedback
 package = msgspec.json.decode(sys.argv[3], type=Package)
 labels = feedback.Feedback.of(Path(sys.argv[1]), "claims")
 one, *others = [{**who, "label": "Yes", "corrects": "No"} for who in msgspec.json.decode(sys.argv[2])]

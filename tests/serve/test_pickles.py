@@ -65,21 +65,32 @@ program.main(sys.argv[2], "127.0.0.1", "0")
 """,
     "probe": """
 ours, theirs = socket.socketpair()
-ours.shutdown(socket.SHUT_WR)
+
+def read_and_stop():
+    try:
+        ours.recv(1)  # it is ready
+        read()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        ours.close()
+
+threading.Thread(target=read_and_stop).start()
 program.main(sys.argv[2], f"{theirs.fileno()}:{os.getppid()}:0")
-read()
 """,
 }
 
 
-@pytest.mark.parametrize(("name", "module"), [("endpoint", "__main__"), ("probe", "probe")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("endpoint", "serve.__main__"), ("probe", "serve.models.probe")]
+)
 def test_the_programs_that_load_packages_read_none(claims, tmp_path, name, module):
     """It holds from before the first package on, and nothing that they do themselves needs one."""
     harmed, path = tmp_path / "harmed", tmp_path / "table.npy"
     path.write_bytes(pickle.dumps(Harm(harmed)))
     code = (
-        "import os, pickle, signal, socket, sys, threading, time; from pathlib import Path\n"
-        f"from linewright.serve import {module} as program\nfrom linewright.serve.listener import endpoint\n"
+        "import os, pickle, signal, socket, sys, threading, time, traceback; from pathlib import Path\n"
+        f"import linewright.{module} as program\nfrom linewright.serve.listener import endpoint\n"
         "def read():\n    pickle.loads(Path(sys.argv[1]).read_bytes())\n"
     )
     done = subprocess.run(

@@ -43,7 +43,7 @@ signal.signal(signal.SIGUSR2, give)
 """
 _APP = """
 import asyncio, socket, uvicorn
-from linewright.serve import server
+from linewright.serve.http import server
 async def held(scope, receive, send):
     await asyncio.sleep(3600)
 LARGE = bytes(8 * 2**20)
