@@ -35,8 +35,8 @@ from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.file.read import read_line
+from linewright.line.run_context import Rows, label_text, read_rows
 from linewright.line.spec import LineSpec
-from linewright.line.work import Rows, label_text, read_rows
 from linewright.model.facts import Package, Trained
 from linewright.model.metrics.bootstrap import DRAWS, Spread, units_of
 from linewright.model.metrics.definitions import metric

@@ -22,7 +22,7 @@ from linewright.features.learn import learn
 from linewright.features.learn_text import learn_text
 from linewright.features.text import TextReader
 from linewright.features.vectors import head, learn_vectors, parse
-from linewright.line.work import VECTORS_FILE, read_vectors_file
+from linewright.line.run_context import VECTORS_FILE, read_vectors_file
 
 NOTE = [Column(name="note", type="text")]
 WIDTH = 20

@@ -13,10 +13,10 @@ from sklearn.datasets import load_diabetes
 
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
+from linewright.line.run_context import label_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.line.steps.evaluate import scores_of
-from linewright.line.work import label_text
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.tasks.prediction_interval import ends

@@ -28,9 +28,9 @@ from linewright.line.file.read import parse_line, read_line
 from linewright.line.new.write import new_line
 from linewright.line.rebuild.compare import Rebuilding, rebuild
 from linewright.line.record.registry import find_model
+from linewright.line.run_context import Work
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
-from linewright.line.work import Work
 from linewright.model.package.model import load
 from linewright.model.reason_text import chosen_in_words
 from linewright.serve.rows.scorer import Scorer

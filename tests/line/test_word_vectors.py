@@ -19,9 +19,9 @@ from linewright.line.file.read import parse_line
 from linewright.line.rebuild.compare import Rebuilding, rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
+from linewright.line.run_context import VECTORS_FILE, Work
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
-from linewright.line.work import VECTORS_FILE, Work
 from linewright.model.card.render import card_markdown
 from linewright.model.package.model import load
 from linewright.serve.rows.scorer import Scorer

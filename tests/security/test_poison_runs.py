@@ -16,8 +16,8 @@ import pytest
 from control import factory_up
 
 from linewright.engine.durable import EngineClient
+from linewright.engine.fair_share import Turns
 from linewright.engine.lock import ProcessLock
-from linewright.engine.turns import Turns
 from linewright.errors import Conflict, LinewrightError, NotFound, RequestError, UserCodeError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished

@@ -75,6 +75,7 @@ def bring(
     features: list[str],
     label: str,
     types: Any,
+    *,
     learned: int | None = None,
     **asked: Any,
 ) -> Brought:

@@ -46,7 +46,7 @@ class Up:
 
     def children(self) -> list[int]:
         """Return the ids of the processes that carry out expensive operations."""
-        return processes(b"linewright.interfaces.http.apart", str(self.root).encode())
+        return processes(b"linewright.interfaces.http.operation_process", str(self.root).encode())
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 
 from linewright.store.values import canonical_json, decode, digest_of
 from linewright.watch.facts import Alerted, RetrainProposal
-from linewright.watch.retrain import propose
+from linewright.watch.retrain_proposal import propose
 from linewright.watch.retrain_text import proposal_in_words
 from linewright.watch.spec import RetrainSpec
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linewright.errors import RequestError
-from linewright.line.work import CODE_FILE, Work, planned_bytes, read_code_file
+from linewright.line.run_context import CODE_FILE, Work, planned_bytes, read_code_file
 from linewright.model.custom.source_file import find_function
 from linewright.model.spec import TrainSpec
 

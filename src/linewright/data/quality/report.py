@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.leakage.derived_columns import find_kin
+from linewright.data.leakage.label_threshold import find_thresholds
 from linewright.data.leakage.single_column import (
     ASKED,
     Suspect,
@@ -20,7 +21,6 @@ from linewright.data.leakage.single_column import (
     strengths_by_class,
 )
 from linewright.data.leakage.text_terms import telling_words
-from linewright.data.leakage.thresholds import find_thresholds
 from linewright.data.profile.association import Truth, cells, strength
 from linewright.data.profile.column import UNUSABLE, Seen, misfit_evidence, see_all
 from linewright.data.profile.label import FEWEST_ROWS, LabelProfile, describe_label, without_rare

@@ -19,7 +19,7 @@ from anyio.to_thread import run_sync
 from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, Terminal, Transient, from_json
-from linewright.interfaces.http.apart import Asked, Told
+from linewright.interfaces.http.operation_process import Asked, Told
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.models.memory import usual_budget
 
@@ -33,7 +33,7 @@ SHARE = 0.25
 """Of the memory that this machine could give, what each may take: all at once leave half for runs and models."""
 LEAST_MEMORY = 2**30
 """Bytes that each may have at least: less would not hold the libraries and a table."""
-MODULE = "linewright.interfaces.http.apart"
+MODULE = "linewright.interfaces.http.operation_process"
 
 
 class Bug(Exception):  # noqa: N818 -- not ours to raise: something went wrong that nobody foresaw

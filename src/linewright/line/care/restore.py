@@ -17,7 +17,7 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
 from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
-from linewright.line.care.members import Content, CutOff, Member, NotPlain, members_of
+from linewright.line.care.backup_members import Content, CutOff, Member, NotPlain, members_of
 from linewright.line.care.problem import in_bytes
 from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory

@@ -9,8 +9,8 @@ from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.line.file.mistakes import did_you_mean
+from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
-from linewright.line.work import Work
 from linewright.model.facts import Value
 from linewright.model.tasks.value import Amounts, amounts_of, columns_of, require_stakes, value_of
 

@@ -38,8 +38,8 @@ from linewright.data.types import TIMES
 from linewright.errors import RequestError, SpecError
 from linewright.line.column_roles import roles
 from linewright.line.file.quoting import in_sql, quoted, quoted_sentence
+from linewright.line.run_context import LEARNABLE, feature_columns
 from linewright.line.spec import LineSpec
-from linewright.line.work import LEARNABLE, feature_columns
 from linewright.text.numbers import listed
 
 TOLD = frozenset({"near constant", "later"})

@@ -15,8 +15,8 @@ from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.record.quarantine import reading_of
+from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
-from linewright.line.work import Work
 from linewright.store.values import to_builtins
 
 E = TypeVar("E", bound=LinewrightError)

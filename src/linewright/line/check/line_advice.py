@@ -21,8 +21,8 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.file.quoting import quoted
 from linewright.line.record.alerts import last_retraining
 from linewright.line.record.costs import declared_costs
+from linewright.line.run_context import MODEL_FILE
 from linewright.line.spec import LineSpec
-from linewright.line.work import MODEL_FILE
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
 from linewright.text.numbers import as_declared
 

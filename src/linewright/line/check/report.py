@@ -27,8 +27,7 @@ from linewright.line.file.mistakes import did_you_mean, dotted
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
 from linewright.line.retention.forgotten_rows import are_forgotten
-from linewright.line.spec import KeepSpec, LineSpec
-from linewright.line.work import (
+from linewright.line.run_context import (
     MODEL_FILE,
     VECTORS_FILE,
     Work,
@@ -38,6 +37,7 @@ from linewright.line.work import (
     read_vectors_file,
     resolve_task,
 )
+from linewright.line.spec import KeepSpec, LineSpec
 from linewright.model.imported.sandbox import tried
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of

@@ -30,7 +30,7 @@ from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import text_of
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Waiting
-from linewright.watch.retrain import propose
+from linewright.watch.retrain_proposal import propose
 from linewright.watch.spec import EveryTrigger, RetrainSpec
 
 _SCHEDULES = frozenset({"labels", "every"})

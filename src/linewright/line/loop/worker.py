@@ -20,6 +20,7 @@ from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
 from linewright.line.loop.reference import MakeReference
 from linewright.line.loop.retraining import next_proposal, retraining_due
+from linewright.line.polling import Rounds
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.archive_log import next_sealing, seal_next
 from linewright.line.record.changes import Changes, Part
@@ -28,7 +29,6 @@ from linewright.line.record.clock_skew import clock_alert, tend_clock
 from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, forecast
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.release.rollout import is_trial_open, tend_canary
-from linewright.line.rounds import Rounds
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
 from linewright.release.facts import Deployed, Promoted, Withdrawn

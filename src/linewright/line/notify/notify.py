@@ -13,7 +13,7 @@ from linewright.engine.context import Progress
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.notify.destinations import Declared, Destination
-from linewright.line.rounds import Rounds
+from linewright.line.polling import Rounds
 from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place
 from linewright.people.send import Sender, Undelivered

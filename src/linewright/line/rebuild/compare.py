@@ -26,10 +26,10 @@ from linewright.line.facts import Declared, Environment, Level, Plan
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
+from linewright.line.run_context import Rows, Work, read_code_file, read_vectors_file
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.line.steps.table import STATIONS, Station
-from linewright.line.work import Rows, Work, read_code_file, read_vectors_file
 from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.package.model import Model, largest_difference, load, read_golden

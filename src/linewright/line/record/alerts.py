@@ -8,7 +8,7 @@ from linewright.release.facts import Promoted, RolledBack
 from linewright.store.protocols import Metadata
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainProposal
-from linewright.watch.retrain import SHIFTS
+from linewright.watch.retrain_proposal import SHIFTS
 from linewright.watch.retrain_text import proposal_in_words
 
 E = TypeVar("E", bound=Event)

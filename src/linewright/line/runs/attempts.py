@@ -15,8 +15,8 @@ import msgspec
 
 from linewright.engine.child import Child, ChildEnded, End
 from linewright.engine.context import Progress
+from linewright.engine.fair_share import Turn, Turns
 from linewright.engine.protocol import Interrupted, Json, NotEnded, Step, Workflow, release
-from linewright.engine.turns import Turn, Turns
 from linewright.engine.usage import Usage
 from linewright.errors import (
     BackendError,

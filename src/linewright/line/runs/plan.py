@@ -15,11 +15,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Change, Plan
 from linewright.line.file.read import unsupported
 from linewright.line.record.alerts import last_retraining
-from linewright.line.release.decide import release_due
-from linewright.line.runs.record import declared, last_declared
-from linewright.line.spec import LineSpec
-from linewright.line.steps.table import STATIONS, Station, settled, words
-from linewright.line.work import (
+from linewright.line.release.promote_or_hold import release_due
+from linewright.line.run_context import (
     CODE_FILE,
     MODEL_FILE,
     VECTORS_FILE,
@@ -28,6 +25,9 @@ from linewright.line.work import (
     read_model_file,
     read_vectors_file,
 )
+from linewright.line.runs.record import declared, last_declared
+from linewright.line.spec import LineSpec
+from linewright.line.steps.table import STATIONS, Station, settled, words
 from linewright.store.values import digest_of, digest_of_bytes
 from linewright.text.numbers import listed
 

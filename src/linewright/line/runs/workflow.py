@@ -20,7 +20,10 @@ from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises, require_fresh
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan, RunResult
-from linewright.line.release.decide import (
+from linewright.line.release.endpoint import follow_file
+from linewright.line.release.excluded_columns import in_spite, unequal
+from linewright.line.release.next_steps import after_run
+from linewright.line.release.promote_or_hold import (
     release,
     require_champion,
     trial_with,
@@ -28,9 +31,7 @@ from linewright.line.release.decide import (
     waits_for_approval,
     withheld,
 )
-from linewright.line.release.endpoint import follow_file
-from linewright.line.release.excluded_columns import in_spite, unequal
-from linewright.line.release.next_steps import after_run
+from linewright.line.run_context import Work
 from linewright.line.runs.new_rows import learned_since
 from linewright.line.runs.plan import begin, survey
 from linewright.line.runs.record import WORKFLOW, accept, finish, last_run
@@ -38,7 +39,6 @@ from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STATIONS, Station, settled
-from linewright.line.work import Work
 from linewright.model.card.word_vectors import vectors_in_words
 from linewright.model.evaluate.decision_changes import redecided_in_words
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.work import (
+from linewright.line.run_context import (
     MODEL_FILE,
     Work,
     chosen_by,

@@ -13,10 +13,10 @@ from linewright.features.encode import Columns
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import to_columns
 from linewright.line.check.amounts import amounts_of_rows
+from linewright.line.run_context import Work, compared_by, headline, label_text, read_rows, weights
 from linewright.line.steps.explanation import inputs_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.rival import BASELINE, rival_of
-from linewright.line.work import Work, compared_by, headline, label_text, read_rows, weights
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
 from linewright.model.evaluate.measure import evaluate, measured_of

@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 
 from linewright.features.encode_table import encode_table
+from linewright.line.run_context import Work, label_text, weights
 from linewright.line.steps.evaluate import ask_test_rows
 from linewright.line.steps.explanation import explain_to_people
-from linewright.line.work import Work, label_text, weights
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
 from linewright.model.facts import Explanation, Linear
 from linewright.model.train.scored_rows import Scored, to_bytes

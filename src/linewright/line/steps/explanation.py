@@ -4,7 +4,7 @@ import numpy as np
 
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
 from linewright.features.facts import Boolean, Encoder, Raw, partner
-from linewright.line.work import Work
+from linewright.line.run_context import Work
 from linewright.model.explain.inputs import Floats, Input
 from linewright.model.explain.report import HeldOut, explanation
 from linewright.model.facts import Explanation

@@ -21,8 +21,8 @@ from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
+from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
-from linewright.line.work import Work, missing_texts
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows.reader import converter
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from linewright.line.record.registry import recorded
-from linewright.line.work import Work
+from linewright.line.run_context import Work
 from linewright.model.facts import Certificate, Package
 from linewright.model.gate_reasons import AnotherQuestion, Incomparable, LostColumns
 from linewright.release.facts import Promoted

@@ -13,8 +13,7 @@ from linewright.data.dataset.version import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.retention.forgotten import forgotten_of
-from linewright.line.steps.rival import rival_of
-from linewright.line.work import (
+from linewright.line.run_context import (
     CODE_FILE,
     MODEL_FILE,
     VECTORS_FILE,
@@ -25,6 +24,7 @@ from linewright.line.work import (
     optional_columns,
     resolve_task,
 )
+from linewright.line.steps.rival import rival_of
 from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
 
@@ -264,7 +264,7 @@ STATIONS = (
         code=1,
         doing="choosing the threshold",
         inputs=_decide_inputs,
-        carried_out_by="linewright.line.steps.decide:decide_station",
+        carried_out_by="linewright.line.steps.choose_threshold:decide_station",
         notes_environment=True,
     ),
     Station(

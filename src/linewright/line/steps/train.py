@@ -17,9 +17,7 @@ from linewright.features.learn import learn, to_columns
 from linewright.features.vectors import Vectors, parse
 from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
 from linewright.line.predict.batch import json_rows
-from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
-from linewright.line.steps.ingest import moments_of_rows
-from linewright.line.work import (
+from linewright.line.run_context import (
     CODE_FILE,
     VECTORS_FILE,
     Work,
@@ -32,6 +30,8 @@ from linewright.line.work import (
     read_vectors_file,
     weights,
 )
+from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
+from linewright.line.steps.ingest import moments_of_rows
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained

@@ -26,8 +26,8 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.instants import earlier
+from linewright.line.polling import Rounds
 from linewright.line.record.alerts import newest_of
-from linewright.line.rounds import Rounds
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import days_of
 from linewright.line.value.pricing import Pricing

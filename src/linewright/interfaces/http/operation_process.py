@@ -1,6 +1,6 @@
 """The process that carries out one expensive operation for the control plane, and ends with it or with whoever asked.
 
-    python -m linewright.interfaces.http.apart FOLDER WORD
+    python -m linewright.interfaces.http.operation_process FOLDER WORD
 
 It receives what `expensive` sends: the name of an operation, its arguments, and who asks. It sends progress, and in the end the
 result, the error, or the name of a bug. WORD is for `parent`.

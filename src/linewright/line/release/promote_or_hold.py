@@ -11,10 +11,10 @@ from linewright.line.facts import Finished
 from linewright.line.record.registry import declared_before, find_model
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
+from linewright.line.run_context import Work, feature_columns
 from linewright.line.steps.environment import computed_in
 from linewright.line.steps.rival import rival_of
 from linewright.line.steps.table import STATIONS
-from linewright.line.work import Work, feature_columns
 from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.model.gates.text import certificate_in_words, incomparable_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
