@@ -1,9 +1,54 @@
 """The base of everything that a line file may say."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 
 class Spec(BaseModel):
     """A frozen, closed value: unknown words are refused, and each field explains itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def first_required(spec: type[Spec]) -> str:
+    """Return the first word that a spec requires: a mapping with it is that spec."""
+    return next(word for word, field in spec.model_fields.items() if field.is_required())
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a field whose value is one of several specs that a table names, so that a new row needs no other union."""
+
+    specs: Callable[[Collection[str]], Sequence[type[Spec]]]
+    """Gives the specs that a mapping with these words may be: all, where no word tells."""
+
+    def chosen(self, words: Collection[str]) -> type[Spec] | None:
+        """Return the spec of a mapping with these words; `None` where no word tells."""
+        return next((spec for spec in self.specs(words) if first_required(spec) in words), None)
+
+    def __get_pydantic_core_schema__(self, source: type[Spec], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate by the spec that the words choose; a spec is dumped with all of its own fields."""
+        del handler
+
+        def validated(value: Any) -> Spec:
+            if isinstance(value, source):
+                return value
+            spec = self.chosen(value) if isinstance(value, Mapping) else None
+            if spec is None:
+                words = ", ".join(first_required(one) for one in self.specs(()))
+                raise ValueError(f"a mapping with one of {words} is needed")
+            return spec.model_validate(value)
+
+        return core_schema.no_info_plain_validator_function(validated)
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the specs that are in the table now."""
+        del core
+        return handler(core_schema.union_schema([one.__pydantic_core_schema__ for one in self.specs(())]))

@@ -1,14 +1,15 @@
 """What a line file may say about its data."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
-from typing import Annotated, Literal
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import Spec
+from linewright.spec import OneOf, Spec
 
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
 OnBreach = Literal["stop", "quarantine", "warn"]
@@ -69,11 +70,56 @@ class QueryLimits(Spec):
     """How long it may take to give one more row, in seconds."""
 
 
-class FileSource(Spec):
+class SourceSpec(Spec):
+    """Where the rows of one source are, and how they are read. The first word that a kind of source requires names the kind."""
+
+    reader: ClassVar[str]
+    """``module:class`` of its `data.read.source.SourceReader`; imported when a source of this kind is read."""
+    places: ClassVar[tuple[str, ...]] = ()
+    """Words that name files of this machine. They do not matter for what the source holds."""
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """Files of this machine that are read, as the line file has them: paths, folders or patterns, as `data.read.paths.files_of` takes."""
+        return tuple(str(getattr(self, place)) for place in self.places)
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Texts that mean "no value", after blanks around a value are removed."""
+        return ("",)
+
+    def with_missing(self, texts: tuple[str, ...]) -> "SourceSpec | None":
+        """Return the same source with these `missing_texts`; `None` where no option says them."""
+        del texts
+        return None
+
+    def describe(self) -> str:
+        """Say in a few words, on one line and without secrets, what is read."""
+        return ", ".join(self.local_files)
+
+    @classmethod
+    def offered(cls, file: str, head: bytes) -> "SourceSpec | None":
+        """Return the source that `new` shall write for a file of this kind; `None` where it is none.
+
+        Parameters
+        ----------
+        file
+            Path as the line file shall have it.
+        head
+            The first bytes of the file, at most 65,536.
+        """
+        del file, head
+        return None
+
+
+class FileSource(SourceSpec):
     """A table in a file, or in several of the same columns: CSV, JSON lines or Parquet, by what it holds.
 
     CSV and JSON lines may be packed: gzip, bzip2, xz, Zstandard, or a ZIP of one file.
     """
+
+    reader: ClassVar[str] = "linewright.data.read.files:FileReader"
+    places: ClassVar[tuple[str, ...]] = ("file",)
 
     file: str
     """Path, relative to the factory folder or absolute: of a file, of a folder, or a pattern such as
@@ -93,9 +139,21 @@ class FileSource(Spec):
     limits: FileLimits = FileLimits()
     """How large the file may turn out to be."""
 
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Texts that mean "no value"."""
+        return self.missing
 
-class SqliteSource(Spec):
+    def with_missing(self, texts: tuple[str, ...]) -> "FileSource":
+        """Return the same files with other texts that mean "no value"."""
+        return self.model_copy(update={"missing": texts})
+
+
+class SqliteSource(SourceSpec):
     """The result of a query on a SQLite database."""
+
+    reader: ClassVar[str] = "linewright.data.read.sqlite_query:SqliteReader"
+    places: ClassVar[tuple[str, ...]] = ("sqlite",)
 
     sqlite: str
     """Path of the database file."""
@@ -104,8 +162,49 @@ class SqliteSource(Spec):
     limits: QueryLimits = QueryLimits()
     """How much the query may give, and how long it may take."""
 
+    def describe(self) -> str:
+        """Name the database; the query may be long."""
+        return f"a query on {self.sqlite}"
 
-SourceSpec = FileSource | SqliteSource
+
+SOURCES: dict[str, type[SourceSpec]] = {"file": FileSource, "sqlite": SqliteSource}
+"""The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
+PLUGINS = "linewright.sources"
+"""Group of entry points, each ``WORD = module:class`` of a `SourceSpec`."""
+
+
+def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
+    """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too.
+
+    Raises
+    ------
+    SpecError
+        If the entry point of a package is no kind of source.
+    """
+    if any(word in SOURCES for word in words):  # spares a look at all installed packages
+        return tuple(SOURCES.values())
+    others = sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name)
+    return (*SOURCES.values(), *(_plugged(entry) for entry in others if entry.name not in SOURCES))
+
+
+def _plugged(entry: EntryPoint) -> type[SourceSpec]:
+    try:
+        spec = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SpecError(
+            f"the package with this kind of source cannot be loaded: {error}",
+            where=entry.name,
+            found=entry.value,
+        ) from error
+    if not (isinstance(spec, type) and issubclass(spec, SourceSpec)):
+        raise SpecError(
+            "this is no kind of source", where=entry.name, found=entry.value, allowed="a SourceSpec"
+        )
+    return spec
+
+
+AnySource = Annotated[SourceSpec, OneOf(source_specs)]
+"""A source of any kind in the table."""
 
 
 class TableSpec(Spec):
@@ -256,7 +355,7 @@ class SplitSpec(Spec):
 class DataSpec(Spec):
     """Everything that the data room is asked for."""
 
-    sources: Annotated[dict[str, SourceSpec], Field(min_length=1)]
+    sources: Annotated[dict[str, AnySource], Field(min_length=1)]
     """Where the data is, by name."""
     table: TableSpec = TableSpec()
     """How the sources become one table."""

@@ -13,7 +13,7 @@ import polars as pl
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.profile.label import task_of_many
-from linewright.data.spec import FileSource, table_sources
+from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
 from linewright.features.vectors import head
 from linewright.line.column_roles import roles
@@ -362,6 +362,4 @@ def optional_columns(spec: LineSpec) -> list[str]:
 def missing_texts(spec: LineSpec) -> tuple[str, ...]:
     """Return the texts that mean "no value" in a row of the table; SQL over sources leaves none of them."""
     sources = list(table_sources(spec).values())
-    if len(sources) == 1 and spec.table.sql is None and isinstance(sources[0], FileSource):
-        return sources[0].missing
-    return FileSource(file="").missing
+    return sources[0].missing_texts if len(sources) == 1 and spec.table.sql is None else ("",)

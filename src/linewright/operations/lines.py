@@ -251,6 +251,8 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     line: str
     changes: tuple[Change, ...]
+    sources: dict[str, str] = {}
+    """What is read as each source, in a few words."""
     doubts: tuple[str, ...] = ()
     """What would leave the run without an answer, and what the line file says in vain."""
 
@@ -307,5 +309,6 @@ def _plan(factory: Factory, name: str) -> PlanResult:
         plan=factory.metadata.keep(value),
         line=name,
         changes=value.changes,
+        sources={source: one.describe() for source, one in spec.sources.items()},
         doubts=plan_doubts(factory, spec),
     )

@@ -1,28 +1,20 @@
 """Sources: files and queries become tables, exactly as they are, and a digest of what they hold."""
 
-import hashlib
-import os
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, chain
+from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
+from typing import Any, Protocol
 
 import polars as pl
 
 from linewright.data.read.batches import BATCH, Batch, Held, Part, Ragged, refuse_patterns
-from linewright.data.read.csv_file import CsvFile, open_csv
-from linewright.data.read.encoding import FORMATS
-from linewright.data.read.json_lines import JsonLines, is_json_lines, open_json_lines
-from linewright.data.read.parquet_file import PARQUET, ParquetFile, open_parquet, sound
-from linewright.data.read.paths import files_of
-from linewright.data.read.sqlite_query import read_query, run_query
-from linewright.data.spec import FileSource, SourceSpec, SqliteSource
-from linewright.errors import RequestError, SpecError
-from linewright.store.values import digest_of
-from linewright.text.suggest import near_file
+from linewright.data.read.parquet_file import sound
+from linewright.data.spec import SourceSpec
 
 _POINT = r"^[+-]?[0-9]*\.[0-9]+([eE][+-]?[0-9]+)?$"
 _COMMA = _POINT.replace(r"\.", ",")
@@ -196,6 +188,60 @@ class Raw:
         return self.source.lines(everyone) if self.source else [None] * len(everyone)
 
 
+class SourceReader(Protocol):
+    """Reads one kind of source: a file of its own, which the `reader` of its spec names.
+
+    What it reads is not to be trusted: rows, names and sizes are checked, and what cannot be read is said by `SpecError` or
+    `RequestError` with its place in the line file, which begins with ``sources.NAME``. `testing.sources.SourceContract` holds it
+    to all that is said here. A reader has no state, and `spec` is always of its own kind.
+    """
+
+    def open(self, name: str, spec: Any, root: Path, *, size: int) -> Source:
+        """Return the rows of a source, which can be read more than once and are the same each time, in the same order.
+
+        Parameters
+        ----------
+        name
+            The source's name in the line file.
+        spec
+            Where it is and how to read it.
+        root
+            Folder that relative paths start from.
+        size
+            How many bytes of text a batch is made of, about; no row may be longer.
+        """
+        ...
+
+    def fingerprint(self, spec: Any, root: Path, where: str) -> str:
+        """Return a digest (`store.values.digest_of`) of what the source holds and how it is read.
+
+        It moves with every value, and with options that give other rows; not with the place, the time or limits.
+
+        Parameters
+        ----------
+        where
+            Place of the source in the line file, for messages.
+        """
+        ...
+
+    def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
+        """Return the names of the columns where a header tells them; none where only the rows would."""
+        ...
+
+
+def reader_of(spec: SourceSpec) -> SourceReader:
+    """Return what reads a kind of source.
+
+    Examples
+    --------
+    >>> from linewright.data.spec import SqliteSource
+    >>> type(reader_of(SqliteSource(sqlite="a.db", query="select 1"))).__name__
+    'SqliteReader'
+    """
+    module, _, reader = spec.reader.partition(":")
+    return getattr(import_module(module), reader)()
+
+
 def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -> Source:
     r"""Open a source to read it in batches.
 
@@ -225,18 +271,16 @@ def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -
     Examples
     --------
     >>> import tempfile
+    >>> from linewright.data.spec import FileSource
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.csv").write_text("id, colour\n1, red\n2,\n")
     >>> source = open_source("a", FileSource(file="a.csv"), folder)
     >>> source.columns, [batch.frame.rows() for batch in source.batches()]
     (('id', 'colour'), [[('1', 'red'), ('2', None)]])
     """
-    where = f"sources.{name}"
-    if not isinstance(spec, SqliteSource):
-        return _open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
-    query = read_query(_database(spec, root, where), spec, where)
-    refuse_patterns(query.columns, f"{where}.query")
-    return Source(name=name, columns=query.columns, is_text=True, parts=(query,), missing=("",))
+    source = reader_of(spec).open(name, spec, root, size=size)
+    refuse_patterns(source.columns, f"sources.{name}")
+    return source
 
 
 def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
@@ -265,147 +309,26 @@ def whole(source: Source) -> Raw:
     )
 
 
-def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
-    """Open a file that is no source of a line, like `open_source`; messages name the file.
-
-    Raises
-    ------
-    SpecError, RequestError
-        Saying what is wrong with the file, and what to do.
-    """
-    path = Path(spec.file)
-    if not path.is_file():
-        raise RequestError(
-            "this is not a file" if path.exists() else "there is no such file",
-            where=spec.file,
-            allowed=f"a file of {FORMATS}",
-            hint=near_file(path),
-        )
-    return _open_files(path.name, (path,), spec, spec.file, size)
-
-
-def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
-    parts = [_open_part(path, spec, where, size) for path in paths]
-    names = _file_names(paths)
-    for part, file in zip(parts, names, strict=True):
-        _refuse_other_format(part, file, parts[0], names[0], where)
-    if all(isinstance(part, JsonLines) for part in parts):
-        # An object may lack any field, so a file may too.
-        columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
-        parts = [replace(part, columns=columns) for part in parts if isinstance(part, JsonLines)]
-    refuse_patterns(parts[0].columns, where)
-    for part, file in zip(parts, names, strict=True):
-        _refuse_other_columns(part, file, parts[0], names[0], where)
-    return Source(
-        name=name,
-        columns=parts[0].columns,
-        is_text=not isinstance(parts[0], ParquetFile),
-        parts=tuple(parts),
-        missing=spec.missing,
-        decimal=spec.decimal if isinstance(parts[0], CsvFile) else ".",
-        file_names=names if len(names) > 1 else (),
-    )
-
-
-def _file_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Name each file, with as many folders as make the difference."""
-    shared = Path(os.path.commonpath([path.parent for path in paths]))
-    return tuple(path.relative_to(shared).as_posix() for path in paths)
-
-
-def _refuse_other_format(part: Part, file: str, first: Part, first_file: str, where: str) -> None:
-    if type(part) is not type(first):
-        raise RequestError(
-            "the files are not of one format",
-            where=f"{where}.file",
-            found=f"{first_file}, {file}",
-            hint="name those that belong together by a pattern, e.g. data/*.csv",
-        )
-
-
-def _refuse_other_columns(part: Part, file: str, first: Part, first_file: str, where: str) -> None:
-    more = [name for name in part.columns if name not in first.columns]
-    less = [name for name in first.columns if name not in part.columns]
-    if more or less:
-        says = [f"has {', '.join(map(repr, more))}"] if more else []
-        says += [f"lacks {', '.join(map(repr, less))}"] if less else []
-        raise RequestError(
-            f"the files of the source do not have the same columns: {file} {' and '.join(says)}",
-            where=f"{where}.file",
-            found=", ".join(part.columns)[:200],
-            allowed=f"the columns of {first_file}, in any order: {', '.join(first.columns)[:200]}",
-        )
-    types = [_types(one) for one in (first, part)]
-    other = next((name for name, dtype in types[0].items() if types[1][name] != dtype), None)
-    if other is not None:
-        raise RequestError(
-            f"column {other!r} is {types[1][other]} in {file}, and {types[0][other]} in {first_file}",
-            where=f"{where}.file",
-            hint="write the files with the same types",
-        )
-
-
-def _types(part: Part) -> Mapping[str, pl.DataType]:
-    return clean(part.empty(), ()).schema if isinstance(part, ParquetFile) else {}
-
-
-def _open_part(path: Path, spec: FileSource, where: str, size: int) -> Part:
-    is_parquet = _is_parquet(path)
-    if not is_parquet and not is_json_lines(path, spec, where):
-        return open_csv(path, spec, where, size=size)
-    if spec.names or not spec.header:
-        raise SpecError(
-            "only a CSV file gets its names from here",
-            where=f"{where}.names" if spec.names else f"{where}.header",
-            found=path.name,
-            hint="take it out, and rename columns in table.sql",
-        )
-    return (
-        open_parquet(path, where, size=size, limits=spec.limits)
-        if is_parquet
-        else open_json_lines(path, spec, where, size=size)
-    )
-
-
 def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
     """Return a digest of what a source holds and how it is read; where it lies does not matter.
-
-    Files are hashed as they are, several in the order of their paths; of a database, the rows of the query.
 
     Raises
     ------
     SpecError, RequestError
         If it cannot be read.
     """
-    if isinstance(spec, SqliteSource):
-        hashed = hashlib.sha256()
-        with run_query(_database(spec, root, where), spec, where) as (names, rows):
-            hashed.update(ascii(names).encode())
-            for row in chain.from_iterable(rows):
-                hashed.update(ascii(row).encode())
-        return digest_of({"rows": hashed.hexdigest()})
-    files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
-    # Limits are no part of it: a file that can be read is read the same.
-    return digest_of({"files": files, **spec.model_dump(mode="json", exclude={"file", "limits"})})
+    return reader_of(spec).fingerprint(spec, root, where)
 
 
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def column_names(name: str, spec: SourceSpec, root: Path) -> tuple[str, ...]:
+    """Return the names of a source's columns, as far as they are told without its rows; else none.
 
-
-def _database(spec: SqliteSource, root: Path, where: str) -> Path:
-    path = root / spec.sqlite
-    if path.is_file():
-        return path
-    what = "this is not a file" if path.exists() else "there is no such file"
-    hint = near_file(path, written=spec.sqlite) or f"paths start from {root}"
-    raise RequestError(what, where=f"{where}.sqlite", found=spec.sqlite, allowed="a database file", hint=hint)
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == PARQUET
+    Raises
+    ------
+    SpecError, RequestError
+        If it cannot be opened.
+    """
+    return reader_of(spec).columns(name, spec, root)
 
 
 def clean(frame: pl.DataFrame, missing: tuple[str, ...]) -> pl.DataFrame:

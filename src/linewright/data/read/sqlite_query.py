@@ -4,6 +4,7 @@ Both are untrusted: the query, and the file, whose views and tables may do more 
 and views, and functions that are known to be harmless; SQLite's extensions, which a file can bring as virtual tables, it may not.
 """
 
+import hashlib
 import sqlite3
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -16,11 +17,14 @@ from typing import Any, cast
 
 import polars as pl
 
-from linewright.data.read.batches import BATCH, Batch
+from linewright.data.read.batches import BATCH, Batch, refuse_patterns
 from linewright.data.read.limits import most_held, too_large, too_many_rows
+from linewright.data.read.source import Source
 from linewright.data.spec import SqliteSource
 from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError
+from linewright.store.values import digest_of
+from linewright.text.suggest import near_file
 
 _READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
 # https://www.sqlite.org/lang_corefunc.html, but for load_extension and those that say something of the program
@@ -285,3 +289,40 @@ def _tables(connection: sqlite3.Connection) -> str:
         return ", ".join(repr(name) for (name,) in found)
     except sqlite3.Error:
         return "tables that cannot be read"
+
+
+class SqliteReader:
+    """Reads the result of a query on a SQLite database."""
+
+    def open(self, name: str, spec: SqliteSource, root: Path, *, size: int) -> Source:
+        """Run the query: its rows are in memory as a whole."""
+        del size
+        where = f"sources.{name}"
+        query = read_query(_database(spec, root, where), spec, where)
+        refuse_patterns(query.columns, f"{where}.query")
+        return Source(
+            name=name, columns=query.columns, is_text=True, parts=(query,), missing=spec.missing_texts
+        )
+
+    def fingerprint(self, spec: SqliteSource, root: Path, where: str) -> str:
+        """Return a digest of the rows of the query."""
+        hashed = hashlib.sha256()
+        with run_query(_database(spec, root, where), spec, where) as (names, rows):
+            hashed.update(ascii(names).encode())
+            for row in chain.from_iterable(rows):
+                hashed.update(ascii(row).encode())
+        return digest_of({"rows": hashed.hexdigest()})
+
+    def columns(self, name: str, spec: SqliteSource, root: Path) -> tuple[str, ...]:
+        """Return nothing: the query would have to be run for it."""
+        del name, spec, root
+        return ()
+
+
+def _database(spec: SqliteSource, root: Path, where: str) -> Path:
+    path = root / spec.sqlite
+    if path.is_file():
+        return path
+    what = "this is not a file" if path.exists() else "there is no such file"
+    hint = near_file(path, written=spec.sqlite) or f"paths start from {root}"
+    raise RequestError(what, where=f"{where}.sqlite", found=spec.sqlite, allowed="a database file", hint=hint)

@@ -10,7 +10,7 @@ import polars as pl
 from linewright.data.facts import Column, Finding, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
-from linewright.data.spec import ColumnRule, DataSpec, FileSource
+from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
@@ -177,8 +177,7 @@ def _row_sql(
     ]
 
     def missing(source: str) -> tuple[str, ...]:
-        spec = data.sources[source]
-        return spec.missing if isinstance(spec, FileSource) else FileSource(file="").missing
+        return data.sources[source].missing_texts
 
     return row_sql_of(str(data.table.sql), frames, table, wanted, _Reader(rules, data), missing=missing)
 

@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,7 +23,6 @@ import msgspec
 
 from linewright import __version__
 from linewright.data.read.paths import files_of
-from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
 from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
@@ -276,7 +276,7 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
         if factory.trouble_with(line) is not None:
             continue
         spec = factory.line(line)
-        yield from (one.file if isinstance(one, FileSource) else one.sqlite for one in spec.sources.values())
+        yield from chain.from_iterable(source.local_files for source in spec.sources.values())
         if spec.train.model is not None:
             yield spec.train.model.file
         if spec.train.python is not None:

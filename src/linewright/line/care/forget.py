@@ -25,7 +25,6 @@ from linewright.data.dataset.version import blobs_of, instead_of, put_emptied, p
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
 from linewright.data.read.batches import fields_of
 from linewright.data.read.paths import files_of
-from linewright.data.spec import FileSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
@@ -742,9 +741,9 @@ def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the files that a line reads."""
     named: set[Path] = set()
     for source in spec.sources.values():
-        with suppress(RequestError):
-            written = source.file if isinstance(source, FileSource) else source.sqlite
-            named |= set(files_of(written, factory.root, ""))
+        for written in source.local_files:
+            with suppress(RequestError):
+                named |= set(files_of(written, factory.root, ""))
     return named
 
 

@@ -12,7 +12,7 @@ from linewright.data.quality.redundant import find_sentinels, find_twins
 from linewright.data.read.locate import place_of
 from linewright.data.read.sniff import missing_spellings
 from linewright.data.read.source import Source, clean, open_source
-from linewright.data.spec import ColumnRule, FileSource, table_sources
+from linewright.data.spec import ColumnRule, SourceSpec, table_sources
 from linewright.data.table.build import build_table
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
@@ -115,18 +115,18 @@ def _is_by_group(spec: LineSpec) -> bool:
 
 def _missing_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
     for name, source in spec.sources.items():
-        if isinstance(source, FileSource):
-            plain = open_source(name, source.model_copy(update={"missing": ("",)}), factory.root)
-            yield from _vain_spellings(plain, source)
+        plain = source.with_missing(("",))
+        if plain is not None:
+            yield from _vain_spellings(open_source(name, plain, factory.root), source)
     # Where SQL makes the table, it may have seen to what means "no value".
     for name, source in table_sources(spec).items() if spec.table.sql is None else ():
-        if isinstance(source, FileSource):
+        if source.with_missing(("",)) is not None:
             yield from _likely_spellings(open_source(name, source, factory.root), source, spec)
 
 
-def _vain_spellings(source: Source, how: FileSource) -> Iterator[str]:
+def _vain_spellings(source: Source, how: SourceSpec) -> Iterator[str]:
     """Name the spellings of "no value" that stand nowhere in their source."""
-    sought = set(filter(None, how.missing))
+    sought = set(filter(None, how.missing_texts))
     near: dict[str, str] = {}
     for batch in source.batches() if sought else ():
         texts = [column.drop_nulls() for column in batch.frame.iter_columns() if column.dtype == pl.String]
@@ -136,7 +136,7 @@ def _vain_spellings(source: Source, how: FileSource) -> Iterator[str]:
                 near[word] = spelled
         if not sought:
             return
-    for word in filter(sought.__contains__, how.missing):
+    for word in filter(sought.__contains__, how.missing_texts):
         spelled = f", which spells it {near[word]!r}" if word in near else ""
         yield f"sources.{source.name}.missing: {word!r} stands nowhere in the file{spelled}"
 
@@ -151,14 +151,14 @@ def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
     return None
 
 
-def _likely_spellings(source: Source, how: FileSource, spec: LineSpec) -> Iterator[str]:
+def _likely_spellings(source: Source, how: SourceSpec, spec: LineSpec) -> Iterator[str]:
     """Say which values look as if they meant "no value"; the first rows are looked at."""
     frame = _head(source).drop(spec.table.exclude, strict=False)
     allowed = {word for rule in spec.contract.columns.values() for word in rule.allowed or ()}
     words = [word for word in missing_spellings(frame, spec.label.column) if word not in allowed]
     if words:
         names = ", ".join(name for name in frame.columns if _has_any(frame[name], words))
-        said = ", ".join(json.dumps(word, ensure_ascii=False) for word in [*how.missing, *words])
+        said = ", ".join(json.dumps(word, ensure_ascii=False) for word in [*how.missing_texts, *words])
         yield f'{", ".join(map(repr, words))} in {names} may mean "no value": if so, missing: [{said}]'
     seen = see_all(clean(frame, tuple(words)), names=(spec.table.key, spec.table.group))
     yield from _bad_cells(source, seen, spec)

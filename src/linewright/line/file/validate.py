@@ -16,10 +16,11 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
-from linewright.spec import Spec
+from linewright.spec import OneOf, Spec, first_required
 from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
@@ -104,6 +105,8 @@ def _fit(kind: Any, node: Node, at: _Place) -> Any:
     origin, args = get_origin(base), get_args(base)
     if origin in {Union, types.UnionType}:
         return _fit_union(args, node, at)
+    if (table := next((part for part in constraints if isinstance(part, OneOf)), None)) is not None:
+        return _fit_one_of_table(table, node, at)
     if origin is tuple:
         return _fit_items(args[0], node, at)
     if origin is dict:
@@ -176,6 +179,8 @@ def _unknown_word(spec: type[Spec], key: Scalar, value: Node, at: _Place) -> _Un
 
 
 def _words_of(kind: Any) -> set[str]:
+    if isinstance(kind, OneOf):
+        return {word for spec in kind.specs(()) for word in spec.model_fields}
     if _is_spec(kind):
         return set(kind.model_fields)
     return {word for part in get_args(kind) for word in _words_of(part)}
@@ -201,11 +206,18 @@ def _fit_union(args: Sequence[Any], node: Node, at: _Place) -> Any:
     )
 
 
+def _fit_one_of_table(table: OneOf, node: Node, at: _Place) -> Any:
+    try:
+        return _fit_union(table.specs(node.entries if isinstance(node, Entries) else ()), node, at)
+    except SpecError as error:  # of a package
+        return at.wrong(node, str(error))
+
+
 def _fit_one_of(specs: Sequence[type[Spec]], node: Entries, at: _Place) -> Any:
     """Choose the spec by the word that only it requires, so that one mistake is told once and in its terms."""
     if len(specs) == 1:
         return _fit_model(specs[0], node, at)
-    words = {_first_required(spec): spec for spec in specs}
+    words = {first_required(spec): spec for spec in specs}
     own_first = sorted(words, key=lambda word: sum(word in spec.model_fields for spec in specs))
     for word in own_first:
         if word in node.entries:
@@ -219,10 +231,6 @@ def _fit_one_of(specs: Sequence[type[Spec]], node: Entries, at: _Place) -> Any:
         found=", ".join(node.entries) or "nothing",
         allowed=f"one with {either([repr(word) for word in words])}",
     )
-
-
-def _first_required(spec: type[Spec]) -> str:
-    return next(word for word, field in spec.model_fields.items() if field.is_required())
 
 
 def _of_spec(spec: type[Spec]) -> str:

@@ -9,7 +9,7 @@ from linewright.data.profile.roles import is_time_name
 from linewright.data.quality.report import ColumnProfile, Profile
 from linewright.data.quality.rows import Trap
 from linewright.data.read.sniff import Commas
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileSource, SourceSpec
 from linewright.data.types import NUMBERS
 from linewright.line.file.quoting import in_sql, quoted, quoted_sentence, widened
 from linewright.line.new.imported_model import Brought
@@ -41,7 +41,7 @@ class Draft:
     """What a line file is written from."""
 
     name: str
-    source: FileSource
+    source: SourceSpec
     is_outside: bool
     """Whether the data lie outside the factory's folder."""
     missing: Mapping[str, int]
@@ -107,7 +107,7 @@ def _head(draft: Draft) -> Iterator[str]:
     if not _features(draft):
         yield _comment("NOTE: no column is left that a model can learn from, so a run will say so and stop.")
     yield f"line: {quoted(draft.name)}"
-    file = draft.source.file.rsplit("/", 1)[-1]
+    file = draft.source.describe().rsplit("/", 1)[-1]
     yield f"about: {quoted_sentence(f'Predict {profile.label.column} from {file}')}"
 
 
@@ -134,8 +134,33 @@ def _features(draft: Draft) -> list[ColumnProfile]:
 
 
 def _sources(draft: Draft) -> Iterator[str]:
-    source, words = draft.source, [f"file: {quoted_sentence(draft.source.file)}"]
-    reasons: list[str] = []
+    words, reasons = (
+        _of_files(draft.source, draft)
+        if isinstance(draft.source, FileSource)
+        else (_of_any(draft.source), [])
+    )
+    if draft.missing:
+        seen = ", ".join(f'"{word}" in {_count(many, "column")}' for word, many in draft.missing.items())
+        reasons.append(f'read as "no value": blanks, and {seen}')
+    if draft.is_outside:
+        reasons.append("outside the factory's folder, so a copy of the folder is not a copy of the data")
+    yield "sources:"
+    yield from _beside(
+        [(f"{source_name(draft.name)}: {{{', '.join(words)}}}", "; ".join(reasons))], indent="  "
+    )
+    for column, value in draft.doubtful_commas.items():
+        yield _comment(f"{column}: {comma_doubt(column, value)}", indent="  ")
+
+
+def _of_any(source: SourceSpec) -> list[str]:
+    """Return the words of a source, each with what it says beyond its default."""
+    said = source.model_dump(mode="json", exclude_defaults=True)
+    return [f"{quoted(word)}: {json.dumps(value, ensure_ascii=False)}" for word, value in said.items()]
+
+
+def _of_files(source: FileSource, draft: Draft) -> tuple[list[str], list[str]]:
+    """Return the words of a source of files, and the reasons for them."""
+    words, reasons = [f"file: {quoted_sentence(source.file)}"], list[str]()
     if source.separator != ",":
         words.append(f"separator: {json.dumps(source.separator)}")
     if source.encoding != "utf-8":
@@ -152,16 +177,7 @@ def _sources(draft: Draft) -> Iterator[str]:
         reasons.append("the header has one name for several columns, so these are theirs, in order")
     if draft.missing:
         words.append(f"missing: [{', '.join(map(json.dumps, ['', *draft.missing]))}]")
-        seen = ", ".join(f'"{word}" in {_count(many, "column")}' for word, many in draft.missing.items())
-        reasons.append(f'read as "no value": blanks, and {seen}')
-    if draft.is_outside:
-        reasons.append("outside the factory's folder, so a copy of the folder is not a copy of the data")
-    yield "sources:"
-    yield from _beside(
-        [(f"{source_name(draft.name)}: {{{', '.join(words)}}}", "; ".join(reasons))], indent="  "
-    )
-    for column, value in draft.doubtful_commas.items():
-        yield _comment(f"{column}: {comma_doubt(column, value)}", indent="  ")
+    return words, reasons
 
 
 def _some(names: Sequence[str]) -> str:

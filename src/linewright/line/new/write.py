@@ -20,6 +20,7 @@ from linewright.data.read.locate import place_of
 from linewright.data.read.paths import files_of
 from linewright.data.read.sample import sample
 from linewright.data.read.sniff import (
+    Commas,
     commas,
     first_fields,
     looks_like_data,
@@ -28,7 +29,7 @@ from linewright.data.read.sniff import (
     sniff,
 )
 from linewright.data.read.source import clean, open_source, with_points
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileSource, SourceSpec, source_specs
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.data_advice import TOLD, exclusion, row_traps
 from linewright.line.engines import check_engine
@@ -40,6 +41,7 @@ from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
 
 _TEST = 0.2
+_HEAD = 1 << 16
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,15 +167,17 @@ def new_line(
     frame, rows = sample(opened)
     if not frame.height:
         raise RequestError("the data have no rows", where="--data", found=str(data))
-    with_comma = commas(frame)
+    with_comma = commas(frame) if isinstance(source, FileSource) else Commas((), {})
     if with_comma.decimal:
         source = source.model_copy(update={"decimal": ","})
         frame = with_points(frame)
     missing = missing_spellings(frame, label) if label in frame.columns else {}
-    if missing:
-        source = source.model_copy(update={"missing": ("", *missing)})
-        frame = clean(frame, source.missing)
-    where = partial(place_of, replace(opened, decimal=source.decimal))
+    spelled = source.with_missing((*source.missing_texts, *missing))
+    if spelled is None:
+        missing = {}
+    elif missing:
+        source, frame = spelled, clean(frame, spelled.missing_texts)
+    where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
     seen = see_all(frame, names=(key, group))
     profile = look(
         frame,
@@ -293,13 +297,15 @@ def _exists(path: Path) -> Conflict:
     )
 
 
-def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool, dict[str, str]]:
+def _source(root: Path, data: Path, label: str) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
     found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name
     is_outside = not found.is_relative_to(home)
     written = str(found) if is_outside else found.relative_to(home).as_posix()
+    if len(files) == 1 and (offered := _offered(files[0], written)) is not None:
+        return offered, is_outside, {}
     sources = [sniff(file, written) for file in files]
     other = next((number for number, one in enumerate(sources) if one != sources[0]), None)
     if other is not None:
@@ -315,6 +321,17 @@ def _source(root: Path, data: Path, label: str) -> tuple[FileSource, bool, dict[
     renamed = {name: field for name, field in zip(names, fields, strict=True) if name != field}
     source = sources[0].model_copy(update={"names": names}) if renamed else sources[0]
     return source, is_outside, renamed
+
+
+def _offered(file: Path, written: str) -> SourceSpec | None:
+    """Return the source of another kind that takes a file for its own."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError:  # `sniff` says why
+        return None
+    offers = (kind.offered(written, head) for kind in source_specs())
+    return next((source for source in offers if source is not None), None)
 
 
 def _way(source: FileSource) -> str:

@@ -15,7 +15,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linewright.data.read.paths import is_one_of, real
-from linewright.data.spec import FileSource
 from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns
@@ -249,7 +248,7 @@ def _source_files(factory: Factory, line: str) -> list[str]:
         sources = factory.line(line).sources.values()
     except RequestError:
         return []
-    return [source.file for source in sources if isinstance(source, FileSource)]
+    return [written for source in sources for written in source.local_files]
 
 
 def _answer(

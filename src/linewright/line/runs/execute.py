@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from linewright.data.spec import SqliteSource
 from linewright.engine.context import Progress
 from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
@@ -147,10 +147,8 @@ def _will_run(factory: Factory, line: str) -> bool:
         return True
     ended = datetime.fromisoformat(last[0].at).timestamp()
     with suppress(LinewrightError, OSError):
-        sources = factory.line(line).sources.values()
-        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in sources)
-        files = (factory.path_of(line), *(factory.root / name for name in named))
-        return any(file.is_file() and file.stat().st_mtime > ended for file in files)
+        spec = factory.line(line)
+        return factory.path_of(line).stat().st_mtime > ended or _may_have_moved(factory, spec, ended)
     return False
 
 
@@ -163,12 +161,17 @@ def _may_train(factory: Factory, line: str) -> bool:
     ended = datetime.fromisoformat(last[0].at).timestamp()
     with suppress(LinewrightError, OSError):
         spec = factory.line(line)
-        named = (one.sqlite if isinstance(one, SqliteSource) else one.file for one in spec.sources.values())
-        files = (factory.root / name for name in named)
-        return trains_anew(spec, before) or any(
-            file.is_file() and file.stat().st_mtime > ended for file in files
-        )
+        return trains_anew(spec, before) or _may_have_moved(factory, spec, ended)
     return True
+
+
+def _may_have_moved(factory: Factory, spec: LineSpec, since: float) -> bool:
+    """Guess whether a source changed after an instant, in seconds of Unix time: one of no file may have, a file tells."""
+    files = [source.local_files for source in spec.sources.values()]
+    if not all(files):
+        return True
+    paths = [factory.root / written for written in chain.from_iterable(files)]
+    return any(path.is_file() and path.stat().st_mtime > since for path in paths)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from linewright.data.contract.freshness import gone
-from linewright.data.read.source import fingerprint, open_source
-from linewright.data.spec import FileSource, SourceSpec, table_sources
+from linewright.data.read.source import column_names, fingerprint
+from linewright.data.spec import SourceSpec, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.check.dataset_checks import before_of
 from linewright.line.check.report import contradictions_of, refuse
@@ -32,8 +32,6 @@ from linewright.store.values import digest_of, digest_of_bytes
 from linewright.text.numbers import listed
 
 _MOST_NAMED = 5
-_PLACES = frozenset({"file", "sqlite"})
-"""Where a source lies does not matter for what it holds."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +201,9 @@ def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
 
 
 def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str, ...]:
-    """Return the names of a file's columns; none where they cannot be told, which reading it will explain."""
+    """Return the names of a source's columns; none where they cannot be told, which reading it will explain."""
     try:
-        return open_source(name, source, factory.root).columns if isinstance(source, FileSource) else ()
+        return column_names(name, source, factory.root)
     except LinewrightError:
         return ()
 
@@ -223,7 +221,7 @@ def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
     was = last.sources.get(name) if last else None
     if before is None or now is None or was is None or type(was) is not type(now):
         return []
-    options = [option for option in type(now).model_fields if option not in _PLACES]
+    options = [option for option in type(now).model_fields if option not in now.places]
     moved = {
         option: getattr(was, option) for option in options if getattr(was, option) != getattr(now, option)
     }

@@ -1,0 +1,187 @@
+"""Files: CSV, JSON lines or Parquet, by what they hold; several are one table."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import polars as pl
+
+from linewright.data.read.batches import BATCH, Part, refuse_patterns
+from linewright.data.read.csv_file import open_csv
+from linewright.data.read.encoding import FORMATS
+from linewright.data.read.json_lines import JsonLines, is_json_lines, open_json_lines
+from linewright.data.read.parquet_file import PARQUET, ParquetFile, open_parquet
+from linewright.data.read.paths import files_of
+from linewright.data.read.source import Source, clean
+from linewright.data.spec import FileSource
+from linewright.errors import RequestError, SpecError
+from linewright.store.values import digest_of
+from linewright.text.suggest import near_file
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format(Generic[P]):
+    """One format of files."""
+
+    is_it: Callable[[Path, FileSource, str], bool]
+    """Whether a file has this format, by its first bytes; the last argument is the place in the line file, for messages."""
+    open: Callable[[Path, FileSource, str, int], P]
+    """Opens a file, to be read in batches of about so many bytes."""
+    has_header: bool = False
+    """Whether the options `header`, `names` and `decimal` are about this format."""
+    with_columns: Callable[[P, tuple[str, ...]], P] | None = None
+    """Gives a file the columns of all files of its source, where a file may lack some."""
+    types: Callable[[P], Mapping[str, pl.DataType]] | None = None
+    """Gives the types of the columns, where they are to be trusted; else text may stand for other types."""
+
+
+def _is_parquet(path: Path, spec: FileSource, where: str) -> bool:
+    del spec, where
+    with path.open("rb") as file:
+        return file.read(4) == PARQUET
+
+
+def _parquet_types(part: ParquetFile) -> Mapping[str, pl.DataType]:
+    return clean(part.empty(), ()).schema
+
+
+_PARQUET: Format[ParquetFile] = Format(
+    is_it=_is_parquet,
+    open=lambda path, spec, where, size: open_parquet(path, where, size=size, limits=spec.limits),
+    types=_parquet_types,
+)
+_JSON_LINES: Format[JsonLines] = Format(
+    is_it=is_json_lines,
+    open=lambda path, spec, where, size: open_json_lines(path, spec, where, size=size),
+    # An object may lack any field, so a file may too.
+    with_columns=lambda part, columns: replace(part, columns=columns),
+)
+_CSV = Format(
+    is_it=lambda path, spec, where: True,  # noqa: ARG005 -- any text is CSV
+    open=lambda path, spec, where, size: open_csv(path, spec, where, size=size),
+    has_header=True,
+)
+FILE_FORMATS: Mapping[str, Format[Any]] = {"Parquet": _PARQUET, "JSON lines": _JSON_LINES, "CSV": _CSV}
+"""The formats of files, by their names for people; a file has the first that it may have."""
+
+
+class FileReader:
+    """Reads files, each of a format of the table."""
+
+    def open(self, name: str, spec: FileSource, root: Path, *, size: int) -> Source:
+        """Open the files that a source names."""
+        where = f"sources.{name}"
+        return _open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
+
+    def fingerprint(self, spec: FileSource, root: Path, where: str) -> str:
+        """Return a digest of the files as they are, several in the order of their paths, and of the options."""
+        files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
+        # Limits are no part of it: a file that can be read is read the same.
+        return digest_of({"files": files, **spec.model_dump(mode="json", exclude={"file", "limits"})})
+
+    def columns(self, name: str, spec: FileSource, root: Path) -> tuple[str, ...]:
+        """Return the names of the columns, which the beginning of a file tells."""
+        return self.open(name, spec, root, size=BATCH).columns
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
+    """Open a file that is no source of a line, like `open_source`; messages name the file.
+
+    Raises
+    ------
+    SpecError, RequestError
+        Saying what is wrong with the file, and what to do.
+    """
+    path = Path(spec.file)
+    if not path.is_file():
+        raise RequestError(
+            "this is not a file" if path.exists() else "there is no such file",
+            where=spec.file,
+            allowed=f"a file of {FORMATS}",
+            hint=near_file(path),
+        )
+    return _open_files(path.name, (path,), spec, spec.file, size)
+
+
+def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
+    names, formats = _file_names(paths), list[str]()
+    parts: list[Part] = []
+    for path in paths:
+        formats.append(_format_of(path, spec, where))
+        parts.append(FILE_FORMATS[formats[-1]].open(path, spec, where, size))
+    for format_, file in zip(formats, names, strict=True):
+        if format_ != formats[0]:
+            raise RequestError(
+                "the files are not of one format",
+                where=f"{where}.file",
+                found=f"{names[0]}, {file}",
+                hint="name those that belong together by a pattern, e.g. data/*.csv",
+            )
+    kind = FILE_FORMATS[formats[0]]
+    if kind.with_columns is not None:
+        columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
+        parts = [kind.with_columns(part, columns) for part in parts]
+    refuse_patterns(parts[0].columns, where)
+    for part, file in zip(parts, names, strict=True):
+        _refuse_other_columns(part, file, parts[0], names[0], kind=kind, where=where)
+    return Source(
+        name=name,
+        columns=parts[0].columns,
+        is_text=kind.types is None,
+        parts=tuple(parts),
+        missing=spec.missing,
+        decimal=spec.decimal if kind.has_header else ".",
+        file_names=names if len(names) > 1 else (),
+    )
+
+
+def _format_of(path: Path, spec: FileSource, where: str) -> str:
+    found = next(name for name, kind in FILE_FORMATS.items() if kind.is_it(path, spec, where))
+    if not FILE_FORMATS[found].has_header and (spec.names or not spec.header):
+        raise SpecError(
+            "only a CSV file gets its names from here",
+            where=f"{where}.names" if spec.names else f"{where}.header",
+            found=path.name,
+            hint="take it out, and rename columns in table.sql",
+        )
+    return found
+
+
+def _file_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Name each file, with as many folders as make the difference."""
+    shared = Path(os.path.commonpath([path.parent for path in paths]))
+    return tuple(path.relative_to(shared).as_posix() for path in paths)
+
+
+def _refuse_other_columns(
+    part: Part, file: str, first: Part, first_file: str, *, kind: Format[Any], where: str
+) -> None:
+    more = [name for name in part.columns if name not in first.columns]
+    less = [name for name in first.columns if name not in part.columns]
+    if more or less:
+        says = [f"has {', '.join(map(repr, more))}"] if more else []
+        says += [f"lacks {', '.join(map(repr, less))}"] if less else []
+        raise RequestError(
+            f"the files of the source do not have the same columns: {file} {' and '.join(says)}",
+            where=f"{where}.file",
+            found=", ".join(part.columns)[:200],
+            allowed=f"the columns of {first_file}, in any order: {', '.join(first.columns)[:200]}",
+        )
+    types = [kind.types(one) if kind.types else {} for one in (first, part)]
+    other = next((name for name, dtype in types[0].items() if types[1][name] != dtype), None)
+    if other is not None:
+        raise RequestError(
+            f"column {other!r} is {types[1][other]} in {file}, and {types[0][other]} in {first_file}",
+            where=f"{where}.file",
+            hint="write the files with the same types",
+        )
