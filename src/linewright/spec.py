@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -38,7 +38,7 @@ class OneOf:
         def validated(value: Any) -> Spec:
             if isinstance(value, source):
                 return value
-            spec = self.chosen(value) if isinstance(value, Mapping) else None
+            spec = self.chosen(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else None
             if spec is None:
                 words = ", ".join(first_required(one) for one in self.specs(()))
                 raise ValueError(f"a mapping with one of {words} is needed")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from toy_source import MAGIC, ListedSource, ToySource
+from toy_source import MAGIC, ListedSource, ToySource, install_toys
 
 from linewright.data.spec import SOURCES, DataSpec, FileSource, SourceSpec, SqliteSource, source_specs
 from linewright.errors import SpecError
@@ -94,16 +94,6 @@ def packaged(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     place = tmp_path_factory.mktemp("site")
     install_toys(place)
     monkeypatch.syspath_prepend(place)
-
-
-def install_toys(place: Path) -> None:
-    """Write what pip leaves of a package with both kinds."""
-    info = place / "toys-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[linewright.sources]\ntoy = toy_source:ToySource\nlisted = toy_source:ListedSource\n"
-    )
 
 
 @pytest.mark.usefixtures("packaged")

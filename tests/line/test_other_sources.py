@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_source import MAGIC
+from toy_source import MAGIC, install_toys
 
 SUPPORT = Path(__file__).parents[1] / "support"
 ROWS = 240
@@ -18,13 +18,8 @@ ROWS = 240
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Make what pip leaves of a package with the kinds of `toy_source`."""
-    info = tmp_path / "site" / "toys-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[linewright.sources]\ntoy = toy_source:ToySource\nlisted = toy_source:ListedSource\n"
-    )
-    return info.parent
+    install_toys(tmp_path / "site")
+    return tmp_path / "site"
 
 
 def write_toy(path: Path, *, rows: int = ROWS) -> None:
@@ -77,11 +72,11 @@ def test_a_line_of_another_kind_of_source_is_written_checked_run_and_restored(li
     assert {"toys": "rows.toy"} == planned["sources"]
     assert [] == planned["changes"]
 
-    linewright("backup", "../toys.tar")
+    linewright("backup", str(tmp_path / "toys.tar"))
     with tarfile.open(tmp_path / "toys.tar") as backup:
         assert any(name.endswith("rows.toy") for name in backup.getnames())
     copy.mkdir()
-    linewright("restore", "../toys.tar", folder=copy)
+    linewright("restore", str(tmp_path / "toys.tar"), folder=copy)
 
     assert [] == json.loads(linewright("plan", "toys", "--json", folder=copy))["changes"]
 

@@ -112,3 +112,13 @@ class ListedReader:
 
     def columns(self, name: str, spec: ListedSource, root: Path) -> tuple[str, ...]:
         return self.open(name, spec, root, size=1).columns
+
+
+def install_toys(site: Path) -> None:
+    """Write into a folder what pip leaves of a package with both kinds."""
+    info = site / "toys-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[linewright.sources]\ntoy = toy_source:ToySource\nlisted = toy_source:ListedSource\n"
+    )

@@ -1,7 +1,8 @@
 """What a line file may say about its data."""
 
+import codecs
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, ClassVar, Literal
@@ -10,7 +11,9 @@ from pydantic import Field
 
 from linewright.errors import SpecError
 from linewright.spec import OneOf, Spec
+from linewright.text.suggest import nearest
 
+_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
 OnBreach = Literal["stop", "quarantine", "warn"]
 OnWhole = Literal["stop", "warn"]
@@ -97,6 +100,10 @@ class SourceSpec(Spec):
         """Say in a few words, on one line and without secrets, what is read."""
         return ", ".join(self.local_files)
 
+    def mistakes(self) -> Iterator[SpecError]:
+        """Give what no type of a field can refuse, each with the word as its `where`; nothing is read for it."""
+        return iter(())
+
     @classmethod
     def offered(cls, file: str, head: bytes) -> "SourceSpec | None":
         """Return the source that `new` shall write for a file of this kind; `None` where it is none.
@@ -148,6 +155,20 @@ class FileSource(SourceSpec):
         """Return the same files with other texts that mean "no value"."""
         return self.model_copy(update={"missing": texts})
 
+    def mistakes(self) -> Iterator[SpecError]:
+        """Refuse an encoding that there is not."""
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            near = nearest(self.encoding, _ENCODINGS)
+            yield SpecError(
+                "no such encoding",
+                where="encoding",
+                found=self.encoding,
+                allowed="the name of a text encoding",
+                hint=f"did you mean {near!r}?" if near else "",
+            )
+
 
 class SqliteSource(SourceSpec):
     """The result of a query on a SQLite database."""
@@ -190,7 +211,7 @@ def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
 def _plugged(entry: EntryPoint) -> type[SourceSpec]:
     try:
         spec = entry.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise SpecError(
             f"the package with this kind of source cannot be loaded: {error}",
             where=entry.name,

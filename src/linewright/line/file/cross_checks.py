@@ -1,6 +1,5 @@
 """Checks of a line file that no single field can make: what one section says about another."""
 
-import codecs
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from linewright.data.spec import ColumnRule, FileSource, duration_micros, referred_source, table_sources
+from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
@@ -130,21 +129,14 @@ def _sources(spec: LineSpec) -> Iterator[Problem]:
             hint="add table.sql, a SELECT over the sources by name, or leave one source that no column references",
         )
     for name, source in spec.sources.items():
-        if isinstance(source, FileSource) and not _is_encoding(source.encoding):
+        for error in source.mistakes():
             yield Problem(
-                path=("sources", name, "encoding"),
-                what="no such encoding",
-                found=source.encoding,
-                allowed="the name of a text encoding",
-                hint=did_you_mean(source.encoding, ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]),
+                path=("sources", name, error.where),
+                what=error.what,
+                found=error.found,
+                allowed=error.allowed,
+                hint=error.hint,
             )
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        return bool(codecs.lookup(name))
-    except LookupError:
-        return False
 
 
 def _table(spec: LineSpec) -> Iterator[Problem]:
