@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from linewright.errors import SpecError
+
 
 class Spec(BaseModel):
     """A frozen, closed value: unknown words are refused, and each field explains itself."""
@@ -38,10 +40,16 @@ class OneOf:
         def validated(value: Any) -> Spec:
             if isinstance(value, source):
                 return value
-            spec = self.chosen(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else None
+            words = tuple(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else ()
+            spec = self.chosen(words)
             if spec is None:
-                words = ", ".join(first_required(one) for one in self.specs(()))
-                raise ValueError(f"a mapping with one of {words} is needed")
+                # No ValueError, which pydantic would wrap: what was written with a package is read without it here.
+                raise SpecError(
+                    "this is of no known kind",
+                    found=", ".join(words),
+                    allowed=", ".join(f"a mapping with {first_required(one)!r}" for one in self.specs(())),
+                    hint="install the package that brings it",
+                )
             return spec.model_validate(value)
 
         return core_schema.no_info_plain_validator_function(validated)
