@@ -32,6 +32,8 @@ class TestCsv(SourceContract):
 
 
 class TestCsvOfSeveralFiles(SourceContract):
+    is_one_part = False
+
     @pytest.fixture
     def write(self) -> Write:
         def write(root: Path, texts: Texts) -> SourceSpec:
@@ -42,12 +44,6 @@ class TestCsvOfSeveralFiles(SourceContract):
             return FileSource(file="*.csv")
 
         return write
-
-    @pytest.mark.skip(reason="each file counts its own lines, and each gives a batch")
-    def test_each_row_has_its_line_or_none_has(self) -> None: ...
-
-    @pytest.mark.skip(reason="each file gives a batch")
-    def test_a_source_without_rows_gives_one_batch(self) -> None: ...
 
 
 class TestJsonLines(SourceContract):

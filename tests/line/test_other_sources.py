@@ -99,6 +99,7 @@ def test_a_source_of_no_file_is_read_and_planned(linewright, tmp_path):
         "table": {"key": "key"},
     }
     (root / "lines" / "a.yaml").write_text(json.dumps(said))
+    linewright("init")
 
     assert f"{ROWS} rows keep the contract" in linewright("check", "a")
     assert {"a": f"{ROWS} rows of the line file"} == json.loads(linewright("plan", "a", "--json"))["sources"]
