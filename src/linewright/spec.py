@@ -27,14 +27,14 @@ class OneOf:
     """Marks a field whose value is one of several specs that a table names, so that a new row needs no other union."""
 
     specs: Callable[[Collection[str]], Sequence[type[Spec]]]
-    """Gives the specs that a mapping with these words may be: all, where no word tells."""
+    """Gives the specs that a mapping with these words may be: all if no word decides."""
 
     def chosen(self, words: Collection[str]) -> type[Spec] | None:
-        """Return the spec of a mapping with these words; `None` where no word tells."""
+        """Return the spec of a mapping with these words; `None` if no word decides."""
         return next((spec for spec in self.specs(words) if first_required(spec) in words), None)
 
     def __get_pydantic_core_schema__(self, source: type[Spec], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate by the spec that the words choose; a spec is dumped with all of its own fields."""
+        """Validate by the spec that the words choose; a spec is dumped with all fields of its kind."""
         del handler
 
         def validated(value: Any) -> Spec:

@@ -92,7 +92,7 @@ class SourceSpec(Spec):
         return ("",)
 
     def with_missing(self, texts: tuple[str, ...]) -> "SourceSpec | None":
-        """Return the same source with these `missing_texts`; `None` where no option says them."""
+        """Return the same source with these `missing_texts`; `None` if no option sets them."""
         del texts
         return None
 
@@ -106,7 +106,7 @@ class SourceSpec(Spec):
 
     @classmethod
     def offered(cls, file: str, head: bytes) -> "SourceSpec | None":
-        """Return the source that `new` shall write for a file of this kind; `None` where it is none.
+        """Return the source that `new` shall write for a file of this kind; `None` for other files.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
     Raises
     ------
     SpecError
-        If the entry point of a package is no kind of source.
+        If the entry point of a package cannot be loaded, or names something else.
     """
     if any(word in SOURCES for word in words):  # spares a look at all installed packages
         return tuple(SOURCES.values())
@@ -219,7 +219,10 @@ def _plugged(entry: EntryPoint) -> type[SourceSpec]:
         ) from error
     if not (isinstance(spec, type) and issubclass(spec, SourceSpec)):
         raise SpecError(
-            "this is no kind of source", where=entry.name, found=entry.value, allowed="a SourceSpec"
+            "this does not define a kind of source",
+            where=entry.name,
+            found=entry.value,
+            allowed="a SourceSpec",
         )
     return spec
 

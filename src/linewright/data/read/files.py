@@ -35,9 +35,9 @@ class Format(Generic[P]):
     has_header: bool = False
     """Whether the options `header`, `names` and `decimal` are about this format."""
     with_columns: Callable[[P, tuple[str, ...]], P] | None = None
-    """Gives a file the columns of all files of its source, where a file may lack some."""
+    """Gives one file the columns of all files of its source, if files may lack some."""
     types: Callable[[P], Mapping[str, pl.DataType]] | None = None
-    """Gives the types of the columns, where they are to be trusted; else text may stand for other types."""
+    """Gives the types of the columns, if they are to be trusted; else text may stand for other types."""
 
 
 def _is_parquet(path: Path, spec: FileSource, where: str) -> bool:

@@ -189,11 +189,11 @@ class Raw:
 
 
 class SourceReader(Protocol):
-    """Reads one kind of source: a file of its own, which the `reader` of its spec names.
+    """Reads one kind of source; the `reader` of the spec names its class.
 
     What it reads is not to be trusted: rows, names and sizes are checked, and what cannot be read is said by `SpecError` or
     `RequestError` with its place in the line file, which begins with ``sources.NAME``. `testing.sources.SourceContract` holds it
-    to all that is said here. A reader has no state, and `spec` is always of its own kind.
+    to all that is said here. A reader has no state, and `spec` is always of its kind.
     """
 
     def open(self, name: str, spec: Any, root: Path, *, size: int) -> Source:
@@ -204,7 +204,7 @@ class SourceReader(Protocol):
         name
             The source's name in the line file.
         spec
-            Where it is and how to read it.
+            Its place and how to read it.
         root
             Folder that relative paths start from.
         size
@@ -225,7 +225,7 @@ class SourceReader(Protocol):
         ...
 
     def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
-        """Return the names of the columns where a header tells them; none where only the rows would."""
+        """Return the names of the columns if a header has them; nothing if only the rows would tell."""
         ...
 
 
@@ -321,7 +321,7 @@ def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
 
 
 def column_names(name: str, spec: SourceSpec, root: Path) -> tuple[str, ...]:
-    """Return the names of a source's columns, as far as they are told without its rows; else none.
+    """Return the names of a source's columns if they are known without its rows; else nothing.
 
     Raises
     ------

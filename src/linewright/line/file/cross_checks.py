@@ -133,7 +133,7 @@ def _sources(spec: LineSpec) -> Iterator[Problem]:
             yield Problem(
                 path=("sources", name, error.where),
                 what=error.what,
-                found=error.found,
+                found=None if error.found is None else str(error.found),
                 allowed=error.allowed,
                 hint=error.hint,
             )
