@@ -75,7 +75,7 @@ class SourceContract:
         batches = [(batch.frame.height, tuple(batch.frame.columns)) for batch in source.batches()]
 
         assert {(0, ("id", "colour"))} == set(batches)
-        assert 1 == len(batches) or not self.is_one_part
+        assert len(batches) == 1 or not self.is_one_part
 
     def test_its_fingerprint_is_of_what_it_holds_wherever_it_lies(self, write: Write, tmp_path: Path) -> None:
         """A copied folder must not cause a training."""
