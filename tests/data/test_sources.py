@@ -151,7 +151,10 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
     install_toys(tmp_path)
     points = tmp_path / "toys-1.dist-info" / "entry_points.txt"
     monkeypatch.syspath_prepend(tmp_path)
-    for target, why in (("no_such_toy:ToySource", "No module named"), ("json:loads", "does not define a kind of source")):
+    for target, why in (
+        ("no_such_toy:ToySource", "No module named"),
+        ("json:loads", "does not define a kind of source"),
+    ):
         points.write_text(f"[linewright.sources]\ntoy = {target}\n")
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
