@@ -46,7 +46,7 @@ class TrainSpec(Spec):
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
     chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion. `value` is read first, and chooses no model."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
-    """How much is tried; the same rows, parted alike, and the same budget give the same model."""
+    """How much is tried; the same rows, parted alike, and the same budget give the same model. Only `thorough` tries pairs of numbers."""
     prefer: Literal["accuracy", "small"] = "accuracy"
     """`small` takes one model where up to three, summed, would be better, and says what that costs."""
     also: tuple[Literal["catboost"], ...] = ()
