@@ -497,6 +497,37 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path):
         assert "Köln" == read_source("a", found, tmp_path).frame["town"][0]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "cells"),
+    [
+        ("cp1250", ["Łódź", "Gdańsk", "inżynier", "księgowy", "Częstochowa", "pielęgniarka"]),
+        ("iso-8859-7", ["Αθήνα", "Θεσσαλονίκη", "Πάτρα", "μηχανικός", "γιατρός", "λογιστής"]),
+        ("shift_jis", ["東京", "大阪", "エンジニア", "医者", "会計士", "札幌"]),
+        ("cp1251", ["Москва", "Казань", "Новосибирск", "Екатеринбург", "Самара", "Омск"]),
+        ("cp1252", ["Orléans", "Besançon", "infirmière", "Nîmes", "Málaga", "Västerås"]),
+        ("cp1252", ["£20", "20 °C", "½ ± 2 µm", "§ 7", "¥300", "«fine» €3"]),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 20_000])
+def test_the_encoding_of_a_file_is_guessed_by_its_characters(tmp_path: Path, encoding, cells, before):
+    """What is read as another country's letters is wrong in every level of a category, and nobody is told."""
+    towns = [*["Bonn"] * before, *cells * 20]
+    text = "".join(f"{number};{town}\n" for number, town in enumerate(towns))
+    (tmp_path / "a.csv").write_bytes(f"number;town\n{text}".encode(encoding))
+    found = sniff(tmp_path / "a.csv", "a.csv")
+
+    assert towns == read_source("a", found, tmp_path).frame["town"].to_list(), found.encoding
+
+
+def test_one_odd_byte_is_western_and_a_named_encoding_is_not_asked_about(tmp_path: Path):
+    """One letter says nothing of a language; a person who knows says it in the line file."""
+    (tmp_path / "a.csv").write_bytes(b"n;y\n1;\xe6\n")
+    named = FileSource(file="a.csv", encoding="iso-8859-2", separator=";")
+
+    assert "cp1252" == sniff(tmp_path / "a.csv", "a.csv").encoding
+    assert "ć" == read_source("a", named, tmp_path).frame["y"][0]
+
+
 def test_a_word_for_missing_that_is_a_class_stays_a_class():
     """A region may be called NA; a number may not."""
     frame = pl.DataFrame({"x": ["1", "NA", "3"], "region": ["NA", "EU", "EU"], "z": ["1", "-", "2"]})

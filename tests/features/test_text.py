@@ -256,7 +256,7 @@ def test_a_text_encoding_whose_parts_do_not_fit_is_refused(text):
 
 def test_text_is_plain_data():
     """Arrays are bytes, base64 in JSON."""
-    fields = {"column", "keys", "weights", "directions", "topics", "words", "vectors"}
+    fields = {"column", "keys", "weights", "directions", "topics", "words"}
 
     assert fields == set(msgspec.to_builtins(learn_text("note", ["a", "b"], rows=2)))
     assert Text.__struct_config__.frozen

@@ -35,6 +35,8 @@ def ran(tmp_path_factory):
         told = ["" if number % 40 == 0 else each for number, each in enumerate(torque)]
         writer.writerows(zip(range(ROWS), told, speed, wear, power.round(6), strict=True))
     new_line(root, "parts", data=root / "parts.csv", label="power", key="part")
+    file = root / "lines" / "parts.yaml"
+    file.write_text(file.read_text().replace("budget: normal", "budget: thorough\n  folds: 2\n #"))
     with Factory.create(root) as factory:
         execute_inline(factory, "parts")
         digest = find_model(factory, "parts@1").digest

@@ -73,7 +73,6 @@ DIGESTS = frozenset(
         "model.Trained.native",
         "model.Trained.scored",
         "model.Trained.split",
-        "model.Trained.word_vectors",
         "people.Accounted.account",
         "people.DaySums.spans",
         "people.ValueAccount.months",

@@ -1,5 +1,7 @@
 """What two numbers are together: found where it matters, left out where it does not, and the same in training as in serving."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -14,6 +16,7 @@ from linewright.model.families.trainer import TRAINERS, of_width, read_native
 from linewright.model.onnx.contributions import sources_of
 from linewright.model.reasons import PairsGain
 from linewright.model.spec import TrainSpec, TrialsBudget
+from linewright.model.train import settings
 from linewright.model.train.feature_pairs import Pair, chosen_pairs, extended, numbers_of, widened
 from linewright.model.train.fit import train
 from linewright.model.train.settings import MOST_PAIRS, Size, paired, planned, sized, with_pairs
@@ -34,7 +37,7 @@ def table(n=600, *, seed=5, is_product=True, noise=0.3):
     return x, told.astype(np.float64) + noise * chance.normal(size=n)
 
 
-def run(x, target, *, budget="normal", **changes):
+def run(x, target, *, budget="thorough", **changes):
     part = np.arange(len(x)) % 5
     arguments = {
         "weight": np.ones(len(x)),
@@ -66,6 +69,15 @@ class Held(dict):
 
     def put(self, key, data):
         self[key] = data
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_sought():
+    """Of `thorough`, leave out the settings that are sought near the best: most of its fits, and none of them about pairs."""
+    bought = {**settings._BUDGETS, "thorough": replace(settings._BUDGETS["thorough"], refined=0)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "_BUDGETS", bought)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +129,7 @@ def test_where_columns_say_it_alone_nothing_is_added():
     x, target = table(1_500, is_product=False, noise=0.1)
     training = run(x, target)
 
-    assert 3 == sum(trial.name.endswith(".pairs") for trial in training.trials)
+    assert 4 == sum(trial.name.endswith(".pairs") for trial in training.trials)
     assert ENCODER == training.encoder
     assert not any(one.trial.endswith(".pairs") for one in training.executed.members)
     assert not isinstance(training.reason.pairs, PairsGain)
@@ -144,7 +156,7 @@ def test_of_noise_the_folds_promise_nothing():
     training = run(x, target)
     losses = [trial.loss for trial in training.trials if trial.name.endswith(".pairs")]
 
-    assert 3 == len(losses)
+    assert 4 == len(losses)
     assert min(losses) > 0.97 * target.var()
     assert ENCODER == training.encoder
 
@@ -237,22 +249,22 @@ def test_a_wider_model_reads_the_front_of_its_matrix(family, task):
 
 
 def test_what_budgets_buy():
-    """Tiny tables and quick trainings are as fast as they were, and so is a plan that counts its trials."""
+    """Only who asks for it waits for it, and on tiny tables nobody does."""
     size = Size(rows=5_000, width=20, outputs=1)
 
-    assert (3, 60) == paired("normal", size)
-    assert 0 == paired("quick", size)[0] == paired(TrialsBudget(trials=9), size)[0]
-    assert 0 == paired("normal", Size(rows=499, width=20, outputs=1))[0]
-    assert 0 == paired("normal", Size(rows=5_000, width=5_000, outputs=1))[0]
-    assert paired("normal", Size(rows=10_000, width=20, outputs=1)) == paired(
-        "normal", Size(rows=10**7, width=20, outputs=1)
+    assert (4, 60) == paired("thorough", size)
+    assert {(0, 0)} == {paired(budget, size) for budget in ("quick", "normal", TrialsBudget(trials=9))}
+    assert 0 == paired("thorough", Size(rows=499, width=20, outputs=1))[0]
+    assert 0 == paired("thorough", Size(rows=5_000, width=5_000, outputs=1))[0]
+    assert paired("thorough", Size(rows=10_000, width=20, outputs=1)) == paired(
+        "thorough", Size(rows=10**7, width=20, outputs=1)
     )
 
 
 def test_a_setting_with_pairs_is_named_and_marked():
     """The mark is part of what a fit is made from, so that its kept fits are not those without."""
-    plain = planned("normal", Size(rows=5_000, width=20, outputs=1))[0]
-    wide = sized(with_pairs(plain), "normal", Size(rows=5_000, width=28, outputs=1))
+    plain = planned("thorough", Size(rows=5_000, width=20, outputs=1))[0]
+    wide = sized(with_pairs(plain), "thorough", Size(rows=5_000, width=28, outputs=1))
 
     assert "lgb.pairs" == wide.name
     assert MOST_PAIRS == wide.settings["pairs"]

@@ -285,7 +285,6 @@ def test_nothing_that_a_caller_or_a_file_names_is_fetched(tmp_path):
             "text": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "select * from read_text('{url}/a')"}}""",  # noqa: S608
             "install": f"""sources: {{parts: {{file: parts.csv}}}}\ntable: {{sql: "install httpfs from '{url}'"}}""",
             "model": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{model: {{file: "{url}/model.onnx"}}}}',
-            "words": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{word_vectors: "{url}/words.vec"}}',
             "python": f'sources: {{parts: {{file: parts.csv}}}}\ntrain: {{python: "{url}/m.py:build"}}',
         }
         for name, text in lines.items():

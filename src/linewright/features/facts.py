@@ -88,24 +88,7 @@ class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag="text_part", tag_f
 
     column: str
     part: int
-    """Place among `SHAPES`, directions, words and directions of word vectors, in this order."""
-
-
-class WordVectors(msgspec.Struct, frozen=True, kw_only=True):
-    """What words of a text mean, by vectors that were trained elsewhere; see `features.vectors`. Arrays as in `Text`."""
-
-    keys: bytes
-    """uint32, ascending: the words that have a vector, as the word grams that they are; at most 30,000."""
-    weights: bytes
-    """float32, one a word."""
-    directions: bytes
-    """float16, shape (words, topics): each word's vector, of length 1, along the directions."""
-    topics: int
-    """Directions in which the mean vectors of the training texts differ most, at most 32."""
-    found: int
-    """Words of the training texts that have a vector, each as often as it occurs."""
-    of: int
-    """All words of the training texts that were learned from, likewise."""
+    """Place among `SHAPES`, directions and words, in this order."""
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,13 +105,11 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     """Directions, at most 32."""
     words: bytes
     """uint16: places among `keys` of the words whose values are numbers of their own, at most 256."""
-    vectors: WordVectors | None = None
-    """`None` where the line names no word vectors."""
 
     @property
     def width(self) -> int:
         """How many numbers a text becomes."""
-        return len(SHAPES) + self.topics + len(self.words) // 2 + (self.vectors.topics if self.vectors else 0)
+        return len(SHAPES) + self.topics + len(self.words) // 2
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):

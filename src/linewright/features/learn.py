@@ -7,8 +7,7 @@ What becomes of each type of column:
 - category: `Category`, and `Frequency` beside it where more than 30 levels occur at least twice
 - date, datetime: month, day and weekday (of times also hour, its waves and minute) as `DatePart` where they vary, `Elapsed`
   days since the first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
-- text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`), and up to
-  32 directions of its words' vectors where a file of them is given (`features.vectors`)
+- text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
 - list, file: nothing; they are kept in the table and not used by the model
 
 What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.train.feature_pairs`).
@@ -41,7 +40,6 @@ from linewright.features.facts import (
     TextPart,
 )
 from linewright.features.text import TextReader
-from linewright.features.vectors import Vectors
 
 MOST_LEVELS = 1_000
 FREQUENCY_ABOVE = 30
@@ -114,7 +112,7 @@ def _to_micros(series: pl.Series) -> NDArray[np.int64]:
     return micros.to_physical().fill_null(MISSING).to_numpy()
 
 
-def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | None = None) -> Encoder:
+def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     """Learn how to encode `columns` from training rows.
 
     Parameters
@@ -123,8 +121,6 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | 
         Training rows only: what is learned here (levels, shares, origins) must not know the test part.
     columns
         The feature columns, with the types of the contract, in the order of the table.
-    vectors
-        Vectors of words that were trained elsewhere, for texts.
 
     Returns
     -------
@@ -152,7 +148,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | 
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
-            texts.append(_learn_text(column.name, of.levels, rows=frame.height, vectors=vectors))
+            texts.append(_learn_text(column.name, of.levels, rows=frame.height))
             encodings += _parts(texts[-1], of)
         else:
             encodings += [e for e in _candidates(column, values) if _varies(e, values)]
@@ -164,11 +160,9 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], *, vectors: Vectors | 
     return Encoder(encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read))
 
 
-def _learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors | None) -> Text:
+def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
     # By name: it needs scipy, which commands that only look do not wait for.
-    return import_module("linewright.features.learn_text").learn_text(
-        column, texts, rows=rows, vectors=vectors
-    )
+    return import_module("linewright.features.learn_text").learn_text(column, texts, rows=rows)
 
 
 def _parts(text: Text, column: Levels) -> list[Encoding]:

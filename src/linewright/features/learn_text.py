@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from linewright.features.facts import Text
 from linewright.features.text import MOST_CHARACTERS, grams, in_batches, weigh
-from linewright.features.vectors import Vectors, learn_vectors
 
 MOST_GRAMS = 4_096
 """Grams that are known: the words that are read, then those of most texts, of at least two."""
@@ -27,7 +26,7 @@ MOST_LEARNED = 4_000_000
 """Characters of texts that are learned from, about; of more, every second, third, … text in the order of spelling."""
 
 
-def learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors | None = None) -> Text:
+def learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
     """Learn the known grams of a column, their weights, their directions, and which words are numbers of their own.
 
     Parameters
@@ -39,8 +38,6 @@ def learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors
         occurs matters.
     rows
         How many rows there are: with many, fewer words are read, so that the matrix stays small.
-    vectors
-        Vectors of words that were trained elsewhere, if any.
 
     Returns
     -------
@@ -76,7 +73,6 @@ def learn_text(column: str, texts: Sequence[str], *, rows: int, vectors: Vectors
         directions=directions.astype("<f2").tobytes(),
         topics=directions.shape[1],
         words=words.astype("<u2").tobytes(),
-        vectors=None if vectors is None else learn_vectors(taken, vectors),
     )
 
 

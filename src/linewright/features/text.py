@@ -5,10 +5,10 @@ letters are small, each digit is 0, and blanks beside each other are one. The ke
 points modulo 2**64 [1]_, mixed by the finaliser of MurmurHash3 [2]_, of which the upper 32 bits are kept; nothing of it depends
 on the interpreter, the process or the machine. A text is the vector of the grams that are known, each ``(1 + ln count) *
 weight``, scaled to length 1; a model reads what it looks like (`SHAPES`), its products with a few directions, and its values at
-some words. Where word vectors are given, it is likewise the vector of its words that have one, with directions of their own.
+some words.
 
 Known grams are those of many training texts, and the directions are the first right singular vectors of those texts
-(latent semantic analysis [3]_): `features.learn_text` finds both, without a label. What words mean is of `features.vectors`.
+(latent semantic analysis [3]_): `features.learn_text` finds both, without a label.
 
 References
 ----------
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.features.facts import SHAPES, Text, WordVectors
+from linewright.features.facts import SHAPES, Text
 
 MOST_CHARACTERS = 10_000
 """Characters of a text that are looked at: the first ones. Its number of characters counts them all."""
@@ -158,13 +158,6 @@ def in_batches(texts: Sequence[str]) -> Iterator[slice]:
         yield slice(start, len(texts))
 
 
-def words_of(found: Grams) -> Grams:
-    """Return the words among grams."""
-    return Grams(
-        found.texts[found.is_word], found.keys[found.is_word], found.is_word[found.is_word], found.shapes
-    )
-
-
 class Weighed(NamedTuple):
     """The known grams of some texts, each once a text, in the order of texts and keys."""
 
@@ -195,40 +188,6 @@ def weigh(found: Grams, keys: NDArray[np.uint32], weights: NDArray[np.float64]) 
     return Weighed(texts, which, values / norms[texts])
 
 
-class _Directed:
-    """Known grams with their weights, and their numbers in a few directions."""
-
-    def __init__(
-        self, of: Text | WordVectors, *, column: str, words: NDArray[np.uint16] | tuple[()] = ()
-    ) -> None:
-        self.keys = np.frombuffer(of.keys, dtype="<u4")
-        self.topics = of.topics
-        self._weights = np.frombuffer(of.weights, dtype="<f4").astype(np.float64)
-        directions = np.frombuffer(of.directions, dtype="<f2")
-        known = len(self.keys)
-        if (
-            len(self._weights) != known
-            or len(directions) != known * of.topics
-            or max(words, default=-1) >= known
-        ):
-            raise Corrupt(
-                "the parts of a text encoding do not fit together",
-                where=f"column {column!r}",
-                found=f"{known} keys, {len(self._weights)} weights, {len(directions)} numbers of directions",
-            )
-        self._directions = directions.reshape(known, of.topics).astype(np.float32)
-
-    def fill(self, numbers: NDArray[np.float32], found: Grams) -> Weighed | None:
-        """Set the products of texts with the directions, shape (texts, topics), which are 0; return the grams that are known, if any."""
-        weighed = weigh(found, self.keys, self._weights) if len(self.keys) else None
-        if weighed is None or not len(weighed.texts):
-            return None
-        parts = weighed.values[:, None] * self._directions[weighed.grams]
-        begins = np.flatnonzero(np.diff(weighed.texts, prepend=-1))
-        numbers[weighed.texts[begins]] = np.add.reduceat(parts, begins, axis=0)
-        return weighed
-
-
 class TextReader:
     """Turns texts into the numbers of one text encoding.
 
@@ -239,12 +198,25 @@ class TextReader:
     """
 
     def __init__(self, text: Text) -> None:
+        self._keys = np.frombuffer(text.keys, dtype="<u4")
+        self._weights = np.frombuffer(text.weights, dtype="<f4").astype(np.float64)
+        directions = np.frombuffer(text.directions, dtype="<f2")
         words = np.frombuffer(text.words, dtype="<u2")
-        self._grams = _Directed(text, column=text.column, words=words)
-        self._vectors = _Directed(text.vectors, column=text.column) if text.vectors else None
+        known = len(self._keys)
+        if (
+            len(self._weights) != known
+            or len(directions) != known * text.topics
+            or max(words, default=-1) >= known
+        ):
+            raise Corrupt(
+                "the parts of a text encoding do not fit together",
+                where=f"column {text.column!r}",
+                found=f"{known} keys, {len(self._weights)} weights, {len(directions)} numbers of directions",
+            )
+        self._directions = directions.reshape(known, text.topics).astype(np.float32)
         self._topics = slice(len(SHAPES), len(SHAPES) + text.topics)
         self.width = text.width
-        self._place_of = np.full(len(self._grams.keys), -1)
+        self._place_of = np.full(known, -1)
         self._place_of[words] = np.arange(len(words)) + self._topics.stop
         self.missing = np.zeros((1, self.width), dtype=np.float32)
         """The numbers of no text, shape (1, width)."""
@@ -260,11 +232,12 @@ class TextReader:
     def _fill(self, numbers: NDArray[np.float32], texts: Sequence[str]) -> None:
         found = grams(texts)
         numbers[:, : len(SHAPES)] = found.shapes
-        if self._vectors is not None:
-            self._vectors.fill(numbers[:, self.width - self._vectors.topics :], words_of(found))
-        weighed = self._grams.fill(numbers[:, self._topics], found)
-        if weighed is None:
+        weighed = weigh(found, self._keys, self._weights) if len(self._keys) else None
+        if weighed is None or not len(weighed.texts):
             return
+        parts = weighed.values[:, None] * self._directions[weighed.grams]
+        begins = np.flatnonzero(np.diff(weighed.texts, prepend=-1))
+        numbers[weighed.texts[begins], self._topics] = np.add.reduceat(parts, begins, axis=0)
         places = self._place_of[weighed.grams]
         listed = places >= 0
         numbers[weighed.texts[listed], places[listed]] = weighed.values[listed]

@@ -305,8 +305,6 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the candidate is made of, and why."""
     sample: str = ""
     """Where it learned from a part of very many rows: from which."""
-    vectors: tuple[str, ...] = ()
-    """Of each column of texts, how many of its words have a vector; empty where the line names no word vectors."""
     trials: tuple[Trial, ...] = ()
     """What was tried, best first."""
     members: tuple[MemberOf, ...] = ()
@@ -359,7 +357,6 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
                 ),
                 *([f"  model    {self.model}"] if self.model else []),
                 *([f"  rows     {self.sample}"] if self.sample else []),
-                *(f"  vectors  {said}" for said in self.vectors),
                 *(f"  sql      {said}" for said in (sql_in_words(self.row_sql) if self.row_sql else ())),
                 *self._leaderboard(),
                 f"  digest   {self.digest}",

@@ -1,7 +1,5 @@
 """What a run works on: a line as declared, the results so far, and the rows they speak about."""
 
-import gzip
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -15,7 +13,6 @@ from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
 from linewright.data.profile.label import task_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
-from linewright.features.vectors import head
 from linewright.line.column_roles import roles
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import shift_open_at
@@ -43,13 +40,8 @@ MODEL_FILE = "train.model"
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
-VECTORS_FILE = "train.word_vectors"
-"""Name under which `Work.sources` has the fingerprint of what is read of a file of word vectors."""
-
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
-
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Work:
     factory: Factory
     spec: LineSpec
     sources: Mapping[str, str]
-    """Fingerprint of each source, by name; of the model's file too, where one is adopted, of a user's code, and of word vectors."""
+    """Fingerprint of each source, by name; of the model's file too, where one is adopted, and of a user's code."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Digest of the result of each finished station, by name."""
     as_of: str | None = None
@@ -286,30 +278,6 @@ def read_code_file(root: Path, python: str) -> bytes:
     if not path.is_file():
         raise _absent(path, root, file, where=CODE_FILE, allowed="a file of Python in the factory's folder")
     return path.read_bytes()
-
-
-def read_vectors_file(root: Path, file: str) -> bytes:
-    """Return the first lines of a file of word vectors, as many as are read.
-
-    Raises
-    ------
-    SpecError
-        If there is no such file, or it is packed and damaged.
-    """
-    path = root / file
-    if not path.is_file():
-        raise _absent(path, root, file, where=VECTORS_FILE, allowed="a file of word vectors")
-    try:
-        with path.open("rb") as plain, gzip.open(path, "rb") as packed:
-            return head(packed if plain.peek(2)[:2] == _GZIP else plain)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SpecError(
-            "the file is packed and damaged",
-            where=VECTORS_FILE,
-            found=f"{file}: {error}",
-            allowed="a whole file of gzip",
-            hint="get it again from where it came",
-        ) from error
 
 
 def _absent(path: Path, root: Path, file: str, *, where: str, allowed: str) -> SpecError:

@@ -195,8 +195,6 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Where it learned from a part of very many rows: from which. `None` where it learned from all."""
     executed: Executed | None = None
     """What training did; `None` where a model was made elsewhere."""
-    word_vectors: str | None = None
-    """Where the line names word vectors: digest of the artifact that holds what was read of their file."""
     estimated: Estimated | None = None
     """Where the built-in engine did not choose what is fitted: what did. `None` where it did."""
     band: Band | None = None

@@ -46,7 +46,7 @@ class TrainSpec(Spec):
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
     chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion. `value` is read first, and chooses no model."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
-    """How much is tried; the same rows, parted alike, and the same budget give the same model."""
+    """How much is tried; the same rows, parted alike, and the same budget give the same model. Only `thorough` tries pairs of numbers."""
     prefer: Literal["accuracy", "small"] = "accuracy"
     """`small` takes one model where up to three, summed, would be better, and says what that costs."""
     also: tuple[Literal["catboost"], ...] = ()
@@ -58,9 +58,6 @@ class TrainSpec(Spec):
     tables with very many rows, columns or classes three or one of them judge."""
     split: SplitSpec = SplitSpec()
     """How rows are parted into training and test."""
-    word_vectors: str | None = None
-    """Vectors of words for columns of texts, as word2vec, fastText (``.vec``) or GloVe (``.txt``) write them, gzip or not: path,
-    relative to the factory folder or absolute."""
     model: ModelSpec | None = None
     """A model to adopt instead of training one."""
     python: Annotated[str, Field(pattern=FUNCTION)] | None = None
@@ -85,10 +82,6 @@ class TrainSpec(Spec):
             raise ValueError(f"{' and '.join(said)} exclude each other: a line makes its model in one way")
         if said and self.also:
             raise ValueError(f"also adds to what the built-in engine tries, and {said[0]} takes its place")
-        if self.model is not None and self.word_vectors is not None:
-            raise ValueError(
-                "word_vectors and model exclude each other: a model that was made elsewhere makes its own numbers of texts"
-            )
         return self
 
 

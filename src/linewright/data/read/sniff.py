@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,17 +120,25 @@ def looks_like_data(fields: Sequence[str]) -> bool:
 def _encoding(path: Path, head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    for encoding in ("utf-8", "cp1252"):
-        decoder = codecs.getincrementaldecoder(encoding)()
-        with open_unpacked(path, _RATIO) as file:
-            try:
-                while block := file.read(_BLOCK):
-                    decoder.decode(block)
-                decoder.decode(b"", final=True)
-            except UnicodeDecodeError:
-                continue
-            return encoding
-    return "latin-1"
+    part = _undecodable(path, "utf-8")
+    if part is None:
+        return "utf-8"
+    # By name: most files are UTF-8, and most commands that import this module guess nothing.
+    likely: str = import_module("linewright.data.read.guess").likely_encoding(part)
+    return next((one for one in (likely, "cp1252") if _undecodable(path, one) is None), "latin-1")
+
+
+def _undecodable(path: Path, encoding: str) -> bytes | None:
+    """Return the first part of a file that is not in an encoding; `None` where all of it is."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with open_unpacked(path, _RATIO) as file:
+        try:
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            return bytes(error.object)
+    return None
 
 
 def _separator(head: str) -> str:

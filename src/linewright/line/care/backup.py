@@ -281,8 +281,6 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
             yield spec.train.model.file
         if spec.train.python is not None:
             yield spec.train.python.rpartition(":")[0]
-        if spec.train.word_vectors is not None:
-            yield spec.train.word_vectors
 
 
 def _named_by(written: str, root: Path) -> tuple[Path, ...]:

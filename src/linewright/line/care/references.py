@@ -60,9 +60,9 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
 
 
 def _given(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the digests of a user's file of code, of word vectors and of the rows for a threshold that a model was made with."""
+    """Return the digests of a user's file of code and of the rows for a threshold that a model was made with."""
     estimated = body["estimated"] or {}
-    return tuple(one for one in (estimated.get("code"), body["word_vectors"], body["scored"]) if one)
+    return tuple(one for one in (estimated.get("code"), body["scored"]) if one)
 
 
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {

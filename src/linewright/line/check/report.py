@@ -14,7 +14,6 @@ from linewright.data.read.locate import Where, nowhere, place_of
 from linewright.data.read.source import open_source
 from linewright.errors import ContractBreach, LinewrightError, SpecError
 from linewright.features.learn import learn
-from linewright.features.vectors import parse
 from linewright.line.check.amounts import problems_of, problems_with
 from linewright.line.check.data_advice import column_traps, row_traps, seen_as_declared
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
@@ -29,12 +28,10 @@ from linewright.line.file.retention import kept_of, too_short
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import (
     MODEL_FILE,
-    VECTORS_FILE,
     Work,
     feature_columns,
     label_text,
     read_model_file,
-    read_vectors_file,
     resolve_task,
 )
 from linewright.line.spec import KeepSpec, LineSpec
@@ -99,8 +96,6 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
         tried(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     check_engine(factory.root, spec.train)
-    if spec.train.word_vectors is not None:
-        parse(read_vectors_file(factory.root, spec.train.word_vectors), where=VECTORS_FILE)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
         checked = check_sources(
@@ -165,7 +160,7 @@ def contradictions_of(work: Work) -> list[LinewrightError]:
 
 def _contradictions_of(spec: LineSpec, dataset: Dataset, task: str) -> list[LinewrightError]:
     columns = [column.name for column in dataset.columns]
-    problems = [*_unknown_groups(spec, columns), *_idle_vectors(spec, dataset), *check_task(spec, task)]
+    problems = [*_unknown_groups(spec, columns), *check_task(spec, task)]
     return [
         SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed, hint=one.hint)
         for one in problems
@@ -183,18 +178,6 @@ def _unknown_groups(spec: LineSpec, columns: Sequence[str]) -> Iterator[Problem]
                 allowed=", ".join(columns),
                 hint=near or "name it in contract.columns, or in table.exclude if the model shall not see it",
             )
-
-
-def _idle_vectors(spec: LineSpec, dataset: Dataset) -> Iterator[Problem]:
-    types = {column.name: column.type for column in feature_columns(spec, dataset)}
-    if spec.train.word_vectors is not None and "text" not in types.values():
-        yield Problem(
-            path=("train", "word_vectors"),
-            what="no column that the model reads is a text, so word vectors would do nothing",
-            found=", ".join(f"{name}: {kind}" for name, kind in types.items()),
-            allowed="with a column of texts",
-            hint="write type: text for the column in contract.columns, or take word_vectors out",
-        )
 
 
 def refuse(errors: Sequence[LinewrightError]) -> None:

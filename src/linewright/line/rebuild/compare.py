@@ -26,7 +26,7 @@ from linewright.line.facts import Declared, Environment, Level, Plan
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
-from linewright.line.run_context import Rows, Work, read_code_file, read_vectors_file
+from linewright.line.run_context import Rows, Work, read_code_file
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.line.steps.table import STATIONS, Station
@@ -551,10 +551,6 @@ def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[str
         python = str(train.python)
         said = _today(root / parted(python)[0], trained.estimated.code, partial(read_code_file, root, python))
         yield from (f"{parted(python)[0]} {one}; its recorded copy was run" for one in said)
-    if trained.word_vectors:
-        file = str(train.word_vectors)
-        said = _today(root / file, trained.word_vectors, partial(read_vectors_file, root, file))
-        yield from (f"{file} {one}; the recorded copy of its first lines was read" for one in said)
 
 
 def _today(path: Path, recorded: str, read: Callable[[], bytes]) -> Iterator[str]:

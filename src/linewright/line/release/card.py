@@ -33,7 +33,6 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         version=version.version,
         about=spec.get("about", ""),
         owner=spec.get("owner"),
-        word_vectors=spec.get("train", {}).get("word_vectors"),
         digest=version.digest,
         package=evidence.package,
         trained=evidence.trained,

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from linewright.data.contract.freshness import gone
 from linewright.data.read.source import column_names, fingerprint
 from linewright.data.spec import SourceSpec, table_sources
@@ -19,11 +17,9 @@ from linewright.line.release.promote_or_hold import release_due
 from linewright.line.run_context import (
     CODE_FILE,
     MODEL_FILE,
-    VECTORS_FILE,
     Work,
     read_code_file,
     read_model_file,
-    read_vectors_file,
 )
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
@@ -74,8 +70,6 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
     beside: dict[str, bytes] = {}
     if spec.train.python is not None:
         beside[CODE_FILE] = read_code_file(factory.root, spec.train.python)
-    if spec.train.word_vectors is not None:
-        beside[VECTORS_FILE] = read_vectors_file(factory.root, spec.train.word_vectors)
     if work.adopts is not None:
         beside[MODEL_FILE] = read_model_file(factory, work.adopts)
     return replace(
@@ -115,11 +109,6 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
     for standing in standings:
         if standing.settled is None:
             change = _change(standing, work, after=changes[-1].step if changes else "")
-            if change.step == "train" and spec.train.word_vectors is not None:
-                because = (
-                    f"{change.because}; texts are read with the word vectors of {spec.train.word_vectors}"
-                )
-                change = msgspec.structs.replace(change, because=because)
             changes.append(change)
     if changes:
         changes.append(

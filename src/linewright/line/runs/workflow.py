@@ -39,7 +39,6 @@ from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STATIONS, Station, settled
-from linewright.model.card.word_vectors import vectors_in_words
 from linewright.model.evaluate.decision_changes import redecided_in_words
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
@@ -283,7 +282,6 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         did=did,
         model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
         sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
-        vectors=vectors_in_words(work.package.encoder),
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,
         adopted=work.trained.adopted is not None,

@@ -16,7 +16,6 @@ from linewright.line.retention.forgotten import forgotten_of
 from linewright.line.run_context import (
     CODE_FILE,
     MODEL_FILE,
-    VECTORS_FILE,
     Work,
     chosen_by,
     headline,
@@ -131,13 +130,10 @@ def _train_inputs(work: Work) -> dict[str, str]:
         return _adopt_inputs(work, work.adopts)
     # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
-    said = train.model_dump(
-        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "word_vectors"}
-    )
+    said = train.model_dump(mode="json", exclude={"split", "metric", "task", "model", "python", "also"})
     function = train.python and train.python.rpartition(":")[2]
     files = {
         **({"code file": work.sources[CODE_FILE]} if train.python is not None else {}),
-        **({"word vectors": work.sources[VECTORS_FILE]} if train.word_vectors is not None else {}),
     }
     asked = {
         "train": said | {"also": sorted(set(train.also)), "function": function},

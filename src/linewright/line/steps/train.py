@@ -14,20 +14,16 @@ from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
-from linewright.features.vectors import Vectors, parse
 from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import (
     CODE_FILE,
-    VECTORS_FILE,
     Work,
     chosen_by,
     feature_columns,
     label_text,
     missing_texts,
     optional_columns,
-    planned_bytes,
-    read_vectors_file,
     weights,
 )
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
@@ -105,7 +101,6 @@ def train_station(work: Work) -> Trained:
         estimated=_estimated(work, training),
         band=training.band,
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.name == "binary" else None,
-        word_vectors=work.sources[VECTORS_FILE] if spec.train.word_vectors is not None else None,
     )
 
 
@@ -178,17 +173,8 @@ def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
     features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
-    encoder = learn(features, columns, vectors=_vectors(work))
+    encoder = learn(features, columns)
     return encoder, encode_table(encoder, features)
-
-
-def _vectors(work: Work) -> Vectors | None:
-    """Return the word vectors that the line file names, as they were planned."""
-    file = work.spec.train.word_vectors
-    if file is None:
-        return None
-    read = partial(read_vectors_file, work.factory.root, file)
-    return parse(planned_bytes(work, VECTORS_FILE, file, read), where=VECTORS_FILE)
 
 
 def _groups_of(work: Work) -> np.ndarray | None:

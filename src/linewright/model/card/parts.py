@@ -22,8 +22,6 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     about: str = ""
     owner: str | None = None
-    word_vectors: str | None = None
-    """File of word vectors, as the line file names it."""
     digest: str
     """Of the package."""
     package: Package

@@ -25,7 +25,6 @@ from linewright.model.card.parts import (
     short,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
-from linewright.model.card.word_vectors import vectors_in_words
 from linewright.model.facts import Evaluation, Metric
 from linewright.model.metrics.definitions import METRICS
 from linewright.store.clock import said
@@ -316,11 +315,6 @@ def _features(facts: CardFacts) -> Section:
         sentences.append(
             Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
         )
-    if known := vectors_in_words(facts.package.encoder):
-        text = (
-            f"{'; '.join(known)}. The vectors were trained elsewhere, and are those of {facts.word_vectors}."
-        )
-        sentences.append(Sentence(text=text, evidence=(facts.package.trained,)))
     types = {column.name: column.type for column in facts.package.columns}
     rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
     return Section(
@@ -335,11 +329,7 @@ def _encoded(facts: CardFacts, column: str) -> str:
     found = [one for one in facts.package.encoder.encodings if one.column == column]
     entered = [_words(one) for one in found if not isinstance(one, TextPart)]
     if numbers := len(found) - len(entered):
-        has_vectors = any(text.column == column and text.vectors for text in facts.package.encoder.texts)
-        meaning = ", and what they mean by vectors" if has_vectors else ""
-        entered.append(
-            f"{numbers} numbers: what the text looks like, its words and directions of them{meaning}"
-        )
+        entered.append(f"{numbers} numbers: what the text looks like, its words and directions of them")
     return ", ".join(entered) or "part of a difference of times"
 
 

@@ -154,7 +154,6 @@ _BUDGETS: Mapping[str, Bought] = MappingProxyType(
         "normal": Bought(
             names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "xgb_s", "lin_s", "lin"),
             work=2.5e8,
-            paired=3,
         ),
         "thorough": Bought(
             names=tuple(setting.name for setting in SETTINGS),
@@ -308,9 +307,9 @@ def paired(budget: Budget, size: Size) -> tuple[int, int]:
 
     Examples
     --------
-    >>> [paired("normal", Size(rows=rows, width=10, outputs=1)) for rows in (200, 5_000)]
-    [(0, 0), (3, 60)]
-    >>> paired("quick", Size(rows=5_000, width=10, outputs=1))
+    >>> [paired("thorough", Size(rows=rows, width=10, outputs=1)) for rows in (200, 5_000)]
+    [(0, 0), (4, 60)]
+    >>> paired("normal", Size(rows=5_000, width=10, outputs=1))
     (0, 0)
     """
     if isinstance(budget, TrialsBudget) or size.rows < _PAIRED_ROWS:
