@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from linewright.data.spec import PLUGINS
 from linewright.line.file.factory_file import FactoryFile
 from linewright.line.new.write import new_line
 from linewright.line.spec import LineSpec
@@ -197,7 +199,7 @@ def test_each_example_is_carried_out_or_compared(page):
     found = blocks(page.read_text())
 
     assert page.read_text().count("```") == 2 * len(found)
-    assert {language for language, _ in found} <= {"console", "yaml", "python", "pycon", "text"}
+    assert {language for language, _ in found} <= {"console", "yaml", "python", "pycon", "toml", "text"}
     assert SKETCHES.get(name, 0) == sum(language == "text" for language, _ in found)
     for language, block in found:
         assert language not in {"console", "python"} or name in carried_out
@@ -205,6 +207,8 @@ def test_each_example_is_carried_out_or_compared(page):
         assert language != "pycon" or block.startswith(">>> ")  # the doctests of all pages are run
         if language == "yaml":
             fits(block)
+        if language == "toml":
+            assert {PLUGINS} == set(tomllib.loads(block)["project"]["entry-points"])
 
 
 def fits(block: str) -> None:
