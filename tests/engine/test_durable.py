@@ -460,7 +460,7 @@ class Queues:
     def __init__(self):
         self.asked = 0
 
-    def get_queue(self, name):
+    def get_queue(self, name, **_):
         self.asked += 1
         return f"{name}, asked {self.asked} times"
 
@@ -477,6 +477,27 @@ def test_a_database_that_stays_as_it_is_is_asked_once(tmp_path, monkeypatch):
 
     assert [*["a, asked 1 times"] * 3, "b, asked 2 times"] == rests
     assert "a, asked 3 times" == database.get_queue("a")
+
+
+def test_what_is_asked_with_other_words_or_in_a_transaction_is_asked(tmp_path, monkeypatch):
+    """An answer is kept for the question that it was the answer to; a connection must see what it has written itself."""
+    monkeypatch.setattr(stamps, "YOUNG_S", 0.0)
+    monkeypatch.setattr(durable, "_ASKED_S", math.inf)
+    database, file = Queues(), tmp_path / "engine.sqlite"
+    file.write_bytes(b"one")
+    durable._ask_once(database, str(file))
+    connection = object()
+    asked = [
+        {"status": "on"},
+        {"status": "off"},
+        {"status": "on"},
+        {"conn": connection},
+        {"conn": connection},
+    ]
+
+    assert [f"a, asked {times} times" for times in (1, 2, 1, 3, 4)] == [
+        database.get_queue("a", **words) for words in asked
+    ]
 
 
 def test_a_database_that_was_just_written_is_asked_each_time(tmp_path):

@@ -172,8 +172,11 @@ def _asked_once(ask: Callable[..., Any], stamp: Callable[[], object | None]) -> 
     answers = Lasting[dict[object, Any]](stamp)
 
     def asked(*args: Any, **kwargs: Any) -> Any:
+        if not all(isinstance(one, str | int | None) for one in kwargs.values()):
+            return ask(*args, **kwargs)  # within a transaction, or about several
         # How many runs this process carries out is among what it is asked with: the answer depends on that too.
-        known, about = answers.get(dict), tuple(getattr(one, "name", one) for one in args)
+        about = (*(getattr(one, "name", one) for one in args), *sorted(kwargs.items()))
+        known = answers.get(dict)
         if about not in known:
             known[about] = ask(*args, **kwargs)
         return known[about]

@@ -10,7 +10,7 @@ from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 
 
-class Rounds:
+class PollingThread:
     """A thread that looks at a factory again and again, until it is closed. What goes wrong is told once, and ends nothing.
 
     Parameters
@@ -21,7 +21,7 @@ class Rounds:
         Opens the factory; called once.
     every_s
         Seconds between two looks.
-    vain
+    not_done
         What is not done while looks fail, for people.
     """
 
@@ -31,9 +31,9 @@ class Rounds:
         open_factory: Callable[[], AbstractContextManager[Factory]],
         *,
         every_s: float,
-        vain: str,
+        not_done: str,
     ) -> None:
-        self._open, self._every_s, self._vain = open_factory, every_s, vain
+        self._open, self._every_s, self._not_done = open_factory, every_s, not_done
         self._closed = threading.Event()
         self._said: set[str] = set()
         """What went wrong, so that it is said once."""
@@ -56,7 +56,7 @@ class Rounds:
                     look()
                 except LinewrightError as error:
                     if not self._closed.is_set():
-                        self._say(f"error: {self._vain}: {error}\n")
+                        self._say(f"error: {self._not_done}: {error}\n")
                 except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
                     self._say(traceback.format_exc())
 

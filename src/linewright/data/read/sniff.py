@@ -124,7 +124,7 @@ def _encoding(path: Path, head: bytes) -> str:
     if part is None:
         return "utf-8"
     # By name: most files are UTF-8, and most commands that import this module guess nothing.
-    likely: str = import_module("linewright.data.read.guess").likely_encoding(part)
+    likely: str = import_module("linewright.data.read.guess_encoding").likely_encoding(part)
     return next((one for one in (likely, "cp1252") if _undecodable(path, one) is None), "latin-1")
 
 

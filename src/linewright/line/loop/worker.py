@@ -20,7 +20,7 @@ from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
 from linewright.line.loop.reference import MakeReference
 from linewright.line.loop.retraining import next_proposal, retraining_due
-from linewright.line.polling import Rounds
+from linewright.line.polling import PollingThread
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.archive_log import next_sealing, seal_next
 from linewright.line.record.changes import Changes, Part
@@ -103,7 +103,7 @@ def patience_s(failures: int) -> float:
     return min(LOOK_S * 2.0 ** min(failures, 20), _LONGEST_PAUSE_S) if failures else 0.0
 
 
-class Tending(Rounds):
+class Tending(PollingThread):
     """A thread that tends all lines of a factory, on the engine of this process, until it is closed.
 
     Everything is decided from the record, so what was missed while nothing ran is done once when it runs again.
@@ -168,7 +168,7 @@ class Tending(Rounds):
         self._retire_at = time.monotonic() + retire_first_s
         self._disk_at, self._is_near = 0.0, False
         """When the disk is looked at next, and whether people were told that it will be full."""
-        super().__init__("tending", open_factory, every_s=every_s, vain="lines are not looked after now")
+        super().__init__("tending", open_factory, every_s=every_s, not_done="lines are not looked after now")
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:

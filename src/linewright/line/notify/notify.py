@@ -13,7 +13,7 @@ from linewright.engine.context import Progress
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.notify.destinations import Declared, Destination
-from linewright.line.polling import Rounds
+from linewright.line.polling import PollingThread
 from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place
 from linewright.people.send import Sender, Undelivered
@@ -153,7 +153,7 @@ class Courier:
             self._outbox.fail(self.to.name, why.why, at=now, next_at=next_at)
 
 
-class Notifying(Rounds):
+class Notifying(PollingThread):
     """A thread that tells all destinations of a factory what happens, until it is closed.
 
     What happened while nothing ran is told when it runs again.
@@ -176,7 +176,9 @@ class Notifying(Rounds):
         self._newest: int | None = None
         """Number of the newest event that was looked at."""
         self._files_at = 0.0
-        super().__init__("notifying", open_factory, every_s=every_s, vain="nobody is told of anything now")
+        super().__init__(
+            "notifying", open_factory, every_s=every_s, not_done="nobody is told of anything now"
+        )
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:

@@ -26,7 +26,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.instants import earlier
-from linewright.line.polling import Rounds
+from linewright.line.polling import PollingThread
 from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import days_of
@@ -254,7 +254,7 @@ def never() -> bool:
     return False
 
 
-class Accounting(Rounds):
+class Accounting(PollingThread):
     """A thread that has the accounts of all lines of a factory brought up to date, each at most once a day, until it is closed; one that is being made is then given up.
 
     Windows of a day are closed at midnight, UTC, or when `up` begins: the accounts follow within `LOOK_S` seconds.
@@ -272,7 +272,9 @@ class Accounting(Rounds):
     ) -> None:
         self._done: dict[str, str] = {}
         """The day on which each line was accounted for last."""
-        super().__init__("accounting", open_factory, every_s=every_s, vain="no value is accounted for now")
+        super().__init__(
+            "accounting", open_factory, every_s=every_s, not_done="no value is accounted for now"
+        )
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
