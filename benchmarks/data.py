@@ -77,7 +77,7 @@ def ours(file: Path, folder: Path) -> int:
     )
     with Factory.create(folder / "factory") as factory:
         done = ingest(factory.context, spec, factory.root, scratch=factory.scratch)
-        return done.rows_read - sum(finding.failed for finding in done.findings)
+        return done.rows_read - sum(breach.failed for breach in done.breaches)
 
 
 def _read(file: Path) -> pl.DataFrame:

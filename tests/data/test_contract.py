@@ -73,7 +73,7 @@ def test_findings_count_every_rule_even_where_an_earlier_one_caught_the_row(tmp_
     )
 
     assert [("age", "at least 16", 2, 3, "12"), ("job", "one of a", 2, 3, "q")] == [
-        (f.column, f.rule, f.failed, f.rows, f.first) for f in result.findings
+        (f.column, f.rule, f.failed, f.rows, f.first) for f in result.breaches
     ]
     assert 2 == len(result.quarantined)
 
@@ -93,7 +93,7 @@ def test_a_warning_keeps_the_row_and_a_stop_stops(tmp_path):
         on_new_column="ignore",
     )
 
-    assert (2, None, ["warn"]) == (warned.frame.height, warned.stop, [f.action for f in warned.findings])
+    assert (2, None, ["warn"]) == (warned.frame.height, warned.stop, [f.action for f in warned.breaches])
     assert "column 'a': 'at most 5' fails for 1 of 2 rows, first with '9' at line 3" == stopped.stop
     assert [(3, "a", "at most 5", "9")] == caught(stopped)
     with pytest.raises(ContractBreach, match="at most 5") as error:
@@ -143,7 +143,7 @@ def test_a_missing_label_breaks_nothing(tmp_path):
     )
 
     assert [(1, 0), (2, None)] == result.frame.rows()
-    assert () == result.findings
+    assert () == result.breaches
     assert [True, True] == [column.nullable for column in result.columns]
 
 
@@ -162,7 +162,7 @@ def test_ragged_rows_are_quarantined_with_their_lines(tmp_path):
 
     assert [(3, "", "2 fields", "1 fields"), (4, "", "2 fields", "3 fields")] == caught(result)
     assert (4, 2) == (result.rows_read, result.frame.height)
-    assert [("", 2, 4, "2")] == [(f.column, f.failed, f.rows, f.first) for f in result.findings]
+    assert [("", 2, 4, "2")] == [(f.column, f.failed, f.rows, f.first) for f in result.breaches]
     assert str(strict.stop).startswith(
         "1 of 4 rows would be quarantined, more than max_quarantined 0.24 allows"
     )
@@ -182,7 +182,7 @@ def test_ragged_rows_are_quarantined_with_their_lines(tmp_path):
 )
 def test_a_file_that_ends_within_a_row_is_said_to_be_broken_off(tmp_path, text, is_cut):
     """Above half of its rows nothing else shows that the others are missing."""
-    findings = checked(tmp_path, text, contract={"max_quarantined": 0.5}).findings
+    findings = checked(tmp_path, text, contract={"max_quarantined": 0.5}).breaches
     told = [one for one in findings if one.rule == BROKEN_OFF]
 
     assert is_cut is bool(told)
@@ -320,7 +320,7 @@ def test_a_table_that_comes_in_parts_is_judged_as_if_it_came_whole(rows, size):
     one, other = check(whole, data), check(parted, data)
 
     assert one.frame.equals(other.frame)
-    assert (one.findings, one.stop, one.rows_read) == (other.findings, other.stop, other.rows_read)
+    assert (one.breaches, one.stop, one.rows_read) == (other.breaches, other.stop, other.rows_read)
     assert one.quarantined.to_bytes() == other.quarantined.to_bytes()
 
 
@@ -340,7 +340,7 @@ def test_the_whole_of_a_value_matches_its_pattern_as_it_is_spelled(tmp_path):
         (3, "code", "all of it matches A[0-9]|B", "xA1"),
         (4, "code", "all of it matches A[0-9]|B", "A1x"),
     ] == (caught(result))
-    assert [("code", 2, 3), ("zip", 2, 3)] == [(f.column, f.failed, f.line) for f in result.findings]
+    assert [("code", 2, 3), ("zip", 2, 3)] == [(f.column, f.failed, f.line) for f in result.breaches]
     assert 2 == result.frame.height
 
 
@@ -370,7 +370,7 @@ def test_values_are_among_those_of_the_source_they_refer_to(tmp_path):
 def test_a_warning_lets_a_value_in_that_refers_to_nothing(tmp_path):
     result = two_sources(tmp_path, "id\n1\n", "shop,y\n1,0\n3,0\n", on_breach="warn")
 
-    assert (2, ["warn"]) == (result.frame.height, [f.action for f in result.findings])
+    assert (2, ["warn"]) == (result.frame.height, [f.action for f in result.breaches])
 
 
 def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(tmp_path):
@@ -378,7 +378,7 @@ def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(
     result = two_sources(tmp_path, "id,town\n1,x\n2\n", "shop,y\n1,0\n")
 
     assert [("2 fields, as the header of 'shops' has", "warn", 3)] == [
-        (f.rule, f.action, f.line) for f in result.findings
+        (f.rule, f.action, f.line) for f in result.breaches
     ]
     assert not result.quarantined
 
@@ -394,8 +394,8 @@ def test_a_row_of_a_source_of_several_files_is_named_by_its_file(tmp_path):
     assert [("a", "b.csv", 4, None), ("a", "b.csv", 3, 4)] == [
         (row["source"], row["file"], row["line"], row["row"]) for row in result.quarantined
     ]
-    assert [("b.csv", 3), ("b.csv", 4)] == [(found.file, found.line) for found in result.findings]
-    assert result.findings[0].to_text().endswith("first with '-1' at line 3 in b.csv")
+    assert [("b.csv", 3), ("b.csv", 4)] == [(found.file, found.line) for found in result.breaches]
+    assert result.breaches[0].to_text().endswith("first with '-1' at line 3 in b.csv")
 
 
 def test_a_reference_to_a_column_that_is_not_there_is_refused(tmp_path):
@@ -422,8 +422,8 @@ def test_sql_finds_what_no_rule_of_a_column_can(tmp_path):
     assert (
         "the table: 'no odd payment' fails for 1 of 3 rows, first with 'id=3, paid=9.5, y=0'" == stopped.stop
     )
-    assert (None, "warn") == (warned.stop, warned.findings[-1].action)
-    assert ["at most 8"] == [finding.rule for finding in sound.findings]
+    assert (None, "warn") == (warned.stop, warned.breaches[-1].action)
+    assert ["at most 8"] == [finding.rule for finding in sound.breaches]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_real_files_keep_the_contract_that_is_inferred_from_them(context, file):
     checked = check(build_table([raw], data), data)
     ingested = ingest(context, data, SHARED)
 
-    assert ((), 0, None) == (checked.findings, len(checked.quarantined), checked.stop)
+    assert ((), 0, None) == (checked.breaches, len(checked.quarantined), checked.stop)
     assert raw.rows == checked.frame.height == context.metadata.get(ingested.dataset, Dataset).rows
     assert raw.frame.null_count().equals(checked.frame.null_count())
     assert isinstance(context.metadata.get(context.metadata.keep(ingested), Ingested), Ingested)

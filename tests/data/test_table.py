@@ -86,10 +86,10 @@ def test_columns_that_the_contract_does_not_name_are_kept_out_and_reported(tmp_p
 
     assert ["Id", "Year", "Fraud"] == frame_of(warned[0]).columns
     assert [("Month", "Jan", "warn"), ("code", "007", "warn")] == [
-        (f.column, f.first, f.action) for f in check(*warned).findings[:2]
+        (f.column, f.first, f.action) for f in check(*warned).breaches[:2]
     ]
-    assert () == check(*ignored).findings
-    assert {"stop"} == {finding.action for finding in check(*stopped).findings}
+    assert () == check(*ignored).breaches
+    assert {"stop"} == {finding.action for finding in check(*stopped).breaches}
 
 
 def test_sql_joins_sources_and_makes_columns(tmp_path):

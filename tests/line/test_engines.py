@@ -121,7 +121,7 @@ def test_a_function_of_the_user_becomes_an_answer_and_can_be_rebuilt(made, tmp_p
 
     assert "line@1" == unexplained.value.found
     assert "return an estimator of LightGBM or XGBoost" in unexplained.value.hint
-    assert () == checked.findings
+    assert () == checked.breaches
     assert "promote" == result.verdict
     assert 0.9 < {one.name: one.value for one in result.metrics}["average_precision"]
     assert "build in models.py" in chosen_in_words(work.trained)

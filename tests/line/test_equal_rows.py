@@ -72,7 +72,7 @@ def test_a_column_that_is_left_out_afterwards_gives_the_model_of_a_factory_that_
                 path.write_text(written.replace("table:", f"table:\n  exclude: {text}", 1))
                 ran = execute_inline(factory, "a")
             models.append(ran.digest)
-            told = next(one.says for one in ran.findings if one.rule == NO_COPY)
+            told = next(one.says for one in ran.breaches if one.rule == NO_COPY)
 
         assert "test rows repeat a training row, features and label alike: they are in neither part" in told
     assert models[0] == models[1]

@@ -20,12 +20,12 @@ from linewright.data.table.build import build_table
 from linewright.errors import Conflict, ContractBreach, RequestError
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.file.quoting import quoted, quoted_sentence, widened
 from linewright.line.file.read import parse_line, read_line, unsupported
 from linewright.line.new.write import NewLine, new_line
 from linewright.line.predict.batch import _refuse_precious
 from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
+from linewright.text.quoting import quoted, quoted_sentence, widened
 from linewright.watch.spec import WatchSpec
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -96,7 +96,7 @@ def test_a_new_line_parses_and_its_contract_accepts_its_data(tmp_path: Path):
     made = new_line(tmp_path, "tumours", data=data, label="diagnosis", positive="malignant")
     spec, result = checked(tmp_path, "tumours")
 
-    assert ((), None) == (result.findings, result.stop)
+    assert ((), None) == (result.breaches, result.stop)
     assert ("binary", 569, 32, "sample", "random") == (
         made.task,
         made.rows,
@@ -388,7 +388,7 @@ def test_what_a_person_says_is_written_down(tmp_path: Path):
     )
     spec, result = checked(tmp_path, "a")
 
-    assert () == result.findings
+    assert () == result.breaches
     assert ("no", "when", "who", "name", "w", ("z",)) == (
         spec.label.positive,
         spec.table.time,
@@ -412,7 +412,7 @@ def test_few_groups_are_told_by_new_and_by_check(tmp_path: Path):
     )
     with Factory.create(tmp_path) as factory:
         assert check_line(factory, "a").doubts[0].startswith("who: only 4 groups")
-    assert () == result.findings
+    assert () == result.breaches
 
 
 @pytest.mark.parametrize(("name", "is_doubtful"), [("size", True), ("day", False)])
@@ -494,7 +494,7 @@ def test_words_for_missing_become_missing(tmp_path: Path):
     new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
     spec, result = checked(tmp_path, "a")
 
-    assert () == result.findings
+    assert () == result.breaches
     assert ("integer", None) == (spec.contract.columns["age"].type, spec.contract.columns["age"].nullable)
 
 
@@ -510,7 +510,7 @@ def test_a_value_that_was_never_missing_in_a_sample_may_be_missing_with_a_warnin
     gap = ["" if place == at else cell for place, cell in enumerate(first.split(","))]
     file.write_text("\n".join([header, ",".join(gap), *rows, ""]))
     _, result = checked(tmp_path, "a")
-    told = [(one.column, one.rule, one.failed, one.action) for one in result.findings]
+    told = [(one.column, one.rule, one.failed, one.action) for one in result.breaches]
 
     assert ("warn", False) == tuple(spec.contract.columns[name].nullable for name in ("age", "part"))
     assert [("age", "not missing", 1, "warn")] == told
@@ -535,7 +535,7 @@ def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_pat
     assert [("score_2", "renamed")] == [
         (one.column, one.verdict) for one in made.findings if one.verdict == "renamed"
     ]
-    assert () == result.findings
+    assert () == result.breaches
     assert [("score", "score_2"), ("score_2",)] == asked
 
 
@@ -547,7 +547,7 @@ def test_parquet_keeps_its_types(tmp_path: Path):
     new_line(tmp_path, "a", data=tmp_path / "a.parquet", label="y")
     spec, result = checked(tmp_path, "a")
 
-    assert ["warn"] == [finding.action for finding in result.findings]
+    assert ["warn"] == [finding.action for finding in result.breaches]
     assert ("boolean", "category") == (spec.contract.columns["flag"].type, spec.contract.columns["zip"].type)
     assert "tags is left out" in (tmp_path / "lines" / "a.yaml").read_text()
 
@@ -698,7 +698,7 @@ def test_whatever_the_table_holds_its_line_parses_and_accepts_it(
     new_line(root, "t", data=root / "t.csv", label="label")
     _, result = checked(root, "t")
 
-    assert [] == [finding for finding in result.findings if finding.action != "warn"]
+    assert [] == [finding for finding in result.breaches if finding.action != "warn"]
 
 
 @pytest.mark.shared
@@ -712,7 +712,7 @@ def test_real_tables_become_lines_that_accept_them(tmp_path: Path, file: str):
     made: NewLine = new_line(tmp_path, name, data=SHARED / file, label=TABLES[file])
     _, result = checked(tmp_path, name)
 
-    assert ((), None) == (result.findings, result.stop)
+    assert ((), None) == (result.breaches, result.stop)
     assert result.frame.height == made.rows
 
 

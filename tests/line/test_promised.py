@@ -211,7 +211,7 @@ def test_a_line_without_contract_warns_of_columns_that_changed(folder, say):
     with Factory.open(folder) as factory:
         newest = factory.metadata.events(Finished, line="a", newest_first=True)[0]
         beside = {LEAK, QUESTION, NO_COPY}
-        assert ["colour", "age"] == [one.column for one in newest.findings if one.rule not in beside]
+        assert ["colour", "age"] == [one.column for one in newest.breaches if one.rule not in beside]
 
 
 def test_what_is_promised_beyond_the_rows_reads_no_source_again():

@@ -171,8 +171,8 @@ NAMES = frozenset(
         "data.Column.format",
         "data.Column.name",
         "data.Dataset.order",
-        "data.Finding.column",
-        "data.Finding.file",
+        "data.Breach.column",
+        "data.Breach.file",
         "data.Ingested.labels",
         "data.MustBeSent.name",
         "data.RawColumn.name",
@@ -308,7 +308,7 @@ IDENTIFIERS = frozenset(
 
 FOREIGN = frozenset(
     [
-        "data.Finding.first",
+        "data.Breach.first",
         "data.RowExpression.sql",
         "line.AttemptEnded.last",
         "line.Declared.spec",
@@ -325,9 +325,9 @@ FOREIGN = frozenset(
 """What others wrote, kept as it is: a line file, an operating system, a library, a process, SQL of an allow-list."""
 
 SENTENCES = {
-    "data.Finding.hint": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
-    "data.Finding.rule": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
-    "data.Finding.says": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
+    "data.Breach.hint": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
+    "data.Breach.rule": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
+    "data.Breach.says": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
     "line.Change.because": "a plan says what changed and names the columns of it",
     "line.Change.from_": "a digest, or a text of what stood there",
     "line.Change.to": "as from_",

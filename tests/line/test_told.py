@@ -27,7 +27,7 @@ def written(folder: Path, frame: pl.DataFrame, **told: str) -> Path:
 def questions(factory: Factory) -> list[str]:
     """Return the columns that the newest run found questions about, told or not."""
     newest = factory.metadata.events(Finished, line="a", newest_first=True)[0]
-    found = factory.metadata.get(str(newest.ingested), Ingested).findings
+    found = factory.metadata.get(str(newest.ingested), Ingested).breaches
     return [one.column for one in found if one.rule == QUESTION]
 
 
@@ -97,7 +97,7 @@ def test_a_line_that_has_the_order_for_its_time_is_not_asked(tmp_path: Path):
         ran = execute_inline(factory, "a")
         told = card(factory, "a").markdown
 
-    assert {QUESTION} == {one.rule for one in ran.findings}
+    assert {QUESTION} == {one.rule for one in ran.breaches}
     assert "lie in the order of" not in told
 
 
@@ -123,7 +123,7 @@ def test_a_run_warns_once_of_the_leaks_that_check_finds(tmp_path: Path):
 
     leaks = [trap for trap in found if trap.trap == "leak"]
     assert {"told", "paid"} == {trap.columns[0] for trap in leaks}
-    (warned,) = (one for one in ran.findings if one.rule != QUESTION)
+    (warned,) = (one for one in ran.breaches if one.rule != QUESTION)
     assert f"{leaks[0].columns[0]}: leak: {leaks[0].evidence}; {leaks[1].columns[0]!r} too; " in warned.says
     assert warned.says.endswith(
         "unless it was known before the label, write exclude: [told, paid] (under table)"
@@ -131,7 +131,7 @@ def test_a_run_warns_once_of_the_leaks_that_check_finds(tmp_path: Path):
     assert 1 == ran.to_text().count(f"  warn     {warned.says}")
     assert f"may see what was known only with the label. {leaks[0].columns[0]}: leak: " in told
     assert "Rule that did not hold" not in told
-    assert LEAK not in {one.rule for one in without.findings}
+    assert LEAK not in {one.rule for one in without.breaches}
 
 
 def followed(folder: Path) -> Path:
@@ -165,7 +165,7 @@ def test_a_run_asks_what_only_a_person_knows_until_a_model_that_was_asked_about_
     assert f"  warn     {question.to_text()}" in asked.to_text()
     assert "A question of the data that a person answers. days: strong: alone it reaches" in told
     assert "Rule that did not hold" not in told
-    assert () == again.findings == answered.findings
+    assert () == again.breaches == answered.breaches
     assert (["days"], []) == (still, open_)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from linewright.data.facts import ByTime, Column, Dataset, Finding, Ingested, Split, SplitReason
+from linewright.data.facts import Breach, ByTime, Column, Dataset, Ingested, Split, SplitReason
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
 from linewright.model.card.render import CardFacts, card_html, card_markdown, escape_markdown
@@ -180,7 +180,7 @@ def facts(
         seed=17,
         libraries={"lightgbm": "4.7.0", "numpy": "2.4.6"},
     )
-    finding = Finding(
+    finding = Breach(
         column="Age", rule="at least 16", failed=320, rows=15_420, first="0", action="quarantine"
     )
     event = {"by": "ada", "line": name, "package": digest("package")}

@@ -10,7 +10,7 @@ MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""
 BROKEN_OFF, UNNAMED = "ends with a whole row", "named in the contract"
-"""Rules about files as a whole, by which a `Finding` is known."""
+"""Rules about files as a whole, by which a `Breach` is known."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ QUESTION = "an answer that a person has"
 """Rule of the finding that only a person knows whether a feature was known before the label, or what several rows belong to."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule of a contract that did not hold."""
 
     column: str
@@ -90,7 +90,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         Examples
         --------
-        >>> Finding(column="age", rule="at least 16", failed=2, rows=4000, first="12", action="warn", line=7).to_text()
+        >>> Breach(column="age", rule="at least 16", failed=2, rows=4000, first="12", action="warn", line=7).to_text()
         "column 'age': 'at least 16' fails for 2 of 4,000 rows, first with '12' at line 7"
         """
         if self.says:
@@ -165,7 +165,7 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
 
     dataset: str
     quarantine: str | None
-    findings: tuple[Finding, ...]
+    breaches: tuple[Breach, ...]
     rows_read: int
     labels: tuple[str, ...] = ()
     """Different values of the label, as spelled, sorted; empty where there are more than `MOST_LABELS`."""

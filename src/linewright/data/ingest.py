@@ -8,7 +8,7 @@ import polars as pl
 
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
-from linewright.data.facts import MOST_LABELS, Finding, Ingested, Quarantine
+from linewright.data.facts import MOST_LABELS, Breach, Ingested, Quarantine
 from linewright.data.quality.row_order import order_finding
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import DataSpec, table_sources
@@ -25,7 +25,7 @@ def ingest(
     served: Sequence[Mapping[str, Any]] = (),
     scratch: Path | None = None,
     *,
-    doubts: Callable[[Checked], Iterable[Finding]] = lambda _: (),
+    doubts: Callable[[Checked], Iterable[Breach]] = lambda _: (),
     forgotten: Forgotten | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
@@ -81,7 +81,7 @@ def ingest(
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
-        findings=(*checked.findings, *([in_order] if in_order else []), *doubts(checked)),
+        breaches=(*checked.breaches, *([in_order] if in_order else []), *doubts(checked)),
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
         row_sql=checked.row_sql,

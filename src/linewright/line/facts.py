@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Finding, RowSql
+from linewright.data.facts import Breach, RowSql
 from linewright.engine.usage import Usage
 from linewright.line.request_columns import sql_in_words
 from linewright.model.card.missed_classes import unfound_in_words
@@ -101,7 +101,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     """Digest of what reading the sources gave."""
     certificate: str | None = None
     promoted: bool = False
-    findings: tuple[Finding, ...] = ()
+    breaches: tuple[Breach, ...] = ()
     """What the contract promises beyond the rows and did not hold when the run looked: freshness, and what changed since
     the version before. They depend on the clock and on history, so that no result holds them."""
     usage: Usage | None = None
@@ -287,7 +287,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the candidate was made elsewhere, so that what it has seen is not known."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
-    findings: tuple[Finding, ...] = ()
+    breaches: tuple[Breach, ...] = ()
     """What the run warned of, as `Finished` has it."""
     moved: bool = True
     """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
@@ -402,7 +402,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.unequal:
             yield f"  warn     {self.unequal}"
             yield f"  warn     if it should serve in spite of its gates: {self.next[0]}"
-        for finding in self.findings:
+        for finding in self.breaches:
             yield f"  warn     {finding.to_text()}"
         if self.only_answer is not None:
             yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"

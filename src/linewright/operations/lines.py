@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Finding, RowSql
+from linewright.data.facts import Breach, RowSql
 from linewright.data.quality.rows import Trap
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_advice import plan_doubts
@@ -20,8 +20,8 @@ from linewright.line.request_columns import sql_in_words
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.record import declared
 from linewright.line.value.goals import strange_goals
+from linewright.operations.breaches import breaches_table, what_to_do
 from linewright.operations.declaration.declare import operation
-from linewright.operations.findings import findings_table, what_to_do
 from linewright.operations.words import short
 from linewright.text.numbers import count
 
@@ -132,13 +132,13 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     errors: tuple[dict[str, Any], ...]
     """What is wrong with the file or stops the run."""
-    findings: tuple[Finding, ...]
+    breaches: tuple[Breach, ...]
     """Rules of the contract that did not hold."""
     exit_code: int
     doubts: tuple[str, ...] = ()
     """What would leave a run without an answer, or misleads."""
     next: tuple[str, ...] = ()
-    """What to do about the findings."""
+    """What to do about the breaches."""
     traps: tuple[Trap, ...] = ()
     """Those of the doubts that the data raise: leaks, ids, repeats and their like, with figures and the line to write."""
     row_sql: RowSql | None = None
@@ -168,13 +168,13 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def _checked_text(line: CheckedLine) -> str:
     if line.errors:
         # What to do stands below the table, where there is one.
-        said = "what" if line.findings else "message"
+        said = "what" if line.breaches else "message"
         told = [f"{line.line}: not right", *(f"  {_placed(error, said)}" for error in line.errors)]
     else:
         told = [f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"]
         if line.quarantined:
             told[0] += f", {line.quarantined:,} would go to quarantine"
-    table = [f"  {row}" for row in findings_table(line.findings)]
+    table = [f"  {row}" for row in breaches_table(line.breaches)]
     doubts = [f"  warn: {doubt}" for doubt in line.doubts]
     sql = [f"  sql: {said}" for said in sql_in_words(line.row_sql)] if line.row_sql else []
     return "\n".join([*told, *table, *sql, *doubts, *(f"  Next: {step}" for step in line.next)])
@@ -210,25 +210,25 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         rows=sound.rows,
         quarantined=sound.quarantined,
         errors=(),
-        findings=sound.findings,
+        breaches=sound.breaches,
         exit_code=0,
         doubts=sound.doubts,
-        next=what_to_do(name, sound.findings),
+        next=what_to_do(name, sound.breaches),
         traps=sound.traps,
         row_sql=sound.row_sql,
     )
 
 
 def _not_right(name: str, error: LinewrightError) -> CheckedLine:
-    findings = msgspec.convert(error.details.get("findings", []), tuple[Finding, ...])
+    breaches = msgspec.convert(error.details.get("findings", []), tuple[Breach, ...])
     return CheckedLine(
         line=name,
         rows=None,
         quarantined=0,
         errors=tuple(error.details.get("errors") or [error.to_json()]),
-        findings=findings,
+        breaches=breaches,
         exit_code=error.exit_code,
-        next=what_to_do(name, findings, error) if findings else (),
+        next=what_to_do(name, breaches, error) if breaches else (),
     )
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
-from linewright.data.facts import BROKEN_OFF, UNNAMED, Column, Finding, RowSql
+from linewright.data.facts import BROKEN_OFF, UNNAMED, Breach, Column, RowSql
 from linewright.data.read.batches import Ragged, fields_of
 from linewright.data.read.source import Raw, Source
 from linewright.data.read.spill import Spool
@@ -70,7 +70,7 @@ class Checked:
     frame: pl.DataFrame
     """The rows that may go on."""
     columns: tuple[Column, ...]
-    findings: tuple[Finding, ...]
+    breaches: tuple[Breach, ...]
     quarantined: Quarantined
     """The rows kept out, and those that stop the run."""
     rows_read: int
@@ -128,8 +128,8 @@ def check(
         sifting.take(part)
         heard(sifting.rows)
     frame = sifting.finish()
-    findings = [
-        *sifting.findings(),
+    breaches = [
+        *sifting.breaches(),
         *ragged_references(referred),
         *_row_count(frame.height, sifting.rows, data),
         *answers(frame, data.contract),
@@ -139,16 +139,16 @@ def check(
     return Checked(
         frame=frame,
         columns=table.columns,
-        findings=tuple(findings),
+        breaches=tuple(breaches),
         quarantined=quarantined,
         rows_read=rows_read,
-        stop=_stop(findings, len(quarantined), rows_read, data),
+        stop=_stop(breaches, len(quarantined), rows_read, data),
         row_sql=table.row_sql,
     )
 
 
 def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
-    """Return the error for a table that may not go on, with every finding in its `details`.
+    """Return the error for a table that may not go on, with every breach in its `details`.
 
     Parameters
     ----------
@@ -157,14 +157,14 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     quarantine
         Digest of the kept rows, where they were kept.
     """
-    stopping = next((one for one in checked.findings if one.action == "stop" and one.hint), None)
+    stopping = next((one for one in checked.breaches if one.action == "stop" and one.hint), None)
     todo = stopping.hint if stopping else "mend the data, or the rule in contract.columns"
     return ContractBreach(
         str(checked.stop),
         where="contract.rows" if stopping else "contract",
         hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "") + todo,
         details={
-            "findings": to_builtins(checked.findings),
+            "findings": to_builtins(checked.breaches),
             "quarantine": quarantine,
             "quarantined": len(checked.quarantined),
             "rows": checked.rows_read,
@@ -297,10 +297,10 @@ class _Sifting:
         default = self.data.contract.on_breach
         return [(name, rule.on_breach or default) for name, rule in self.table.rules.items() if rule.unique]
 
-    def findings(self) -> list[Finding]:
+    def breaches(self) -> list[Breach]:
         """Return what did not hold: rules in the order of the columns, then new columns, then rows of another form."""
         found = [
-            Finding(
+            Breach(
                 column=one.column,
                 rule=one.rule,
                 failed=one.failed,
@@ -312,14 +312,14 @@ class _Sifting:
             )
             for _, one in sorted(self.broken.items())
         ]
-        return [*found, *self._new_columns(), *self._ragged_findings()]
+        return [*found, *self._new_columns(), *self._ragged_breaches()]
 
-    def _new_columns(self) -> Iterator[Finding]:
+    def _new_columns(self) -> Iterator[Breach]:
         if self.data.on_new_column == "ignore":
             return
         rows = self.rows - self.served
         for name, first in self.new.items():
-            yield Finding(
+            yield Breach(
                 column=name,
                 rule=UNNAMED,
                 failed=rows,
@@ -351,10 +351,10 @@ class _Sifting:
         """Return whether a row that no table can hold has a field that names somebody who is forgotten."""
         return self.forgotten is not None and bool(self.forgotten(pl.Series(fields_of(row.text))).any())
 
-    def _ragged_findings(self) -> Iterator[Finding]:
+    def _ragged_breaches(self) -> Iterator[Breach]:
         for source, ragged, places in self._ragged_places:
             rows = source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged)
-            yield Finding(
+            yield Breach(
                 column="",
                 rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
                 failed=len(ragged),
@@ -482,7 +482,7 @@ def first_text(values: pl.Series) -> str:
     return str(first[0])[:200] if first else ""
 
 
-def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
+def _row_count(kept: int, read: int, data: DataSpec) -> list[Breach]:
     rule = data.contract.rows
     words = hint = ""
     if kept < rule.min:
@@ -496,16 +496,16 @@ def _row_count(kept: int, read: int, data: DataSpec) -> list[Finding]:
         words = f"at most {_rows(rule.max)}"
     action = (rule.on_breach or on_whole(data.contract)) if kept else "stop"
     says = f"the table must have {words}, and {_rows(kept)} would be kept"
-    one = Finding(
+    one = Breach(
         column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action, says=says, hint=hint
     )
     return [one] if words else []
 
 
-def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) -> str | None:
-    stopping = next((finding for finding in findings if finding.action == "stop"), None)
-    caught = [finding for finding in findings if finding.action == "quarantine"]
-    worst = max(caught, key=lambda finding: finding.failed, default=None)
+def _stop(breaches: list[Breach], quarantined: int, rows: int, data: DataSpec) -> str | None:
+    stopping = next((breach for breach in breaches if breach.action == "stop"), None)
+    caught = [breach for breach in breaches if breach.action == "quarantine"]
+    worst = max(caught, key=lambda breach: breach.failed, default=None)
     if stopping is not None:
         are_too_few = not stopping.column and stopping.rule == f"at least {_rows(data.contract.rows.min)}"
         # Whether the rows would be enough without it: where few are lost, the source itself is short.
@@ -521,14 +521,14 @@ def _stop(findings: list[Finding], quarantined: int, rows: int, data: DataSpec) 
     return None
 
 
-def _broken_off(source: str, row: Ragged, rows: int, place: _Place) -> Finding:
+def _broken_off(source: str, row: Ragged, rows: int, place: _Place) -> Breach:
     """Say that a file ends within a row: what came after it is missing, and nothing else shows how much that is."""
     at = (
         f" (line {place.line}" + (f" of {place.file})" if place.file else ")")
         if place.line is not None
         else ""
     )
-    return Finding(
+    return Breach(
         column="",
         rule=BROKEN_OFF,
         failed=1,

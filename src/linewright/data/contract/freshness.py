@@ -1,7 +1,7 @@
 """What a contract promises beyond the rows themselves: how fresh they are, and how they compare with the version before.
 
 A dataset version follows from its sources alone. These rules look at the clock and at what was kept before, so they are
-asked each time anew and their findings are no part of any result.
+asked each time anew and their breaches are no part of any result.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import polars as pl
 
 from linewright.data.contract.check import first_text
 from linewright.data.contract.sql_checks import on_whole
-from linewright.data.facts import Column, Finding
+from linewright.data.facts import Breach, Column
 from linewright.data.spec import DataSpec, FreshRule, duration_micros
 from linewright.data.types import cast
 from linewright.errors import SpecError
@@ -38,8 +38,8 @@ class Before:
         return f"dataset {self.dataset.removeprefix('sha256:')[:_DIGITS]} of {self.at[:10]}"
 
 
-def staleness(frames: Iterable[pl.DataFrame], data: DataSpec, now: str) -> Finding | None:
-    """Return a finding where the newest row is older than the contract's `fresh` allows.
+def staleness(frames: Iterable[pl.DataFrame], data: DataSpec, now: str) -> Breach | None:
+    """Return a breach where the newest row is older than the contract's `fresh` allows.
 
     Times after `now` are passed over, so that one wrong row does not make an old table look new.
 
@@ -68,7 +68,7 @@ def staleness(frames: Iterable[pl.DataFrame], data: DataSpec, now: str) -> Findi
     age = instant - _end(newest)
     if age <= timedelta(microseconds=duration_micros(rule.within)):
         return None
-    return Finding(
+    return Breach(
         column=time,
         rule=f"fresh within {rule.within}",
         failed=1,
@@ -116,8 +116,8 @@ def _age(age: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def row_change(rows: int, data: DataSpec, before: Before | None) -> Finding | None:
-    """Return a finding where more rows came or went since the version before than `rows.change` allows."""
+def row_change(rows: int, data: DataSpec, before: Before | None) -> Breach | None:
+    """Return a breach where more rows came or went since the version before than `rows.change` allows."""
     allowed = data.contract.rows.change
     if allowed is None or before is None or not before.rows:
         return None
@@ -125,7 +125,7 @@ def row_change(rows: int, data: DataSpec, before: Before | None) -> Finding | No
     if abs(change) <= allowed:
         return None
     more = "more" if change > 0 else "fewer"
-    return Finding(
+    return Breach(
         column="",
         rule=f"rows change by at most {_percent(allowed)}",
         failed=1,
@@ -159,8 +159,8 @@ def evolution(
     values: Callable[[str], pl.Series],
     data: DataSpec,
     before: Before | None,
-) -> Iterator[Finding]:
-    """Give a finding for each column that came, went or changed its type since the version before.
+) -> Iterator[Breach]:
+    """Give a breach for each column that came, went or changed its type since the version before.
 
     Of columns that the contract names nothing is said: there its rules speak, and a change of them was meant.
 
@@ -188,8 +188,8 @@ def gone(name: str, before: Before) -> str:
     return f"column {name!r} was there in {before.words}, and is gone"
 
 
-def _gone(name: str, rows: int, before: Before) -> Finding:
-    return Finding(
+def _gone(name: str, rows: int, before: Before) -> Breach:
+    return Breach(
         column=name,
         rule="there, as before",
         failed=rows,
@@ -201,8 +201,8 @@ def _gone(name: str, rows: int, before: Before) -> Finding:
     )
 
 
-def _came(values: pl.Series, data: DataSpec, before: Before) -> Finding:
-    return Finding(
+def _came(values: pl.Series, data: DataSpec, before: Before) -> Breach:
+    return Breach(
         column=values.name,
         rule="known before",
         failed=len(values),
@@ -214,7 +214,7 @@ def _came(values: pl.Series, data: DataSpec, before: Before) -> Finding:
     )
 
 
-def _retyped(values: pl.Series, now: Column, was: Column, before: Before) -> Finding:
+def _retyped(values: pl.Series, now: Column, was: Column, before: Before) -> Breach:
     there = values.is_not_null()
     unfit = cast(values, was.type, pattern=was.format).is_null() & there
     wrong = values.filter(unfit if unfit.any() else there)  # where all would still fit, all have the new type
@@ -224,7 +224,7 @@ def _retyped(values: pl.Series, now: Column, was: Column, before: Before) -> Fin
         if len(wrong)
         else "now has no value in any row"
     )
-    return Finding(
+    return Breach(
         column=now.name,
         rule=f"type {was.type}, as before",
         failed=len(wrong),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from linewright.data.facts import Finding
+from linewright.data.facts import Breach
 from linewright.data.read.source import Raw, Source
 from linewright.data.spec import ColumnRule, DataSpec, referred_source
 from linewright.data.types import cast
@@ -61,10 +61,10 @@ def absent(values: pl.Series, known: pl.Series) -> pl.Series:
     return ~values.is_in(known.implode()) & values.is_not_null()
 
 
-def ragged_references(referred: Sequence[Raw]) -> list[Finding]:
+def ragged_references(referred: Sequence[Raw]) -> list[Breach]:
     """Return a warning for each source that is only referred to and has rows that no table could hold."""
     return [
-        Finding(
+        Breach(
             column="",
             rule=f"{raw.frame.width} fields, as the header of {raw.name!r} has",
             failed=len(raw.ragged),

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import polars as pl
 import pyarrow as pa
 
-from linewright.data.facts import Finding
+from linewright.data.facts import Breach
 from linewright.data.spec import ContractSpec, OnWhole, SqlCheck
 from linewright.text.suggest import listed
 
 TABLE = "rows"
 """What the SQL calls the table."""
-_CELLS = 6  # cells of the first wrong row that a finding shows
+_CELLS = 6  # cells of the first wrong row that a breach shows
 
 
-def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Finding]:
-    """Give a finding for each check of a contract that returns rows.
+def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Breach]:
+    """Give a breach for each check of a contract that returns rows.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ def on_whole(contract: ContractSpec) -> OnWhole:
     return "warn" if contract.on_breach == "warn" else "stop"
 
 
-def _finding(asked: SqlCheck, wrong: pa.Table, rows: int, action: OnWhole) -> Finding:
+def _finding(asked: SqlCheck, wrong: pa.Table, rows: int, action: OnWhole) -> Breach:
     first = wrong.slice(0, 1).to_pylist()[0] if len(set(wrong.column_names)) == wrong.num_columns else {}
     cells = [f"{name}={value}" for name, value in list(first.items())[:_CELLS]]
     more = ", …" if len(first) > _CELLS else ""
-    return Finding(
+    return Breach(
         column="",
         rule=asked.name,
         failed=wrong.num_rows,

@@ -18,12 +18,12 @@ from linewright.data.facts import (
     NO_COPY,
     TEST,
     TRAIN,
+    Breach,
     ByGroup,
     ByHash,
     ByTime,
     ClassShares,
     Dataset,
-    Finding,
     Split,
     SplitReason,
     Staying,
@@ -586,11 +586,11 @@ def _block_starts(at: np.ndarray, k: int) -> list[Any]:
     return cast("list[Any]", values[starts].tolist())
 
 
-def findings_of(split: Split) -> Iterator[Finding]:
+def breaches_of(split: Split) -> Iterator[Breach]:
     """Say how many rows are in neither part as copies, and that most have no label where that is so."""
     rows = split.train + split.test + split.embargo + split.unlabelled + split.copies
     if split.unlabelled >= _MOSTLY * rows:
-        yield Finding(
+        yield Breach(
             column="",
             rule="rows that have a label",
             failed=split.unlabelled,
@@ -600,7 +600,7 @@ def findings_of(split: Split) -> Iterator[Finding]:
             says=f"{split.unlabelled:,} of {rows:,} rows have no label: they neither train nor test",
         )
     if split.copies:
-        yield Finding(
+        yield Breach(
             column="",
             rule=NO_COPY,
             failed=split.copies,
@@ -612,7 +612,7 @@ def findings_of(split: Split) -> Iterator[Finding]:
         )
 
 
-def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: DataSpec) -> Iterator[Finding]:
+def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: DataSpec) -> Iterator[Breach]:
     """Say how many test rows repeat a training row and stay in the test part, where most do.
 
     Parameters
@@ -625,7 +625,7 @@ def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: D
     contents = contents_of(frame, data)
     stay = int(np.isin(contents[parts == TEST], contents[parts == TRAIN]).sum())
     if stay >= _MOSTLY * split.test:
-        yield Finding(
+        yield Breach(
             column="",
             rule=NO_COPY,
             failed=stay,

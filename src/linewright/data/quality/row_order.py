@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.facts import NO_MONTH, NO_TIME, Finding
+from linewright.data.facts import NO_MONTH, NO_TIME, Breach
 from linewright.data.profile.column import Seen, as_declared, percent, words_of
 from linewright.data.profile.roles import id_evidence, is_thing, is_time_name
 from linewright.data.quality.rows import find_group, sorted_evidence
@@ -228,7 +228,7 @@ def _go_together(year: Seen, month: Seen) -> bool:
     return {*year.words} - _YEAR_WORDS == {*month.words} - _MONTH_WORDS
 
 
-def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
+def order_finding(frame: pl.DataFrame, data: DataSpec) -> Breach | None:
     """Return what a run says of rows that lie in the order of a number, or that have a year and a month, where the line has no time.
 
     Parameters
@@ -258,7 +258,7 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
         pair = find_year_and_month(seen, label, taken)
         return None if pair is None else _month_finding(pair, by, frame.height)
     written = found.column if found.column.isidentifier() else json.dumps(found.column, ensure_ascii=False)
-    return Finding(
+    return Breach(
         column=found.column,
         rule=NO_TIME,
         failed=frame.height,
@@ -270,9 +270,9 @@ def order_finding(frame: pl.DataFrame, data: DataSpec) -> Finding | None:
     )
 
 
-def _month_finding(pair: YearAndMonth, by: str, rows: int) -> Finding:
+def _month_finding(pair: YearAndMonth, by: str, rows: int) -> Breach:
     name = f"{pair.year} and {pair.month}"
-    return Finding(
+    return Breach(
         column=name,
         rule=NO_MONTH,
         failed=rows,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.facts import Column, Finding, RowSql
+from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
@@ -321,8 +321,8 @@ def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: Data
         raise unknown[0]
     missing = [name for name in data.contract.columns if name not in columns]
     if missing:
-        findings = [
-            Finding(column=name, rule="a column of the table", failed=1, rows=1, first="", action="stop")
+        breaches = [
+            Breach(column=name, rule="a column of the table", failed=1, rows=1, first="", action="stop")
             for name in missing
         ]
         raise ContractBreach(
@@ -330,7 +330,7 @@ def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: Data
             where=f"contract.columns.{missing[0]}",
             allowed=listed(columns),
             hint=_nearest(missing[0], columns),
-            details={"findings": to_builtins(findings)},
+            details={"findings": to_builtins(breaches)},
         )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from linewright.data.contract.check import Checked
 from linewright.data.dataset.split import foreseen, foreseen_useless
-from linewright.data.facts import LEAK, QUESTION, Column, Dataset, Finding
+from linewright.data.facts import LEAK, QUESTION, Breach, Column, Dataset
 from linewright.data.profile.association import Kind
 from linewright.data.profile.column import UNUSABLE, Seen, as_declared, percent
 from linewright.data.profile.label import describe_label
@@ -37,10 +37,10 @@ from linewright.data.read.locate import Where, nowhere
 from linewright.data.types import TIMES
 from linewright.errors import RequestError, SpecError
 from linewright.line.column_roles import roles
-from linewright.line.file.quoting import in_sql, quoted, quoted_sentence
 from linewright.line.run_context import LEARNABLE, feature_columns
 from linewright.line.spec import LineSpec
 from linewright.text.numbers import listed
+from linewright.text.quoting import in_sql, quoted, quoted_sentence
 
 TOLD = frozenset({"near constant", "later"})
 """Verdicts on columns that `new` keeps, and that are worth a doubt."""
@@ -67,7 +67,7 @@ def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column]) -> dict[str
     }
 
 
-def doubts(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
+def doubts(spec: LineSpec, checked: Checked) -> tuple[Breach, ...]:
     """Return what a run says of features that are leaks, and asks of others and of groups, from some of the rows that `check` rests it on.
 
     `check` says it too, and who runs without a check would have a model of leaks promoted without a word.
@@ -94,7 +94,7 @@ def doubts(spec: LineSpec, checked: Checked) -> tuple[Finding, ...]:
     )
 
 
-def _leak(spec: LineSpec, leaks: Sequence[Trap], doubted: Callable[..., Finding]) -> Iterator[Finding]:
+def _leak(spec: LineSpec, leaks: Sequence[Trap], doubted: Callable[..., Breach]) -> Iterator[Breach]:
     if leaks:
         names = [name for trap in leaks for name in trap.columns]
         others = f"; {listed([repr(name) for name in names[1:]], _MOST_OTHERS)} too" if names[1:] else ""
@@ -103,8 +103,8 @@ def _leak(spec: LineSpec, leaks: Sequence[Trap], doubted: Callable[..., Finding]
         yield doubted(names[0], LEAK, says, hint=todo)
 
 
-def _doubt(column: str, rule: str, says: str, *, hint: str, rows: int) -> Finding:
-    return Finding(
+def _doubt(column: str, rule: str, says: str, *, hint: str, rows: int) -> Breach:
+    return Breach(
         column=column, rule=rule, failed=rows, rows=rows, first="", action="warn", says=says, hint=hint
     )
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from linewright.data.contract.freshness import Before, evolution, gone, row_change, staleness
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Finding, Ingested
+from linewright.data.facts import Breach, Dataset, Ingested
 from linewright.data.read.source import Source, open_source
 from linewright.data.spec import table_sources
 from linewright.errors import ContractBreach, LinewrightError, from_json
@@ -34,7 +34,7 @@ def before_of(factory: Factory, line: str) -> Before | None:
 
 def promises(
     factory: Factory, spec: LineSpec, frame: pl.DataFrame, dataset: Dataset, sources: Sequence[Source]
-) -> list[Finding]:
+) -> list[Breach]:
     """Return what the rows that a check has read do not keep of the promises; see `data.contract.freshness`.
 
     Parameters
@@ -50,7 +50,7 @@ def promises(
     return [*(one for one in whole if one), *(_with_line(one, spec, sources) for one in changed)]
 
 
-def kept_promises(work: Work) -> tuple[Finding, ...]:
+def kept_promises(work: Work) -> tuple[Breach, ...]:
     """Return what a run has to warn of, now that it knows its dataset version.
 
     Raises
@@ -75,9 +75,9 @@ def kept_promises(work: Work) -> tuple[Finding, ...]:
         ]
         changed = [_with_line(one, work.spec, sources) for one in changed]
     whole = [_stale(work), row_change(work.dataset.rows, work.spec, before)]
-    findings = [*(one for one in whole if one), *changed]
-    stop_if_broken(findings, work.ingested.findings, work.ingested.quarantine)
-    return tuple(findings)
+    breaches = [*(one for one in whole if one), *changed]
+    stop_if_broken(breaches, work.ingested.breaches, work.ingested.quarantine)
+    return tuple(breaches)
 
 
 def require_fresh(factory: Factory, spec: LineSpec) -> None:
@@ -91,7 +91,7 @@ def require_fresh(factory: Factory, spec: LineSpec) -> None:
 
 
 def stop_if_broken(
-    promised: Sequence[Finding], found: Sequence[Finding] = (), quarantine: str | None = None
+    promised: Sequence[Breach], found: Sequence[Breach] = (), quarantine: str | None = None
 ) -> None:
     """Raise `ContractBreach` for the first promise whose breach stops a run; nothing where there is none.
 
@@ -109,13 +109,13 @@ def stop_if_broken(
     raise ContractBreach(stopping.to_text(), where=_place(stopping), hint=stopping.hint, details=details)
 
 
-def _place(finding: Finding) -> str:
-    if finding.rule.startswith("fresh "):
+def _place(breach: Breach) -> str:
+    if breach.rule.startswith("fresh "):
         return "contract.fresh"
-    return "on_new_column" if finding.column else "contract.rows.change"
+    return "on_new_column" if breach.column else "contract.rows.change"
 
 
-def _stale(work: Work) -> Finding | None:
+def _stale(work: Work) -> Breach | None:
     if work.spec.contract.fresh is None:
         return None
     frames = _latest(work.dataset, work.factory, str(work.spec.table.time))
@@ -129,21 +129,21 @@ def _latest(dataset: Dataset, factory: Factory, time: str) -> Iterator[pl.DataFr
         yield read_dataset(one, factory.artifacts, factory.metadata, [time])
 
 
-def _is_retyped(finding: Finding) -> bool:
-    return finding.rule.startswith("type ") and bool(finding.first)
+def _is_retyped(breach: Breach) -> bool:
+    return breach.rule.startswith("type ") and bool(breach.first)
 
 
-def _with_line(finding: Finding, spec: LineSpec, sources: Sequence[Source]) -> Finding:
-    """Return a finding with the line of the file that has its first value, where the table is one file."""
+def _with_line(breach: Breach, spec: LineSpec, sources: Sequence[Source]) -> Breach:
+    """Return a breach with the line of the file that has its first value, where the table is one file."""
     table = next(one for one in sources if one.name in table_sources(spec))
-    if spec.table.sql is not None or not _is_retyped(finding):
-        return finding
-    row = _row_of(table, finding.column, finding.first)
+    if spec.table.sql is not None or not _is_retyped(breach):
+        return breach
+    row = _row_of(table, breach.column, breach.first)
     if row is None:
-        return finding
+        return breach
     (line,), (file,) = table.lines([row]), table.files([row])
-    says = finding.says + (f" at line {line}" if line is not None else "") + (f" in {file}" if file else "")
-    return replace(finding, line=line, file=file, says=says)
+    says = breach.says + (f" at line {line}" if line is not None else "") + (f" in {file}" if file else "")
+    return replace(breach, line=line, file=file, says=says)
 
 
 def _row_of(source: Source, column: str, text: str) -> int | None:

@@ -18,13 +18,13 @@ from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.file.mistakes import did_you_mean
-from linewright.line.file.quoting import quoted
 from linewright.line.record.alerts import last_retraining
 from linewright.line.record.costs import declared_costs
 from linewright.line.run_context import MODEL_FILE
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
 from linewright.text.numbers import as_declared
+from linewright.text.quoting import quoted
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.contract.check import breach
-from linewright.data.facts import Column, Dataset, Finding, RowSql
+from linewright.data.facts import Breach, Column, Dataset, RowSql
 from linewright.data.ingest import check_sources, labels_of
 from linewright.data.quality.rows import Trap
 from linewright.data.read.locate import Where, nowhere, place_of
@@ -47,7 +47,7 @@ class Sound(NamedTuple):
     """Rows that keep the contract."""
     quarantined: int
     """Rows that would go to quarantine."""
-    findings: tuple[Finding, ...]
+    breaches: tuple[Breach, ...]
     """Rules that did not hold."""
     doubts: tuple[str, ...]
     """What would leave a run without an answer, is said in vain, or misleads."""
@@ -108,14 +108,14 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     refuse(_contradictions(spec, checked.frame, checked.columns))
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
-    stop_if_broken(promised, checked.findings)
+    stop_if_broken(promised, checked.breaches)
     is_one = len(sources) == 1 and spec.table.sql is None
     where = partial(place_of, sources[0]) if is_one else nowhere
     traps = _traps(spec, checked.frame, checked.columns, where)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
-        (*checked.findings, *promised),
+        (*checked.breaches, *promised),
         (
             *doubts(factory, spec, checked.frame),
             *(trap.to_text() for trap in traps),

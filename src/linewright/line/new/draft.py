@@ -11,8 +11,8 @@ from linewright.data.quality.rows import Trap
 from linewright.data.read.sniff import Commas
 from linewright.data.spec import FileSource, SourceSpec
 from linewright.data.types import NUMBERS
-from linewright.line.file.quoting import in_sql, quoted, quoted_sentence, widened
 from linewright.line.new.imported_model import Brought
+from linewright.text.quoting import in_sql, quoted, quoted_sentence, widened
 
 _MOST_LEVELS = 20
 _LONGEST_LEVELS = 300

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import convert
 
-from linewright.data.facts import Finding
+from linewright.data.facts import Breach
 from linewright.engine.protocol import Json, NotEnded
 from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
@@ -106,7 +106,7 @@ def finish(
     known: Mapping[str, str],
     error: dict[str, Any] | None = None,
     promoted: bool = False,
-    findings: Sequence[Json] = (),
+    breaches: Sequence[Json] = (),
     usage: Usage | None = None,
 ) -> Json:
     """Record the end of a run, unless it is recorded.
@@ -135,7 +135,7 @@ def finish(
         ingested=known.get("ingest"),
         certificate=known.get("gate"),
         promoted=promoted,
-        findings=convert(findings, tuple[Finding, ...]),
+        breaches=convert(breaches, tuple[Breach, ...]),
         usage=usage_of_attempts(factory, line, run) if usage is None else usage,
     )
     try:

@@ -11,8 +11,8 @@ from typing import Any, cast
 from msgspec import convert
 from msgspec.structs import replace
 
-from linewright.data.dataset.split import findings_of, known_by_heart
-from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Finding, Ingested
+from linewright.data.dataset.split import breaches_of, known_by_heart
+from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Breach, Ingested
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
@@ -113,7 +113,7 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
             run,
             known=work.known,
             promoted=promoted is True,
-            findings=findings,
+            breaches=findings,
             usage=meter.total,
         ),
     )
@@ -142,7 +142,7 @@ def _carry_out(station: Station, work: Work) -> dict[str, Any]:
     return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
 
 
-def _findings(station: Station, work: Work) -> Iterable[Finding]:
+def _findings(station: Station, work: Work) -> Iterable[Breach]:
     if station.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
         return (*kept_promises(work), *_of_whole_table(work))
@@ -150,17 +150,17 @@ def _findings(station: Station, work: Work) -> Iterable[Finding]:
         return ()
     is_small = work.dataset.rows * len(work.dataset.columns) <= _MOST_CELLS
     return (
-        *findings_of(work.split),
+        *breaches_of(work.split),
         *(known_by_heart(work.split, work.rows.frame, work.rows.parts, work.spec) if is_small else ()),
     )
 
 
-def _of_whole_table(work: Work) -> Iterator[Finding]:
+def _of_whole_table(work: Work) -> Iterator[Breach]:
     """Give what reading found of a table as a whole; rows that were set aside are told by `datasets --quarantine`.
 
     A table may have hundreds of columns that nobody named: they are told at once.
     """
-    findings = work.ingested.findings
+    findings = work.ingested.breaches
     yield from (one for one in findings if one.rule in {BROKEN_OFF, LEAK})
     if work.spec.train.split.by == "auto":
         yield from (one for one in findings if one.rule in {NO_TIME, NO_MONTH})
@@ -179,7 +179,7 @@ def _asked_before(work: Work) -> frozenset[str]:
     runs = work.metadata.events(Finished, line=work.spec.line, newest_first=True)
     if (last := next((run for run in runs if run.promoted and run.ingested), None)) is None:
         return frozenset()
-    findings = work.metadata.get(str(last.ingested), Ingested).findings
+    findings = work.metadata.get(str(last.ingested), Ingested).breaches
     return frozenset(one.column for one in findings if one.rule == QUESTION)
 
 
@@ -292,7 +292,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unequal=unlike,
         in_force="" if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql,
-        findings=_warned(work.factory, work.spec.line, run),
+        breaches=_warned(work.factory, work.spec.line, run),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
         currency=work.package.value.currency if work.package.value else "",
@@ -328,6 +328,6 @@ def _in_force(work: Work, champion: int) -> str:
     return f"{work.spec.line}@{champion} goes on deciding {held}"
 
 
-def _warned(factory: Factory, line: str, run: str) -> tuple[Finding, ...]:
+def _warned(factory: Factory, line: str, run: str) -> tuple[Breach, ...]:
     finished = factory.metadata.events(Finished, line=line, newest_first=True)
-    return next((one.findings for one in finished if one.run == run), ())
+    return next((one.breaches for one in finished if one.run == run), ())

@@ -269,7 +269,7 @@ def _data(facts: CardFacts) -> Section:
     )
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
-        for one in ingested.findings
+        for one in ingested.breaches
         if one.rule not in {LEAK, NO_TIME, NO_MONTH, QUESTION}
     )
     sentences += [
@@ -281,7 +281,7 @@ def _data(facts: CardFacts) -> Section:
 
 def _of_whole_table(ingested: Ingested, split: Split) -> Iterator[str]:
     """Say what reading found of the table as a whole, as far as the split leaves it so."""
-    for one in ingested.findings:
+    for one in ingested.breaches:
         if one.rule == LEAK:
             yield f"A model of these rows may see what was known only with the label. {one.says}."
         elif one.rule == QUESTION:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.data.facts import UNNAMED, Finding
+from linewright.data.facts import UNNAMED, Breach
 from linewright.errors import LinewrightError
 from linewright.operations.words import clipped, grid
 
@@ -10,15 +10,15 @@ _HEAD = ("column", "rule", "failed", "of rows", "first value", "line", "what hap
 _RULE, _VALUE = 44, 28  # letters of a rule and of a value that the table shows
 
 
-def findings_table(findings: Sequence[Finding]) -> list[str]:
-    """Return a line for each finding under a head; nothing where there is none.
+def breaches_table(breaches: Sequence[Breach]) -> list[str]:
+    """Return a line for each breach under a head; nothing where there is none.
 
     Parameters
     ----------
-    findings
+    breaches
         Those that stop a run come first, then those that keep rows out.
     """
-    if not findings:
+    if not breaches:
         return []
     return grid(
         _HEAD,
@@ -32,41 +32,41 @@ def findings_table(findings: Sequence[Finding]) -> list[str]:
                 ":".join(str(part) for part in (one.file, one.line) if part is not None) or "-",
                 one.action,
             )
-            for one in by_weight(findings)
+            for one in by_weight(breaches)
         ],
         numbers=(2, 3, 5),
     )
 
 
-def by_weight(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with those that stop a run first, then those that keep rows out, then warnings."""
-    return sorted(findings, key=lambda one: ("stop", "quarantine", "warn").index(one.action))
+def by_weight(breaches: Sequence[Breach]) -> list[Breach]:
+    """Return breaches with those that stop a run first, then those that keep rows out, then warnings."""
+    return sorted(breaches, key=lambda one: ("stop", "quarantine", "warn").index(one.action))
 
 
 def what_to_do(
-    line: str, findings: Sequence[Finding], error: LinewrightError | None = None
+    line: str, breaches: Sequence[Breach], error: LinewrightError | None = None
 ) -> tuple[str, ...]:
-    """Return what a person can do about findings, a sentence each.
+    """Return what a person can do about breaches, a sentence each.
 
     Parameters
     ----------
     error
         What stops a run, where something does; it has been said, so that only its way out is.
     """
-    return tuple(dict.fromkeys(_steps(line, by_weight(findings), error)))
+    return tuple(dict.fromkeys(_steps(line, by_weight(breaches), error)))
 
 
-def _steps(line: str, findings: Sequence[Finding], error: LinewrightError | None) -> Iterator[str]:
+def _steps(line: str, breaches: Sequence[Breach], error: LinewrightError | None) -> Iterator[str]:
     if error is not None:
         yield error.hint or "mend the source, or the rule in contract"
-    if any(one.action == "quarantine" for one in findings):
+    if any(one.action == "quarantine" for one in breaches):
         yield (
             "mend the rows of 'quarantine' in the source, or their rule in contract.columns; once a run has set them "
             f"aside, linewright datasets {line} --quarantine shows each"
         )
-    for one in findings:
+    for one in breaches:
         if one.says and (error is None or one.says not in error.what):
             yield f"{one.says}: {one.hint}" if one.hint else one.says
-    new = [one.column for one in findings if one.rule == UNNAMED]
+    new = [one.column for one in breaches if one.rule == UNNAMED]
     if new:
         yield f"name {', '.join(new)} in contract.columns to use it, or say on_new_column: ignore"
