@@ -240,7 +240,9 @@ def make(root: Path, folder: Path, outcome: Outcome) -> bool:
         outcome.crashed = f"new ended with {ended.code}: {_last_words(ended)}"
         return False
     made = json.loads(ended.said)
-    named = {one["column"] for one in made["findings"] if one["verdict"] in {"leak", "id"}}
+    named = {
+        one["columns"][0] for one in made["findings"] if one["check"].startswith(("leak", "id", "strong"))
+    }
     unseen = {*made["excluded"], made["key"], made["group"]}
     outcome.task = made["task"]
     outcome.found = len(named & set(expected.named))

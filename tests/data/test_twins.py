@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.data.profile.column import see
-from linewright.data.quality.redundant import _SAME_ORDER, _correlated, find_twins
+from linewright.data.profile.repeated import SAME_ORDER, _correlated, find_twins
 
 SPREADS = [0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.1]
 """Around 0.017 of noise a normal number's ranks correlate by 0.9995."""
@@ -40,9 +40,9 @@ def test_the_pairs_are_those_that_all_correlations_show(seed: int, rows: int):
 
     # Where one is closer to the bar than sums round, either answer is right.
     for i, j in combinations(range(len(ranks)), 2):
-        if abs(every[i, j]) >= _SAME_ORDER + 1e-9:
+        if abs(every[i, j]) >= SAME_ORDER + 1e-9:
             assert found[i, j] == pytest.approx(every[i, j], abs=1e-9)
-        elif not abs(every[i, j]) >= _SAME_ORDER - 1e-9:
+        elif not abs(every[i, j]) >= SAME_ORDER - 1e-9:
             assert (i, j) not in found
 
 
@@ -82,4 +82,4 @@ def test_among_many_measurements_of_a_few_rows_only_equal_ones_are_twins():
     seen = {name: see(one.alias(name)) for name, one in {**columns, "again": columns["x7"]}.items()}
     twins = find_twins(seen)
 
-    assert {"again": "it equals 'x7' in every row"} == {name: twin.evidence for name, twin in twins.items()}
+    assert {"again": "equal"} == {name: twin.form for name, twin in twins.items()}

@@ -8,8 +8,13 @@ from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.lines import check
+from linewright.text.finding_text import finding_in_words
 
 ROWS = 60
+
+
+def said(found):
+    return [finding_in_words(one) for one in found.findings]
 
 
 def factory_of(folder, text: str) -> Factory:
@@ -151,12 +156,12 @@ GATE = "label: {column: y}\ngates: [{fairness: COLUMN, at_most: 0.2, min_group: 
         (
             "sex",
             7,
-            "gates[0]: cannot decide about sex: its largest groups have about 6 of 'f' and 6 of 'm' among the",
+            "gates[0] cannot decide about sex: its largest groups have about 6 of 'f', 6 of 'm' test rows",
         ),
         (
             "flat",
             1,
-            "have about 12 of 'same' among the test rows, and two groups with 1 are needed (min_group)",
+            "have about 12 of 'same' test rows, and two groups with 1 are needed (min_group)",
         ),
         ("sex", 6, ""),
     ],
@@ -167,7 +172,7 @@ def test_a_fairness_gate_that_can_never_decide_is_a_doubt_with_a_way_out(tmp_pat
     with factory_of(tmp_path, text) as factory:
         found = check(factory).lines[0]
 
-    doubts = [doubt for doubt in found.doubts if doubt.startswith("gates")]
+    doubts = [doubt for doubt in said(found) if "gates[" in doubt]
     assert () == found.errors
     assert bool(says) == bool(doubts)
     assert says in "".join(doubts)
@@ -182,7 +187,7 @@ def test_a_margin_below_zero_without_a_bar_that_does_not_move_is_a_doubt(tmp_pat
     """Left in the file, it lets each champion be a little worse than the last."""
     text = f"label: {{column: y}}\ngates: [{{beats: champion, margin: -0.01}}{beside}]\n"
     with factory_of(tmp_path, text) as factory:
-        found = [one for one in check(factory).lines[0].doubts if "with margin -0.01 each champion" in one]
+        found = [one for one in said(check(factory).lines[0]) if "with margin -0.01 each champion" in one]
 
     assert doubts == len(found)
 
@@ -192,12 +197,11 @@ def test_a_spelling_of_missing_that_matches_nothing_is_a_doubt(tmp_path):
     with factory_of(tmp_path, "label: {column: y}\n") as factory:
         path = factory.path_of("a")
         path.write_text(path.read_text().replace("t.csv}", "t.csv, missing: ['', '36', '66', 'NA', m]}"))
-        doubts = check(factory).lines[0].doubts
+        found = check(factory).lines[0].findings
 
-    assert [
-        "sources.t.missing: '66' stands nowhere in the file, which spells it '66.0'",
-        "sources.t.missing: 'NA' stands nowhere in the file",
-    ] == [doubt for doubt in doubts if doubt.startswith("sources")]
+    assert [("66", "66.0"), ("NA", None)] == [
+        (one.evidence["word"], one.evidence["near"]) for one in found if one.check == "unused-missing"
+    ]
 
 
 def test_a_new_column_is_told_as_one_that_is_no_feature(tmp_path):
@@ -239,15 +243,15 @@ def test_what_may_mean_no_value_is_a_doubt_until_it_is_said(tmp_path):
     ]
     (tmp_path / "t.csv").write_text("\n".join(["x,t,y", *rows]) + "\n")
 
-    def said() -> list[str]:
-        return [doubt for doubt in check_line(factory, "a").doubts if "group" not in doubt]
+    def doubts() -> list[str]:
+        return [doubt for doubt in said(check_line(factory, "a")) if "group" not in doubt]
 
-    doubts = said()
-    assert '\'NA\' in x may mean "no value": if so, missing: ["", "NA"]' == doubts[0]
-    assert doubts[1].startswith("t: -200 stands in 50 rows (12.5 %)")
+    found = doubts()
+    assert 'x: likely-missing: NA may mean "no value"; sources.t.missing: ["", NA]' == found[0]
+    assert found[1].startswith("t: sentinel: -200 stands in 50 rows (12.5 %)")
     source = "sources: {t: {file: t.csv, missing: ['', 'NA', '-200']}}"
     (tmp_path / "lines" / "a.yaml").write_text(f"line: a\n{source}\nlabel: {{column: y}}\n")
-    assert [] == said()
+    assert [] == doubts()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_a_category_that_is_numbers_but_for_a_cell_is_a_doubt_until_it_is_meant(
 
     found = check(factory).lines[0]
 
-    says = "x: bad cells: 1 of 400 values is no number, but 'oops' (line 9): as a category, each value is only a name; "
-    line = "under contract.columns: x: {type: number} sets such rows aside"
-    assert ([says + line] if is_doubted else []) == [doubt for doubt in found.doubts if "bad cells" in doubt]
+    says = "x: bad-cells: 1 of 400 values is no number, but 'oops' (line 9): as a category, each value is only a name; "
+    line = "the type number sets such rows aside; contract.columns.x: {type: number}"
+    assert ([says + line] if is_doubted else []) == [doubt for doubt in said(found) if "bad-cells" in doubt]
     assert (1 if rule == "{type: number}" else 0) == found.quarantined

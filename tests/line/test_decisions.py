@@ -19,6 +19,7 @@ from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
 from linewright.operations.lines import plan
+from linewright.text.finding_text import finding_in_words
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +228,7 @@ def test_a_false_alarm_that_costs_nothing_is_doubted(tmp_path):
     """A forgotten minus answers an alarm to every row, and the gates find that worth most."""
     free = FILE.replace("false_positive: -60", "false_positive: 60")
     with make(tmp_path / "factory", free) as factory:
-        told = check_line(factory, "claims").doubts
+        told = [*map(finding_in_words, check_line(factory, "claims").findings)]
 
     assert ["false_positive 60" in one for one in told] == [True]
 

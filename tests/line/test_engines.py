@@ -34,6 +34,7 @@ from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.model.package.model import load
 from linewright.model.reason_text import chosen_in_words
 from linewright.serve.rows.scorer import Scorer
+from linewright.text.finding_text import evidence_in_words
 
 LINEAR = """\
 from sklearn.linear_model import LogisticRegression
@@ -445,7 +446,9 @@ def test_a_budget_for_one_estimator_is_said_to_be_in_vain(made):
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
 
     assert ["train.budget: it is said in vain"] == [
-        one.partition(",")[0] for one in check_line(factory, "line").doubts if one.startswith("train.")
+        evidence_in_words(one.check, one.evidence).partition(",")[0]
+        for one in check_line(factory, "line").findings
+        if one.check == "said-in-vain"
     ]
 
 

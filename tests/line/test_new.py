@@ -25,6 +25,7 @@ from linewright.line.new.write import NewLine, new_line
 from linewright.line.predict.batch import _refuse_precious
 from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
+from linewright.text.finding_text import finding_in_words
 from linewright.text.quoting import quoted, quoted_sentence, widened
 from linewright.watch.spec import WatchSpec
 
@@ -181,8 +182,8 @@ def test_a_bad_cell_is_named_with_its_line_and_set_aside(tmp_path: Path):
     assert ("number", "date") == (spec.contract.columns["width"].type, spec.contract.columns["made"].type)
     assert ("made", 3, None) == (spec.table.time, len(result.quarantined), result.stop)
     says = "1 of 200 values is no number, but 'oops' (line 59); its row is set aside (quarantine)"
-    assert f"width  bad cells: {says}" in made.to_text()
-    assert re.search(rf"width: .* # .*; bad cells: {re.escape(says)}", text)
+    assert f"width: bad-cells: {says}" in made.to_text()
+    assert re.search(rf"width: .* # .*; bad-cells: {re.escape(says)}", text)
     assert "2 of 200 values are no dates, but 'soon' (lines 101 and 122); if it means" in text
 
 
@@ -258,7 +259,7 @@ def marks(**bad: int) -> dict[str, list[Any]]:
     [
         (
             {"m999": 1},
-            "-999 in 1 row (line 12) lies far outside of all others (1 to 6); its row is set aside",
+            "-999 in 1 row (line 12) lie far outside of all others (1 to 6); a contract's range sets",
             (0, 9),
         ),
         (
@@ -273,7 +274,7 @@ def marks(**bad: int) -> dict[str, list[Any]]:
         ),
         (
             {"v99": 20, "m999": 1},
-            "-999 in 1 row (line 112) lies far outside of all others (1 to 99)",
+            "-999 in 1 row (line 112) lie far outside of all others (1 to 99)",
             (0, 150),
         ),
         ({"v9": 1}, "", (0, 13)),
@@ -287,8 +288,8 @@ def test_a_number_far_outside_makes_no_range(
     spec, result = checked(tmp_path, "a")
     rule = spec.contract.columns["mark"]
 
-    found = [one for one in made.findings if one.column == "mark"]
-    assert says in "".join(one.evidence for one in found)
+    found = [one for one in made.findings if "mark" in one.columns]
+    assert says in "".join(map(finding_in_words, found))
     assert bool(says) == bool(found)
     assert limits == (rule.min, rule.max)
     assert sum(rows for name, rows in bad.items() if name == "m999" or (name, rows) == ("v99", 2)) == len(
@@ -358,10 +359,10 @@ def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
 
     assert ("row", "unit", "outcome") == made.excluded
     assert re.search(r"- row +# id: a running number from 1 to 200 in the order of the file", text)
-    assert re.search(r"- unit +# constant: every row has the same value, 'mm'", text)
-    assert re.search(r"- outcome +# leak: each of its 2 values goes with one label only", text)
+    assert re.search(r"- unit +# constant: every row with a label has the same value, 'mm'", text)
+    assert re.search(r"- outcome +# leak-perfect: each of its 2 values goes with one label only", text)
     assert {"row", "unit", "outcome"} == set(read_line(tmp_path / "lines" / "a.yaml").table.exclude)
-    assert ("outcome", "leak") in [(remark.column, remark.verdict) for remark in made.findings]
+    assert (("outcome",), "leak-perfect") in [(one.columns, one.check) for one in made.findings]
     assert "outcome" in made.to_text()
 
 
@@ -406,12 +407,14 @@ def test_few_groups_are_told_by_new_and_by_check(tmp_path: Path):
     made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", group="who")
     _, result = checked(tmp_path, "a")
 
-    assert ("who", "few groups") in [(remark.column, remark.verdict) for remark in made.findings]
+    assert (("who",), "few-groups") in [(one.columns, one.check) for one in made.findings]
     assert re.search(
         r"group: who +# you named it; only 4 groups", (tmp_path / "lines" / "a.yaml").read_text()
     )
     with Factory.create(tmp_path) as factory:
-        assert check_line(factory, "a").doubts[0].startswith("who: only 4 groups")
+        assert finding_in_words(check_line(factory, "a").findings[0]).startswith(
+            "who: few-groups: only 4 groups"
+        )
     assert () == result.breaches
 
 
@@ -532,9 +535,7 @@ def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_pat
 
     assert (*header.split(","), "score_2") == spec.sources["a"].names
     assert ("integer", "number") == tuple(spec.contract.columns[name].type for name in ("score", "score_2"))
-    assert [("score_2", "renamed")] == [
-        (one.column, one.verdict) for one in made.findings if one.verdict == "renamed"
-    ]
+    assert [("score_2",)] == [one.columns for one in made.findings if one.check == "renamed"]
     assert () == result.breaches
     assert [("score", "score_2"), ("score_2",)] == asked
 
@@ -791,7 +792,7 @@ def test_a_far_value_with_a_decimal_comma_is_found_in_the_file(tmp_path: Path):
 
     made = new_line(tmp_path, "a", data=tmp_path / "a.csv", label="y")
 
-    assert re.search(r"mark  outlier: .*line 59", made.to_text())
+    assert re.search(r"mark: outlier: .*line 59", made.to_text())
 
 
 @pytest.mark.parametrize("other", [{}, {"share": [f"{n}.5" for n in range(100)], "x": ["1,5", "2,5"] * 50}])

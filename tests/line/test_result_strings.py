@@ -170,6 +170,7 @@ NAMES = frozenset(
         "data.ClassShares.name",
         "data.Column.format",
         "data.Column.name",
+        "data.Finding.columns",
         "data.Dataset.order",
         "data.Breach.column",
         "data.Breach.file",
@@ -266,6 +267,8 @@ NAMES = frozenset(
 IDENTIFIERS = frozenset(
     [
         "data.Column.type",
+        "data.Edit.path",
+        "data.Finding.check",
         "data.RawColumn.type",
         "data.RowExpression.type",
         "data.Split.fold_salt",
@@ -309,6 +312,8 @@ IDENTIFIERS = frozenset(
 FOREIGN = frozenset(
     [
         "data.Breach.first",
+        "data.Edit.value",
+        "data.Finding.evidence",
         "data.RowExpression.sql",
         "line.AttemptEnded.last",
         "line.Declared.spec",
@@ -322,12 +327,12 @@ FOREIGN = frozenset(
         "serve.Outage.because",
     ]
 )
-"""What others wrote, kept as it is: a line file, an operating system, a library, a process, SQL of an allow-list."""
+"""What others wrote, kept as it is: a line file, an operating system, a library, a process, figures and words of the data, SQL."""
 
 SENTENCES = {
-    "data.Breach.hint": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
-    "data.Breach.rule": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
-    "data.Breach.says": "findings become check, evidence and remedy with the registry of checks (issue 23, part 6)",
+    "data.Breach.hint": "a rule of the contract in words, with what broke it",
+    "data.Breach.rule": "a rule of the contract in words, with what broke it",
+    "data.Breach.says": "a rule of the contract in words, with what broke it",
     "line.Change.because": "a plan says what changed and names the columns of it",
     "line.Change.from_": "a digest, or a text of what stood there",
     "line.Change.to": "as from_",

@@ -213,7 +213,7 @@ def facts(
             fold_salt="",
         ),
         ingested=Ingested(
-            dataset=digest("dataset"), quarantine=digest("quarantine"), findings=(finding,), rows_read=15_420
+            dataset=digest("dataset"), quarantine=digest("quarantine"), breaches=(finding,), rows_read=15_420
         ),
         ingested_digest=digest("ingested"),
         parity=Parity(package=digest("package"), rows=2_000, largest=1.2e-7, allowed=1e-5, flips=0),

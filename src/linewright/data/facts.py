@@ -44,24 +44,38 @@ class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
     chunks: tuple[Chunk, ...]
 
 
-NO_TIME = "rows in no order, or a time"
-"""Rule of the finding that rows lie in the order of a number, while the line has no time."""
-
-
-NO_MONTH = "rows of months, and no time"
-"""Rule of the finding that two columns say in which month a row happened, while the line has no time."""
-
-
-LEAK = "known before the label"
-"""Rule of the finding that a feature tells the label too well to have been known beforehand."""
-
-
 NO_COPY = "test rows that no training row equals"
 """Rule of the finding that test rows repeat training rows: left out, or most of those that judge."""
 
 
-QUESTION = "an answer that a person has"
-"""Rule of the finding that only a person knows whether a feature was known before the label, or what several rows belong to."""
+Severity = Literal["exclude", "ask", "warn", "note"]
+"""What a finding asks of people. `exclude`: `new` leaves the column out by itself. `ask`: only a person knows. `warn`: it misleads, or
+a run would stop. `note`: `new` says it beside the column, and nobody else does."""
+Scalar = int | float | str | None
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of the line file."""
+
+    path: tuple[str, ...]
+    """Keys from the top of the file, e.g. ``("table", "group")``."""
+    value: str | tuple[str, ...] | dict[str, str | tuple[str, ...]]
+    is_item: bool = False
+    """Whether the value is one more item of the list at `path`; else it is what stands there."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a check found; `text.finding_text` says it in a sentence."""
+
+    check: str
+    """Id of the check, e.g. ``"leak-perfect"``; the line file may disable it by this name."""
+    severity: Severity
+    columns: tuple[str, ...] = ()
+    """Columns that it is about; none where it is about rows or the line file."""
+    evidence: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    """Figures by name. `form` tells the forms of a check apart."""
+    remedy: tuple[Edit, ...] = ()
+    """What mends it, where the line file can."""
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -171,6 +185,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """Different values of the label, as spelled, sorted; empty where there are more than `MOST_LABELS`."""
     row_sql: RowSql | None = None
     """What of `table.sql` requests get too; `None` where there is no SQL."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks found that a run says."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

@@ -1,15 +1,15 @@
 """From sources to a kept dataset version."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
-from linewright.data.facts import MOST_LABELS, Breach, Ingested, Quarantine
-from linewright.data.quality.row_order import order_finding
+from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import DataSpec, table_sources
 from linewright.data.table.build import build_table
@@ -25,7 +25,6 @@ def ingest(
     served: Sequence[Mapping[str, Any]] = (),
     scratch: Path | None = None,
     *,
-    doubts: Callable[[Checked], Iterable[Breach]] = lambda _: (),
     forgotten: Forgotten | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
@@ -44,8 +43,6 @@ def ingest(
         Rows that were answered and whose truth is known, see `build_table`.
     scratch
         Folder for rows that are too many for memory, see `contract.check`.
-    doubts
-        Says what misleads in the rows that keep the contract; it is kept with what else was found.
     forgotten
         As for `contract.check`.
 
@@ -76,12 +73,13 @@ def ingest(
         raise breach(checked, quarantine)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
-    in_order = None if served else order_finding(checked.frame, data)
+    findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
     dataset = write_dataset(checked.frame, checked.columns, order, context.artifacts, context.metadata)
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
-        breaches=(*checked.breaches, *([in_order] if in_order else []), *doubts(checked)),
+        breaches=checked.breaches,
+        findings=tuple(findings),
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
         row_sql=checked.row_sql,

@@ -376,6 +376,15 @@ class SplitSpec(Spec):
     """Changes which rows a random or group split takes."""
 
 
+class ChecksSpec(Spec):
+    """What a person says to the checks of the data."""
+
+    disable: tuple[str, ...] = ()
+    """Ids of checks that are not asked, as `check` prints them, e.g. ``strong``."""
+    known: tuple[str, ...] = ()
+    """Columns that were known before the label was: no check suspects or asks of them again whether they were."""
+
+
 class DataSpec(Spec):
     """Everything that the data room is asked for."""
 
@@ -387,6 +396,8 @@ class DataSpec(Spec):
     """What is predicted."""
     contract: ContractSpec = ContractSpec()
     """What the table promises."""
+    checks: ChecksSpec = ChecksSpec()
+    """What the checks of the data are not asked, and what a person has answered them."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Breach, RowSql
+from linewright.data.facts import Breach, Finding, RowSql
 from linewright.engine.usage import Usage
 from linewright.line.request_columns import sql_in_words
 from linewright.model.card.missed_classes import unfound_in_words
@@ -20,6 +20,7 @@ from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metri
 from linewright.serve.facts import Prefix
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
+from linewright.text.finding_text import said_once
 from linewright.text.numbers import count, few_in_words, in_digits
 
 
@@ -104,6 +105,8 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     breaches: tuple[Breach, ...] = ()
     """What the contract promises beyond the rows and did not hold when the run looked: freshness, and what changed since
     the version before. They depend on the clock and on history, so that no result holds them."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks of the data found that this run said."""
     usage: Usage | None = None
     """What all of its attempts took: time in which processes were at work on it, not in which it waited for its turn or was
     interrupted. `None` where that was not measured."""
@@ -288,7 +291,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
     breaches: tuple[Breach, ...] = ()
-    """What the run warned of, as `Finished` has it."""
+    """What did not hold of the contract, as `Finished` has it."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks of the data found, as `Finished` has it."""
     moved: bool = True
     """Of a candidate that is the champion now: whether this run made it so; else it had served before."""
     only_answer: str | None = None
@@ -402,8 +407,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.unequal:
             yield f"  warn     {self.unequal}"
             yield f"  warn     if it should serve in spite of its gates: {self.next[0]}"
-        for finding in self.breaches:
-            yield f"  warn     {finding.to_text()}"
+        for told in (*(breach.to_text() for breach in self.breaches), *said_once(self.findings)):
+            yield f"  warn     {told}"
         if self.only_answer is not None:
             yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"
         elif self.unfound:

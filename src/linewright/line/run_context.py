@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import TEST, TRAIN, Column, Dataset, Ingested, Split
+from linewright.data.facts import TEST, TRAIN, Dataset, Ingested, Split
 from linewright.data.profile.label import task_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
-from linewright.line.column_roles import roles
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import shift_open_at
 from linewright.line.record.refusals import undecided
@@ -40,7 +39,6 @@ MODEL_FILE = "train.model"
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
-LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
 """Column types that have an encoding."""
 
 
@@ -188,17 +186,6 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
         return "binary"
     kind = next(column.type for column in dataset.columns if column.name == spec.label.column)
     return task_of_many(kind, labels)
-
-
-def feature_columns(spec: LineSpec, dataset: Dataset) -> tuple[Column, ...]:
-    """Return the columns that a model may use: named by the contract, of a learnable type, and without another role."""
-    barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
-    named = set(spec.contract.columns) or {column.name for column in dataset.columns}
-    return tuple(
-        column
-        for column in dataset.columns
-        if column.name in named and column.name not in barred and column.type in LEARNABLE
-    )
 
 
 def label_text(frame: pl.DataFrame, column: str) -> list[str]:

@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Breach, RowSql
-from linewright.data.quality.rows import Trap
+from linewright.data.facts import Breach, Finding, RowSql
 from linewright.errors import LinewrightError, RequestError, SpecError
-from linewright.line.check.line_advice import plan_doubts
+from linewright.line.check.line_checks import check_plan
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Change
@@ -23,6 +22,7 @@ from linewright.line.value.goals import strange_goals
 from linewright.operations.breaches import breaches_table, what_to_do
 from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
+from linewright.text.finding_text import finding_in_words
 from linewright.text.numbers import count
 
 
@@ -135,12 +135,10 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     breaches: tuple[Breach, ...]
     """Rules of the contract that did not hold."""
     exit_code: int
-    doubts: tuple[str, ...] = ()
-    """What would leave a run without an answer, or misleads."""
     next: tuple[str, ...] = ()
     """What to do about the breaches."""
-    traps: tuple[Trap, ...] = ()
-    """Those of the doubts that the data raise: leaks, ids, repeats and their like, with figures and the line to write."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks found of file and data: leaks, ids, repeats and their like, with figures and what mends them."""
     row_sql: RowSql | None = None
     """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 
@@ -165,6 +163,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(told)
 
 
+_LEADS = {"exclude": "warn", "warn": "warn", "ask": "ask"}
+
+
 def _checked_text(line: CheckedLine) -> str:
     if line.errors:
         # What to do stands below the table, where there is one.
@@ -175,9 +176,13 @@ def _checked_text(line: CheckedLine) -> str:
         if line.quarantined:
             told[0] += f", {line.quarantined:,} would go to quarantine"
     table = [f"  {row}" for row in breaches_table(line.breaches)]
-    doubts = [f"  warn: {doubt}" for doubt in line.doubts]
+    found = [f"  {_LEADS[one.severity]}: {finding_in_words(one)}" for one in line.findings]
+    if found:
+        found.append(
+            "  A check is silenced by its id, checks: {disable: [ID]}; a column that was known before the label by checks: {known: [COLUMN]}."
+        )
     sql = [f"  sql: {said}" for said in sql_in_words(line.row_sql)] if line.row_sql else []
-    return "\n".join([*told, *table, *sql, *doubts, *(f"  Next: {step}" for step in line.next)])
+    return "\n".join([*told, *table, *sql, *found, *(f"  Next: {step}" for step in line.next)])
 
 
 def _placed(error: dict[str, Any], said: str) -> str:
@@ -212,9 +217,8 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         errors=(),
         breaches=sound.breaches,
         exit_code=0,
-        doubts=sound.doubts,
         next=what_to_do(name, sound.breaches),
-        traps=sound.traps,
+        findings=sound.findings,
         row_sql=sound.row_sql,
     )
 
@@ -253,17 +257,17 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
     sources: dict[str, str] = {}
     """What is read as each source, in a few words."""
-    doubts: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     """What would leave the run without an answer, and what the line file says in vain."""
 
     def to_text(self) -> str:
         """Say each step with its reason."""
-        doubts = [f"  warn: {doubt}" for doubt in self.doubts]
+        found = [f"  warn: {finding_in_words(one)}" for one in self.findings]
         if not self.changes:
-            return "\n".join([f"{self.line}: no changes", *doubts])
+            return "\n".join([f"{self.line}: no changes", *found])
         width = max(len(change.step) for change in self.changes)
         steps = [f"  {change.step:<{width}}  {change.because}{_moved(change)}" for change in self.changes]
-        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps, *doubts])
+        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps, *found])
 
 
 def _moved(change: Change) -> str:
@@ -310,5 +314,5 @@ def _plan(factory: Factory, name: str) -> PlanResult:
         line=name,
         changes=value.changes,
         sources={source: one.describe() for source, one in spec.sources.items()},
-        doubts=plan_doubts(factory, spec),
+        findings=check_plan(factory, spec),
     )

@@ -158,6 +158,19 @@ def percent(share: float) -> str:
     return f"{100 * share:.10g} %"
 
 
+def share_in_words(share: float) -> str:
+    """Write a share for people; what is not all does not read as all.
+
+    Examples
+    --------
+    >>> share_in_words(0.2408), share_in_words(0.99999), share_in_words(1.0), share_in_words(0.00001)
+    ('24.1 %', '99.9 %', '100 %', '0.1 %')
+    """
+    if share in {0.0, 1.0}:
+        return f"{share:.0%}".replace("%", " %")
+    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
 def roughly(rows: int) -> str:
     """Return an estimate of rows, rounded up to two digits.
 

@@ -14,8 +14,6 @@ from linewright.errors import SpecError
 UNUSABLE = "unusable"
 """Stands for the type of a column that no table can hold yet, such as lists in Parquet."""
 
-_NOUNS = {"integer": "whole number", "datetime": "time"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
@@ -143,36 +141,18 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(part.lower() for part in parts)
 
 
-def percent(share: float) -> str:
-    """Write a share for people; what is not all does not read as all.
-
-    Examples
-    --------
-    >>> percent(0.2408), percent(0.99999), percent(1.0), percent(0.00001)
-    ('24.1 %', '99.9 %', '100 %', '0.1 %')
-    """
-    if share in {0.0, 1.0}:
-        return f"{share:.0%}".replace("%", " %")
-    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
-
-
-def misfit_evidence(column: Seen, where: Where) -> str:
-    """Say which values of a column are not of its type, or nothing where all are.
+def misfits_of(column: Seen, where: Where) -> dict[str, int | str]:
+    """Return which values of a column are not of its type; nothing where all are.
 
     Examples
     --------
     >>> column = see(pl.Series("age", [str(i % 40) for i in range(99)] + ["oops"]))
-    >>> misfit_evidence(column, lambda _, texts: "line 101")
-    "1 of 100 values is no whole number, but 'oops' (line 101)"
+    >>> misfits_of(column, lambda _, texts: "line 101")
+    {'bad': 1, 'of': 100, 'different': 1, 'type': 'integer', 'first': 'oops', 'place': 'line 101'}
     """
     misfits = column.misfits
     if misfits.is_empty():
-        return ""
-    many, noun = len(misfits), _NOUNS.get(column.type, column.type)
-    place = where(column.name, [misfits[0]])
-    says = f"{many:,} of {column.present + many:,} values {'is' if many == 1 else 'are'} no {noun}{'' if many == 1 else 's'}, "
-    same = misfits.n_unique() == 1
-    says += f"{'but' if same else 'the first'} {misfits[0][:40]!r}{f' ({place})' if place else ''}"
-    if same and many > 1:
-        return f"{says}; if it means \"no value\", add it to the source's 'missing'"
-    return says
+        return {}
+    many, first = len(misfits), misfits[0]
+    figures = {"bad": many, "of": column.present + many, "different": misfits.n_unique()}
+    return {**figures, "type": column.type, "first": first[:40], "place": where(column.name, [first])}

@@ -8,9 +8,10 @@ import msgspec
 import polars as pl
 
 from linewright.data.profile.association import Kind
-from linewright.data.profile.column import UNUSABLE, Seen, percent
+from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
+from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
 
 MOST_CLASSES = 100
@@ -127,7 +128,7 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
         chosen, because = positive, "you named it"
     elif usual is not None:
         chosen, because = usual, "the usual name of a positive"
-    share = percent(dict(counts)[chosen] / seen.present)
+    share = share_in_words(dict(counts)[chosen] / seen.present)
     return LabelProfile(
         column=seen.name,
         task="binary",

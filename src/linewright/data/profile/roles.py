@@ -6,14 +6,14 @@ import msgspec
 import polars as pl
 
 from linewright.data.profile.column import Seen, words_of
+from linewright.data.spec import TableSpec
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
+from linewright.text.finding_text import evidence_in_words
 
 Columns = Mapping[str, Seen]
 
-_NUMBERING = frozenset(
-    {"id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "serial", "index", "idx"}
-)
+_NUMBERING = frozenset("id ids uuid guid key no nr num number serial index idx".split())  # noqa: SIM905 -- words, not a list
 _ROWS = frozenset({"row", "rows", "rowname", "rownames", "rowid", "record", "unnamed"})
 """What programs call a number that they gave to each row."""
 _PERSONS = frozenset(
@@ -71,25 +71,8 @@ _PLACES = frozenset(
     ]
 )
 """What a table may name in several rows without a number of its own."""
-TIME_WORDS = frozenset(
-    [
-        "time",
-        "timestamp",
-        "datetime",
-        "date",
-        "dt",
-        "ts",
-        "day",
-        "dteday",
-        "when",
-        "created",
-        "at",
-        "occurred",
-    ]
-)
-COUNTED = frozenset(
-    {"year", "yr", "month", "week", "hour", "minute", "second", "epoch", "cycle", "step", "period", "quarter"}
-)
+TIME_WORDS = frozenset("time timestamp datetime date dt ts day dteday when created at occurred".split())  # noqa: SIM905 -- words, not a list
+COUNTED = frozenset("year yr month week hour minute second epoch cycle step period quarter".split())  # noqa: SIM905 -- words, not a list
 _OTHER_TIMES = frozenset(
     [
         "birth",
@@ -108,7 +91,7 @@ _OTHER_TIMES = frozenset(
     ]
 )
 _NO_IDS = frozenset(
-    {
+    [
         "acid",
         "aid",
         "bid",
@@ -136,7 +119,7 @@ _NO_IDS = frozenset(
         "unpaid",
         "valid",
         "void",
-    }
+    ]
 )
 """Words that end in *id* and number nothing."""
 _FULL_NAMES = frozenset(
@@ -145,7 +128,7 @@ _FULL_NAMES = frozenset(
 _PARTS_OF_NAMES = frozenset({"first", "last", "family", "given", "middle", "full", "maiden"})
 """What stands beside the word *name* where a column names people."""
 _AFTERWARDS = frozenset(
-    {
+    [
         "tat",
         "turnaround",
         "outcome",
@@ -156,7 +139,7 @@ _AFTERWARDS = frozenset(
         "resolution",
         "settled",
         "settlement",
-    }
+    ]
 )
 """Words for what is known once a case is over."""
 _BEFORE = frozenset({"previous", "prev", "prior", "last", "past", "former", "earlier"})
@@ -201,6 +184,21 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
     def parts(self) -> tuple[str, ...]:
         """Columns with a part; a model never sees them."""
         return tuple(name for name in (self.key, self.time, self.group, self.weight) if name is not None)
+
+
+def declared_roles(table: TableSpec) -> Roles:
+    """Return the roles as a line file has them."""
+    said = "the line file says so"
+    return Roles(
+        key=table.key,
+        key_because=said,
+        time=table.time,
+        time_because=said,
+        group=table.group,
+        group_because=said,
+        weight=table.weight,
+        weight_because=said,
+    )
 
 
 def choose_roles(
@@ -312,31 +310,12 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
     return None, "no column holds dates without gaps" if dated else "no column holds dates"
 
 
-def too_few_groups(groups: int) -> str:
-    """Say what so few groups cannot show, or nothing where they are enough.
-
-    Examples
-    --------
-    >>> too_few_groups(20)
-    ''
-    """
-    if groups >= ENOUGH_GROUPS:
-        return ""
-    return (
-        f"only {groups:,} group{'' if groups == 1 else 's'}: whole groups are drawn to see how sure a metric is, and fewer "
-        "than 10 in the test part decide no gate; bring more groups, or leave the group out if its rows are independent"
-    )
-
-
-def time_doubt(column: Seen) -> str:
-    """Say why a column of plain numbers may not be a time, or nothing where it reads as one."""
+def time_doubt(column: Seen) -> dict[str, int | float | str]:
+    """Return the range of a column of plain numbers that may not be a time; nothing where it reads as one."""
     is_named = (TIME_WORDS | COUNTED) & set(column.words)
     if column.type not in NUMBERS or is_named or _is_unix(column.values) or column.values.is_sorted():
-        return ""
-    return (
-        f"is it a time? it holds plain numbers from {column.values.min()} to {column.values.max()}, "
-        "which neither grow from row to row nor read as Unix seconds"
-    )
+        return {}
+    return {"low": str(column.values.min()), "high": str(column.values.max())}
 
 
 def _is_unix(values: pl.Series) -> bool:
@@ -367,7 +346,7 @@ def _guess_key(free: Columns) -> tuple[str | None, str]:
     best, evidence = max(
         ids, key=lambda item: (bool(_NUMBERING & set(item[0].words)), item[0].type not in NUMBERS)
     )
-    return best.name, evidence
+    return best.name, evidence_in_words("id", evidence)
 
 
 def _guess_group(free: Columns) -> tuple[str | None, str]:
@@ -394,11 +373,6 @@ def _names_things(column: Seen) -> bool:
     if column.type == "number":  # whole numbers as a tool writes them where some are missing: 17850.0
         return bool((column.values.drop_nulls() == column.values.drop_nulls().round()).all())
     return column.type in {"integer", "category"}
-
-
-def numbers_rows(column: Seen) -> bool:
-    """Return whether a column numbers things, by its values or by its name."""
-    return bool(_NUMBERING & set(column.words)) or id_evidence(column) is not None
 
 
 def is_time_name(name: str) -> bool:
@@ -451,36 +425,35 @@ def is_named_thing(column: Seen) -> bool:
     return column.type == "category" and bool(words & things) and words <= things | _NUMBERING | {"name"}
 
 
-def id_evidence(column: Seen) -> str | None:
-    """Return why a column names rows rather than describes them, or `None` where it does not.
+def id_evidence(column: Seen) -> dict[str, int | str]:
+    """Return what shows that a column names rows rather than describes them; nothing where it does not.
 
     Examples
     --------
     >>> from linewright.data.profile.column import see
     >>> id_evidence(see(pl.Series("instant", [str(i) for i in range(1, 101)])))
-    'a running number from 1 to 100 in the order of the file'
-    >>> id_evidence(see(pl.Series("age", [str(i % 50) for i in range(100)]))) is None
-    True
+    {'form': 'running', 'low': 1, 'high': 100}
+    >>> id_evidence(see(pl.Series("age", [str(i % 50) for i in range(100)])))
+    {}
     >>> id_evidence(see(pl.Series("rownames", [str(i * i) for i in range(100)])))
-    'a number of its own in every row, and named as one'
+    {'form': 'named'}
     """
     numbered = bool((_NUMBERING | _ROWS) & set(column.words))
     rows = len(column.values)
     if column.type == "integer" and column.is_unique and (rows >= _FEW or numbered):
         return _integer_id(column.values, numbered=numbered)
+    figures = {"values": column.distinct, "rows": column.present}
     if column.type in NUMBERS and is_numbering(column):
-        return (
-            f"{column.distinct:,} whole numbers from {column.values.min()} to {column.values.max()} with hardly a gap in "
-            f"{column.present:,} rows: they number things, and measure none"
-        )
+        low, high = str(column.values.min()), str(column.values.max())
+        return {"form": "numbering", **figures, "low": low, "high": high}
     if column.type in {"category", "text"} and column.present >= _FEW:
         has_blanks = column.values.drop_nulls().str.contains(r"\s").mean()
         is_prose = isinstance(has_blanks, float) and has_blanks > 0.5
         if column.is_unique and not is_prose:
-            return "a text of its own in every row"
+            return {"form": "own-text"}
         if column.type == "category" and column.distinct > max(0.9 * column.present, 2 * _FEW):
-            return f"{column.distinct:,} different texts in {column.present:,} rows: nearly one a row"
-    return None
+            return {"form": "texts", **figures}
+    return {}
 
 
 def is_numbering(column: Seen) -> bool:
@@ -511,57 +484,50 @@ def is_numbering(column: Seen) -> bool:
     )
 
 
-def _integer_id(values: pl.Series, *, numbered: bool) -> str | None:
+def _integer_id(values: pl.Series, *, numbered: bool) -> dict[str, int | str]:
     low, high = values.min(), values.max()
     if not isinstance(low, int) or not isinstance(high, int):
-        return None
+        return {}
     steps = values.diff().drop_nulls()
     if steps.min() == steps.max() == 1:
-        return f"a running number from {low:,} to {high:,} in the order of the file"
+        return {"form": "running", "low": low, "high": high}
     if high - low < 1.1 * len(values):
-        return f"a number of its own in every row, from {low:,} to {high:,} with hardly a gap"
-    return "a number of its own in every row, and named as one" if numbered else None
+        return {"form": "dense", "low": low, "high": high}
+    return {"form": "named"} if numbered else {}
 
 
-def name_doubt(column: Seen) -> str:
-    """Say what the name of a column gives cause to ask, or nothing. A name proves nothing, so the column is kept.
+def name_evidence(column: Seen) -> dict[str, str]:
+    """Return what the name of a column gives cause to ask; nothing for most names.
 
     Examples
     --------
     >>> from linewright.data.profile.column import see
-    >>> name_doubt(see(pl.Series("last_name", ["Ito", "Roy"])))
-    'by its name it names people: a model may learn who they are, and not what they are like'
-    >>> name_doubt(see(pl.Series("rec_ver_tat", ["1.5", "2.5"])))
-    "by its name ('tat') it may be known only afterwards: is it there when a prediction is asked for?"
-    >>> name_doubt(see(pl.Series("prev_outcome", ["1", "2"]))), name_doubt(see(pl.Series("last", ["1", "2"])))
-    ('', '')
+    >>> name_evidence(see(pl.Series("last_name", ["Ito", "Roy"])))
+    {'form': 'people'}
+    >>> name_evidence(see(pl.Series("rec_ver_tat", ["1.5", "2.5"])))
+    {'form': 'afterwards', 'word': 'tat'}
+    >>> name_evidence(see(pl.Series("prev_outcome", ["1", "2"]))), name_evidence(see(pl.Series("last", ["1", "2"])))
+    ({}, {})
     """
     words = set(column.words)
     has_part = "name" in words and bool(words & (_PARTS_OF_NAMES | _PERSONS))
     if column.type in {"category", "text"} and (words & _FULL_NAMES or has_part):
-        return "by its name it names people: a model may learn who they are, and not what they are like"
+        return {"form": "people"}
     if (said := sorted(words & _AFTERWARDS)) and not words & _BEFORE:
-        return f"by its name ({said[0]!r}) it may be known only afterwards: is it there when a prediction is asked for?"
-    return ""
+        return {"form": "afterwards", "word": said[0]}
+    return {}
 
 
-def weight_evidence(column: Seen) -> str | None:
-    """Return why a column looks like a sampling weight, or `None` where it does not."""
+def weight_evidence(column: Seen) -> dict[str, float]:
+    """Return the median of what looks like a sampling weight; nothing of other columns."""
     low, middle = column.values.min(), column.values.median()
-    if (
-        column.type not in NUMBERS
-        or not isinstance(low, (int, float))
-        or not isinstance(middle, float)
-        or low <= 0
-    ):
-        return None
+    if column.type not in NUMBERS or not isinstance(low, (int, float)) or not isinstance(middle, float):
+        return {}
     words = set(column.words)
     named = bool(words & _WEIGHTS) or (
         "weight" in words and bool(words & {"sample", "sampling", "survey", "final"})
     )
-    if named and column.distinct > _FEW:
-        return f"positive numbers (median {middle:,.0f}) with the name of a sampling weight"
-    return None
+    return {"median": middle} if named and low > 0 and column.distinct > _FEW else {}
 
 
 def _list(names: Sequence[str]) -> str:

@@ -306,6 +306,8 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
             yield name, f"table.{part}"
     for number, name in enumerate(table.exclude):
         yield name, f"table.exclude[{number}]"
+    for number, name in enumerate(data.checks.known):
+        yield name, f"checks.known[{number}]"
     if label.known is not None:
         yield label.known, "label.known"
     for name in label.columns or ():

@@ -1,23 +1,26 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import polars as pl
 
+from linewright.data.checks.registry import check_features, check_rows, seen_as_declared
+from linewright.data.checks.rows import Rows
+from linewright.data.column_roles import feature_columns
 from linewright.data.contract.check import breach
-from linewright.data.facts import Breach, Column, Dataset, RowSql
+from linewright.data.facts import Breach, Column, Dataset, Finding, RowSql
 from linewright.data.ingest import check_sources, labels_of
-from linewright.data.quality.rows import Trap
+from linewright.data.profile.column import Seen
+from linewright.data.profile.label import describe_label
 from linewright.data.read.locate import Where, nowhere, place_of
 from linewright.data.read.source import open_source
-from linewright.errors import ContractBreach, LinewrightError, SpecError
+from linewright.errors import ContractBreach, LinewrightError, RequestError, SpecError
 from linewright.features.learn import learn
 from linewright.line.check.amounts import problems_of, problems_with
-from linewright.line.check.data_advice import column_traps, row_traps, seen_as_declared
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
-from linewright.line.check.line_advice import doubts
+from linewright.line.check.line_checks import check_file
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.file.cross_checks import Problem, check_task
@@ -29,7 +32,6 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import (
     MODEL_FILE,
     Work,
-    feature_columns,
     label_text,
     read_model_file,
     resolve_task,
@@ -49,10 +51,8 @@ class Sound(NamedTuple):
     """Rows that would go to quarantine."""
     breaches: tuple[Breach, ...]
     """Rules that did not hold."""
-    doubts: tuple[str, ...]
-    """What would leave a run without an answer, is said in vain, or misleads."""
-    traps: tuple[Trap, ...] = ()
-    """Those of the doubts that the data raise, each with its figures and the line to write."""
+    findings: tuple[Finding, ...]
+    """What the checks of file and data found."""
     row_sql: RowSql | None = None
     """What requests get of `table.sql`; `None` where there is none."""
 
@@ -111,25 +111,35 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     stop_if_broken(promised, checked.breaches)
     is_one = len(sources) == 1 and spec.table.sql is None
     where = partial(place_of, sources[0]) if is_one else nowhere
-    traps = _traps(spec, checked.frame, checked.columns, where)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
         (*checked.breaches, *promised),
         (
-            *doubts(factory, spec, checked.frame),
-            *(trap.to_text() for trap in traps),
+            *check_file(factory, spec, checked.frame),
+            *_check_table(spec, checked.frame, checked.columns, where),
         ),
-        traps,
         checked.row_sql,
     )
 
 
-def _traps(
+def _check_table(
     spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], where: Where
-) -> tuple[Trap, ...]:
+) -> tuple[Finding, ...]:
     seen = seen_as_declared(frame, columns)
-    return (*column_traps(spec, seen), *row_traps(spec, seen, where))
+    return (*check_features(spec, seen), *check_rows(rows_of(spec, seen, where)))
+
+
+def rows_of(spec: LineSpec, seen: Mapping[str, Seen], where: Where) -> Rows:
+    """Return what the checks of rows see of a line's table."""
+    train, label = spec.train, seen[spec.label.column]
+    task = train.task
+    if task == "auto":
+        try:
+            task = describe_label(label.values, label, None).task
+        except RequestError:
+            task = "multiclass"
+    return Rows(seen=seen, data=spec, split=train.split, folds=train.fold_count, task=task, where=where)
 
 
 def _contradictions(

@@ -18,6 +18,7 @@ from linewright.model.metrics.definitions import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
 from linewright.model.tasks.value import VALUE, amounts_of, columns_of, require_stakes, value_of
+from linewright.text.finding_text import check_ids
 from linewright.watch.spec import EveryTrigger
 
 
@@ -42,6 +43,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _label(spec),
         _split(spec),
         _groups(spec),
+        _checks(spec),
     )
     for problems in (
         *checks,
@@ -107,6 +109,25 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
         if times > 1:
             last = max(i for i, word in enumerate(table.exclude) if word == column)
             yield Problem(path=("table", "exclude", last), what="the column is excluded twice", found=column)
+
+
+def _checks(spec: LineSpec) -> Iterator[Problem]:
+    """Each check that is disabled exists; a column that was known is neither the label nor left out."""
+    ids = check_ids()
+    for index, one in enumerate(spec.checks.disable):
+        if one not in ids:
+            hint = did_you_mean(one, ids) or "`linewright check` prints the id of each finding"
+            yield Problem(
+                path=("checks", "disable", index),
+                what="there is no such check",
+                found=one,
+                allowed=", ".join(ids),
+                hint=hint,
+            )
+    for index, column in enumerate(spec.checks.known):
+        if column == spec.label.column:
+            what = "the label is no column that was known before the label"
+            yield Problem(path=("checks", "known", index), what=what, found=column)
 
 
 def _twice(path: Path, column: str, other: Path) -> Problem:

@@ -3,15 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from linewright.data.profile.column import UNUSABLE, percent, words_of
+from linewright.data.checks.labels import Sorted, UnlabelledParts
+from linewright.data.checks.look import ColumnProfile, Profile
+from linewright.data.checks.values import Id, NearConstant, Outlier
+from linewright.data.facts import Edit, Finding
+from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
-from linewright.data.quality.report import ColumnProfile, Profile
-from linewright.data.quality.rows import Trap
 from linewright.data.read.sniff import Commas
 from linewright.data.spec import FileSource, SourceSpec
 from linewright.data.types import NUMBERS
 from linewright.line.new.imported_model import Brought
+from linewright.text.finding_text import evidence_in_words, in_yaml
+from linewright.text.numbers import share_in_words
 from linewright.text.quoting import in_sql, quoted, quoted_sentence, widened
 
 _MOST_LEVELS = 20
@@ -20,8 +25,8 @@ _MOST_NAMES = 5
 _ROWS_TO_LOSE = 100
 """Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
-_ASKED_BY = {"group": "group", "time": "order"}
-"""The trap that asks whether a column has the part, and then says why none has it."""
+_ASKED_BY = {"group": ("group",), "time": ("order", "year-month")}
+"""The checks that ask whether a column has the part, and then say why none has it."""
 _OF_A_THING = frozenset(
     {"model", "made", "manufactured", "registration", "founded", "established", "opened", "grad", "remod"}
 )
@@ -61,8 +66,8 @@ class Draft:
     """A function of the user's that makes the estimator."""
     engine: str = "built-in"
     """What chooses and fits the model."""
-    traps: tuple[Trap, ...] = ()
-    """What misleads between the rows."""
+    of_rows: tuple[Finding, ...] = ()
+    """What the checks of rows found."""
 
     @property
     def by_user(self) -> bool:
@@ -70,9 +75,22 @@ class Draft:
         return self.python is not None or self.engine != "built-in"
 
     @property
-    def doubtful_commas(self) -> Mapping[str, str]:
-        """A value of each column whose numbers could not be read, since their commas may part thousands."""
-        return {} if self.commas.decimal else self.commas.doubtful
+    def doubtful_commas(self) -> tuple[Finding, ...]:
+        """Columns whose numbers could not be read, since their commas may separate thousands."""
+        return tuple(
+            Finding(
+                check="doubtful-comma",
+                severity="note",
+                columns=(column,),
+                evidence={
+                    "value": value,
+                    "point": value.replace(",", "."),
+                    "whole": value.replace(",", ""),
+                    "sql": in_sql(column),
+                },
+            )
+            for column, value in ({} if self.commas.decimal else self.commas.doubtful).items()
+        )
 
 
 def write_draft(draft: Draft) -> str:
@@ -148,8 +166,8 @@ def _sources(draft: Draft) -> Iterator[str]:
     yield from _beside(
         [(f"{source_name(draft.name)}: {{{', '.join(words)}}}", "; ".join(reasons))], indent="  "
     )
-    for column, value in draft.doubtful_commas.items():
-        yield _comment(f"{column}: {comma_doubt(column, value)}", indent="  ")
+    for one in draft.doubtful_commas:
+        yield _comment(f"{one.columns[0]}: {evidence_in_words(one.check, one.evidence)}", indent="  ")
 
 
 def _of_any(source: SourceSpec) -> list[str]:
@@ -185,14 +203,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def comma_doubt(column: str, value: str) -> str:
-    """Say why numbers with a comma are not read as numbers, and how they would be."""
-    return (
-        f"{value} may be {value.replace(',', '.')} or {value.replace(',', '')}, so the values are no numbers yet: "
-        f"say decimal: \",\" in the source, or replace({in_sql(column)}, ',', '') in table.sql"
-    )
-
-
 def source_name(line: str) -> str:
     """Return the name of a line's source: the line's, as SQL can say it without quotes.
 
@@ -221,10 +231,10 @@ def _table(draft: Draft) -> Iterator[str]:
         if column is not None:
             notes = [
                 because,
-                *(v.evidence for v in draft.profile.column(column).verdicts if v.evidence != because),
+                *(told for told in _told(draft.profile.column(column)) if told != because),
             ]
             parts.append((f"{part}: {quoted(column)}", "; ".join(notes)))
-        elif because and not any(trap.trap == _ASKED_BY.get(part) for trap in draft.traps):
+        elif because and not any(one.check in _ASKED_BY.get(part, ()) for one in draft.of_rows):
             parts.append((f"# no {part}: {because}", ""))
     yield "table:"
     yield from _beside(parts, indent="  ")
@@ -237,27 +247,33 @@ def _table(draft: Draft) -> Iterator[str]:
     yield from _suggested(draft)
 
 
+def _told(column: ColumnProfile) -> list[str]:
+    return [evidence_in_words(one.check, one.evidence) for one in column.findings]
+
+
 def _suggested(draft: Draft) -> Iterator[str]:
-    """Give the lines that mend what misleads, as comments: a person decides."""
-    kept = [
-        column.name
-        for column in _features(draft)
-        if any(verdict.verdict == "near constant" for verdict in column.verdicts)
-    ]
+    """Give the edits that mend what misleads, as comments: a person decides."""
+    kept = [column.name for column in _features(draft) if column.has(NearConstant.id)]
     if kept:
         names = [*draft.excluded, *kept] if len(draft.excluded) + len(kept) <= _MOST_LEVELS else kept
         line = f"exclude: [{', '.join(map(quoted, names))}]"
         yield _comment(
             f"{line}  # too few of their rows differ to learn from {' and '.join(kept)}", indent="  "
         )
-    for trap in draft.traps:
-        if trap.trap != "sorted":  # the split says so
-            under = "" if trap.under == "table" else f"under {trap.under}: "
-            *before, last = trap.line.splitlines() or [""]
-            # Each on a line of its own, so that taking the marks away is all there is to do.
-            yield from (_comment(f"{under}{line}", indent="  ") for line in before)
-            lead = f"{under}{last}  # " if last else ""
-            yield _comment(f"{lead}{trap.trap}: {trap.evidence}", indent="  ")
+    for one in draft.of_rows:
+        if one.check == Sorted.id:  # the split says so
+            continue
+        lines = [_written(edit) for edit in one.remedy]
+        # Each on a line of its own, so that taking the marks away is all there is to do.
+        yield from (_comment(line, indent="  ") for line in lines[:-1])
+        lead = f"{lines[-1]}  # " if lines else ""
+        yield _comment(f"{lead}{one.check}: {evidence_in_words(one.check, one.evidence)}", indent="  ")
+
+
+def _written(edit: Edit) -> str:
+    section = ".".join(edit.path[:-1])
+    under = "" if section == "table" else f"under {section}: "
+    return f"{under}{quoted(edit.path[-1])}: {in_yaml(edit.value)}"
 
 
 def _time_suggestion(draft: Draft) -> str:
@@ -266,7 +282,7 @@ def _time_suggestion(draft: Draft) -> str:
     counting = [
         column for column in draft.profile.columns if column.name not in outside and _counts_time(column)
     ]
-    if not counting or draft.profile.may_be_time or draft.profile.year_and_month:
+    if not counting or draft.profile.may_be_time:
         return ""
     # `min` keeps the first of equals; what is called year and no more is the row's own.
     best = min(counting, key=lambda column: len(words_of(column.name)))
@@ -304,7 +320,7 @@ def _label(draft: Draft) -> Iterator[str]:
         reasons.append(f"positive: {label.positive_because}")
     if label.missing:
         reasons.append(f"{_count(label.missing, 'row')} without a label neither train nor test")
-    reasons += [v.evidence for v in draft.profile.column(label.column).verdicts]
+    reasons += _told(draft.profile.column(label.column))
     yield from _beside([(f"label: {{{', '.join(words)}}}", "; ".join(reasons))], indent="")
     time = draft.profile.roles.time
     if time is not None and draft.profile.column(time).type in {"date", "datetime"}:
@@ -337,12 +353,14 @@ def _contract(draft: Draft) -> Iterator[str]:
     yield from _beside(rules, indent="    ")
     for column in profile.columns:
         if column.type == UNUSABLE:
-            yield f"    # {quoted(column.name)} is left out: {column.verdicts[0].evidence}"
+            yield f"    # {quoted(column.name)} is left out: {_told(column)[0]}"
 
 
 def _fewest(draft: Draft) -> Iterator[str]:
     """Give the number of rows below which a file was broken off; what is proposed to be left out does not count."""
-    bare = sum(trap.share or 0.0 for trap in draft.traps if trap.trap == "unlabelled")
+    bare = sum(
+        cast("float", one.evidence["added"]) for one in draft.of_rows if one.check == UnlabelledParts.id
+    )
     rows = round(draft.of * (1 - bare) * (1 - draft.profile.repeated / draft.profile.rows))
     if rows < _ROWS_TO_LOSE:
         return
@@ -373,7 +391,7 @@ def _rule(column: ColumnProfile, draft: Draft) -> str:
     return ", ".join(words)
 
 
-def _limits(column: ColumnProfile, grows: str | None) -> list[str]:
+def _limits(column: ColumnProfile, grows: Sequence[str]) -> list[str]:
     if column.type in NUMBERS and column.low is not None and column.high is not None and column.distinct > 1:
         low, high = widened(
             column.low, column.high, whole=column.type == "integer", exact=column.distinct == 2
@@ -381,8 +399,8 @@ def _limits(column: ColumnProfile, grows: str | None) -> list[str]:
         if not low or not high:
             return []
         # The next year, or the days to come, are no breach.
-        may_grow = column.name == grows or _is_year(column)
-        is_open = may_grow and not any(verdict.verdict == "outlier" for verdict in column.verdicts)
+        may_grow = column.name in grows or _is_year(column)
+        is_open = may_grow and not column.has(Outlier.id)
         return [f"min: {low}"] if is_open else [f"min: {low}", f"max: {high}"]
     levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
     if (
@@ -409,14 +427,15 @@ def _about(column: ColumnProfile) -> str:
         total = sum(rows for _, rows in column.levels)
         level, rows = column.levels[0]
         seen.append(
-            f"{_count(len(column.levels), 'value')}, most often {level[:40]!r} ({percent(rows / total)})"
+            f"{_count(len(column.levels), 'value')}, most often {level[:40]!r} ({share_in_words(rows / total)})"
         )
     elif column.type == "category" and column.distinct:
         seen.append(f"{column.distinct:,} values such as {column.examples[0][:40]!r}")
     if column.missing:
         seen.append(f"{column.missing:,} missing")
-    verdicts = [f"{v.verdict}: {v.evidence}" for v in column.verdicts if v.verdict != "id"]
-    return "; ".join(seen + verdicts)
+    found = [one for one in column.findings if one.check != Id.id]
+    seen += [f"{one.check}: {evidence_in_words(one.check, one.evidence)}" for one in found]
+    return "; ".join(seen)
 
 
 def _train(draft: Draft) -> Iterator[str]:
@@ -445,7 +464,7 @@ def _train(draft: Draft) -> Iterator[str]:
         yield from _model(draft.brought)
     if label.largest is not None and label.largest >= _HEAVY:
         yield _comment(
-            f"metric: mae  # counts all errors alike: the largest hundredth of {label.column} has {percent(label.largest)} of its squared "
+            f"metric: mae  # counts all errors alike: the largest hundredth of {label.column} has {share_in_words(label.largest)} of its squared "
             "deviations from the mean, so a few large labels decide the rmse",
             indent="  ",
         )
@@ -457,9 +476,9 @@ def _train(draft: Draft) -> Iterator[str]:
 
 
 def _split(draft: Draft) -> tuple[str, str]:
-    pair, number = draft.profile.year_and_month, draft.profile.may_be_time
-    what = f"{pair.year} and {pair.month} are" if pair else f"{number} is"
-    if pair is None and number is None:
+    names = draft.profile.may_be_time
+    what = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    if not names:
         return f"split: {{by: {draft.by}, test: 0.2}}", draft.by_because
     asked = (
         f"no `by` yet: if {what} a time, it shall be the time of the table; if not, by: {draft.by} says so"

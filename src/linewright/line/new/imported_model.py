@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from linewright.data.checks.look import ColumnProfile, Profile
 from linewright.data.profile.column import UNUSABLE
-from linewright.data.quality.report import ColumnProfile, Profile
 from linewright.errors import RequestError
 from linewright.model.imported.match_columns import Match, match
 from linewright.model.imported.mlflow import DESCRIPTION, Described, describe

@@ -10,11 +10,14 @@ from typing import Literal
 
 import msgspec
 import polars as pl
+from msgspec.structs import replace as replace_field
 
+from linewright.data.checks.look import Profile, look
+from linewright.data.checks.registry import check_rows
+from linewright.data.checks.values import Weight
+from linewright.data.facts import Finding
 from linewright.data.profile.association import Kind
 from linewright.data.profile.column import Seen, see_all
-from linewright.data.quality.report import Profile, Verdict, look
-from linewright.data.quality.rows import Trap
 from linewright.data.read.csv_file import names_hint
 from linewright.data.read.locate import place_of
 from linewright.data.read.paths import files_of
@@ -31,27 +34,18 @@ from linewright.data.read.sniff import (
 from linewright.data.read.source import clean, open_source, with_points
 from linewright.data.spec import FileSource, SourceSpec, source_specs
 from linewright.errors import Conflict, RequestError
-from linewright.line.check.data_advice import TOLD, exclusion, row_traps
+from linewright.line.check.report import rows_of
 from linewright.line.engines import check_engine
 from linewright.line.file.read import parse_line
-from linewright.line.new.draft import Draft, comma_doubt, looked_at, source_name, write_draft
+from linewright.line.new.draft import Draft, looked_at, source_name, write_draft
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
+from linewright.text.finding_text import evidence_in_words, finding_in_words
 
 _TEST = 0.2
 _HEAD = 1 << 16
-
-
-class Remark(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person should know about a column."""
-
-    column: str
-    verdict: str
-    evidence: str
-    line: str = ""
-    """Line of section ``table`` that keeps the column from the model; empty where that is not the remedy."""
 
 
 class NewLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +58,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     of: int
     """Rows of the data; more than were looked at where all would not fit in memory."""
     columns: int
-    findings: tuple[Remark, ...]
+    findings: tuple[Finding, ...]
+    """What the checks found: of columns, in the order of the table, then of rows."""
     excluded: tuple[str, ...]
     """Columns that no model sees, beside label, key, time, group and weight."""
     key: str | None
@@ -77,24 +72,22 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """What chooses and fits the model, where that is not the built-in engine: a function of the user's, or an engine."""
     reads: tuple[str, ...] = ()
     """Columns that this model reads."""
-    traps: tuple[Trap, ...] = ()
-    """What misleads between the rows, each with the line that would mend it."""
 
     def to_text(self) -> str:
         """Say what was found and what to do next."""
-        width = max((len(remark.column) for remark in self.findings), default=0)
         return "\n".join(
             [
                 f"Wrote {self.path}: {self.task} from {looked_at(self.rows, self.of)} and {self.columns} columns, split by {self.split}.",
                 *self._model_text(),
-                *(
-                    f"  {remark.column:<{width}}  {remark.verdict}: {remark.evidence}"
-                    for remark in self.findings
-                ),
-                *(f"  {trap.to_text()}" for trap in self.traps),
+                *(f"  {self._told(one)}" for one in self.findings),
                 f"Next: read it, then linewright {'run' if self.rows == self.of else 'check'} {Path(self.path).stem}",
             ]
         )
+
+    def _told(self, one: Finding) -> str:
+        is_out = one.columns and one.columns[0] in self.excluded
+        # What is left out already needs no remedy.
+        return finding_in_words(replace_field(one, remedy=()) if is_out else one)
 
     def _model_text(self) -> list[str]:
         if self.by:
@@ -215,10 +208,10 @@ def new_line(
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
     text = write_draft(draft)
-    traps = row_traps(parse_line(text, name=str(path)), seen, where)
-    if traps:
+    of_rows = check_rows(rows_of(parse_line(text, name=str(path)), seen, where))
+    if of_rows:
         # Only then is it another text, and to read one with thousands of columns takes seconds.
-        text = write_draft(replace(draft, traps=traps))
+        text = write_draft(replace(draft, of_rows=of_rows))
         parse_line(text, name=str(path))
     _write(path, text)
     return NewLine(
@@ -228,9 +221,10 @@ def new_line(
         of=rows,
         columns=len(profile.columns),
         findings=(
-            *(_remark(column.name, verdict) for column in profile.columns for verdict in column.verdicts),
-            *(_comma(column, value) for column, value in draft.doubtful_commas.items()),
-            *(_renamed(column, name) for column, name in renamed.items()),
+            *(finding for column in profile.columns for finding in column.findings),
+            *draft.doubtful_commas,
+            *(_note("renamed", column, name=name) for column, name in renamed.items()),
+            *of_rows,
         ),
         excluded=tuple(excluded),
         key=profile.roles.key,
@@ -240,7 +234,6 @@ def new_line(
         model=brought.file if brought else None,
         by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
-        traps=traps,
     )
 
 
@@ -262,18 +255,8 @@ def _check_way(root: Path, *, model: Path | None, python: str | None, engine: st
     check_engine(root.resolve(), TrainSpec.model_validate({"python": python, "engine": engine}))
 
 
-def _remark(column: str, verdict: Verdict) -> Remark:
-    line = exclusion([column]) if verdict.exclude or verdict.verdict in TOLD else ""
-    return Remark(column=column, verdict=verdict.verdict, evidence=verdict.evidence, line=line)
-
-
-def _renamed(column: str, name: str) -> Remark:
-    evidence = f"the header has {name!r} for an earlier column too, so this one is named anew, in sources"
-    return Remark(column=column, verdict="renamed", evidence=evidence)
-
-
-def _comma(column: str, value: str) -> Remark:
-    return Remark(column=column, verdict="doubtful comma", evidence=comma_doubt(column, value))
+def _note(check: str, column: str, **evidence: str) -> Finding:
+    return Finding(check=check, severity="note", columns=(column,), evidence={**evidence})
 
 
 def _refuse_name(name: str, path: Path) -> None:
@@ -390,19 +373,15 @@ def _excluded(profile: Profile, exclude: Sequence[str]) -> dict[str, str]:
     excluded: dict[str, str] = {}
     for column in profile.columns:
         said = ["you named it"] if column.name in exclude else []
-        evidence = [f"{v.verdict}: {v.evidence}" for v in column.verdicts]
+        evidence = [f"{one.check}: {evidence_in_words(one.check, one.evidence)}" for one in column.findings]
         if said or column.exclude:
             proposal = (
                 [f"to use it: table.weight or `new` with --weight {column.name}"]
-                if _is_weight(profile, column.name)
+                if column.has(Weight.id)
                 else []
             )
             excluded[column.name] = "; ".join(said + evidence + proposal)
     return excluded
-
-
-def _is_weight(profile: Profile, name: str) -> bool:
-    return any(verdict.verdict == "weight" for verdict in profile.column(name).verdicts)
 
 
 def _write(path: Path, text: str) -> None:

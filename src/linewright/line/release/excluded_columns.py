@@ -4,8 +4,8 @@ A champion that read a column which leaks the answer is better than every honest
 such a champion wins, or would come back, its columns are named.
 """
 
+from linewright.data.column_roles import roles
 from linewright.errors import LinewrightError
-from linewright.line.column_roles import roles
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.line.record.alerts import newest_of

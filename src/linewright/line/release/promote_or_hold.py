@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from linewright.data.column_roles import feature_columns
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
 from linewright.line.factory import Factory
@@ -11,7 +12,7 @@ from linewright.line.facts import Finished
 from linewright.line.record.registry import declared_before, find_model
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
-from linewright.line.run_context import Work, feature_columns
+from linewright.line.run_context import Work
 from linewright.line.steps.environment import computed_in
 from linewright.line.steps.rival import rival_of
 from linewright.line.steps.table import STATIONS

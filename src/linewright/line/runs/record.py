@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import convert
 
-from linewright.data.facts import Breach
+from linewright.data.facts import Breach, Finding
 from linewright.engine.protocol import Json, NotEnded
 from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
@@ -107,6 +107,7 @@ def finish(
     error: dict[str, Any] | None = None,
     promoted: bool = False,
     breaches: Sequence[Json] = (),
+    findings: Sequence[Json] = (),
     usage: Usage | None = None,
 ) -> Json:
     """Record the end of a run, unless it is recorded.
@@ -136,6 +137,7 @@ def finish(
         certificate=known.get("gate"),
         promoted=promoted,
         breaches=convert(breaches, tuple[Breach, ...]),
+        findings=convert(findings, tuple[Finding, ...]),
         usage=usage_of_attempts(factory, line, run) if usage is None else usage,
     )
     try:

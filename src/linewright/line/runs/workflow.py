@@ -9,10 +9,12 @@ from functools import partial
 from typing import Any, cast
 
 from msgspec import convert
+from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
-from linewright.data.facts import BROKEN_OFF, LEAK, NO_MONTH, NO_TIME, QUESTION, UNNAMED, Breach, Ingested
+from linewright.data.facts import BROKEN_OFF, UNNAMED, Breach, Finding, Ingested
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
@@ -50,6 +52,8 @@ from linewright.store.values import to_builtins
 from linewright.text.numbers import listed
 
 _MOST_NAMED = 5
+_MOST_QUESTIONS = 5
+_OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
 _MOST_CELLS = 5_000_000
 """Cells of a table that a run reads once more to see whether its rows repeat."""
 
@@ -80,13 +84,15 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)
     step("accept", lambda: accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
     did: list[Json] = []
+    breaches: list[Json] = []
     findings: list[Json] = []
     try:
         for station in STATIONS:
             answer = meter.follow(step, station.name, lambda s=station, w=work: meter.noted(_carry_out(s, w)))
             done = cast("dict[str, Any]", answer)
             work = work.knowing(station.name, done["digest"])
-            findings += done.get("findings", [])
+            breaches += done["breaches"]
+            findings += done["findings"]
             if done["computed"]:
                 did.append(station.name)
         promoted = step("release", lambda: release(work, run))
@@ -113,7 +119,8 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
             run,
             known=work.known,
             promoted=promoted is True,
-            breaches=findings,
+            breaches=breaches,
+            findings=findings,
             usage=meter.total,
         ),
     )
@@ -138,11 +145,18 @@ def _carry_out(station: Station, work: Work) -> dict[str, Any]:
     work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
     if station.keeps_fits:
         work.factory.fits_of(work.spec.line).drop()
-    findings = _findings(station, work.knowing(station.name, digest))
-    return {"digest": digest, "computed": computed, "findings": to_builtins(list(findings))}
+    known = work.knowing(station.name, digest)
+    findings = _findings(known) if station.reads_sources else ()
+    breaches = list(_breaches(station, known))
+    return {
+        "digest": digest,
+        "computed": computed,
+        "breaches": to_builtins(breaches),
+        "findings": decode(encode(list(findings))),
+    }
 
 
-def _findings(station: Station, work: Work) -> Iterable[Breach]:
+def _breaches(station: Station, work: Work) -> Iterable[Breach]:
     if station.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
         return (*kept_promises(work), *_of_whole_table(work))
@@ -160,13 +174,9 @@ def _of_whole_table(work: Work) -> Iterator[Breach]:
 
     A table may have hundreds of columns that nobody named: they are told at once.
     """
-    findings = work.ingested.breaches
-    yield from (one for one in findings if one.rule in {BROKEN_OFF, LEAK})
-    if work.spec.train.split.by == "auto":
-        yield from (one for one in findings if one.rule in {NO_TIME, NO_MONTH})
-    told = _asked_before(work)
-    yield from (one for one in findings if one.rule == QUESTION and one.column not in told)
-    new = [one for one in findings if one.rule == UNNAMED and one.action == "warn"]
+    breaches = work.ingested.breaches
+    yield from (one for one in breaches if one.rule == BROKEN_OFF)
+    new = [one for one in breaches if one.rule == UNNAMED and one.action == "warn"]
     if len(new) < 2:
         yield from new
         return
@@ -174,13 +184,25 @@ def _of_whole_table(work: Work) -> Iterator[Breach]:
     yield replace(new[0], column="", first="", says=says)
 
 
-def _asked_before(work: Work) -> frozenset[str]:
-    """Return the columns that the run was asked about which promoted last: who let that model serve has answered."""
+def _findings(work: Work) -> Iterator[Finding]:
+    """Give what reading found that a run says: leaks each time, and questions until a model that was asked about is promoted."""
+    asked = [one for one in work.ingested.findings if one.severity == "ask"]
+    yield from (one for one in work.ingested.findings if one.severity != "ask")
+    # Who says how the rows are split is not asked for a time; of one that is sorted in time it is asked each time.
+    if work.spec.train.split.by == "auto":
+        yield from (one for one in asked if one.check in _OF_TIME)
+    told = _asked_before(work)
+    questions = [one for one in asked if one.check not in _OF_TIME and (one.check, one.columns) not in told]
+    yield from questions[:_MOST_QUESTIONS]
+
+
+def _asked_before(work: Work) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """Return the questions of the run that promoted last, by check and columns: who let that model serve has answered."""
     runs = work.metadata.events(Finished, line=work.spec.line, newest_first=True)
     if (last := next((run for run in runs if run.promoted and run.ingested), None)) is None:
         return frozenset()
-    findings = work.metadata.get(str(last.ingested), Ingested).breaches
-    return frozenset(one.column for one in findings if one.rule == QUESTION)
+    findings = work.metadata.get(str(last.ingested), Ingested).findings
+    return frozenset((one.check, one.columns) for one in findings if one.severity == "ask")
 
 
 def _check_sources(work: Work) -> None:
@@ -265,6 +287,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     serves = promoted or tried is not None
     unlike = "" if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
     only = work.evaluation.only_answer
+    ended = _ended(work.factory, work.spec.line, run)
     return RunResult(
         line=work.spec.line,
         run=run,
@@ -292,7 +315,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unequal=unlike,
         in_force="" if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql,
-        breaches=_warned(work.factory, work.spec.line, run),
+        breaches=ended.breaches if ended else (),
+        findings=ended.findings if ended else (),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
         currency=work.package.value.currency if work.package.value else "",
@@ -328,6 +352,6 @@ def _in_force(work: Work, champion: int) -> str:
     return f"{work.spec.line}@{champion} goes on deciding {held}"
 
 
-def _warned(factory: Factory, line: str, run: str) -> tuple[Breach, ...]:
+def _ended(factory: Factory, line: str, run: str) -> Finished | None:
     finished = factory.metadata.events(Finished, line=line, newest_first=True)
-    return next((one.breaches for one in finished if one.run == run), ())
+    return next((one for one in finished if one.run == run), None)

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from msgspec.structs import replace
 
+from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -12,7 +13,6 @@ from linewright.line.run_context import (
     MODEL_FILE,
     Work,
     chosen_by,
-    feature_columns,
     label_text,
     planned_bytes,
     read_model_file,

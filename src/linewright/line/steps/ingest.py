@@ -1,7 +1,6 @@
 """The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from linewright.data.ingest import ingest
 from linewright.data.spec import ColumnRule
 from linewright.data.table.build import read_served
 from linewright.errors import ContractBreach, SpecError
-from linewright.line.check.data_advice import doubts
 from linewright.line.check.dataset_checks import before_of, recalled
 from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
@@ -41,7 +39,6 @@ def ingest_station(work: Work) -> Ingested:
             factory.root,
             served,
             factory.scratch,
-            doubts=partial(doubts, work.spec),
             forgotten=are_forgotten(factory, work.spec.line),
         )
     except (SpecError, ContractBreach) as error:

@@ -89,6 +89,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
+        **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),

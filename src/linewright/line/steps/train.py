@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.row_id import hash_in_parts, identity_text
 from linewright.data.dataset.split import folds
 from linewright.errors import RequestError
@@ -20,7 +21,6 @@ from linewright.line.run_context import (
     CODE_FILE,
     Work,
     chosen_by,
-    feature_columns,
     label_text,
     missing_texts,
     optional_columns,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.data.facts import LEAK, NO_MONTH, NO_TIME, QUESTION, Ingested, Split
+from linewright.data.facts import Ingested, Split
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card.classes import confusion, unseen
@@ -28,6 +28,7 @@ from linewright.model.card.record import certificate, fairness, limits, standing
 from linewright.model.facts import Evaluation, Metric
 from linewright.model.metrics.definitions import METRICS
 from linewright.store.clock import said
+from linewright.text.finding_text import evidence_in_words
 from linewright.text.numbers import count, in_words, listed
 
 MOST_NAMED = 40
@@ -270,26 +271,25 @@ def _data(facts: CardFacts) -> Section:
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
         for one in ingested.breaches
-        if one.rule not in {LEAK, NO_TIME, NO_MONTH, QUESTION}
     )
     sentences += [
-        Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _of_whole_table(ingested, split)
+        Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _found(ingested, split)
     ]
     table = Table(head=("Column", "Rule that did not hold", "Rows", "First value", "Action"), rows=broken)
     return Section(name="data", title="Data", sentences=tuple(sentences), table=table if broken else None)
 
 
-def _of_whole_table(ingested: Ingested, split: Split) -> Iterator[str]:
-    """Say what reading found of the table as a whole, as far as the split leaves it so."""
-    for one in ingested.breaches:
-        if one.rule == LEAK:
-            yield f"A model of these rows may see what was known only with the label. {one.says}."
-        elif one.rule == QUESTION:
-            yield f"A question of the data that a person answers. {one.says}."
-        elif one.rule == NO_TIME and split.by != "time":
-            yield f"The rows lie in the order of {one.column}, and the test rows are not the latest of them."
-        elif one.rule == NO_MONTH and split.by != "time":
-            yield f"{one.column} together say when a row happened, and the test rows are not the latest."
+def _found(ingested: Ingested, split: Split) -> Iterator[str]:
+    """Say what the checks of the data found that a run says, as far as the split leaves it so."""
+    for one in ingested.findings:
+        told = f"{', '.join(one.columns)}: {one.check}: {evidence_in_words(one.check, one.evidence)}."
+        if one.check in {"order", "year-month"}:
+            if split.by != "time":
+                yield f"The test rows are not the latest: {told}"
+        elif one.severity == "ask":
+            yield f"A question of the data that a person answers. {told}"
+        else:
+            yield f"A model of these rows may see what was known only with the label. {told}"
 
 
 def _features(facts: CardFacts) -> Section:

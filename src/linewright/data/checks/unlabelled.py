@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.profile.column import Seen, percent
+from linewright.data.profile.column import Seen
 from linewright.data.types import TIMES
 
 Mask = npt.NDArray[np.bool_]
@@ -40,25 +40,6 @@ class Unlabelled(NamedTuple):
     added: int
     """Rows that are of no larger part."""
 
-    def to_text(self, of: int) -> str:
-        """Say it with figures, of a table of so many rows."""
-        if self.levels:
-            names = [
-                ("no value" if one is None else repr(str(one)[:40])) for one in self.levels[:_MOST_PARTS]
-            ]
-            what = f"where {self.column} is {' or '.join(names)}{' or …' if len(self.levels) > len(names) else ''}"
-        elif self.is_last:
-            what = f"from {self.column} = {self.low} on"
-        else:
-            what = f"with {self.column} from {self.low} to {self.high}"
-        how = (
-            "none has"
-            if not self.labelled
-            else f"only {self.labelled:,} {'has' if self.labelled == 1 else 'have'}"
-        )
-        says = f"of the {self.rows:,} rows {what} ({percent(self.rows / of)} of all) {how} a label"
-        return f"{says} (elsewhere {percent(1 - self.elsewhere)} have one)"
-
 
 def find_unlabelled(
     label: pl.Series, columns: Mapping[str, Seen], time: str | None
@@ -79,8 +60,8 @@ def find_unlabelled(
     >>> from linewright.data.profile.column import see
     >>> kind = see(pl.Series("kind", ["a", "b", "c"] * 30))
     >>> parts = find_unlabelled(pl.Series(["x", "y", None] * 30), {"kind": kind}, None)
-    >>> parts[0].to_text(90)
-    "of the 30 rows where kind is 'c' (33.3 % of all) none has a label (elsewhere 100 % have one)"
+    >>> parts[0].column, parts[0].levels, parts[0].rows
+    ('kind', ('c',), 30)
     """
     bare = label.is_null().to_numpy()
     left = np.ones(len(bare), dtype=np.bool_)

@@ -1,14 +1,14 @@
-"""What is not wrong with a line, and would yet mislead, leave a run without an answer, or is said in vain."""
+"""Checks of a line file: what is not wrong with it, and would yet mislead, leave a run without an answer, or is said in vain."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import polars as pl
 
-from linewright.data.profile.column import Seen, misfit_evidence, see_all
-from linewright.data.profile.roles import too_few_groups
-from linewright.data.quality.redundant import find_sentinels, find_twins
+from linewright.data.checks.values import few_groups, find_sentinels
+from linewright.data.facts import Edit, Finding, Scalar
+from linewright.data.profile.column import Seen, misfits_of, see_all
+from linewright.data.profile.repeated import find_twins
 from linewright.data.read.locate import place_of
 from linewright.data.read.sniff import missing_spellings
 from linewright.data.read.source import Source, clean, open_source
@@ -16,54 +16,73 @@ from linewright.data.spec import ColumnRule, SourceSpec, table_sources
 from linewright.data.table.build import build_table
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.file.factory_file import FACTORY_FILE
-from linewright.line.file.mistakes import did_you_mean
 from linewright.line.record.alerts import last_retraining
 from linewright.line.record.costs import declared_costs
-from linewright.line.run_context import MODEL_FILE
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
 from linewright.text.numbers import as_declared
-from linewright.text.quoting import quoted
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""
+IDS = (
+    "unused-missing",
+    "likely-missing",
+    "bad-cells",
+    "sentinel",
+    "few-groups",
+    "margin",
+    "fairness-rows",
+    "said-in-vain",
+    "old-model-file",
+    "free-alarm",
+    "currency",
+    "unknown-goal",
+)
 
 
-def doubts(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the doubts about a line whose file is right.
+def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[Finding, ...]:
+    """Return what the checks find of a line whose file is right.
 
     Parameters
     ----------
     frame
         The rows that keep the contract.
     """
-    return (
-        *_missing_doubts(factory, spec),
-        *_group_doubts(spec, frame),
-        *_margin_doubts(spec),
-        *_fairness_doubts(spec, frame),
-        *_model_doubts(factory, spec),
-        *_amount_doubts(spec),
-        *_currency_doubts(factory, spec),
-        *_goal_doubts(factory, spec),
+    return _allowed(
+        spec,
+        (
+            *_missing(factory, spec),
+            *_groups(spec, frame),
+            *_margins(spec),
+            *_fairness(spec, frame),
+            *_models(factory, spec),
+            *_amounts(spec),
+            *_currencies(factory, spec),
+            *_goals(factory, spec),
+        ),
     )
 
 
-def plan_doubts(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
-    """Return the doubts that a plan can tell of; the table is read only where it is parted by groups.
+def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
+    """Return what a plan can tell of; the table is read only where it is split by groups.
 
     Nothing of groups where the table cannot be made: a run, or `check`, says why.
     """
-    return (
-        *_planned_groups(factory, spec),
-        *_margin_doubts(spec),
-        *_model_doubts(factory, spec),
-        *_amount_doubts(spec),
-    )
+    found = (*_planned_groups(factory, spec), *_margins(spec), *_models(factory, spec), *_amounts(spec))
+    return _allowed(spec, found)
 
 
-def _amount_doubts(spec: LineSpec) -> Iterator[str]:
+def _allowed(spec: LineSpec, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(one for one in found if one.check not in spec.checks.disable)
+
+
+def _warn(
+    check: str, *columns: str, remedy: tuple[Edit, ...] = (), **evidence: Scalar | tuple[Scalar, ...]
+) -> Finding:
+    return Finding(check=check, severity="warn", columns=columns, evidence=evidence, remedy=remedy)
+
+
+def _amounts(spec: LineSpec) -> Iterator[Finding]:
     """Say that an alarm costs nothing, so that one for each row is best: a minus may be lacking."""
     value = spec.value
     if value is None:
@@ -74,36 +93,30 @@ def _amount_doubts(spec: LineSpec) -> Iterator[str]:
     else:
         is_free = not isinstance(left_alone, str) and false_alarm >= left_alone
     if is_free:
-        yield (
-            f"value: a false alarm (false_positive {false_alarm}) is worth no less than no alarm (true_negative {left_alone}), so that an alarm for each row is best; write a minus before it if it costs"
-        )
+        yield _warn("free-alarm", alarm=str(false_alarm), none=str(left_alone))
 
 
-def _currency_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+def _currencies(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     prices = declared_costs(factory)
     if prices is not None and spec.value is not None and prices.currency != spec.value.currency:
-        yield (
-            f"value.currency is {spec.value.currency}, and costs.currency of {FACTORY_FILE} {prices.currency}: "
-            "value and cost are not compared"
-        )
+        yield _warn("currency", value=spec.value.currency, costs=prices.currency)
 
 
-def _goal_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+def _goals(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     """Say that a line serves a goal that is none, where there are goals."""
     names = [goal.name for goal in factory.file().goals]
     if names and spec.goal is not None and spec.goal not in names:
-        near = did_you_mean(spec.goal, names)
-        yield f"goal: {FACTORY_FILE} has no goal {spec.goal!r}, but {', '.join(names)}{f'; {near}' if near else ''}"
+        yield _warn("unknown-goal", goal=spec.goal, goals=tuple(names))
 
 
-def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[str, ...]:
+def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
     if not _is_by_group(spec):
         return ()
     try:
         names = table_sources(spec)
         table = build_table([open_source(name, one, factory.root) for name, one in names.items()], spec)
         groups = pl.concat([part.frame.select(str(spec.table.group)) for part in table.parts()])
-        return tuple(_group_doubts(spec, groups))
+        return tuple(_groups(spec, groups))
     except LinewrightError:
         return ()
 
@@ -113,18 +126,24 @@ def _is_by_group(spec: LineSpec) -> bool:
     return table.group is not None and (by == "group" or (by != "time" and table.time is None))
 
 
-def _missing_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+def _groups(spec: LineSpec, frame: pl.DataFrame) -> Iterator[Finding]:
+    group = spec.table.group
+    if group is not None and _is_by_group(spec):
+        yield from few_groups(group, frame[group].drop_nulls().n_unique())
+
+
+def _missing(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     for name, source in spec.sources.items():
         plain = source.with_missing(("",))
         if plain is not None:
-            yield from _vain_spellings(open_source(name, plain, factory.root), source)
+            yield from _unused_spellings(open_source(name, plain, factory.root), source)
     # Where SQL makes the table, it may have seen to what means "no value".
     for name, source in table_sources(spec).items() if spec.table.sql is None else ():
         if source.with_missing(("",)) is not None:
             yield from _likely_spellings(open_source(name, source, factory.root), source, spec)
 
 
-def _vain_spellings(source: Source, how: SourceSpec) -> Iterator[str]:
+def _unused_spellings(source: Source, how: SourceSpec) -> Iterator[Finding]:
     """Name the spellings of "no value" that stand nowhere in their source."""
     sought = set(filter(None, how.missing_texts))
     near: dict[str, str] = {}
@@ -137,8 +156,7 @@ def _vain_spellings(source: Source, how: SourceSpec) -> Iterator[str]:
         if not sought:
             return
     for word in filter(sought.__contains__, how.missing_texts):
-        spelled = f", which spells it {near[word]!r}" if word in near else ""
-        yield f"sources.{source.name}.missing: {word!r} stands nowhere in the file{spelled}"
+        yield _warn("unused-missing", source=source.name, word=word, near=near.get(word))
 
 
 def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
@@ -151,33 +169,31 @@ def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
     return None
 
 
-def _likely_spellings(source: Source, how: SourceSpec, spec: LineSpec) -> Iterator[str]:
+def _likely_spellings(source: Source, how: SourceSpec, spec: LineSpec) -> Iterator[Finding]:
     """Say which values look as if they meant "no value"; the first rows are looked at."""
     frame = _head(source).drop(spec.table.exclude, strict=False)
     allowed = {word for rule in spec.contract.columns.values() for word in rule.allowed or ()}
     words = [word for word in missing_spellings(frame, spec.label.column) if word not in allowed]
     if words:
-        names = ", ".join(name for name in frame.columns if _has_any(frame[name], words))
-        said = ", ".join(json.dumps(word, ensure_ascii=False) for word in [*how.missing_texts, *words])
-        yield f'{", ".join(map(repr, words))} in {names} may mean "no value": if so, missing: [{said}]'
+        names = [name for name in frame.columns if _has_any(frame[name], words)]
+        edit = Edit(path=("sources", source.name, "missing"), value=(*how.missing_texts, *words))
+        yield _warn("likely-missing", *names, remedy=(edit,), words=tuple(words))
     seen = see_all(clean(frame, tuple(words)), names=(spec.table.key, spec.table.group))
     yield from _bad_cells(source, seen, spec)
     seen.pop(spec.label.column, None)
     for name, evidence in find_sentinels(seen, find_twins(seen)).items():
-        yield f"{name}: {evidence}"
+        yield Finding(check="sentinel", severity="warn", columns=(name,), evidence=evidence)
 
 
-def _bad_cells(source: Source, seen: Mapping[str, Seen], spec: LineSpec) -> Iterator[str]:
+def _bad_cells(source: Source, seen: Mapping[str, Seen], spec: LineSpec) -> Iterator[Finding]:
     """Name the categories that are numbers or times but for a few cells, unless the contract says what they hold."""
     for name, column in seen.items():
         rule = spec.contract.columns.get(name, ColumnRule(type="category"))
         is_meant = rule.type not in {"category", "text"} or rule.pattern or rule.allowed or rule.references
-        if not is_meant and (evidence := misfit_evidence(column, partial(place_of, source))):
-            how = f", format: {json.dumps(column.format)}" if column.format else ""
-            yield (
-                f"{name}: bad cells: {evidence}: as a category, each value is only a name; "
-                f"under contract.columns: {quoted(name)}: {{type: {column.type}{how}}} sets such rows aside"
-            )
+        if not is_meant and (evidence := misfits_of(column, partial(place_of, source))):
+            how = {"type": column.type} | ({"format": column.format} if column.format else {})
+            edit = Edit(path=("contract", "columns", name), value={**how})
+            yield _warn("bad-cells", name, remedy=(edit,), **evidence, as_category=1)
 
 
 def _head(source: Source) -> pl.DataFrame:
@@ -193,15 +209,7 @@ def _has_any(column: pl.Series, words: Sequence[str]) -> bool:
     return column.dtype == pl.String and column.is_in(list(words)).any()
 
 
-def _group_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
-    group = spec.table.group
-    if group is not None and _is_by_group(spec):
-        says = too_few_groups(frame[group].drop_nulls().n_unique())
-        if says:
-            yield f"{group}: {says}"
-
-
-def _margin_doubts(spec: LineSpec) -> Iterator[str]:
+def _margins(spec: LineSpec) -> Iterator[Finding]:
     """Say where each champion may be a little worse than the last, without end."""
     is_held = any(
         isinstance(gate, MetricGate) or (isinstance(gate, BeatsGate) and gate.beats == "baseline")
@@ -209,14 +217,10 @@ def _margin_doubts(spec: LineSpec) -> Iterator[str]:
     )
     for number, gate in enumerate(spec.gates):
         if isinstance(gate, BeatsGate) and gate.margin < 0 and not is_held:
-            yield (
-                f"gates[{number}]: with margin {as_declared(gate.margin)} each champion may be a little worse than the last, and many of "
-                "them far worse; put a bar beside it that does not move, {metric: …, at_least: …}, or take the margin out again once the "
-                "model that it is for serves"
-            )
+            yield _warn("margin", gate=number, margin=as_declared(gate.margin))
 
 
-def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
+def _fairness(spec: LineSpec, frame: pl.DataFrame) -> Iterator[Finding]:
     """Say which fairness gates would wait for ever, because the test part holds too few rows of two groups."""
     labelled, share = frame.drop_nulls(spec.label.column), spec.train.split.test
     for number, gate in enumerate(spec.gates):
@@ -224,25 +228,18 @@ def _fairness_doubts(spec: LineSpec, frame: pl.DataFrame) -> Iterator[str]:
             continue
         groups = labelled[gate.fairness].alias("value").value_counts(sort=True, name="rows").head(2)
         tested = [(name, round(share * rows)) for name, rows in groups.rows()]
-        if len(tested) == 2 and tested[1][1] >= gate.min_group:
-            continue
-        largest = " and ".join(f"{rows:,} of {name!r}" for name, rows in tested)
-        block = "" if gate.when_small == "block" else ", write when_small: block if that must stop a release"
-        yield (
-            f"gates[{number}]: cannot decide about {gate.fairness}: its largest groups have about {largest} among the "
-            f"test rows, and two groups with {gate.min_group:,} are needed (min_group); lower min_group{block}, or "
-            "name another column"
-        )
+        if len(tested) < 2 or tested[1][1] < gate.min_group:
+            largest = tuple(f"{rows:,} of {name!r}" for name, rows in tested)
+            yield _warn(
+                "fairness-rows", gate=number, column=gate.fairness, groups=largest, least=gate.min_group
+            )
 
 
-def _model_doubts(factory: Factory, spec: LineSpec) -> Iterator[str]:
+def _models(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     plain, train = TrainSpec(), spec.train
     if train.python is not None or train.engine != "built-in":
         words = ("budget", "prefer") if train.python is not None else ("prefer",)
         for word in (one for one in words if getattr(train, one) != getattr(plain, one)):
-            yield f"train.{word}: it is said in vain, for one estimator is fitted as it is; take it out of the line file"
+            yield _warn("said-in-vain", word=word)
     if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
-        yield (
-            f"{MODEL_FILE}: the line has been trained again since, so this file is no longer looked at; "
-            "take it out of the line file, or make a line of its own for it"
-        )
+        yield _warn("old-model-file")

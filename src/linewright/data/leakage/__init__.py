@@ -1,1 +1,0 @@
-"""Columns that give the label away."""

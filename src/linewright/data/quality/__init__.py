@@ -1,1 +1,0 @@
-"""Findings about rows and columns of a table."""
